@@ -1,0 +1,203 @@
+//! Files, with errors that name what was attempted and on which path, and writes that survive a power cut.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file operation that failed. `Display` names action and path; the source says why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+pub struct FileFault {
+    pub action: &'static str,
+    pub path: PathBuf,
+    #[source]
+    pub source: io::Error,
+}
+
+impl FileFault {
+    pub fn new(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self { action, path: path.into(), source }
+    }
+
+    pub fn is_not_found(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+}
+
+pub type Result<T> = std::result::Result<T, FileFault>;
+
+trait Named<T> {
+    fn named(self, action: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> Named<T> for io::Result<T> {
+    fn named(self, action: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| FileFault::new(action, path, source))
+    }
+}
+
+/// Who may read a file that Roadbed writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// 0600 (folders 0700): secrets, state, sockets.
+    Owner,
+    /// 0644 (folders 0755): generated documents, certificates, public assets.
+    Everyone,
+    /// 0400: a key file that its reader insists must not be writable (mongod's keyFile).
+    OwnerReadOnly,
+}
+
+impl Access {
+    fn file_mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o600,
+            Self::Everyone => 0o644,
+            Self::OwnerReadOnly => 0o400,
+        }
+    }
+
+    fn dir_mode(self) -> u32 {
+        match self {
+            Self::Owner | Self::OwnerReadOnly => 0o700,
+            Self::Everyone => 0o755,
+        }
+    }
+}
+
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).named("read", path)
+}
+
+pub fn read_string(path: &Path) -> Result<String> {
+    fs::read_to_string(path).named("read", path)
+}
+
+/// Reads a file that may be absent. Any other failure stays an error: unreadable never counts as absent.
+pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileFault::new("read", path, error)),
+    }
+}
+
+pub fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+pub fn is_dir(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_dir())
+}
+
+pub fn metadata(path: &Path) -> Result<fs::Metadata> {
+    fs::metadata(path).named("look at", path)
+}
+
+/// Replaces `path` so that a reader, or the next boot after a power cut, sees the old content or the new, never a part:
+/// temporary file in the same folder, fsync, rename, fsync of the folder.
+pub fn write_durable(path: &Path, content: &[u8], access: Access) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    // A leftover of our own crash may be there, read-only even: make way for the new one.
+    let _ = fs::remove_file(&temporary);
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(access.file_mode())
+        .open(&temporary)
+        .and_then(|mut file| {
+            file.write_all(content)?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = written {
+        let _ = fs::remove_file(&temporary);
+        return Err(FileFault::new("write", path, error));
+    }
+    sync_dir(folder)
+}
+
+/// Writes only if the content differs. Returns whether it wrote.
+pub fn write_if_changed(path: &Path, content: &[u8], access: Access) -> Result<Written> {
+    if read_if_exists(path)?.as_deref() == Some(content) {
+        return Ok(Written::Unchanged);
+    }
+    write_durable(path, content, access)?;
+    Ok(Written::Changed)
+}
+
+/// What [`write_if_changed`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    Changed,
+    Unchanged,
+}
+
+pub fn sync_dir(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|dir| dir.sync_all()).named("sync", folder)
+}
+
+/// Creates a folder and its parents; what exists stays as it is.
+pub fn create_dir(path: &Path, access: Access) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(access.dir_mode()).create(path).named("create the folder", path)
+}
+
+/// Opens for appending, created if absent. One `write` call per line keeps lines whole between writers.
+pub fn open_append(path: &Path, access: Access) -> Result<File> {
+    OpenOptions::new().append(true).create(true).mode(access.file_mode()).open(path).named("append to", path)
+}
+
+pub fn open(path: &Path) -> Result<File> {
+    File::open(path).named("open", path)
+}
+
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).named("rename", from)
+}
+
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).map(|_| ()).named("copy", from)
+}
+
+pub fn symlink(target: &Path, link: &Path) -> Result<()> {
+    std::os::unix::fs::symlink(target, link).named("link", link)
+}
+
+pub fn set_executable(path: &Path) -> Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).named("make executable", path)
+}
+
+pub fn canonical(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).named("resolve", path)
+}
+
+/// Names in a folder, sorted. An absent folder is empty.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(FileFault::new("list", folder, error)),
+    };
+    let mut paths =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>().named("list", folder)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Removes a file; absent is fine.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileFault::new("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder and all in it; absent is fine.
+pub fn remove_dir(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileFault::new("remove", path, error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,17 @@
+//! The machine, and the only room that touches it: clock, durable files, child processes, sockets, locks.
+//!
+//! ```text
+//!   every other crate ──► host ──► kernel
+//! ```
+//!
+//! Elsewhere `std::fs`, `std::process`, `Instant::now` and `SystemTime::now` are refused by clippy, so whoever wants to know
+//! what Roadbed can do to a machine reads this crate alone.
+//!
+//! **Invariant:** this crate decides nothing. It has no policy, no retry and no knowledge of what a unit is for.
+
+#![allow(clippy::disallowed_methods, reason = "this is the room that touches the machine")]
+
+pub mod clock;
+pub mod files;
+pub mod lock;
+pub mod socket;

@@ -1,0 +1,53 @@
+//! Sockets: listeners that outlive one owner, Unix sockets at paths of any length, and free ports.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, open};
+
+use crate::files::{self, FileFault, Result};
+
+/// Binds a listening TCP socket. The standard library sets `SO_REUSEADDR`, so a restart does not wait for TIME_WAIT.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+}
+
+/// A loopback port that was free a moment ago.
+pub fn free_port() -> io::Result<u16> {
+    Ok(listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?.local_addr()?.port())
+}
+
+/// Whether nothing listens on this loopback port now.
+pub fn is_port_free(port: u16) -> bool {
+    listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_ok()
+}
+
+/// Binds a Unix socket, 0700 folder assumed, replacing a stale one.
+pub fn listen_unix(path: &Path) -> Result<UnixListener> {
+    files::remove(path)?;
+    let (dir, short) = short_path(path)?;
+    let listener = UnixListener::bind(short).map_err(|source| FileFault::new("listen on", path, source));
+    drop(dir);
+    listener
+}
+
+/// Connects to a Unix socket.
+pub fn connect_unix(path: &Path) -> Result<UnixStream> {
+    let (dir, short) = short_path(path)?;
+    let stream = UnixStream::connect(short).map_err(|source| FileFault::new("connect to", path, source));
+    drop(dir);
+    stream
+}
+
+/// A socket address holds 107 bytes of path, and an environment's root may lie deeper than that: go through the open folder.
+fn short_path(path: &Path) -> Result<(rustix::fd::OwnedFd, PathBuf)> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default();
+    let dir = open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| FileFault::new("open the folder", folder, errno.into()))?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
+    Ok((dir, short))
+}

@@ -1,0 +1,240 @@
+//! One environment with every default filled in: what the rest of Roadbed works from.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::id::{AppName, EnvName, OwnerName, ProductName, VarName};
+
+/// One environment, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    pub product: ProductName,
+    pub name: EnvName,
+    /// For example `urbancart.localhost`; an app's host name is put before it.
+    pub domain: String,
+    pub ports: EdgePorts,
+    pub apps: Vec<App>,
+    pub mongodb: Option<MongoDb>,
+    pub redis: Option<Redis>,
+    /// Every variable that exists in this environment, sorted by name.
+    pub variables: Vec<Variable>,
+}
+
+impl Environment {
+    pub fn app(&self, name: &AppName) -> Option<&App> {
+        self.apps.iter().find(|app| &app.name == name)
+    }
+
+    /// The variables that one app may receive.
+    pub fn variables_of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = &'a Variable> {
+        self.variables.iter().filter(move |variable| variable.consumers.contains(app))
+    }
+}
+
+/// Where visitors come in; `None` means: pick a free high port once and remember it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EdgePorts {
+    pub http: Option<u16>,
+    pub https: Option<u16>,
+}
+
+/// One app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    pub name: AppName,
+    pub owner: OwnerName,
+    /// Folder of the app, relative to the manifest.
+    pub path: String,
+    /// Public host names in this environment; the first is canonical, the others redirect to it. Never empty.
+    pub hosts: Vec<String>,
+    pub build: Build,
+    pub runs: Runs,
+    /// Command of the app's own development server, run in `path`; for `up --dev`.
+    pub dev: Option<Vec<String>>,
+    pub access: Access,
+    /// Pages that must render after a deploy.
+    pub smoke: Vec<Smoke>,
+}
+
+/// How an app is built. Runs in the app's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    pub command: Vec<String>,
+    /// What the build makes, relative to the app's folder.
+    pub output: String,
+    /// What goes into it, relative to the manifest: files and folders, beside the app's own folder.
+    pub inputs: Vec<String>,
+}
+
+/// What an app is at run time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// A server process that listens on `HOST:PORT`.
+    Server(Server),
+    /// Files that the edge serves.
+    Static {
+        /// Answer for paths that are no file, so that client-side routes work: `index.html`.
+        spa_fallback: Option<String>,
+    },
+}
+
+/// A server process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// The command, run in the app's folder. The first word is looked up in PATH; no shell is involved.
+    pub start: Vec<String>,
+    /// Liveness: answers while the process is able to; no dependencies.
+    pub health: String,
+    /// Readiness: answers 200 when the instance can serve.
+    pub ready: String,
+    /// Longest time from start to ready.
+    pub start_deadline: Duration,
+    /// Longest time for a graceful stop.
+    pub drain_deadline: Duration,
+    /// Longest time to the first byte of an answer.
+    pub request_deadline: Duration,
+    pub replicas: u32,
+    /// Bytes of V8 heap per instance (`--max-old-space-size`); `None` leaves Node's own.
+    pub memory: Option<u64>,
+    /// Whether other apps call it inside the environment (gets an internal listener on loopback).
+    pub internal: bool,
+}
+
+/// Who may see an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Public,
+    Protected,
+}
+
+/// A page that must answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Smoke {
+    pub path: String,
+    /// Text that the answer must contain.
+    pub contains: Option<String>,
+}
+
+/// MongoDB of this environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MongoDb {
+    /// Path of a `mongod` to use instead of searching for one.
+    pub program: Option<String>,
+    /// Lowest version that serves.
+    pub min_version: String,
+    /// Database name: product and environment.
+    pub database: String,
+    /// Apps that get a user of their own.
+    pub apps: Vec<AppName>,
+    /// WiredTiger cache, bytes.
+    pub cache_bytes: u64,
+    /// Oplog size, bytes.
+    pub oplog_bytes: u64,
+}
+
+/// Redis of this environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    pub program: Option<String>,
+    pub min_version: String,
+    /// Every key of an app starts with this: `urbancart:local:`.
+    pub key_prefix: String,
+    pub apps: Vec<AppName>,
+    /// Bytes.
+    pub max_memory: u64,
+    /// What happens when it is full: a value of Redis's `maxmemory-policy`.
+    pub eviction: String,
+}
+
+/// One variable in one environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    pub name: VarName,
+    pub owner: OwnerName,
+    pub class: Class,
+    pub required: bool,
+    pub source: Source,
+    pub consumers: Vec<AppName>,
+    pub doc: String,
+    pub example: Option<String>,
+}
+
+/// What kind of thing a variable holds. `Secret` and everything after it is sensitive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// May be seen by visitors.
+    Public,
+    /// Not for visitors, but no harm if an operator sees it.
+    Internal,
+    Secret,
+    Auth,
+    Payment,
+}
+
+impl Class {
+    /// Never logged, never in a plan, kept in the secret store.
+    pub fn is_sensitive(self) -> bool {
+        self >= Self::Secret
+    }
+}
+
+/// Where a variable's value comes from in this environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Written in the manifest; never sensitive.
+    Literal(String),
+    /// Put together from facts of the environment: `${url.api}`, `${internal.api}`, `${service.mongodb.url}`.
+    Derived(Template),
+    /// Made by Roadbed at first need and kept in the secret store.
+    Generated,
+    /// Set by a person in the secret store.
+    Store,
+}
+
+/// A text with references to facts, in pieces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    pub pieces: Vec<Piece>,
+}
+
+/// A piece of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    Text(String),
+    Fact(Fact),
+}
+
+/// A fact of the environment that a template may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// `${url.APP}`: the public address of an app, `https://api.urbancart.localhost:8443`.
+    Url(AppName),
+    /// `${internal.APP}`: how other apps of the environment call it, `http://127.0.0.1:PORT`.
+    Internal(AppName),
+    /// `${service.mongodb.url}`: connection string with the consuming app's own credentials. Sensitive.
+    MongoUrl,
+    /// `${service.redis.url}`: as above.
+    RedisUrl,
+    /// `${service.redis.prefix}`.
+    RedisPrefix,
+    /// `${environment}`.
+    EnvironmentName,
+}
+
+/// Variables that Roadbed itself gives every server process, and what they mean. Not declared in the manifest.
+pub const GIVEN: &[(&str, &str)] = &[
+    ("HOST", "address to listen on"),
+    ("HOSTNAME", "the same, by the name that Next.js reads"),
+    ("PORT", "port to listen on"),
+    ("ROADBED_ENVIRONMENT", "name of the environment"),
+    ("ROADBED_RELEASE", "id of the release"),
+    ("ROADBED_INSTANCE", "name of this instance, for example api-1"),
+    ("ROADBED_KEEP_ALIVE_MS", "how long to keep an idle connection open; longer than the edge keeps it in its pool"),
+    ("KEEP_ALIVE_TIMEOUT", "the same, by the name that Next.js reads"),
+    ("ROADBED_DRAIN_MS", "longest graceful stop after SIGTERM"),
+    ("PUBLIC_URL", "this app's public address"),
+    ("NODE_ENV", "production, or development under `up --dev`"),
+];
+
+/// Facts by their value, for [`Template::fill`].
+pub type Facts = BTreeMap<String, String>;

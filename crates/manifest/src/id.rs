@@ -1,0 +1,90 @@
+//! Names as types, so that an app's name is never taken for an environment's.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a name: {rule}")]
+pub struct NotAName {
+    pub text: String,
+    pub rule: &'static str,
+}
+
+const NAME_RULE: &str = "a name starts with a letter a-z, goes on with a-z, 0-9 or '-', and has at most 31 characters";
+const VARIABLE_RULE: &str = "a variable starts with A-Z, goes on with A-Z, 0-9 or '_', and has at most 64 characters";
+
+/// `[a-z][a-z0-9-]{0,30}`: safe in a host name, a path, a database name and an argument.
+fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    text.len() <= 31
+        && bytes.next().is_some_and(|first| first.is_ascii_lowercase())
+        && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+fn is_variable(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    text.len() <= 64
+        && bytes.next().is_some_and(|first| first.is_ascii_uppercase())
+        && bytes.all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $valid:ident, $rule:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn new(text: &str) -> Result<Self, NotAName> {
+                if $valid(text) { Ok(Self(text.to_owned())) } else { Err(NotAName { text: text.to_owned(), rule: $rule }) }
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NotAName;
+            fn try_from(text: String) -> Result<Self, NotAName> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name_type!(
+    /// The product, for example `urbancart`.
+    ProductName, is_name, NAME_RULE
+);
+name_type!(
+    /// An app, for example `storefront`.
+    AppName, is_name, NAME_RULE
+);
+name_type!(
+    /// An environment, for example `staging`.
+    EnvName, is_name, NAME_RULE
+);
+name_type!(
+    /// An owner: a team or a person, for example `payments`.
+    OwnerName, is_name, NAME_RULE
+);
+name_type!(
+    /// A variable, for example `MONGODB_URL`.
+    VarName, is_variable, VARIABLE_RULE
+);

@@ -1,0 +1,20 @@
+//! Convergence: look at the world, plan purely, apply dully, look again.
+//!
+//! ```text
+//!            observe            plan (pure)              apply (journalled)
+//!   world ───────────► Observed ───────────► [Step, ..] ───────────► world     until the plan is empty
+//! ```
+//!
+//! **Invariant:** this crate knows no MongoDB, no Redis, no process and no HTTP. What it needs from them are the traits in
+//! [`ports`]; what it converges are [`Resource`]s.
+
+pub mod fault;
+pub mod ports;
+pub mod progress;
+pub mod resource;
+pub mod root;
+
+pub use fault::Fault;
+pub use progress::{Event, Progress};
+pub use resource::{Resource, ResourceId};
+pub use root::Root;

@@ -1,0 +1,228 @@
+//! What convergence and the drivers ask of each other: the one place where the engine, the stores, the edge and the keeper
+//! meet without knowing each other.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Fault;
+
+pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
+
+/// The keeper, as the rest of Roadbed sees it: it owns processes and keeps them alive.
+pub trait Units: Send + Sync + fmt::Debug {
+    /// Makes the unit run as specified. The same revision already running is left alone; another revision is stopped first.
+    fn ensure(&self, spec: UnitSpec) -> PortFuture<'_, Ensured>;
+    /// Stops a unit gracefully and forgets it; unknown is fine.
+    fn remove<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()>;
+    /// Stops a unit gracefully and starts it again as specified.
+    fn restart<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()>;
+    /// Stops a unit gracefully and keeps it stopped (its specification stays) until [`Units::resume`]: for drills.
+    fn hold<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()>;
+    /// Starts a held or crash-looping unit again.
+    fn resume<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()>;
+    fn list(&self) -> PortFuture<'_, Vec<UnitStatus>>;
+    /// The last `n` lines a unit wrote, oldest first, to show why it failed.
+    fn tail<'a>(&'a self, name: &'a str, n: usize) -> PortFuture<'a, Vec<String>>;
+}
+
+/// The keeper's listening sockets: they outlive every edge, so that no visitor is refused while one is replaced.
+pub trait Sockets: Send + Sync + fmt::Debug {
+    /// Listens on `address` under `name` (same grammar as unit names); the same name on the same address is left alone.
+    /// Port 0 picks a free one. Returns the address it listens on.
+    fn listen<'a>(&'a self, name: &'a str, address: SocketAddr) -> PortFuture<'a, SocketAddr>;
+}
+
+/// What [`Units::ensure`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ensured {
+    Unchanged,
+    Started,
+    Replaced,
+}
+
+/// A process to keep alive.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UnitSpec {
+    /// One grammar for all names: `[a-z][a-z0-9-]{0,30}`, for example `mongodb`, `api-1`, `edge`.
+    pub name: String,
+    pub kind: UnitKind,
+    pub program: PathBuf,
+    /// Visible to every user of the machine: never a secret.
+    pub args: Vec<String>,
+    pub cwd: PathBuf,
+    /// The whole environment of the process; nothing is inherited. May hold secrets, so it is never written to disk or logged.
+    pub env: BTreeMap<String, String>,
+    /// Changes when anything that matters changes: digests of public parts, *versions* of secrets.
+    pub revision: String,
+    /// Names of listening sockets of the keeper to hand over, in the way of systemd (`LISTEN_FDS`, `LISTEN_FDNAMES`).
+    pub sockets: Vec<String>,
+    pub restart: RestartPolicy,
+    pub stop: StopPolicy,
+    pub limits: Limits,
+}
+
+/// What a unit is for. The order is the order of stopping: who depends on others goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnitKind {
+    App,
+    Edge,
+    Store,
+    Control,
+}
+
+/// When and how fast a dead process comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartPolicy {
+    pub first_delay: Duration,
+    pub max_delay: Duration,
+    /// After this long alive, the next death counts as the first again.
+    pub stable_after: Duration,
+    /// So many deaths in a row without becoming stable are shown as a crash loop (restarts go on at `max_delay`).
+    pub crash_loop_after: u32,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            first_delay: Duration::from_millis(100),
+            max_delay: Duration::from_secs(30),
+            stable_after: Duration::from_secs(10),
+            crash_loop_after: 5,
+        }
+    }
+}
+
+/// How a process is asked to go: SIGTERM to its group, then after `grace` SIGKILL to its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopPolicy {
+    pub grace: Duration,
+}
+
+impl Default for StopPolicy {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(10) }
+    }
+}
+
+/// Resource limits, as `setrlimit` knows them; `None` leaves the keeper's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    pub open_files: Option<u64>,
+    /// Bytes. Node reserves address space far beyond what it uses: not for app processes.
+    pub address_space: Option<u64>,
+}
+
+/// What the keeper knows of a unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitStatus {
+    pub name: String,
+    pub kind: UnitKind,
+    pub state: UnitState,
+    pub pid: Option<u32>,
+    pub restarts: u32,
+    pub revision: String,
+    /// How the last process ended, in words: `exit code 1`, `killed by SIGKILL`.
+    pub last_exit: Option<String>,
+}
+
+/// Where a unit is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitState {
+    Running,
+    /// Dead, and waiting for its next start.
+    Backoff,
+    /// As `Backoff`, after many deaths in a row.
+    CrashLoop,
+    Stopping,
+    /// Stopped on request; will not start by itself.
+    Held,
+    /// Known from before the keeper's own crash and found dead; waits for control to specify it again.
+    Lost,
+}
+
+/// Where the edge takes its routes from.
+pub trait Routes: Send + Sync + fmt::Debug {
+    /// Publishes a route table: durable, then swapped in by the edge. Returns when the edge serves it.
+    fn publish(&self, table: RouteTable) -> PortFuture<'_, Published>;
+    /// What the edge serves now; `None` if it serves nothing yet.
+    fn current(&self) -> PortFuture<'_, Option<RouteTable>>;
+}
+
+/// What [`Routes::publish`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// The edge already served the same routes.
+    Unchanged {
+        generation: u64,
+    },
+    Served {
+        generation: u64,
+    },
+}
+
+/// Everything the edge serves, as one value: it is replaced whole or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteTable {
+    pub environment: String,
+    /// The port visitors see, for redirects from HTTP: `https://HOST[:PORT]`.
+    pub https_port: u16,
+    pub sites: Vec<Site>,
+}
+
+/// One public host name and what answers there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    pub app: String,
+    /// Public host names, the first is canonical (the others redirect to it).
+    pub hosts: Vec<String>,
+    pub target: Target,
+    pub access: SiteAccess,
+    /// Served at `/config.json`, for static apps that read their public settings at run time. Public values only.
+    pub config: Option<BTreeMap<String, String>>,
+    /// Also reachable without TLS on the keeper's socket of this name, loopback only: how apps call each other.
+    pub internal_socket: Option<String>,
+}
+
+/// What answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum Target {
+    /// Instances of a server process; requests are balanced over them.
+    Instances {
+        upstreams: Vec<Upstream>,
+        /// Longest time to the first byte of an answer, milliseconds.
+        first_byte_ms: u64,
+        /// Longest idle time on a pooled connection, milliseconds; must stay below the app's keep-alive.
+        idle_ms: u64,
+    },
+    /// Files of a build, below this folder.
+    Files { folder: PathBuf, spa_fallback: Option<String> },
+}
+
+/// One instance of an app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    pub instance: String,
+    pub port: u16,
+}
+
+/// Who may see a site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum SiteAccess {
+    Public,
+    /// HTTP Basic; the file holds lines `user:HEX(SHA-256(password))`, only digests of generated 256-bit passwords.
+    Protected {
+        credentials_file: PathBuf,
+    },
+}

@@ -1,0 +1,50 @@
+//! A thing that can be looked at, compared with what is wanted, and changed one step at a time.
+
+use std::fmt;
+use std::future::Future;
+
+use journal::Begun;
+
+use crate::{Fault, Progress};
+
+/// What a resource is called in plans, progress and the journal: `mongodb`, `app/api`, `build/storefront`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceId(String);
+
+impl ResourceId {
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One thing that Roadbed keeps as the manifest says.
+pub trait Resource: Send + Sync + fmt::Debug {
+    /// What a look at the world found. Holds no secret values.
+    type Observed: Send + Sync + fmt::Debug;
+    /// A closed set of effects. `Display` is the line that `roadbed plan` shows; it must hold no secret value.
+    type Step: Send + Sync + fmt::Debug + fmt::Display;
+
+    fn id(&self) -> &ResourceId;
+    /// What must be converged before this can be.
+    fn needs(&self) -> &[ResourceId];
+    fn observe(&self) -> impl Future<Output = Result<Self::Observed, Fault>> + Send;
+    /// Pure: no clock, no file, no randomness. Empty means converged.
+    fn plan(&self, seen: &Self::Observed) -> Vec<Self::Step>;
+    /// One effect, safe to do twice. The `Begun` shows that the journal knows of it.
+    fn apply(
+        &self,
+        step: &Self::Step,
+        begun: &Begun,
+        progress: &dyn Progress,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+}
