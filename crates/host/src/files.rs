@@ -1,7 +1,7 @@
 //! Files, with errors that name what was attempted and on which path, and writes that survive a power cut.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -80,6 +80,18 @@ pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(FileFault::new("read", path, error)),
     }
+}
+
+/// The first bytes of a file that may be absent, at most `length`.
+pub fn read_prefix(path: &Path, length: usize) -> Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(FileFault::new("read", path, error)),
+    };
+    let mut head = Vec::with_capacity(length);
+    file.take(length as u64).read_to_end(&mut head).named("read", path)?;
+    Ok(Some(head))
 }
 
 pub fn exists(path: &Path) -> bool {
@@ -167,6 +179,11 @@ pub fn symlink(target: &Path, link: &Path) -> Result<()> {
 
 pub fn set_executable(path: &Path) -> Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).named("make executable", path)
+}
+
+/// Takes a file from everybody but its owner.
+pub fn make_private(path: &Path) -> Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).named("make private", path)
 }
 
 pub fn canonical(path: &Path) -> Result<PathBuf> {

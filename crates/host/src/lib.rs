@@ -12,6 +12,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the room that touches the machine")]
 
 pub mod clock;
+pub mod database;
 pub mod files;
 pub mod lock;
 pub mod socket;

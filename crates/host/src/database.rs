@@ -1,0 +1,199 @@
+//! SQLite files that are never mistaken for empty ones.
+//!
+//! SQLite takes a file of no bytes for a new database, and an absent one too. For state that was acknowledged that would be
+//! silent loss, so whether the file must be there is part of opening it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::files;
+
+/// What a database holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    /// Four letters in SQLite's header, so that one state file is not opened as another.
+    pub application_id: i32,
+    /// Statements that make the tables. The version is its position from 1; each entry is run once, in order.
+    pub migrations: &'static [&'static str],
+}
+
+/// Whether the file may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// The environment is new: absent is fine.
+    MayBeNew,
+    /// The environment has been used: absent is loss.
+    MustExist,
+}
+
+/// Why a database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseFault {
+    #[error("the state file {} is missing", path.display())]
+    Missing { path: PathBuf },
+    #[error("the state file {} is damaged: {what}", path.display())]
+    Damaged { path: PathBuf, what: String },
+    #[error("the state file {} was written by a newer Roadbed (format {found}, this one reads {known})", path.display())]
+    Newer { path: PathBuf, found: usize, known: usize },
+    #[error("cannot use the state file {}", path.display())]
+    Sqlite {
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+impl DatabaseFault {
+    /// What the person at the keyboard can do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } | Self::Damaged { .. } => {
+                "restore the file from a backup; or move it away and accept its loss with `roadbed up --forget-state`"
+            }
+            Self::Newer { .. } => "use the Roadbed that wrote it, or a later one",
+            Self::Sqlite { .. } => "see whether the disk is full and the file is yours to write",
+        }
+    }
+}
+
+/// First bytes of each SQLite file.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// How long a reader waits for a writer of the same file. Writes here take milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens a database, checks that it is whole, and brings its tables up to date.
+pub fn open(path: &Path, schema: Schema, presence: Presence) -> Result<Connection, DatabaseFault> {
+    let damaged = |what: String| DatabaseFault::Damaged { path: path.to_owned(), what };
+    let sqlite = |source| DatabaseFault::Sqlite { path: path.to_owned(), source };
+    match files::read_prefix(path, MAGIC.len()) {
+        Ok(Some(head)) if head.as_slice() == MAGIC => {}
+        Ok(Some(head)) if head.is_empty() => return Err(damaged("it is empty".into())),
+        Ok(Some(_)) => return Err(damaged("it does not begin like a database".into())),
+        Ok(None) if presence == Presence::MustExist => return Err(DatabaseFault::Missing { path: path.to_owned() }),
+        Ok(None) => create(path, schema).map_err(sqlite)?,
+        Err(fault) => return Err(damaged(fault.source.to_string())),
+    }
+    let mut connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(sqlite)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| damaged(error.to_string()))?;
+    if verdict != "ok" {
+        return Err(damaged(verdict));
+    }
+    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite)?;
+    if id != schema.application_id {
+        return Err(damaged("it holds something else".into()));
+    }
+    // FULL: a step that is journalled as begun is on disk before its effect happens.
+    connection.pragma_update(None, "journal_mode", "wal").map_err(sqlite)?;
+    connection.pragma_update(None, "synchronous", "full").map_err(sqlite)?;
+    migrate(&mut connection, path, schema)?;
+    Ok(connection)
+}
+
+/// Makes the file under a temporary name, so that a crash in between leaves no half-made database behind.
+fn create(path: &Path, schema: Schema) -> rusqlite::Result<()> {
+    let fresh = path.with_extension("new");
+    // Leftover of a crash at this very place.
+    let _ = files::remove(&fresh);
+    let connection = Connection::open(&fresh)?;
+    connection.pragma_update(None, "application_id", schema.application_id)?;
+    connection.pragma_update(None, "user_version", 0)?;
+    drop(connection);
+    files::make_private(&fresh)
+        .and_then(|()| files::rename(&fresh, path))
+        .and_then(|()| files::sync_dir(path.parent().unwrap_or(Path::new("."))))
+        .map_err(|fault| rusqlite::Error::InvalidPath(fault.path))
+}
+
+fn migrate(connection: &mut Connection, path: &Path, schema: Schema) -> Result<(), DatabaseFault> {
+    let sqlite = |source| DatabaseFault::Sqlite { path: path.to_owned(), source };
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
+    let done = usize::try_from(version).unwrap_or(usize::MAX);
+    let known = schema.migrations.len();
+    if done > known {
+        return Err(DatabaseFault::Newer { path: path.to_owned(), found: done, known });
+    }
+    for (index, statements) in schema.migrations.iter().enumerate().skip(done) {
+        let transaction = connection.transaction().map_err(sqlite)?;
+        transaction.execute_batch(statements).map_err(sqlite)?;
+        transaction
+            .pragma_update(None, "user_version", i64::try_from(index + 1).expect("migrations are few"))
+            .map_err(sqlite)?;
+        transaction.commit().map_err(sqlite)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: Schema = Schema { application_id: 0x7465_7374, migrations: &["CREATE TABLE t (x INTEGER) STRICT;"] };
+
+    fn damage(change: impl FnOnce(&Path)) -> DatabaseFault {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let connection = open(&path, SCHEMA, Presence::MayBeNew).unwrap();
+        for x in 0..2000 {
+            connection.execute("INSERT INTO t VALUES (?1)", [x]).unwrap();
+        }
+        drop(connection);
+        change(&path);
+        open(&path, SCHEMA, Presence::MustExist).expect_err("damage is noticed")
+    }
+
+    #[test]
+    fn what_was_written_is_there_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        open(&path, SCHEMA, Presence::MayBeNew).unwrap().execute("INSERT INTO t VALUES (7)", []).unwrap();
+        let again = open(&path, SCHEMA, Presence::MustExist).unwrap();
+        let x: i64 = again.query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(x, 7);
+    }
+
+    #[test]
+    fn a_missing_file_is_not_a_new_one() {
+        assert!(matches!(damage(|path| std::fs::remove_file(path).unwrap()), DatabaseFault::Missing { .. }));
+    }
+
+    #[test]
+    fn an_emptied_file_is_damage() {
+        assert!(matches!(damage(|path| std::fs::write(path, b"").unwrap()), DatabaseFault::Damaged { .. }));
+    }
+
+    #[test]
+    fn a_truncated_file_is_damage() {
+        let cut = |path: &Path| {
+            let bytes = std::fs::read(path).unwrap();
+            std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+        };
+        assert!(matches!(damage(cut), DatabaseFault::Damaged { .. }));
+    }
+
+    #[test]
+    fn overwritten_pages_are_damage() {
+        let scribble = |path: &Path| {
+            let mut bytes = std::fs::read(path).unwrap();
+            bytes[4096..].fill(0xAB);
+            std::fs::write(path, bytes).unwrap();
+        };
+        assert!(matches!(damage(scribble), DatabaseFault::Damaged { .. }));
+    }
+
+    #[test]
+    fn another_kind_of_state_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        open(&path, SCHEMA, Presence::MayBeNew).unwrap();
+        let other = Schema { application_id: 1, ..SCHEMA };
+        assert!(matches!(open(&path, other, Presence::MustExist), Err(DatabaseFault::Damaged { .. })));
+    }
+}
