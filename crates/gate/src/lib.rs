@@ -9,6 +9,12 @@
 
 pub mod check;
 pub mod evidence;
+pub mod ledger;
+pub mod report;
+pub mod run;
 
 pub use check::{Check, CheckCx, Claim, Impact};
-pub use evidence::{Evidence, Outcome, Verdict};
+pub use evidence::{Evidence, Findings, Outcome, Verdict};
+pub use ledger::Ledger;
+pub use report::Report;
+pub use run::run;

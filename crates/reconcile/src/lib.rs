@@ -8,13 +8,17 @@
 //! **Invariant:** this crate knows no MongoDB, no Redis, no process and no HTTP. What it needs from them are the traits in
 //! [`ports`]; what it converges are [`Resource`]s.
 
+pub mod converge;
 pub mod fault;
+pub mod graph;
 pub mod ports;
 pub mod progress;
 pub mod resource;
 pub mod root;
 
+pub use converge::{AnyResource, Converged, Planned, Tools, converge, plan};
 pub use fault::Fault;
+pub use graph::Graph;
 pub use progress::{Event, Progress};
 pub use resource::{Resource, ResourceId};
 pub use root::Root;

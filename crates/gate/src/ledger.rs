@@ -1,0 +1,169 @@
+//! Evidence that is only ever appended. Each row carries the hash of the row before it, so a changed or removed row shows.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+
+use host::database::{self, DatabaseFault, Presence, Schema};
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+
+use crate::Evidence;
+
+const SCHEMA: Schema = Schema {
+    application_id: i32::from_be_bytes(*b"rbev"),
+    migrations: &["CREATE TABLE evidence (
+        seq INTEGER PRIMARY KEY,
+        previous BLOB NOT NULL,
+        hash BLOB NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT;
+    CREATE TRIGGER evidence_is_append_only_u BEFORE UPDATE ON evidence
+        BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+    CREATE TRIGGER evidence_is_append_only_d BEFORE DELETE ON evidence
+        BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;"],
+};
+
+/// What the first row names as the one before it.
+const GENESIS: [u8; 32] = [0; 32];
+
+/// Why the ledger cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerFault {
+    #[error("cannot open the evidence ledger")]
+    Open(#[from] DatabaseFault),
+    #[error("cannot use the evidence ledger")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("cannot write evidence as JSON")]
+    Json(#[from] serde_json::Error),
+    #[error("the evidence ledger was changed by another hand at row {seq}")]
+    Broken { seq: i64 },
+}
+
+/// The evidence of one environment.
+#[derive(Debug)]
+pub struct Ledger {
+    connection: Mutex<Connection>,
+}
+
+impl Ledger {
+    pub fn open(path: &Path, presence: Presence) -> Result<Self, LedgerFault> {
+        Ok(Self { connection: Mutex::new(database::open(path, SCHEMA, presence)?) })
+    }
+
+    /// Appends one piece of evidence. When this returns, it is on disk.
+    pub fn append(&self, evidence: &Evidence) -> Result<(), LedgerFault> {
+        let body = serde_json::to_string(evidence)?;
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        let last = transaction
+            .query_row("SELECT seq, hash FROM evidence ORDER BY seq DESC LIMIT 1", [], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?))
+            })
+            .optional()?;
+        let (seq, previous) = last.map_or((1, GENESIS), |(seq, hash)| (seq + 1, hash));
+        transaction.execute(
+            "INSERT INTO evidence (seq, previous, hash, body) VALUES (?1, ?2, ?3, ?4)",
+            params![seq, previous, link(seq, &previous, &body), body],
+        )?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Walks the whole chain. Returns how many rows it has.
+    pub fn verify(&self) -> Result<u64, LedgerFault> {
+        let connection = self.connection();
+        let mut statement = connection.prepare("SELECT seq, previous, hash, body FROM evidence ORDER BY seq")?;
+        let mut rows = statement.query([])?;
+        let (mut count, mut expected) = (0_u64, GENESIS);
+        while let Some(row) = rows.next()? {
+            let (seq, previous, hash): (i64, [u8; 32], [u8; 32]) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let body: String = row.get(3)?;
+            count += 1;
+            let in_place = i64::try_from(count).is_ok_and(|count| count == seq);
+            if !in_place || previous != expected || hash != link(seq, &previous, &body) {
+                return Err(LedgerFault::Broken { seq });
+            }
+            expected = hash;
+        }
+        Ok(count)
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().expect("no panic happens while the ledger is written")
+    }
+}
+
+fn link(seq: i64, previous: &[u8; 32], body: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(seq.to_be_bytes());
+    hash.update(previous);
+    hash.update(body.as_bytes());
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Verdict;
+    use host::clock::Timestamp;
+
+    fn evidence(id: &str) -> Evidence {
+        Evidence {
+            task: "T3".into(),
+            id: id.into(),
+            claim: "a promise".into(),
+            verdict: Verdict::Holds,
+            observed: vec!["seen".into()],
+            at: Timestamp::from_unix_millis(0),
+            took_ms: 1,
+        }
+    }
+
+    fn ledger(path: &Path) -> Ledger {
+        let ledger = Ledger::open(path, Presence::MayBeNew).unwrap();
+        for id in ["a", "b", "c"] {
+            ledger.append(&evidence(id)).unwrap();
+        }
+        ledger
+    }
+
+    /// Whoever writes to the file directly can drop the triggers; the chain must show it.
+    fn tamper(path: &Path, sql: &str) {
+        let connection = Connection::open(path).unwrap();
+        connection
+            .execute_batch("DROP TRIGGER evidence_is_append_only_u; DROP TRIGGER evidence_is_append_only_d;")
+            .unwrap();
+        connection.execute_batch(sql).unwrap();
+    }
+
+    #[test]
+    fn the_chain_of_an_untouched_ledger_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(ledger(&folder.path().join("l.db")).verify().unwrap(), 3);
+    }
+
+    #[test]
+    fn a_changed_row_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("l.db");
+        let ledger = ledger(&path);
+        tamper(&path, "UPDATE evidence SET body = replace(body, 'holds', 'fails') WHERE seq = 2");
+        assert!(matches!(ledger.verify(), Err(LedgerFault::Broken { seq: 2 })));
+    }
+
+    #[test]
+    fn a_removed_row_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("l.db");
+        let ledger = ledger(&path);
+        tamper(&path, "DELETE FROM evidence WHERE seq = 2");
+        assert!(matches!(ledger.verify(), Err(LedgerFault::Broken { seq: 3 })));
+    }
+
+    #[test]
+    fn the_database_itself_refuses_to_change_a_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(&folder.path().join("l.db"));
+        let refused = ledger.connection().execute("DELETE FROM evidence", []).unwrap_err();
+        assert!(refused.to_string().contains("append-only"), "{refused}");
+    }
+}
