@@ -15,4 +15,5 @@ pub mod clock;
 pub mod database;
 pub mod files;
 pub mod lock;
+pub mod process;
 pub mod socket;

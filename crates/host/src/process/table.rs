@@ -1,0 +1,135 @@
+//! What the kernel's process table says, read from `/proc`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::files::{self, FileFault};
+
+/// One process as `/proc/PID/stat` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub pid: u32,
+    pub state: char,
+    pub parent: u32,
+    pub group: u32,
+    pub session: u32,
+    /// Clock ticks after boot: together with the pid it names one process for as long as the machine runs.
+    pub start_time: u64,
+}
+
+impl Entry {
+    /// Dead, and only waiting for its parent to take note.
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// The entry of one process; `None` if there is none.
+pub fn entry(pid: u32) -> Option<Entry> {
+    // Bytes, not text: the program name in the middle is whatever the program chose.
+    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// `pid (name) state ppid pgrp session … starttime(22) …`. The name may hold spaces and parentheses: count from the last `)`.
+fn parse_stat(stat: &[u8]) -> Option<Entry> {
+    let open = stat.iter().position(|byte| *byte == b'(')?;
+    let close = stat.iter().rposition(|byte| *byte == b')')?;
+    let pid = std::str::from_utf8(&stat[..open]).ok()?.trim().parse().ok()?;
+    let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    // Field 3 of the manual page is the first here.
+    let number = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<i64>().ok());
+    let id = |field: usize| number(field).map(|value| u32::try_from(value).unwrap_or(0));
+    Some(Entry {
+        pid,
+        state: fields.first()?.chars().next()?,
+        parent: id(4)?,
+        group: id(5)?,
+        session: id(6)?,
+        start_time: u64::try_from(number(22)?).ok()?,
+    })
+}
+
+/// Every process of the machine that we can see.
+pub fn entries() -> Vec<Entry> {
+    let Ok(folder) = fs::read_dir("/proc") else { return Vec::new() };
+    folder
+        .flatten()
+        .filter_map(|found| found.file_name().to_str().and_then(|name| name.parse().ok()))
+        .filter_map(entry)
+        .collect()
+}
+
+/// The environment a process was started with; empty if it is not ours to read. A program may have written over it.
+pub fn environment(pid: u32) -> BTreeMap<String, String> {
+    let bytes = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    bytes
+        .split(|byte| *byte == 0)
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// What an open file descriptor of a process refers to; `None` if it is closed or not ours to see.
+pub fn open_file(pid: u32, descriptor: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok()
+}
+
+/// Resident memory of a process, bytes.
+pub fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// The command line of a process, separated by blanks.
+pub fn command_line(pid: u32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<_> =
+        bytes.split(|byte| *byte == 0).map(|word| OsStr::from_bytes(word).to_string_lossy().into_owned()).collect();
+    words.join(" ").trim_end().to_owned()
+}
+
+/// Names this boot of the machine: start times count from it.
+pub fn boot_id() -> Result<String, FileFault> {
+    Ok(files::read_string("/proc/sys/kernel/random/boot_id".as_ref())?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_blanks_and_parentheses_does_not_shift_the_fields() {
+        let line = b"4242 (a) S 1 (b)) Z 7 4242 4240 0 -1 4194560 1 0 0 0 2 3 0 0 20 0 1 0 987654 1000 20";
+        let entry = parse_stat(line).unwrap();
+        assert_eq!(entry, Entry { pid: 4242, state: 'Z', parent: 7, group: 4242, session: 4240, start_time: 987_654 });
+        assert!(entry.is_dead());
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_read() {
+        let line = b"12 (\xff\xfe) S 1 12 12 0 -1 4194560 1 0 0 0 2 3 0 0 20 0 1 0 55 1000 20";
+        assert_eq!(parse_stat(line).unwrap().start_time, 55);
+    }
+
+    #[test]
+    fn half_a_line_is_no_entry() {
+        assert_eq!(parse_stat(b""), None);
+        assert_eq!(parse_stat(b"12 (sh"), None);
+        assert_eq!(parse_stat(b"12 (sh) S 1 12"), None);
+    }
+
+    #[test]
+    fn we_find_ourselves() {
+        let own = entry(std::process::id()).unwrap();
+        assert!(entries().contains(&own) || own.state == 'R');
+        assert!(!own.is_dead());
+        assert!(!boot_id().unwrap().is_empty());
+        assert!(resident_bytes(own.pid).unwrap() > 100_000);
+        assert!(command_line(own.pid).contains("host"));
+    }
+}
