@@ -3,24 +3,34 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::id::{AppName, EnvName, OwnerName, ProductName, VarName};
+use crate::id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
+use crate::record::choice;
+use crate::target::EnvRef;
 
 /// One environment, resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
     pub product: ProductName,
     pub name: EnvName,
+    /// Number of the pull request, in an environment that exists once per pull request.
+    pub pull_request: Option<u32>,
     /// For example `urbancart.localhost`; an app's host name is put before it.
     pub domain: String,
     pub ports: EdgePorts,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,
+    pub media: Option<Media>,
     /// Every variable that exists in this environment, sorted by name.
     pub variables: Vec<Variable>,
 }
 
 impl Environment {
+    /// Which environment this is: `staging`, `preview/pr-42`.
+    pub fn reference(&self) -> EnvRef {
+        EnvRef { name: self.name.clone(), pull_request: self.pull_request }
+    }
+
     pub fn app(&self, name: &AppName) -> Option<&App> {
         self.apps.iter().find(|app| &app.name == name)
     }
@@ -52,8 +62,29 @@ pub struct App {
     /// Command of the app's own development server, run in `path`; for `up --dev`.
     pub dev: Option<Vec<String>>,
     pub access: Access,
+    /// What must be ready before it starts. Free of cycles.
+    pub needs: Vec<Need>,
     /// Pages that must render after a deploy.
     pub smoke: Vec<Smoke>,
+}
+
+/// Something that an app cannot start without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    App(AppName),
+    Service(ServiceName),
+}
+
+choice! {
+    /// A data service.
+    pub enum ServiceName {
+        /// The database.
+        MongoDb = "mongodb",
+        /// Sessions, carts, caches, rate limits.
+        Redis = "redis",
+        /// Object storage for pictures and other uploads.
+        Media = "media",
+    }
 }
 
 /// How an app is built. Runs in the app's folder.
@@ -100,11 +131,14 @@ pub struct Server {
     pub internal: bool,
 }
 
-/// Who may see an app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    Public,
-    Protected,
+choice! {
+    /// Who may see an app.
+    pub enum Access {
+        /// Everybody.
+        Public = "public",
+        /// Only who has credentials for it.
+        Protected = "protected",
+    }
 }
 
 /// A page that must answer.
@@ -146,6 +180,24 @@ pub struct Redis {
     pub eviction: String,
 }
 
+/// Object storage of this environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Media {
+    pub apps: Vec<AppName>,
+    pub buckets: Vec<Bucket>,
+}
+
+/// One bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    pub name: BucketName,
+    /// Its name in the storage, with product and environment: `urbancart-local-products`.
+    pub full_name: String,
+    pub access: Access,
+    /// Bytes.
+    pub max_object: u64,
+}
+
 /// One variable in one environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
@@ -159,16 +211,20 @@ pub struct Variable {
     pub example: Option<String>,
 }
 
-/// What kind of thing a variable holds. `Secret` and everything after it is sensitive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
-    /// May be seen by visitors.
-    Public,
-    /// Not for visitors, but no harm if an operator sees it.
-    Internal,
-    Secret,
-    Auth,
-    Payment,
+choice! {
+    /// What kind of thing a variable holds. `secret` and everything after it is sensitive.
+    pub enum Class {
+        /// May be seen by visitors.
+        Public = "public",
+        /// Not for visitors, but no harm if an operator sees it.
+        Internal = "internal",
+        /// Opens something: sensitive.
+        Secret = "secret",
+        /// Protects logins and sessions: sensitive.
+        Auth = "auth",
+        /// Moves money: sensitive, and never in an environment per pull request.
+        Payment = "payment",
+    }
 }
 
 impl Class {

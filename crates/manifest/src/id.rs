@@ -12,7 +12,14 @@ pub struct NotAName {
     pub rule: &'static str,
 }
 
+/// The grammar of a name, as a regular expression for editors.
+pub(crate) trait NameRule {
+    const PATTERN: &'static str;
+}
+
+const NAME_PATTERN: &str = "^[a-z][a-z0-9-]{0,30}$";
 const NAME_RULE: &str = "a name starts with a letter a-z, goes on with a-z, 0-9 or '-', and has at most 31 characters";
+const VARIABLE_PATTERN: &str = "^[A-Z][A-Z0-9_]{0,63}$";
 const VARIABLE_RULE: &str = "a variable starts with A-Z, goes on with A-Z, 0-9 or '_', and has at most 64 characters";
 
 /// `[a-z][a-z0-9-]{0,30}`: safe in a host name, a path, a database name and an argument.
@@ -31,7 +38,7 @@ fn is_variable(text: &str) -> bool {
 }
 
 macro_rules! name_type {
-    ($(#[$doc:meta])* $name:ident, $valid:ident, $rule:ident) => {
+    ($(#[$doc:meta])* $name:ident, $valid:ident, $pattern:ident, $rule:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -45,6 +52,10 @@ macro_rules! name_type {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+        }
+
+        impl NameRule for $name {
+            const PATTERN: &'static str = $pattern;
         }
 
         impl TryFrom<String> for $name {
@@ -70,21 +81,25 @@ macro_rules! name_type {
 
 name_type!(
     /// The product, for example `urbancart`.
-    ProductName, is_name, NAME_RULE
+    ProductName, is_name, NAME_PATTERN, NAME_RULE
 );
 name_type!(
     /// An app, for example `storefront`.
-    AppName, is_name, NAME_RULE
+    AppName, is_name, NAME_PATTERN, NAME_RULE
 );
 name_type!(
     /// An environment, for example `staging`.
-    EnvName, is_name, NAME_RULE
+    EnvName, is_name, NAME_PATTERN, NAME_RULE
 );
 name_type!(
     /// An owner: a team or a person, for example `payments`.
-    OwnerName, is_name, NAME_RULE
+    OwnerName, is_name, NAME_PATTERN, NAME_RULE
+);
+name_type!(
+    /// A bucket of the object storage, for example `products`.
+    BucketName, is_name, NAME_PATTERN, NAME_RULE
 );
 name_type!(
     /// A variable, for example `MONGODB_URL`.
-    VarName, is_variable, VARIABLE_RULE
+    VarName, is_variable, VARIABLE_PATTERN, VARIABLE_RULE
 );

@@ -2,13 +2,33 @@
 //!
 //! ```text
 //!   roadbed.toml ── parse ──► Manifest + every fault at once ── resolve(environment) ──► Environment (nothing left to default)
+//!                              │
+//!                              └── matrix, examples, schema ──► generated files
 //! ```
+//!
+//! The tables are defined once, in `tables`: that definition is the Rust type, the reading of it and its JSON Schema.
 //!
 //! **Invariant:** pure. No clock, no file, no network, no randomness, no process: the same text means the same thing
 //! everywhere.
 
+mod check;
 pub mod environment;
+mod findings;
 pub mod id;
+mod parse;
+mod record;
+mod resolve;
+mod scalars;
+mod shape;
+pub mod source;
+mod tables;
+mod target;
+mod template;
 
 pub use environment::Environment;
-pub use id::{AppName, EnvName, ProductName, VarName};
+pub use id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
+pub use parse::{DeclaredPath, Manifest, parse};
+pub use resolve::UnknownEnv;
+pub use source::{Diagnostic, Severity, Source, Span};
+pub use target::{Change, EnvRef, NotAnEnvironment};
+pub use template::MissingFact;

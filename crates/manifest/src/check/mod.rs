@@ -1,0 +1,92 @@
+//! What no table shows alone: names that refer to each other, and rules across tables.
+
+mod apps;
+mod environments;
+mod hosts;
+mod references;
+mod services;
+mod variables;
+
+use crate::findings::Findings;
+use crate::id::{AppName, EnvName, OwnerName};
+use crate::shape::Table;
+use crate::source::At;
+use crate::tables::Document;
+
+pub(crate) fn check(document: &Document, findings: &mut Findings) {
+    environments::check(document, findings);
+    hosts::check(document, findings);
+    apps::check(document, findings);
+    services::check(document, findings);
+    variables::check(document, findings);
+    references::check(document, findings);
+    unused_owners(document, findings);
+}
+
+/// An owner that answers for nothing is mostly a name that was changed elsewhere.
+fn unused_owners(document: &Document, findings: &mut Findings) {
+    let of_apps = document.apps.iter().map(|(_, app)| &app.owner.value);
+    let of_variables = document.variables.iter().map(|(_, variable)| &variable.owner.value);
+    let named: std::collections::BTreeSet<&OwnerName> = of_apps.chain(of_variables).collect();
+    for (name, _) in document.owners.iter().filter(|(name, _)| !named.contains(&name.value)) {
+        findings
+            .warning(name.span, format!("the owner \"{}\" answers for nothing", name.value))
+            .hint("name it as the owner of an app or a variable, or remove it");
+    }
+}
+
+fn known_environment<V>(name: &At<EnvName>, environments: &Table<EnvName, V>, findings: &mut Findings) -> bool {
+    let known = environments.has(&name.value);
+    if !known {
+        let candidates = environments.in_order();
+        findings.absence(name.span, format!("there is no environment \"{}\"", name.value)).did_you_mean(
+            name.as_str(),
+            candidates.iter().map(|(name, _)| name.as_str()),
+            "the environments are",
+        );
+    }
+    known
+}
+
+fn known_environments<'a, V>(
+    names: impl IntoIterator<Item = &'a At<EnvName>>,
+    environments: &Table<EnvName, V>,
+    findings: &mut Findings,
+) {
+    for name in names {
+        known_environment(name, environments, findings);
+    }
+}
+
+fn known_owner(name: &At<OwnerName>, document: &Document, findings: &mut Findings) {
+    if !document.owners.has(&name.value) {
+        let candidates = document.owners.in_order();
+        findings.absence(name.span, format!("there is no owner \"{}\"", name.value)).did_you_mean(
+            name.as_str(),
+            candidates.iter().map(|(name, _)| name.as_str()),
+            "the owners are",
+        );
+    }
+}
+
+fn known_app(name: &AppName, span: crate::Span, document: &Document, findings: &mut Findings) -> bool {
+    let known = document.apps.has(name);
+    if !known {
+        let candidates = document.apps.in_order();
+        findings.absence(span, format!("there is no app \"{name}\"")).did_you_mean(
+            name.as_str(),
+            candidates.iter().map(|(name, _)| name.as_str()),
+            "the apps are",
+        );
+    }
+    known
+}
+
+/// Tells every item that stands in a list for the second time.
+fn no_repetition<T: PartialEq + std::fmt::Display>(items: &[At<T>], findings: &mut Findings) {
+    for (at, item) in items.iter().enumerate() {
+        if items[..at].iter().any(|earlier| earlier.value == item.value) {
+            findings.error(item.span, format!("\"{}\" stands twice in this list", item.value)).hint("remove one");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Data services.
+
+use super::known_environments;
+use crate::findings::Findings;
+use crate::scalars::Bytes;
+use crate::source::At;
+use crate::tables::Document;
+
+/// Smallest cache that WiredTiger takes.
+const LEAST_CACHE: Bytes = Bytes(256 << 20);
+/// Redis with less has no room for its own buffers.
+const LEAST_MEMORY: Bytes = Bytes(8 << 20);
+/// Longest name of a bucket in S3.
+const LONGEST_BUCKET: usize = 63;
+
+pub(super) fn check(document: &Document, findings: &mut Findings) {
+    if let Some(mongodb) = &document.services.mongodb {
+        known_environments(mongodb.r#in.iter().map(|(name, _)| name), &document.environments, findings);
+        let own = mongodb.r#in.iter().filter_map(|(_, own)| own.cache.as_ref());
+        for cache in std::iter::once(&mongodb.cache).chain(own) {
+            at_least(LEAST_CACHE, "256 MiB", "WiredTiger's cache", cache, findings);
+        }
+    }
+    if let Some(redis) = &document.services.redis {
+        known_environments(redis.r#in.iter().map(|(name, _)| name), &document.environments, findings);
+        let own = redis.r#in.iter().filter_map(|(_, own)| own.memory.as_ref());
+        for memory in std::iter::once(&redis.memory).chain(own) {
+            at_least(LEAST_MEMORY, "8 MiB", "the memory of Redis", memory, findings);
+        }
+    }
+    if let Some(media) = &document.services.media {
+        let product = document.product.name.as_str();
+        for (bucket, _) in media.buckets.iter() {
+            for (environment, table) in document.environments.iter() {
+                let instance = if table.per.is_some() { "-pr-4294967295" } else { "" };
+                let longest = format!("{product}-{}{instance}-{}", environment.value, bucket.value);
+                if longest.len() > LONGEST_BUCKET {
+                    findings
+                        .error(
+                            bucket.span,
+                            format!("the bucket would be named {longest}, longer than {LONGEST_BUCKET} characters"),
+                        )
+                        .hint("shorten the name of the bucket, the environment or the product");
+                }
+            }
+        }
+    }
+}
+
+fn at_least(least: Bytes, text: &str, what: &str, given: &At<Bytes>, findings: &mut Findings) {
+    if given.value < least {
+        findings.error(given.span, format!("{what} must be at least {text}")).hint(format!("write \"{text}\" or more"));
+    }
+}

@@ -1,0 +1,214 @@
+//! Variables: who receives them, where they exist, and that nothing sensitive can leak by declaration.
+
+use super::{apps::internal_app, known_app, known_environment, known_environments, known_owner, no_repetition};
+use crate::environment::{Class, Fact, GIVEN, ServiceName};
+use crate::findings::Findings;
+use crate::id::VarName;
+use crate::source::At;
+use crate::tables::{Document, Kind, Origin, Required, VariableTable};
+use crate::template::Text;
+
+pub(super) fn check(document: &Document, findings: &mut Findings) {
+    for (name, variable) in document.variables.iter() {
+        if let Some((_, meaning)) = GIVEN.iter().find(|(given, _)| *given == name.as_str()) {
+            findings
+                .error(name.span, format!("{} is given by Roadbed itself: {meaning}", name.value))
+                .hint("remove the table; every server process receives it");
+        }
+        known_owner(&variable.owner, document, findings);
+        receivers(name, variable, document, findings);
+        environments(name, variable, document, findings);
+        origin(name, variable, document, findings);
+        example(name, variable, findings);
+        let own = variable.r#in.iter().filter_map(|(_, own)| own.value.as_ref());
+        for text in variable.value.iter().chain(own) {
+            value(name, variable, text, document, findings);
+        }
+        let own = variable.r#in.iter().filter_map(|(_, own)| own.source.as_ref());
+        for source in variable.source.iter().chain(own).filter(|_| variable.class.value == Class::Public) {
+            let how =
+                if source.value == Origin::Store { "cannot come from the secret store" } else { "cannot be generated" };
+            findings
+                .error(source.span, format!("{} is public: its value {how}", name.value))
+                .hint("give it a value here, or another class");
+        }
+    }
+}
+
+fn receivers(name: &At<VarName>, variable: &VariableTable, document: &Document, findings: &mut Findings) {
+    if variable.apps.is_empty() {
+        findings
+            .error(variable.apps.span, format!("no app receives {}", name.value))
+            .hint("name the apps that read it, or remove the variable");
+    }
+    no_repetition(&variable.apps, findings);
+    for app in &variable.apps.value {
+        known_app(&app.value, app.span, document, findings);
+        let is_static = document.apps.get(&app.value).is_some_and(|table| table.kind == Kind::Static);
+        if is_static && variable.class.value > Class::Public {
+            findings
+                .error(
+                    app.span,
+                    format!(
+                        "\"{}\" is static, so every visitor sees what it receives, but {} is {}",
+                        app.value, name.value, variable.class.value
+                    ),
+                )
+                .hint("only public variables may go to a static app");
+        }
+    }
+}
+
+fn environments(name: &At<VarName>, variable: &VariableTable, document: &Document, findings: &mut Findings) {
+    if let Some(listed) = &variable.environments {
+        known_environments(&listed.value, &document.environments, findings);
+        no_repetition(listed, findings);
+        if listed.is_empty() {
+            findings
+                .error(listed.span, format!("{} exists in no environment", name.value))
+                .hint("name its environments, or remove the key: then it exists in all of them");
+        }
+    }
+    let absent = |environment: &At<crate::EnvName>| !variable.exists_in(&environment.value);
+    if let Required::In(required) = &variable.required.value {
+        no_repetition(required, findings);
+        for environment in required {
+            if known_environment(environment, &document.environments, findings) && absent(environment) {
+                findings
+                    .error(
+                        environment.span,
+                        format!("{} is required in {}, where it does not exist", name.value, environment.value),
+                    )
+                    .hint("add it to environments as well");
+            }
+        }
+    }
+    for (environment, _) in variable.r#in.iter() {
+        if known_environment(environment, &document.environments, findings) && absent(environment) {
+            findings
+                .error(
+                    environment.span,
+                    format!(
+                        "{} does not exist in {}, so nothing can be different there",
+                        name.value, environment.value
+                    ),
+                )
+                .hint("add it to environments, or remove this table");
+        }
+    }
+    if variable.class.value == Class::Payment {
+        payment(name, variable, document, findings);
+    }
+}
+
+/// Whoever can open a pull request can run code in its environment: nothing there may move money.
+fn payment(name: &At<VarName>, variable: &VariableTable, document: &Document, findings: &mut Findings) {
+    for (environment, _) in document.environments.iter().filter(|(_, table)| table.per.is_some()) {
+        if !variable.exists_in(&environment.value) {
+            continue;
+        }
+        let listed = variable
+            .environments
+            .as_ref()
+            .and_then(|listed| listed.iter().find(|name| name.value == environment.value));
+        let span = listed.map_or(variable.class.span, |listed| listed.span);
+        let others = document.environments.in_order();
+        let others: Vec<String> = others
+            .iter()
+            .filter(|(_, table)| table.per.is_none())
+            .map(|(name, _)| format!("\"{}\"", name.value))
+            .collect();
+        findings
+            .error(span, format!("{} is of class payment and must not exist in {}", name.value, environment.value))
+            .hint(format!("set environments = [{}]", others.join(", ")));
+    }
+}
+
+fn origin(name: &At<VarName>, variable: &VariableTable, document: &Document, findings: &mut Findings) {
+    let own = variable.r#in.iter().map(|(_, own)| (&own.value, &own.source));
+    for (value, source) in std::iter::once((&variable.value, &variable.source)).chain(own) {
+        if let (Some(_), Some(source)) = (value, source) {
+            findings
+                .error(source.span, format!("{} has both a value and a source", name.value))
+                .hint("keep one: a value is in the manifest, a source says that it is not");
+        }
+    }
+    let without: Vec<&str> = document
+        .environments
+        .in_order()
+        .into_iter()
+        .map(|(environment, _)| &environment.value)
+        .filter(|environment| variable.exists_in(environment) && variable.origin_in(environment).is_none())
+        .map(crate::EnvName::as_str)
+        .collect();
+    if !without.is_empty() {
+        let place = if without.len() == document.environments.iter().count() {
+            String::new()
+        } else {
+            format!(" in {}", without.join(", "))
+        };
+        findings
+            .absence(name.span, format!("nothing says where the value of {} comes from{place}", name.value))
+            .hint("add value = \"…\", or source = \"store\" or \"generated\"");
+    }
+}
+
+fn example(name: &At<VarName>, variable: &VariableTable, findings: &mut Findings) {
+    match &variable.example {
+        // A reader, and a scanner for leaked secrets, must see at once that it opens nothing.
+        Some(example) if variable.class.is_sensitive() && !example.to_ascii_lowercase().contains("example") => findings
+            .error(example.span, format!("the example of {} could be a real secret", name.value))
+            .hint("write a plain fake that contains the word \"example\""),
+        None if variable.source.as_ref().is_some_and(|source| source.value == Origin::Store) => findings
+            .absence(name.span, format!("{} is set by a person, who needs an example of its value", name.value))
+            .hint("add example = \"…\""),
+        _ => {}
+    }
+}
+
+fn value(name: &At<VarName>, variable: &VariableTable, text: &At<Text>, document: &Document, findings: &mut Findings) {
+    let class = variable.class.value;
+    if class.is_sensitive() && !text.facts().any(Fact::is_sensitive) {
+        findings
+            .error(text.span, format!("{} is {class}, but its value stands in the manifest for everyone to read", name.value))
+            .hint("set source = \"store\" or \"generated\" instead of the value, or class = \"internal\" if it opens nothing");
+    }
+    for fact in text.facts() {
+        if fact.is_sensitive() && !class.is_sensitive() {
+            findings
+                .error(text.span, format!("{} is {class}, but {fact} holds a password", name.value))
+                .hint("set class = \"secret\"");
+        } else if class == Class::Public && !fact.is_public() {
+            findings
+                .error(text.span, format!("{} is public, but {fact} is not for visitors", name.value))
+                .hint("set class = \"internal\"");
+        }
+        match fact {
+            Fact::Url(app) => {
+                known_app(app, text.span, document, findings);
+            }
+            Fact::Internal(app) => internal_app(app, text.span, document, findings),
+            Fact::MongoUrl => needed(ServiceName::MongoDb, variable, text, document, findings),
+            Fact::RedisUrl | Fact::RedisPrefix => needed(ServiceName::Redis, variable, text, document, findings),
+            Fact::EnvironmentName => {}
+        }
+    }
+}
+
+/// An app has credentials for a service only if it says that it needs it.
+fn needed(
+    service: ServiceName,
+    variable: &VariableTable,
+    text: &At<Text>,
+    document: &Document,
+    findings: &mut Findings,
+) {
+    for app in &variable.apps.value {
+        let Some(table) = document.apps.get(&app.value) else { continue };
+        if !table.needs.iter().any(|need| need.service() == Some(service)) {
+            findings
+                .error(text.span, format!("\"{}\" receives an address of {service}, but does not need it", app.value))
+                .hint(format!("add \"{service}\" to needs of [apps.{}], or take the app off the variable", app.value));
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! One environment, with every default and override filled in.
+
+use crate::Manifest;
+use crate::environment::{
+    App, Bucket, Build, EdgePorts, Environment, Media, MongoDb, Need, Piece, Redis, Runs, Server, ServiceName, Smoke,
+    Source, Template, Variable,
+};
+use crate::id::{AppName, EnvName, VarName};
+use crate::scalars::Bytes;
+use crate::source::At;
+use crate::tables::{
+    AppTable, Deadlines, EnvironmentTable, Kind, MediaTable, MongoDbTable, Origin, RedisTable, VariableOrigin,
+    VariableTable,
+};
+use crate::target::EnvRef;
+use crate::template::{Chunk, Text};
+
+/// Why there is no such environment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownEnv {
+    #[error("the manifest declares no environment \"{name}\"; it has {known}")]
+    NotDeclared { name: EnvName, known: String },
+    #[error("there is one \"{name}\" per pull request: say which, as in {name}/pr-42")]
+    WhichPullRequest { name: EnvName },
+    #[error("there is only one \"{name}\", not one per pull request")]
+    NotPerPullRequest { name: EnvName },
+}
+
+impl Manifest {
+    /// Cannot fail for a declared environment: the manifest was validated as a whole.
+    pub fn resolve(&self, environment: &EnvRef) -> Result<Environment, UnknownEnv> {
+        let name = &environment.name;
+        let Some(table) = self.document.environments.get(name) else {
+            let known: Vec<String> = self.environments().iter().map(ToString::to_string).collect();
+            return Err(UnknownEnv::NotDeclared { name: name.clone(), known: known.join(", ") });
+        };
+        match (&table.per, environment.pull_request) {
+            (Some(_), None) => Err(UnknownEnv::WhichPullRequest { name: name.clone() }),
+            (None, Some(_)) => Err(UnknownEnv::NotPerPullRequest { name: name.clone() }),
+            _ => Ok(self.resolve_declared(environment, table)),
+        }
+    }
+
+    fn resolve_declared(&self, environment: &EnvRef, table: &EnvironmentTable) -> Environment {
+        let document = &self.document;
+        let name = &environment.name;
+        let domain = table.domain.of(environment.pull_request);
+        let port = |port: Option<&At<crate::scalars::Port>>| port.map(|port| port.0);
+        let ports = table.ports.as_ref();
+        let needing = |service: ServiceName| -> Vec<AppName> {
+            let needs = |table: &AppTable| table.needs.iter().any(|need| need.service() == Some(service));
+            document
+                .apps
+                .in_order()
+                .into_iter()
+                .filter(|(_, app)| needs(app))
+                .map(|(name, _)| name.value.clone())
+                .collect()
+        };
+        let product = &document.product.name;
+        let slug = environment.slug();
+        Environment {
+            product: product.clone(),
+            name: name.clone(),
+            pull_request: environment.pull_request,
+            ports: EdgePorts {
+                http: port(ports.and_then(|ports| ports.http.as_ref())),
+                https: port(ports.and_then(|ports| ports.https.as_ref())),
+            },
+            apps: document
+                .apps
+                .in_order()
+                .into_iter()
+                .map(|(app, table)| self.app(app, table, name, &domain))
+                .collect(),
+            mongodb: document.services.mongodb.as_ref().map(|table| {
+                mongodb(table, name, format!("{product}_{slug}").replace('-', "_"), needing(ServiceName::MongoDb))
+            }),
+            redis: document
+                .services
+                .redis
+                .as_ref()
+                .map(|table| redis(table, name, format!("{product}:{slug}:"), needing(ServiceName::Redis))),
+            media: document
+                .services
+                .media
+                .as_ref()
+                .map(|table| media(table, &format!("{product}-{slug}"), needing(ServiceName::Media))),
+            variables: document
+                .variables
+                .iter()
+                .filter(|(_, table)| table.exists_in(name))
+                .filter_map(|(variable, table)| self.variable(variable, table, name))
+                .collect(),
+            domain,
+        }
+    }
+
+    fn app(&self, name: &AppName, table: &AppTable, environment: &EnvName, domain: &str) -> App {
+        let own = table.r#in.get(environment);
+        let runs = match table.kind {
+            Kind::Static => Runs::Static { spa_fallback: table.spa_fallback.as_ref().map(|path| path.0.clone()) },
+            Kind::Node | Kind::Next => Runs::Server(server(table, environment)),
+        };
+        let need =
+            |need: &crate::tables::NeedText| need.service().map_or_else(|| Need::App(need.0.clone()), Need::Service);
+        let inputs = self.document.product.build_inputs.iter().chain(&table.build.inputs);
+        App {
+            name: name.clone(),
+            owner: table.owner.value.clone(),
+            path: table.path.0.clone(),
+            hosts: table.hosts.iter().map(|host| host.on(domain)).collect(),
+            build: Build {
+                command: table.build.command.0.clone(),
+                output: table
+                    .build
+                    .output
+                    .as_ref()
+                    .map_or_else(|| default_output(table.kind), |output| output.0.clone()),
+                inputs: inputs.map(|path| path.0.clone()).collect(),
+            },
+            runs,
+            dev: Some(table.dev.0.clone()),
+            access: own.and_then(|own| own.access).unwrap_or(table.access),
+            needs: table.needs.iter().map(|name| need(&name.value)).collect(),
+            smoke: table
+                .smoke
+                .iter()
+                .map(|smoke| Smoke { path: smoke.path.0.clone(), contains: smoke.contains.clone() })
+                .collect(),
+        }
+    }
+
+    fn variable(&self, name: &VarName, table: &VariableTable, environment: &EnvName) -> Option<Variable> {
+        let source = match table.origin_in(environment)? {
+            VariableOrigin::Elsewhere(origin) => match origin.value {
+                Origin::Generated => Source::Generated,
+                Origin::Store => Source::Store,
+            },
+            VariableOrigin::Value(text) => {
+                let mut pieces = Vec::new();
+                self.expand(text, environment, &mut pieces);
+                match <[Piece; 1]>::try_from(pieces) {
+                    Ok([Piece::Text(text)]) => Source::Literal(text),
+                    Ok(piece) => Source::Derived(Template { pieces: piece.into() }),
+                    Err(pieces) => Source::Derived(Template { pieces }),
+                }
+            }
+        };
+        Some(Variable {
+            name: name.clone(),
+            owner: table.owner.value.clone(),
+            class: table.class.value,
+            required: table.required.holds_in(environment),
+            source,
+            consumers: table.apps.iter().map(|app| app.value.clone()).collect(),
+            doc: table.description.clone(),
+            example: table.example.as_ref().map(|example| example.value.clone()),
+        })
+    }
+
+    /// Puts in place of references to other variables what those consist of. Ends, because validation let no cycle pass.
+    fn expand(&self, text: &Text, environment: &EnvName, pieces: &mut Vec<Piece>) {
+        for chunk in &text.0 {
+            match (chunk, pieces.last_mut()) {
+                (Chunk::Plain(plain), Some(Piece::Text(before))) => before.push_str(plain),
+                (Chunk::Plain(plain), _) => pieces.push(Piece::Text(plain.clone())),
+                (Chunk::Fact(fact), _) => pieces.push(Piece::Fact(fact.clone())),
+                (Chunk::Variable(name), _) => {
+                    let origin = self.document.variables.get(name).and_then(|table| table.origin_in(environment));
+                    if let Some(VariableOrigin::Value(text)) = origin {
+                        self.expand(text, environment, pieces);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn default_output(kind: Kind) -> String {
+    match kind {
+        Kind::Next => ".next/standalone",
+        Kind::Node | Kind::Static => "dist",
+    }
+    .to_owned()
+}
+
+fn server(table: &AppTable, environment: &EnvName) -> Server {
+    let own = table.r#in.get(environment);
+    // Next.js repeats the app's folder below the root that it traces files from.
+    let next_start = || vec!["node".to_owned(), format!(".next/standalone/{}/server.js", table.path.0)];
+    let deadlines = table.deadlines.as_ref().map_or_else(Deadlines::default, |deadlines| deadlines.value.clone());
+    let own_memory = own.and_then(|own| own.limits.as_ref()).and_then(|limits| limits.memory);
+    let memory = own_memory.or_else(|| table.limits.as_ref().and_then(|limits| limits.memory));
+    let replicas = own.and_then(|own| own.replicas.as_ref()).or(table.replicas.as_ref());
+    Server {
+        start: table.start.as_ref().map_or_else(next_start, |start| start.0.clone()),
+        health: table.health.as_ref().map_or_else(|| "/health".to_owned(), |path| path.0.clone()),
+        ready: table.ready.as_ref().map_or_else(|| "/ready".to_owned(), |path| path.0.clone()),
+        start_deadline: deadlines.start,
+        drain_deadline: deadlines.drain,
+        request_deadline: deadlines.first_byte,
+        replicas: replicas.map_or(1, |replicas| replicas.0),
+        memory: memory.map(|Bytes(bytes)| bytes),
+        internal: table.internal.as_ref().is_some_and(|internal| internal.value),
+    }
+}
+
+fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: Vec<AppName>) -> MongoDb {
+    let own = table.r#in.get(environment);
+    MongoDb {
+        program: own.and_then(|own| own.program.clone()).or_else(|| table.program.clone()),
+        min_version: table.min_version.0.clone(),
+        database,
+        apps,
+        cache_bytes: own.and_then(|own| own.cache.as_ref()).unwrap_or(&table.cache).0,
+        oplog_bytes: own.and_then(|own| own.oplog.as_ref()).unwrap_or(&table.oplog).0,
+    }
+}
+
+fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Vec<AppName>) -> Redis {
+    let own = table.r#in.get(environment);
+    Redis {
+        program: own.and_then(|own| own.program.clone()).or_else(|| table.program.clone()),
+        min_version: table.min_version.0.clone(),
+        key_prefix,
+        apps,
+        max_memory: own.and_then(|own| own.memory.as_ref()).unwrap_or(&table.memory).0,
+        eviction: table.eviction.as_str().to_owned(),
+    }
+}
+
+fn media(table: &MediaTable, prefix: &str, apps: Vec<AppName>) -> Media {
+    let bucket = |(name, bucket): (&At<crate::id::BucketName>, &crate::tables::BucketTable)| Bucket {
+        name: name.value.clone(),
+        full_name: format!("{prefix}-{}", name.value),
+        access: bucket.access,
+        max_object: bucket.max_object.0,
+    };
+    Media { apps, buckets: table.buckets.in_order().into_iter().map(bucket).collect() }
+}

@@ -1,0 +1,459 @@
+//! The tables of `roadbed.toml`, as they are written. The doc comments are what an editor shows.
+
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use crate::environment::{Access, Class, ServiceName};
+use crate::id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
+use crate::record::{choice, record};
+use crate::scalars::{BranchName, Bytes, Command, Count, Domain, Host, Port, RelativePath, UrlPath, Version};
+use crate::shape::{Definitions, Reader, Shape, Table, Value};
+use crate::source::At;
+use crate::template::Text;
+
+record! {
+    /// What a product is made of and where it runs: the one source that Roadbed works from.
+    pub(crate) struct Document {
+        /// The product.
+        product: Product,
+        /// Who answers for what. Apps and variables name their owner.
+        owners: Table<OwnerName, Owner>,
+        /// Which branch is deployed to which environment. Nothing else decides where a deploy goes.
+        branches: Table<BranchName, At<EnvName>>,
+        /// Where the product runs. Environments share nothing. `roadbed up` runs the one named `local`.
+        environments: Table<EnvName, EnvironmentTable>,
+        /// What visitors reach.
+        apps: Table<AppName, AppTable>,
+        /// Data services. Each environment has its own.
+        services: Services = {},
+        /// Every environment variable that an app reads, but for those that Roadbed itself gives (`HOST`, `PORT`, `ROADBED_…`).
+        variables: Table<VarName, VariableTable>,
+    }
+}
+
+record! {
+    /// The product.
+    pub(crate) struct Product {
+        /// Short name; databases, keys and buckets are named after it.
+        name: ProductName,
+        /// Files and folders that every app's build depends on, relative to the manifest.
+        build_inputs: Vec<At<RelativePath>> = [],
+    }
+}
+
+record! {
+    /// A team or a person.
+    pub(crate) struct Owner {
+        /// What it answers for.
+        description: String,
+        /// How to reach it.
+        contact: String,
+    }
+}
+
+choice! {
+    /// What an environment exists once for.
+    pub(crate) enum Per {
+        /// Every open pull request has an environment of its own.
+        PullRequest = "pull-request",
+    }
+}
+
+record! {
+    /// An environment.
+    pub(crate) struct EnvironmentTable {
+        /// Apps' host names end with it. `{pr}` stands for the number of the pull request.
+        domain: At<Domain>,
+        /// Set where it exists not once but once per pull request.
+        per: Option<At<Per>>,
+        /// Where visitors come in. Without it free high ports are picked once and remembered.
+        ports: Option<Ports>,
+    }
+}
+
+record! {
+    /// Ports of the edge.
+    pub(crate) struct Ports {
+        /// Answers only with a redirect to HTTPS.
+        http: Option<At<Port>>,
+        /// Everything is served here.
+        https: Option<At<Port>>,
+    }
+}
+
+choice! {
+    /// What an app is made with. It chooses defaults.
+    pub(crate) enum Kind {
+        /// Next.js with `output: "standalone"`: builds to `.next/standalone`, and its server is found there.
+        Next = "next",
+        /// A Node server: builds to `dist`.
+        Node = "node",
+        /// Files, served by the edge: builds to `dist`.
+        Static = "static",
+    }
+}
+
+record! {
+    /// An app.
+    pub(crate) struct AppTable {
+        /// Who answers for it.
+        owner: At<OwnerName>,
+        /// Folder of the app, relative to the manifest.
+        path: At<RelativePath>,
+        /// What it is made with.
+        kind: Kind,
+        /// What comes before the environment's domain; `@` is the domain itself. The first is canonical, the others redirect to it.
+        hosts: At<Vec<At<Host>>>,
+        /// Who may see it.
+        access: Access = "public",
+        /// Apps and services that must be ready before it starts.
+        needs: Vec<At<NeedText>> = [],
+        /// How it is built.
+        build: BuildTable = {},
+        /// Command of its server, run in its folder; no shell is involved. Not for `static`.
+        start: Option<At<Command>>,
+        /// Command of its development server, run in its folder, for `up --dev`.
+        dev: Command = ["npm", "run", "dev"],
+        /// Liveness: answers while the process is able to, whatever its dependencies do. Default `/health`. Not for `static`.
+        health: Option<At<UrlPath>>,
+        /// Readiness: answers 200 when the instance can serve. Default `/ready`. Not for `static`.
+        ready: Option<At<UrlPath>>,
+        /// Pages that must render after a deploy.
+        smoke: Vec<SmokeTable> = [],
+        /// Instances that run side by side. Default 1. Not for `static`.
+        replicas: Option<At<Count>>,
+        /// Whether other apps call it inside the environment: gives it an address that `${internal.NAME}` fills in. Not for `static`.
+        internal: Option<At<bool>>,
+        /// How long things may take. Not for `static`.
+        deadlines: Option<At<Deadlines>>,
+        /// What an instance may use. Not for `static`.
+        limits: Option<At<LimitsTable>>,
+        /// Files that it answers paths with which are no file, so that client-side routes work. Only for `static`.
+        spa_fallback: Option<At<RelativePath>>,
+        /// What is different in an environment.
+        r#in: Table<EnvName, AppOverride>,
+    }
+}
+
+record! {
+    /// How an app is built. Runs in the app's folder.
+    pub(crate) struct BuildTable {
+        /// The command; no shell is involved.
+        command: Command = ["npm", "run", "build"],
+        /// Folder that the build makes, relative to the app's. The default comes from the kind.
+        output: Option<RelativePath>,
+        /// What goes into it beside the app's own folder and `product.build_inputs`, relative to the manifest.
+        inputs: Vec<At<RelativePath>> = [],
+    }
+}
+
+record! {
+    /// A page that must answer.
+    pub(crate) struct SmokeTable {
+        /// Its path.
+        path: At<UrlPath>,
+        /// A text that the answer must contain.
+        contains: Option<String>,
+    }
+}
+
+record! {
+    /// How long things may take.
+    pub(crate) struct Deadlines {
+        /// From start to ready.
+        start: Duration = "60s",
+        /// A graceful stop. After it the process is killed, and what it was doing is lost.
+        drain: Duration = "10s",
+        /// To the first byte of an answer.
+        first_byte: Duration = "30s",
+    }
+}
+
+record! {
+    /// What an instance may use.
+    pub(crate) struct LimitsTable {
+        /// V8 heap. Without it Node chooses, by the memory of the machine.
+        memory: Option<Bytes>,
+    }
+}
+
+record! {
+    /// What is different for an app in one environment.
+    pub(crate) struct AppOverride {
+        /// Instances that run side by side.
+        replicas: Option<At<Count>>,
+        /// Who may see it.
+        access: Option<Access>,
+        /// What an instance may use.
+        limits: Option<At<LimitsTable>>,
+    }
+}
+
+record! {
+    /// Data services.
+    pub(crate) struct Services {
+        /// The database.
+        mongodb: Option<MongoDbTable>,
+        /// Sessions, carts, caches, rate limits.
+        redis: Option<RedisTable>,
+        /// Object storage for pictures and other uploads.
+        media: Option<MediaTable>,
+    }
+}
+
+record! {
+    /// MongoDB: a replica set of one member, so that transactions and change streams work.
+    pub(crate) struct MongoDbTable {
+        /// Lowest version that serves.
+        min_version: Version = "6.0",
+        /// A `mongod` to use instead of searching for one.
+        program: Option<String>,
+        /// WiredTiger's cache.
+        cache: At<Bytes> = "256 MiB",
+        /// Oplog: how far back a lost member or a restore can go.
+        oplog: At<Bytes> = "1 GiB",
+        /// What is different in an environment.
+        r#in: Table<EnvName, MongoDbOverride>,
+    }
+}
+
+record! {
+    /// What is different for MongoDB in one environment.
+    pub(crate) struct MongoDbOverride {
+        /// A `mongod` to use instead of searching for one.
+        program: Option<String>,
+        /// WiredTiger's cache.
+        cache: Option<At<Bytes>>,
+        /// Oplog.
+        oplog: Option<At<Bytes>>,
+    }
+}
+
+choice! {
+    /// What Redis does when its memory is full.
+    pub(crate) enum Eviction {
+        /// Refuse to write.
+        Noeviction = "noeviction",
+        /// Drop what expires soonest; keys without expiry stay.
+        VolatileTtl = "volatile-ttl",
+        /// Drop the least recently used of the keys that expire.
+        VolatileLru = "volatile-lru",
+        /// Drop the least frequently used of the keys that expire.
+        VolatileLfu = "volatile-lfu",
+        /// Drop any of the keys that expire.
+        VolatileRandom = "volatile-random",
+        /// Drop the least recently used key.
+        AllkeysLru = "allkeys-lru",
+        /// Drop the least frequently used key.
+        AllkeysLfu = "allkeys-lfu",
+        /// Drop any key.
+        AllkeysRandom = "allkeys-random",
+    }
+}
+
+record! {
+    /// Redis.
+    pub(crate) struct RedisTable {
+        /// Lowest version that serves.
+        min_version: Version = "7.0",
+        /// A `redis-server` to use instead of searching for one.
+        program: Option<String>,
+        /// How much it may hold.
+        memory: At<Bytes> = "64 MiB",
+        /// What happens when that is full.
+        eviction: Eviction = "volatile-ttl",
+        /// What is different in an environment.
+        r#in: Table<EnvName, RedisOverride>,
+    }
+}
+
+record! {
+    /// What is different for Redis in one environment.
+    pub(crate) struct RedisOverride {
+        /// A `redis-server` to use instead of searching for one.
+        program: Option<String>,
+        /// How much it may hold.
+        memory: Option<At<Bytes>>,
+    }
+}
+
+record! {
+    /// Object storage.
+    pub(crate) struct MediaTable {
+        /// The buckets.
+        buckets: Table<BucketName, BucketTable>,
+    }
+}
+
+record! {
+    /// A bucket.
+    pub(crate) struct BucketTable {
+        /// What it holds.
+        description: String,
+        /// Who may read it.
+        access: Access = "protected",
+        /// Largest object.
+        max_object: Bytes = "16 MiB",
+    }
+}
+
+choice! {
+    /// Where a value that the manifest does not hold comes from.
+    pub(crate) enum Origin {
+        /// Made by Roadbed at first need and kept in the secret store.
+        Generated = "generated",
+        /// Set by a person in the secret store.
+        Store = "store",
+    }
+}
+
+record! {
+    /// An environment variable. It has either a `value` or a `source`.
+    pub(crate) struct VariableTable {
+        /// What it is for.
+        description: String,
+        /// Apps that receive it; no other does.
+        apps: At<Vec<At<AppName>>>,
+        /// What kind of thing it holds; this alone decides whether it is treated as a secret.
+        class: At<Class>,
+        /// Who answers for its value.
+        owner: At<OwnerName>,
+        /// Where an app does not start without it.
+        required: At<Required> = "always",
+        /// Environments in which it exists. Default: all of them.
+        environments: Option<At<Vec<At<EnvName>>>>,
+        /// Its value: a text, with facts of the environment filled in: `${url.APP}`, `${internal.APP}`, `${service.mongodb.url}`,
+        /// `${service.redis.url}`, `${service.redis.prefix}`, `${environment}`, `${variable.NAME}`. `$${` stands for `${` itself.
+        value: Option<At<Text>>,
+        /// Where its value comes from, if it is not in the manifest.
+        source: Option<At<Origin>>,
+        /// How a value looks, for `.env.example`. For a sensitive variable a plain fake that contains the word "example".
+        example: Option<At<String>>,
+        /// What is different in an environment.
+        r#in: Table<EnvName, VariableOverride>,
+    }
+}
+
+record! {
+    /// What is different for a variable in one environment.
+    pub(crate) struct VariableOverride {
+        /// Its value there.
+        value: Option<At<Text>>,
+        /// Where its value comes from there.
+        source: Option<At<Origin>>,
+    }
+}
+
+/// Where a variable is required.
+#[derive(Clone, Debug)]
+pub(crate) enum Required {
+    Always,
+    Never,
+    In(Vec<At<EnvName>>),
+}
+
+impl Required {
+    pub(crate) fn holds_in(&self, environment: &EnvName) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::In(environments) => environments.iter().any(|name| &name.value == environment),
+        }
+    }
+}
+
+impl Shape for Required {
+    const WANTS: &'static str = "\"always\", \"never\" or a list of environments";
+
+    fn decode(value: &Value<'_>, reader: &mut Reader) -> Self {
+        match value.get_ref() {
+            toml::de::DeValue::Array(_) => Self::In(Vec::decode(value, reader)),
+            toml::de::DeValue::String(word) if word == "always" => Self::Always,
+            toml::de::DeValue::String(word) if word == "never" => Self::Never,
+            toml::de::DeValue::String(word) => {
+                reader.wrong(value, Self::WANTS).hint(format!("for one environment write [{word:?}]"));
+                Self::stand_in()
+            }
+            _ => {
+                reader.wrong(value, Self::WANTS);
+                Self::stand_in()
+            }
+        }
+    }
+
+    fn stand_in() -> Self {
+        Self::Never
+    }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        json!({ "anyOf": [{ "enum": ["always", "never"] }, Vec::<EnvName>::schema(definitions)] })
+    }
+}
+
+/// An app or a service, by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NeedText(pub(crate) AppName);
+
+impl NeedText {
+    /// Services' names are no names for apps, so one list can hold both.
+    pub(crate) fn service(&self) -> Option<ServiceName> {
+        SERVICES.into_iter().find(|service| service.as_str() == self.0.as_str())
+    }
+}
+
+pub(crate) const SERVICES: [ServiceName; 3] = [ServiceName::MongoDb, ServiceName::Redis, ServiceName::Media];
+
+impl crate::shape::Text for NeedText {
+    const WANTS: &'static str = "the name of an app or a service";
+    const PATTERN: Option<&'static str> = <AppName as crate::shape::Text>::PATTERN;
+    fn read(text: &str) -> Result<Self, Option<String>> {
+        <AppName as crate::shape::Text>::read(text).map(Self)
+    }
+    fn stand_in() -> Self {
+        Self(<AppName as crate::shape::Text>::stand_in())
+    }
+}
+crate::shape::text_shape!(NeedText);
+
+impl Default for Deadlines {
+    /// Those of an app that says nothing about them.
+    fn default() -> Self {
+        let nothing = toml::de::DeValue::parse("{}").expect("an empty table is TOML");
+        Self::decode(&nothing, &mut Reader::default())
+    }
+}
+
+impl Services {
+    pub(crate) fn declares(&self, service: ServiceName) -> bool {
+        match service {
+            ServiceName::MongoDb => self.mongodb.is_some(),
+            ServiceName::Redis => self.redis.is_some(),
+            ServiceName::Media => self.media.is_some(),
+        }
+    }
+}
+
+impl VariableTable {
+    pub(crate) fn exists_in(&self, environment: &EnvName) -> bool {
+        self.environments.as_ref().is_none_or(|listed| listed.iter().any(|name| &name.value == environment))
+    }
+
+    /// Its value or source in one environment: the environment's own, else the general one.
+    pub(crate) fn origin_in(&self, environment: &EnvName) -> Option<VariableOrigin<'_>> {
+        let own = self.r#in.get(environment).filter(|own| own.value.is_some() || own.source.is_some());
+        let (value, source) = own.map_or((&self.value, &self.source), |own| (&own.value, &own.source));
+        match (value, source) {
+            (Some(value), _) => Some(VariableOrigin::Value(value)),
+            (None, Some(source)) => Some(VariableOrigin::Elsewhere(source)),
+            (None, None) => None,
+        }
+    }
+}
+
+/// See [`VariableTable::origin_in`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum VariableOrigin<'a> {
+    Value(&'a At<Text>),
+    Elsewhere(&'a At<Origin>),
+}

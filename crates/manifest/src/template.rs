@@ -1,0 +1,147 @@
+//! Values with facts of the environment in them: reading and filling.
+
+use crate::environment::{Fact, Piece, Template};
+use crate::id::{AppName, VarName};
+use crate::shape::{self, text_shape};
+
+/// A value as the manifest writes it: it may also refer to other variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Text(pub(crate) Vec<Chunk>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Chunk {
+    Plain(String),
+    Fact(Fact),
+    Variable(VarName),
+}
+
+impl Text {
+    pub(crate) fn facts(&self) -> impl Iterator<Item = &Fact> {
+        self.0.iter().filter_map(|chunk| if let Chunk::Fact(fact) = chunk { Some(fact) } else { None })
+    }
+
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &VarName> {
+        self.0.iter().filter_map(|chunk| if let Chunk::Variable(name) = chunk { Some(name) } else { None })
+    }
+}
+
+impl shape::Text for Text {
+    const WANTS: &'static str = "a text, perhaps with ${facts} in it";
+    const EXAMPLES: &'static [&'static str] = &["info", "${url.api}", "${service.mongodb.url}"];
+
+    fn read(text: &str) -> Result<Self, Option<String>> {
+        if text.is_empty() {
+            return Err(Some("an empty text means that it is not set: leave the variable out instead".to_owned()));
+        }
+        let mut chunks = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find("${") {
+            if rest[..at].ends_with('$') {
+                plain += &rest[..at];
+                plain.push('{');
+                rest = &rest[at + 2..];
+                continue;
+            }
+            plain += &rest[..at];
+            let Some(length) = rest[at..].find('}') else {
+                return Err(Some("a \"${\" has no \"}\"; write \"$${\" for a plain \"${\"".to_owned()));
+            };
+            let reference = reference(&rest[at + 2..at + length])?;
+            if !plain.is_empty() {
+                chunks.push(Chunk::Plain(std::mem::take(&mut plain)));
+            }
+            chunks.push(reference);
+            rest = &rest[at + length + 1..];
+        }
+        plain += rest;
+        if !plain.is_empty() {
+            chunks.push(Chunk::Plain(plain));
+        }
+        Ok(Self(chunks))
+    }
+
+    fn stand_in() -> Self {
+        Self(Vec::new())
+    }
+}
+text_shape!(Text);
+
+const FACTS: &str = "the facts are ${url.APP}, ${internal.APP}, ${service.mongodb.url}, ${service.redis.url}, \
+                     ${service.redis.prefix}, ${environment}, ${variable.NAME}";
+
+fn reference(name: &str) -> Result<Chunk, Option<String>> {
+    let fact = match name.split_once('.') {
+        None if name == "environment" => Some(Fact::EnvironmentName),
+        Some(("url", app)) => AppName::new(app).ok().map(Fact::Url),
+        Some(("internal", app)) => AppName::new(app).ok().map(Fact::Internal),
+        Some(("service", "mongodb.url")) => Some(Fact::MongoUrl),
+        Some(("service", "redis.url")) => Some(Fact::RedisUrl),
+        Some(("service", "redis.prefix")) => Some(Fact::RedisPrefix),
+        Some(("variable", variable)) => {
+            return VarName::new(variable).map(Chunk::Variable).map_err(|fault| Some(fault.to_string()));
+        }
+        _ => None,
+    };
+    fact.map(Chunk::Fact).ok_or_else(|| Some(format!("\"${{{name}}}\" is no fact; {FACTS}")))
+}
+
+impl Fact {
+    /// Whether its value opens something.
+    pub fn is_sensitive(&self) -> bool {
+        matches!(self, Self::MongoUrl | Self::RedisUrl)
+    }
+
+    /// Whether visitors may know it.
+    pub fn is_public(&self) -> bool {
+        matches!(self, Self::Url(_) | Self::EnvironmentName)
+    }
+}
+
+impl std::fmt::Display for Fact {
+    /// As the manifest writes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Url(app) => write!(f, "${{url.{app}}}"),
+            Self::Internal(app) => write!(f, "${{internal.{app}}}"),
+            Self::MongoUrl => f.write_str("${service.mongodb.url}"),
+            Self::RedisUrl => f.write_str("${service.redis.url}"),
+            Self::RedisPrefix => f.write_str("${service.redis.prefix}"),
+            Self::EnvironmentName => f.write_str("${environment}"),
+        }
+    }
+}
+
+/// A fact that nobody could tell.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the value of {fact} is not known")]
+pub struct MissingFact {
+    pub fact: Fact,
+}
+
+impl Template {
+    /// The text with all facts filled in.
+    pub fn fill(&self, lookup: impl Fn(&Fact) -> Option<String>) -> Result<String, MissingFact> {
+        self.pieces.iter().try_fold(String::new(), |text, piece| match piece {
+            Piece::Text(plain) => Ok(text + plain),
+            Piece::Fact(fact) => {
+                lookup(fact).map(|value| text + &value).ok_or_else(|| MissingFact { fact: fact.clone() })
+            }
+        })
+    }
+
+    /// The facts it needs.
+    pub fn facts(&self) -> impl Iterator<Item = &Fact> {
+        self.pieces.iter().filter_map(|piece| if let Piece::Fact(fact) = piece { Some(fact) } else { None })
+    }
+}
+
+impl std::fmt::Display for Template {
+    /// As the manifest writes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.pieces.iter().try_for_each(|piece| match piece {
+            Piece::Text(plain) => f.write_str(plain),
+            Piece::Fact(fact) => write!(f, "{fact}"),
+        })
+    }
+}
