@@ -17,3 +17,5 @@ pub mod files;
 pub mod lock;
 pub mod process;
 pub mod socket;
+pub mod drill;
+pub mod own;

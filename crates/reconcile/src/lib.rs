@@ -19,6 +19,8 @@ pub mod root;
 pub use converge::{AnyResource, Converged, Planned, Tools, converge, plan};
 pub use fault::Fault;
 pub use graph::Graph;
+// Whoever applies a step needs to name it, and nobody below `roadbed` but this crate knows the journal.
+pub use journal::Begun;
 pub use progress::{Event, Progress};
 pub use resource::{Resource, ResourceId};
 pub use root::Root;

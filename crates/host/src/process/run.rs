@@ -37,6 +37,15 @@ impl Finished {
     pub fn success(&self) -> bool {
         self.code == Some(0)
     }
+
+    /// In words: `exit code 1`, `signal 9`.
+    pub fn describe(&self) -> String {
+        match (self.code, self.signal) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "an unknown end".to_owned(),
+        }
+    }
 }
 
 /// Enough to see why a build failed.

@@ -73,6 +73,24 @@ pub fn environment(pid: u32) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The command line of every process that we can see, with its arguments separated by NUL: what any user of the machine sees.
+pub fn command_lines() -> files::Result<Vec<(u32, Vec<u8>)>> {
+    let mut lines = Vec::new();
+    for entry in entries() {
+        let path = PathBuf::from(format!("/proc/{}/cmdline", entry.pid));
+        // Gone meanwhile.
+        if let Some(line) = files::read_if_exists(&path).or_else(|fault| gone(fault))? {
+            lines.push((entry.pid, line));
+        }
+    }
+    Ok(lines)
+}
+
+/// A process may end while its files are read; the kernel then says ESRCH.
+fn gone<T>(fault: FileFault) -> files::Result<Option<T>> {
+    if fault.source.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) { Ok(None) } else { Err(fault) }
+}
+
 /// What an open file descriptor of a process refers to; `None` if it is closed or not ours to see.
 pub fn open_file(pid: u32, descriptor: u32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok()

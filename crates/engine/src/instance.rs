@@ -1,0 +1,326 @@
+//! The instances of a server app: started, given their variables, and ready.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use manifest::Environment;
+use manifest::environment::{App, Server};
+use reconcile::ports::{Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus, Units};
+use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
+
+use crate::ToolEnv;
+use crate::packages::find;
+use crate::probe::{self, Answer};
+use crate::variables::{Facts, assemble};
+
+/// How long one readiness question may take. The apps answer theirs within 800 ms even if a store hangs.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Time between two readiness questions while an instance starts.
+const PROBE_PAUSE: Duration = Duration::from_millis(50);
+
+/// How much longer an app keeps an idle connection than the edge does, so that the edge never writes into a closing one.
+const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(15);
+
+/// Lines shown of an instance that does not start.
+const SHOWN_LINES: usize = 25;
+
+/// How often an instance may die before its start counts as failed, well before the keeper calls it a crash loop.
+const DEATHS_BEFORE_GIVING_UP: u32 = 3;
+
+/// One app's process as it is to run.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The command; its first word is looked up in PATH.
+    pub command: Vec<String>,
+    pub cwd: PathBuf,
+    /// `production`, or `development` for an app's own development server.
+    pub node_env: &'static str,
+    /// Digest of what was built; empty for a development server, which reads the sources itself.
+    pub built_from: String,
+}
+
+/// What an app's instances need to be known by, beside the manifest.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// One port per instance.
+    pub ports: Vec<u16>,
+    /// The address that visitors use.
+    pub public_url: String,
+    /// How long the edge keeps an idle connection to an instance.
+    pub edge_idle: Duration,
+    pub release: String,
+}
+
+/// The instances of one app.
+pub struct Instances {
+    id: ResourceId,
+    needs: Vec<ResourceId>,
+    environment: Arc<Environment>,
+    app: App,
+    server: Server,
+    program: Box<dyn Fn() -> Result<Program, Fault> + Send + Sync>,
+    placement: Placement,
+    tools: ToolEnv,
+    facts: Arc<dyn Facts>,
+    units: Arc<dyn Units>,
+}
+
+impl fmt::Debug for Instances {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instances").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub enum Step {
+    Start { instance: String },
+    Replace { instance: String },
+    AwaitReady { instance: String, port: u16 },
+    Stop { instance: String },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start { instance } => write!(f, "start {instance}"),
+            Self::Replace { instance } => write!(f, "restart {instance} with what changed"),
+            Self::AwaitReady { instance, .. } => write!(f, "wait until {instance} is ready"),
+            Self::Stop { instance } => write!(f, "stop {instance}, which is no longer wanted"),
+        }
+    }
+}
+
+/// What runs.
+#[derive(Debug)]
+pub struct Seen {
+    wanted: Vec<Wanted>,
+    units: BTreeMap<String, UnitStatus>,
+    answers: BTreeMap<String, Answer>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    instance: String,
+    port: u16,
+    revision: String,
+}
+
+impl Instances {
+    /// `program` is asked at each look, since what was built changes while Roadbed converges.
+    #[expect(clippy::too_many_arguments, reason = "one constructor call in the whole product, with named locals")]
+    pub fn new(
+        environment: Arc<Environment>,
+        app: App,
+        server: Server,
+        program: Box<dyn Fn() -> Result<Program, Fault> + Send + Sync>,
+        placement: Placement,
+        tools: ToolEnv,
+        facts: Arc<dyn Facts>,
+        units: Arc<dyn Units>,
+        needs: Vec<ResourceId>,
+    ) -> Self {
+        let id = Self::resource_id(&app);
+        Self { id, needs, environment, app, server, program, placement, tools, facts, units }
+    }
+
+    pub fn resource_id(app: &App) -> ResourceId {
+        ResourceId::new(format!("app/{}", app.name))
+    }
+
+    /// `api-1`, `api-2`, ..
+    pub fn instance_name(app: &App, index: usize) -> String {
+        format!("{}-{}", app.name, index + 1)
+    }
+
+    fn spec(&self, index: usize, port: u16) -> Result<UnitSpec, Fault> {
+        let instance = Self::instance_name(&self.app, index);
+        let program = (self.program)()?;
+        let assembled = assemble(&self.environment, &self.app.name, self.facts.as_ref())?;
+        let given = self.given(&instance, port, &program);
+
+        let mut hash = Sha256::new();
+        let mut add = |text: &str| {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        };
+        program.command.iter().for_each(|word| add(word));
+        add(&program.cwd.to_string_lossy());
+        add(&program.built_from);
+        given.iter().for_each(|(name, value)| add(&format!("{name}={value}")));
+        assembled.shown.iter().for_each(|shown| add(shown));
+        let revision = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+
+        let mut env = assembled.values;
+        env.extend(given);
+        let Some((first, args)) = program.command.split_first() else {
+            return Err(Fault::new(format!("{} has no start command", self.app.name)));
+        };
+        Ok(UnitSpec {
+            name: instance,
+            kind: UnitKind::App,
+            program: find(&self.tools, first)?,
+            args: args.to_vec(),
+            cwd: program.cwd,
+            env,
+            revision,
+            sockets: Vec::new(),
+            restart: RestartPolicy::default(),
+            stop: StopPolicy { grace: self.server.drain_deadline + Duration::from_secs(1) },
+            limits: Limits { open_files: Some(65_536), address_space: None },
+        })
+    }
+
+    /// What Roadbed gives every instance (`manifest::environment::GIVEN`), and what Node needs to be found and to find.
+    fn given(&self, instance: &str, port: u16, program: &Program) -> BTreeMap<String, String> {
+        let keep_alive = (self.placement.edge_idle + KEEP_ALIVE_MARGIN).as_millis().to_string();
+        let mut given: BTreeMap<String, String> = [
+            ("HOST", "127.0.0.1".to_owned()),
+            ("HOSTNAME", "127.0.0.1".to_owned()),
+            ("PORT", port.to_string()),
+            ("ROADBED_ENVIRONMENT", self.environment.name.to_string()),
+            ("ROADBED_RELEASE", self.placement.release.clone()),
+            ("ROADBED_INSTANCE", instance.to_owned()),
+            ("ROADBED_KEEP_ALIVE_MS", keep_alive.clone()),
+            ("KEEP_ALIVE_TIMEOUT", keep_alive),
+            ("ROADBED_DRAIN_MS", self.server.drain_deadline.as_millis().to_string()),
+            ("PUBLIC_URL", self.placement.public_url.clone()),
+            ("NODE_ENV", program.node_env.to_owned()),
+            ("NEXT_TELEMETRY_DISABLED", "1".to_owned()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        if let Some(bytes) = self.server.memory {
+            given.insert("NODE_OPTIONS".into(), format!("--max-old-space-size={}", bytes / (1024 * 1024)));
+        }
+        for name in ["PATH", "HOME", "LANG", "TMPDIR", "NODE_EXTRA_CA_CERTS"] {
+            if let Some(value) = self.tools.get(name) {
+                given.insert(name.to_owned(), value.clone());
+            }
+        }
+        given
+    }
+
+    async fn await_ready(&self, instance: &str, port: u16) -> Result<(), Fault> {
+        let deadline = Instant::now() + self.server.start_deadline;
+        let path = &self.server.ready;
+        let before = self.unit(instance).await?.map_or(0, |unit| unit.restarts);
+        loop {
+            let answer = probe::get(port, path, PROBE_LIMIT).await;
+            if answer.is_ok() {
+                return Ok(());
+            }
+            let unit = self.unit(instance).await?;
+            let deaths = unit.as_ref().map_or(0, |unit| unit.restarts.saturating_sub(before));
+            let is_dying = deaths >= DEATHS_BEFORE_GIVING_UP
+                || unit.as_ref().is_some_and(|unit| unit.state == UnitState::CrashLoop);
+            if !is_dying && Instant::now() < deadline {
+                sleep(PROBE_PAUSE).await;
+                continue;
+            }
+            let mut fault = Fault::new(format!("cannot start {}: {instance} does not get ready", self.app.name))
+                .hint(format!("`roadbed logs {}` shows everything it wrote", self.app.name));
+            if let Some(exit) = unit.and_then(|unit| unit.last_exit).filter(|_| is_dying) {
+                fault = fault.cause(format!("it died {deaths} times; the last time: {exit}"));
+            } else {
+                let seconds = self.server.start_deadline.as_secs();
+                fault = fault.cause(format!("GET {path} after {seconds} s: {}", answer.describe()));
+            }
+            let lines = self.units.tail(instance, SHOWN_LINES).await.unwrap_or_default();
+            return Err(fault.output(lines));
+        }
+    }
+
+    async fn unit(&self, instance: &str) -> Result<Option<UnitStatus>, Fault> {
+        Ok(self.units.list().await?.into_iter().find(|unit| unit.name == instance))
+    }
+}
+
+/// The folder and command of an app's own development server.
+pub fn dev_program(project: &Path, app: &App, command: &[String]) -> Program {
+    Program {
+        command: command.to_vec(),
+        cwd: project.join(&app.path),
+        node_env: "development",
+        built_from: String::new(),
+    }
+}
+
+impl Resource for Instances {
+    type Observed = Seen;
+    type Step = Step;
+
+    fn id(&self) -> &ResourceId {
+        &self.id
+    }
+
+    fn needs(&self) -> &[ResourceId] {
+        &self.needs
+    }
+
+    async fn observe(&self) -> Result<Seen, Fault> {
+        let mut wanted = Vec::new();
+        for (index, port) in self.placement.ports.iter().enumerate() {
+            let spec = self.spec(index, *port)?;
+            wanted.push(Wanted { instance: spec.name, port: *port, revision: spec.revision });
+        }
+        let prefix = format!("{}-", self.app.name);
+        let is_ours = |unit: &UnitStatus| {
+            let number = unit.name.strip_prefix(&prefix);
+            unit.kind == UnitKind::App && number.is_some_and(|number| number.parse::<u32>().is_ok())
+        };
+        let units: BTreeMap<_, _> =
+            self.units.list().await?.into_iter().filter(is_ours).map(|unit| (unit.name.clone(), unit)).collect();
+        let running = wanted.iter().filter(|wanted| units.contains_key(&wanted.instance));
+        let questions = running.map(|wanted| async {
+            let answer = probe::get(wanted.port, &self.server.ready, PROBE_LIMIT).await;
+            (wanted.instance.clone(), answer)
+        });
+        let answers = join_all(questions).await.into_iter().collect();
+        Ok(Seen { wanted, units, answers })
+    }
+
+    fn plan(&self, seen: &Seen) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for Wanted { instance, port, revision } in &seen.wanted {
+            let instance = instance.clone();
+            match seen.units.get(&instance) {
+                None => steps.push(Step::Start { instance: instance.clone() }),
+                Some(unit) if matches!(unit.state, UnitState::Lost | UnitState::Held | UnitState::CrashLoop) => {
+                    steps.push(Step::Start { instance: instance.clone() });
+                }
+                Some(unit) if unit.revision != *revision => steps.push(Step::Replace { instance: instance.clone() }),
+                Some(_) => {}
+            }
+            if !seen.answers.get(&instance).is_some_and(Answer::is_ok) {
+                steps.push(Step::AwaitReady { instance, port: *port });
+            }
+        }
+        let is_wanted = |name: &String| seen.wanted.iter().any(|wanted| wanted.instance == *name);
+        steps.extend(
+            seen.units.keys().filter(|name| !is_wanted(name)).map(|name| Step::Stop { instance: name.clone() }),
+        );
+        steps
+    }
+
+    async fn apply(&self, step: &Step, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
+        match step {
+            Step::Start { instance } | Step::Replace { instance } => {
+                let index = (0..self.placement.ports.len())
+                    .find(|index| Self::instance_name(&self.app, *index) == *instance)
+                    .ok_or_else(|| Fault::new(format!("{instance} is not an instance of {}", self.app.name)))?;
+                self.units.ensure(self.spec(index, self.placement.ports[index])?).await.map(|_| ())
+            }
+            Step::AwaitReady { instance, port } => self.await_ready(instance, *port).await,
+            Step::Stop { instance } => self.units.remove(instance).await,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The packages of all apps, installed exactly as the lock file says.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use host::files::{self, Access};
+use host::lock::{Lock, try_lock};
+use host::process::{self, Run};
+use reconcile::{Begun, Event, Fault, Progress, Resource, ResourceId};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
+
+use crate::ToolEnv;
+
+/// A cold install of the three apps took 20 s on two cores; a slow network may need a lot longer.
+const INSTALL_DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+/// `node_modules` beside the manifest.
+#[derive(Debug)]
+pub struct Packages {
+    id: ResourceId,
+    project: PathBuf,
+    tools: ToolEnv,
+    /// Two environments of one checkout share `node_modules`; this keeps them from installing at once.
+    lock: PathBuf,
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub struct Install;
+
+impl fmt::Display for Install {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("install packages as package-lock.json says")
+    }
+}
+
+/// What is installed.
+#[derive(Debug)]
+pub struct Seen {
+    wanted: String,
+    installed: Option<String>,
+}
+
+impl Packages {
+    pub fn new(project: PathBuf, tools: ToolEnv, lock: PathBuf) -> Self {
+        Self { id: Self::resource_id(), project, tools, lock }
+    }
+
+    pub fn resource_id() -> ResourceId {
+        ResourceId::new("packages")
+    }
+
+    /// Inside `node_modules`, so that who removes the folder removes the claim that it is complete.
+    fn stamp(&self) -> PathBuf {
+        self.project.join("node_modules/.roadbed-lock-digest")
+    }
+
+    fn look(&self) -> Result<Seen, Fault> {
+        let lock = self.project.join("package-lock.json");
+        let bytes = files::read(&lock).map_err(|fault| {
+            Fault::because("cannot tell which packages to install", &fault)
+                .hint("run `npm install` once and commit package-lock.json")
+        })?;
+        let wanted = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let installed = files::read_if_exists(&self.stamp())
+            .map_err(|fault| Fault::because("cannot see which packages are installed", &fault))?
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok(Seen { wanted, installed })
+    }
+
+    async fn install(&self, progress: &dyn Progress) -> Result<(), Fault> {
+        let npm = find(&self.tools, "npm")?;
+        let _lock = self.wait_for_lock().await?;
+        let seen = self.look()?;
+        if seen.installed.as_deref() == Some(&seen.wanted) {
+            return Ok(());
+        }
+        let run = Run {
+            program: npm,
+            args: ["ci", "--no-audit", "--no-fund"].map(str::to_owned).to_vec(),
+            cwd: self.project.clone(),
+            env: self.tools.clone(),
+            deadline: INSTALL_DEADLINE,
+        };
+        run_to_end(&self.id, "cannot install the packages", &run, progress).await?;
+        files::write_durable(&self.stamp(), seen.wanted.as_bytes(), Access::Everyone)
+            .map_err(|fault| Fault::because("cannot note that the packages are installed", &fault))
+    }
+
+    async fn wait_for_lock(&self) -> Result<host::lock::Held, Fault> {
+        let deadline = Instant::now() + INSTALL_DEADLINE;
+        loop {
+            match try_lock(&self.lock, &format!("pid {}", host::own::pid())) {
+                Ok(Lock::Ours(held)) => return Ok(held),
+                Ok(Lock::HeldBy(by)) if Instant::now() >= deadline => {
+                    return Err(Fault::new("cannot install the packages: another environment is at it").cause(by));
+                }
+                Ok(Lock::HeldBy(_)) => sleep(Duration::from_millis(200)).await,
+                Err(fault) => return Err(Fault::because("cannot install the packages", &fault)),
+            }
+        }
+    }
+}
+
+impl Resource for Packages {
+    type Observed = Seen;
+    type Step = Install;
+
+    fn id(&self) -> &ResourceId {
+        &self.id
+    }
+
+    fn needs(&self) -> &[ResourceId] {
+        &[]
+    }
+
+    async fn observe(&self) -> Result<Seen, Fault> {
+        self.look()
+    }
+
+    fn plan(&self, seen: &Seen) -> Vec<Install> {
+        if seen.installed.as_ref() == Some(&seen.wanted) { Vec::new() } else { vec![Install] }
+    }
+
+    async fn apply(&self, _: &Install, _: &Begun, progress: &dyn Progress) -> Result<(), Fault> {
+        self.install(progress).await
+    }
+}
+
+/// Finds a program that the manifest or a build names.
+pub(crate) fn find(tools: &ToolEnv, program: &str) -> Result<PathBuf, Fault> {
+    let path = tools.get("PATH").map_or("", String::as_str);
+    process::find_in_path(program, path).ok_or_else(|| {
+        Fault::new(format!("cannot find the program `{program}`"))
+            .cause(format!("it is in none of the folders of PATH: {path}"))
+            .hint(match program {
+                "node" | "npm" | "npx" => "install Node.js 20.19 or later",
+                _ => "install it, or correct the command in roadbed.toml",
+            })
+    })
+}
+
+/// How many of the last lines of a failed command are worth showing.
+const SHOWN_LINES: usize = 25;
+
+/// Runs a command to its end, shows its output as it comes, and makes a fault of a failure.
+pub(crate) async fn run_to_end(
+    id: &ResourceId,
+    headline: &str,
+    run: &Run,
+    progress: &dyn Progress,
+) -> Result<(), Fault> {
+    let mut on_line = |_: process::Stream, line: &str| {
+        progress.emit(Event::Output { resource: id.to_string(), line: line.to_owned() });
+    };
+    let finished = process::run(run, &mut on_line).await.map_err(|fault| Fault::because(headline, &fault))?;
+    if finished.success() {
+        return Ok(());
+    }
+    let mut tail: VecDeque<String> = finished.tail.iter().cloned().collect();
+    while tail.len() > SHOWN_LINES {
+        tail.pop_front();
+    }
+    let command = format!("{} {}", run.program.display(), run.args.join(" "));
+    Err(Fault::new(headline)
+        .cause(format!("`{command}` in {} ended with {}", run.cwd.display(), finished.describe()))
+        .hint("correct what the lines above say, then run the same command again")
+        .output(tail.into()))
+}

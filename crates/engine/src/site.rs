@@ -1,0 +1,169 @@
+//! Static builds, made ready for the edge: a folder per build, never changed once served, with compressed siblings.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use brotli::enc::BrotliEncoderParams;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use host::files::{self, Access, FileFault};
+use ignore::WalkBuilder;
+use manifest::environment::App;
+use reconcile::{Begun, Fault, Progress, Resource, ResourceId, Root};
+
+use crate::build::{self, AppBuild};
+
+/// Below this many bytes compression saves less than a network packet.
+const WORTH_COMPRESSING: u64 = 1024;
+
+/// What compresses well. Pictures and fonts are compressed already.
+const COMPRESSIBLE: [&str; 10] = ["html", "js", "mjs", "css", "json", "svg", "txt", "xml", "map", "webmanifest"];
+
+/// The site of one static app.
+#[derive(Debug)]
+pub struct StaticSite {
+    id: ResourceId,
+    needs: Vec<ResourceId>,
+    project: PathBuf,
+    root: Root,
+    app: App,
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub struct Prepare {
+    /// Where the finished site will lie.
+    target: PathBuf,
+}
+
+impl fmt::Display for Prepare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("copy the build and compress its files")
+    }
+}
+
+impl StaticSite {
+    pub fn new(project: PathBuf, root: Root, app: App) -> Self {
+        let needs = vec![AppBuild::resource_id(&app)];
+        Self { id: ResourceId::new(format!("site/{}", app.name)), needs, project, root, app }
+    }
+
+    pub fn resource_id(app: &App) -> ResourceId {
+        ResourceId::new(format!("site/{}", app.name))
+    }
+}
+
+/// Where the site of the app's present build lies, once it is prepared.
+pub fn folder(project: &Path, root: &Root, app: &App) -> Result<Option<PathBuf>, Fault> {
+    let built = build::built_from(project, app)?;
+    Ok(built.map(|inputs| root.builds().join(app.name.as_str()).join(inputs)))
+}
+
+impl Resource for StaticSite {
+    /// The folder that must exist, and whether it does.
+    type Observed = (PathBuf, bool);
+    type Step = Prepare;
+
+    fn id(&self) -> &ResourceId {
+        &self.id
+    }
+
+    fn needs(&self) -> &[ResourceId] {
+        &self.needs
+    }
+
+    async fn observe(&self) -> Result<Self::Observed, Fault> {
+        let target = folder(&self.project, &self.root, &self.app)?
+            .ok_or_else(|| Fault::new(format!("cannot prepare {}: it is not built", self.app.name)))?;
+        let exists = files::is_dir(&target);
+        Ok((target, exists))
+    }
+
+    fn plan(&self, (target, exists): &Self::Observed) -> Vec<Prepare> {
+        if *exists { Vec::new() } else { vec![Prepare { target: target.clone() }] }
+    }
+
+    async fn apply(&self, step: &Prepare, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
+        let source = build::output(&self.project, &self.app);
+        let target = step.target.clone();
+        let done = tokio::task::spawn_blocking(move || prepare(&source, &target)).await;
+        let headline = format!("cannot prepare the files of {}", self.app.name);
+        match done {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(fault)) => Err(Fault::because(headline, &fault).hint("see whether the disk is full")),
+            Err(panic) => Err(Fault::because(headline, &panic)),
+        }
+    }
+}
+
+/// Fills a folder beside the target and renames it, so that a half-made site never has the target's name.
+fn prepare(source: &Path, target: &Path) -> Result<(), FileFault> {
+    let fresh = target.with_extension("new");
+    files::remove_dir(&fresh)?;
+    files::create_dir(&fresh, Access::Owner)?;
+    let walk_fault = |error: ignore::Error| FileFault::new("list", source, io::Error::other(error));
+    // Hidden files stay behind: the stamp, and whatever else a build leaves there is not for visitors.
+    for entry in WalkBuilder::new(source).standard_filters(false).hidden(true).build() {
+        let entry = entry.map_err(walk_fault)?;
+        let Ok(relative) = entry.path().strip_prefix(source) else { continue };
+        let place = fresh.join(relative);
+        match entry.file_type() {
+            Some(kind) if kind.is_dir() => files::create_dir(&place, Access::Owner)?,
+            Some(kind) if kind.is_file() => {
+                files::copy(entry.path(), &place)?;
+                compress(&place)?;
+            }
+            // A symbolic link could lead out of the build.
+            _ => {}
+        }
+    }
+    files::rename(&fresh, target)?;
+    files::sync_dir(target.parent().unwrap_or(target))
+}
+
+fn compress(path: &Path) -> Result<(), FileFault> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+    if !COMPRESSIBLE.contains(&extension.as_str()) || files::metadata(path)?.len() < WORTH_COMPRESSING {
+        return Ok(());
+    }
+    let plain = files::read(path)?;
+    let fault = |error| FileFault::new("compress", path, error);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    let gzipped = gzip.write_all(&plain).and_then(|()| gzip.finish()).map_err(fault)?;
+    let mut brotlied = Vec::new();
+    brotli::BrotliCompress(&mut plain.as_slice(), &mut brotlied, &BrotliEncoderParams::default()).map_err(fault)?;
+    for (suffix, packed) in [("gz", gzipped), ("br", brotlied)] {
+        if packed.len() < plain.len() {
+            files::write(&path.with_extension(format!("{extension}.{suffix}")), &packed, Access::Owner)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_has_compressed_siblings_and_no_hidden_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("dist");
+        files::create_dir(&source.join("assets"), Access::Owner).unwrap();
+        let text = "const x = 1;\n".repeat(500);
+        files::write(&source.join("assets/app.js"), text.as_bytes(), Access::Owner).unwrap();
+        files::write(&source.join("small.js"), b"1", Access::Owner).unwrap();
+        files::write(&source.join(".roadbed-inputs"), b"x", Access::Owner).unwrap();
+        let target = folder.path().join("site");
+        prepare(&source, &target).unwrap();
+        assert!(files::exists(&target.join("assets/app.js.br")));
+        assert!(files::exists(&target.join("small.js")));
+        assert!(!files::exists(&target.join("small.js.gz")), "too small to be worth it");
+        assert!(!files::exists(&target.join(".roadbed-inputs")));
+
+        let mut unpacked = Vec::new();
+        let packed = files::read(&target.join("assets/app.js.gz")).unwrap();
+        io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed.as_slice()), &mut unpacked).unwrap();
+        assert_eq!(unpacked, text.as_bytes());
+    }
+}

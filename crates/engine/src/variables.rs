@@ -1,0 +1,109 @@
+//! The variables of one instance: from the manifest's sources to texts in a process's environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use manifest::Environment;
+use manifest::environment::{Class, Fact as FactName, Piece, Source, Variable};
+use manifest::{AppName, VarName};
+use reconcile::Fault;
+use secrets::Secret;
+
+/// A value, and what may be shown of it.
+#[derive(Debug)]
+pub struct Value {
+    pub text: Secret,
+    /// The text itself if it is not sensitive, otherwise the secret's name and version. Goes into revisions.
+    pub shown: String,
+}
+
+impl Value {
+    pub fn plain(text: String) -> Self {
+        Self { shown: text.clone(), text: Secret::new(text) }
+    }
+}
+
+/// Where values come from. Implemented where stores, ports and secrets are known.
+pub trait Facts: Send + Sync + fmt::Debug {
+    /// A fact of the environment as this app sees it: its own credentials in a connection string.
+    fn fact(&self, app: &AppName, fact: &FactName) -> Result<Value, Fault>;
+    /// What a person put into the secret store.
+    fn stored(&self, variable: &VarName) -> Result<Option<Value>, Fault>;
+    /// What Roadbed made at first need.
+    fn generated(&self, variable: &VarName) -> Result<Value, Fault>;
+}
+
+/// The variables of an app, ready for a process.
+#[derive(Debug, Default)]
+pub struct Assembled {
+    /// Holds secrets: goes to the keeper and nowhere else.
+    pub values: BTreeMap<String, String>,
+    /// `NAME=what may be shown`, for the revision.
+    pub shown: Vec<String>,
+}
+
+/// Assembles what one app may receive. Every required variable without a value is named at once.
+pub fn assemble(environment: &Environment, app: &AppName, facts: &dyn Facts) -> Result<Assembled, Fault> {
+    let mut assembled = Assembled::default();
+    let mut missing = Vec::new();
+    for variable in environment.variables_of(app) {
+        match value(variable, app, facts)? {
+            // An empty text is no value: programs take an empty variable for a set one and fail later, elsewhere.
+            Some(value) if !value.text.expose().is_empty() => {
+                assembled.shown.push(format!("{}={}", variable.name, value.shown));
+                assembled.values.insert(variable.name.to_string(), value.text.expose().to_owned());
+            }
+            _ if variable.required => {
+                missing.push(format!("{} (owner: {}): {}", variable.name, variable.owner, variable.doc))
+            }
+            _ => {}
+        }
+    }
+    if missing.is_empty() {
+        return Ok(assembled);
+    }
+    let mut fault = Fault::new(format!("cannot start {app} in {}: required variables have no value", environment.name))
+        .hint("ask the owner named above for the value, then `roadbed secrets set NAME`");
+    fault.causes = missing;
+    Err(fault)
+}
+
+/// What a static app reads at run time: its public variables, nothing else.
+pub fn public_config(
+    environment: &Environment,
+    app: &AppName,
+    facts: &dyn Facts,
+) -> Result<BTreeMap<String, String>, Fault> {
+    let mut config = BTreeMap::new();
+    for variable in environment.variables_of(app).filter(|variable| variable.class == Class::Public) {
+        if let Some(value) = value(variable, app, facts)? {
+            config.insert(variable.name.to_string(), value.text.expose().to_owned());
+        }
+    }
+    Ok(config)
+}
+
+fn value(variable: &Variable, app: &AppName, facts: &dyn Facts) -> Result<Option<Value>, Fault> {
+    match &variable.source {
+        Source::Literal(text) => Ok(Some(Value::plain(text.clone()))),
+        Source::Generated => facts.generated(&variable.name).map(Some),
+        Source::Store => facts.stored(&variable.name),
+        Source::Derived(template) => {
+            let (mut text, mut shown) = (String::new(), String::new());
+            for piece in &template.pieces {
+                match piece {
+                    Piece::Text(part) => {
+                        text.push_str(part);
+                        shown.push_str(part);
+                    }
+                    Piece::Fact(name) => {
+                        let value = facts.fact(app, name)?;
+                        text.push_str(value.text.expose());
+                        shown.push_str(&value.shown);
+                    }
+                }
+            }
+            Ok(Some(Value { text: Secret::new(text), shown }))
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What this process is.
+
+use std::path::PathBuf;
+
+use crate::files::{FileFault, Result};
+
+pub fn pid() -> u32 {
+    std::process::id()
+}
+
+/// Path of the program that this process runs. After the file was replaced (a rebuild) this is the new file, which is what
+/// whoever starts another role of it wants.
+pub fn program() -> Result<PathBuf> {
+    let path = std::env::current_exe()
+        .map_err(|source| FileFault::new("find the program of this process,", "/proc/self/exe", source))?;
+    let text = path.to_string_lossy();
+    Ok(text.strip_suffix(" (deleted)").map_or_else(|| path.clone(), PathBuf::from))
+}
