@@ -1,8 +1,10 @@
 //! Short-lived programs, on real processes.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use host::process::{self, Finished, ProcessFault, Run, Stream, table};
 
@@ -23,12 +25,13 @@ async fn collect(run: &Run) -> (Finished, Vec<(Stream, String)>) {
 }
 
 /// Waits for a state of the world; says what it waited for if it never comes.
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "not seen in 10 s: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(10), wait).await.is_ok(), "not seen in 10 s: {what}");
 }
 
 fn is_dead(pid: u32) -> bool {
@@ -76,7 +79,7 @@ async fn what_is_left_running_in_the_group_is_killed_at_the_end() {
     let (finished, lines) = collect(&shell("sleep 1000 & echo $!; exit 0")).await;
     assert!(finished.success());
     let left: u32 = lines[0].1.parse().unwrap();
-    eventually("the background process is dead", || is_dead(left));
+    eventually("the background process is dead", || is_dead(left)).await;
 }
 
 #[tokio::test]
@@ -89,7 +92,7 @@ async fn the_deadline_kills_the_whole_group_and_shows_the_last_lines() {
     assert_eq!(tail[0], "waiting");
     assert!(fault.to_string().contains("/bin/sh did not end within 0.3 s"), "{fault}");
     let sleeper: u32 = lines[1].parse().unwrap();
-    eventually("the background process is dead", || is_dead(sleeper));
+    eventually("the background process is dead", || is_dead(sleeper)).await;
 }
 
 #[tokio::test]
@@ -101,8 +104,8 @@ async fn losing_interest_kills_the_whole_group() {
     });
     let (sleeper, leader) = (told.recv().await.unwrap(), told.recv().await.unwrap());
     task.abort();
-    eventually("both are dead", || is_dead(sleeper) && is_dead(leader));
-    eventually("no zombie stays", || table::entry(leader).is_none());
+    eventually("both are dead", || is_dead(sleeper) && is_dead(leader)).await;
+    eventually("no zombie stays", || table::entry(leader).is_none()).await;
 }
 
 #[tokio::test]
