@@ -13,9 +13,13 @@
 
 pub mod clock;
 pub mod database;
+pub mod fifo;
 pub mod files;
+pub mod handover;
+pub mod inherit;
 pub mod lock;
 pub mod process;
+mod readiness;
 pub mod socket;
 pub mod drill;
 pub mod own;

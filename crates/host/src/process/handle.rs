@@ -10,10 +10,9 @@ use rustix::process::{
     Pid, PidfdFlags, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal, waitid,
 };
 use serde::{Deserialize, Serialize};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use super::table;
+use crate::readiness;
 
 pub use rustix::process::Signal;
 
@@ -108,7 +107,7 @@ impl Process {
     /// Returns when the process is dead, be it our child or not. A zombie is dead.
     pub async fn ended(&self) -> io::Result<()> {
         // A copy, so that two may wait at once: epoll takes each descriptor only once.
-        let watched = watch(self.pidfd.try_clone()?)?;
+        let watched = readiness::watch(self.pidfd.try_clone()?)?;
         watched.readable().await?.retain_ready();
         Ok(())
     }
@@ -148,12 +147,6 @@ impl Process {
     pub fn wait_blocking(&self) {
         let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
     }
-}
-
-#[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
-fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an OwnedFd always returns the same descriptor and keeps it open until it is dropped, with the AsyncFd.
-    Ok(unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?)
 }
 
 fn raw_pid(pid: u32) -> io::Result<Pid> {
