@@ -131,6 +131,18 @@ pub fn write_durable(path: &Path, content: &[u8], access: Access) -> Result<()> 
     sync_dir(folder)
 }
 
+/// Writes a file that can be made again, without the cost of durability.
+pub fn write(path: &Path, content: &[u8], access: Access) -> Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(access.file_mode())
+        .open(path)
+        .and_then(|mut file| file.write_all(content))
+        .named("write", path)
+}
+
 /// Writes only if the content differs. Returns whether it wrote.
 pub fn write_if_changed(path: &Path, content: &[u8], access: Access) -> Result<Written> {
     if read_if_exists(path)?.as_deref() == Some(content) {
@@ -217,4 +229,10 @@ pub fn remove_dir(path: &Path) -> Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileFault::new("remove", path, error)),
         _ => Ok(()),
     }
+}
+
+/// Bytes that this user may still write to the file system that holds `folder`.
+pub fn free_bytes(folder: &Path) -> Result<u64> {
+    let stat = rustix::fs::statvfs(folder).map_err(io::Error::from).named("look at the disk of", folder)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

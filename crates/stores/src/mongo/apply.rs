@@ -1,0 +1,281 @@
+//! Doing the steps, one effect each. Every step may find its work done already, by an earlier run that was killed.
+
+use host::files::{self, Access};
+use manifest::id::AppName;
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+use reconcile::Fault;
+
+use super::client::{self, Address, Identity, MongoFault, code, command, connect};
+use super::observe::{as_admin, asking, first_boot_client, member};
+use super::place::Mode;
+use super::plan::Step;
+use super::roles::{self, APP_ROLE, UserKey};
+use super::{ADMIN, Mongo, REPLICA_SET, UNIT, admin_secret, app_secret, configuration, key_secret};
+use crate::engines::Located;
+use crate::engines::find::Found;
+use crate::ground::file_fault;
+use crate::start::{Look, Start, accepts};
+
+pub(crate) async fn perform(mongo: &Mongo, step: &Step) -> Result<(), Fault> {
+    match step {
+        Step::WriteFiles => write_files(mongo),
+        Step::StartFirstBoot => start_first_boot(mongo).await,
+        Step::CreateAdmin => create_admin(mongo).await,
+        Step::NoteGuarded => note_guarded(mongo),
+        Step::Start => start(mongo).await,
+        Step::InitiateReplicaSet => initiate(mongo).await,
+        Step::MoveReplicaSet => relocate(mongo).await,
+        Step::CorrectAdmin => correct_admin(mongo).await,
+        Step::PutRole => put_role(mongo).await,
+        Step::PutUser { app, .. } => put_user(mongo, app).await,
+        Step::RemoveUser(user) => remove_user(mongo, user).await,
+    }
+}
+
+fn write_files(mongo: &Mongo) -> Result<(), Fault> {
+    let place = &mongo.place;
+    let fault = |fault| file_fault(UNIT, &fault);
+    // Passwords first: data must never exist without them.
+    mongo.ground.make_secret(&admin_secret())?;
+    let key = mongo.ground.make_secret(&key_secret())?;
+    for app in &place.settings.apps {
+        mongo.ground.make_secret(&app_secret(app))?;
+    }
+    for folder in [&place.conf, &place.data, &place.first_boot] {
+        files::create_dir(folder, Access::Owner).map_err(fault)?;
+    }
+    files::write_if_changed(&place.key_file(), key.secret.expose().as_bytes(), Access::OwnerReadOnly).map_err(fault)?;
+    for mode in [Mode::FirstBoot, Mode::Serving] {
+        let text = configuration::render(place, mode);
+        files::write_if_changed(&place.configuration_file(mode), text.as_bytes(), Access::Owner).map_err(fault)?;
+    }
+    Ok(())
+}
+
+async fn engine(mongo: &Mongo) -> Result<Located, Fault> {
+    match mongo.engine.find().await? {
+        Found::Here(located) => Ok(located),
+        Found::Absent { .. } => Err(Fault::new("cannot start mongodb: its engine has not been fetched yet").retry_safe()),
+    }
+}
+
+fn starting(mongo: &Mongo, port: Option<u16>) -> Start<'_> {
+    let data = mongo.place.data.display();
+    Start {
+        ground: &mongo.ground,
+        port,
+        explain: explain_log,
+        hint: format!(
+            "see `roadbed logs mongodb`; if {data} is damaged, restore a backup or move it away to begin empty: \
+             Roadbed does not touch it"
+        ),
+    }
+}
+
+async fn start_first_boot(mongo: &Mongo) -> Result<(), Fault> {
+    let spec = mongo.place.unit(&engine(mongo).await?, Mode::FirstBoot);
+    // A socket file of a killed server would look like an answer to come.
+    files::remove(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))?;
+    let ready = || async {
+        if !files::exists(&mongo.place.socket()) {
+            return Ok(Look::NotYet);
+        }
+        let address = Address::socket(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))?;
+        let stranger = connect(&address, Identity::Stranger).map_err(|fault| asking(&fault))?;
+        Ok(if client::hello(&stranger).await.is_ok() { Look::Ready } else { Look::NotYet })
+    };
+    starting(mongo, None).run(spec, ready).await
+}
+
+/// mongod lets whoever connects locally create the first user and nothing else. Only we can connect to this socket file.
+async fn create_admin(mongo: &Mongo) -> Result<(), Fault> {
+    let (address, as_admin) = first_boot_client(mongo)?;
+    if client::hello(&as_admin).await.is_ok() {
+        return Ok(());
+    }
+    let password = mongo.ground.make_secret(&admin_secret())?;
+    let stranger = connect(&address, Identity::Stranger).map_err(|fault| asking(&fault))?;
+    let mut create = doc! { "createUser": ADMIN, "pwd": password.secret.expose() };
+    create.extend(roles::admin_user_fields());
+    match command(&stranger, "admin", create).await {
+        Ok(_) => Ok(()),
+        Err(fault) if matches!(fault.code(), Some(code::UNAUTHORIZED | code::USER_EXISTS)) => {
+            Err(Fault::new(format!("the data in {} already has users, and they are not ours", mongo.place.data.display()))
+                .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty"))
+        }
+        Err(fault) => Err(asking(&fault)),
+    }
+}
+
+fn note_guarded(mongo: &Mongo) -> Result<(), Fault> {
+    let text = "The administrator of this MongoDB exists. Without this file Roadbed checks that again, without opening a port.\n";
+    files::write_durable(&mongo.place.guarded_mark(), text.as_bytes(), Access::Owner).map_err(|fault| file_fault(UNIT, &fault))
+}
+
+async fn start(mongo: &Mongo) -> Result<(), Fault> {
+    let port = mongo.place.port;
+    let spec = mongo.place.unit(&engine(mongo).await?, Mode::Serving);
+    let mut stranger: Option<Client> = None;
+    let client = |known: &mut Option<Client>| -> Result<Client, Fault> {
+        if let Some(client) = known {
+            return Ok(client.clone());
+        }
+        let fresh = connect(&Address::Port(port), Identity::Stranger).map_err(|fault| asking(&fault))?;
+        *known = Some(fresh.clone());
+        Ok(fresh)
+    };
+    let ready = || {
+        let client = client(&mut stranger);
+        async move {
+            // The driver waits half a second after a refused connection: ask it only when there is somebody.
+            if !accepts(port).await {
+                return Ok(Look::NotYet);
+            }
+            Ok(match client::hello(&client?).await {
+                Ok(answer) if is_settled(&answer) => Look::Ready,
+                _ => Look::NotYet,
+            })
+        }
+    };
+    starting(mongo, Some(port)).run(spec, ready).await
+}
+
+/// Ready to be asked: primary, or waiting for us to initiate or move the replica set.
+fn is_settled(hello: &Document) -> bool {
+    hello.get_bool("isWritablePrimary").unwrap_or(false) || hello.get_bool("isreplicaset").unwrap_or(false)
+}
+
+async fn initiate(mongo: &Mongo) -> Result<(), Fault> {
+    let client = admin(mongo)?;
+    let config = doc! { "_id": REPLICA_SET, "members": [{ "_id": 0, "host": member(mongo.place.port) }] };
+    match command(&client, "admin", doc! { "replSetInitiate": config }).await {
+        Err(fault) if fault.code() != Some(code::ALREADY_INITIALIZED) => return Err(asking(&fault)),
+        _ => {}
+    }
+    until_primary(mongo, &client).await
+}
+
+/// The port is part of the replica set's configuration. Forced, because no primary can agree under the old address.
+async fn relocate(mongo: &Mongo) -> Result<(), Fault> {
+    let client = admin(mongo)?;
+    let answer = command(&client, "admin", doc! { "replSetGetConfig": 1 }).await.map_err(|fault| asking(&fault))?;
+    let mut config = answer.get_document("config").cloned().unwrap_or_default();
+    let version = config.get_i32("version").unwrap_or(1) + 1;
+    config.insert("version", version);
+    config.insert("members", vec![doc! { "_id": 0, "host": member(mongo.place.port) }]);
+    command(&client, "admin", doc! { "replSetReconfig": config, "force": true }).await.map_err(|fault| asking(&fault))?;
+    until_primary(mongo, &client).await
+}
+
+async fn until_primary(mongo: &Mongo, client: &Client) -> Result<(), Fault> {
+    let give_up = mongo.ground.clock.instant() + std::time::Duration::from_secs(30);
+    loop {
+        let hello = client::hello(client).await;
+        match hello {
+            Ok(answer) if answer.get_bool("isWritablePrimary").unwrap_or(false) => return Ok(()),
+            _ if mongo.ground.clock.instant() < give_up => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            Ok(_) => return Err(Fault::new("mongodb does not become writable").hint("see `roadbed logs mongodb`").retry_safe()),
+            Err(fault) => return Err(asking(&fault)),
+        }
+    }
+}
+
+async fn correct_admin(mongo: &Mongo) -> Result<(), Fault> {
+    let mut update = doc! { "updateUser": ADMIN };
+    update.extend(roles::admin_user_fields());
+    // The list of mechanisms may only be set together with the password it is made for.
+    let password = mongo.ground.make_secret(&admin_secret())?;
+    update.insert("pwd", password.secret.expose());
+    done(command(&admin(mongo)?, "admin", update).await)
+}
+
+async fn put_role(mongo: &Mongo) -> Result<(), Fault> {
+    let settings = &mongo.place.settings;
+    let client = admin(mongo)?;
+    let privileges = roles::app_privileges(settings);
+    let create = doc! { "createRole": APP_ROLE, "privileges": &privileges, "roles": [] };
+    match command(&client, &settings.database, create).await {
+        Err(fault) if fault.code() == Some(code::ROLE_EXISTS) => {
+            let update = doc! { "updateRole": APP_ROLE, "privileges": privileges, "roles": [] };
+            done(command(&client, &settings.database, update).await)
+        }
+        other => done(other),
+    }
+}
+
+async fn put_user(mongo: &Mongo, app: &AppName) -> Result<(), Fault> {
+    let settings = &mongo.place.settings;
+    let client = admin(mongo)?;
+    let key = UserKey::app(settings, app);
+    let password = mongo.ground.make_secret(&app_secret(app))?;
+    let fields = || {
+        let mut fields = doc! { "pwd": password.secret.expose() };
+        fields.extend(roles::app_user_fields(settings));
+        fields
+    };
+    let mut create = doc! { "createUser": &key.name };
+    create.extend(fields());
+    match command(&client, &key.database, create).await {
+        Err(fault) if fault.code() == Some(code::USER_EXISTS) => {
+            let mut update = doc! { "updateUser": &key.name };
+            update.extend(fields());
+            done(command(&client, &key.database, update).await)
+        }
+        other => done(other),
+    }
+}
+
+async fn remove_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
+    match command(&admin(mongo)?, &user.database, doc! { "dropUser": &user.name }).await {
+        Err(fault) if fault.code() == Some(code::USER_NOT_FOUND) => Ok(()),
+        other => done(other),
+    }
+}
+
+fn admin(mongo: &Mongo) -> Result<Client, Fault> {
+    as_admin(mongo, &Address::Port(mongo.place.port))
+}
+
+fn done(answer: Result<Document, MongoFault>) -> Result<(), Fault> {
+    answer.map(|_| ()).map_err(|fault| asking(&fault))
+}
+
+/// mongod writes JSON. A person wants the sentence and the reason, of what is worse than a remark; or, if nothing is, the end.
+fn explain_log(lines: &[String]) -> Vec<String> {
+    let told: Vec<(bool, String)> = lines.iter().map(|line| explain_line(line)).collect();
+    let grave: Vec<String> = told.iter().filter(|(grave, _)| *grave).map(|(_, line)| line.clone()).collect();
+    let chosen = if grave.is_empty() { told.into_iter().map(|(_, line)| line).collect() } else { grave };
+    let skip = chosen.len().saturating_sub(15);
+    chosen.into_iter().skip(skip).collect()
+}
+
+fn explain_line(line: &str) -> (bool, String) {
+    let Ok(entry) = serde_json::from_str::<serde_json::Value>(line) else { return (true, line.to_owned()) };
+    let grave = matches!(entry["s"].as_str(), Some("F" | "E"));
+    let message = entry["msg"].as_str().unwrap_or(line);
+    let reason = ["error", "reason", "errmsg", "message"].iter().find_map(|&key| match &entry["attr"][key] {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Object(object) => object.get("errmsg").or(object.get("msg")).and_then(|text| text.as_str()).map(str::to_owned),
+        _ => None,
+    });
+    (grave, reason.map_or_else(|| message.to_owned(), |reason| format!("{message}: {reason}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_death_is_taken_out_of_the_log() {
+        let lines = [
+            r#"{"s":"I","msg":"Waiting for connections","attr":{"port":1}}"#,
+            r#"{"s":"E","msg":"Failed to set up listener","attr":{"error":{"code":9001,"errmsg":"Address already in use"}}}"#,
+            r#"{"s":"I","msg":"Shutting down"}"#,
+        ]
+        .map(str::to_owned);
+        assert_eq!(explain_log(&lines), ["Failed to set up listener: Address already in use"]);
+        assert_eq!(explain_log(&lines[2..]), ["Shutting down"]);
+        assert_eq!(explain_log(&["not json".to_owned()]), ["not json"]);
+    }
+}

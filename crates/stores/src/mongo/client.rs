@@ -1,0 +1,132 @@
+//! Talking to our own mongod: short timeouts, one connection, no surprises.
+
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use host::files::{self, FileFault};
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+use mongodb::error::ErrorKind;
+use mongodb::options::{AuthMechanism, ClientOptions, Credential, ServerAddress};
+use secrets::Secret;
+
+/// On loopback a server that does not answer in this time is stuck.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Where a mongod listens.
+#[derive(Debug)]
+pub(crate) enum Address {
+    Port(u16),
+    /// A socket file, reached through its open folder: its own path may be longer than a socket address can hold.
+    Socket { folder: std::fs::File, name: String },
+}
+
+impl Address {
+    pub(crate) fn socket(path: &Path) -> Result<Self, FileFault> {
+        let folder = files::open(path.parent().unwrap_or(path))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self::Socket { folder, name })
+    }
+
+    fn server(&self) -> ServerAddress {
+        match self {
+            Self::Port(port) => ServerAddress::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port: Some(*port) },
+            Self::Socket { folder, name } => {
+                ServerAddress::Unix { path: PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd())) }
+            }
+        }
+    }
+}
+
+/// Who we are to the server.
+#[derive(Clone, Copy, Debug)]
+pub enum Identity<'a> {
+    Stranger,
+    User { name: &'a str, database: &'a str, password: &'a Secret },
+}
+
+/// The driver's error, boxed: it is large, and most calls succeed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct MongoFault(Box<mongodb::error::Error>);
+
+impl From<mongodb::error::Error> for MongoFault {
+    fn from(error: mongodb::error::Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl MongoFault {
+    /// The server's own code, where it answered.
+    pub(crate) fn code(&self) -> Option<i32> {
+        match self.0.kind.as_ref() {
+            ErrorKind::Command(command) => Some(command.code),
+            _ => None,
+        }
+    }
+
+    /// The server answered that this password is not that user's.
+    pub(crate) fn is_wrong_password(&self) -> bool {
+        matches!(self.0.kind.as_ref(), ErrorKind::Authentication { .. }) || self.code() == Some(code::AUTHENTICATION_FAILED)
+    }
+}
+
+/// Codes of the server that we act on.
+pub(crate) mod code {
+    pub(crate) const UNAUTHORIZED: i32 = 13;
+    pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
+    pub(crate) const ALREADY_INITIALIZED: i32 = 23;
+    pub(crate) const USER_NOT_FOUND: i32 = 11;
+    pub(crate) const NOT_YET_INITIALIZED: i32 = 94;
+    pub(crate) const INVALID_REPLICA_SET_CONFIG: i32 = 93;
+    pub(crate) const USER_EXISTS: i32 = 51003;
+    pub(crate) const ROLE_EXISTS: i32 = 51002;
+}
+
+/// Whether the server understood and said no: the right answer to a stranger.
+pub(crate) fn is_refusal(fault: &MongoFault) -> bool {
+    fault.is_wrong_password() || fault.code() == Some(code::UNAUTHORIZED)
+}
+
+/// A client of one server. Connects when it is first used.
+pub(crate) fn connect(address: &Address, who: Identity<'_>) -> Result<Client, MongoFault> {
+    let credential = match who {
+        Identity::Stranger => None,
+        Identity::User { name, database, password } => Some(
+            Credential::builder()
+                .username(name.to_owned())
+                .source(database.to_owned())
+                .password(password.expose().to_owned())
+                .mechanism(AuthMechanism::ScramSha256)
+                .build(),
+        ),
+    };
+    let options = ClientOptions::builder()
+        .hosts(vec![address.server()])
+        .app_name("roadbed".to_owned())
+        .direct_connection(true)
+        .credential(credential)
+        .connect_timeout(TIMEOUT)
+        .server_selection_timeout(TIMEOUT)
+        .max_pool_size(2)
+        .retry_reads(false)
+        .retry_writes(false)
+        .build();
+    Ok(Client::with_options(options)?)
+}
+
+/// Runs a command, within a deadline: the driver's own do not cover a server that stops in the middle of an answer.
+pub(crate) async fn command(client: &Client, database: &str, command: Document) -> Result<Document, MongoFault> {
+    let database = client.database(database);
+    match tokio::time::timeout(TIMEOUT * 3, database.run_command(command)).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(mongodb::error::Error::custom("the server did not answer in time").into()),
+    }
+}
+
+/// `hello`: what a server says of itself to anybody.
+pub(crate) async fn hello(client: &Client) -> Result<Document, MongoFault> {
+    command(client, "admin", doc! { "hello": 1 }).await
+}

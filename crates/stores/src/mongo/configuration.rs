@@ -1,0 +1,67 @@
+//! `mongod.conf`. It holds no secret, but says where they are: 0600.
+
+use std::path::Path;
+
+use super::REPLICA_SET;
+use super::place::{Mode, Place};
+
+/// Name of the socket file of the first boot, in its own folder.
+pub(crate) const SOCKET: &str = "mongod.sock";
+
+pub(crate) fn render(place: &Place, mode: Mode) -> String {
+    let net = match mode {
+        // An address with a slash is a socket file; mongod makes it 0700.
+        Mode::FirstBoot => format!("  bindIp: ./{SOCKET}\n  port: {}\n", place.port),
+        Mode::Serving => format!("  bindIp: 127.0.0.1\n  port: {}\n", place.port),
+    };
+    let replication = match mode {
+        // A member of a replica set takes no users before it is initiated, and it is initiated by its port.
+        Mode::FirstBoot => String::new(),
+        Mode::Serving => format!(
+            "replication:\n  replSetName: {REPLICA_SET}\n  oplogSizeMB: {}\n",
+            (place.settings.oplog_bytes >> 20).max(1)
+        ),
+    };
+    format!(
+        "# Written by Roadbed; changes here are overwritten.\n\
+         net:\n{net}  ipv6: false\n  unixDomainSocket:\n    enabled: false\n\
+         security:\n  authorization: enabled\n  keyFile: {key_file}\n  javascriptEnabled: false\n\
+         {replication}\
+         storage:\n  dbPath: {data}\n  wiredTiger:\n    engineConfig:\n      cacheSizeGB: {cache}\n\
+         setParameter:\n  authenticationMechanisms: SCRAM-SHA-256\n  diagnosticDataCollectionEnabled: false\n\
+         systemLog:\n  quiet: true\n  timeStampFormat: iso8601-utc\n",
+        key_file = quoted(&place.key_file()),
+        data = quoted(&place.data),
+        cache = cache_gigabytes(place.settings.cache_bytes),
+    )
+}
+
+/// WiredTiger's cache has a floor of a quarter of a gigabyte; less is refused at start.
+fn cache_gigabytes(bytes: u64) -> String {
+    const FLOOR: u64 = 1 << 28;
+    let thousandths = (u128::from(bytes.max(FLOOR)) * 1000) >> 30;
+    format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
+}
+
+/// A YAML single-quoted scalar: nothing in it means anything but the quote.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    #[test]
+    fn a_path_with_spaces_and_quotes_stays_a_path() {
+        assert_eq!(quoted(&PathBuf::from("/home/it's a: #1/x")), "'/home/it''s a: #1/x'");
+    }
+
+    #[test]
+    fn the_cache_is_written_in_gigabytes_and_never_below_the_floor() {
+        assert_eq!(cache_gigabytes(256 << 20), "0.250");
+        assert_eq!(cache_gigabytes(1), "0.250");
+        assert_eq!(cache_gigabytes(3 << 29), "1.500");
+    }
+}

@@ -1,0 +1,110 @@
+//! MongoDB of one environment, from an empty folder to a replica set of one where each app has its own small user.
+//!
+//! ```text
+//!   no data ─► first boot: no port, only a socket file in a 0700 folder ─► admin exists, noted ─► boot on the loopback port
+//!              (mongod lets anybody who reaches it create the first                               replica set, role, users
+//!               user: here, only we can reach it)
+//! ```
+//!
+//! After that it is looking and comparing: files, process, replica set, role, users, and whether each password still logs in.
+//!
+//! **Invariant:** mongod never listens on a port before its administrator exists, and is never started on data whose
+//! administrator's password we do not have.
+
+mod apply;
+mod client;
+mod configuration;
+mod observe;
+mod place;
+mod plan;
+mod roles;
+mod url;
+
+use std::sync::Arc;
+
+use reconcile::Begun;
+use manifest::environment;
+use manifest::id::AppName;
+use reconcile::{Fault, Progress, Resource, ResourceId};
+use secrets::SecretName;
+
+pub use client::{Identity, MongoFault};
+pub(crate) use client::{Address, connect, is_refusal};
+pub use observe::Observed;
+pub use plan::Step;
+pub use url::mongo_url;
+
+use crate::Ground;
+use crate::engines::Engine;
+use place::Place;
+
+/// Name of the unit, the resource and the log.
+pub const UNIT: &str = "mongodb";
+/// The replica set: change streams and transactions need one, even of one.
+pub const REPLICA_SET: &str = "roadbed";
+/// Our own administrator: manages users and the replica set, and cannot read an app's documents.
+pub const ADMIN: &str = "roadbed";
+
+/// The administrator's password.
+pub fn admin_secret() -> SecretName {
+    SecretName::new("mongodb/admin")
+}
+
+/// An app's password.
+pub fn app_secret(app: &AppName) -> SecretName {
+    SecretName::new(format!("mongodb/app-{app}"))
+}
+
+/// What members of a replica set know each other by. There is one member, and mongod insists.
+fn key_secret() -> SecretName {
+    SecretName::new("mongodb/keyfile")
+}
+
+/// MongoDB as a resource.
+#[derive(Debug)]
+pub struct Mongo {
+    id: ResourceId,
+    needs: Vec<ResourceId>,
+    place: Place,
+    engine: Arc<Engine>,
+    ground: Ground,
+}
+
+impl Mongo {
+    /// `port` is the loopback port to serve on, remembered by the caller.
+    pub fn new(settings: environment::MongoDb, port: u16, engine: Arc<Engine>, ground: Ground) -> Self {
+        let needs = vec![engine.id().clone()];
+        let place = Place::new(&ground.root, port, settings);
+        Self { id: ResourceId::new(UNIT), needs, place, engine, ground }
+    }
+
+    /// Does a step. Public so that what needs no journal, a test, can do one.
+    pub async fn perform(&self, step: &Step) -> Result<(), Fault> {
+        apply::perform(self, step).await
+    }
+}
+
+impl Resource for Mongo {
+    type Observed = Observed;
+    type Step = Step;
+
+    fn id(&self) -> &ResourceId {
+        &self.id
+    }
+
+    fn needs(&self) -> &[ResourceId] {
+        &self.needs
+    }
+
+    async fn observe(&self) -> Result<Observed, Fault> {
+        observe::observe(self).await
+    }
+
+    fn plan(&self, seen: &Observed) -> Vec<Step> {
+        plan::plan(seen)
+    }
+
+    async fn apply(&self, step: &Step, _begun: &Begun, _progress: &dyn Progress) -> Result<(), Fault> {
+        self.perform(step).await
+    }
+}

@@ -1,0 +1,259 @@
+//! Looking at MongoDB. Nothing here changes anything.
+
+use futures_util::future::try_join_all;
+use host::files;
+use manifest::id::AppName;
+use mongodb::Client;
+use mongodb::bson::{Bson, Document, doc};
+use reconcile::Fault;
+use reconcile::ports::UnitState;
+
+use super::client::{self, Address, Identity, MongoFault, code, command, connect};
+use super::place::Mode;
+use super::roles::{self, APP_ROLE, UserKey, documents};
+use super::{ADMIN, Mongo, REPLICA_SET, UNIT, admin_secret, app_secret, configuration, key_secret};
+use crate::engines::find::Found;
+use crate::ground::file_fault;
+use crate::start::accepts;
+
+/// What a look at one MongoDB found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Configuration and key file are there as they should be, and all credentials exist.
+    pub files: Files,
+    /// The administrator is known to exist, so that a port may be opened.
+    pub guarded: bool,
+    /// What runs, if it runs as specified.
+    pub runs: Option<Mode>,
+    pub server: Server,
+    pub apps: Vec<AppName>,
+}
+
+/// State of the files that Roadbed writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Files {
+    Right,
+    Missing,
+    Different,
+}
+
+/// What the server said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// It does not run as specified, or does not answer.
+    Silent,
+    /// The first boot's server.
+    FirstBoot { admin: bool },
+    Serving(Serving),
+}
+
+/// A server on its port, seen by the administrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Serving {
+    pub replica_set: ReplicaSet,
+    pub admin_is_right: bool,
+    pub role_is_right: bool,
+    /// Apps whose user is missing or not right, and why.
+    pub apps: Vec<(AppName, Vec<&'static str>)>,
+    /// Users that nobody asked for.
+    pub strangers: Vec<UserKey>,
+}
+
+/// The replica set of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaSet {
+    NotInitiated,
+    /// Its member has another address than this server: the port has changed.
+    Elsewhere,
+    Right,
+}
+
+pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
+    let place = &mongo.place;
+    let apps = place.settings.apps.clone();
+    refuse_orphaned_data(mongo)?;
+    let mut seen = Observed {
+        files: files_state(mongo)?,
+        guarded: files::exists(&place.guarded_mark()),
+        runs: running_mode(mongo).await?,
+        server: Server::Silent,
+        apps,
+    };
+    if seen.files != Files::Right {
+        return Ok(seen);
+    }
+    seen.server = match seen.runs {
+        None => Server::Silent,
+        Some(Mode::FirstBoot) => look_at_first_boot(mongo).await?,
+        Some(Mode::Serving) if !accepts(place.port).await => Server::Silent,
+        Some(Mode::Serving) => Server::Serving(look_at_serving(mongo).await?),
+    };
+    Ok(seen)
+}
+
+/// Data without its administrator's password cannot be served, and Roadbed will not throw it away to begin anew.
+fn refuse_orphaned_data(mongo: &Mongo) -> Result<(), Fault> {
+    let data = &mongo.place.data;
+    let present = !files::list(data).map_err(|fault| file_fault(UNIT, &fault))?.is_empty();
+    if !present || mongo.ground.secret(&admin_secret())?.is_some() {
+        return Ok(());
+    }
+    Err(Fault::new(format!("there is data in {} but no password for it in the secret store", data.display()))
+        .cause(format!("{} has no entry {}", mongo.ground.root.secrets().display(), admin_secret()))
+        .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty"))
+}
+
+fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
+    let place = &mongo.place;
+    let fault = |fault| file_fault(UNIT, &fault);
+    let Some(key) = mongo.ground.secret(&key_secret())? else { return Ok(Files::Missing) };
+    for app in &place.settings.apps {
+        if mongo.ground.secret(&app_secret(app))?.is_none() {
+            return Ok(Files::Missing);
+        }
+    }
+    if mongo.ground.secret(&admin_secret())?.is_none() || !files::is_dir(&place.data) || !files::is_dir(&place.first_boot) {
+        return Ok(Files::Missing);
+    }
+    let mut state = Files::Right;
+    for mode in [Mode::FirstBoot, Mode::Serving] {
+        match files::read_if_exists(&place.configuration_file(mode)).map_err(fault)? {
+            None => return Ok(Files::Missing),
+            Some(bytes) if bytes == configuration::render(place, mode).as_bytes() => {}
+            Some(_) => state = Files::Different,
+        }
+    }
+    match files::read_if_exists(&place.key_file()).map_err(fault)? {
+        None => Ok(Files::Missing),
+        Some(bytes) if key.secret.matches(&bytes) => Ok(state),
+        Some(_) => Ok(Files::Different),
+    }
+}
+
+/// Which of our two specifications the keeper runs, if it runs one of them.
+async fn running_mode(mongo: &Mongo) -> Result<Option<Mode>, Fault> {
+    let Found::Here(engine) = mongo.engine.find().await? else { return Ok(None) };
+    let units = mongo.ground.units.list().await?;
+    let Some(unit) = units.iter().find(|unit| unit.name == UNIT) else { return Ok(None) };
+    if unit.state != UnitState::Running {
+        return Ok(None);
+    }
+    Ok([Mode::FirstBoot, Mode::Serving].into_iter().find(|&mode| mongo.place.unit(&engine, mode).revision == unit.revision))
+}
+
+/// The administrator over the socket file of the first boot.
+pub(crate) fn first_boot_client(mongo: &Mongo) -> Result<(Address, Client), Fault> {
+    let address = Address::socket(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))?;
+    let client = as_admin(mongo, &address)?;
+    Ok((address, client))
+}
+
+pub(crate) fn as_admin(mongo: &Mongo, address: &Address) -> Result<Client, Fault> {
+    let Some(password) = mongo.ground.secret(&admin_secret())? else {
+        return Err(Fault::new("the administrator's password of mongodb has gone from the secret store"));
+    };
+    let who = Identity::User { name: ADMIN, database: "admin", password: &password.secret };
+    connect(address, who).map_err(|fault| asking(&fault))
+}
+
+async fn look_at_first_boot(mongo: &Mongo) -> Result<Server, Fault> {
+    if !files::exists(&mongo.place.socket()) {
+        return Ok(Server::Silent);
+    }
+    let (_address, client) = first_boot_client(mongo)?;
+    match client::hello(&client).await.map(|_| ()) {
+        Err(fault) if fault.is_wrong_password() => Ok(Server::FirstBoot { admin: false }),
+        Err(_) => Ok(Server::Silent),
+        Ok(()) => Ok(Server::FirstBoot { admin: true }),
+    }
+}
+
+async fn look_at_serving(mongo: &Mongo) -> Result<Serving, Fault> {
+    let (place, address) = (&mongo.place, Address::Port(mongo.place.port));
+    let client = as_admin(mongo, &address)?;
+    let replica_set = match replica_set(&client, place.port).await {
+        Ok(seen) => seen,
+        Err(fault) if fault.is_wrong_password() => return Err(wrong_admin_password(mongo)),
+        Err(fault) => return Err(asking(&fault)),
+    };
+    let database = &place.settings.database;
+    let listed = command(&client, "admin", doc! { "usersInfo": { "forAllDBs": true } });
+    let role = command(&client, database, doc! { "rolesInfo": APP_ROLE, "showPrivileges": true });
+    let (listed, role) = futures_util::try_join!(listed, role).map_err(|fault| asking(&fault))?;
+    let seen: Vec<UserKey> = documents(&listed, "users").filter_map(UserKey::of).collect();
+    let mut wanted: Vec<UserKey> = place.settings.apps.iter().map(|app| UserKey::app(&place.settings, app)).collect();
+    wanted.push(UserKey::admin());
+
+    let details = user_details(&client, &wanted).await.map_err(|fault| asking(&fault))?;
+    let detail = |key: &UserKey| details.iter().find(|user| UserKey::of(user).as_ref() == Some(key));
+    let apps = try_join_all(place.settings.apps.iter().map(|app| async {
+        let faults = match detail(&UserKey::app(&place.settings, app)) {
+            None => vec!["missing"],
+            Some(user) => {
+                let mut faults = roles::faults_of_app_user(user, &place.settings);
+                if !logs_in(mongo, app).await? {
+                    faults.push("password");
+                }
+                faults
+            }
+        };
+        Ok::<_, Fault>((app.clone(), faults))
+    }))
+    .await?;
+    Ok(Serving {
+        replica_set,
+        admin_is_right: detail(&UserKey::admin()).is_some_and(roles::admin_is_right),
+        role_is_right: documents(&role, "roles").any(|role| roles::role_is_right(role, &place.settings)),
+        apps: apps.into_iter().filter(|(_, faults)| !faults.is_empty()).collect(),
+        strangers: seen.into_iter().filter(|user| !wanted.contains(user)).collect(),
+    })
+}
+
+/// Restrictions are shown only to who asks for users by name.
+async fn user_details(client: &Client, keys: &[UserKey]) -> Result<Vec<Document>, MongoFault> {
+    let keys: Vec<Bson> = keys.iter().map(|key| doc! { "user": &key.name, "db": &key.database }.into()).collect();
+    let answer = command(client, "admin", doc! { "usersInfo": keys, "showAuthenticationRestrictions": true }).await?;
+    Ok(documents(&answer, "users").cloned().collect())
+}
+
+/// The only way to compare a password with a server's is to use it.
+async fn logs_in(mongo: &Mongo, app: &AppName) -> Result<bool, Fault> {
+    let Some(password) = mongo.ground.secret(&app_secret(app))? else { return Ok(false) };
+    let key = UserKey::app(&mongo.place.settings, app);
+    let who = Identity::User { name: &key.name, database: &key.database, password: &password.secret };
+    let client = connect(&Address::Port(mongo.place.port), who).map_err(|fault| asking(&fault))?;
+    match client::hello(&client).await {
+        Ok(_) => Ok(true),
+        Err(fault) if fault.is_wrong_password() => Ok(false),
+        Err(fault) => Err(asking(&fault)),
+    }
+}
+
+async fn replica_set(client: &Client, port: u16) -> Result<ReplicaSet, MongoFault> {
+    let config = match command(client, "admin", doc! { "replSetGetConfig": 1 }).await {
+        Ok(answer) => answer,
+        Err(fault) if fault.code() == Some(code::NOT_YET_INITIALIZED) => return Ok(ReplicaSet::NotInitiated),
+        Err(fault) => return Err(fault),
+    };
+    let ours = member(port);
+    let config = config.get_document("config").ok();
+    let members: Vec<_> = config.map(|config| documents(config, "members").collect()).unwrap_or_default();
+    let right = config.is_some_and(|config| config.get_str("_id").ok() == Some(REPLICA_SET))
+        && matches!(members.as_slice(), [only] if only.get_str("host").ok() == Some(ours.as_str()));
+    Ok(if right { ReplicaSet::Right } else { ReplicaSet::Elsewhere })
+}
+
+/// The address of our one member.
+pub(crate) fn member(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+fn wrong_admin_password(mongo: &Mongo) -> Fault {
+    Fault::new(format!("the data in {} belongs to another secret store", mongo.place.data.display()))
+        .cause(format!("its server refuses the password under {}", admin_secret()))
+        .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty")
+}
+
+pub(crate) fn asking(fault: &MongoFault) -> Fault {
+    Fault::because("mongodb does not answer as it should", fault).hint("see `roadbed logs mongodb`").retry_safe()
+}

@@ -1,0 +1,96 @@
+//! Where one MongoDB lies, and the process that it is.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use manifest::environment;
+use reconcile::Root;
+use reconcile::ports::{Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec};
+
+use super::{UNIT, configuration};
+use crate::engines::Located;
+use crate::ground::revision;
+
+/// Paths, port and settings of one MongoDB.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) settings: environment::MongoDb,
+    pub(crate) port: u16,
+    pub(crate) conf: PathBuf,
+    pub(crate) data: PathBuf,
+    /// Holds the socket file of the first boot; nobody else may enter.
+    pub(crate) first_boot: PathBuf,
+}
+
+/// How mongod runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// On a socket file in a private folder, until the administrator exists.
+    FirstBoot,
+    /// On the loopback port.
+    Serving,
+}
+
+/// mongod is asked nothing while it stops: a checkpoint and a journal sync, then it is gone.
+const STOP_GRACE: Duration = Duration::from_secs(20);
+/// What MongoDB's documentation asks for; a connection and a data file take one each.
+const OPEN_FILES: u64 = 64_000;
+
+impl Place {
+    pub(crate) fn new(root: &Root, port: u16, settings: environment::MongoDb) -> Self {
+        Self {
+            settings,
+            port,
+            conf: root.conf().join(UNIT),
+            data: root.data(UNIT),
+            first_boot: root.run().join("mongodb-first-boot"),
+        }
+    }
+
+    pub(crate) fn configuration_file(&self, mode: Mode) -> PathBuf {
+        self.conf.join(match mode {
+            Mode::FirstBoot => "first-boot.conf",
+            Mode::Serving => "mongod.conf",
+        })
+    }
+
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.conf.join("keyfile")
+    }
+
+    /// Present once the administrator exists.
+    pub(crate) fn guarded_mark(&self) -> PathBuf {
+        self.conf.join("guarded")
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.first_boot.join(configuration::SOCKET)
+    }
+
+    pub(crate) fn unit(&self, engine: &Located, mode: Mode) -> UnitSpec {
+        let configuration = self.configuration_file(mode).to_string_lossy().into_owned();
+        let cwd = match mode {
+            // A socket's path may have 107 characters and a root may lie deep: mongod gets a relative one.
+            Mode::FirstBoot => self.first_boot.clone(),
+            Mode::Serving => self.data.clone(),
+        };
+        let mut env = BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned())]);
+        env.extend(engine.env.clone());
+        let program = engine.program.to_string_lossy();
+        let parts = [&program, engine.version.to_string().as_str(), configuration::render(self, mode).as_str()].map(str::to_owned);
+        UnitSpec {
+            name: UNIT.to_owned(),
+            kind: UnitKind::Store,
+            program: engine.program.clone(),
+            args: vec!["--config".to_owned(), configuration],
+            cwd,
+            revision: revision(&parts.each_ref().map(String::as_str), &env),
+            env,
+            sockets: Vec::new(),
+            restart: RestartPolicy::default(),
+            stop: StopPolicy { grace: STOP_GRACE },
+            limits: Limits { open_files: Some(OPEN_FILES), address_space: None },
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! From what was seen to what is to be done.
+
+use std::fmt;
+
+use manifest::id::AppName;
+
+use super::observe::{Files, Observed, ReplicaSet, Server};
+use super::place::Mode;
+use super::roles::UserKey;
+
+/// One effect on MongoDB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    WriteFiles,
+    StartFirstBoot,
+    CreateAdmin,
+    NoteGuarded,
+    Start,
+    InitiateReplicaSet,
+    MoveReplicaSet,
+    CorrectAdmin,
+    PutRole,
+    PutUser { app: AppName, because: Vec<&'static str> },
+    RemoveUser(UserKey),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WriteFiles => f.write_str("write the configuration and make missing credentials"),
+            Self::StartFirstBoot => f.write_str("start without a port, reachable by us only"),
+            Self::CreateAdmin => f.write_str("create the administrator"),
+            Self::NoteGuarded => f.write_str("note that the administrator exists"),
+            Self::Start => f.write_str("start on the loopback port"),
+            Self::InitiateReplicaSet => f.write_str("initiate the replica set of one"),
+            Self::MoveReplicaSet => f.write_str("move the replica set to this port"),
+            Self::CorrectAdmin => f.write_str("correct the administrator's roles"),
+            Self::PutRole => f.write_str("set the rights of apps"),
+            Self::PutUser { app, because } => write!(f, "set the user of {app} ({})", because.join(", ")),
+            Self::RemoveUser(user) => write!(f, "remove user {} of {}, which nobody asked for", user.name, user.database),
+        }
+    }
+}
+
+/// Pure. Where the server cannot be asked yet, the plan holds what is certain; the next look finds the rest.
+pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if seen.files != Files::Right {
+        steps.push(Step::WriteFiles);
+    }
+    if !seen.guarded {
+        match seen.server {
+            Server::FirstBoot { admin: true } => {}
+            Server::FirstBoot { admin: false } => steps.push(Step::CreateAdmin),
+            _ => steps.extend([Step::StartFirstBoot, Step::CreateAdmin]),
+        }
+        steps.extend([Step::NoteGuarded, Step::Start, Step::InitiateReplicaSet, Step::PutRole]);
+        steps.extend(seen.apps.iter().map(|app| Step::PutUser { app: app.clone(), because: vec!["missing"] }));
+        return steps;
+    }
+    if seen.runs != Some(Mode::Serving) || seen.server == Server::Silent {
+        steps.push(Step::Start);
+    }
+    if let Server::Serving(serving) = &seen.server {
+        match serving.replica_set {
+            ReplicaSet::NotInitiated => steps.push(Step::InitiateReplicaSet),
+            ReplicaSet::Elsewhere => steps.push(Step::MoveReplicaSet),
+            ReplicaSet::Right => {}
+        }
+        if !serving.admin_is_right {
+            steps.push(Step::CorrectAdmin);
+        }
+        steps.extend(serving.strangers.iter().cloned().map(Step::RemoveUser));
+        if !serving.role_is_right {
+            steps.push(Step::PutRole);
+        }
+        steps.extend(serving.apps.iter().map(|(app, because)| Step::PutUser { app: app.clone(), because: because.clone() }));
+    }
+    steps
+}

@@ -1,0 +1,138 @@
+//! Who may do what: one role for apps, one administrator.
+
+use manifest::environment;
+use manifest::id::AppName;
+use mongodb::bson::{Bson, Document, doc};
+
+use super::ADMIN;
+use crate::ground::user_of;
+
+/// Name of the apps' role, in their own database.
+pub(crate) const APP_ROLE: &str = "roadbed-app";
+
+/// What an app may do in its one database: work with documents, follow them, and make collections and indexes. It may not drop
+/// anything, see users, or touch the server.
+const APP_ACTIONS: [&str; 11] = [
+    "changeStream",
+    "collStats",
+    "createCollection",
+    "createIndex",
+    "dbStats",
+    "find",
+    "insert",
+    "listCollections",
+    "listIndexes",
+    "remove",
+    "update",
+];
+
+/// The administrator's roles. It can give rights but has no right to read or write documents.
+pub(crate) const ADMIN_ROLES: [&str; 3] = ["clusterManager", "clusterMonitor", "userAdminAnyDatabase"];
+
+/// An app's user comes from this machine and to this machine, or not at all.
+const LOOPBACK: &str = "127.0.0.1";
+
+pub(crate) fn app_privileges(settings: &environment::MongoDb) -> Vec<Bson> {
+    let actions: Vec<Bson> = APP_ACTIONS.iter().map(|&action| action.into()).collect();
+    vec![doc! { "resource": { "db": &settings.database, "collection": "" }, "actions": actions }.into()]
+}
+
+/// Whether `rolesInfo` shows our role as it should be.
+pub(crate) fn role_is_right(seen: &Document, settings: &environment::MongoDb) -> bool {
+    let inherits = seen.get_array("roles").is_ok_and(|roles| !roles.is_empty());
+    let Ok(privileges) = seen.get_array("privileges") else { return false };
+    let [Bson::Document(privilege)] = privileges.as_slice() else { return false };
+    let Ok(resource) = privilege.get_document("resource") else { return false };
+    !inherits
+        && resource.get_str("db").ok() == Some(settings.database.as_str())
+        && resource.get_str("collection").ok() == Some("")
+        && sorted_strings(privilege, "actions") == APP_ACTIONS
+}
+
+/// Fields of `createUser` and `updateUser`, without name and password. `mechanisms` is always sent: a change of password
+/// without it silently adds SCRAM-SHA-1.
+pub(crate) fn app_user_fields(settings: &environment::MongoDb) -> Document {
+    doc! {
+        "roles": [{ "role": APP_ROLE, "db": &settings.database }],
+        "mechanisms": ["SCRAM-SHA-256"],
+        "authenticationRestrictions": [{ "clientSource": [LOOPBACK], "serverAddress": [LOOPBACK] }],
+    }
+}
+
+pub(crate) fn admin_user_fields() -> Document {
+    let roles: Vec<Bson> = ADMIN_ROLES.iter().map(|&role| doc! { "role": role, "db": "admin" }.into()).collect();
+    // No restriction by address: the first boot's socket file has none.
+    doc! { "roles": roles, "mechanisms": ["SCRAM-SHA-256"] }
+}
+
+/// What is wrong with a user as `usersInfo` shows it; empty if nothing is.
+pub(crate) fn faults_of_app_user(seen: &Document, settings: &environment::MongoDb) -> Vec<&'static str> {
+    let mut faults = Vec::new();
+    if roles_of(seen) != [(APP_ROLE.to_owned(), settings.database.clone())] {
+        faults.push("roles");
+    }
+    if sorted_strings(seen, "mechanisms") != ["SCRAM-SHA-256"] {
+        faults.push("mechanisms");
+    }
+    if !is_restricted_to_loopback(seen) {
+        faults.push("address restrictions");
+    }
+    faults
+}
+
+pub(crate) fn admin_is_right(seen: &Document) -> bool {
+    let wanted: Vec<_> = ADMIN_ROLES.iter().map(|&role| (role.to_owned(), "admin".to_owned())).collect();
+    roles_of(seen) == wanted && sorted_strings(seen, "mechanisms") == ["SCRAM-SHA-256"]
+}
+
+fn is_restricted_to_loopback(seen: &Document) -> bool {
+    let Ok(restrictions) = seen.get_array("authenticationRestrictions") else { return false };
+    let [Bson::Document(restriction)] = restrictions.as_slice() else { return false };
+    // Some versions wrap the list of one into another list.
+    ["clientSource", "serverAddress"].iter().all(|&key| {
+        sorted_strings(restriction, key).iter().all(|address| address.trim_end_matches("/32") == LOOPBACK)
+            && restriction.get_array(key).is_ok_and(|list| list.len() == 1)
+    })
+}
+
+fn roles_of(seen: &Document) -> Vec<(String, String)> {
+    let mut roles: Vec<(String, String)> = documents(seen, "roles")
+        .filter_map(|role| Some((role.get_str("role").ok()?.to_owned(), role.get_str("db").ok()?.to_owned())))
+        .collect();
+    roles.sort();
+    roles
+}
+
+fn sorted_strings(document: &Document, key: &str) -> Vec<String> {
+    let mut strings: Vec<String> = document
+        .get_array(key)
+        .map(|list| list.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
+        .unwrap_or_default();
+    strings.sort();
+    strings
+}
+
+pub(crate) fn documents<'a>(document: &'a Document, key: &str) -> impl Iterator<Item = &'a Document> {
+    document.get_array(key).into_iter().flatten().filter_map(Bson::as_document)
+}
+
+/// A user by database and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UserKey {
+    pub database: String,
+    pub name: String,
+}
+
+impl UserKey {
+    pub(crate) fn admin() -> Self {
+        Self { database: "admin".to_owned(), name: ADMIN.to_owned() }
+    }
+
+    pub(crate) fn app(settings: &environment::MongoDb, app: &AppName) -> Self {
+        Self { database: settings.database.clone(), name: user_of(app) }
+    }
+
+    pub(crate) fn of(seen: &Document) -> Option<Self> {
+        Some(Self { database: seen.get_str("db").ok()?.to_owned(), name: seen.get_str("user").ok()?.to_owned() })
+    }
+}
