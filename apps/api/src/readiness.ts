@@ -1,0 +1,54 @@
+/** May this instance take traffic? Asked often by the edge, so the answer is shared and briefly remembered. */
+import { within } from "./deadline.ts";
+
+export interface Health {
+  ok: boolean;
+  ms: number;
+}
+
+export interface Readiness {
+  status: "ready" | "unready" | "draining";
+  mongodb: Health;
+  redis: Health;
+}
+
+/** Resolves when the store answers, rejects when it does not. */
+export type Probe = () => Promise<unknown>;
+
+// The edge asks each second and gives up after one: a slower answer would count as none.
+const PROBE_TIMEOUT_MS = 800;
+const REMEMBER_MS = 1_000;
+
+export interface ReadinessOptions {
+  mongodb: Probe;
+  redis: Probe;
+  isDraining: () => boolean;
+  now?: () => number;
+  timeoutMs?: number;
+}
+
+export function createReadiness(options: ReadinessOptions): () => Promise<Readiness> {
+  const { mongodb, redis, isDraining, now = () => performance.now(), timeoutMs = PROBE_TIMEOUT_MS } = options;
+  let latest: { at: number; stores: Promise<[Health, Health]> } | undefined;
+
+  return async () => {
+    // Counted from the start of the probe, so that an answer is never older than the promise above;
+    // callers that arrive meanwhile share the probe under way instead of starting their own.
+    if (latest === undefined || now() - latest.at >= REMEMBER_MS) {
+      latest = { at: now(), stores: Promise.all([measure(mongodb, timeoutMs), measure(redis, timeoutMs)]) };
+    }
+    const [mongodbHealth, redisHealth] = await latest.stores;
+    const ok = mongodbHealth.ok && redisHealth.ok;
+    // Draining is asked last and never remembered: the edge must hear of it at once.
+    return { status: isDraining() ? "draining" : ok ? "ready" : "unready", mongodb: mongodbHealth, redis: redisHealth };
+  };
+}
+
+async function measure(probe: Probe, timeoutMs: number): Promise<Health> {
+  const start = performance.now();
+  const ok = await within(timeoutMs, probe).then(
+    () => true,
+    () => false,
+  );
+  return { ok, ms: Math.round(performance.now() - start) };
+}

@@ -1,0 +1,105 @@
+/** The process: reads the environment, puts the parts together, listens, and ends well. */
+import { createServer } from "node:http";
+import { drain } from "./drain.ts";
+import { type Environment, EnvironmentError, EXIT_CONFIGURATION, readEnvironment } from "./environment.ts";
+import { createApplication } from "./http/application.ts";
+import { createLog, describe } from "./log.ts";
+import { createReadiness } from "./readiness.ts";
+import { authRoutes } from "./routes/auth.ts";
+import { cartRoutes } from "./routes/cart.ts";
+import { eventRoutes } from "./routes/events.ts";
+import { faultRoutes } from "./routes/faults.ts";
+import { orderRoutes } from "./routes/orders.ts";
+import { paymentRoutes } from "./routes/payments.ts";
+import { productRoutes } from "./routes/products.ts";
+import { systemRoutes } from "./routes/system.ts";
+import { createMongoStore } from "./stores/mongo.ts";
+import { createRedisStore } from "./stores/redis.ts";
+
+const writeLine = (line: string) => process.stdout.write(line);
+
+function environmentOrExit(): Environment {
+  try {
+    return readEnvironment(process.env);
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    createLog("error", writeLine).error(error.message, { faults: error.faults });
+    process.exit(EXIT_CONFIGURATION);
+  }
+}
+
+const environment = environmentOrExit();
+const log = createLog(environment.logLevel, writeLine, {
+  app: "api",
+  instance: environment.instance,
+  release: environment.release,
+});
+
+let draining = false;
+const isDraining = () => draining;
+
+const mongo = createMongoStore(environment.mongodbUrl, environment.instance, log);
+const redis = createRedisStore(environment.redisUrl, environment.redisKeyPrefix, log);
+const readiness = createReadiness({ mongodb: mongo.probe, redis: redis.probe, isDraining });
+const events = eventRoutes(environment.instance);
+
+const server = createServer(
+  {
+    keepAliveTimeout: environment.keepAliveMs,
+    // Node counts this from the moment a connection opens, so an unused connection in the edge's pool would be shut
+    // after it, just as the edge sends an order down. It must outlast the pool, as the keep-alive does.
+    headersTimeout: environment.keepAliveMs + 5_000,
+    requestTimeout: environment.keepAliveMs + 30_000,
+  },
+  createApplication({
+    routes: [
+      ...systemRoutes(readiness, {
+        environment: environment.name,
+        release: environment.release,
+        instance: environment.instance,
+      }),
+      ...productRoutes(mongo.catalogue),
+      ...cartRoutes(redis.carts, mongo.catalogue, environment.sessionSecret),
+      ...orderRoutes(mongo.orders, mongo.catalogue),
+      ...authRoutes(),
+      ...paymentRoutes(environment.paymentSecretKey),
+      ...faultRoutes(environment.faultToken),
+      ...events.routes,
+    ],
+    corsOrigins: environment.corsOrigins,
+    isDraining,
+    log,
+  }),
+);
+
+async function end(signal: string): Promise<void> {
+  if (draining) return;
+  draining = true;
+  log.info("draining", { signal, deadline_ms: environment.drainMs });
+  // Covers the closing of the stores too. Unreferenced: it must not be what keeps the process alive.
+  setTimeout(() => {
+    log.error("drain deadline passed with requests still open");
+    process.exit(1);
+  }, environment.drainMs).unref();
+
+  await drain(server, events.streams.endAll);
+  // Only now: the requests that just finished needed the stores.
+  await Promise.allSettled([mongo.close(), redis.close()]);
+  log.info("drained");
+  process.exit(0);
+}
+
+process.on("SIGTERM", end);
+process.on("SIGINT", end);
+
+server.on("error", (error) => {
+  log.error("cannot listen", { ...describe(error), host: environment.host, port: environment.port });
+  process.exit(1);
+});
+server.listen(environment.port, environment.host, () => {
+  log.info("listening", { host: environment.host, port: environment.port, environment: environment.name });
+});
+
+// After listen: the process is alive, and says "unready", while its stores are still coming up.
+redis.connect();
+void mongo.prepare();

@@ -1,0 +1,77 @@
+/** The whole HTTP layer on a real socket, over stand-in stores. */
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { TestContext } from "node:test";
+import { createApplication } from "../src/http/application.ts";
+import { createLog } from "../src/log.ts";
+import { createReadiness } from "../src/readiness.ts";
+import { authRoutes } from "../src/routes/auth.ts";
+import { cartRoutes } from "../src/routes/cart.ts";
+import { type EventStreams, eventRoutes } from "../src/routes/events.ts";
+import { faultRoutes } from "../src/routes/faults.ts";
+import { orderRoutes } from "../src/routes/orders.ts";
+import { paymentRoutes } from "../src/routes/payments.ts";
+import { productRoutes } from "../src/routes/products.ts";
+import { systemRoutes } from "../src/routes/system.ts";
+import type { Catalogue } from "../src/shop.ts";
+import { catalogueOf, emptyCarts, MUG, noOrders } from "./stand-in-stores.ts";
+
+export const SHOP_ORIGIN = "https://www.shop.example";
+export const FAULT_TOKEN = "let-me-fail";
+
+export interface Running {
+  url: string;
+  server: Server;
+  streams: EventStreams;
+  lines: Record<string, unknown>[];
+  state: { draining: boolean };
+}
+
+export async function start(
+  context: TestContext,
+  options: { catalogue?: Catalogue; paymentSecretKey?: string } = {},
+): Promise<Running> {
+  const { catalogue = catalogueOf(MUG), paymentSecretKey } = options;
+  const lines: Record<string, unknown>[] = [];
+  const state = { draining: false };
+  const isDraining = () => state.draining;
+  const answers = async () => {};
+  const events = eventRoutes("api-1");
+  const readiness = createReadiness({ mongodb: answers, redis: answers, isDraining });
+
+  const server = createServer(
+    createApplication({
+      routes: [
+        ...systemRoutes(readiness, { environment: "local", release: "r1", instance: "api-1" }),
+        ...productRoutes(catalogue),
+        ...cartRoutes(emptyCarts(), catalogue, "s".repeat(32)),
+        ...orderRoutes(noOrders(), catalogue),
+        ...authRoutes(),
+        ...paymentRoutes(paymentSecretKey),
+        ...faultRoutes(FAULT_TOKEN),
+        ...events.routes,
+      ],
+      corsOrigins: [SHOP_ORIGIN],
+      isDraining,
+      log: createLog("debug", (line) => lines.push(JSON.parse(line))),
+    }),
+  );
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  context.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    server,
+    streams: events.streams,
+    lines,
+    state,
+  };
+}
+
+export function jsonBody(method: string, body: unknown, headers: Record<string, string> = {}): RequestInit {
+  return { method, body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } };
+}

@@ -1,0 +1,22 @@
+import { readEnvironment } from "../../environment.ts";
+import { createReadiness } from "../../readiness.ts";
+
+export const dynamic = "force-dynamic";
+
+const isApiReady = createReadiness({
+  askApi: async (signal) => {
+    const { apiInternalUrl } = readEnvironment(process.env);
+    const response = await fetch(new URL("/ready", apiInternalUrl), { cache: "no-store", signal });
+    await response.arrayBuffer(); // Unread, it would keep its connection from being used again.
+    return response.status === 200;
+  },
+});
+
+export async function GET(): Promise<Response> {
+  const apiReady = await isApiReady();
+  const status = process.env.STOREFRONT_DRAINING ? "draining" : apiReady ? "ready" : "unready";
+  return Response.json(
+    { status, api: { ok: apiReady } },
+    { status: status === "ready" ? 200 : 503, headers: { "cache-control": "no-store" } },
+  );
+}

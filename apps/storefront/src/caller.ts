@@ -1,0 +1,10 @@
+/** Who asks the api on behalf of the request being rendered. Reading the headers also tells Next never to render ahead of time. */
+import { headers } from "next/headers";
+import { readEnvironment } from "./environment.ts";
+import { REQUEST_ID, requestIdFrom } from "./request-id.ts";
+import type { Caller } from "./shop.ts";
+
+export async function currentCaller(): Promise<Caller> {
+  const requestId = requestIdFrom((await headers()).get(REQUEST_ID));
+  return { apiUrl: readEnvironment(process.env).apiInternalUrl, requestId };
+}

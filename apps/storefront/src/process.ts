@@ -1,0 +1,33 @@
+/** The life of the server process: refuse to start half configured, and never take for ever to stop. */
+import { type Environment, EnvironmentError, EXIT_CONFIGURATION, readEnvironment } from "./environment.ts";
+import { log } from "./log.ts";
+import { closeConnectionsAsTheyIdle, logRequests } from "./next-server.ts";
+
+export function watchOver(): void {
+  const environment = environmentOrExit();
+  logRequests();
+  log("info", "started", { environment: environment.name });
+
+  const end = (signal: string) => {
+    process.env.STOREFRONT_DRAINING = "yes"; // Read by /ready, which Next bundles apart from us.
+    log("info", "draining", { signal, deadline_ms: environment.drainMs });
+    closeConnectionsAsTheyIdle();
+    // Next finishes what is under way and exits with 143. This is for the request that never ends.
+    setTimeout(() => {
+      log("error", "drain deadline passed with requests still open");
+      process.exit(1);
+    }, environment.drainMs).unref();
+  };
+  process.once("SIGTERM", end);
+  process.once("SIGINT", end);
+}
+
+function environmentOrExit(): Environment {
+  try {
+    return readEnvironment(process.env);
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    log("error", error.message, { faults: error.faults });
+    process.exit(EXIT_CONFIGURATION);
+  }
+}
