@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use journal::Begun;
 
@@ -47,4 +48,35 @@ pub trait Resource: Send + Sync + fmt::Debug {
         begun: &Begun,
         progress: &dyn Progress,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// A resource that others hold too, for what it found out.
+impl<R: Resource> Resource for Arc<R> {
+    type Observed = R::Observed;
+    type Step = R::Step;
+
+    fn id(&self) -> &ResourceId {
+        R::id(self)
+    }
+
+    fn needs(&self) -> &[ResourceId] {
+        R::needs(self)
+    }
+
+    fn observe(&self) -> impl Future<Output = Result<Self::Observed, Fault>> + Send {
+        R::observe(self)
+    }
+
+    fn plan(&self, seen: &Self::Observed) -> Vec<Self::Step> {
+        R::plan(self, seen)
+    }
+
+    fn apply(
+        &self,
+        step: &Self::Step,
+        begun: &Begun,
+        progress: &dyn Progress,
+    ) -> impl Future<Output = Result<(), Fault>> + Send {
+        R::apply(self, step, begun, progress)
+    }
 }
