@@ -12,6 +12,7 @@
 pub mod engines;
 mod ground;
 pub mod mongo;
+pub mod redis;
 mod start;
 
 pub use ground::Ground;

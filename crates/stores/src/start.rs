@@ -71,7 +71,9 @@ impl Start<'_> {
                 return Err(self.died(&unit).await);
             }
             if self.ground.clock.instant() >= give_up {
-                return Err(self.explained(&name, format!("{name} does not answer {} s after its start", START_DEADLINE.as_secs())).await);
+                return Err(self
+                    .explained(&name, format!("{name} does not answer {} s after its start", START_DEADLINE.as_secs()))
+                    .await);
             }
             tokio::time::sleep(POLL).await;
         }

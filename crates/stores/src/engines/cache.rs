@@ -120,7 +120,8 @@ pub(crate) fn library_env(folder: &Path, libraries: &[String]) -> BTreeMap<Strin
     if libraries.is_empty() {
         return BTreeMap::new();
     }
-    let paths: Vec<String> = libraries.iter().map(|library| folder.join(library).to_string_lossy().into_owned()).collect();
+    let paths: Vec<String> =
+        libraries.iter().map(|library| folder.join(library).to_string_lossy().into_owned()).collect();
     BTreeMap::from([("LD_LIBRARY_PATH".to_owned(), paths.join(":"))])
 }
 

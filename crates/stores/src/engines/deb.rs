@@ -115,7 +115,9 @@ impl Apt {
             .iter()
             .map(|package| {
                 offered.iter().find(|offer| &offer.package == package).cloned().ok_or_else(|| {
-                    job.fault().cause(format!("the distribution offers no package {package}")).output(finished.tail.clone())
+                    job.fault()
+                        .cause(format!("the distribution offers no package {package}"))
+                        .output(finished.tail.clone())
                 })
             })
             .collect()
@@ -132,7 +134,7 @@ impl Apt {
                 finished = &mut running => break finished?,
                 _ = tick.tick() => job.bytes(tree_size(&self.debs), total),
             }
-        };
+        }
         job.bytes(total, total);
         Ok(())
     }
@@ -148,16 +150,18 @@ impl Apt {
 
     async fn apt_get(&self, job: &Job<'_>, args: &[&str]) -> Result<Finished, Fault> {
         let settings = self.settings.to_string_lossy().into_owned();
-        let all = ["-c".to_owned(), settings, "-q".to_owned()].into_iter().chain(args.iter().map(|&arg| arg.to_owned()));
+        let all =
+            ["-c".to_owned(), settings, "-q".to_owned()].into_iter().chain(args.iter().map(|&arg| arg.to_owned()));
         self.run(job, "apt-get", all.collect()).await
     }
 
     async fn run(&self, job: &Job<'_>, program: &str, args: Vec<String>) -> Result<Finished, Fault> {
         let path = process::find_in_path(program, &job.machine.path)
             .ok_or_else(|| job.fault().cause(format!("there is no {program} in PATH")))?;
-        let run =
-            Run { program: path, args, cwd: self.debs.clone(), env: job.machine.env.clone(), deadline: DEADLINE };
-        process::run(&run, &mut |_, _| {}).await.map_err(|fault| Fault::because(job.fault().message, &fault).retry_safe())
+        let run = Run { program: path, args, cwd: self.debs.clone(), env: job.machine.env.clone(), deadline: DEADLINE };
+        process::run(&run, &mut |_, _| {})
+            .await
+            .map_err(|fault| Fault::because(job.fault().message, &fault).retry_safe())
     }
 }
 

@@ -81,7 +81,8 @@ const BUNDLES: [&str; 4] = [
 pub(crate) async fn into(job: &Job<'_>, url: &str, size: u64, sha256: &str) -> Result<PathBuf, Fault> {
     let folder = job.workshop().join("download");
     files::create_dir(&folder, Access::Owner).map_err(|fault| job.file_fault(&fault))?;
-    let trusted = trusted(job.machine.env.get("SSL_CERT_FILE").map(Path::new)).map_err(|fault| job.file_fault(&fault))?;
+    let trusted =
+        trusted(job.machine.env.get("SSL_CERT_FILE").map(Path::new)).map_err(|fault| job.file_fault(&fault))?;
     let to = folder.join(&sha256[..16]);
     let download = Download { url: url.to_owned(), size, sha256: sha256.to_owned(), to: to.clone(), trusted };
 
@@ -216,8 +217,7 @@ fn attempt(agent: &Agent, download: &Download, part: &Path, have: u64, watch: &W
         if watch.abandoned.load(Ordering::Relaxed) {
             return Err(DownloadFault::Abandoned);
         }
-        let broken =
-            |source| DownloadFault::Broken { url: download.url.clone(), done, attempts: 1, source };
+        let broken = |source| DownloadFault::Broken { url: download.url.clone(), done, attempts: 1, source };
         match body.read(&mut buffer) {
             Ok(0) => break,
             Ok(n) => {

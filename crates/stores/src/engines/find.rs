@@ -29,11 +29,18 @@ pub struct Wanted {
 pub enum Found {
     Here(Located),
     /// Not on this machine; what was looked at, for the message.
-    Absent { tried: Vec<String> },
+    Absent {
+        tried: Vec<String>,
+    },
 }
 
 /// Looks in the manifest, in PATH, then in the cache.
-pub async fn find(wanted: &Wanted, source: Option<&Source>, cache: &CacheDir, machine: &Machine) -> Result<Found, Fault> {
+pub async fn find(
+    wanted: &Wanted,
+    source: Option<&Source>,
+    cache: &CacheDir,
+    machine: &Machine,
+) -> Result<Found, Fault> {
     if let Some(program) = &wanted.program {
         return from_manifest(wanted, program).await.map(Found::Here);
     }
@@ -67,8 +74,12 @@ async fn from_manifest(wanted: &Wanted, program: &Path) -> Result<Located, Fault
         .await
         .map_err(|fault| fault.hint(format!("correct or remove `program` of {service} in roadbed.toml")))?;
     if version < wanted.min {
-        return Err(Fault::new(format!("{} is version {version}, but {} or newer is needed", program.display(), wanted.min))
-            .hint(format!("name a newer program, or lower `min_version`, in {service} of roadbed.toml")));
+        return Err(Fault::new(format!(
+            "{} is version {version}, but {} or newer is needed",
+            program.display(),
+            wanted.min
+        ))
+        .hint(format!("name a newer program, or lower `min_version`, in {service} of roadbed.toml")));
     }
     Ok(Located { program: program.to_owned(), env: BTreeMap::new(), version, origin: Origin::Manifest })
 }

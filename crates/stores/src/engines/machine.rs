@@ -62,7 +62,8 @@ impl Machine {
 
 /// Fetching goes through the user's own clients, so their settings for proxies, mirrors and certificates count.
 fn is_passed_on(name: &str) -> bool {
-    const NAMES: [&str; 7] = ["PATH", "HOME", "USER", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "XDG_CONFIG_HOME"];
+    const NAMES: [&str; 7] =
+        ["PATH", "HOME", "USER", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "XDG_CONFIG_HOME"];
     const PREFIXES: [&str; 2] = ["PIP_", "PYENV_"];
     NAMES.contains(&name)
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))

@@ -124,7 +124,10 @@ impl Source {
             Kind::Url { url, sha256, archive, member, .. } => {
                 want(url.starts_with("https://"), "url must start with https://");
                 want(is_sha256(sha256), "sha256 is no SHA-256");
-                want((*archive == Archive::Zip) == member.is_some(), "member belongs to an archive, and an archive needs one");
+                want(
+                    (*archive == Archive::Zip) == member.is_some(),
+                    "member belongs to an archive, and an archive needs one",
+                );
             }
         }
         faults
@@ -222,7 +225,10 @@ mod tests {
 
     #[test]
     fn another_pin_is_another_folder() {
-        let mut source = Sources::built_in().best(EngineKind::Mongod, Version::parse("6").unwrap(), &platform("debian-12")).unwrap().clone();
+        let mut source = Sources::built_in()
+            .best(EngineKind::Mongod, Version::parse("6").unwrap(), &platform("debian-12"))
+            .unwrap()
+            .clone();
         let before = source.folder_name();
         if let Kind::Wheel { sha256, .. } = &mut source.kind {
             *sha256 = "0".repeat(64);

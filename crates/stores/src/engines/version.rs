@@ -78,7 +78,10 @@ mod tests {
     #[test]
     fn both_engines_version_lines_are_read() {
         assert_eq!(output("db version v6.0.5").as_deref(), Some("6.0.5"));
-        assert_eq!(output("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64").as_deref(), Some("7.0.15"));
+        assert_eq!(
+            output("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64").as_deref(),
+            Some("7.0.15")
+        );
         assert_eq!(output("Valkey server v=8.1.0-rc1 sha=1").as_deref(), Some("8.1.0"));
         assert_eq!(output("error while loading shared libraries: libvx.so"), None);
     }

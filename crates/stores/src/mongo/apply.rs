@@ -56,7 +56,9 @@ fn write_files(mongo: &Mongo) -> Result<(), Fault> {
 async fn engine(mongo: &Mongo) -> Result<Located, Fault> {
     match mongo.engine.find().await? {
         Found::Here(located) => Ok(located),
-        Found::Absent { .. } => Err(Fault::new("cannot start mongodb: its engine has not been fetched yet").retry_safe()),
+        Found::Absent { .. } => {
+            Err(Fault::new("cannot start mongodb: its engine has not been fetched yet").retry_safe())
+        }
     }
 }
 
@@ -100,17 +102,19 @@ async fn create_admin(mongo: &Mongo) -> Result<(), Fault> {
     create.extend(roles::admin_user_fields());
     match command(&stranger, "admin", create).await {
         Ok(_) => Ok(()),
-        Err(fault) if matches!(fault.code(), Some(code::UNAUTHORIZED | code::USER_EXISTS)) => {
-            Err(Fault::new(format!("the data in {} already has users, and they are not ours", mongo.place.data.display()))
-                .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty"))
-        }
+        Err(fault) if matches!(fault.code(), Some(code::UNAUTHORIZED | code::USER_EXISTS)) => Err(Fault::new(format!(
+            "the data in {} already has users, and they are not ours",
+            mongo.place.data.display()
+        ))
+        .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty")),
         Err(fault) => Err(asking(&fault)),
     }
 }
 
 fn note_guarded(mongo: &Mongo) -> Result<(), Fault> {
     let text = "The administrator of this MongoDB exists. Without this file Roadbed checks that again, without opening a port.\n";
-    files::write_durable(&mongo.place.guarded_mark(), text.as_bytes(), Access::Owner).map_err(|fault| file_fault(UNIT, &fault))
+    files::write_durable(&mongo.place.guarded_mark(), text.as_bytes(), Access::Owner)
+        .map_err(|fault| file_fault(UNIT, &fault))
 }
 
 async fn start(mongo: &Mongo) -> Result<(), Fault> {
@@ -164,7 +168,9 @@ async fn relocate(mongo: &Mongo) -> Result<(), Fault> {
     let version = config.get_i32("version").unwrap_or(1) + 1;
     config.insert("version", version);
     config.insert("members", vec![doc! { "_id": 0, "host": member(mongo.place.port) }]);
-    command(&client, "admin", doc! { "replSetReconfig": config, "force": true }).await.map_err(|fault| asking(&fault))?;
+    command(&client, "admin", doc! { "replSetReconfig": config, "force": true })
+        .await
+        .map_err(|fault| asking(&fault))?;
     until_primary(mongo, &client).await
 }
 
@@ -174,8 +180,14 @@ async fn until_primary(mongo: &Mongo, client: &Client) -> Result<(), Fault> {
         let hello = client::hello(client).await;
         match hello {
             Ok(answer) if answer.get_bool("isWritablePrimary").unwrap_or(false) => return Ok(()),
-            _ if mongo.ground.clock.instant() < give_up => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
-            Ok(_) => return Err(Fault::new("mongodb does not become writable").hint("see `roadbed logs mongodb`").retry_safe()),
+            _ if mongo.ground.clock.instant() < give_up => {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await
+            }
+            Ok(_) => {
+                return Err(Fault::new("mongodb does not become writable")
+                    .hint("see `roadbed logs mongodb`")
+                    .retry_safe());
+            }
             Err(fault) => return Err(asking(&fault)),
         }
     }
@@ -256,7 +268,9 @@ fn explain_line(line: &str) -> (bool, String) {
     let message = entry["msg"].as_str().unwrap_or(line);
     let reason = ["error", "reason", "errmsg", "message"].iter().find_map(|&key| match &entry["attr"][key] {
         serde_json::Value::String(text) => Some(text.clone()),
-        serde_json::Value::Object(object) => object.get("errmsg").or(object.get("msg")).and_then(|text| text.as_str()).map(str::to_owned),
+        serde_json::Value::Object(object) => {
+            object.get("errmsg").or(object.get("msg")).and_then(|text| text.as_str()).map(str::to_owned)
+        }
         _ => None,
     });
     (grave, reason.map_or_else(|| message.to_owned(), |reason| format!("{message}: {reason}")))

@@ -20,7 +20,10 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) enum Address {
     Port(u16),
     /// A socket file, reached through its open folder: its own path may be longer than a socket address can hold.
-    Socket { folder: std::fs::File, name: String },
+    Socket {
+        folder: std::fs::File,
+        name: String,
+    },
 }
 
 impl Address {
@@ -69,7 +72,8 @@ impl MongoFault {
 
     /// The server answered that this password is not that user's.
     pub(crate) fn is_wrong_password(&self) -> bool {
-        matches!(self.0.kind.as_ref(), ErrorKind::Authentication { .. }) || self.code() == Some(code::AUTHENTICATION_FAILED)
+        matches!(self.0.kind.as_ref(), ErrorKind::Authentication { .. })
+            || self.code() == Some(code::AUTHENTICATION_FAILED)
     }
 }
 

@@ -22,14 +22,14 @@ mod url;
 
 use std::sync::Arc;
 
-use reconcile::Begun;
 use manifest::environment;
 use manifest::id::AppName;
+use reconcile::Begun;
 use reconcile::{Fault, Progress, Resource, ResourceId};
 use secrets::SecretName;
 
-pub use client::{Identity, MongoFault};
 pub(crate) use client::{Address, connect, is_refusal};
+pub use client::{Identity, MongoFault};
 pub use observe::Observed;
 pub use plan::Step;
 pub use url::mongo_url;

@@ -43,7 +43,9 @@ pub enum Server {
     /// It does not run as specified, or does not answer.
     Silent,
     /// The first boot's server.
-    FirstBoot { admin: bool },
+    FirstBoot {
+        admin: bool,
+    },
     Serving(Serving),
 }
 
@@ -112,7 +114,10 @@ fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
             return Ok(Files::Missing);
         }
     }
-    if mongo.ground.secret(&admin_secret())?.is_none() || !files::is_dir(&place.data) || !files::is_dir(&place.first_boot) {
+    if mongo.ground.secret(&admin_secret())?.is_none()
+        || !files::is_dir(&place.data)
+        || !files::is_dir(&place.first_boot)
+    {
         return Ok(Files::Missing);
     }
     let mut state = Files::Right;
@@ -138,7 +143,9 @@ async fn running_mode(mongo: &Mongo) -> Result<Option<Mode>, Fault> {
     if unit.state != UnitState::Running {
         return Ok(None);
     }
-    Ok([Mode::FirstBoot, Mode::Serving].into_iter().find(|&mode| mongo.place.unit(&engine, mode).revision == unit.revision))
+    Ok([Mode::FirstBoot, Mode::Serving]
+        .into_iter()
+        .find(|&mode| mongo.place.unit(&engine, mode).revision == unit.revision))
 }
 
 /// The administrator over the socket file of the first boot.

@@ -78,7 +78,8 @@ impl Place {
         let mut env = BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned())]);
         env.extend(engine.env.clone());
         let program = engine.program.to_string_lossy();
-        let parts = [&program, engine.version.to_string().as_str(), configuration::render(self, mode).as_str()].map(str::to_owned);
+        let parts = [&program, engine.version.to_string().as_str(), configuration::render(self, mode).as_str()]
+            .map(str::to_owned);
         UnitSpec {
             name: UNIT.to_owned(),
             kind: UnitKind::Store,

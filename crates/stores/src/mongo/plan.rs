@@ -37,7 +37,9 @@ impl fmt::Display for Step {
             Self::CorrectAdmin => f.write_str("correct the administrator's roles"),
             Self::PutRole => f.write_str("set the rights of apps"),
             Self::PutUser { app, because } => write!(f, "set the user of {app} ({})", because.join(", ")),
-            Self::RemoveUser(user) => write!(f, "remove user {} of {}, which nobody asked for", user.name, user.database),
+            Self::RemoveUser(user) => {
+                write!(f, "remove user {} of {}, which nobody asked for", user.name, user.database)
+            }
         }
     }
 }
@@ -74,7 +76,9 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
         if !serving.role_is_right {
             steps.push(Step::PutRole);
         }
-        steps.extend(serving.apps.iter().map(|(app, because)| Step::PutUser { app: app.clone(), because: because.clone() }));
+        steps.extend(
+            serving.apps.iter().map(|(app, because)| Step::PutUser { app: app.clone(), because: because.clone() }),
+        );
     }
     steps
 }

@@ -1,0 +1,186 @@
+//! Who may do what: the ACL file, and whether a living server agrees with it.
+
+use manifest::environment;
+use secrets::Secret;
+
+use super::ADMIN;
+use crate::engines::checksum;
+use crate::ground::user_of;
+
+/// What an app may do, on its own keys and channels. `@dangerous` does not cover everything that empties a server: libraries of
+/// functions and the script cache are taken away by name. `INFO` is needed by clients that wait for a loading server.
+const APP_COMMANDS: &str = "-@all +@all -@admin -@dangerous -function -script|flush +info";
+
+/// What our own user may do: no key at all.
+const ADMIN_COMMANDS: &str = "-@all +acl|load +acl|list +acl|dryrun +acl|whoami +client|id +ping +info +memory|stats +latency|latest +slowlog|len";
+
+/// One user as the ACL file says it.
+#[derive(Debug)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    /// SHA-256 of the password; `None`: nobody can be this user.
+    pub(crate) digest: Option<String>,
+    /// `None`: no keys and no channels.
+    pub(crate) prefix: Option<String>,
+    commands: &'static str,
+}
+
+impl User {
+    fn line(&self) -> String {
+        let Some(digest) = &self.digest else {
+            return format!("user {} off resetpass resetkeys resetchannels {}\n", self.name, self.commands);
+        };
+        let scope = match &self.prefix {
+            Some(prefix) => format!("resetkeys ~{prefix}* resetchannels &{prefix}*"),
+            None => "resetkeys resetchannels".to_owned(),
+        };
+        format!("user {} on resetpass #{digest} {scope} {}\n", self.name, self.commands)
+    }
+}
+
+/// Everybody who exists. `passwords` are the apps', in the order of the settings.
+pub(crate) fn users(settings: &environment::Redis, admin: &Secret, passwords: &[Secret]) -> Vec<User> {
+    let digest = |secret: &Secret| Some(checksum::of_bytes(secret.expose().as_bytes()));
+    let mut users = vec![
+        // Who does not log in is this user. It cannot be removed, so it is off and may do nothing.
+        User { name: "default".to_owned(), digest: None, prefix: None, commands: "-@all" },
+        User { name: ADMIN.to_owned(), digest: digest(admin), prefix: None, commands: ADMIN_COMMANDS },
+    ];
+    users.extend(settings.apps.iter().zip(passwords).map(|(app, password)| User {
+        name: user_of(app),
+        digest: digest(password),
+        prefix: Some(settings.key_prefix.clone()),
+        commands: APP_COMMANDS,
+    }));
+    users
+}
+
+pub(crate) fn render(users: &[User]) -> String {
+    users.iter().map(User::line).collect()
+}
+
+/// What `ACL LIST` says of one user, without the commands: their text is rewritten by each version in its own way, so rights
+/// are compared by asking the server, see [`PROBES`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    on: bool,
+    passwordless: bool,
+    digests: Vec<String>,
+    keys: Vec<String>,
+    channels: Vec<String>,
+    /// Root permissions can be widened by selectors: there must be none.
+    selectors: bool,
+}
+
+pub(crate) fn parse_line(line: &str) -> Option<Listed> {
+    let mut words = line.strip_prefix("user ")?.split_whitespace();
+    let mut listed = Listed {
+        name: words.next()?.to_owned(),
+        on: false,
+        passwordless: false,
+        digests: Vec::new(),
+        keys: Vec::new(),
+        channels: Vec::new(),
+        selectors: false,
+    };
+    for word in words {
+        match word {
+            "on" => listed.on = true,
+            "nopass" => listed.passwordless = true,
+            _ => match word.split_at_checked(1) {
+                Some(("#", digest)) => listed.digests.push(digest.to_owned()),
+                Some(("~" | "%", _)) => listed.keys.push(word.to_owned()),
+                Some(("&", _)) => listed.channels.push(word.to_owned()),
+                Some(("(", _)) => listed.selectors = true,
+                _ => {}
+            },
+        }
+    }
+    Some(listed)
+}
+
+/// Whether the server knows the user as the file says.
+pub(crate) fn agrees(user: &User, listed: &Listed) -> bool {
+    let digests: Vec<String> = user.digest.iter().cloned().collect();
+    let scope = |sign: &str| user.prefix.iter().map(|prefix| format!("{sign}{prefix}*")).collect::<Vec<_>>();
+    listed.on == user.digest.is_some()
+        && !listed.passwordless
+        && !listed.selectors
+        && listed.digests == digests
+        && listed.keys == scope("~")
+        && listed.channels == scope("&")
+}
+
+/// Whether a command must be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    Allowed,
+    Denied,
+}
+
+/// Commands whose right is looked at with `ACL DRYRUN`, for apps; `{key}` is a key of theirs.
+pub(crate) const PROBES: [(Right, &[&str]); 16] = [
+    (Right::Allowed, &["get", "{key}"]),
+    (Right::Allowed, &["set", "{key}", "1", "ex", "60"]),
+    (Right::Allowed, &["publish", "{key}", "x"]),
+    (Right::Allowed, &["eval", "return 1", "1", "{key}"]),
+    (Right::Allowed, &["info"]),
+    (Right::Denied, &["get", "somebody-else"]),
+    (Right::Denied, &["publish", "somebody-else", "x"]),
+    (Right::Denied, &["keys", "*"]),
+    (Right::Denied, &["flushall"]),
+    (Right::Denied, &["flushdb"]),
+    (Right::Denied, &["config", "get", "*"]),
+    (Right::Denied, &["acl", "list"]),
+    (Right::Denied, &["shutdown"]),
+    (Right::Denied, &["function", "flush"]),
+    (Right::Denied, &["script", "flush"]),
+    (Right::Denied, &["client", "kill", "id", "1"]),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use manifest::id::AppName;
+
+    fn settings() -> environment::Redis {
+        environment::Redis {
+            program: None,
+            min_version: "7".to_owned(),
+            key_prefix: "shop:local:".to_owned(),
+            apps: vec![AppName::new("api").unwrap()],
+            max_memory: 1 << 26,
+            eviction: "noeviction".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_file_holds_digests_and_no_password() {
+        let passwords = [Secret::new("open-sesame".to_owned())];
+        let text = render(&users(&settings(), &Secret::new("admin-password".to_owned()), &passwords));
+        assert!(!text.contains("open-sesame") && !text.contains("admin-password"), "{text}");
+        assert!(text.contains(&checksum::of_bytes(b"open-sesame")), "{text}");
+        assert!(text.starts_with("user default off "), "{text}");
+        assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn a_user_with_more_than_asked_for_is_noticed() {
+        let users = users(&settings(), &Secret::new("a".into()), &[Secret::new("b".into())]);
+        let app = &users[2];
+        let digest = app.digest.as_deref().unwrap();
+        let agrees_with = |line: String| agrees(app, &parse_line(&line).unwrap());
+        assert!(agrees_with(format!("user app-api on #{digest} ~shop:local:* &shop:local:* +@all -@admin")));
+        for line in [
+            format!("user app-api on #{digest} ~* &shop:local:* +@all"),
+            format!("user app-api on #{digest} ~shop:local:* %R~other:* &shop:local:* +@all"),
+            format!("user app-api on nopass #{digest} ~shop:local:* &shop:local:* +@all"),
+            format!("user app-api on #{digest} #{} ~shop:local:* &shop:local:* +@all", "0".repeat(64)),
+            format!("user app-api off #{digest} ~shop:local:* &shop:local:* +@all"),
+            format!("user app-api on #{digest} ~shop:local:* &shop:local:* +@all (~* +get)"),
+        ] {
+            assert!(!agrees_with(line.clone()), "{line}");
+        }
+    }
+}

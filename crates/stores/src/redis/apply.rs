@@ -1,0 +1,118 @@
+//! Doing the steps, one effect each. Every step may find its work done already, by an earlier run that was killed.
+
+use host::files::{self, Access};
+use reconcile::Fault;
+
+use super::client;
+use super::observe::{as_admin, asking, wanted_users};
+use super::plan::Step;
+use super::{Redis, UNIT, acl, admin_secret, app_secret, configuration};
+use crate::engines::find::Found;
+use crate::ground::file_fault;
+use crate::start::{Look, Start, accepts};
+
+pub(crate) async fn perform(redis: &Redis, step: &Step) -> Result<(), Fault> {
+    match step {
+        Step::WriteConfiguration => write_configuration(redis),
+        Step::WriteUsers => write_users(redis),
+        Step::Start => start(redis).await,
+        Step::LoadUsers => load_users(redis).await,
+        Step::Restart => restart(redis).await,
+    }
+}
+
+fn write_configuration(redis: &Redis) -> Result<(), Fault> {
+    let place = &redis.place;
+    let text = configuration::render(place);
+    files::create_dir(&place.conf, Access::Owner)
+        .and_then(|()| files::create_dir(&place.data, Access::Owner))
+        .and_then(|()| files::write_if_changed(&place.configuration_file(), text.as_bytes(), Access::Owner))
+        .map(|_| ())
+        .map_err(|fault| file_fault(UNIT, &fault))
+}
+
+fn write_users(redis: &Redis) -> Result<(), Fault> {
+    let place = &redis.place;
+    redis.ground.make_secret(&admin_secret())?;
+    for app in &place.settings.apps {
+        redis.ground.make_secret(&app_secret(app))?;
+    }
+    let Some(users) = wanted_users(redis)? else {
+        return Err(Fault::new("a password of redis that was just made has gone from the secret store").retry_safe());
+    };
+    files::create_dir(&place.conf, Access::Owner)
+        .and_then(|()| files::write_if_changed(&place.acl_file(), acl::render(&users).as_bytes(), Access::Owner))
+        .map(|_| ())
+        .map_err(|fault| file_fault(UNIT, &fault))
+}
+
+async fn start(redis: &Redis) -> Result<(), Fault> {
+    let engine = match redis.engine.find().await? {
+        Found::Here(located) => located,
+        Found::Absent { .. } => {
+            return Err(Fault::new("cannot start redis: its engine has not been fetched yet").retry_safe());
+        }
+    };
+    starting(redis).run(redis.place.unit(&engine), || is_ready(redis)).await
+}
+
+fn starting(redis: &Redis) -> Start<'_> {
+    Start {
+        ground: &redis.ground,
+        port: Some(redis.place.port),
+        explain: explain_log,
+        hint: format!(
+            "see `roadbed logs redis`; if {} is damaged, look at it with redis-check-aof or move it away to begin empty: \
+             Roadbed does not touch it",
+            redis.place.data.display()
+        ),
+    }
+}
+
+/// Loaded, and it knows somebody: a server that still reads its data answers PING with LOADING.
+async fn is_ready(redis: &Redis) -> Result<Look, Fault> {
+    if !accepts(redis.place.port).await {
+        return Ok(Look::NotYet);
+    }
+    let mut connection = match as_admin(redis).await? {
+        Ok(connection) => connection,
+        // An answer is an answer; the next look finds what is wrong with the users.
+        Err(fault) if client::is_refusal(&fault) => return Ok(Look::Ready),
+        Err(_) => return Ok(Look::NotYet),
+    };
+    let pong: Result<String, _> = redis::cmd("PING").query_async(&mut connection).await;
+    Ok(if pong.is_ok() { Look::Ready } else { Look::NotYet })
+}
+
+async fn load_users(redis: &Redis) -> Result<(), Fault> {
+    let mut connection = match as_admin(redis).await? {
+        Ok(connection) => connection,
+        Err(fault) if client::is_refusal(&fault) => return restart(redis).await,
+        Err(fault) => return Err(asking(&fault)),
+    };
+    let loaded: Result<String, _> = redis::cmd("ACL").arg("LOAD").query_async(&mut connection).await;
+    match loaded {
+        Ok(_) => Ok(()),
+        // Our own password was among those that changed: the server has loaded and closed our connection.
+        Err(fault) if fault.is_io_error() => is_known_again(redis).await,
+        Err(fault) => Err(asking(&fault)),
+    }
+}
+
+async fn is_known_again(redis: &Redis) -> Result<(), Fault> {
+    as_admin(redis).await?.map(|_| ()).map_err(|fault| asking(&fault))
+}
+
+async fn restart(redis: &Redis) -> Result<(), Fault> {
+    redis.ground.units.restart(UNIT).await?;
+    start(redis).await
+}
+
+/// Redis marks what is worth reading: `123:M 01 Jan 2030 00:00:00.000 # Fatal error`. Configuration errors come without a mark.
+fn explain_log(lines: &[String]) -> Vec<String> {
+    let grave: Vec<String> =
+        lines.iter().filter(|line| line.contains(" # ") || !line.contains(" * ")).cloned().collect();
+    let chosen = if grave.is_empty() { lines.to_vec() } else { grave };
+    let skip = chosen.len().saturating_sub(15);
+    chosen.into_iter().skip(skip).filter(|line| !line.trim().is_empty()).collect()
+}

@@ -1,0 +1,361 @@
+//! A stand for stores: a root of its own, real engines, and a keeper small enough to see through.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use host::clock::SystemClock;
+use manifest::environment;
+use manifest::id::AppName;
+use reconcile::ports::{Ensured, PortFuture, UnitKind, UnitSpec, UnitState, UnitStatus, Units};
+use reconcile::progress::Unwatched;
+use reconcile::{Event, Fault, Progress, Resource, Root};
+use secrets::{FileStore, Secret, SecretName};
+use stores::Ground;
+use stores::engines::{CacheDir, Engine, Located, Machine, machine::Platform};
+use stores::mongo::Mongo;
+use stores::redis::Redis;
+use tempfile::TempDir;
+
+/// Everything that one test needs.
+pub(crate) struct Stand {
+    pub(crate) units: Arc<Direct>,
+    pub(crate) ground: Ground,
+    pub(crate) port: u16,
+    /// Last: the processes must be gone before their folder is.
+    _folder: TempDir,
+}
+
+impl Stand {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("roadbed stand's ").tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        for path in [root.run(), root.secrets(), root.logs(), root.conf()] {
+            std::fs::create_dir_all(path).unwrap();
+        }
+        let units = Arc::new(Direct { root: root.clone(), running: Mutex::new(Vec::new()) });
+        let ground = Ground {
+            secrets: Arc::new(FileStore::new(root.secrets().join("secrets.json"))),
+            root,
+            units: Arc::clone(&units) as Arc<dyn Units>,
+            clock: Arc::new(SystemClock),
+        };
+        Self { units, ground, port: host::socket::free_port().unwrap(), _folder: folder }
+    }
+
+    pub(crate) async fn mongo(&self) -> Mongo {
+        self.mongo_with(mongo_settings()).await
+    }
+
+    pub(crate) async fn mongo_with(&self, settings: environment::MongoDb) -> Mongo {
+        Mongo::new(settings, self.port, mongod().await, self.ground.clone())
+    }
+
+    pub(crate) async fn redis(&self) -> Redis {
+        self.redis_with(redis_settings()).await
+    }
+
+    pub(crate) async fn redis_with(&self, settings: environment::Redis) -> Redis {
+        Redis::new(settings, self.port, redis_server().await, self.ground.clone())
+    }
+
+    pub(crate) fn secret(&self, name: &SecretName) -> Secret {
+        self.ground.secrets.get(name).unwrap().unwrap_or_else(|| panic!("there is no {name}")).secret
+    }
+}
+
+pub(crate) fn app() -> AppName {
+    AppName::new("api").unwrap()
+}
+
+pub(crate) fn mongo_settings() -> environment::MongoDb {
+    environment::MongoDb {
+        program: None,
+        min_version: "6.0".to_owned(),
+        database: "shop-local".to_owned(),
+        apps: vec![app()],
+        cache_bytes: 256 << 20,
+        oplog_bytes: 64 << 20,
+    }
+}
+
+pub(crate) fn redis_settings() -> environment::Redis {
+    environment::Redis {
+        program: None,
+        min_version: "7".to_owned(),
+        key_prefix: "shop:local:".to_owned(),
+        apps: vec![app()],
+        max_memory: 32 << 20,
+        eviction: "noeviction".to_owned(),
+    }
+}
+
+/// The user's own cache: the engines are fetched once, not once per test.
+pub(crate) fn cache() -> CacheDir {
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let base = base.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
+    CacheDir::new(base.join("roadbed"))
+}
+
+pub(crate) fn machine() -> Machine {
+    Machine::new(Platform::detect().unwrap(), std::env::vars())
+}
+
+pub(crate) async fn mongod() -> Arc<Engine> {
+    let engine = Engine::mongod(&mongo_settings(), &PathBuf::from("/"), cache(), machine()).unwrap();
+    located(&engine).await;
+    Arc::new(engine)
+}
+
+pub(crate) async fn redis_server() -> Arc<Engine> {
+    let engine = Engine::redis_server(&redis_settings(), &PathBuf::from("/"), cache(), machine()).unwrap();
+    located(&engine).await;
+    Arc::new(engine)
+}
+
+pub(crate) async fn located(engine: &Engine) -> Located {
+    engine.locate(&Unwatched).await.unwrap_or_else(|fault| panic!("{fault:#?}"))
+}
+
+/// Looks, plans and acts until there is nothing to do. Returns the steps it took, as a person would read them.
+pub(crate) async fn converge<R, P, F>(resource: &R, perform: P) -> Result<Vec<String>, Fault>
+where
+    R: Resource,
+    R::Step: Clone,
+    P: Fn(R::Step) -> F,
+    F: Future<Output = Result<(), Fault>>,
+{
+    let mut taken = Vec::new();
+    for _ in 0..4 {
+        let steps = resource.plan(&resource.observe().await?);
+        if steps.is_empty() {
+            return Ok(taken);
+        }
+        for step in steps {
+            taken.push(step.to_string());
+            perform(step).await?;
+        }
+    }
+    panic!("{} does not come to rest: {taken:#?}", resource.id());
+}
+
+pub(crate) async fn converge_mongo(mongo: &Mongo) -> Result<Vec<String>, Fault> {
+    converge(mongo, |step| async move { mongo.perform(&step).await }).await
+}
+
+pub(crate) async fn converge_redis(redis: &Redis) -> Result<Vec<String>, Fault> {
+    converge(redis, |step| async move { redis.perform(&step).await }).await
+}
+
+/// Polls until `look` is true.
+pub(crate) async fn until<F: Future<Output = bool>>(what: impl Display, mut look: impl FnMut() -> F) {
+    let give_up = Instant::now() + Duration::from_secs(30);
+    while !look().await {
+        assert!(Instant::now() < give_up, "never seen: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Keeps what it is told.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder(pub(crate) Mutex<Vec<Event>>);
+
+impl Progress for Recorder {
+    fn emit(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+/// A keeper that starts a dead unit again when it is next asked about it, and forgets nothing.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    root: Root,
+    running: Mutex<Vec<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    spec: UnitSpec,
+    child: Child,
+    restarts: u32,
+    last_exit: Option<String>,
+    /// Dead, and one look has seen it so.
+    seen_dead: bool,
+}
+
+impl Direct {
+    fn start(&self, spec: &UnitSpec) -> Result<Child, Fault> {
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(self.root.log_of(&spec.name)).unwrap();
+        Command::new(&spec.program)
+            .args(&spec.args)
+            .current_dir(&spec.cwd)
+            .env_clear()
+            .envs(&spec.env)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| Fault::because(format!("cannot start {}", spec.name), &error))
+    }
+
+    fn stop(running: &mut Running) {
+        if running.child.try_wait().unwrap().is_none() {
+            let pid = running.child.id();
+            signal(pid, "TERM");
+            let give_up = Instant::now() + running.spec.stop.grace;
+            while running.child.try_wait().unwrap().is_none() {
+                if Instant::now() > give_up {
+                    running.child.kill().unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+
+    fn with<T>(&self, name: &str, act: impl FnOnce(&mut Running) -> T) -> Option<T> {
+        self.running.lock().unwrap().iter_mut().find(|running| running.spec.name == name).map(act)
+    }
+
+    pub(crate) fn pid(&self, name: &str) -> u32 {
+        self.with(name, |running| running.child.id()).unwrap()
+    }
+
+    /// `kill -9`, and the process is gone when this returns. The unit stays known.
+    pub(crate) fn kill(&self, name: &str) {
+        self.with(name, |running| {
+            running.child.kill().unwrap();
+            running.child.wait().unwrap();
+        });
+    }
+
+    /// `kill -9` of everything, and nobody remembers: what a lost machine leaves.
+    pub(crate) fn lose_all(&self) {
+        for mut running in self.running.lock().unwrap().drain(..) {
+            running.child.kill().unwrap();
+            running.child.wait().unwrap();
+        }
+    }
+
+    /// Starts a process as the unit `name` would, with other arguments, in its place: sabotage.
+    pub(crate) fn replace(&self, name: &str, change: impl FnOnce(&mut UnitSpec)) {
+        self.with(name, |running| {
+            Self::stop(running);
+            change(&mut running.spec);
+            running.child = self.start(&running.spec).unwrap();
+        })
+        .unwrap();
+    }
+}
+
+impl Drop for Direct {
+    fn drop(&mut self) {
+        self.lose_all();
+    }
+}
+
+fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap();
+    assert!(sent.success());
+}
+
+impl Units for Direct {
+    fn ensure(&self, spec: UnitSpec) -> PortFuture<'_, Ensured> {
+        Box::pin(async move {
+            let mut all = self.running.lock().unwrap();
+            let mut ensured = Ensured::Started;
+            if let Some(at) = all.iter().position(|running| running.spec.name == spec.name) {
+                if all[at].spec.revision == spec.revision {
+                    return Ok(Ensured::Unchanged);
+                }
+                Self::stop(&mut all[at]);
+                all.remove(at);
+                ensured = Ensured::Replaced;
+            }
+            let child = self.start(&spec)?;
+            all.push(Running { spec, child, restarts: 0, last_exit: None, seen_dead: false });
+            Ok(ensured)
+        })
+    }
+
+    fn remove<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()> {
+        Box::pin(async move {
+            self.with(name, Self::stop);
+            self.running.lock().unwrap().retain(|running| running.spec.name != name);
+            Ok(())
+        })
+    }
+
+    fn restart<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()> {
+        Box::pin(async move {
+            self.with(name, |running| {
+                Self::stop(running);
+                running.child = self.start(&running.spec).unwrap();
+            });
+            Ok(())
+        })
+    }
+
+    fn hold<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()> {
+        Box::pin(async move { unimplemented_here("hold", name) })
+    }
+
+    fn resume<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()> {
+        Box::pin(async move { unimplemented_here("resume", name) })
+    }
+
+    fn list(&self) -> PortFuture<'_, Vec<UnitStatus>> {
+        Box::pin(async move {
+            let mut all = self.running.lock().unwrap();
+            Ok(all
+                .iter_mut()
+                .map(|running| {
+                    let ended = running.child.try_wait().unwrap();
+                    if let Some(status) = ended {
+                        running.last_exit = Some(status.to_string());
+                    }
+                    if ended.is_some() && running.seen_dead {
+                        running.child = self.start(&running.spec).unwrap();
+                        running.restarts += 1;
+                        running.seen_dead = false;
+                    } else {
+                        running.seen_dead = ended.is_some();
+                    }
+                    let dead = running.seen_dead;
+                    UnitStatus {
+                        name: running.spec.name.clone(),
+                        kind: UnitKind::Store,
+                        state: if dead { UnitState::Backoff } else { UnitState::Running },
+                        pid: (!dead).then(|| running.child.id()),
+                        restarts: running.restarts,
+                        revision: running.spec.revision.clone(),
+                        last_exit: running.last_exit.clone(),
+                    }
+                })
+                .collect())
+        })
+    }
+
+    fn tail<'a>(&'a self, name: &'a str, n: usize) -> PortFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            let text = std::fs::read_to_string(self.root.log_of(name)).unwrap_or_default();
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            Ok(lines[lines.len().saturating_sub(n)..].to_vec())
+        })
+    }
+}
+
+fn unimplemented_here(what: &str, name: &str) -> Result<(), Fault> {
+    Err(Fault::new(format!("this keeper does not {what} {name}")))
+}
+
+/// Damages a file in its middle.
+pub(crate) fn damage(path: &std::path::Path) {
+    let length = std::fs::metadata(path).unwrap().len();
+    let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(length / 2)).unwrap();
+    file.write_all(&[0xff; 64]).unwrap();
+}
