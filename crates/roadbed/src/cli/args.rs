@@ -1,0 +1,329 @@
+//! The command line: every verb, every flag, their help. `docs/cli.md` is written from here.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done, or every promise holds
+  1    a promise does not hold, or the work failed
+  2    the command line or the manifest is wrong; nothing was changed
+  3    another command holds the root (the message says who); nothing was changed
+  130  interrupted; what was begun was stopped in order
+
+Data goes to stdout, progress and errors to stderr.";
+
+/// Runs a product from one manifest: apps, databases and a TLS edge, kept alive, and a gate that proves it.
+#[derive(Debug, Parser)]
+#[command(name = "roadbed", version, after_help = EXIT_CODES, max_term_width = 100, propagate_version = false)]
+#[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every verb takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Folder that holds the environment's state [default: .roadbed beside the manifest]
+    #[arg(long, global = true, env = "ROADBED_ROOT", hide_env_values = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// The manifest [default: roadbed.toml here or in the nearest folder above]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// Environment of the manifest [default: the one that runs, else local]
+    #[arg(long, global = true, value_name = "E")]
+    pub env: Option<String>,
+    /// Print JSON on stdout; commands that take long print one object per line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Colour; NO_COLOR is honoured
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub color: ColorWhen,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more: lines of builds and installs, what each check observed
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Up(Up),
+    Down(Down),
+    Status(Status),
+    Logs(Logs),
+    Restart(Restart),
+    Ready(Ready),
+    Plan(Plan),
+    /// Look at the manifest's environments
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Env(Env),
+    /// Check the manifest, or print its schema
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Manifest(Manifest),
+    Generate(Generate),
+    Trust(Trust),
+    Completions(Completions),
+    /// A role of the running environment; started by `up`
+    #[command(hide = true)]
+    Keeper(Role),
+    /// A role of the running environment; started by the keeper
+    #[command(hide = true)]
+    Control(Role),
+    /// A role of the running environment; started by the keeper
+    #[command(hide = true)]
+    Edge(Role),
+}
+
+/// Bring the environment up as the manifest says, then prove it
+///
+/// Fetches what is missing, builds the apps, starts everything, prints the addresses and runs the gate. Stays in the
+/// foreground and tells what dies and comes back; Ctrl-C stops everything in order, a second Ctrl-C at once. On an
+/// environment that is up already it changes only what differs from the manifest.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed up                      up, stay, Ctrl-C to stop
+  roadbed up --detach             up in the background; returns when the gate was run
+  roadbed up --dev                every app as its own development server, with hot reload
+  roadbed up --dev storefront     only the storefront as a development server
+  roadbed up --https-port 8443    at https://…:8443
+
+Exit codes:
+  0    up, and every check of the gate holds
+  1    something could not be brought up, or the gate does not hold (what is up stays up)
+  2    the command line or the manifest is wrong
+  3    another command holds the root
+  130  Ctrl-C or SIGTERM; the environment was stopped in order")]
+pub struct Up {
+    /// Return when the gate was run and leave the environment running
+    #[arg(long, short)]
+    pub detach: bool,
+    /// Run these apps' own development servers; all apps if none is named
+    #[arg(long, value_name = "APP", num_args = 0..)]
+    pub dev: Option<Vec<String>>,
+    /// Port of the redirect from HTTP [default: the manifest's, else a free one, kept]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub http_port: Option<u16>,
+    /// Port of HTTPS [default: the manifest's, else a free one, kept]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub https_port: Option<u16>,
+    /// Do not run the gate
+    #[arg(long)]
+    pub no_gate: bool,
+}
+
+/// Stop the environment in order; its data stays
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed down
+
+Exit codes:
+  0  everything is stopped, or nothing ran
+  1  something could not be stopped
+  3  another command holds the root")]
+pub struct Down {}
+
+/// Show addresses and processes
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed status
+  roadbed status --json | jq -r .urls.storefront
+
+Exit codes:
+  0  shown; an environment that is down has no units
+  1  the environment runs and does not answer")]
+pub struct Status {}
+
+/// Show what apps and services wrote
+///
+/// Lines of several units are merged by time. Without a name: all units.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed logs                    the last 100 lines of everything
+  roadbed logs api -f             every instance of api, as it is written
+  roadbed logs mongodb -n 500
+  roadbed logs --json api         the lines as kept: time, stream, line
+
+Exit codes:
+  0  shown
+  1  no such unit")]
+pub struct Logs {
+    /// An app (all its instances) or a unit
+    #[arg(value_name = "APP|UNIT")]
+    pub name: Option<String>,
+    /// Go on as lines come, until Ctrl-C
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How many lines to begin with
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub lines: usize,
+}
+
+/// Stop units gracefully and start them again
+///
+/// Without a name: every app instance, one after the other.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed restart
+  roadbed restart api             every instance of api
+  roadbed restart api-2 redis
+
+Exit codes:
+  0  restarted
+  1  could not be restarted, or the environment is down
+  2  no such unit
+  3  another command holds the root")]
+pub struct Restart {
+    /// Apps (all their instances) or units
+    #[arg(value_name = "APP|UNIT")]
+    pub names: Vec<String>,
+}
+
+/// Run the gate: test every promise on the live environment
+///
+/// Prints each claim, its verdict, what was observed and how long it took. Some checks break something for a moment and
+/// watch it heal.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed ready
+  roadbed ready --only T3,T7      the checks of two tasks
+  roadbed ready --json | jq '.checks[] | select(.verdict != \"holds\")'
+
+Exit codes:
+  0  every check holds
+  1  a check fails or is inconclusive, or the environment is down
+  3  another command holds the root")]
+pub struct Ready {
+    /// Only these checks: ids, or tasks such as T3
+    #[arg(long, value_name = "ID|TASK", value_delimiter = ',')]
+    pub only: Vec<String>,
+}
+
+/// Show what `up` would do now
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed plan
+  roadbed plan --env staging
+
+Exit codes:
+  0  shown
+  1  the plan could not be made
+  2  the command line or the manifest is wrong
+  3  another command holds the root")]
+pub struct Plan {}
+
+/// Look at the manifest's environments
+#[derive(Debug, Subcommand)]
+pub enum Env {
+    /// Show every variable in every environment: required or optional, its source, who gets it
+    #[command(after_help = "\
+Examples:
+  roadbed env matrix
+  roadbed env matrix --json | jq '.variables[] | select(.class == \"payment\")'
+
+Exit codes:
+  0  shown
+  2  the manifest is wrong")]
+    Matrix,
+}
+
+/// Work on the manifest
+#[derive(Debug, Subcommand)]
+pub enum Manifest {
+    /// Report every fault of the manifest at once, with its place and a hint
+    #[command(after_help = "\
+Examples:
+  roadbed manifest check
+  roadbed manifest check --json
+
+Exit codes:
+  0  no error (there may be warnings)
+  2  errors")]
+    Check,
+    /// Print the manifest's JSON Schema; editors complete and check with it
+    #[command(after_help = "\
+Examples:
+  roadbed manifest schema > roadbed.schema.json")]
+    Schema,
+}
+
+/// Write the files that follow from the manifest, such as `.env.example`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed generate
+  roadbed generate --check        in CI: fails if a file is not as it would be generated
+
+Exit codes:
+  0  written, or nothing to do
+  1  with --check: a file differs or is missing
+  2  the manifest is wrong")]
+pub struct Generate {
+    /// Write nothing; list the files that differ
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Explain how to trust the environment's certificates, or install its CA
+///
+/// Each environment has a certificate authority of its own, made on this machine; its key never leaves the root.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed trust                   how to, for each browser and system
+  sudo roadbed trust --install    into the system store (Debian, Ubuntu)
+
+Exit codes:
+  0  explained or installed
+  1  could not be installed, or there is no CA yet")]
+pub struct Trust {
+    /// Install the CA into the system store
+    #[arg(long)]
+    pub install: bool,
+}
+
+/// Print a completion script
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed completions bash > ~/.local/share/bash-completion/completions/roadbed
+  roadbed completions zsh > ~/.zfunc/_roadbed
+  roadbed completions fish > ~/.config/fish/completions/roadbed.fish")]
+pub struct Completions {
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// A role takes its root from the global flag and everything else from there.
+#[derive(Debug, Args)]
+pub struct Role {}
+
+impl Arguments {
+    /// The whole command line as clap knows it: for help, completions and the reference.
+    pub fn definition() -> clap::Command {
+        <Self as clap::CommandFactory>::command().mut_arg("help", |arg| arg.action(ArgAction::Help))
+    }
+}

@@ -1,0 +1,43 @@
+//! What a command's exit code says. Scripts rely on these numbers: they are part of the contract.
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or every promise holds.
+    Done = 0,
+    /// A promise does not hold, or the work failed.
+    Failed = 1,
+    /// The command line or the manifest is wrong; nothing was changed.
+    Usage = 2,
+    /// Another command holds the root; nothing was changed.
+    Held = 3,
+    /// Ctrl-C or SIGTERM; what was begun was stopped in order.
+    Interrupted = 130,
+}
+
+impl Exit {
+    pub const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Usage, Self::Held, Self::Interrupted];
+
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The line of the documentation.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done, or every promise holds",
+            Self::Failed => "a promise does not hold, or the work failed",
+            Self::Usage => "the command line or the manifest is wrong; nothing was changed",
+            Self::Held => "another command holds the root (the message says who); nothing was changed",
+            Self::Interrupted => "interrupted; what was begun was stopped in order",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

@@ -1,0 +1,128 @@
+//! The command line: parse, do, tell once, exit with a code that means something.
+//!
+//! ```text
+//!   args ─► Session ─► one file per verb ─► Conductor (keeper + control of the root) ─► render ─► stdout / stderr
+//! ```
+//!
+//! **Invariant:** no decision about the environment is made here. Verbs ask control and keeper, and show the answers.
+
+pub mod args;
+pub mod exit;
+pub mod failure;
+pub mod session;
+pub mod surroundings;
+pub mod output;
+pub mod project;
+pub mod command_lock;
+pub mod names;
+pub mod conductor;
+pub mod interrupts;
+pub mod wanted;
+pub mod up;
+pub mod watch;
+pub mod stopping;
+pub mod down;
+pub mod status;
+pub mod ready;
+pub mod restart;
+pub mod plan;
+pub mod logs;
+pub mod manifest_verbs;
+pub mod env_matrix;
+pub mod generate;
+pub mod reference;
+pub mod trust;
+pub mod completions;
+pub mod live;
+pub mod roles;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use reconcile::Fault;
+
+use crate::cli::args::{Arguments, Command, Env, Manifest};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::interrupts::Interrupts;
+use crate::cli::live::Live;
+use crate::cli::output::Output;
+use crate::cli::session::Session;
+use crate::cli::surroundings::Surroundings;
+use crate::render;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(help_or_error) => {
+            // Where even this cannot be printed there is nobody to tell.
+            let _ = help_or_error.print();
+            return ExitCode::from(u8::try_from(help_or_error.exit_code()).unwrap_or(Exit::Usage.code()));
+        }
+    };
+    // A name or value that is not Unicode cannot be one of those that we read.
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let here = match std::env::current_dir() {
+        Ok(here) => here,
+        Err(error) => {
+            let output = Output::new(&arguments.global, |_| None);
+            tell(&Failure::Usage(Fault::because("cannot tell which folder this is", &error).hint("go to another folder")), &output);
+            return Exit::Usage.into();
+        }
+    };
+    let command_line = std::iter::once("roadbed".to_owned()).chain(words).collect::<Vec<_>>().join(" ");
+    let session = Session::new(&arguments.global, Surroundings::new(variables, here, command_line));
+    let exit = run(&session, &arguments.command).unwrap_or_else(|failure| {
+        tell(&failure, &session.output);
+        failure.exit()
+    });
+    exit.into()
+}
+
+fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
+    let live = Live::new(session.root.clone());
+    match command {
+        Command::Up(args) => wait(async { up::run(session, args, &live, &mut Interrupts::of_process()?).await }),
+        Command::Down(_) => wait(async { down::run(session, &live, &mut Interrupts::of_process()?).await }),
+        Command::Status(_) => wait(status::run(session, &live)),
+        Command::Logs(args) => wait(async { logs::run(session, args, &mut Interrupts::of_process()?).await }),
+        Command::Restart(args) => wait(restart::run(session, args, &live)),
+        Command::Ready(args) => wait(ready::run(session, args, &live)),
+        Command::Plan(_) => wait(plan::run(session, &live)),
+        Command::Env(Env::Matrix) => env_matrix::run(session),
+        Command::Manifest(Manifest::Check) => manifest_verbs::check(session),
+        Command::Manifest(Manifest::Schema) => manifest_verbs::schema(session),
+        Command::Generate(args) => generate::run(session, args),
+        Command::Trust(args) => wait(trust::run(session, args)),
+        Command::Completions(args) => completions::run(session, args),
+        Command::Keeper(_) => roles::keeper(session),
+        Command::Control(_) => roles::control(session),
+        Command::Edge(_) => roles::edge(session),
+    }
+}
+
+/// Runs a verb that waits for something. One thread is enough: it waits, others work.
+fn wait(verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::because("cannot start", &error))?;
+    runtime.block_on(verb)
+}
+
+/// Tells why a command failed, once, on stderr.
+pub fn tell(failure: &Failure, output: &Output) {
+    let paint = output.notes;
+    let lines = match failure {
+        Failure::Work(fault) | Failure::Usage(fault) => render::fault::lines(fault, paint),
+        Failure::Manifest { source, diagnostics } => render::diagnostic::all(diagnostics, source, paint),
+        Failure::Held { root, holder } => {
+            let fault = Fault::new(format!("the root {root} is held by {holder}"));
+            render::fault::lines(&fault.hint("wait until it is done, or stop it with Ctrl-C there"), paint)
+        }
+        Failure::NobodyReads => Vec::new(),
+    };
+    lines.iter().for_each(|line| output.complain(line));
+}

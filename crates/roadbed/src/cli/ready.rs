@@ -1,0 +1,95 @@
+//! `roadbed ready`: run the gate and say what it saw.
+
+use gate::Report;
+use reconcile::Fault;
+
+use crate::cli::conductor::Conductor;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::Voice;
+use crate::cli::session::{DEFAULT_ENVIRONMENT, Session};
+use crate::cli::{args, command_lock};
+use crate::control::wire::{Message, ReadyRequest};
+use crate::render;
+use crate::render::gate::Detail;
+
+pub async fn run(session: &Session, args: &args::Ready, conductor: &impl Conductor) -> Result<Exit, Failure> {
+    if !conductor.is_up().await {
+        let environment = session.asked_environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
+        let fault = Fault::new(format!("nothing is proven: no environment runs in {}", session.root.path().display()));
+        return unproven(session, environment, fault.hint("`roadbed up` starts it"));
+    }
+    // Some checks break things for a moment: two gates at once would see each other's work.
+    let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
+    let running = conductor.status().await?.environment;
+    if let Some(asked) = session.asked_environment.as_deref().filter(|asked| *asked != running) {
+        let fault =
+            Fault::new(format!("nothing is proven about {asked}: {running} runs in {}", session.root.path().display()));
+        return unproven(session, asked, fault.hint(format!("give the root of {asked} with --root")));
+    }
+    let request = ReadyRequest { only: args.only.clone() };
+    let detail = if session.output.voice == Voice::Quiet { Detail::Trouble } else { Detail::Everything };
+    let report = gate(session, conductor, &request, detail, Json::Document).await?;
+    Ok(if report.holds { Exit::Done } else { Exit::Failed })
+}
+
+/// What `--json` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Json {
+    /// The report, once: the contract of `ready`.
+    Document,
+    /// Every message as it comes: the stream of `up`.
+    Lines,
+}
+
+/// Runs the gate and shows each row as it comes.
+pub async fn gate(
+    session: &Session,
+    conductor: &impl Conductor,
+    request: &ReadyRequest,
+    detail: Detail,
+    json: Json,
+) -> Result<Report, Failure> {
+    let output = &session.output;
+    let mut end: Option<Message> = None;
+    let mut printed: Result<(), Failure> = Ok(());
+    let streamed = conductor
+        .ready(request, &mut |message| {
+            let line = match (&message, output.is_json()) {
+                (Message::Evidence { evidence }, false) => {
+                    render::gate::row(evidence, detail, output.data).iter().try_for_each(|line| output.line(line))
+                }
+                (message, true) if json == Json::Lines => output.json(message),
+                _ => Ok(()),
+            };
+            if printed.is_ok() {
+                printed = line;
+            }
+            if !matches!(message, Message::Evidence { .. } | Message::Progress { .. }) {
+                end = Some(message);
+            }
+        })
+        .await;
+    streamed?;
+    printed?;
+    match end {
+        Some(Message::Report { report }) => {
+            match (output.is_json(), json) {
+                (true, Json::Document) => output.json(&report)?,
+                (true, Json::Lines) => {}
+                (false, _) => output.line(render::gate::summary(&report, output.data))?,
+            }
+            Ok(report)
+        }
+        Some(Message::Refused { fault }) => Err(Failure::Work(fault)),
+        _ => Err(Failure::Work(Fault::new("control did not say how the gate ended").hint("run `roadbed ready` again"))),
+    }
+}
+
+/// Nothing to look at proves nothing: the document says so, and so does the exit code.
+fn unproven(session: &Session, environment: &str, fault: Fault) -> Result<Exit, Failure> {
+    if session.output.is_json() {
+        session.output.json(&Report::new(environment.to_owned(), Vec::new()))?;
+    }
+    Err(Failure::Work(fault))
+}

@@ -1,0 +1,108 @@
+//! What every verb works with: where the environment lies, which one is meant, and how to talk.
+
+use std::path::{Path, PathBuf};
+
+use host::clock::{Clock, SystemClock};
+use host::files;
+use reconcile::{Fault, Root};
+
+use crate::cli::args::Global;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::surroundings::Surroundings;
+
+/// File name of the manifest.
+pub const MANIFEST: &str = "roadbed.toml";
+
+/// The environment that is meant where none is named and none runs.
+pub const DEFAULT_ENVIRONMENT: &str = "local";
+
+/// One run of one command.
+#[derive(Debug)]
+pub struct Session {
+    pub output: Output,
+    pub surroundings: Surroundings,
+    pub root: Root,
+    /// `--env`, if given.
+    pub asked_environment: Option<String>,
+    pub clock: &'static dyn Clock,
+    manifest: Result<PathBuf, Missing>,
+}
+
+/// A manifest that is not where it should be.
+#[derive(Clone, Debug)]
+enum Missing {
+    /// `--manifest` names no file.
+    Named(PathBuf),
+    /// Neither here nor above.
+    Anywhere(PathBuf),
+}
+
+impl Session {
+    pub fn new(global: &Global, surroundings: Surroundings) -> Self {
+        let here = &surroundings.folder;
+        let manifest = match &global.manifest {
+            Some(named) if files::exists(&here.join(named)) => Ok(here.join(named)),
+            Some(named) => Err(Missing::Named(named.clone())),
+            None => find_above(here).ok_or_else(|| Missing::Anywhere(here.clone())),
+        };
+        // Beside the manifest, so that the same environment is meant from every folder below it.
+        let project = manifest.as_ref().ok().and_then(|path| path.parent()).unwrap_or(here);
+        let root = match &global.root {
+            Some(root) => here.join(root),
+            None => project.join(".roadbed"),
+        };
+        Self {
+            output: Output::new(global, |name| surroundings.variable(name)),
+            root: Root::new(without_dots(&root)),
+            asked_environment: global.env.clone(),
+            clock: &SystemClock,
+            manifest: manifest.map(|path| without_dots(&path)),
+            surroundings,
+        }
+    }
+
+    /// Absolute path of the manifest.
+    pub fn manifest(&self) -> Result<&Path, Failure> {
+        self.manifest.as_deref().map_err(|missing| {
+            Failure::Usage(match missing {
+                Missing::Named(path) => Fault::new(format!("there is no manifest {}", path.display()))
+                    .hint("give the path of a `roadbed.toml` with --manifest"),
+                Missing::Anywhere(here) => {
+                    Fault::new(format!("there is no {MANIFEST} in {} or a folder above", here.display()))
+                        .hint("go to the folder of the product, or name the manifest with --manifest")
+                }
+            })
+        })
+    }
+}
+
+fn find_above(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().map(|folder| folder.join(MANIFEST)).find(|path| files::exists(path))
+}
+
+/// Takes `.` and `..` out of an absolute path by its text alone: `a/../b` is `b` also where `a` is a link.
+fn without_dots(path: &Path) -> PathBuf {
+    use std::path::Component;
+    path.components().fold(PathBuf::new(), |mut clean, part| {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                clean.pop();
+            }
+            part => clean.push(part),
+        }
+        clean
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cleaned() {
+        assert_eq!(without_dots(Path::new("/a/./b/../c")), Path::new("/a/c"));
+        assert_eq!(without_dots(Path::new("/../a")), Path::new("/a"));
+    }
+}

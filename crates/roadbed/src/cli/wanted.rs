@@ -1,0 +1,42 @@
+//! What the command line and the manifest together ask control for.
+
+use reconcile::Fault;
+
+use crate::cli::args;
+use crate::cli::failure::Failure;
+use crate::cli::project::Project;
+use crate::cli::session::Session;
+use crate::control::wire::{DevApps, Wanted};
+
+pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wanted, Failure> {
+    let (environment, _) = project.environment(session.asked_environment.as_deref())?;
+    let dev = match &args.dev {
+        None => DevApps::None,
+        Some(names) if names.is_empty() => DevApps::All,
+        Some(names) => {
+            project.apps_named(names)?;
+            DevApps::Only(names.clone())
+        }
+    };
+    if args.http_port.is_some() && args.http_port == args.https_port {
+        return Err(Failure::Usage(
+            Fault::new("HTTP and HTTPS cannot share a port")
+                .hint("give --http-port and --https-port different numbers"),
+        ));
+    }
+    let cache = session.surroundings.cache().ok_or_else(|| {
+        Failure::Usage(
+            Fault::new("cannot tell where to keep fetched engines: neither HOME nor XDG_CACHE_HOME is set")
+                .hint("set HOME"),
+        )
+    })?;
+    Ok(Wanted {
+        manifest: project.path.clone(),
+        environment: environment.to_string(),
+        dev,
+        http_port: args.http_port,
+        https_port: args.https_port,
+        cache,
+        tools: session.surroundings.tools(),
+    })
+}

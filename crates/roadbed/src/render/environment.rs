@@ -1,0 +1,121 @@
+//! An environment as a person sees it: addresses and processes.
+
+use std::collections::BTreeMap;
+
+use reconcile::ports::{UnitKind, UnitState};
+
+use crate::control::wire::{Status, Unit};
+use crate::render::paint::Paint;
+use crate::render::table::Table;
+
+/// One line per app: name and address.
+pub fn urls(urls: &BTreeMap<String, String>, paint: Paint) -> Vec<String> {
+    let width = urls.keys().map(|app| app.chars().count()).max().unwrap_or(0);
+    urls.iter().map(|(app, url)| format!("{app:<width$}  {}", paint.strong(url))).collect()
+}
+
+/// The table of processes.
+pub fn units(units: &[Unit], paint: Paint) -> Vec<String> {
+    let mut table = Table::new(["UNIT", "KIND", "STATE", "PID", "RESTARTS"]);
+    for unit in units {
+        let pid = unit.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        table.row(vec![
+            unit.name.clone(),
+            kind(unit.kind).into(),
+            state(unit.state).into(),
+            pid,
+            unit.restarts.to_string(),
+        ]);
+    }
+    let colour = |(line, unit): (String, Option<&Unit>)| match unit.map(|unit| unit.state) {
+        None => paint.faint(line),
+        Some(UnitState::Running) => line,
+        Some(UnitState::CrashLoop | UnitState::Lost) => paint.bad(line),
+        Some(_) => paint.caution(line),
+    };
+    let of_line = std::iter::once(None).chain(units.iter().map(Some));
+    table.lines().into_iter().zip(of_line).map(colour).collect()
+}
+
+/// Everything of `roadbed status`.
+pub fn status(status: &Status, paint: Paint) -> Vec<String> {
+    let mut lines =
+        vec![format!("environment {}  {}", paint.strong(&status.environment), paint.faint(status.root.display()))];
+    for block in [urls(&status.urls, paint), units(&status.units, paint)].into_iter().filter(|block| !block.is_empty())
+    {
+        lines.push(String::new());
+        lines.extend(block);
+    }
+    lines
+}
+
+pub fn kind(kind: UnitKind) -> &'static str {
+    match kind {
+        UnitKind::App => "app",
+        UnitKind::Edge => "edge",
+        UnitKind::Store => "store",
+        UnitKind::Control => "control",
+    }
+}
+
+pub fn state(state: UnitState) -> &'static str {
+    match state {
+        UnitState::Running => "running",
+        UnitState::Backoff => "backoff",
+        UnitState::CrashLoop => "crash-loop",
+        UnitState::Stopping => "stopping",
+        UnitState::Held => "held",
+        UnitState::Lost => "lost",
+    }
+}
+
+/// What changed between two looks, one sentence each: who died, who came back.
+pub fn changes(before: &[Unit], now: &[Unit], paint: Paint) -> Vec<String> {
+    let old: BTreeMap<&str, &Unit> = before.iter().map(|unit| (unit.name.as_str(), unit)).collect();
+    let mut lines = Vec::new();
+    for unit in now {
+        let name = paint.strong(&unit.name);
+        let Some(was) = old.get(unit.name.as_str()) else {
+            lines.push(format!("+ {name} is {}", state(unit.state)));
+            continue;
+        };
+        let pid = unit.pid.map_or_else(String::new, |pid| format!(" as process {pid}"));
+        match (was.state, unit.state) {
+            (_, UnitState::Running) if unit.pid != was.pid || was.state != UnitState::Running => {
+                let nth =
+                    if unit.restarts == was.restarts { String::new() } else { format!(", restart {}", unit.restarts) };
+                lines.push(format!("{} {name} runs again{pid}{nth}", paint.good("✓")));
+            }
+            (was, is) if was != is => {
+                let sign = if is == UnitState::Stopping { paint.faint("-") } else { paint.bad("✗") };
+                lines.push(format!("{sign} {name} was {}, is {}", state(was), state(is)));
+            }
+            _ => {}
+        }
+    }
+    let gone = before.iter().filter(|unit| now.iter().all(|other| other.name != unit.name));
+    lines.extend(gone.map(|unit| format!("- {} is gone", paint.strong(&unit.name))));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(name: &str, state: UnitState, pid: u32, restarts: u32) -> Unit {
+        Unit { name: name.into(), kind: UnitKind::App, state, pid: Some(pid), restarts }
+    }
+
+    #[test]
+    fn a_death_and_a_return_are_told_and_nothing_else() {
+        let calm = [unit("api-1", UnitState::Running, 1, 0), unit("api-2", UnitState::Running, 2, 0)];
+        let dead = [unit("api-1", UnitState::Backoff, 1, 0), unit("api-2", UnitState::Running, 2, 0)];
+        let back = [unit("api-1", UnitState::Running, 3, 1), unit("api-2", UnitState::Running, 2, 0)];
+        assert!(changes(&calm, &calm, Paint::Plain).is_empty());
+        assert_eq!(changes(&calm, &dead, Paint::Plain), ["✗ api-1 was running, is backoff"]);
+        assert_eq!(changes(&dead, &back, Paint::Plain), ["✓ api-1 runs again as process 3, restart 1"]);
+        // Faster than we look: the death itself was missed, its trace was not.
+        assert_eq!(changes(&calm, &back, Paint::Plain), ["✓ api-1 runs again as process 3, restart 1"]);
+        assert_eq!(changes(&calm, &calm[..1], Paint::Plain), ["- api-2 is gone"]);
+    }
+}

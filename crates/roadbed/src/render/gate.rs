@@ -1,0 +1,93 @@
+//! The gate's rows: claim, verdict, what was observed, how long it took.
+
+use gate::{Evidence, Report, Verdict};
+
+use crate::render::paint::{Paint, printable};
+use crate::render::span;
+
+/// How much of the evidence is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Observations only where a promise does not hold.
+    Trouble,
+    /// All observations.
+    Everything,
+}
+
+/// The row of one check, and its observations below.
+pub fn row(evidence: &Evidence, detail: Detail, paint: Paint) -> Vec<String> {
+    let Evidence { task, id, claim, verdict, observed, took_ms, .. } = evidence;
+    let verdict_shown = match verdict {
+        Verdict::Holds => paint.good("✓ holds       "),
+        Verdict::Fails => paint.bad("✗ fails       "),
+        Verdict::Inconclusive => paint.caution("? inconclusive"),
+    };
+    let mut lines = vec![format!(
+        "{verdict_shown}  {task:<3}  {claim}  {}",
+        paint.faint(format!("[{id}, {}]", span::time(*took_ms)))
+    )];
+    if detail == Detail::Everything || *verdict != Verdict::Holds {
+        lines.extend(
+            observed.iter().map(|sentence| format!("{:16}{}", "", paint.faint(format!("- {}", printable(sentence))))),
+        );
+    }
+    lines
+}
+
+/// The gate's answer in one sentence.
+pub fn summary(report: &Report, paint: Paint) -> String {
+    let count = |verdict| report.checks.iter().filter(|evidence| evidence.verdict == verdict).count();
+    let all = report.checks.len();
+    match (report.holds, count(Verdict::Fails), count(Verdict::Inconclusive)) {
+        (true, ..) => format!("{} all {all} promises hold in {}", paint.good("✓"), report.environment),
+        _ if all == 0 => format!("{} nothing was checked, so nothing is proven", paint.caution("?")),
+        (false, fails, unproven) => {
+            let holding = count(Verdict::Holds);
+            format!(
+                "{} {holding} of {all} promises hold in {}: {fails} broken, {unproven} inconclusive",
+                paint.bad("✗"),
+                report.environment
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use host::clock::Timestamp;
+
+    fn evidence(verdict: Verdict) -> Evidence {
+        Evidence {
+            task: "T3".into(),
+            id: "redirects".into(),
+            claim: "HTTP redirects to HTTPS".into(),
+            verdict,
+            observed: vec!["301 from http://www".into()],
+            at: Timestamp::from_unix_millis(0),
+            took_ms: 1_234,
+        }
+    }
+
+    #[test]
+    fn a_holding_row_is_short_and_a_failing_one_shows_what_was_seen() {
+        let holds = row(&evidence(Verdict::Holds), Detail::Trouble, Paint::Plain);
+        assert_eq!(holds, ["✓ holds         T3   HTTP redirects to HTTPS  [redirects, 1.2 s]"]);
+        let fails = row(&evidence(Verdict::Fails), Detail::Trouble, Paint::Plain);
+        assert_eq!(fails[0], "✗ fails         T3   HTTP redirects to HTTPS  [redirects, 1.2 s]");
+        assert_eq!(fails[1], "                - 301 from http://www");
+    }
+
+    #[test]
+    fn the_summary_counts() {
+        let report =
+            |verdicts: &[Verdict]| Report::new("local".into(), verdicts.iter().copied().map(evidence).collect());
+        let said = |verdicts: &[Verdict]| summary(&report(verdicts), Paint::Plain);
+        assert_eq!(said(&[Verdict::Holds]), "✓ all 1 promises hold in local");
+        assert_eq!(
+            said(&[Verdict::Holds, Verdict::Fails, Verdict::Inconclusive]),
+            "✗ 1 of 3 promises hold in local: 1 broken, 1 inconclusive"
+        );
+        assert_eq!(said(&[]), "? nothing was checked, so nothing is proven");
+    }
+}

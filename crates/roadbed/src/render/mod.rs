@@ -1,0 +1,11 @@
+//! How things look: lines of text from plain values, nothing printed here.
+
+pub mod diagnostic;
+pub mod environment;
+pub mod fault;
+pub mod gate;
+pub mod log;
+pub mod paint;
+pub mod progress;
+pub mod span;
+pub mod table;
