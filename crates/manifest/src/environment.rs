@@ -1,6 +1,5 @@
 //! One environment with every default filled in: what the rest of Roadbed works from.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
@@ -193,6 +192,8 @@ pub struct Bucket {
     pub name: BucketName,
     /// Its name in the storage, with product and environment: `urbancart-local-products`.
     pub full_name: String,
+    /// What it holds.
+    pub doc: String,
     pub access: Access,
     /// Bytes.
     pub max_object: u64,
@@ -291,6 +292,3 @@ pub const GIVEN: &[(&str, &str)] = &[
     ("PUBLIC_URL", "this app's public address"),
     ("NODE_ENV", "production, or development under `up --dev`"),
 ];
-
-/// Facts by their value, for [`Template::fill`].
-pub type Facts = BTreeMap<String, String>;

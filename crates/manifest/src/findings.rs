@@ -106,7 +106,13 @@ fn nearest<'a>(given: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let allowed = (given.chars().count() / 3).max(1);
     candidates
         .iter()
-        .map(|candidate| (strsim::osa_distance(&given, &plain(candidate)), *candidate))
+        .map(|candidate| {
+            let plain = plain(candidate);
+            // "prod" for "production", "nextjs" for "next".
+            let shortened =
+                given.len().min(plain.len()) >= 3 && (plain.starts_with(&given) || given.starts_with(&plain));
+            (if shortened { 1 } else { strsim::osa_distance(&given, &plain) }, *candidate)
+        })
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

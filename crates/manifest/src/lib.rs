@@ -13,22 +13,31 @@
 
 mod check;
 pub mod environment;
+mod example;
 mod findings;
+mod generated;
 pub mod id;
+mod matrix;
 mod parse;
 mod record;
 mod resolve;
 mod scalars;
+mod schema;
 mod shape;
 pub mod source;
+mod syntax;
 mod tables;
 mod target;
 mod template;
 
 pub use environment::Environment;
+pub use example::example;
+pub use generated::{GeneratedFile, generated};
 pub use id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
+pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
 pub use parse::{DeclaredPath, Manifest, parse};
 pub use resolve::UnknownEnv;
+pub use schema::schema;
 pub use source::{Diagnostic, Severity, Source, Span};
 pub use target::{Change, EnvRef, NotAnEnvironment};
 pub use template::MissingFact;

@@ -8,6 +8,7 @@ use crate::findings::Findings;
 use crate::id::{AppName, EnvName};
 use crate::shape::{Reader, Shape};
 use crate::source::{Diagnostic, Source, Span};
+use crate::syntax;
 use crate::tables::Document;
 
 /// A manifest without faults.
@@ -18,12 +19,10 @@ pub struct Manifest {
 
 /// Reads a manifest. There is none if any of the diagnostics is an error; there may be warnings beside it.
 pub fn parse(source: &Source) -> (Option<Manifest>, Vec<Diagnostic>) {
-    let (table, syntax) = DeTable::parse_recoverable(&source.text);
     let mut reader = Reader::default();
-    for fault in syntax {
-        let end = source.text.len();
-        reader.findings.syntax(fault.span().map_or(Span { start: end, end }, Span::from), sentence(fault.message()));
-    }
+    let (table, faults) = DeTable::parse_recoverable(&source.text);
+    let sound = if faults.is_empty() { None } else { Some(syntax::sound_text(&source.text, &mut reader.findings)) };
+    let table = sound.as_deref().map_or(table, |sound| DeTable::parse_recoverable(sound).0);
     let root = Spanned::new(0..0, DeValue::Table(table.into_inner()));
     let document = Document::decode(&root, &mut reader);
     let mut findings: Findings = reader.findings;
@@ -31,10 +30,6 @@ pub fn parse(source: &Source) -> (Option<Manifest>, Vec<Diagnostic>) {
     let diagnostics = findings.into_diagnostics(source);
     let manifest = if diagnostics.iter().any(Diagnostic::is_error) { None } else { Some(Manifest { document }) };
     (manifest, diagnostics)
-}
-
-fn sentence(message: &str) -> String {
-    format!("this is not TOML: {}", message.replace('`', "\""))
 }
 
 /// A file or folder that the manifest says exists. Whoever can see the disk compares.

@@ -234,6 +234,7 @@ fn media(table: &MediaTable, prefix: &str, apps: Vec<AppName>) -> Media {
     let bucket = |(name, bucket): (&At<crate::id::BucketName>, &crate::tables::BucketTable)| Bucket {
         name: name.value.clone(),
         full_name: format!("{prefix}-{}", name.value),
+        doc: bucket.description.clone(),
         access: bucket.access,
         max_object: bucket.max_object.0,
     };

@@ -231,7 +231,12 @@ impl Text for UrlPath {
     const EXAMPLES: &'static [&'static str] = &["/health"];
     fn read(text: &str) -> Result<Self, Option<String>> {
         if !text.starts_with('/') {
-            Err(Some(format!("did you mean \"/{text}\"?")).filter(|_| !text.contains("://")))
+            let is_address = text.contains("://");
+            Err(Some(if is_address {
+                "leave out scheme and host".to_owned()
+            } else {
+                format!("did you mean \"/{text}\"?")
+            }))
         } else if text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
             Ok(Self(text.to_owned()))
         } else {
@@ -298,7 +303,9 @@ impl Shape for Count {
     const WANTS: &'static str = "a whole number from 1 to 100";
     fn decode(value: &Value<'_>, reader: &mut Reader) -> Self {
         integer(value, 1..=100).map(Self).unwrap_or_else(|| {
-            reader.wrong(value, Self::WANTS);
+            reader
+                .wrong(value, Self::WANTS)
+                .hint("write the number without quotes; at least 1, so that somebody answers");
             Self::stand_in()
         })
     }
@@ -343,9 +350,7 @@ impl Shape for Command {
     const WANTS: &'static str = "a command as a list of words";
     fn decode(value: &Value<'_>, reader: &mut Reader) -> Self {
         match value.get_ref() {
-            toml::de::DeValue::Array(words) if !words.is_empty() => {
-                Self(words.iter().map(|word| String::decode(word, reader)).collect())
-            }
+            toml::de::DeValue::Array(words) if !words.is_empty() => Self(Vec::decode(value, reader)),
             toml::de::DeValue::String(line) => {
                 let words: Vec<String> = line.split_whitespace().map(|word| format!("{word:?}")).collect();
                 reader.wrong(value, Self::WANTS).hint(format!("no shell runs it: write [{}]", words.join(", ")));
@@ -356,7 +361,7 @@ impl Shape for Command {
                 Self::stand_in()
             }
             _ => {
-                reader.wrong(value, Self::WANTS);
+                reader.wrong(value, Self::WANTS).hint("for example [\"npm\", \"run\", \"build\"]");
                 Self::stand_in()
             }
         }

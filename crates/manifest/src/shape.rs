@@ -108,12 +108,10 @@ impl Reader {
             // The parser puts this where it found no value at all, and has said so.
             DeValue::Integer(_) if value.span() == (0..0) => return self.findings.error(Span::NOWHERE, ""),
             DeValue::String(text) => format!("{:?}", ellipsis(text)),
-            DeValue::Integer(integer) => integer.to_string(),
-            DeValue::Float(float) => float.to_string(),
-            DeValue::Boolean(boolean) => boolean.to_string(),
-            DeValue::Datetime(time) => time.to_string(),
+            DeValue::Array(items) if items.is_empty() => "an empty list".to_owned(),
             DeValue::Array(_) => "a list".to_owned(),
             DeValue::Table(_) => "a table".to_owned(),
+            scalar => written(scalar).unwrap_or_default(),
         };
         let span = self.span_of(value);
         let message = format!("{} must be {wants}, not {got}", self.subject());
@@ -122,7 +120,13 @@ impl Reader {
 
     pub(crate) fn text<T: Text>(&mut self, value: &Value<'_>) -> T {
         let Some(text) = value.get_ref().as_str() else {
-            self.wrong(value, T::WANTS);
+            let in_quotes = written(value.get_ref()).filter(|text| T::read(text).is_ok());
+            let hint = match (in_quotes, T::EXAMPLES) {
+                (Some(text), _) => format!("put it in quotes: {text:?}"),
+                (None, [example, ..]) => format!("for example {example:?}"),
+                (None, []) => "write a text in quotes".to_owned(),
+            };
+            self.wrong(value, T::WANTS).hint(hint);
             return T::stand_in();
         };
         T::read(text).unwrap_or_else(|hint| {
@@ -140,10 +144,11 @@ impl Reader {
             return Some(*choice);
         }
         let names: Vec<&str> = choices.iter().map(|(text, _)| *text).collect();
-        let finding = self.wrong(value, &format!("one of {}", names.join(", ")));
-        if let Some(given) = given {
-            finding.did_you_mean(given, names.iter().copied(), "the choices are");
-        }
+        self.wrong(value, &format!("one of {}", names.join(", "))).did_you_mean(
+            given.unwrap_or_default(),
+            names.iter().copied(),
+            "the choices are",
+        );
         None
     }
 
@@ -155,7 +160,11 @@ impl Reader {
         keys: &[&str],
     ) -> Option<&'v DeTable<'i>> {
         let Some(table) = value.get_ref().as_table() else {
-            self.wrong(value, wants);
+            let hint = match self.path.last() {
+                Some(key) if key == ITEM => "write its keys in braces: { … }".to_owned(),
+                _ => format!("write the table {}, or its keys in braces", self.place()),
+            };
+            self.wrong(value, wants).hint(hint);
             return None;
         };
         for key in table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref())) {
@@ -183,13 +192,13 @@ impl Reader {
         }
         T::absent().unwrap_or_else(|| {
             let message = format!("{} needs the key {key:?}", self.place());
-            self.findings.absence(span, message).hint(match T::WANTS {
-                "a table" => format!(
-                    "add the table [{}]",
-                    self.path.iter().map(String::as_str).chain([key]).collect::<Vec<_>>().join(".")
-                ),
+            let hint = match T::WANTS {
+                "a table" => {
+                    format!("add the table [{}]", self.keys().into_iter().chain([key]).collect::<Vec<_>>().join("."))
+                }
                 wants => format!("add {key} = …, {wants}"),
-            });
+            };
+            self.findings.absence(span, message).hint(hint);
             T::stand_in()
         })
     }
@@ -201,16 +210,35 @@ impl Reader {
         out
     }
 
+    fn keys(&self) -> Vec<&str> {
+        self.path.iter().map(String::as_str).filter(|key| *key != ITEM).collect()
+    }
+
     fn place(&self) -> String {
-        if self.path.is_empty() { "the manifest".to_owned() } else { format!("[{}]", self.path.join(".")) }
+        if self.path.is_empty() { "the manifest".to_owned() } else { format!("[{}]", self.keys().join(".")) }
     }
 
     fn subject(&self) -> String {
-        match self.path.split_last() {
+        let item = if self.path.last().is_some_and(|key| key == ITEM) { "an item of " } else { "" };
+        match self.keys().split_last() {
             None => "the manifest".to_owned(),
-            Some((key, [])) => format!("{key:?}"),
-            Some((key, table)) => format!("{key:?} in [{}]", table.join(".")),
+            Some((key, [])) => format!("{item}{key:?}"),
+            Some((key, table)) => format!("{item}{key:?} in [{}]", table.join(".")),
         }
+    }
+}
+
+/// Stands in the path for a place in a list.
+const ITEM: &str = "";
+
+/// A value that is neither a text nor made of others, as the manifest writes it.
+fn written(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::Integer(integer) => Some(integer.to_string()),
+        DeValue::Float(float) => Some(float.to_string()),
+        DeValue::Boolean(boolean) => Some(boolean.to_string()),
+        DeValue::Datetime(time) => Some(time.to_string()),
+        DeValue::String(_) | DeValue::Array(_) | DeValue::Table(_) => None,
     }
 }
 
@@ -263,9 +291,10 @@ impl<T: Shape> Shape for Vec<T> {
 
     fn decode(value: &Value<'_>, reader: &mut Reader) -> Self {
         match value.get_ref().as_array() {
-            Some(items) => items.iter().map(|item| T::decode(item, reader)).collect(),
+            Some(items) => reader.within(ITEM, |reader| items.iter().map(|item| T::decode(item, reader)).collect()),
             None => {
-                reader.wrong(value, Self::WANTS);
+                let item = value.get_ref().as_str().map_or("…".to_owned(), |text| format!("{:?}", ellipsis(text)));
+                reader.wrong(value, Self::WANTS).hint(format!("put it in brackets: [{item}]"));
                 Vec::new()
             }
         }
@@ -285,7 +314,7 @@ impl Shape for bool {
 
     fn decode(value: &Value<'_>, reader: &mut Reader) -> Self {
         value.get_ref().as_bool().unwrap_or_else(|| {
-            reader.wrong(value, Self::WANTS);
+            reader.wrong(value, Self::WANTS).hint("without quotes");
             false
         })
     }
@@ -343,7 +372,8 @@ impl<K: Text + Ord, V: Shape> Shape for Table<K, V> {
 
     fn decode(value: &Value<'_>, reader: &mut Reader) -> Self {
         let Some(table) = value.get_ref().as_table() else {
-            reader.wrong(value, Self::WANTS);
+            let hint = format!("write the tables [{}.NAME]", reader.keys().join("."));
+            reader.wrong(value, Self::WANTS).hint(hint);
             return Self::stand_in();
         };
         let mut entries = Vec::with_capacity(table.len());

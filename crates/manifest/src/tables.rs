@@ -371,12 +371,9 @@ impl Shape for Required {
             toml::de::DeValue::Array(_) => Self::In(Vec::decode(value, reader)),
             toml::de::DeValue::String(word) if word == "always" => Self::Always,
             toml::de::DeValue::String(word) if word == "never" => Self::Never,
-            toml::de::DeValue::String(word) => {
-                reader.wrong(value, Self::WANTS).hint(format!("for one environment write [{word:?}]"));
-                Self::stand_in()
-            }
-            _ => {
-                reader.wrong(value, Self::WANTS);
+            other => {
+                let environment = other.as_str().unwrap_or("production");
+                reader.wrong(value, Self::WANTS).hint(format!("for one environment write [{environment:?}]"));
                 Self::stand_in()
             }
         }

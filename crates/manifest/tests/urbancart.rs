@@ -12,7 +12,8 @@ fn manifest() -> Manifest {
 }
 
 fn resolve(environment: &str) -> Environment {
-    manifest().resolve(&environment.parse().unwrap()).unwrap()
+    let environment = environment.parse().expect("it is the name of an environment");
+    manifest().resolve(&environment).expect("it is declared")
 }
 
 #[test]
