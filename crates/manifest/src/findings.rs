@@ -94,26 +94,44 @@ impl Finding {
         self.hint = match nearest(given, &candidates) {
             Some(meant) => Some(format!("did you mean \"{meant}\"?")),
             None if candidates.is_empty() => None,
+            None if candidates.len() > MOST_NAMED => {
+                let (named, more) = candidates.split_at(MOST_NAMED);
+                Some(format!("{all}: {} and {} more", named.join(", "), more.len()))
+            }
             None => Some(format!("{all}: {}", candidates.join(", "))),
         };
     }
 }
 
+/// A hint stays a line; the longest list of keys has eighteen.
+const MOST_NAMED: usize = 20;
+
 /// The candidate that a typing mistake turned into `given`, if one is near enough.
 fn nearest<'a>(given: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
-    let given = plain(given);
-    let allowed = (given.chars().count() / 3).max(1);
+    let plain_given = plain(given);
+    let allowed = (plain_given.chars().count() / 3).max(1);
     candidates
         .iter()
-        .map(|candidate| {
-            let plain = plain(candidate);
-            // "prod" for "production", "nextjs" for "next".
-            let shortened =
-                given.len().min(plain.len()) >= 3 && (plain.starts_with(&given) || given.starts_with(&plain));
-            (if shortened { 1 } else { strsim::osa_distance(&given, &plain) }, *candidate)
+        .filter_map(|candidate| {
+            if is_shortened(given, candidate) {
+                return Some((1, *candidate));
+            }
+            // Most candidates are out of reach by their length alone, which matters where there are thousands.
+            let length = candidate.bytes().filter(|byte| !b"-_".contains(byte)).count();
+            if plain_given.len().abs_diff(length) > allowed {
+                return None;
+            }
+            let distance = strsim::osa_distance(&plain_given, &plain(candidate));
+            (distance <= allowed).then_some((distance, *candidate))
         })
-        .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// "prod" for "production", "nextjs" for "next".
+fn is_shortened(given: &str, candidate: &str) -> bool {
+    let length = given.len().min(candidate.len());
+    let starts = given.get(..length).zip(candidate.get(..length));
+    length >= 3 && starts.is_some_and(|(given, candidate)| given.eq_ignore_ascii_case(candidate))
 }
