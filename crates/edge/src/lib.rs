@@ -1,1 +1,57 @@
+//! The edge: the one process that visitors talk to. It ends TLS, refuses what has two meanings, finds the site, and answers
+//! from files or from an app.
+//!
+//! ```text
+//!   keeper's sockets ──► listen ──► connection (tls/, wire, head) ──► pipeline ──► files
+//!                                                                       │  │
+//!   control ──► api ──► publish (disk) ──► Arc<Snapshot> ───────────────┘  └────► forward ──► app instances
+//! ```
+//!
+//! Start with [`pipeline`]: the life of a request is that file, top to bottom. One `Arc<Snapshot>` is taken per request, so a
+//! request sees one world even while routes change.
+//!
+//! **Invariant:** the request path holds no lock over an await and asks nobody but the snapshot. Whatever control does, the
+//! edge serves the last table it was given; a damaged table is said aloud and never taken for an empty one.
 
+pub mod pipeline;
+
+pub mod access;
+pub mod forward;
+pub mod guard;
+pub mod headers;
+pub mod pages;
+pub mod refusal;
+pub mod request_id;
+pub mod route;
+
+pub mod balance;
+pub mod tunnel;
+pub mod upload;
+pub mod upstream;
+
+pub mod files;
+
+pub mod body;
+pub mod log;
+
+pub mod connection;
+pub mod drain;
+pub mod head;
+pub mod listen;
+pub mod tls;
+pub mod wire;
+
+pub mod api;
+pub mod client;
+pub mod publish;
+pub mod snapshot;
+
+pub mod config;
+pub mod edge;
+pub mod fault;
+pub mod run;
+
+pub use client::EdgeClient;
+pub use config::{EdgeConfig, Limits};
+pub use fault::EdgeFault;
+pub use run::run;

@@ -11,6 +11,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "this is the room that touches the machine")]
 
+pub mod beneath;
 pub mod clock;
 pub mod database;
 pub mod fifo;

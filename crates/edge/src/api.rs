@@ -1,0 +1,143 @@
+//! The edge's own small API, on a Unix socket that only its owner can open: what control publishes comes in here.
+//!
+//! ```text
+//!   GET  /health   {"generation":7,"state":"serving"}      PUT /routes   a route table in, {"generation":8,"changed":true} out
+//!   GET  /routes   the table that is served, or null
+//! ```
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use reconcile::Fault;
+use reconcile::ports::RouteTable;
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixListener;
+use tokio::task::JoinSet;
+
+use crate::edge::Edge;
+use crate::fault::EdgeFault;
+use crate::publish::Publisher;
+use crate::snapshot::Serving;
+
+/// A table of ten thousand hosts has about two megabytes.
+const LARGEST: usize = 16 * 1024 * 1024;
+/// Who connects here has something to say.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the edge says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// 0 before the first.
+    pub generation: u64,
+    pub state: State,
+    /// Lines that the access log lost, since start.
+    pub log_dropped: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Nothing was published yet.
+    Empty,
+    Damaged,
+    Serving,
+}
+
+/// Accepts until the future is dropped.
+pub async fn serve(edge: Arc<Edge>, publisher: Arc<Publisher>, listener: UnixListener) {
+    // Dropped with this future: a caller who keeps his connection open does not hold up the edge's end.
+    let mut calls = JoinSet::new();
+    loop {
+        while calls.try_join_next().is_some() {}
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept on the edge's socket");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (edge, publisher) = (Arc::clone(&edge), Arc::clone(&publisher));
+        calls.spawn(async move {
+            let service = service_fn(|request| {
+                let (edge, publisher) = (Arc::clone(&edge), Arc::clone(&publisher));
+                async move { Ok::<_, Infallible>(answer(&edge, &publisher, request).await) }
+            });
+            let serving = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = serving.await {
+                tracing::debug!(%error, "a connection to the edge's socket ended early");
+            }
+        });
+    }
+}
+
+async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    match (request.method(), request.uri().path()) {
+        (&Method::GET, "/health") => json(StatusCode::OK, &health(edge)),
+        (&Method::GET, "/routes") => {
+            let serving = edge.serving.load();
+            json(StatusCode::OK, &serving.snapshot().ok().map(|snapshot| &snapshot.table))
+        }
+        (&Method::PUT, "/routes") => publish(publisher, request).await,
+        _ => fault(StatusCode::NOT_FOUND, &Fault::new("the edge has `/health` and `/routes`")),
+    }
+}
+
+fn health(edge: &Edge) -> Health {
+    let log_dropped = edge.log.dropped();
+    match edge.serving.load().as_ref() {
+        Serving::Nothing => Health { generation: 0, state: State::Empty, log_dropped },
+        Serving::Damaged => Health { generation: 0, state: State::Damaged, log_dropped },
+        Serving::Snapshot(snapshot) => Health { generation: snapshot.generation, state: State::Serving, log_dropped },
+    }
+}
+
+async fn publish(publisher: &Arc<Publisher>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let bytes = match Limited::new(request.into_body(), LARGEST).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => {
+            return fault(StatusCode::BAD_REQUEST, &Fault::because("cannot read the route table", error.as_ref()));
+        }
+    };
+    let table: RouteTable = match serde_json::from_slice(&bytes) {
+        Ok(table) => table,
+        Err(error) => return fault(StatusCode::BAD_REQUEST, &Fault::because("cannot read the route table", &error)),
+    };
+    let publisher = Arc::clone(publisher);
+    match tokio::task::spawn_blocking(move || publisher.publish(table)).await {
+        Ok(Ok(outcome)) => json(StatusCode::OK, &outcome),
+        Ok(Err(cause)) => fault(StatusCode::UNPROCESSABLE_ENTITY, &refused(&cause)),
+        Err(error) => fault(StatusCode::INTERNAL_SERVER_ERROR, &Fault::because("cannot publish the routes", &error)),
+    }
+}
+
+fn refused(cause: &EdgeFault) -> Fault {
+    let fault = Fault::because("cannot publish the routes", cause);
+    match cause.hint() {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    }
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
+    let text = serde_json::to_vec(value).expect("our own types encode");
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn fault(status: StatusCode, fault: &Fault) -> Response<Full<Bytes>> {
+    json(status, fault)
+}

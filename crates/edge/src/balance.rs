@@ -1,0 +1,96 @@
+//! Which instance of an app gets the next request: the one with the least under way, and in turn among equals.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::upstream::Instance;
+
+/// The instances of one app.
+#[derive(Debug)]
+pub struct Pool {
+    instances: Vec<Arc<Instance>>,
+    turn: AtomicUsize,
+    /// Longest time to the first byte of an answer.
+    pub first_byte: Duration,
+    /// Longest idle time of a kept connection; shorter than the app keeps its end open.
+    pub idle: Duration,
+}
+
+impl Pool {
+    pub fn new(instances: Vec<Arc<Instance>>, first_byte: Duration, idle: Duration) -> Self {
+        Self { instances, turn: AtomicUsize::new(0), first_byte, idle }
+    }
+
+    /// None if the app has no instances. While all are avoided, none is: an instance that refused a connection a moment ago
+    /// may accept the next.
+    pub fn pick(&self, now: Instant) -> Option<&Arc<Instance>> {
+        let start = self.turn.fetch_add(1, Ordering::Relaxed);
+        let in_turn =
+            (0..self.instances.len()).map(|step| &self.instances[start.wrapping_add(step) % self.instances.len()]);
+        let candidates = in_turn.filter(|instance| !instance.is_avoided(now));
+        candidates
+            .min_by_key(|instance| instance.in_flight())
+            .or_else(|| self.instances.get(start % self.instances.len().max(1)))
+    }
+
+    /// Whether another instance than `refusing` may be tried at once.
+    pub fn has_other(&self, refusing: &Instance, now: Instant) -> bool {
+        self.instances.iter().any(|other| !std::ptr::eq(other.as_ref(), refusing) && !other.is_avoided(now))
+    }
+
+    pub fn instance(&self, name: &str, port: u16) -> Option<Arc<Instance>> {
+        self.instances.iter().find(|instance| instance.name == name && instance.port == port).map(Arc::clone)
+    }
+
+    /// Closes connections that were idle for too long.
+    pub fn sweep(&self, now: Instant) {
+        for instance in &self.instances {
+            instance.sweep(now, self.idle);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use host::clock::{Clock, SystemClock};
+
+    use super::*;
+
+    fn pool(n_instances: u16, now: Instant) -> Pool {
+        let instance = |at: u16| Arc::new(Instance::new(format!("api-{at}"), 4000 + at, now));
+        Pool::new((1..=n_instances).map(instance).collect(), Duration::from_secs(1), Duration::from_secs(1))
+    }
+
+    #[test]
+    fn equals_take_turns_and_the_busy_one_waits() {
+        let now = SystemClock.instant();
+        let pool = pool(3, now);
+        let turns: Vec<_> = (0..6).map(|_| pool.pick(now).unwrap().name.clone()).collect();
+        assert_eq!(turns, ["api-1", "api-2", "api-3", "api-1", "api-2", "api-3"]);
+
+        let busy = pool.instance("api-1", 4001).unwrap();
+        let _flight = busy.begin();
+        assert!((0..6).all(|_| pool.pick(now).unwrap().name != "api-1"));
+    }
+
+    #[test]
+    fn a_refusing_instance_is_avoided_for_a_moment_unless_all_refuse() {
+        let now = SystemClock.instant();
+        let pool = pool(2, now);
+        let (one, two) = (pool.instance("api-1", 4001).unwrap(), pool.instance("api-2", 4002).unwrap());
+        one.avoid_until(now + Duration::from_secs(1));
+        assert!((0..4).all(|_| pool.pick(now).unwrap().name == "api-2"));
+        assert!(pool.has_other(&one, now) && !pool.has_other(&two, now));
+        two.avoid_until(now + Duration::from_secs(1));
+        assert!(pool.pick(now).is_some());
+        let later = now + Duration::from_secs(2);
+        assert!((0..4).any(|_| pool.pick(later).unwrap().name == "api-1"));
+    }
+
+    #[test]
+    fn an_app_without_instances_is_no_panic() {
+        let now = SystemClock.instant();
+        assert!(pool(0, now).pick(now).is_none());
+    }
+}

@@ -1,0 +1,81 @@
+//! The other end of the edge's socket: how control publishes routes.
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use reconcile::ports::{PortFuture, Published, RouteTable, Routes};
+use reconcile::{Fault, Root};
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use crate::api::Health;
+use crate::publish::Outcome;
+
+/// Speaks to the edge of one environment.
+#[derive(Clone, Debug)]
+pub struct EdgeClient {
+    root: Root,
+}
+
+impl EdgeClient {
+    pub fn new(root: Root) -> Self {
+        Self { root }
+    }
+
+    pub async fn health(&self) -> Result<Health, Fault> {
+        self.call(Method::GET, "/health", Bytes::new()).await
+    }
+
+    async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Fault> {
+        // Whoever calls may call again: nothing here happens twice.
+        let away = |error: &(dyn std::error::Error + 'static)| {
+            Fault::because("cannot speak to the edge", error)
+                .hint("`roadbed status` shows whether it runs")
+                .retry_safe()
+        };
+        let stream = host::socket::connect_unix(&self.root.edge_socket()).map_err(|error| away(&error))?;
+        stream.set_nonblocking(true).map_err(|error| away(&error))?;
+        let stream = UnixStream::from_std(stream).map_err(|error| away(&error))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| away(&error))?;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::HOST, "edge")
+            .body(Full::new(body))
+            .map_err(|error| away(&error))?;
+        let exchange = async {
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            Ok::<_, hyper::Error>((status, response.into_body().collect().await?.to_bytes()))
+        };
+        // The connection moves only while it is polled, and lives for this one call.
+        let driver = tokio::spawn(connection);
+        let outcome = exchange.await;
+        driver.abort();
+        let (status, bytes) = outcome.map_err(|error| away(&error))?;
+        if !status.is_success() {
+            return Err(serde_json::from_slice(&bytes).unwrap_or_else(|error| away(&error)));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| away(&error))
+    }
+}
+
+impl Routes for EdgeClient {
+    fn publish(&self, table: RouteTable) -> PortFuture<'_, Published> {
+        Box::pin(async move {
+            let body =
+                serde_json::to_vec(&table).map_err(|error| Fault::because("cannot encode the routes", &error))?;
+            let outcome: Outcome = self.call(Method::PUT, "/routes", Bytes::from(body)).await?;
+            Ok(match outcome {
+                Outcome { generation, changed: true } => Published::Served { generation },
+                Outcome { generation, changed: false } => Published::Unchanged { generation },
+            })
+        })
+    }
+
+    fn current(&self) -> PortFuture<'_, Option<RouteTable>> {
+        Box::pin(self.call(Method::GET, "/routes", Bytes::new()))
+    }
+}

@@ -1,0 +1,164 @@
+//! One visitor's connection, from accept to its last byte.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::drain::{Phase, Watch};
+use crate::edge::Edge;
+use crate::head::Inspection;
+use crate::pipeline;
+use crate::wire::Wire;
+
+/// Which of the keeper's sockets a visitor came through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Door {
+    Https,
+    Http,
+    /// The socket for calls between apps; holds its name.
+    Internal(Arc<str>),
+}
+
+/// What is known about a connection, for all its requests.
+#[derive(Debug)]
+pub struct Visitor {
+    pub door: Door,
+    pub peer: SocketAddr,
+    /// The host that the TLS handshake asked for.
+    pub sni: Option<String>,
+    /// The strict reader's verdicts; None over HTTP/2.
+    pub inspection: Option<Arc<Inspection>>,
+}
+
+/// An HTTP/2 client may have so many requests under way at once. Browsers open about this many.
+const STREAMS: u32 = 128;
+/// A peer that vanished is noticed by a ping, since an idle HTTP/2 connection has no other deadline.
+const PING_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
+/// Room to read a head into, and for as much of a body as is passed on at once.
+const BUFFER: usize = 64 * 1024;
+
+/// Serves a connection to its end.
+pub async fn serve(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, door: Door, watch: Watch) {
+    // Small answers go out now, not when the peer has acknowledged the last one.
+    let _ = stream.set_nodelay(true);
+    match door {
+        Door::Https => serve_tls(edge, stream, peer, watch).await,
+        Door::Http | Door::Internal(_) => serve_h1(edge, stream, Visitor::plain(door, peer), watch).await,
+    }
+}
+
+async fn serve_tls(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, watch: Watch) {
+    let acceptor = TlsAcceptor::from(Arc::clone(&edge.tls));
+    let stream = match timeout(edge.limits.tls_handshake, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
+        Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+    };
+    let (_, session) = stream.get_ref();
+    let speaks_h2 = session.alpn_protocol() == Some(b"h2");
+    let visitor = Visitor { sni: session.server_name().map(str::to_owned), ..Visitor::plain(Door::Https, peer) };
+    // The handshake has chosen. Guessing from the first bytes would need a read that no timeout covers.
+    if speaks_h2 {
+        serve_h2(edge, stream, visitor, watch).await;
+    } else {
+        serve_h1(edge, stream, visitor, watch).await;
+    }
+}
+
+async fn serve_h1<T>(edge: Arc<Edge>, io: T, mut visitor: Visitor, watch: Watch)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let inspection = Arc::new(Inspection::default());
+    visitor.inspection = Some(Arc::clone(&inspection));
+    let visitor = Arc::new(visitor);
+    let wire = Wire::inspected(io, &edge.limits, inspection);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(edge.limits.keep_alive)
+        .max_header_size(edge.limits.head_bytes)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(wire), service(Arc::clone(&edge), Arc::clone(&visitor)))
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    if let Err(error) = drive(connection.as_mut(), |connection| connection.graceful_shutdown(), watch).await {
+        note_end(&edge, &visitor, &error);
+    }
+}
+
+async fn serve_h2<T>(edge: Arc<Edge>, io: T, visitor: Visitor, watch: Watch)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let visitor = Arc::new(visitor);
+    let wire = Wire::framed(io, &edge.limits);
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(edge.limits.head_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(PING_INTERVAL)
+        .serve_connection(TokioIo::new(wire), service(Arc::clone(&edge), Arc::clone(&visitor)));
+    let mut connection = pin!(connection);
+    if let Err(error) = drive(connection.as_mut(), |connection| connection.graceful_shutdown(), watch).await {
+        note_end(&edge, &visitor, &error);
+    }
+}
+
+type Answer = http::Response<crate::body::Recorded>;
+
+fn service(
+    edge: Arc<Edge>,
+    visitor: Arc<Visitor>,
+) -> impl hyper::service::Service<
+    http::Request<Incoming>,
+    Response = Answer,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Answer, Infallible>> + Send + 'static,
+> {
+    service_fn(move |request| {
+        let (edge, visitor) = (Arc::clone(&edge), Arc::clone(&visitor));
+        async move { Ok(pipeline::answer(edge, visitor, request).await) }
+    })
+}
+
+/// Runs a connection to its end; when the edge drains, to its last answer; and no longer than the drain lasts.
+async fn drive<C>(mut connection: Pin<&mut C>, finish: impl Fn(Pin<&mut C>), mut watch: Watch) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    tokio::select! {
+        end = connection.as_mut() => return end,
+        () = watch.reached(Phase::Closing) => {}
+    }
+    finish(connection.as_mut());
+    tokio::select! {
+        end = connection.as_mut() => end,
+        () = watch.reached(Phase::Over) => Ok(()),
+    }
+}
+
+/// A request that the parser itself refused never reached the pipeline; it is in the access log all the same.
+fn note_end(edge: &Edge, visitor: &Visitor, error: &hyper::Error) {
+    if error.is_parse() {
+        edge.log.unparsed(edge.clock.now(), edge.clock.instant(), visitor, error);
+    } else {
+        tracing::debug!(peer = %visitor.peer, %error, "connection ended early");
+    }
+}
+
+impl Visitor {
+    fn plain(door: Door, peer: SocketAddr) -> Self {
+        Self { door, peer, sni: None, inspection: None }
+    }
+}

@@ -1,0 +1,234 @@
+//! Passing a request to an app and its answer back, both as they come.
+//!
+//! A request is sent a second time only if nobody can tell: the first time no byte of it left us, or it is one that may be
+//! repeated and no byte of an answer arrived. An app that refuses connections is waited for: a restart is a slow answer, not
+//! an error.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tokio::time::sleep;
+
+use crate::balance::Pool;
+use crate::body::Body;
+use crate::connection::Visitor;
+use crate::edge::Edge;
+use crate::log::Entry;
+use crate::refusal::Refusal;
+use crate::upload::{Progress, Upload};
+use crate::upstream::{Instance, Lease, Leased, Sender};
+use crate::{headers, tunnel};
+
+/// A request as the app will see it.
+#[derive(Debug)]
+pub struct Exchange {
+    method: Method,
+    target: Uri,
+    fields: HeaderMap,
+    body: Incoming,
+    upgrade: Option<Upgrade>,
+}
+
+/// A visitor's wish to speak another protocol on this connection.
+#[derive(Debug)]
+pub struct Upgrade {
+    protocol: HeaderValue,
+    visitor: OnUpgrade,
+}
+
+/// Reads the wish before hop-by-hop headers go. HTTP by another name is none: it would pass by the guard.
+pub fn upgrade_of(parts: &mut Parts) -> Option<Upgrade> {
+    let protocol = parts.headers.get(UPGRADE)?.clone();
+    let name = protocol.to_str().ok()?.to_ascii_lowercase();
+    let is_http =
+        name.split(',').any(|name| ["h2c", "h2", "http", "tls"].iter().any(|http| name.trim().starts_with(http)));
+    let is_nominated = parts.headers.get_all(CONNECTION).iter().any(|value| {
+        value.to_str().is_ok_and(|value| value.split(',').any(|name| name.trim().eq_ignore_ascii_case("upgrade")))
+    });
+    // A body would be bytes before the new protocol's first, and two readers might draw the line differently.
+    let has_body = parts.headers.contains_key(TRANSFER_ENCODING)
+        || parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if is_http || !is_nominated || has_body {
+        return None;
+    }
+    let visitor = parts.extensions.remove::<OnUpgrade>()?;
+    Some(Upgrade { protocol, visitor })
+}
+
+impl Exchange {
+    pub fn new(parts: Parts, body: Incoming, target: PathAndQuery, upgrade: Option<Upgrade>) -> Self {
+        let Parts { method, headers: mut fields, .. } = parts;
+        if let Some(upgrade) = &upgrade {
+            fields.insert(UPGRADE, upgrade.protocol.clone());
+            fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        if !http_body::Body::is_end_stream(&body) && !fields.contains_key(CONTENT_LENGTH) {
+            // Said explicitly: otherwise a GET with a body of unknown length would be sent without it.
+            fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        Self { method, target: Uri::from(target), fields, body, upgrade }
+    }
+}
+
+/// Repeats of a request that may be repeated, after hang-ups without an answer: one for a kept connection that had grown
+/// stale, one for a process that died under it. More would let one poisonous request kill instance after instance.
+const REPEATS: u8 = 2;
+
+pub async fn forward(
+    edge: &Edge,
+    visitor: &Visitor,
+    pool: &Pool,
+    exchange: Exchange,
+    entry: &mut Entry,
+) -> Result<Response<Body>, Refusal> {
+    let began = edge.clock.instant();
+    let Exchange { method, target, fields, body, upgrade } = exchange;
+    let (upload, progress) = Upload::new(body, &edge.clock, edge.limits.upload_stall);
+    let may_repeat = matches!(upload, Upload::Nothing) && method.is_idempotent();
+    let mut request = Request::new(upload);
+    *request.method_mut() = method;
+    *request.uri_mut() = target;
+    *request.headers_mut() = fields;
+
+    let mut patience = Patience::new(began, edge.limits.restart_patience.min(pool.first_byte));
+    let mut repeats = 0;
+    loop {
+        let instance = pool.pick(edge.clock.instant()).ok_or(Refusal::AppUnreachable)?;
+        entry.upstream(&instance.name);
+        let flight = instance.begin();
+        let mut sender = match connection_to(edge, pool, instance).await {
+            Ok(sender) => sender,
+            Err(error) => {
+                tracing::debug!(instance = %instance.name, %error, "cannot connect");
+                drop(flight);
+                let now = edge.clock.instant();
+                instance.avoid_until(now + edge.limits.eject);
+                if !pool.has_other(instance, now) {
+                    patience.wait(now).await?;
+                }
+                continue;
+            }
+        };
+        let spare = (may_repeat && repeats < REPEATS).then(|| copy_of(&request));
+        let sending = sender.try_send_request(request);
+        let Some(outcome) = in_time(edge, pool, began, progress.as_deref(), sending).await else {
+            return Err(Refusal::AppTooSlow);
+        };
+        let mut failure = match outcome {
+            Ok(response) => {
+                let lease = Lease { sender, flight, clock: Arc::clone(&edge.clock) };
+                return answer(edge, visitor, response, lease, upgrade, entry);
+            }
+            Err(failure) => failure,
+        };
+        tracing::debug!(instance = %instance.name, error = %failure.error(), "no answer");
+        instance.forget_idle();
+        request = match (failure.take_message(), spare) {
+            // It never left: whoever accepted the connection closed it before.
+            (Some(unsent), _) => {
+                patience.wait(edge.clock.instant()).await?;
+                unsent
+            }
+            (None, Some(spare)) if progress.is_none() => {
+                repeats += 1;
+                spare
+            }
+            _ => return Err(progress.and_then(|progress| progress.trouble()).unwrap_or(Refusal::AppBroke)),
+        };
+    }
+}
+
+async fn connection_to(edge: &Edge, pool: &Pool, instance: &Instance) -> std::io::Result<Sender> {
+    match instance.take_idle(edge.clock.instant(), pool.idle) {
+        Some(sender) => Ok(sender),
+        None => instance.connect(edge.limits.connect).await,
+    }
+}
+
+/// Waits for the head of the answer. The time counts from the request, and anew whenever a piece of its body arrives: an app
+/// cannot answer what it has not got.
+async fn in_time<T>(
+    edge: &Edge,
+    pool: &Pool,
+    began: Instant,
+    progress: Option<&Progress>,
+    sending: impl Future<Output = T>,
+) -> Option<T> {
+    let mut sending = std::pin::pin!(sending);
+    loop {
+        let since = progress.map_or(began, |progress| progress.last_moved().max(began));
+        let left = (since + pool.first_byte).saturating_duration_since(edge.clock.instant());
+        if left.is_zero() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            outcome = &mut sending => return Some(outcome),
+            () = sleep(left) => {}
+        }
+    }
+}
+
+/// How long, and how often, an app that refuses is asked again.
+#[derive(Debug)]
+struct Patience {
+    until: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new(began: Instant, longest: Duration) -> Self {
+        Self { until: began + longest, pause: Duration::ZERO }
+    }
+
+    async fn wait(&mut self, now: Instant) -> Result<(), Refusal> {
+        let left = self.until.saturating_duration_since(now);
+        if left.is_zero() {
+            return Err(Refusal::AppUnreachable);
+        }
+        sleep(self.pause.min(left)).await;
+        // At once at first (a kept connection may have grown stale), then often, then every quarter of a second.
+        self.pause = (self.pause * 2).clamp(Duration::from_millis(20), Duration::from_millis(250));
+        Ok(())
+    }
+}
+
+fn copy_of(request: &Request<Upload>) -> Request<Upload> {
+    let mut copy = Request::new(Upload::Nothing);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+fn answer(
+    edge: &Edge,
+    visitor: &Visitor,
+    mut response: Response<Incoming>,
+    lease: Lease,
+    upgrade: Option<Upgrade>,
+    entry: &mut Entry,
+) -> Result<Response<Body>, Refusal> {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        headers::toward_visitor(response.headers_mut());
+        return Ok(response.map(|body| Body::App(Leased::new(body, lease))));
+    }
+    // An app that switches unasked has lost its place in the conversation.
+    let upgrade = upgrade.ok_or(Refusal::AppBroke)?;
+    if let Some(inspection) = &visitor.inspection {
+        inspection.end();
+    }
+    let app = hyper::upgrade::on(&mut response);
+    let protocol = response.headers().get(UPGRADE).cloned().unwrap_or(upgrade.protocol);
+    headers::toward_visitor(response.headers_mut());
+    response.headers_mut().insert(UPGRADE, protocol);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    tunnel::open(edge, upgrade.visitor, app, lease.flight, entry.take_over());
+    Ok(response.map(|_| Body::Empty))
+}

@@ -1,0 +1,65 @@
+//! The doors: accept loops over the sockets that the keeper holds.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::connection::{self, Door};
+use crate::drain::{Phase, Watch};
+use crate::edge::Edge;
+use crate::fault::EdgeFault;
+
+/// A socket that visitors come through.
+#[derive(Debug)]
+pub struct Listener {
+    door: Door,
+    socket: tokio::net::TcpListener,
+}
+
+/// Takes an inherited socket over, by its name.
+pub fn adopt(name: &str, socket: TcpListener) -> Result<Listener, EdgeFault> {
+    let door = match name {
+        "https" => Door::Https,
+        "http" => Door::Http,
+        name if name.ends_with("-internal") => Door::Internal(Arc::from(name)),
+        name => return Err(EdgeFault::UnknownSocket { name: name.to_owned() }),
+    };
+    let fault = |source| EdgeFault::Listen { name: name.to_owned(), source };
+    socket.set_nonblocking(true).map_err(fault)?;
+    let socket = tokio::net::TcpListener::from_std(socket).map_err(fault)?;
+    Ok(Listener { door, socket })
+}
+
+/// Accepts until the edge drains. Each connection is a task of its own and holds a slot; when there is none left, visitors
+/// wait in the socket's queue, where they cost nothing.
+pub async fn accept_all(edge: Arc<Edge>, listener: Listener, slots: Arc<Semaphore>, mut watch: Watch) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &slots) => accepted,
+            () = watch.reached(Phase::LameDuck) => return,
+        };
+        let Some((stream, peer, slot)) = accepted else { continue };
+        let (edge, door, watch) = (Arc::clone(&edge), listener.door.clone(), watch.clone());
+        tokio::spawn(async move {
+            connection::serve(edge, stream, peer, door, watch).await;
+            drop(slot);
+        });
+    }
+}
+
+type Accepted = (tokio::net::TcpStream, std::net::SocketAddr, tokio::sync::OwnedSemaphorePermit);
+
+async fn accept(listener: &Listener, slots: &Arc<Semaphore>) -> Option<Accepted> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.socket.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, slot)),
+        Err(error) => {
+            // Out of file descriptors, or a visitor who gave up in the queue: neither is worth a busy loop.
+            tracing::warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            None
+        }
+    }
+}

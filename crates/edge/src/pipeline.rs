@@ -1,0 +1,91 @@
+//! The life of a request, in the order things happen.
+//!
+//! ```text
+//!   request id ─► guard ─► route ─► access ─► config.json │ files │ forward ─► headers ─► log
+//! ```
+
+use std::sync::Arc;
+
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+
+use crate::body::{Body, Recorded};
+use crate::connection::Visitor;
+use crate::drain::Phase;
+use crate::edge::Edge;
+use crate::forward::Exchange;
+use crate::log::Entry;
+use crate::refusal::{After, Refusal};
+use crate::route::Route;
+use crate::snapshot::Target;
+use crate::{access, files, forward, guard, headers, pages, request_id, route};
+
+/// Answers one request. Whatever happens, there is an answer, and a line in the access log when its last byte is gone.
+pub async fn answer(edge: Arc<Edge>, visitor: Arc<Visitor>, request: Request<Incoming>) -> Response<Recorded> {
+    let id = request_id::accept_or_make(request.headers(), edge.clock.now());
+    let mut entry = Entry::begin(&edge, &visitor, &request, &id);
+    let version = request.version();
+    let taste = pages::Taste::of(request.headers());
+
+    let outcome = reply(&edge, &visitor, request, &id, &mut entry).await;
+    let (mut response, after) = match outcome {
+        Ok(response) => (response, After::KeepOpen),
+        Err(refusal) => {
+            entry.refused(refusal);
+            (pages::refusal(refusal, &id, taste), refusal.after())
+        }
+    };
+
+    response.headers_mut().insert(request_id::HEADER, id);
+    let is_leaving = after == After::Close || edge.watch.phase() >= Phase::LameDuck;
+    if is_leaving && version <= Version::HTTP_11 && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Recorded::wrap(response, entry, &edge)
+}
+
+async fn reply(
+    edge: &Arc<Edge>,
+    visitor: &Arc<Visitor>,
+    request: Request<Incoming>,
+    id: &HeaderValue,
+    entry: &mut Entry,
+) -> Result<Response<Body>, Refusal> {
+    // One meaning only, on the wire and in the parsed request.
+    if let Some(inspection) = &visitor.inspection {
+        inspection.next()?;
+    }
+    let (mut parts, body) = request.into_parts();
+    let asked = guard::check(&parts, visitor, &edge.limits)?;
+    entry.asked(&asked);
+
+    // One world: routes may change while this request runs, but not under its feet.
+    let serving = edge.serving.load_full();
+    let snapshot = serving.snapshot()?;
+    let site = match route::find(snapshot, visitor, &asked)? {
+        Route::Site(site) => site,
+        Route::Elsewhere(location) => return Ok(pages::redirect(&location)),
+    };
+    entry.app(&site.app);
+
+    // Who may not see the site does not see what is missing on it either.
+    access::admit(&site.access, &parts.headers)?;
+
+    // A static build is the same in every environment; what differs is asked for here.
+    if let Some(config) = site.config_for(&parts.method, asked.target.path()) {
+        return Ok(pages::json(config.clone()));
+    }
+
+    let mut response = match &site.target {
+        Target::Files(folder) => files::serve(folder, &parts.method, &parts.headers, asked.target.path()).await?,
+        Target::Instances(pool) => {
+            let upgrade = forward::upgrade_of(&mut parts);
+            headers::toward_app(&mut parts.headers, &asked, visitor, id);
+            let exchange = Exchange::new(parts, body, asked.target, upgrade);
+            forward::forward(edge, visitor, pool, exchange, entry).await?
+        }
+    };
+    headers::promise_https(response.headers_mut(), visitor, &asked.host);
+    Ok(response)
+}

@@ -1,0 +1,204 @@
+//! Routes on disk, and the one way in which they change: durable first, then served.
+//!
+//! ```text
+//!   edge/routes.json            {"format":1,"generation":7,"sha256":"…"}\n  and the table, in one file
+//!   edge/routes.previous.json   the generation before
+//! ```
+//!
+//! A file whose digest does not fit is damaged: then the previous generation is served. When that is damaged too, the edge says
+//! so on every page until somebody publishes: it never takes a lost table for an empty one.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use host::clock::Clock;
+use host::files::{self, Access};
+use reconcile::Root;
+use reconcile::ports::RouteTable;
+use rustls::sign::CertifiedKey;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::fault::EdgeFault;
+use crate::snapshot::{Rejected, Serving, Snapshot};
+use crate::tls::local_ca;
+
+/// What [`Publisher::publish`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub generation: u64,
+    pub changed: bool,
+}
+
+/// The only writer of the routes, on disk and in memory.
+#[derive(Debug)]
+pub struct Publisher {
+    root: Root,
+    clock: Arc<dyn Clock>,
+    serving: Arc<ArcSwap<Serving>>,
+    /// The last generation given out. Locked for a whole publication: one after the other.
+    generation: Mutex<u64>,
+}
+
+impl Publisher {
+    /// Serves what is on disk, as far as it can be trusted.
+    pub fn resume(root: Root, clock: Arc<dyn Clock>) -> Result<Self, EdgeFault> {
+        files::create_dir(&root.routes(), Access::Owner)?;
+        let (serving, generation) = match read_back(&root) {
+            Stored::Nothing => (Serving::Nothing, 0),
+            Stored::Table { generation, table } => (serve_again(&root, table, generation, clock.as_ref())?, generation),
+            Stored::Damaged { last_generation } => (Serving::Damaged, last_generation),
+        };
+        let serving = Arc::new(ArcSwap::from_pointee(serving));
+        Ok(Self { root, clock, serving, generation: Mutex::new(generation) })
+    }
+
+    pub fn serving(&self) -> Arc<ArcSwap<Serving>> {
+        Arc::clone(&self.serving)
+    }
+
+    /// Makes a table durable and serves it. The same table again reads certificate and credentials anew, which may have
+    /// changed beside it. Blocks on the disk: not for the request path.
+    pub fn publish(&self, table: RouteTable) -> Result<Outcome, EdgeFault> {
+        let mut last = self.generation.lock().expect("no holder panics");
+        let certificate = certificate_for(&self.root, &table)?;
+        let serving = self.serving.load_full();
+        let before = serving.snapshot().ok();
+        let is_same = before.is_some_and(|before| before.table == table);
+        let generation = if is_same { *last } else { *last + 1 };
+        // Everything that can fail comes before anything that changes.
+        let next = Snapshot::build(table, generation, certificate, before, self.clock.instant())?;
+        if !is_same {
+            write(&self.root, &next.table, generation)?;
+            *last = generation;
+        }
+        self.serving.store(Arc::new(Serving::Snapshot(Box::new(next))));
+        Ok(Outcome { generation, changed: !is_same })
+    }
+}
+
+/// The certificate for all hosts of a table that has any.
+fn certificate_for(root: &Root, table: &RouteTable) -> Result<Option<Arc<CertifiedKey>>, EdgeFault> {
+    let mut hosts = table.sites.iter().flat_map(|site| &site.hosts);
+    let leaf = local_ca::load(root)?;
+    let is_missing = |host: &&String| {
+        !leaf.as_ref().is_some_and(|leaf| leaf.hosts.iter().any(|named| named.eq_ignore_ascii_case(host)))
+    };
+    match hosts.find(is_missing) {
+        Some(host) => Err(Rejected::NoCertificate { host: host.clone() }.into()),
+        None => Ok(leaf.map(|leaf| leaf.certificate)),
+    }
+}
+
+/// At start nobody is there to be told "no": serve as much as can be served, and say what is missing.
+fn serve_again(root: &Root, table: RouteTable, generation: u64, clock: &dyn Clock) -> Result<Serving, EdgeFault> {
+    let certificate = certificate_for(root, &table).unwrap_or_else(|fault| {
+        tracing::error!(%fault, "serving without TLS until routes are published again");
+        None
+    });
+    Ok(match Snapshot::build(table, generation, certificate, None, clock.instant()) {
+        Ok(snapshot) => Serving::Snapshot(Box::new(snapshot)),
+        Err(fault) => {
+            tracing::error!(%fault, "the stored routes cannot be served any more");
+            Serving::Damaged
+        }
+    })
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    generation: u64,
+    sha256: String,
+}
+
+const FORMAT: u32 = 1;
+
+fn current(root: &Root) -> PathBuf {
+    root.routes().join("routes.json")
+}
+
+fn previous(root: &Root) -> PathBuf {
+    root.routes().join("routes.previous.json")
+}
+
+fn write(root: &Root, table: &RouteTable, generation: u64) -> Result<(), EdgeFault> {
+    let body = serde_json::to_vec_pretty(table).map_err(EdgeFault::Encode)?;
+    let header = Header { format: FORMAT, generation, sha256: digest(generation, &body) };
+    let mut content = serde_json::to_vec(&header).map_err(EdgeFault::Encode)?;
+    content.push(b'\n');
+    content.extend_from_slice(&body);
+    // A damaged current file must not push a good previous one out.
+    if let Ok(Some(bytes)) = files::read_if_exists(&current(root))
+        && decode(&bytes).is_ok()
+    {
+        files::write_durable(&previous(root), &bytes, Access::Owner)?;
+    }
+    Ok(files::write_durable(&current(root), &content, Access::Owner)?)
+}
+
+fn digest(generation: u64, body: &[u8]) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(generation.to_be_bytes());
+    hasher.update(body);
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the disk holds.
+#[derive(Debug)]
+enum Stored {
+    Nothing,
+    Table { generation: u64, table: RouteTable },
+    Damaged { last_generation: u64 },
+}
+
+fn read_back(root: &Root) -> Stored {
+    let (newest, before) = (read_one(&current(root)), read_one(&previous(root)));
+    match (newest, before) {
+        (Ok(None), Ok(None)) => Stored::Nothing,
+        (Ok(Some((generation, table))), _) => Stored::Table { generation, table },
+        (lost, Ok(Some((generation, table)))) => {
+            let why = lost.err().map_or_else(|| "it is gone".to_owned(), |fault| fault.to_string());
+            tracing::error!(%why, generation, "the current routes are lost: serving the previous generation");
+            Stored::Table { generation, table }
+        }
+        (newest, before) => {
+            for fault in [newest.err(), before.err()].into_iter().flatten() {
+                tracing::error!(%fault, "routes are lost");
+            }
+            tracing::error!(
+                "no copy of the routes can be trusted: every request is answered with 503 until they are published again"
+            );
+            Stored::Damaged { last_generation: guess_generation(&current(root)) }
+        }
+    }
+}
+
+fn read_one(path: &Path) -> Result<Option<(u64, RouteTable)>, EdgeFault> {
+    match files::read_if_exists(path)? {
+        None => Ok(None),
+        Some(bytes) => decode(&bytes).map(Some).map_err(|why| EdgeFault::Damaged { path: path.to_owned(), why }),
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<(u64, RouteTable), String> {
+    let end = bytes.iter().position(|&byte| byte == b'\n').ok_or("it has no header line")?;
+    let header: Header = serde_json::from_slice(&bytes[..end]).map_err(|error| error.to_string())?;
+    if header.format != FORMAT {
+        return Err(format!("it has format {}, and this edge reads {FORMAT}", header.format));
+    }
+    let body = &bytes[end + 1..];
+    if digest(header.generation, body) != header.sha256 {
+        return Err("its content does not fit its digest".to_owned());
+    }
+    let table = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    Ok((header.generation, table))
+}
+
+/// A number to go on from, so that a generation is not given out twice: the header may have survived.
+fn guess_generation(path: &Path) -> u64 {
+    let bytes = files::read_if_exists(path).ok().flatten().unwrap_or_default();
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    serde_json::from_slice::<Header>(line).map_or(0, |header| header.generation)
+}

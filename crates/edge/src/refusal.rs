@@ -1,0 +1,157 @@
+//! Everything for which the edge answers itself instead of passing a request on: the closed list.
+
+use http::StatusCode;
+
+/// Why there is no answer from a site. `Clone + Eq`, so that a table of tests can name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not HTTP as the standard writes it.
+    Malformed,
+    /// Two lengths, or one that is none.
+    AmbiguousLength,
+    UnknownTransferEncoding,
+    UnderscoreInName,
+    HeadTooLarge,
+    TargetTooLong,
+    MethodNotAllowed,
+    UnknownExpectation,
+    /// None, several, or one that is no host name.
+    BadHost,
+    /// The connection or the request target names another host than `Host`.
+    Misdirected,
+    /// A host that no site has.
+    UnknownHost,
+    NotFound,
+    Unauthorized,
+    /// The client began a body and sent nothing more for too long.
+    UploadStalled,
+    /// The client's body broke off, or was not framed as it said.
+    UploadBroken,
+    /// No route table was published yet.
+    NothingPublished,
+    /// The route tables on disk cannot be trusted.
+    RoutesDamaged,
+    /// No instance accepts a connection.
+    AppUnreachable,
+    /// An instance hung up, or answered with something that is not HTTP.
+    AppBroke,
+    AppTooSlow,
+    /// A file that is there could not be read.
+    FileUnreadable,
+}
+
+/// Whether the connection can carry another request after this answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    KeepOpen,
+    Close,
+}
+
+impl Refusal {
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed | Self::AmbiguousLength | Self::UnderscoreInName | Self::BadHost | Self::UploadBroken => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::UnknownTransferEncoding => StatusCode::NOT_IMPLEMENTED,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownHost | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::UploadStalled => StatusCode::REQUEST_TIMEOUT,
+            Self::NothingPublished | Self::RoutesDamaged | Self::AppUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::AppBroke => StatusCode::BAD_GATEWAY,
+            Self::AppTooSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::FileUnreadable => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The word for it in the access log.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::AmbiguousLength => "ambiguous-length",
+            Self::UnknownTransferEncoding => "unknown-transfer-encoding",
+            Self::UnderscoreInName => "underscore-in-name",
+            Self::HeadTooLarge => "head-too-large",
+            Self::TargetTooLong => "target-too-long",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::UnknownExpectation => "unknown-expectation",
+            Self::BadHost => "bad-host",
+            Self::Misdirected => "misdirected",
+            Self::UnknownHost => "unknown-host",
+            Self::NotFound => "not-found",
+            Self::Unauthorized => "unauthorized",
+            Self::UploadStalled => "upload-stalled",
+            Self::UploadBroken => "upload-broken",
+            Self::NothingPublished => "nothing-published",
+            Self::RoutesDamaged => "routes-damaged",
+            Self::AppUnreachable => "app-unreachable",
+            Self::AppBroke => "app-broke",
+            Self::AppTooSlow => "app-too-slow",
+            Self::FileUnreadable => "file-unreadable",
+        }
+    }
+
+    /// What a visitor is told: a sentence that blames the right one and says what to do.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Malformed => "The request is not valid HTTP.",
+            Self::AmbiguousLength => "The request states its length in a way that has more than one meaning.",
+            Self::UnknownTransferEncoding => "The only transfer encoding here is `chunked`.",
+            Self::UnderscoreInName => "A header name with an underscore is not accepted.",
+            Self::HeadTooLarge => "The request has too many headers, or too large ones.",
+            Self::TargetTooLong => "The address is too long.",
+            Self::MethodNotAllowed => "This method is not accepted here.",
+            Self::UnknownExpectation => "The only expectation known here is `100-continue`.",
+            Self::BadHost => "The request must name exactly one host.",
+            Self::Misdirected => "This connection is for another host. A new connection will work.",
+            Self::UnknownHost => "There is no site at this address.",
+            Self::NotFound => "There is no page at this address.",
+            Self::Unauthorized => "This site is protected. Please sign in.",
+            Self::UploadStalled => "The rest of the request did not arrive in time.",
+            Self::UploadBroken => "The request broke off before its end.",
+            Self::NothingPublished => "This environment is still being set up. Please try again in a moment.",
+            Self::RoutesDamaged => {
+                "This environment lost its routes. Its operator can publish them again with `roadbed up`."
+            }
+            Self::AppUnreachable => {
+                "The application does not answer right now. It may be restarting; please try again."
+            }
+            Self::AppBroke => "The application ended the connection before it answered.",
+            Self::AppTooSlow => "The application took too long to answer.",
+            Self::FileUnreadable => "The file could not be read.",
+        }
+    }
+
+    /// Seconds after which it is worth trying again.
+    pub fn retry_after(self) -> Option<u16> {
+        match self {
+            Self::NothingPublished | Self::AppUnreachable => Some(5),
+            Self::RoutesDamaged => Some(30),
+            _ => None,
+        }
+    }
+
+    /// After a request that was not understood, nobody knows where the next one begins.
+    pub fn after(self) -> After {
+        match self {
+            Self::Malformed
+            | Self::AmbiguousLength
+            | Self::UnknownTransferEncoding
+            | Self::UnderscoreInName
+            | Self::HeadTooLarge
+            | Self::TargetTooLong
+            | Self::MethodNotAllowed
+            | Self::UnknownExpectation
+            | Self::BadHost
+            | Self::Misdirected
+            | Self::UploadStalled
+            | Self::UploadBroken => After::Close,
+            _ => After::KeepOpen,
+        }
+    }
+}

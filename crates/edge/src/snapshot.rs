@@ -1,0 +1,217 @@
+//! A route table made ready to serve: looked up by host, credentials read, certificate loaded, pools at hand.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use host::files::FileFault;
+use http::Method;
+use reconcile::ports::{self, RouteTable, SiteAccess};
+use rustls::sign::CertifiedKey;
+
+use crate::access::{self, Access};
+use crate::balance::Pool;
+use crate::files::Folder;
+use crate::refusal::Refusal;
+use crate::upstream::Instance;
+
+/// What the edge serves now.
+#[derive(Debug)]
+pub enum Serving {
+    /// Nothing was published yet.
+    Nothing,
+    /// There were routes, and none of their copies can be trusted. Not the same as nothing: somebody has to know.
+    Damaged,
+    Snapshot(Box<Snapshot>),
+}
+
+impl Serving {
+    pub fn snapshot(&self) -> Result<&Snapshot, Refusal> {
+        match self {
+            Self::Nothing => Err(Refusal::NothingPublished),
+            Self::Damaged => Err(Refusal::RoutesDamaged),
+            Self::Snapshot(snapshot) => Ok(snapshot),
+        }
+    }
+}
+
+/// One generation of the routes.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub generation: u64,
+    pub table: RouteTable,
+    pub hosts: HashMap<String, Host>,
+    /// Sites by the name of the socket that apps reach them through.
+    pub internal: HashMap<String, Arc<Site>>,
+    pub certificate: Option<Arc<CertifiedKey>>,
+}
+
+#[derive(Debug)]
+pub enum Host {
+    Site(Arc<Site>),
+    Alias { canonical: String },
+}
+
+#[derive(Debug)]
+pub struct Site {
+    pub app: String,
+    pub canonical: String,
+    pub target: Target,
+    pub access: Access,
+    config: Option<Bytes>,
+}
+
+#[derive(Debug)]
+pub enum Target {
+    Instances(Pool),
+    Files(Folder),
+}
+
+/// Why a route table is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejected {
+    #[error("cannot route {host:?} to {app:?}: {other:?} already claims it")]
+    HostTaken { host: String, app: String, other: String },
+    #[error("cannot route to {app:?}: it has neither a host nor an internal socket")]
+    Unreachable { app: String },
+    #[error("cannot route the socket {socket:?} to {app:?}: {other:?} already has it")]
+    SocketTaken { socket: String, app: String, other: String },
+    #[error("cannot serve {host:?} over HTTPS: the certificate does not name it")]
+    NoCertificate { host: String },
+    #[error("cannot serve files for {app:?}: {} is not an absolute path", folder.display())]
+    RelativeFolder { app: String, folder: PathBuf },
+    #[error("cannot protect {app:?}")]
+    Credentials {
+        app: String,
+        #[source]
+        source: FileFault,
+    },
+    #[error("cannot protect {app:?}")]
+    NotCredentials {
+        app: String,
+        #[source]
+        source: access::NotCredentials,
+    },
+    #[error("cannot encode the public settings of {app:?}")]
+    Config {
+        app: String,
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Snapshot {
+    /// Builds the whole next world beside the one that serves. Instances that stay keep their connections.
+    pub fn build(
+        table: RouteTable,
+        generation: u64,
+        certificate: Option<Arc<CertifiedKey>>,
+        before: Option<&Self>,
+        now: Instant,
+    ) -> Result<Self, Rejected> {
+        let mut hosts = HashMap::new();
+        let mut internal: HashMap<String, Arc<Site>> = HashMap::new();
+        for wanted in &table.sites {
+            if wanted.hosts.is_empty() && wanted.internal_socket.is_none() {
+                return Err(Rejected::Unreachable { app: wanted.app.clone() });
+            }
+            let site = Arc::new(Site::build(wanted, before, now)?);
+            for (position, host) in wanted.hosts.iter().enumerate() {
+                let entry = match position {
+                    0 => Host::Site(Arc::clone(&site)),
+                    _ => Host::Alias { canonical: site.canonical.clone() },
+                };
+                if hosts.insert(host.to_ascii_lowercase(), entry).is_some() {
+                    let has_host =
+                        |site: &&ports::Site| site.hosts.iter().any(|claimed| claimed.eq_ignore_ascii_case(host));
+                    let other = table.sites.iter().find(has_host).map_or_else(String::new, |site| site.app.clone());
+                    return Err(Rejected::HostTaken { host: host.clone(), app: wanted.app.clone(), other });
+                }
+            }
+            if let Some(socket) = &wanted.internal_socket
+                && let Some(other) = internal.insert(socket.clone(), site)
+            {
+                let (socket, app) = (socket.clone(), wanted.app.clone());
+                return Err(Rejected::SocketTaken { socket, app, other: other.app.clone() });
+            }
+        }
+        Ok(Self { generation, table, hosts, internal, certificate })
+    }
+
+    /// Every pool once.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        let of_hosts = self.hosts.values().filter_map(|host| match host {
+            Host::Site(site) => Some(site),
+            Host::Alias { .. } => None,
+        });
+        let of_sockets = self.internal.values().filter(|site| site.canonical.is_empty());
+        of_hosts.chain(of_sockets).filter_map(|site| match &site.target {
+            Target::Instances(pool) => Some(pool),
+            Target::Files(_) => None,
+        })
+    }
+
+    fn instance(&self, app: &str, upstream: &ports::Upstream) -> Option<Arc<Instance>> {
+        let of_app = self.hosts.values().filter_map(|host| match host {
+            Host::Site(site) => Some(site),
+            Host::Alias { .. } => None,
+        });
+        of_app.chain(self.internal.values()).filter(|site| site.app == app).find_map(|site| match &site.target {
+            Target::Instances(pool) => pool.instance(&upstream.instance, upstream.port),
+            Target::Files(_) => None,
+        })
+    }
+}
+
+impl Site {
+    fn build(wanted: &ports::Site, before: Option<&Snapshot>, now: Instant) -> Result<Self, Rejected> {
+        let app = &wanted.app;
+        let target = match &wanted.target {
+            ports::Target::Instances { upstreams, first_byte_ms, idle_ms } => {
+                let instance = |upstream: &ports::Upstream| {
+                    before
+                        .and_then(|before| before.instance(app, upstream))
+                        .unwrap_or_else(|| Arc::new(Instance::new(upstream.instance.clone(), upstream.port, now)))
+                };
+                Target::Instances(Pool::new(
+                    upstreams.iter().map(instance).collect(),
+                    Duration::from_millis(*first_byte_ms),
+                    Duration::from_millis(*idle_ms),
+                ))
+            }
+            ports::Target::Files { folder, spa_fallback } => {
+                if !folder.is_absolute() {
+                    return Err(Rejected::RelativeFolder { app: app.clone(), folder: folder.clone() });
+                }
+                Target::Files(Folder::new(folder.clone(), spa_fallback.clone()))
+            }
+        };
+        let access = match &wanted.access {
+            SiteAccess::Public => Access::Public,
+            SiteAccess::Protected { credentials_file } => {
+                let text = host::files::read_string(credentials_file)
+                    .map_err(|source| Rejected::Credentials { app: app.clone(), source })?;
+                let credentials = access::parse(credentials_file, &text)
+                    .map_err(|source| Rejected::NotCredentials { app: app.clone(), source })?;
+                Access::Protected(credentials)
+            }
+        };
+        let config = match &wanted.config {
+            None => None,
+            Some(settings) => {
+                let text =
+                    serde_json::to_vec(settings).map_err(|source| Rejected::Config { app: app.clone(), source })?;
+                Some(Bytes::from(text))
+            }
+        };
+        let canonical = wanted.hosts.first().map(|host| host.to_ascii_lowercase()).unwrap_or_default();
+        Ok(Self { app: app.clone(), canonical, target, access, config })
+    }
+
+    /// The public settings, if they are what is asked for.
+    pub fn config_for(&self, method: &Method, path: &str) -> Option<&Bytes> {
+        self.config.as_ref().filter(|_| path == "/config.json" && matches!(*method, Method::GET | Method::HEAD))
+    }
+}

@@ -1,0 +1,309 @@
+//! Certificates for host names that exist on this machine only: an authority of this environment's own, and one leaf for all
+//! its hosts.
+//!
+//! ```text
+//!   ca.json (0600: key) ── signs ──► ca.pem (0644, what a browser is told to trust)
+//!        └───────────── signs ──► leaf.json (0600: chain, key, hosts and lifetime in one file, so that they always fit)
+//! ```
+//!
+//! **Invariant:** an authority that may have been trusted is never replaced silently while it is good, and an unreadable one is
+//! an error, not a reason to make another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::clock::Timestamp;
+use host::files::{self, Access, FileFault};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
+};
+use reconcile::Root;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum CaFault {
+    #[error(transparent)]
+    File(#[from] FileFault),
+    #[error("cannot make a certificate for this environment")]
+    Generate(#[source] rcgen::Error),
+    #[error("cannot use {}: {why}", path.display())]
+    Damaged { path: std::path::PathBuf, why: String },
+    #[error("cannot use the key of the certificate")]
+    Key(#[source] rustls::Error),
+}
+
+impl CaFault {
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Damaged { .. } => Some(
+                "remove the folder `tls` of this environment; `roadbed up` makes a new authority, to be trusted again",
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// What [`ensure`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ensured {
+    Unchanged,
+    /// The leaf is new: for other hosts, or for another year.
+    LeafIssued,
+    /// The authority is new too, and has to be trusted.
+    AuthorityMade,
+}
+
+/// What is kept of the authority beside its key and certificate: enough to sign in its name.
+#[derive(Debug, Serialize, Deserialize)]
+struct Authority {
+    name: String,
+    not_after_ms: i64,
+    certificate_pem: String,
+    key_pem: String,
+}
+
+/// The leaf as it is on disk.
+#[derive(Debug, Serialize, Deserialize)]
+struct LeafFile {
+    hosts: Vec<String>,
+    not_before_ms: i64,
+    not_after_ms: i64,
+    /// Of the authority's certificate: another authority needs another leaf.
+    authority_sha256: String,
+    /// Leaf first, then the authority, as they are sent.
+    chain_pem: String,
+    key_pem: String,
+}
+
+/// The leaf as it is served.
+#[derive(Debug)]
+pub struct Leaf {
+    pub hosts: Vec<String>,
+    pub certificate: Arc<CertifiedKey>,
+}
+
+const DAY: Duration = Duration::from_hours(24);
+const AUTHORITY_LIFE: Duration = Duration::from_hours(24 * 3650);
+/// Apple's systems refuse leaves that live longer than 398 days, also from a local authority.
+const LEAF_LIFE: Duration = Duration::from_hours(24 * 397);
+
+fn authority_file(root: &Root) -> std::path::PathBuf {
+    root.tls().join("ca.json")
+}
+
+fn leaf_file(root: &Root) -> std::path::PathBuf {
+    root.tls().join("leaf.json")
+}
+
+/// Makes sure that there is an authority, and a leaf of it for exactly these hosts with a third of its life left.
+pub fn ensure(root: &Root, hosts: &[String], now: Timestamp) -> Result<Ensured, CaFault> {
+    files::create_dir(&root.tls(), Access::Owner)?;
+    let (authority, made) = match read_authority(root)? {
+        // The last leaf must not outlive the authority.
+        Some(authority) if authority.not_after_ms > after(now, LEAF_LIFE).unix_millis() => (authority, false),
+        _ => (make_authority(root, now)?, true),
+    };
+    // Written after the key file, in which it is too: a crash between the two is mended here.
+    files::write_if_changed(&root.ca_certificate(), authority.certificate_pem.as_bytes(), Access::Everyone)?;
+
+    let mut wanted: Vec<String> = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+    wanted.sort();
+    wanted.dedup();
+    if !made
+        && let Some(leaf) = read_leaf(root)?
+        && is_good(&leaf, &wanted, &authority, now)
+    {
+        return Ok(Ensured::Unchanged);
+    }
+    issue_leaf(root, &authority, wanted, now)?;
+    Ok(if made { Ensured::AuthorityMade } else { Ensured::LeafIssued })
+}
+
+/// The leaf, ready to serve; None before the first [`ensure`].
+pub fn load(root: &Root) -> Result<Option<Leaf>, CaFault> {
+    let Some(leaf) = read_leaf(root)? else { return Ok(None) };
+    let damaged =
+        |error: rustls::pki_types::pem::Error| CaFault::Damaged { path: leaf_file(root), why: error.to_string() };
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(leaf.chain_pem.as_bytes()).collect::<Result<_, _>>().map_err(damaged)?;
+    let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.as_bytes()).map_err(damaged)?;
+    let certificate = CertifiedKey::from_der(chain, key, &super::provider()).map_err(CaFault::Key)?;
+    Ok(Some(Leaf { hosts: leaf.hosts, certificate: Arc::new(certificate) }))
+}
+
+fn read_authority(root: &Root) -> Result<Option<Authority>, CaFault> {
+    let path = authority_file(root);
+    let Some(bytes) = files::read_if_exists(&path)? else { return Ok(None) };
+    match serde_json::from_slice(&bytes) {
+        Ok(authority) => Ok(Some(authority)),
+        Err(error) => Err(CaFault::Damaged { path, why: error.to_string() }),
+    }
+}
+
+/// An unreadable leaf is no loss: it is issued again.
+fn read_leaf(root: &Root) -> Result<Option<LeafFile>, CaFault> {
+    Ok(files::read_if_exists(&leaf_file(root))?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+fn is_good(leaf: &LeafFile, hosts: &[String], authority: &Authority, now: Timestamp) -> bool {
+    let two_thirds = leaf.not_before_ms + (leaf.not_after_ms - leaf.not_before_ms) / 3 * 2;
+    leaf.hosts == hosts
+        && leaf.authority_sha256 == fingerprint(&authority.certificate_pem)
+        && (leaf.not_before_ms..two_thirds).contains(&now.unix_millis())
+}
+
+fn make_authority(root: &Root, now: Timestamp) -> Result<Authority, CaFault> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(CaFault::Generate)?;
+    // Two environments on one machine have two authorities; their names tell them apart in a browser's list.
+    let name = format!("Roadbed local authority {}", &hex(&Sha256::digest(key.public_key_raw()))[..8]);
+    let not_after = after(now, AUTHORITY_LIFE);
+    let mut params = authority_params(&name);
+    params.not_before = before(now, DAY).calendar();
+    params.not_after = not_after.calendar();
+    let certificate = params.self_signed(&key).map_err(CaFault::Generate)?;
+    let authority = Authority {
+        name,
+        not_after_ms: not_after.unix_millis(),
+        certificate_pem: certificate.pem(),
+        key_pem: key.serialize_pem(),
+    };
+    write_json(&authority_file(root), &authority)?;
+    Ok(authority)
+}
+
+fn authority_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn issue_leaf(root: &Root, authority: &Authority, hosts: Vec<String>, now: Timestamp) -> Result<(), CaFault> {
+    let damaged = |error: rcgen::Error| CaFault::Damaged { path: authority_file(root), why: error.to_string() };
+    let authority_key = KeyPair::from_pem(&authority.key_pem).map_err(damaged)?;
+    let issuer = Issuer::new(authority_params(&authority.name), authority_key);
+
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(CaFault::Generate)?;
+    let mut params = CertificateParams::new(hosts.clone()).map_err(CaFault::Generate)?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, hosts.first().map_or("roadbed", String::as_str));
+    // An hour back, for clocks that are not quite right; the whole stays within the longest life.
+    let not_before = before(now, Duration::from_hours(1));
+    let not_after = before(after(now, LEAF_LIFE), Duration::from_hours(2));
+    params.not_before = not_before.calendar();
+    params.not_after = not_after.calendar();
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let certificate = params.signed_by(&key, &issuer).map_err(CaFault::Generate)?;
+
+    let leaf = LeafFile {
+        hosts,
+        not_before_ms: not_before.unix_millis(),
+        not_after_ms: not_after.unix_millis(),
+        authority_sha256: fingerprint(&authority.certificate_pem),
+        chain_pem: certificate.pem() + &authority.certificate_pem,
+        key_pem: key.serialize_pem(),
+    };
+    write_json(&leaf_file(root), &leaf)
+}
+
+fn write_json(path: &std::path::Path, value: &impl Serialize) -> Result<(), CaFault> {
+    let text = serde_json::to_vec_pretty(value).expect("texts and numbers encode");
+    Ok(files::write_durable(path, &text, Access::Owner)?)
+}
+
+fn fingerprint(pem: &str) -> String {
+    hex(&Sha256::digest(pem.as_bytes()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn after(now: Timestamp, duration: Duration) -> Timestamp {
+    Timestamp::from_unix_millis(
+        now.unix_millis().saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+    )
+}
+
+fn before(now: Timestamp, duration: Duration) -> Timestamp {
+    Timestamp::from_unix_millis(
+        now.unix_millis().saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_millis(1_795_000_000_000);
+
+    fn hosts(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    fn authority_of(root: &Root) -> Vec<u8> {
+        files::read(&root.ca_certificate()).unwrap()
+    }
+
+    #[test]
+    fn a_second_time_changes_nothing_and_other_hosts_change_the_leaf_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        let two = hosts(&["www.shop.localhost", "api.shop.localhost"]);
+        assert_eq!(ensure(&root, &two, NOW).unwrap(), Ensured::AuthorityMade);
+        let authority = authority_of(&root);
+        assert_eq!(ensure(&root, &two, NOW).unwrap(), Ensured::Unchanged);
+        let turned = hosts(&["api.shop.localhost", "www.shop.localhost"]);
+        assert_eq!(ensure(&root, &turned, NOW).unwrap(), Ensured::Unchanged);
+        assert_eq!(ensure(&root, &hosts(&["www.shop.localhost"]), NOW).unwrap(), Ensured::LeafIssued);
+        assert_eq!(authority_of(&root), authority);
+        assert_eq!(load(&root).unwrap().unwrap().hosts, ["www.shop.localhost"]);
+    }
+
+    #[test]
+    fn a_leaf_is_renewed_at_two_thirds_of_its_life_and_the_authority_before_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        let one = hosts(&["a.localhost"]);
+        ensure(&root, &one, NOW).unwrap();
+        assert_eq!(ensure(&root, &one, after(NOW, DAY * 264)).unwrap(), Ensured::Unchanged);
+        assert_eq!(ensure(&root, &one, after(NOW, DAY * 265)).unwrap(), Ensured::LeafIssued);
+        assert_eq!(ensure(&root, &one, after(NOW, DAY * 3300)).unwrap(), Ensured::AuthorityMade);
+    }
+
+    #[test]
+    fn keys_are_for_the_owner_and_the_certificate_for_everyone() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        ensure(&root, &hosts(&["a.localhost"]), NOW).unwrap();
+        let mode = |path: &std::path::Path| files::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&authority_file(&root)), 0o600);
+        assert_eq!(mode(&leaf_file(&root)), 0o600);
+        assert_eq!(mode(&root.ca_certificate()), 0o644);
+    }
+
+    #[test]
+    fn a_damaged_authority_is_an_error_and_a_damaged_leaf_is_issued_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        let one = hosts(&["a.localhost"]);
+        ensure(&root, &one, NOW).unwrap();
+        files::write_durable(&leaf_file(&root), b"{", Access::Owner).unwrap();
+        assert_eq!(ensure(&root, &one, NOW).unwrap(), Ensured::LeafIssued);
+        files::write_durable(&authority_file(&root), b"{", Access::Owner).unwrap();
+        let fault = ensure(&root, &one, NOW).unwrap_err();
+        assert!(matches!(fault, CaFault::Damaged { .. }) && fault.hint().is_some());
+    }
+}

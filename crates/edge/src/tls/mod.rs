@@ -1,0 +1,48 @@
+//! TLS as visitors meet it: versions, ciphers, and the certificate for the host they ask for.
+//!
+//! **Invariant:** cryptography comes from `aws-lc-rs` and is passed in by hand. Another provider is in the process too (a
+//! database driver brings it), so a process-wide default would be whichever was installed first.
+
+pub mod local_ca;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{Error, ServerConfig};
+
+use crate::snapshot::Serving;
+
+/// The provider, with forward-secret AEAD suites only, as rustls has no others.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+pub fn server_config(serving: Arc<ArcSwap<Serving>>) -> Result<ServerConfig, Error> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(ByHost(serving)));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ignore_client_order = true;
+    // Resumption without memory per visitor; the keys live in this process and change by themselves.
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    Ok(config)
+}
+
+/// Serves the certificate of the snapshot to who asks for one of its hosts. Who asks for another host, or for none, gets an
+/// alert and learns nothing about the hosts that are there.
+#[derive(Debug)]
+struct ByHost(Arc<ArcSwap<Serving>>);
+
+impl ResolvesServerCert for ByHost {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let serving = self.0.load();
+        let snapshot = serving.snapshot().ok()?;
+        let name = hello.server_name()?;
+        snapshot.hosts.get(name).and(snapshot.certificate.clone())
+    }
+}

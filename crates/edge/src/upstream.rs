@@ -1,0 +1,210 @@
+//! One instance of an app, and the connections to it that are kept for the next request.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use host::clock::Clock;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::upload::Upload;
+
+pub type Sender = SendRequest<Upload>;
+
+/// One process that answers on a port of this machine.
+#[derive(Debug)]
+pub struct Instance {
+    pub name: String,
+    pub port: u16,
+    born: Instant,
+    in_flight: AtomicUsize,
+    /// Milliseconds after `born`.
+    avoided_until: AtomicU64,
+    idle: Mutex<Vec<Idle>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: Sender,
+    since: Instant,
+}
+
+/// So many idle connections are kept per instance; further ones are closed.
+const KEPT: usize = 64;
+
+impl Instance {
+    pub fn new(name: String, port: u16, now: Instant) -> Self {
+        Self {
+            name,
+            port,
+            born: now,
+            in_flight: AtomicUsize::new(0),
+            avoided_until: AtomicU64::new(0),
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request until the value is dropped.
+    pub fn begin(self: &Arc<Self>) -> Flight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Flight(Arc::clone(self))
+    }
+
+    pub fn is_avoided(&self, now: Instant) -> bool {
+        self.age(now) < self.avoided_until.load(Ordering::Relaxed)
+    }
+
+    pub fn avoid_until(&self, then: Instant) {
+        self.avoided_until.store(self.age(then), Ordering::Relaxed);
+    }
+
+    fn age(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A kept connection that is still good: the most recently used, so that surplus ones grow old and are closed.
+    pub fn take_idle(&self, now: Instant, longest: Duration) -> Option<Sender> {
+        let mut idle = self.idle.lock().expect("no holder panics");
+        while let Some(Idle { sender, since }) = idle.pop() {
+            if now.saturating_duration_since(since) >= longest {
+                // Those below are older still.
+                idle.clear();
+                return None;
+            }
+            if sender.is_ready() {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    /// The process behind the kept connections is gone: none of them will be better.
+    pub fn forget_idle(&self) {
+        self.idle.lock().expect("no holder panics").clear();
+    }
+
+    pub fn sweep(&self, now: Instant, longest: Duration) {
+        let mut idle = self.idle.lock().expect("no holder panics");
+        idle.retain(|kept| !kept.sender.is_closed() && now.saturating_duration_since(kept.since) < longest);
+    }
+
+    /// A new connection.
+    pub async fn connect(&self, longest: Duration) -> io::Result<Sender> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let stream = timeout(longest, TcpStream::connect(address)).await.map_err(io::Error::from)??;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        // Ends when the sender is dropped or the app hangs up; what went wrong is told to the request.
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "connection to an app ended early");
+            }
+        });
+        Ok(sender)
+    }
+
+    fn keep(&self, sender: Sender, now: Instant) {
+        let mut idle = self.idle.lock().expect("no holder panics");
+        if idle.len() < KEPT {
+            idle.push(Idle { sender, since: now });
+        }
+    }
+}
+
+/// One request under way at an instance.
+#[derive(Debug)]
+pub struct Flight(Arc<Instance>);
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection in use, to be kept when the answer has been read whole.
+#[derive(Debug)]
+pub struct Lease {
+    pub sender: Sender,
+    pub flight: Flight,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Lease {
+    fn give_back(self) {
+        let Self { mut sender, flight, clock } = self;
+        let instance = Arc::clone(&flight.0);
+        drop(flight);
+        if sender.is_ready() {
+            instance.keep(sender, clock.instant());
+            return;
+        }
+        // The connection's own task has yet to notice that the answer ended. If the app wants to close, it ends in an error.
+        tokio::spawn(async move {
+            if sender.ready().await.is_ok() {
+                instance.keep(sender, clock.instant());
+            }
+        });
+    }
+}
+
+/// An app's answer. Dropped before its end, it takes the connection with it.
+#[derive(Debug)]
+pub struct Leased {
+    body: Incoming,
+    lease: Option<Lease>,
+}
+
+impl Leased {
+    pub fn new(body: Incoming, lease: Lease) -> Self {
+        let mut leased = Self { body, lease: Some(lease) };
+        if leased.body.is_end_stream() {
+            leased.release();
+        }
+        leased
+    }
+
+    fn release(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+}
+
+impl Body for Leased {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let poll = Pin::new(&mut this.body).poll_frame(cx);
+        // A body of known length ends with its last frame: whoever reads it will not ask again.
+        let is_over =
+            matches!(poll, Poll::Ready(None)) || matches!(poll, Poll::Ready(Some(Ok(_)))) && this.body.is_end_stream();
+        if is_over {
+            this.release();
+        }
+        poll
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
