@@ -372,7 +372,7 @@ impl<K: Text + Ord, V: Shape> Shape for Table<K, V> {
 
     fn decode(value: &Value<'_>, reader: &mut Reader) -> Self {
         let Some(table) = value.get_ref().as_table() else {
-            let hint = format!("write the tables [{}.NAME]", reader.keys().join("."));
+            let hint = format!("write the table [{}], with one entry per name", reader.keys().join("."));
             reader.wrong(value, Self::WANTS).hint(hint);
             return Self::stand_in();
         };

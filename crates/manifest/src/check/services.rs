@@ -2,9 +2,11 @@
 
 use super::known_environments;
 use crate::findings::Findings;
+use crate::id::EnvName;
 use crate::scalars::Bytes;
 use crate::source::At;
-use crate::tables::Document;
+use crate::tables::{Document, EnvironmentTable};
+use crate::target::EnvRef;
 
 /// Smallest cache that WiredTiger takes.
 const LEAST_CACHE: Bytes = Bytes(256 << 20);
@@ -12,10 +14,23 @@ const LEAST_CACHE: Bytes = Bytes(256 << 20);
 const LEAST_MEMORY: Bytes = Bytes(8 << 20);
 /// Longest name of a bucket in S3.
 const LONGEST_BUCKET: usize = 63;
+/// Longest name of a database in MongoDB.
+const LONGEST_DATABASE: usize = 63;
 
 pub(super) fn check(document: &Document, findings: &mut Findings) {
     if let Some(mongodb) = &document.services.mongodb {
         known_environments(mongodb.r#in.iter().map(|(name, _)| name), &document.environments, findings);
+        for (environment, table) in document.environments.iter() {
+            let longest = format!("{}_{}", document.product.name, longest_slug(environment, table));
+            if longest.len() > LONGEST_DATABASE {
+                findings
+                    .error(
+                        environment.span,
+                        format!("the database would be named {longest}, longer than {LONGEST_DATABASE} characters"),
+                    )
+                    .hint("shorten the name of the environment or the product");
+            }
+        }
         let own = mongodb.r#in.iter().filter_map(|(_, own)| own.cache.as_ref());
         for cache in std::iter::once(&mongodb.cache).chain(own) {
             at_least(LEAST_CACHE, "256 MiB", "WiredTiger's cache", cache, findings);
@@ -32,8 +47,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         let product = document.product.name.as_str();
         for (bucket, _) in media.buckets.iter() {
             for (environment, table) in document.environments.iter() {
-                let instance = if table.per.is_some() { "-pr-4294967295" } else { "" };
-                let longest = format!("{product}-{}{instance}-{}", environment.value, bucket.value);
+                let longest = format!("{product}-{}-{}", longest_slug(environment, table), bucket.value);
                 if longest.len() > LONGEST_BUCKET {
                     findings
                         .error(
@@ -45,6 +59,11 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
             }
         }
     }
+}
+
+/// The longest name that the environment goes by in others' names.
+fn longest_slug(name: &At<EnvName>, table: &EnvironmentTable) -> String {
+    EnvRef { name: name.value.clone(), pull_request: table.per.as_ref().map(|_| u32::MAX) }.slug()
 }
 
 fn at_least(least: Bytes, text: &str, what: &str, given: &At<Bytes>, findings: &mut Findings) {
