@@ -10,9 +10,10 @@
 //! not open, is a fault with a hint. No secret is ever in an argument, a log line, a step or a fault.
 
 pub mod engines;
-mod ground;
 pub mod mongo;
 pub mod redis;
+pub mod checks;
+mod ground;
 mod start;
 
 pub use ground::Ground;

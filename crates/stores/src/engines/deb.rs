@@ -131,7 +131,10 @@ impl Apt {
         let mut tick = tokio::time::interval(PROGRESS_EVERY);
         loop {
             tokio::select! {
-                finished = &mut running => break finished?,
+                finished = &mut running => {
+                    finished?;
+                    break;
+                }
                 _ = tick.tick() => job.bytes(tree_size(&self.debs), total),
             }
         }

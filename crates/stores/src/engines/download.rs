@@ -206,7 +206,7 @@ fn attempt(agent: &Agent, download: &Download, part: &Path, have: u64, watch: &W
         }
         status => return Err(DownloadFault::Status { url: download.url.clone(), status }),
     };
-    if done == 0 {
+    if done == 0 && have > 0 {
         files::remove(part)?;
     }
     let mut file = files::open_append(part, Access::Owner)?;

@@ -122,7 +122,9 @@ impl Source {
                 want(is_relative(program), "program must be a path inside the packages");
             }
             Kind::Url { url, sha256, archive, member, .. } => {
-                want(url.starts_with("https://"), "url must start with https://");
+                // This machine may serve itself without TLS: nobody is in between.
+                let trusted = url.starts_with("https://") || url.starts_with("http://127.0.0.1:");
+                want(trusted, "url must start with https://");
                 want(is_sha256(sha256), "sha256 is no SHA-256");
                 want(
                     (*archive == Archive::Zip) == member.is_some(),

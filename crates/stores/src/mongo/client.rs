@@ -84,7 +84,6 @@ pub(crate) mod code {
     pub(crate) const ALREADY_INITIALIZED: i32 = 23;
     pub(crate) const USER_NOT_FOUND: i32 = 11;
     pub(crate) const NOT_YET_INITIALIZED: i32 = 94;
-    pub(crate) const INVALID_REPLICA_SET_CONFIG: i32 = 93;
     pub(crate) const USER_EXISTS: i32 = 51003;
     pub(crate) const ROLE_EXISTS: i32 = 51002;
 }

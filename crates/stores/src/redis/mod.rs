@@ -22,6 +22,7 @@ use manifest::id::AppName;
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
 use secrets::SecretName;
 
+pub(crate) use client::{Identity, RedisFault, connect, is_refusal};
 pub use observe::Observed;
 pub use plan::Step;
 pub use url::redis_url;

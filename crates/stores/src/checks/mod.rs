@@ -1,0 +1,39 @@
+//! What is promised about the stores' doors, tested as a stranger, a guesser and the rightful app would.
+//!
+//! Nothing that is tried here could do harm if it were allowed: a check that empties the store it finds open is no check.
+
+mod mongo;
+mod redis;
+
+pub use mongo::MongoGuardsItsDoor;
+pub use redis::RedisGuardsItsDoor;
+
+use gate::Findings;
+
+/// What became of something that was tried.
+#[derive(Debug)]
+enum Tried {
+    Allowed,
+    /// The server understood and said no.
+    Refused,
+    /// Neither: the server did not answer, or not as a store does.
+    Broken(String),
+}
+
+/// Notes something that must be refused.
+fn must_be_refused(findings: &mut Findings, what: &str, tried: Tried) {
+    match tried {
+        Tried::Refused => findings.good(format!("{what}: refused")),
+        Tried::Allowed => findings.bad(format!("{what}: allowed")),
+        Tried::Broken(how) => findings.bad(format!("{what}: no proper answer ({how})")),
+    }
+}
+
+/// Notes something that must work.
+fn must_be_allowed(findings: &mut Findings, what: &str, tried: Tried) {
+    match tried {
+        Tried::Allowed => findings.good(format!("{what}: done")),
+        Tried::Refused => findings.bad(format!("{what}: refused")),
+        Tried::Broken(how) => findings.bad(format!("{what}: not done ({how})")),
+    }
+}

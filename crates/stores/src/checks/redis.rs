@@ -1,0 +1,162 @@
+//! Redis refuses strangers and guessers, and gives each app its own keys and nothing else.
+
+use std::sync::Arc;
+
+use gate::check::CheckFuture;
+use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
+use manifest::environment;
+use manifest::id::AppName;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Value, cmd};
+use secrets::{FileStore, Secret, generate};
+
+use super::{Tried, must_be_allowed, must_be_refused};
+use crate::ground::user_of;
+use crate::redis::{Identity, RedisFault, app_secret, connect, is_refusal};
+
+const CLAIM: Claim = Claim {
+    task: "T4",
+    id: "redis-guards-its-door",
+    claim: "Redis refuses an unauthenticated and a wrong-password client, and serves each app its own keys only",
+    hint: "run `roadbed up` to load the users again; `roadbed logs redis` shows what the server says",
+    impact: Impact::Observes,
+};
+
+#[derive(Debug)]
+pub struct RedisGuardsItsDoor {
+    settings: environment::Redis,
+    port: u16,
+    secrets: Arc<FileStore>,
+}
+
+impl RedisGuardsItsDoor {
+    pub fn new(settings: environment::Redis, port: u16, secrets: Arc<FileStore>) -> Self {
+        Self { settings, port, secrets }
+    }
+
+    async fn look(&self) -> Outcome {
+        let mut findings = Findings::default();
+        self.as_stranger(&mut findings).await;
+        for app in &self.settings.apps {
+            match self.secrets.get(&app_secret(app)) {
+                Err(_) => findings.bad("the secret store cannot be read"),
+                Ok(None) => findings.bad(format!("there is no password for {app} in the secret store")),
+                Ok(Some(password)) => {
+                    self.as_guesser(app, &mut findings).await;
+                    self.as_app(app, &password.secret, &mut findings).await;
+                }
+            }
+        }
+        findings.outcome()
+    }
+
+    async fn as_stranger(&self, findings: &mut Findings) {
+        let questions = [
+            ("ping", command(&["PING"])),
+            ("read a key", command(&["GET", &self.probe_key()])),
+            ("list users", command(&["ACL", "LIST"])),
+        ];
+        for (what, question) in questions {
+            let tried = match connect(self.port, Identity::Stranger).await {
+                Ok(mut connection) => ask(&mut connection, &question).await,
+                Err(fault) => judge_fault(&fault),
+            };
+            must_be_refused(findings, &format!("an unauthenticated client tried to {what}"), tried);
+        }
+    }
+
+    async fn as_guesser(&self, app: &AppName, findings: &mut Findings) {
+        let Ok(guess) = generate::credential() else { return findings.bad("there are no random numbers to guess with") };
+        let tried = match self.log_in(app, &guess).await {
+            Ok(mut connection) => ask(&mut connection, &command(&["GET", &self.probe_key()])).await,
+            Err(fault) => judge_fault(&fault),
+        };
+        must_be_refused(findings, &format!("a client with a wrong password for {} tried to read", user_of(app)), tried);
+    }
+
+    async fn as_app(&self, app: &AppName, password: &Secret, findings: &mut Findings) {
+        let user = user_of(app);
+        let mut connection = match self.log_in(app, password).await {
+            Ok(connection) => connection,
+            Err(fault) => return findings.bad(format!("{user} cannot log in: {}", told(&fault))),
+        };
+        let tried = self.write_and_read(&mut connection).await;
+        must_be_allowed(findings, &format!("{user} wrote, read and removed a key of its own"), tried);
+
+        // None of these changes anything, should it be allowed.
+        let questions = [
+            ("read a key outside its prefix", command(&["GET", "roadbed-probe"])),
+            ("remove a key outside its prefix", command(&["DEL", "roadbed-probe"])),
+            ("publish outside its prefix", command(&["PUBLISH", "roadbed-probe", ""])),
+            ("read a foreign key from a script", command(&["EVAL", "return redis.call('GET', 'roadbed-probe')", "0"])),
+            ("list the keys", command(&["KEYS", "roadbed-probe"])),
+            ("read the configuration", command(&["CONFIG", "GET", "port"])),
+            ("list users", command(&["ACL", "LIST"])),
+            ("list clients", command(&["CLIENT", "LIST", "ID", "0"])),
+            ("list functions", command(&["FUNCTION", "LIST"])),
+            ("take over replication", command(&["REPLICAOF", "NO", "ONE"])),
+        ];
+        for (what, question) in questions {
+            let tried = ask(&mut connection, &question).await;
+            must_be_refused(findings, &format!("{user} tried to {what}"), tried);
+        }
+    }
+
+    async fn log_in(&self, app: &AppName, password: &Secret) -> Result<MultiplexedConnection, RedisFault> {
+        connect(self.port, Identity::User { name: &user_of(app), password }).await
+    }
+
+    fn probe_key(&self) -> String {
+        format!("{}roadbed-probe", self.settings.key_prefix)
+    }
+
+    async fn write_and_read(&self, connection: &mut MultiplexedConnection) -> Tried {
+        let Ok(nonce) = generate::credential() else { return Tried::Broken("there are no random numbers".to_owned()) };
+        // A key of this run alone, that goes by itself should we be killed.
+        let key = format!("{}:{}", self.probe_key(), &nonce.expose()[..16]);
+        let wanted: [(Cmd, Value); 3] = [
+            (command(&["SET", &key, "1", "EX", "10"]), Value::Okay),
+            (command(&["GET", &key]), Value::BulkString(b"1".to_vec())),
+            (command(&["DEL", &key]), Value::Int(1)),
+        ];
+        for (question, right) in wanted {
+            match question.query_async::<Value>(connection).await {
+                Ok(answer) if answer == right => {}
+                Ok(_) => return Tried::Broken("what was read is not what was written".to_owned()),
+                Err(fault) => return judge_fault(&fault),
+            }
+        }
+        Tried::Allowed
+    }
+}
+
+impl Check for RedisGuardsItsDoor {
+    fn claim(&self) -> &Claim {
+        &CLAIM
+    }
+
+    fn run<'a>(&'a self, _cx: &'a CheckCx) -> CheckFuture<'a> {
+        Box::pin(self.look())
+    }
+}
+
+fn command(words: &[&str]) -> Cmd {
+    let mut command = cmd(words[0]);
+    command.arg(&words[1..]);
+    command
+}
+
+async fn ask(connection: &mut MultiplexedConnection, question: &Cmd) -> Tried {
+    match question.query_async::<Value>(connection).await {
+        Ok(_) => Tried::Allowed,
+        Err(fault) => judge_fault(&fault),
+    }
+}
+
+fn judge_fault(fault: &RedisFault) -> Tried {
+    if is_refusal(fault) { Tried::Refused } else { Tried::Broken(told(fault)) }
+}
+
+fn told(fault: &RedisFault) -> String {
+    fault.to_string()
+}
