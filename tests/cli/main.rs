@@ -1,1 +1,108 @@
-//! Transcripts.
+//! What the command line says, as transcripts: `tests/cli/cases/*.case`, each what is there before, the commands, a line of
+//! dashes, and everything that the commands answer.
+//!
+//! ```text
+//! file roadbed.toml            a file, its lines after `| `; also: append, folder, sound, hold, env, cd
+//! | [product]
+//! $ roadbed manifest check     a command
+//! ----------
+//! $ roadbed manifest check     the same command again, and under it
+//! 1| a line of stdout
+//! 2| a line of stderr
+//! = 2                          its exit code
+//! ```
+//!
+//! Every case has a folder of its own, shown as `[DIR]`, and an environment of three variables. None needs anything to run.
+//! `WRITE_CASES=1 cargo test -p roadbed --test cli` records what is answered now; then read the difference.
+
+#![allow(clippy::disallowed_methods, reason = "the driver starts the program and keeps its case files")]
+
+mod case;
+mod command;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use roadbed::cli::args::Arguments;
+use roadbed::cli::reference;
+
+use crate::case::Case;
+
+/// Set to record instead of compare.
+const WRITE: &str = "WRITE_CASES";
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn is_writing() -> bool {
+    std::env::var_os(WRITE).is_some()
+}
+
+#[test]
+fn every_transcript_reads_as_recorded() {
+    let folder = repository().join("tests/cli/cases");
+    let mut paths: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "there are no cases in {}", folder.display());
+    let mut differing = Vec::new();
+    for path in paths {
+        let case = Case::read(&path);
+        let answered = case.play();
+        if answered == case.expected {
+            continue;
+        }
+        if is_writing() {
+            fs::write(&path, format!("{}{}{answered}", case.script, case::SEPARATOR)).unwrap();
+        } else {
+            differing.push(format!("==== {}\n{}", path.display(), difference(&case.expected, &answered)));
+        }
+    }
+    assert!(differing.is_empty(), "{}\nrun with {WRITE}=1 to record this", differing.join("\n"));
+}
+
+/// The lines from the first that differs on: what was recorded, then what came.
+fn difference(expected: &str, answered: &str) -> String {
+    let same = expected.lines().zip(answered.lines()).take_while(|(a, b)| a == b).count();
+    let from = |text: &str, sign: char| {
+        text.lines().skip(same).take(20).map(|line| format!("{sign} {line}\n")).collect::<String>()
+    };
+    format!("from line {}:\n{}{}", same + 1, from(expected, '-'), from(answered, '+'))
+}
+
+#[test]
+fn the_help_of_every_verb_is_recorded() {
+    fn names(command: &clap::Command, before: &str, out: &mut Vec<String>) {
+        out.push(format!("$ {before} --help"));
+        for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+            names(verb, &format!("{before} {}", verb.get_name()), out);
+        }
+    }
+    let recorded = fs::read_to_string(repository().join("tests/cli/cases/help.case")).unwrap();
+    let mut wanted = Vec::new();
+    names(&Arguments::definition(), "roadbed", &mut wanted);
+    let missing: Vec<_> = wanted.iter().filter(|line| !recorded.lines().any(|other| other == *line)).collect();
+    assert!(missing.is_empty(), "tests/cli/cases/help.case does not ask for {missing:?}");
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    let here = tempfile::tempdir().unwrap();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let answer = command::roadbed(["completions", shell].into_iter(), here.path(), &[]);
+        assert_eq!((answer.code, answer.stderr.as_str()), (0, ""));
+        assert!(answer.stdout.contains("detach"), "the completions for {shell} do not know `up --detach`");
+    }
+}
+
+#[test]
+fn the_reference_page_is_current() {
+    let path = repository().join(reference::PATH);
+    let wanted = reference::markdown();
+    if is_writing() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &wanted).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == wanted, "{} is not current: run `roadbed generate`", reference::PATH);
+}

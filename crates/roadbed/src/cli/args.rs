@@ -2,22 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    done, or every promise holds
-  1    a promise does not hold, or the work failed
-  2    the command line or the manifest is wrong; nothing was changed
-  3    another command holds the root (the message says who); nothing was changed
-  130  interrupted; what was begun was stopped in order
+use crate::cli::exit::Exit;
 
-Data goes to stdout, progress and errors to stderr.";
-
-/// Runs a product from one manifest: apps, databases and a TLS edge, kept alive, and a gate that proves it.
+/// Runs a product from one manifest: apps, databases, a TLS edge, and a gate that proves it all.
 #[derive(Debug, Parser)]
-#[command(name = "roadbed", version, after_help = EXIT_CODES, max_term_width = 100, propagate_version = false)]
+#[command(name = "roadbed", bin_name = "roadbed", version, max_term_width = 100, after_help = exit_codes())]
 #[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Arguments {
     #[command(flatten)]
@@ -36,7 +28,7 @@ pub struct Global {
     /// The manifest [default: roadbed.toml here or in the nearest folder above]
     #[arg(long, global = true, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
-    /// Environment of the manifest [default: the one that runs, else local]
+    /// Environment of the manifest [default: the one that the root belongs to, else local]
     #[arg(long, global = true, value_name = "E")]
     pub env: Option<String>,
     /// Print JSON on stdout; commands that take long print one object per line
@@ -313,6 +305,7 @@ Examples:
   roadbed completions zsh > ~/.zfunc/_roadbed
   roadbed completions fish > ~/.config/fish/completions/roadbed.fish")]
 pub struct Completions {
+    /// Which shell
     #[arg(value_enum, value_name = "SHELL")]
     pub shell: Shell,
 }
@@ -324,6 +317,11 @@ pub struct Role {}
 impl Arguments {
     /// The whole command line as clap knows it: for help, completions and the reference.
     pub fn definition() -> clap::Command {
-        <Self as clap::CommandFactory>::command().mut_arg("help", |arg| arg.action(ArgAction::Help))
+        <Self as clap::CommandFactory>::command()
     }
+}
+
+fn exit_codes() -> String {
+    let codes = Exit::ALL.map(|exit| format!("  {:<3}  {}\n", exit.code(), exit.meaning())).concat();
+    format!("Exit codes:\n{codes}\nData goes to stdout, progress and errors to stderr.")
 }

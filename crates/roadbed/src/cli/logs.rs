@@ -30,10 +30,11 @@ pub async fn run(session: &Session, args: &args::Logs, interrupts: &mut Interrup
     let mut tails: Vec<Tail> = units.iter().map(|unit| Tail::new(unit, session.root.log_of(unit))).collect();
     let mut entries: Vec<Entry> = Vec::new();
     for tail in &mut tails {
-        entries.extend(tail.rotated(args.lines)?);
-        entries.extend(tail.new_lines()?);
+        let mut own = tail.rotated(args.lines)?;
+        own.extend(tail.new_lines()?);
+        entries.extend(dated(own));
     }
-    entries.sort_by_key(|entry| entry.time);
+    entries.sort_by_key(|entry| entry.order);
     let beginning = entries.len().saturating_sub(args.lines);
     print(session, &view, &entries[beginning..])?;
     if !args.follow {
@@ -54,9 +55,9 @@ pub async fn run(session: &Session, args: &args::Logs, interrupts: &mut Interrup
         }
         let mut entries = Vec::new();
         for tail in &mut tails {
-            entries.extend(tail.new_lines()?);
+            entries.extend(dated(tail.new_lines()?));
         }
-        entries.sort_by_key(|entry| entry.time);
+        entries.sort_by_key(|entry| entry.order);
         print(session, &view, &entries)?;
     }
 }
@@ -171,12 +172,22 @@ impl Tail {
     }
 }
 
+/// A line without a time of its own stays behind the line that its unit wrote before.
+fn dated(mut entries: Vec<Entry>) -> Vec<Entry> {
+    let mut last = None;
+    for entry in &mut entries {
+        last = entry.time.or(last);
+        entry.order = last;
+    }
+    entries
+}
+
 /// A damaged line is shown as it is, without a time of its own.
 fn entry(unit: &str, raw: &str) -> Entry {
     let kept: Option<Kept<'_>> = serde_json::from_str(raw).ok();
     let time = kept.as_ref().and_then(|kept| OffsetDateTime::parse(kept.time, &Rfc3339).ok());
     let (stream, line) = kept.map_or((log::Stream::Out, raw.to_owned()), |kept| (kept.stream, kept.line.into_owned()));
-    Entry { unit: unit.to_owned(), time, stream, line, raw: raw.to_owned() }
+    Entry { unit: unit.to_owned(), time, order: time, stream, line, raw: raw.to_owned() }
 }
 
 #[cfg(test)]

@@ -7,34 +7,34 @@
 //! **Invariant:** no decision about the environment is made here. Verbs ask control and keeper, and show the answers.
 
 pub mod args;
+pub mod command_lock;
+pub mod completions;
+pub mod conductor;
+pub mod down;
+pub mod env_matrix;
 pub mod exit;
 pub mod failure;
-pub mod session;
-pub mod surroundings;
-pub mod output;
-pub mod project;
-pub mod command_lock;
-pub mod names;
-pub mod conductor;
+pub mod generate;
 pub mod interrupts;
-pub mod wanted;
-pub mod up;
-pub mod watch;
-pub mod stopping;
-pub mod down;
-pub mod status;
-pub mod ready;
-pub mod restart;
-pub mod plan;
+pub mod live;
 pub mod logs;
 pub mod manifest_verbs;
-pub mod env_matrix;
-pub mod generate;
+pub mod names;
+pub mod output;
+pub mod plan;
+pub mod project;
+pub mod ready;
 pub mod reference;
-pub mod trust;
-pub mod completions;
-pub mod live;
+pub mod restart;
 pub mod roles;
+pub mod session;
+pub mod status;
+pub mod stopping;
+pub mod surroundings;
+pub mod trust;
+pub mod up;
+pub mod wanted;
+pub mod watch;
 
 use std::process::ExitCode;
 
@@ -62,13 +62,19 @@ pub fn main() -> ExitCode {
         }
     };
     // A name or value that is not Unicode cannot be one of those that we read.
-    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let here = match std::env::current_dir() {
         Ok(here) => here,
         Err(error) => {
             let output = Output::new(&arguments.global, |_| None);
-            tell(&Failure::Usage(Fault::because("cannot tell which folder this is", &error).hint("go to another folder")), &output);
+            tell(
+                &Failure::Usage(
+                    Fault::because("cannot tell which folder this is", &error).hint("go to another folder"),
+                ),
+                &output,
+            );
             return Exit::Usage.into();
         }
     };
@@ -120,7 +126,11 @@ pub fn tell(failure: &Failure, output: &Output) {
         Failure::Manifest { source, diagnostics } => render::diagnostic::all(diagnostics, source, paint),
         Failure::Held { root, holder } => {
             let fault = Fault::new(format!("the root {root} is held by {holder}"));
-            render::fault::lines(&fault.hint("wait until it is done, or stop it with Ctrl-C there"), paint)
+            let hint = match holder.pid.as_str() {
+                "" => "wait until it is done".to_owned(),
+                pid => format!("wait until it is done, or stop it with `kill {pid}`"),
+            };
+            render::fault::lines(&fault.hint(hint), paint)
         }
         Failure::NobodyReads => Vec::new(),
     };

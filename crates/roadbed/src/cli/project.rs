@@ -7,7 +7,7 @@ use manifest::{AppName, Diagnostic, EnvName, EnvRef, Environment, Manifest, Sour
 use reconcile::Fault;
 
 use crate::cli::failure::Failure;
-use crate::cli::session::{DEFAULT_ENVIRONMENT, Session};
+use crate::cli::session::Session;
 
 /// Everything that was found in a manifest.
 #[derive(Debug)]
@@ -62,8 +62,7 @@ impl Project {
     }
 
     /// The environment that is asked for, with everything in it resolved.
-    pub fn environment(&self, asked: Option<&str>) -> Result<(EnvRef, Environment), Failure> {
-        let name = asked.unwrap_or(DEFAULT_ENVIRONMENT);
+    pub fn environment(&self, name: &str) -> Result<(EnvRef, Environment), Failure> {
         let usage = |error: &dyn std::error::Error| {
             Failure::Usage(self.hint_at_environment(name, Fault::new(error.to_string())))
         };
@@ -85,6 +84,7 @@ impl Project {
     fn hint_at_environment(&self, name: &str, fault: Fault) -> Fault {
         let known: Vec<String> = self.manifest.environments().iter().map(ToString::to_string).collect();
         match nearest(name, known.iter().map(String::as_str)) {
+            Some(meant) if meant == name => fault.hint(format!("for example `--env {name}/pr-42`")),
             Some(meant) => fault.hint(format!("did you mean `--env {meant}`?")),
             None => fault.hint(format!("the manifest has {}", known.join(", "))),
         }

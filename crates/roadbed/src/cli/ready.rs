@@ -6,8 +6,8 @@ use reconcile::Fault;
 use crate::cli::conductor::Conductor;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::Voice;
-use crate::cli::session::{DEFAULT_ENVIRONMENT, Session};
+use crate::cli::output::{Voice, even_unread};
+use crate::cli::session::Session;
 use crate::cli::{args, command_lock};
 use crate::control::wire::{Message, ReadyRequest};
 use crate::render;
@@ -15,9 +15,9 @@ use crate::render::gate::Detail;
 
 pub async fn run(session: &Session, args: &args::Ready, conductor: &impl Conductor) -> Result<Exit, Failure> {
     if !conductor.is_up().await {
-        let environment = session.asked_environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
+        let environment = session.environment()?;
         let fault = Fault::new(format!("nothing is proven: no environment runs in {}", session.root.path().display()));
-        return unproven(session, environment, fault.hint("`roadbed up` starts it"));
+        return unproven(session, &environment, fault.hint("`roadbed up` starts it"));
     }
     // Some checks break things for a moment: two gates at once would see each other's work.
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
@@ -71,14 +71,14 @@ pub async fn gate(
         })
         .await;
     streamed?;
-    printed?;
+    even_unread(printed)?;
     match end {
         Some(Message::Report { report }) => {
-            match (output.is_json(), json) {
-                (true, Json::Document) => output.json(&report)?,
-                (true, Json::Lines) => {}
-                (false, _) => output.line(render::gate::summary(&report, output.data))?,
-            }
+            even_unread(match (output.is_json(), json) {
+                (true, Json::Document) => output.json(&report),
+                (true, Json::Lines) => Ok(()),
+                (false, _) => output.line(render::gate::summary(&report, output.data)),
+            })?;
             Ok(report)
         }
         Some(Message::Refused { fault }) => Err(Failure::Work(fault)),

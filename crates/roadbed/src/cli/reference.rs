@@ -23,7 +23,7 @@ pub fn markdown() -> String {
     for exit in Exit::ALL {
         line(&mut page, format_args!("| {} | {} |", exit.code(), exit.meaning()));
     }
-    page += "\n## Global options\n\n";
+    page += "\n## Global options\n";
     options(&mut page, root.get_arguments().filter(|arg| arg.is_global_set() || arg.get_id() == "version"));
     for verb in visible(&root) {
         describe(&mut page, verb);
@@ -41,7 +41,7 @@ fn describe(page: &mut String, command: &Command) {
     let usage = usage.render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
     let about = text(command.get_long_about().or(command.get_about()));
-    line(page, format_args!("\n## {name}\n\n{about}\n\n```text\n{usage}\n```\n"));
+    line(page, format_args!("\n## {name}\n\n{about}\n\n```text\n{usage}\n```"));
     options(page, command.get_arguments().filter(|arg| !arg.is_global_set() && arg.get_id() != "help"));
     if let Some(after) = command.get_after_help() {
         line(page, format_args!("\n```text\n{after}\n```"));
@@ -53,13 +53,19 @@ fn visible(command: &Command) -> impl Iterator<Item = &Command> {
 }
 
 fn options<'a>(page: &mut String, args: impl Iterator<Item = &'a Arg>) {
-    for arg in args.filter(|arg| !arg.is_hide_set()) {
+    let mut args = args.filter(|arg| !arg.is_hide_set()).peekable();
+    if args.peek().is_some() {
+        page.push('\n');
+    }
+    for arg in args {
         let long = arg.get_long().map(|long| format!("--{long}"));
         let short = arg.get_short().map(|short| format!("-{short}"));
         let names: Vec<String> = short.into_iter().chain(long).collect();
+        let many = if arg.get_num_args().is_some_and(|range| range.max_values() > 1) { "..." } else { "" };
         let takes_value = arg.get_action().takes_values();
         let value = arg.get_value_names().filter(|_| takes_value).map(|names| names.join(" ")).unwrap_or_default();
-        let shown = if names.is_empty() { format!("[{value}]") } else { format!("{} {value}", names.join(", ")) };
+        let shown =
+            if names.is_empty() { format!("{value}{many}") } else { format!("{} {value}{many}", names.join(", ")) };
         let mut help = text(arg.get_help());
         let defaults: Vec<_> =
             arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();

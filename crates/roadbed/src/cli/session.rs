@@ -10,12 +10,13 @@ use crate::cli::args::Global;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::surroundings::Surroundings;
+use crate::control::identity;
 
 /// File name of the manifest.
 pub const MANIFEST: &str = "roadbed.toml";
 
-/// The environment that is meant where none is named and none runs.
-pub const DEFAULT_ENVIRONMENT: &str = "local";
+/// The environment that is meant where none is asked for and the root was never used.
+const DEFAULT_ENVIRONMENT: &str = "local";
 
 /// One run of one command.
 #[derive(Debug)]
@@ -60,6 +61,15 @@ impl Session {
             manifest: manifest.map(|path| without_dots(&path)),
             surroundings,
         }
+    }
+
+    /// The environment that is meant: the one asked for, else the one that the root belongs to.
+    pub fn environment(&self) -> Result<String, Failure> {
+        if let Some(asked) = &self.asked_environment {
+            return Ok(asked.clone());
+        }
+        let identity = identity::read(&self.root)?;
+        Ok(identity.map_or_else(|| DEFAULT_ENVIRONMENT.to_owned(), |identity| identity.environment))
     }
 
     /// Absolute path of the manifest.

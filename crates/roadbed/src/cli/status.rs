@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cli::conductor::Conductor;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::session::{DEFAULT_ENVIRONMENT, Session};
+use crate::cli::session::Session;
 use crate::control::identity;
 use crate::control::wire::Status;
 use crate::render;
@@ -28,10 +28,9 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
 
 /// A root that nothing runs in, also one that was never used.
 fn down(session: &Session) -> Result<Status, Failure> {
-    let used_for = identity::read(&session.root)?.map(|identity| identity.environment);
-    let asked = session.asked_environment.clone();
+    let identity = identity::read(&session.root)?;
     Ok(Status {
-        environment: used_for.or(asked).unwrap_or_else(|| DEFAULT_ENVIRONMENT.to_owned()),
+        environment: identity.map_or_else(|| session.environment(), |identity| Ok(identity.environment))?,
         root: session.root.path().to_owned(),
         urls: BTreeMap::new(),
         ca_file: session.root.ca_certificate(),

@@ -45,7 +45,7 @@ pub async fn run(session: &Session, args: &args::Trust) -> Result<Exit, Failure>
     if let Some(path) = installed {
         session.output.note(format!("installed as {}; Firefox and Chromium keep stores of their own", path.display()));
     } else {
-        session.output.text(&explanation(&session.surroundings.shown(&ca_file)))?;
+        session.output.text(&explanation(&ca_file.display().to_string()))?;
     }
     Ok(Exit::Done)
 }

@@ -11,7 +11,7 @@ use crate::cli::conductor::Conductor;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
-use crate::cli::output::{Output, Voice};
+use crate::cli::output::{Output, Voice, even_unread};
 use crate::cli::project::Project;
 use crate::cli::ready::{self, Json};
 use crate::cli::session::Session;
@@ -67,7 +67,8 @@ pub async fn run(
     session.output.note("Ctrl-C stops everything.");
     match watch::until_ended(session, conductor, interrupts).await {
         Ended::Interrupted => {
-            let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
+            // Who says stop is not made to wait for another command.
+            let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock).ok();
             stopping::stop(session, conductor, interrupts).await?;
             Ok(Exit::Interrupted)
         }
@@ -142,7 +143,7 @@ async fn converge(
         .await;
     progress.end();
     streamed?;
-    printed?;
+    even_unread(printed)?;
     match end {
         Some(Message::Converged { steps, failed, skipped, took_ms, status }) => {
             if !failed.is_empty() {
@@ -153,7 +154,7 @@ async fn converge(
                 1 => format!("1 step in {}", span::time(took_ms)),
                 _ => format!("{steps} steps in {}", span::time(took_ms)),
             });
-            addresses(session, &status)
+            even_unread(addresses(session, &status))
         }
         Some(Message::Refused { fault }) => Err(Failure::Work(fault)),
         _ => Err(Failure::Work(
@@ -169,7 +170,8 @@ fn show(progress: &mut Progress, event: &Event, output: &Output) {
 }
 
 fn progress_of(output: &Output) -> Progress {
-    match (output.voice, output.moving && !output.is_json()) {
+    match (output.voice, output.moving) {
+        _ if output.is_json() => Progress::Failures(output.notes),
         (Voice::Quiet, _) => Progress::Failures(output.notes),
         (Voice::Normal, true) => Progress::Moving(Moving::new(output.notes)),
         (Voice::Normal, false) => Progress::Lines(Lines::new(output.notes, BuildOutput::Hidden)),

@@ -9,7 +9,7 @@ use crate::cli::session::Session;
 use crate::control::wire::{DevApps, Wanted};
 
 pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wanted, Failure> {
-    let (environment, _) = project.environment(session.asked_environment.as_deref())?;
+    let (environment, _) = project.environment(&session.environment()?)?;
     let dev = match &args.dev {
         None => DevApps::None,
         Some(names) if names.is_empty() => DevApps::All,

@@ -13,6 +13,8 @@ pub struct Entry {
     pub unit: String,
     /// `None` if the line is damaged.
     pub time: Option<OffsetDateTime>,
+    /// Where it belongs among the others.
+    pub order: Option<OffsetDateTime>,
     pub stream: Stream,
     pub line: String,
     /// As it is kept.
@@ -70,12 +72,9 @@ mod tests {
     fn units_line_up_and_stderr_is_marked_without_colour() {
         let view = View::new(&["api-1".into(), "mongodb".into()], Paint::Plain);
         let at = OffsetDateTime::from_unix_timestamp_nanos(1_767_225_600_123_000_000).unwrap();
-        let entry = |unit: &str, stream, time| Entry {
-            unit: unit.into(),
-            time,
-            stream,
-            line: "hello".into(),
-            raw: String::new(),
+        let entry = |unit: &str, stream, time| {
+            let (unit, line, raw) = (unit.to_owned(), "hello".to_owned(), String::new());
+            Entry { unit, time, order: time, stream, line, raw }
         };
         assert_eq!(view.line(&entry("api-1", Stream::Err, Some(at))), "00:00:00.123 api-1   ! hello");
         assert_eq!(view.line(&entry("mongodb", Stream::Out, None)), "--:--:--.--- mongodb | hello");
