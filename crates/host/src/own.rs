@@ -16,3 +16,10 @@ pub fn program() -> Result<PathBuf> {
     let text = path.to_string_lossy();
     Ok(text.strip_suffix(" (deleted)").map_or_else(|| path.clone(), PathBuf::from))
 }
+
+/// From now on a crash of this process or its children leaves no memory image on disk: it might hold secrets.
+pub fn leave_no_core_dump() -> std::io::Result<()> {
+    let hard = rustix::process::getrlimit(rustix::process::Resource::Core).maximum;
+    let none = rustix::process::Rlimit { current: Some(0), maximum: hard };
+    Ok(rustix::process::setrlimit(rustix::process::Resource::Core, none)?)
+}

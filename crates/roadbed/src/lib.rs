@@ -1,12 +1,15 @@
-//! Roadbed, put together.
+//! Roadbed, put together: one program, four roles.
 //!
 //! ```text
 //!   cli ──► control ──► keeper ──► units: control, edge, stores, apps
+//!              └── world (wires it all), checks (the gate)
 //! ```
+//!
+//! **Invariant:** crates that must not know each other meet in [`world`] and nowhere else.
 
 pub mod cli;
-pub mod control {
-    pub mod identity;
-    pub mod wire;
-}
 pub mod render;
+pub mod control;
+pub mod world;
+pub mod checks;
+pub mod keeper;

@@ -32,6 +32,7 @@ impl LineSplitter {
         if !self.partial.is_empty() {
             self.end_line(sink);
         }
+        self.skipping = false;
     }
 
     fn append(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&str)) {

@@ -1,15 +1,82 @@
-//! The hidden roles.
+//! The roles of a running environment: the same program, started by `up` and by the keeper.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use host::clock::SystemClock;
+use host::inherit;
+use reconcile::Fault;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
+use crate::keeper::lifeline;
+use crate::{control, keeper};
 
-pub fn keeper(_session: &Session) -> Result<Exit, Failure> {
-    Ok(Exit::Failed)
+/// Owns every process of the root.
+pub fn keeper(session: &Session) -> Result<Exit, Failure> {
+    // Nobody adds a time to what the keeper itself says.
+    tracing_subscriber::fmt().with_ansi(false).with_target(false).with_writer(io::stderr).init();
+    // Whatever the end, it is a good one: stopped, or the root is in other hands.
+    keeper::run_to_end(&session.root, Arc::new(SystemClock))?;
+    Ok(Exit::Done)
 }
-pub fn control(_session: &Session) -> Result<Exit, Failure> {
-    Ok(Exit::Failed)
+
+/// Decides.
+pub fn control(session: &Session) -> Result<Exit, Failure> {
+    speak();
+    trust_nobody_else();
+    threads()?.block_on(control::run(session.root.clone()))?;
+    Ok(Exit::Done)
 }
-pub fn edge(_session: &Session) -> Result<Exit, Failure> {
-    Ok(Exit::Failed)
+
+/// Serves visitors.
+pub fn edge(session: &Session) -> Result<Exit, Failure> {
+    speak();
+    trust_nobody_else();
+    threads()?.block_on(serve(session))
+}
+
+async fn serve(session: &Session) -> Result<Exit, Failure> {
+    let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("the edge cannot start", error);
+    let listeners = inherit::listeners().map_err(|fault| cannot(&fault))?;
+    // The next keeper gets the sockets back from us: a second descriptor of each waits for it.
+    let offer: Vec<(String, OwnedFd)> = listeners
+        .iter()
+        .map(|(name, socket)| Ok((name.clone(), socket.try_clone()?.into())))
+        .collect::<io::Result<_>>()
+        .map_err(|error| cannot(&error))?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(|error| cannot(&error))?;
+    let root = session.root.clone();
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            // Ends only where the environment was stopped on purpose and no keeper is left to tell us.
+            () = lifeline::hold(root, offer) => {}
+        }
+    };
+    let config = ::edge::EdgeConfig::new(session.root.clone(), listeners, Arc::new(SystemClock), shutdown);
+    ::edge::run(config).await.map_err(|fault| {
+        let hint = fault.hint();
+        let fault = Fault::because("the edge cannot go on", &fault);
+        Failure::Work(Fault { hint: hint.map(str::to_owned), ..fault })
+    })?;
+    Ok(Exit::Done)
+}
+
+/// What a unit says goes to stderr; the keeper adds the time and keeps it.
+fn speak() {
+    tracing_subscriber::fmt().with_ansi(false).without_time().with_target(false).with_writer(io::stderr).init();
+}
+
+/// One implementation of cryptography for all who ask for the default. A second call changes nothing.
+fn trust_nobody_else() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+fn threads() -> Result<Runtime, Fault> {
+    Builder::new_multi_thread().enable_all().build().map_err(|error| Fault::because("cannot start threads", &error))
 }
