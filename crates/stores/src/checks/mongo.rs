@@ -72,7 +72,9 @@ impl MongoGuardsItsDoor {
     }
 
     async fn as_guesser(&self, app: &AppName, findings: &mut Findings) {
-        let Ok(guess) = generate::credential() else { return findings.bad("there are no random numbers to guess with") };
+        let Ok(guess) = generate::credential() else {
+            return findings.bad("there are no random numbers to guess with");
+        };
         let tried = match self.log_in(app, &guess) {
             Ok(client) => ask(&client, &self.settings.database, doc! { "find": PROBE, "limit": 1 }).await,
             Err(fault) => judge_fault(&fault),
@@ -87,7 +89,11 @@ impl MongoGuardsItsDoor {
             Err(fault) => return findings.bad(format!("{user} cannot log in: {fault}")),
         };
         let tried = self.write_and_read(&client).await;
-        must_be_allowed(findings, &format!("{user} wrote, read and removed a document, acknowledged by a majority"), tried);
+        must_be_allowed(
+            findings,
+            &format!("{user} wrote, read and removed a document, acknowledged by a majority"),
+            tried,
+        );
 
         let elsewhere = format!("{}-other", self.settings.database);
         // A filter that matches nothing and a collection that does not exist: allowed by mistake, they still do no harm.

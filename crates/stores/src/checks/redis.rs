@@ -66,7 +66,9 @@ impl RedisGuardsItsDoor {
     }
 
     async fn as_guesser(&self, app: &AppName, findings: &mut Findings) {
-        let Ok(guess) = generate::credential() else { return findings.bad("there are no random numbers to guess with") };
+        let Ok(guess) = generate::credential() else {
+            return findings.bad("there are no random numbers to guess with");
+        };
         let tried = match self.log_in(app, &guess).await {
             Ok(mut connection) => ask(&mut connection, &command(&["GET", &self.probe_key()])).await,
             Err(fault) => judge_fault(&fault),

@@ -1,10 +1,11 @@
 //! Searching this machine for an engine. Nothing is fetched here.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use host::process::{self, Run};
+use host::process::{self, Finished, ProcessFault, Run};
 use reconcile::Fault;
 
 use super::cache::{self, CacheDir, Located, Origin};
@@ -94,9 +95,23 @@ pub(crate) async fn version_of(program: &Path, env: &BTreeMap<String, String>) -
         deadline: VERSION_DEADLINE,
     };
     let what = || format!("cannot learn the version of {}", program.display());
-    let finished = process::run(&run, &mut |_, _| {}).await.map_err(|fault| Fault::because(what(), &fault))?;
+    let finished = start(&run).await.map_err(|fault| Fault::because(what(), &fault))?;
     match Version::in_output(&finished.tail) {
         Some(version) if finished.success() => Ok(version),
         _ => Err(Fault::new(what()).cause(finished.tail.last().cloned().unwrap_or_default()).output(finished.tail)),
     }
+}
+
+/// A program that was just written may be busy: a process that another thread is starting holds our descriptor of it until
+/// its own program begins.
+async fn start(run: &Run) -> Result<Finished, ProcessFault> {
+    for _ in 0..50 {
+        match process::run(run, &mut |_, _| {}).await {
+            Err(ProcessFault::Start { source, .. }) if source.kind() == ErrorKind::ExecutableFileBusy => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            other => return other,
+        }
+    }
+    process::run(run, &mut |_, _| {}).await
 }

@@ -7,7 +7,7 @@ use mongodb::bson::{Document, doc};
 use reconcile::Fault;
 
 use super::client::{self, Address, Identity, MongoFault, code, command, connect};
-use super::observe::{as_admin, asking, first_boot_client, member};
+use super::observe::{as_admin, asking, first_boot_client, member, running_mode};
 use super::place::Mode;
 use super::plan::Step;
 use super::roles::{self, APP_ROLE, UserKey};
@@ -77,8 +77,10 @@ fn starting(mongo: &Mongo, port: Option<u16>) -> Start<'_> {
 
 async fn start_first_boot(mongo: &Mongo) -> Result<(), Fault> {
     let spec = mongo.place.unit(&engine(mongo).await?, Mode::FirstBoot);
-    // A socket file of a killed server would look like an answer to come.
-    files::remove(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))?;
+    if running_mode(mongo).await? != Some(Mode::FirstBoot) {
+        // A socket file of a killed server would look like an answer to come.
+        files::remove(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))?;
+    }
     let ready = || async {
         if !files::exists(&mongo.place.socket()) {
             return Ok(Look::NotYet);
@@ -91,22 +93,33 @@ async fn start_first_boot(mongo: &Mongo) -> Result<(), Fault> {
 }
 
 /// mongod lets whoever connects locally create the first user and nothing else. Only we can connect to this socket file.
+///
+/// The write is awaited until it is in the journal. Otherwise a kill could take the administrator away after we have noted
+/// that there is one, and the next start would open the port of an unguarded server.
 async fn create_admin(mongo: &Mongo) -> Result<(), Fault> {
     let (address, as_admin) = first_boot_client(mongo)?;
-    if client::hello(&as_admin).await.is_ok() {
-        return Ok(());
-    }
     let password = mongo.ground.make_secret(&admin_secret())?;
+    let fields = || {
+        let mut fields = doc! { "pwd": password.secret.expose(), "writeConcern": { "w": 1, "j": true } };
+        fields.extend(roles::admin_user_fields());
+        fields
+    };
+    if client::hello(&as_admin).await.is_ok() {
+        let mut update = doc! { "updateUser": ADMIN };
+        update.extend(fields());
+        return done(command(&as_admin, "admin", update).await);
+    }
     let stranger = connect(&address, Identity::Stranger).map_err(|fault| asking(&fault))?;
-    let mut create = doc! { "createUser": ADMIN, "pwd": password.secret.expose() };
-    create.extend(roles::admin_user_fields());
+    let mut create = doc! { "createUser": ADMIN };
+    create.extend(fields());
     match command(&stranger, "admin", create).await {
         Ok(_) => Ok(()),
-        Err(fault) if matches!(fault.code(), Some(code::UNAUTHORIZED | code::USER_EXISTS)) => Err(Fault::new(format!(
-            "the data in {} already has users, and they are not ours",
-            mongo.place.data.display()
-        ))
-        .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty")),
+        Err(fault) if matches!(fault.code(), Some(code::UNAUTHORIZED | code::USER_EXISTS)) => {
+            let data = mongo.place.data.display();
+            Err(Fault::new(format!("the data in {data} already has users, and they are not ours")).hint(
+                "bring back the secret store that belongs to this data, or move the data folder away to begin empty",
+            ))
+        }
         Err(fault) => Err(asking(&fault)),
     }
 }

@@ -1,5 +1,6 @@
 //! Talking to our own mongod: short timeouts, one connection, no surprises.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -51,9 +52,23 @@ pub enum Identity<'a> {
 }
 
 /// The driver's error, boxed: it is large, and most calls succeed.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
+#[derive(Debug)]
 pub struct MongoFault(Box<mongodb::error::Error>);
+
+impl fmt::Display for MongoFault {
+    /// The sentence without the wire's bytes, which the driver would print too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.kind.as_ref() {
+            ErrorKind::Command(command) => write!(f, "{} ({})", command.message, command.code_name),
+            ErrorKind::Authentication { message, .. } | ErrorKind::ServerSelection { message, .. } => {
+                f.write_str(message)
+            }
+            kind => kind.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for MongoFault {}
 
 impl From<mongodb::error::Error> for MongoFault {
     fn from(error: mongodb::error::Error) -> Self {
@@ -83,6 +98,7 @@ pub(crate) mod code {
     pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
     pub(crate) const ALREADY_INITIALIZED: i32 = 23;
     pub(crate) const USER_NOT_FOUND: i32 = 11;
+    pub(crate) const NOT_PRIMARY_OR_SECONDARY: i32 = 13436;
     pub(crate) const NOT_YET_INITIALIZED: i32 = 94;
     pub(crate) const USER_EXISTS: i32 = 51003;
     pub(crate) const ROLE_EXISTS: i32 = 51002;

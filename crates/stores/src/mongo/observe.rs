@@ -40,34 +40,28 @@ pub enum Files {
 /// What the server said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Server {
-    /// It does not run as specified, or does not answer.
+    /// It does not run as specified, or does not answer yet.
     Silent,
     /// The first boot's server.
     FirstBoot {
         admin: bool,
     },
+    /// On its port, without a replica set. It shows no users before it has one.
+    NotInitiated,
+    /// On its port, with a replica set whose member has another port.
+    Elsewhere,
     Serving(Serving),
 }
 
 /// A server on its port, seen by the administrator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serving {
-    pub replica_set: ReplicaSet,
     pub admin_is_right: bool,
     pub role_is_right: bool,
     /// Apps whose user is missing or not right, and why.
     pub apps: Vec<(AppName, Vec<&'static str>)>,
     /// Users that nobody asked for.
     pub strangers: Vec<UserKey>,
-}
-
-/// The replica set of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplicaSet {
-    NotInitiated,
-    /// Its member has another address than this server: the port has changed.
-    Elsewhere,
-    Right,
 }
 
 pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
@@ -84,11 +78,10 @@ pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
     if seen.files != Files::Right {
         return Ok(seen);
     }
-    seen.server = match seen.runs {
-        None => Server::Silent,
-        Some(Mode::FirstBoot) => look_at_first_boot(mongo).await?,
-        Some(Mode::Serving) if !accepts(place.port).await => Server::Silent,
-        Some(Mode::Serving) => Server::Serving(look_at_serving(mongo).await?),
+    seen.server = match (seen.runs, seen.guarded) {
+        (Some(Mode::FirstBoot), _) => look_at_first_boot(mongo).await?,
+        (Some(Mode::Serving), true) if accepts(place.port).await => look_at_serving(mongo).await?,
+        _ => Server::Silent,
     };
     Ok(seen)
 }
@@ -136,7 +129,7 @@ fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
 }
 
 /// Which of our two specifications the keeper runs, if it runs one of them.
-async fn running_mode(mongo: &Mongo) -> Result<Option<Mode>, Fault> {
+pub(crate) async fn running_mode(mongo: &Mongo) -> Result<Option<Mode>, Fault> {
     let Found::Here(engine) = mongo.engine.find().await? else { return Ok(None) };
     let units = mongo.ground.units.list().await?;
     let Some(unit) = units.iter().find(|unit| unit.name == UNIT) else { return Ok(None) };
@@ -175,23 +168,53 @@ async fn look_at_first_boot(mongo: &Mongo) -> Result<Server, Fault> {
     }
 }
 
-async fn look_at_serving(mongo: &Mongo) -> Result<Serving, Fault> {
-    let (place, address) = (&mongo.place, Address::Port(mongo.place.port));
-    let client = as_admin(mongo, &address)?;
-    let replica_set = match replica_set(&client, place.port).await {
-        Ok(seen) => seen,
+async fn look_at_serving(mongo: &Mongo) -> Result<Server, Fault> {
+    let client = as_admin(mongo, &Address::Port(mongo.place.port))?;
+    match replica_set(&client, mongo.place.port).await {
+        Ok(ReplicaSet::Right) => {}
+        Ok(ReplicaSet::NotInitiated) => return Ok(Server::NotInitiated),
+        Ok(ReplicaSet::Elsewhere) => return Ok(Server::Elsewhere),
         Err(fault) if fault.is_wrong_password() => return Err(wrong_admin_password(mongo)),
         Err(fault) => return Err(asking(&fault)),
-    };
+    }
+    match look_at_users(mongo, &client).await {
+        Ok(serving) => Ok(Server::Serving(serving)),
+        // Just started, and not yet elected by itself.
+        Err(Look::Mongo(fault)) if fault.code() == Some(code::NOT_PRIMARY_OR_SECONDARY) => Ok(Server::Silent),
+        Err(Look::Mongo(fault)) => Err(asking(&fault)),
+        Err(Look::Other(fault)) => Err(fault),
+    }
+}
+
+/// Why a look failed.
+enum Look {
+    Mongo(MongoFault),
+    Other(Fault),
+}
+
+impl From<MongoFault> for Look {
+    fn from(fault: MongoFault) -> Self {
+        Self::Mongo(fault)
+    }
+}
+
+impl From<Fault> for Look {
+    fn from(fault: Fault) -> Self {
+        Self::Other(fault)
+    }
+}
+
+async fn look_at_users(mongo: &Mongo, client: &Client) -> Result<Serving, Look> {
+    let place = &mongo.place;
     let database = &place.settings.database;
-    let listed = command(&client, "admin", doc! { "usersInfo": { "forAllDBs": true } });
-    let role = command(&client, database, doc! { "rolesInfo": APP_ROLE, "showPrivileges": true });
-    let (listed, role) = futures_util::try_join!(listed, role).map_err(|fault| asking(&fault))?;
+    let listed = command(client, "admin", doc! { "usersInfo": { "forAllDBs": true } });
+    let role = command(client, database, doc! { "rolesInfo": APP_ROLE, "showPrivileges": true });
+    let (listed, role) = futures_util::try_join!(listed, role)?;
     let seen: Vec<UserKey> = documents(&listed, "users").filter_map(UserKey::of).collect();
     let mut wanted: Vec<UserKey> = place.settings.apps.iter().map(|app| UserKey::app(&place.settings, app)).collect();
     wanted.push(UserKey::admin());
 
-    let details = user_details(&client, &wanted).await.map_err(|fault| asking(&fault))?;
+    let details = user_details(client, &wanted).await?;
     let detail = |key: &UserKey| details.iter().find(|user| UserKey::of(user).as_ref() == Some(key));
     let apps = try_join_all(place.settings.apps.iter().map(|app| async {
         let faults = match detail(&UserKey::app(&place.settings, app)) {
@@ -204,11 +227,10 @@ async fn look_at_serving(mongo: &Mongo) -> Result<Serving, Fault> {
                 faults
             }
         };
-        Ok::<_, Fault>((app.clone(), faults))
+        Ok::<_, Look>((app.clone(), faults))
     }))
     .await?;
     Ok(Serving {
-        replica_set,
         admin_is_right: detail(&UserKey::admin()).is_some_and(roles::admin_is_right),
         role_is_right: documents(&role, "roles").any(|role| roles::role_is_right(role, &place.settings)),
         apps: apps.into_iter().filter(|(_, faults)| !faults.is_empty()).collect(),
@@ -224,16 +246,23 @@ async fn user_details(client: &Client, keys: &[UserKey]) -> Result<Vec<Document>
 }
 
 /// The only way to compare a password with a server's is to use it.
-async fn logs_in(mongo: &Mongo, app: &AppName) -> Result<bool, Fault> {
+async fn logs_in(mongo: &Mongo, app: &AppName) -> Result<bool, Look> {
     let Some(password) = mongo.ground.secret(&app_secret(app))? else { return Ok(false) };
     let key = UserKey::app(&mongo.place.settings, app);
     let who = Identity::User { name: &key.name, database: &key.database, password: &password.secret };
-    let client = connect(&Address::Port(mongo.place.port), who).map_err(|fault| asking(&fault))?;
+    let client = connect(&Address::Port(mongo.place.port), who)?;
     match client::hello(&client).await {
         Ok(_) => Ok(true),
         Err(fault) if fault.is_wrong_password() => Ok(false),
-        Err(fault) => Err(asking(&fault)),
+        Err(fault) => Err(fault.into()),
     }
+}
+
+/// The replica set of one.
+enum ReplicaSet {
+    NotInitiated,
+    Elsewhere,
+    Right,
 }
 
 async fn replica_set(client: &Client, port: u16) -> Result<ReplicaSet, MongoFault> {

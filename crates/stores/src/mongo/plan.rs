@@ -4,7 +4,7 @@ use std::fmt;
 
 use manifest::id::AppName;
 
-use super::observe::{Files, Observed, ReplicaSet, Server};
+use super::observe::{Files, Observed, Server, Serving};
 use super::place::Mode;
 use super::roles::UserKey;
 
@@ -63,22 +63,28 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
     if seen.runs != Some(Mode::Serving) || seen.server == Server::Silent {
         steps.push(Step::Start);
     }
-    if let Server::Serving(serving) = &seen.server {
-        match serving.replica_set {
-            ReplicaSet::NotInitiated => steps.push(Step::InitiateReplicaSet),
-            ReplicaSet::Elsewhere => steps.push(Step::MoveReplicaSet),
-            ReplicaSet::Right => {}
+    match &seen.server {
+        Server::NotInitiated => {
+            steps.extend([Step::InitiateReplicaSet, Step::PutRole]);
+            steps.extend(seen.apps.iter().map(|app| Step::PutUser { app: app.clone(), because: vec!["missing"] }));
         }
-        if !serving.admin_is_right {
-            steps.push(Step::CorrectAdmin);
-        }
-        steps.extend(serving.strangers.iter().cloned().map(Step::RemoveUser));
-        if !serving.role_is_right {
-            steps.push(Step::PutRole);
-        }
-        steps.extend(
-            serving.apps.iter().map(|(app, because)| Step::PutUser { app: app.clone(), because: because.clone() }),
-        );
+        Server::Elsewhere => steps.push(Step::MoveReplicaSet),
+        Server::Serving(serving) => steps.extend(put_right(serving)),
+        Server::Silent | Server::FirstBoot { .. } => {}
     }
+    steps
+}
+
+fn put_right(serving: &Serving) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if !serving.admin_is_right {
+        steps.push(Step::CorrectAdmin);
+    }
+    steps.extend(serving.strangers.iter().cloned().map(Step::RemoveUser));
+    if !serving.role_is_right {
+        steps.push(Step::PutRole);
+    }
+    steps
+        .extend(serving.apps.iter().map(|(app, because)| Step::PutUser { app: app.clone(), because: because.clone() }));
     steps
 }

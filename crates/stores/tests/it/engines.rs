@@ -158,7 +158,8 @@ fn whatever_else_goes_wrong_has_its_own_sentence() {
         change(&mut download);
         download::fetch(&download, &Watch::default()).unwrap_err()
     };
-    let nobody = Server { url: format!("http://127.0.0.1:{}/x", host::socket::free_port().unwrap()), ranges: Arc::default() };
+    let nobody =
+        Server { url: format!("http://127.0.0.1:{}/x", host::socket::free_port().unwrap()), ranges: Arc::default() };
     assert!(matches!(fault_of(&nobody, |_| ()), DownloadFault::Unreachable { .. }));
     let without = serve(content.clone(), &[Conduct::NotFound]);
     assert!(matches!(fault_of(&without, |_| ()), DownloadFault::Status { status: 404, .. }));
@@ -238,7 +239,8 @@ async fn two_who_want_the_same_engine_fetch_it_once() {
     let cache = tempfile::tempdir().unwrap();
     let content = fake_mongod("6.0.5");
     let server = serve(content.clone(), &[Conduct::Serve]);
-    let [one, other] = [(), ()].map(|()| engine(sources(&server.url, &content, "6.0.5"), cache.path(), "/nowhere", None));
+    let [one, other] =
+        [(), ()].map(|()| engine(sources(&server.url, &content, "6.0.5"), cache.path(), "/nowhere", None));
     let seen = Recorder::default();
     let (one, other) = tokio::join!(one.locate(&seen), other.locate(&seen));
     assert_eq!(one.unwrap(), other.unwrap());
