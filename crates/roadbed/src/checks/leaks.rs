@@ -1,0 +1,107 @@
+//! T7: no secret's value is in a log, a state file or the process list.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aho_corasick::AhoCorasick;
+use gate::check::CheckFuture;
+use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
+use host::files::{self, FileFault};
+use host::process::table::command_lines;
+use reconcile::{Fault, Root};
+use secrets::{FileStore, Secret};
+
+const CLAIM: Claim = Claim {
+    task: "T7",
+    id: "secrets-stay-secret",
+    claim: "No secret's value is in a log, a state file or the process list",
+    hint: "rotate the secret that is named, then remove what holds it",
+    impact: Impact::Observes,
+};
+
+/// Shorter values would be found by accident; what Roadbed generates has 64 characters.
+const SHORTEST: usize = 12;
+
+/// Searches for every value that the environment's secret store holds.
+#[derive(Debug)]
+pub struct SecretsStaySecret {
+    pub root: Root,
+    pub secrets: Arc<FileStore>,
+}
+
+impl Check for SecretsStaySecret {
+    fn claim(&self) -> &Claim {
+        &CLAIM
+    }
+
+    fn run<'a>(&'a self, _: &'a CheckCx) -> CheckFuture<'a> {
+        let (root, secrets) = (self.root.clone(), self.secrets.clone());
+        Box::pin(async move {
+            let searched = tokio::task::spawn_blocking(move || search(&root, &secrets)).await;
+            match searched {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(fault)) => Outcome::inconclusive(format!("{fault}: {}", fault.causes.join(": "))),
+                Err(panic) => Outcome::inconclusive(format!("the search broke off: {panic}")),
+            }
+        })
+    }
+}
+
+fn search(root: &Root, store: &FileStore) -> Result<Outcome, Fault> {
+    let cannot = |fault: &(dyn std::error::Error + 'static)| Fault::because("cannot search for secrets", fault);
+    let mut names = Vec::new();
+    let mut values: Vec<Secret> = Vec::new();
+    for name in store.names().map_err(|fault| cannot(&fault))? {
+        let found = store.get(&name).map_err(|fault| cannot(&fault))?;
+        if let Some(found) = found.filter(|found| found.secret.expose().len() >= SHORTEST) {
+            names.push(name.to_string());
+            values.push(found.secret);
+        }
+    }
+    let needles = AhoCorasick::new(values.iter().map(Secret::expose)).map_err(|error| cannot(&error))?;
+    let mut findings = Findings::default();
+    let mut look = |place: &str, bytes: &[u8]| {
+        if let Some(found) = needles.find(bytes) {
+            findings.bad(format!("{place} holds the value of {}", names[found.pattern().as_usize()]));
+        }
+    };
+
+    // Not the store itself, the keys of TLS and the data of the engines: there the values are meant to be.
+    let mut searched = (0_usize, 0_u64);
+    // `conf` is left out too: a server's own key file lies there because the server reads it there.
+    for folder in [root.logs(), root.state(), root.run(), root.routes()] {
+        for path in files_below(&folder).map_err(|fault| cannot(&fault))? {
+            let bytes = files::read(&path).map_err(|fault| cannot(&fault))?;
+            searched = (searched.0 + 1, searched.1 + bytes.len() as u64);
+            look(&path.display().to_string(), &bytes);
+        }
+    }
+    let processes = command_lines().map_err(|fault| cannot(&fault))?;
+    for (pid, line) in &processes {
+        look(&format!("the command line of process {pid}"), line);
+    }
+    findings.good(format!(
+        "searched {} files ({} KiB) and {} command lines for {} values",
+        searched.0,
+        searched.1 / 1024,
+        processes.len(),
+        values.len()
+    ));
+    Ok(if values.is_empty() { Outcome::inconclusive("the environment has no secrets to look for") } else { findings.outcome() })
+}
+
+/// Regular files only: sockets and pipes hold nothing.
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>, FileFault> {
+    let mut found = Vec::new();
+    for path in files::list(folder)? {
+        match files::metadata(&path) {
+            Ok(meta) if meta.is_dir() => found.extend(files_below(&path)?),
+            Ok(meta) if meta.is_file() => found.push(path),
+            Ok(_) => {}
+            // Rotated or replaced meanwhile.
+            Err(fault) if fault.is_not_found() => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,107 @@
+//! The command line's side of control's socket.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use reconcile::{Fault, Root};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use super::wire::{Message, ReadyRequest, Status, Wanted};
+
+/// Talks to the control of one root.
+#[derive(Clone, Debug)]
+pub struct ControlClient {
+    root: Root,
+}
+
+/// Where the lines of a long answer go.
+pub type OnMessage<'a> = &'a mut (dyn FnMut(Message) + Send);
+
+impl ControlClient {
+    pub fn new(root: Root) -> Self {
+        Self { root }
+    }
+
+    pub async fn status(&self) -> Result<Status, Fault> {
+        let response = self.send(Method::GET, "/status", &()).await?;
+        let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
+        parse(&body)
+    }
+
+    pub async fn converge(&self, wanted: &Wanted, on: OnMessage<'_>) -> Result<(), Fault> {
+        self.stream("/converge", wanted, on).await
+    }
+
+    pub async fn plan(&self, wanted: &Wanted, on: OnMessage<'_>) -> Result<(), Fault> {
+        self.stream("/plan", wanted, on).await
+    }
+
+    pub async fn ready(&self, request: &ReadyRequest, on: OnMessage<'_>) -> Result<(), Fault> {
+        self.stream("/ready", request, on).await
+    }
+
+    async fn stream(&self, path: &str, body: &impl Serialize, on: OnMessage<'_>) -> Result<(), Fault> {
+        let mut body = self.send(Method::POST, path, body).await?.into_body();
+        let mut pending: Vec<u8> = Vec::new();
+        let mut ended = false;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| broken(&error))?;
+            pending.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+            while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = pending.drain(..=end).collect();
+                let message: Message = parse(&line)?;
+                ended |= !matches!(message, Message::Progress { .. } | Message::Evidence { .. });
+                on(message);
+            }
+        }
+        if ended {
+            return Ok(());
+        }
+        Err(Fault::new("control stopped in the middle of its answer")
+            .cause("it crashed or was killed; the keeper starts it again, and it goes on by itself")
+            .hint("run the same command again; `roadbed logs control` shows why it stopped"))
+    }
+
+    async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Response<Incoming>, Fault> {
+        let socket = self.root.control_socket();
+        let away = |error: &(dyn std::error::Error + 'static)| {
+            Fault::because("cannot reach control", error).hint("`roadbed up` starts the environment").retry_safe()
+        };
+        let stream = host::socket::connect_unix(&socket).map_err(|fault| away(&fault))?;
+        stream.set_nonblocking(true).map_err(|error| away(&error))?;
+        let stream = UnixStream::from_std(stream).map_err(|error| away(&error))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| away(&error))?;
+        tokio::spawn(connection);
+        let json = serde_json::to_vec(body).expect("wire types are plain data");
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "control")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(json)))
+            .expect("the parts are constants");
+        let response = sender.send_request(request).await.map_err(|error| away(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
+        Err(Fault::new(format!("control answered {status} to {path}")).cause(String::from_utf8_lossy(&body).into_owned()))
+    }
+}
+
+fn broken(error: &hyper::Error) -> Fault {
+    Fault::because("the connection to control broke", error).hint("run the same command again")
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        Fault::because("cannot understand control's answer", &error)
+            .hint("control may be of another version: `roadbed down`, then `roadbed up`")
+    })
+}

@@ -1,0 +1,55 @@
+//! One convergence of the whole environment: build the world from what is wanted, converge its graph.
+
+use std::sync::Arc;
+
+use reconcile::ports::Units;
+use reconcile::{Fault, Progress, Tools};
+
+use super::wire::{Message, Status, Unit, Wanted};
+use super::{Control, wanted};
+use crate::world::World;
+
+/// Converges to `wanted`, which is kept first: a crash from here on changes nothing about what will be.
+pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progress>) -> Result<Message, Fault> {
+    let _turn = control.turn.lock().await;
+    let start = control.clock.instant();
+    wanted::write(&control.root, want)?;
+    let world = World::build(control, want).await?;
+    let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
+    let report = reconcile::converge(&world.graph, &tools).await;
+    let took = control.clock.instant().saturating_duration_since(start);
+    Ok(Message::Converged {
+        steps: report.steps,
+        failed: report.failed.keys().map(ToString::to_string).collect(),
+        skipped: report.skipped.iter().map(ToString::to_string).collect(),
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        status: status(control).await?,
+    })
+}
+
+/// What a convergence would do.
+pub async fn plan(control: &Control, want: &Wanted) -> Result<Message, Fault> {
+    let _turn = control.turn.lock().await;
+    let world = World::build(control, want).await?;
+    Ok(Message::Planned { resources: reconcile::plan(&world.graph).await? })
+}
+
+/// What there is now.
+pub async fn status(control: &Control) -> Result<Status, Fault> {
+    let want = wanted::read(&control.root)?;
+    let units = control.keeper.list().await?;
+    let urls = match &want {
+        // Without a socket to come in by there is no address to show.
+        Some(want) if units.iter().any(|unit| unit.name == super::serving::EDGE) => {
+            crate::world::urls(&control.root, &wanted::resolve(want)?, want)?
+        }
+        _ => std::collections::BTreeMap::new(),
+    };
+    Ok(Status {
+        environment: want.map(|want| want.environment).unwrap_or_default(),
+        root: control.root.path().to_owned(),
+        urls,
+        ca_file: control.root.ca_certificate(),
+        units: units.into_iter().map(Unit::from).collect(),
+    })
+}

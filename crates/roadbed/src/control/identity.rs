@@ -1,0 +1,91 @@
+//! What a root folder is: which environment, since when, and whether its state files must exist.
+
+use host::clock::{Clock, Timestamp};
+use host::database::Presence;
+use host::files::{self, Access};
+use reconcile::{Fault, Root};
+use serde::{Deserialize, Serialize};
+
+/// Layout of the root folder that this Roadbed reads and writes.
+const FORMAT: u32 = 1;
+
+/// `environment.json` of a root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub format: u32,
+    pub id: String,
+    pub environment: String,
+    pub created: Timestamp,
+    /// Set once the state files were made: from then on a missing one is a loss and not a beginning.
+    pub has_state: bool,
+}
+
+impl Identity {
+    pub fn presence(&self) -> Presence {
+        if self.has_state { Presence::MustExist } else { Presence::MayBeNew }
+    }
+}
+
+/// Reads the identity of a root, `None` if the root was never used.
+pub fn read(root: &Root) -> Result<Option<Identity>, Fault> {
+    let path = root.identity();
+    let bytes = files::read_if_exists(&path)
+        .map_err(|fault| Fault::because(format!("cannot use the root {}", root.path().display()), &fault))?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    let identity: Identity = serde_json::from_slice(&bytes).map_err(|error| {
+        Fault::because(format!("cannot use the root {}: {} is damaged", root.path().display(), path.display()), &error)
+            .hint("restore the file from a backup of the root; the data below it is untouched")
+    })?;
+    if identity.format != FORMAT {
+        let found = identity.format;
+        return Err(Fault::new(format!("cannot use the root {}", root.path().display()))
+            .cause(format!("it has layout {found}, this Roadbed knows layout {FORMAT}"))
+            .hint("use the Roadbed that made it"));
+    }
+    Ok(Some(identity))
+}
+
+/// Makes the root's folders and identity at first use; refuses a root that belongs to another environment.
+pub fn ensure(root: &Root, environment: &str, clock: &dyn Clock) -> Result<Identity, Fault> {
+    let cannot = |fault: &files::FileFault| {
+        Fault::because(format!("cannot make the root {}", root.path().display()), fault)
+            .hint("see whether the disk is full and the folder is yours, or give another with --root")
+    };
+    for folder in [root.path().to_owned(), root.run(), root.state(), root.secrets(), root.tls(), root.routes(), root.logs()]
+        .into_iter()
+        .chain([root.conf(), root.builds()])
+    {
+        files::create_dir(&folder, Access::Owner).map_err(|fault| cannot(&fault))?;
+    }
+    if let Some(identity) = read(root)? {
+        if identity.environment == environment {
+            return Ok(identity);
+        }
+        return Err(Fault::new(format!("cannot use the root {} for {environment}", root.path().display()))
+            .cause(format!("it belongs to the environment {}", identity.environment))
+            .hint("give each environment a root of its own with --root"));
+    }
+    let identity = Identity {
+        format: FORMAT,
+        id: uuid::Uuid::new_v4().to_string(),
+        environment: environment.to_owned(),
+        created: clock.now(),
+        has_state: false,
+    };
+    write(root, &identity)?;
+    Ok(identity)
+}
+
+/// Notes that the state files exist.
+pub fn note_state(root: &Root, identity: &Identity) -> Result<(), Fault> {
+    if identity.has_state {
+        return Ok(());
+    }
+    write(root, &Identity { has_state: true, ..identity.clone() })
+}
+
+fn write(root: &Root, identity: &Identity) -> Result<(), Fault> {
+    let json = serde_json::to_vec_pretty(identity).expect("an identity is plain data");
+    files::write_durable(&root.identity(), &json, Access::Owner)
+        .map_err(|fault| Fault::because("cannot note what the root is for", &fault))
+}

@@ -1,0 +1,70 @@
+//! Brings keeper and control of a root to life, if they are not alive already.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use host::clock::SystemClock;
+use host::files;
+use reconcile::ports::{Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec, Units};
+use reconcile::{Fault, Root};
+use tokio::time::{Instant, sleep};
+
+use super::client::ControlClient;
+use super::identity;
+use crate::keeper::{self, client::KeeperClient};
+
+/// Control opens two databases and a socket; on a disk that is busy elsewhere this took 2 s at worst.
+const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Name of control's unit.
+pub const UNIT: &str = "control";
+
+/// Makes sure that keeper and control of `root` run, the control of this very program.
+pub async fn ensure_running(root: &Root, environment: &str, tools: &BTreeMap<String, String>) -> Result<(), Fault> {
+    identity::ensure(root, environment, &SystemClock)?;
+    keeper::launch(root).await?;
+    let units = KeeperClient::new(root.clone());
+    units.ensure(spec(root, tools)?).await?;
+    let control = ControlClient::new(root.clone());
+    let deadline = Instant::now() + START_DEADLINE;
+    loop {
+        let Err(fault) = control.status().await else { return Ok(()) };
+        let is_looping = units.list().await?.iter().any(|unit| unit.name == UNIT && unit.restarts >= 3);
+        if is_looping || Instant::now() >= deadline {
+            let lines = units.tail(UNIT, 10).await.unwrap_or_default();
+            return Err(Fault::because("cannot start control", &fault)
+                .hint("`roadbed logs control` shows everything it wrote")
+                .output(lines));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn spec(root: &Root, tools: &BTreeMap<String, String>) -> Result<UnitSpec, Fault> {
+    Ok(UnitSpec {
+        name: UNIT.to_owned(),
+        kind: UnitKind::Control,
+        program: own_program()?,
+        args: vec!["control".into(), "--root".into(), root.path().to_string_lossy().into_owned()],
+        cwd: root.path().to_owned(),
+        env: tools.clone(),
+        revision: own_revision()?,
+        sockets: Vec::new(),
+        restart: RestartPolicy { max_delay: Duration::from_secs(5), ..RestartPolicy::default() },
+        stop: StopPolicy::default(),
+        limits: Limits::default(),
+    })
+}
+
+fn own_program() -> Result<std::path::PathBuf, Fault> {
+    host::own::program().map_err(|fault| Fault::because("cannot find the program that is running", &fault))
+}
+
+/// Tells one build of Roadbed from another: a rebuilt program has another size or time, and its roles are then replaced while
+/// apps and stores go on.
+pub(super) fn own_revision() -> Result<String, Fault> {
+    let meta =
+        files::metadata(&own_program()?).map_err(|fault| Fault::because("cannot look at our own program", &fault))?;
+    let modified = meta.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    Ok(format!("{}-{}", meta.len(), modified.unwrap_or_default().as_nanos()))
+}

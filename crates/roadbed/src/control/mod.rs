@@ -1,0 +1,83 @@
+//! Control: decides. It converges the environment to what is wanted, runs the gate, and answers the command line.
+//!
+//! It may crash at any time: the keeper starts it again, it reads what is wanted and converges. Apps, stores and edge go on
+//! meanwhile.
+
+pub mod wire;
+pub mod launch;
+pub mod client;
+pub mod server;
+pub mod wanted;
+pub mod convergence;
+pub mod watch;
+pub mod identity;
+pub mod ports;
+pub mod serving;
+pub mod access;
+
+use std::sync::Arc;
+
+use gate::Ledger;
+use host::clock::{Clock, SystemClock};
+use journal::Journal;
+use reconcile::{Fault, Root};
+
+use crate::keeper::client::KeeperClient;
+use crate::keeper::lifeline;
+
+/// What control works with: one per process.
+#[derive(Debug)]
+pub struct Control {
+    pub root: Root,
+    pub clock: Arc<dyn Clock>,
+    pub journal: Arc<Journal>,
+    pub ledger: Ledger,
+    pub keeper: Arc<KeeperClient>,
+    /// One convergence or gate run at a time: a gate that looks while things move would see neither state.
+    pub turn: tokio::sync::Mutex<()>,
+}
+
+/// Runs control until it is told to stop.
+pub async fn run(root: Root) -> Result<(), Fault> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let Some(identity) = identity::read(&root)? else {
+        return Err(Fault::new(format!("cannot run control: {} is no root", root.path().display()))
+            .hint("`roadbed up` makes one"));
+    };
+    let presence = identity.presence();
+    let journal = Journal::open(&root.state().join("journal.db"), presence, clock.clone())
+        .map_err(|fault| state_fault(&fault))?;
+    let ledger = Ledger::open(&root.state().join("evidence.db"), presence).map_err(|fault| state_fault(&fault))?;
+    identity::note_state(&root, &identity)?;
+    for cut_off in journal.take_interrupted().map_err(|fault| state_fault(&fault))? {
+        tracing::warn!(resource = cut_off.resource, step = cut_off.step, "a crash cut this step off; looking again");
+    }
+    let keeper = Arc::new(KeeperClient::new(root.clone()));
+    let control = Arc::new(Control {
+        root: root.clone(),
+        clock,
+        journal: Arc::new(journal),
+        ledger,
+        keeper,
+        turn: tokio::sync::Mutex::default(),
+    });
+    let watching = tokio::spawn(watch::watch(control.clone()));
+    let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
+    let served = server::serve(control).await;
+    watching.abort();
+    lifeline.abort();
+    served
+}
+
+/// A state file that cannot be used: what, why, and what to do.
+fn state_fault(fault: &(dyn std::error::Error + 'static)) -> Fault {
+    let mut source = fault.source();
+    let mut hint = None;
+    while let Some(cause) = source {
+        if let Some(fault) = cause.downcast_ref::<host::database::DatabaseFault>() {
+            hint = Some(fault.hint());
+        }
+        source = cause.source();
+    }
+    Fault { hint: hint.map(str::to_owned), ..Fault::because("cannot read the state of this environment", fault) }
+}

@@ -1,0 +1,113 @@
+//! Loopback ports of instances and stores: chosen once, remembered, so that an address stays what it was.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use host::files::{self, Access};
+use host::socket::is_port_free;
+use reconcile::{Fault, Root};
+
+/// Ports are taken from here: above the well-known ones, below the range from which the kernel takes ports for outgoing
+/// connections (32768 up, by default), which could be gone between choosing and listening.
+const RANGE: std::ops::Range<u16> = 20_000..32_000;
+
+/// Random picks before giving up; with half the range taken this fails once in 10^30.
+const PICKS: u32 = 100;
+
+/// The ports of one environment.
+#[derive(Debug)]
+pub struct PortBook {
+    path: PathBuf,
+    ports: BTreeMap<String, u16>,
+}
+
+impl PortBook {
+    pub fn open(root: &Root) -> Result<Self, Fault> {
+        let path = root.state().join("ports.json");
+        let bytes =
+            files::read_if_exists(&path).map_err(|fault| Fault::because("cannot read the port book", &fault))?;
+        let ports = match bytes {
+            None => BTreeMap::new(),
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                Fault::because(format!("cannot use the port book: {} is damaged", path.display()), &error)
+                    .hint("move the file away: new ports are chosen, and addresses change once")
+            })?,
+        };
+        Ok(Self { path, ports })
+    }
+
+    /// The port of `name`. A remembered port that a stranger took meanwhile is replaced; one that our own unit listens on
+    /// (`is_ours`) stays.
+    pub fn port(&mut self, name: &str, is_ours: bool) -> Result<u16, Fault> {
+        if let Some(port) = self.ports.get(name).filter(|port| is_ours || is_port_free(**port)) {
+            return Ok(*port);
+        }
+        for _ in 0..PICKS {
+            let port = random_port()?;
+            if !self.ports.values().any(|taken| *taken == port) && is_port_free(port) {
+                self.ports.insert(name.to_owned(), port);
+                self.save()?;
+                return Ok(port);
+            }
+        }
+        Err(Fault::new(format!("cannot find a free port for {name}"))
+            .cause(format!("tried {PICKS} ports between {} and {}", RANGE.start, RANGE.end)))
+    }
+
+    /// Remembers a port that somebody else chose.
+    pub fn remember(&mut self, name: &str, port: u16) -> Result<(), Fault> {
+        if self.ports.insert(name.to_owned(), port) == Some(port) {
+            return Ok(());
+        }
+        self.save()
+    }
+
+    pub fn remembered(&self, name: &str) -> Option<u16> {
+        self.ports.get(name).copied()
+    }
+
+    fn save(&self) -> Result<(), Fault> {
+        let json = serde_json::to_vec_pretty(&self.ports).expect("a map of ports is plain data");
+        files::write_durable(&self.path, &json, Access::Owner)
+            .map_err(|fault| Fault::because("cannot remember a port", &fault).hint("see whether the disk is full"))
+    }
+}
+
+fn random_port() -> Result<u16, Fault> {
+    let mut bytes = [0_u8; 2];
+    getrandom::fill(&mut bytes).map_err(|error| Fault::because("cannot choose a port", &error))?;
+    let size = RANGE.end - RANGE.start;
+    Ok(RANGE.start + u16::from_be_bytes(bytes) % size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn book(root: &Root) -> PortBook {
+        PortBook::open(root).unwrap()
+    }
+
+    #[test]
+    fn a_port_is_remembered_until_a_stranger_takes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        files::create_dir(&root.state(), Access::Owner).unwrap();
+        let port = book(&root).port("api-1", false).unwrap();
+        assert_eq!(book(&root).port("api-1", false).unwrap(), port);
+
+        let taken = host::socket::listen(([127, 0, 0, 1], port).into()).unwrap();
+        assert_eq!(book(&root).port("api-1", true).unwrap(), port, "our own unit is no stranger");
+        assert_ne!(book(&root).port("api-1", false).unwrap(), port);
+        drop(taken);
+    }
+
+    #[test]
+    fn a_damaged_book_is_not_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        files::create_dir(&root.state(), Access::Owner).unwrap();
+        files::write(&root.state().join("ports.json"), b"{\"api-1\": 2", Access::Owner).unwrap();
+        assert!(PortBook::open(&root).unwrap_err().message.contains("is damaged"));
+    }
+}

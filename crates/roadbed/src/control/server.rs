@@ -1,0 +1,108 @@
+//! Control's socket: see [`super::wire`] for what goes over it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use reconcile::{Event, Fault, Progress};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use super::wire::{Message, ReadyRequest, Wanted};
+use super::{Control, convergence};
+use crate::checks;
+
+/// Answers until SIGTERM or SIGINT.
+pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
+    let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("cannot listen for commands", error);
+    let listener = host::socket::listen_unix(&control.root.control_socket()).map_err(|fault| cannot(&fault))?;
+    listener.set_nonblocking(true).map_err(|error| cannot(&error))?;
+    let listener = UnixListener::from_std(listener).map_err(|error| cannot(&error))?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(|error| cannot(&error))?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| cannot(&error))?;
+    let router = Router::new()
+        .route("/status", get(status))
+        .route("/converge", post(converge))
+        .route("/plan", post(plan))
+        .route("/ready", post(ready))
+        .with_state(control);
+    // No graceful wait for streams: who follows a convergence is told by the end of the stream that control went.
+    tokio::select! {
+        served = axum::serve(listener, router) => served.map_err(|error| cannot(&error)),
+        _ = terminated.recv() => Ok(()),
+        _ = interrupted.recv() => Ok(()),
+    }
+}
+
+async fn status(State(control): State<Arc<Control>>) -> Response {
+    match convergence::status(&control).await {
+        Ok(status) => Json(status).into_response(),
+        Err(fault) => (StatusCode::INTERNAL_SERVER_ERROR, Json(fault)).into_response(),
+    }
+}
+
+async fn converge(State(control): State<Arc<Control>>, Json(want): Json<Wanted>) -> Response {
+    answer_in_lines(|lines| async move {
+        let progress = Arc::new(Lines(lines));
+        convergence::converge(&control, &want, progress).await
+    })
+}
+
+async fn plan(State(control): State<Arc<Control>>, Json(want): Json<Wanted>) -> Response {
+    answer_in_lines(|_| async move { convergence::plan(&control, &want).await })
+}
+
+async fn ready(State(control): State<Arc<Control>>, Json(request): Json<ReadyRequest>) -> Response {
+    answer_in_lines(|lines| async move {
+        let lines = Lines(lines);
+        checks::run(&control, &request, |evidence| lines.send(&Message::Evidence { evidence: evidence.clone() })).await
+    })
+}
+
+/// Runs `work` in a task of its own, so that it goes on when the asker leaves, and answers with what it says line by line.
+fn answer_in_lines<W, F>(work: W) -> Response
+where
+    W: FnOnce(UnboundedSender<Bytes>) -> F,
+    F: Future<Output = Result<Message, Fault>> + Send + 'static,
+{
+    let (sender, mut receiver) = unbounded_channel::<Bytes>();
+    let last = Lines(sender.clone());
+    let work = work(sender);
+    tokio::spawn(async move {
+        let message = work.await.unwrap_or_else(|fault| Message::Refused { fault });
+        last.send(&message);
+    });
+    let frames = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx))
+        .map(|line| Ok::<_, Infallible>(Frame::data(line)));
+    Response::new(Body::new(StreamBody::new(frames)))
+}
+
+use futures_util::StreamExt;
+
+/// The asker's end of a long answer. Whoever left hears nothing; that is no fault.
+#[derive(Debug)]
+struct Lines(UnboundedSender<Bytes>);
+
+impl Lines {
+    fn send(&self, message: &Message) {
+        let mut line = serde_json::to_vec(message).expect("wire types are plain data");
+        line.push(b'\n');
+        let _ = self.0.send(line.into());
+    }
+}
+
+impl Progress for Lines {
+    fn emit(&self, event: Event) {
+        self.send(&Message::Progress { progress: event });
+    }
+}

@@ -1,0 +1,80 @@
+//! Notices when the world has moved away from what is wanted, and converges again.
+//!
+//! Dead processes are the keeper's to restart. What only control can mend is a unit that the keeper has lost, since after its
+//! own crash it no longer knows the variables, or that is gone altogether.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reconcile::ports::{UnitState, Units};
+use reconcile::progress::Unwatched;
+use tokio::time::sleep;
+
+use super::wire::Message;
+use super::{Control, convergence, wanted};
+
+/// Time between two looks. One look is one small question over a Unix socket.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// After a convergence that failed, look again only after this long, so that a broken app is not started in a circle.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
+
+/// Watches until the task is aborted. Control has just started when this begins: the first thing is to converge.
+pub async fn watch(control: Arc<Control>) {
+    let mut known: Option<BTreeSet<String>> = None;
+    loop {
+        match needs_mending(&control, known.as_ref()).await {
+            Some(why) => {
+                tracing::info!(why, "converging");
+                let is_whole = mend(&control).await;
+                if !is_whole {
+                    sleep(PAUSE_AFTER_FAILURE).await;
+                }
+                known = names(&control).await;
+            }
+            None => known = names(&control).await.or(known),
+        }
+        sleep(PERIOD).await;
+    }
+}
+
+async fn needs_mending(control: &Control, known: Option<&BTreeSet<String>>) -> Option<String> {
+    // Somebody's `up` is at it already.
+    let Ok(_turn) = control.turn.try_lock() else { return None };
+    wanted::read(&control.root).ok().flatten()?;
+    let Some(known) = known else { return Some("control has just started".into()) };
+    let units = control.keeper.list().await.ok()?;
+    if let Some(lost) = units.iter().find(|unit| unit.state == UnitState::Lost) {
+        return Some(format!("{} is lost", lost.name));
+    }
+    let gone = known.iter().find(|name| !units.iter().any(|unit| unit.name == **name))?;
+    Some(format!("{gone} is gone"))
+}
+
+async fn mend(control: &Control) -> bool {
+    let want = match wanted::read(&control.root) {
+        Ok(Some(want)) => want,
+        Ok(None) => return true,
+        Err(fault) => {
+            tracing::error!(causes = ?fault.causes, "{fault}");
+            return false;
+        }
+    };
+    match convergence::converge(control, &want, Arc::new(Unwatched)).await {
+        Ok(Message::Converged { failed, steps, .. }) => {
+            tracing::info!(steps, ?failed, "converged");
+            failed.is_empty()
+        }
+        Ok(_) => true,
+        Err(fault) => {
+            tracing::error!(causes = ?fault.causes, "{fault}");
+            false
+        }
+    }
+}
+
+async fn names(control: &Control) -> Option<BTreeSet<String>> {
+    let units = control.keeper.list().await.ok()?;
+    Some(units.into_iter().map(|unit| unit.name).collect())
+}

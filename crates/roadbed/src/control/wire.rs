@@ -1,0 +1,93 @@
+//! What goes over control's socket. HTTP/1.1 with JSON; long work answers with one JSON object per line while it goes on.
+//!
+//! | request | body | answer |
+//! | --- | --- | --- |
+//! | `POST /converge` | [`Wanted`] | lines of [`Message`], last one `converged` or `refused` |
+//! | `POST /plan` | [`Wanted`] | lines of [`Message`], last one `planned` or `refused` |
+//! | `POST /ready` | [`ReadyRequest`] | lines of [`Message`], last one `report` or `refused` |
+//! | `GET /status` | | [`Status`] |
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use gate::{Evidence, Report};
+use reconcile::ports::{UnitKind, UnitState, UnitStatus};
+use reconcile::{Event, Fault, Planned};
+use serde::{Deserialize, Serialize};
+
+/// What the environment is wanted to be. Control keeps it, and converges to it again after any crash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Absolute path of `roadbed.toml`.
+    pub manifest: PathBuf,
+    pub environment: String,
+    /// Apps that run their own development server instead of the build.
+    pub dev: DevApps,
+    /// Ports asked for on the command line; they win over the manifest's.
+    pub http_port: Option<u16>,
+    pub https_port: Option<u16>,
+    /// Where fetched engines are kept.
+    pub cache: PathBuf,
+    /// What build tools need of the user's environment: PATH, HOME, proxies, certificates. No secrets.
+    pub tools: BTreeMap<String, String>,
+}
+
+/// Which apps run as development servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DevApps {
+    #[default]
+    None,
+    All,
+    Only(Vec<String>),
+}
+
+/// Which checks to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyRequest {
+    /// Ids or tasks (`T3`); empty means all.
+    pub only: Vec<String>,
+}
+
+/// One line of a long answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "message")]
+pub enum Message {
+    Progress { progress: Event },
+    /// The end of `POST /converge`.
+    Converged { steps: u32, failed: Vec<String>, skipped: Vec<String>, took_ms: u64, status: Status },
+    /// The end of `POST /plan`.
+    Planned { resources: Vec<Planned> },
+    Evidence { evidence: Evidence },
+    /// The end of `POST /ready`.
+    Report { report: Report },
+    /// The end of anything that could not be begun.
+    Refused { fault: Fault },
+}
+
+/// What `roadbed status --json` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub environment: String,
+    pub root: PathBuf,
+    /// App name to public address. Empty while nothing is served.
+    pub urls: BTreeMap<String, String>,
+    pub ca_file: PathBuf,
+    pub units: Vec<Unit>,
+}
+
+/// One process that the keeper keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    pub name: String,
+    pub kind: UnitKind,
+    pub state: UnitState,
+    pub pid: Option<u32>,
+    pub restarts: u32,
+}
+
+impl From<UnitStatus> for Unit {
+    fn from(unit: UnitStatus) -> Self {
+        Self { name: unit.name, kind: unit.kind, state: unit.state, pid: unit.pid, restarts: unit.restarts }
+    }
+}

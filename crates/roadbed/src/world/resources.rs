@@ -1,0 +1,184 @@
+//! The resources of one environment, and what each needs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use edge::client::EdgeClient;
+use engine::build::{self, AppBuild};
+use engine::instance::{Instances, Placement, Program, dev_program};
+use engine::packages::Packages;
+use engine::site::StaticSite;
+use host::clock::Clock;
+use host::files;
+use manifest::Environment;
+use manifest::environment::{Access, Need, Runs, Server, ServiceName};
+use reconcile::ports::{Routes, Sockets, Units};
+use reconcile::{AnyResource, Fault, ResourceId, Root};
+use secrets::FileStore;
+use stores::Ground;
+use stores::engines::machine::Platform;
+use stores::engines::{CacheDir, Engine, Machine};
+
+use super::addresses::{Addresses, https_url};
+use super::facts::LocalFacts;
+use super::{EDGE_IDLE, Running, lock_file, routes};
+use crate::control::access::AccessFile;
+use crate::control::serving::{Certificate, EdgeProcess, PublishedRoutes};
+use crate::control::wire::Wanted;
+
+/// Everything that resources are made of.
+pub(super) struct Parts {
+    pub(super) root: Root,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) environment: Arc<Environment>,
+    pub(super) running: Vec<Running>,
+    /// The folder of the manifest.
+    pub(super) project: PathBuf,
+    pub(super) wanted: Wanted,
+    pub(super) addresses: Addresses,
+    pub(super) facts: Arc<LocalFacts>,
+    pub(super) secrets: Arc<FileStore>,
+    pub(super) units: Arc<dyn Units>,
+    pub(super) sockets: Arc<dyn Sockets>,
+}
+
+impl Parts {
+    pub(super) fn resources(&self) -> Result<Vec<Box<dyn AnyResource>>, Fault> {
+        let mut all: Vec<Box<dyn AnyResource>> = Vec::new();
+        self.add_stores(&mut all)?;
+        self.add_builds(&mut all);
+        self.add_serving(&mut all)?;
+        for one in &self.running {
+            if let Some(server) = one.server() {
+                all.push(Box::new(self.instances(one, server)));
+            }
+        }
+        Ok(all)
+    }
+
+    fn add_stores(&self, all: &mut Vec<Box<dyn AnyResource>>) -> Result<(), Fault> {
+        let ground = Ground {
+            root: self.root.clone(),
+            units: self.units.clone(),
+            secrets: self.secrets.clone(),
+            clock: self.clock.clone(),
+        };
+        let cache = CacheDir::new(self.wanted.cache.clone());
+        let machine = Machine::new(Platform::detect()?, self.wanted.tools.clone());
+        if let (Some(settings), Some(port)) = (&self.environment.mongodb, self.addresses.mongodb) {
+            let engine = Arc::new(Engine::mongod(settings, &self.project, cache.clone(), machine.clone())?);
+            all.push(Box::new(stores::mongo::Mongo::new(settings.clone(), port, engine.clone(), ground.clone())));
+            all.push(Box::new(engine));
+        }
+        if let (Some(settings), Some(port)) = (&self.environment.redis, self.addresses.redis) {
+            let engine = Arc::new(Engine::redis_server(settings, &self.project, cache, machine)?);
+            all.push(Box::new(stores::redis::Redis::new(settings.clone(), port, engine.clone(), ground)));
+            all.push(Box::new(engine));
+        }
+        Ok(())
+    }
+
+    fn add_builds(&self, all: &mut Vec<Box<dyn AnyResource>>) {
+        let tools = &self.wanted.tools;
+        let lock = lock_file(&self.wanted.cache, &self.project);
+        all.push(Box::new(Packages::new(self.project.clone(), tools.clone(), lock)));
+        for one in self.running.iter().filter(|one| one.dev.is_none()) {
+            all.push(Box::new(AppBuild::new(self.project.clone(), one.app.clone(), tools.clone())));
+            if matches!(one.app.runs, Runs::Static { .. }) {
+                all.push(Box::new(StaticSite::new(self.project.clone(), self.root.clone(), one.app.clone())));
+            }
+        }
+    }
+
+    fn add_serving(&self, all: &mut Vec<Box<dyn AnyResource>>) -> Result<(), Fault> {
+        let edge: Arc<dyn Routes> = Arc::new(EdgeClient::new(self.root.clone()));
+        let hosts = self.running.iter().flat_map(|one| one.app.hosts.clone()).collect();
+        let mut needs = vec![Certificate::resource_id(), EdgeProcess::resource_id()];
+        all.push(Box::new(Certificate::new(self.root.clone(), hosts, self.clock.clone())));
+        all.push(Box::new(EdgeProcess::new(
+            self.root.clone(),
+            self.addresses.sockets(),
+            self.units.clone(),
+            self.sockets.clone(),
+            edge.clone(),
+        )?));
+        for one in &self.running {
+            if one.dev.is_none() && matches!(one.app.runs, Runs::Static { .. }) {
+                needs.push(StaticSite::resource_id(&one.app));
+            }
+            if one.app.access == Access::Protected {
+                let file = routes::credentials_file(&self.root, one.app.name.as_str());
+                let access = AccessFile::new(one.app.name.as_str(), file, self.secrets.clone());
+                needs.push(reconcile::Resource::id(&access).clone());
+                all.push(Box::new(access));
+            }
+        }
+        let (root, project, environment) = (self.root.clone(), self.project.clone(), self.environment.clone());
+        let (running, addresses, facts) = (self.running.clone(), self.addresses.clone(), self.facts.clone());
+        let wanted =
+            move || routes::table(&root, &project, &environment, &running, &addresses, facts.as_ref());
+        all.push(Box::new(PublishedRoutes::new(needs, Box::new(wanted), edge)));
+        Ok(())
+    }
+
+    fn instances(&self, one: &Running, server: Server) -> Instances {
+        let app = one.app.clone();
+        let mut needs = vec![match one.dev {
+            Some(_) => Packages::resource_id(),
+            None => AppBuild::resource_id(&app),
+        }];
+        for need in &app.needs {
+            match need {
+                Need::Service(ServiceName::MongoDb) => needs.push(ResourceId::new(stores::mongo::UNIT)),
+                Need::Service(ServiceName::Redis) => needs.push(ResourceId::new(stores::redis::UNIT)),
+                // Object storage is declared, and nothing serves it yet.
+                Need::Service(ServiceName::Media) => {}
+                Need::App(other) => {
+                    // It calls the other by way of the edge, so the way must be there too.
+                    needs.push(PublishedRoutes::resource_id());
+                    let has_process = self.running.iter().any(|one| one.app.name == *other && one.server().is_some());
+                    if let Some(other) = self.environment.app(other).filter(|_| has_process) {
+                        needs.push(Instances::resource_id(other));
+                    }
+                }
+            }
+        }
+        let placement = Placement {
+            ports: self.addresses.instances.get(&app.name).cloned().unwrap_or_default(),
+            public_url: app.hosts.first().map(|host| https_url(host, self.addresses.https)).unwrap_or_default(),
+            edge_idle: EDGE_IDLE,
+        };
+        Instances::new(
+            self.environment.clone(),
+            app,
+            server.clone(),
+            self.program(one, server),
+            placement,
+            self.wanted.tools.clone(),
+            self.facts.clone(),
+            self.units.clone(),
+            needs,
+        )
+    }
+
+    fn program(&self, one: &Running, server: Server) -> Box<dyn Fn() -> Result<Program, Fault> + Send + Sync> {
+        let (project, app) = (self.project.clone(), one.app.clone());
+        if let Some(command) = &one.dev {
+            let program = dev_program(&project, &app, command);
+            return Box::new(move || Ok(program.clone()));
+        }
+        Box::new(move || {
+            let built_from = build::built_from(&project, &app)?;
+            let cwd = project.join(&app.path);
+            let cwd = files::canonical(&cwd)
+                .map_err(|fault| Fault::because(format!("cannot start {}", app.name), &fault))?;
+            Ok(Program {
+                command: server.start.clone(),
+                cwd,
+                node_env: "production",
+                // Before the first build there is nothing to tell apart; the build comes first in any convergence.
+                built_from: built_from.unwrap_or_else(|| "unbuilt".to_owned()),
+            })
+        })
+    }
+}
