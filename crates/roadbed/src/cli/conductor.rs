@@ -14,6 +14,8 @@ pub type OnMessage<'a> = &'a mut (dyn FnMut(Message) + Send);
 pub trait Conductor {
     /// Whether a keeper lives.
     async fn is_up(&self) -> bool;
+    /// Whether processes may be alive though no keeper is: it was not stopped on purpose.
+    fn is_meant_to_be_up(&self) -> bool;
     /// Makes keeper and control run.
     async fn ensure_running(&self, environment: &str, tools: &BTreeMap<String, String>) -> Result<(), Fault>;
     /// From control; from the keeper alone while control is away.

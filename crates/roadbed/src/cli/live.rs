@@ -1,53 +1,116 @@
 //! The environment that really runs: keeper and control of one root.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use host::files;
+use reconcile::ports::Units;
 use reconcile::{Fault, Root};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::conductor::{Conductor, OnMessage};
+use crate::control::client::ControlClient;
 use crate::control::wire::{ReadyRequest, Status, Wanted};
+use crate::control::{identity, launch};
+use crate::keeper;
+use crate::keeper::client::KeeperClient;
+
+/// A control that was killed is back within this; until then its keeper alone knows less.
+const CONTROL_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between two attempts to reach a control that is coming back.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Control answers a look within milliseconds; one that is stuck must not hold up `roadbed status`.
+const LOOK_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Keeper and control of one root.
 #[derive(Debug)]
 pub struct Live {
     root: Root,
+    keeper: KeeperClient,
+    control: ControlClient,
 }
 
 impl Live {
     pub fn new(root: Root) -> Self {
-        Self { root }
+        Self { keeper: KeeperClient::new(root.clone()), control: ControlClient::new(root.clone()), root }
     }
-    fn away<T>(&self) -> Result<T, Fault> {
-        Err(Fault::new(format!("nothing runs in {}", self.root.path().display())))
+
+    async fn control_status(&self) -> Result<Status, Fault> {
+        timeout(LOOK_DEADLINE, self.control.status()).await.unwrap_or_else(|_| {
+            Err(Fault::new("control does not answer").hint("`roadbed restart control` starts it again"))
+        })
+    }
+
+    /// What the keeper knows: the processes, and no address.
+    async fn keeper_status(&self) -> Result<Status, Fault> {
+        let units = self.keeper.list().await?;
+        let identity = identity::read(&self.root)?;
+        Ok(Status {
+            environment: identity.map(|identity| identity.environment).unwrap_or_default(),
+            root: self.root.path().to_owned(),
+            urls: BTreeMap::new(),
+            ca_file: self.root.ca_certificate(),
+            units: units.into_iter().map(Into::into).collect(),
+        })
     }
 }
 
 impl Conductor for Live {
     async fn is_up(&self) -> bool {
-        false
+        // Waits for a keeper that is being revived; answers at once where none is.
+        self.keeper.list().await.is_ok()
     }
-    async fn ensure_running(&self, _: &str, _: &BTreeMap<String, String>) -> Result<(), Fault> {
-        self.away()
+
+    fn is_meant_to_be_up(&self) -> bool {
+        files::exists(&self.root.keeper_socket()) && !files::exists(&self.root.run().join("down"))
     }
+
+    async fn ensure_running(&self, environment: &str, tools: &BTreeMap<String, String>) -> Result<(), Fault> {
+        launch::ensure_running(&self.root, environment, tools).await
+    }
+
     async fn status(&self) -> Result<Status, Fault> {
-        self.away()
+        let deadline = Instant::now() + CONTROL_PATIENCE;
+        loop {
+            if let Ok(status) = self.control_status().await {
+                return Ok(status);
+            }
+            let known_to_keeper = self.keeper_status().await?;
+            let has_control = known_to_keeper.units.iter().any(|unit| unit.name == launch::UNIT);
+            if !has_control || Instant::now() >= deadline {
+                return Ok(known_to_keeper);
+            }
+            sleep(PAUSE).await;
+        }
     }
-    async fn converge(&self, _: &Wanted, _: OnMessage<'_>) -> Result<(), Fault> {
-        self.away()
+
+    async fn converge(&self, wanted: &Wanted, on: OnMessage<'_>) -> Result<(), Fault> {
+        self.control.converge(wanted, on).await
     }
-    async fn plan(&self, _: &Wanted, _: OnMessage<'_>) -> Result<(), Fault> {
-        self.away()
+
+    async fn plan(&self, wanted: &Wanted, on: OnMessage<'_>) -> Result<(), Fault> {
+        self.control.plan(wanted, on).await
     }
-    async fn ready(&self, _: &ReadyRequest, _: OnMessage<'_>) -> Result<(), Fault> {
-        self.away()
+
+    async fn ready(&self, request: &ReadyRequest, on: OnMessage<'_>) -> Result<(), Fault> {
+        self.control.ready(request, on).await
     }
-    async fn restart(&self, _: &str) -> Result<(), Fault> {
-        self.away()
+
+    async fn restart(&self, unit: &str) -> Result<(), Fault> {
+        self.keeper.restart(unit).await
     }
+
     async fn stop(&self) -> Result<(), Fault> {
-        self.away()
+        // If everybody was killed who could revive the keeper, its apps and stores live on: a new keeper finds them.
+        if self.is_meant_to_be_up() && !self.is_up().await {
+            keeper::launch(&self.root).await?;
+        }
+        self.keeper.shutdown().await
     }
+
     async fn kill(&self) -> Result<(), Fault> {
-        self.away()
+        self.keeper.kill().await
     }
 }

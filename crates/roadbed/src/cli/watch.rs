@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use host::files;
 use reconcile::Fault;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -48,7 +47,7 @@ pub async fn until_ended(session: &Session, conductor: &impl Conductor, interrup
                 changes.iter().for_each(|line| session.output.complain(format!("{}  {line}", time_of_day(session))));
                 seen = Some(status.units);
             }
-            Err(_) if is_wanted_down(session) => return Ended::StoppedByOthers,
+            Err(_) if !conductor.is_meant_to_be_up() => return Ended::StoppedByOthers,
             Err(fault) => {
                 silent_looks += 1;
                 if silent_looks > MOST_SILENT_LOOKS {
@@ -57,11 +56,6 @@ pub async fn until_ended(session: &Session, conductor: &impl Conductor, interrup
             }
         }
     }
-}
-
-/// A wanted shutdown leaves this marker, so that no survivor revives the keeper.
-fn is_wanted_down(session: &Session) -> bool {
-    files::exists(&session.root.run().join("down"))
 }
 
 /// `15:25:51` of `2026-11-23T15:25:51.123Z`.
