@@ -14,6 +14,13 @@ use super::{Tried, must_be_allowed, must_be_refused};
 use crate::ground::user_of;
 use crate::redis::{Identity, RedisFault, app_secret, connect, is_refusal};
 
+/// Reads from within a script. Servers word this refusal differently from version to version; the script gives it the code
+/// that every other refusal has. Nothing but a refusal can fail a `GET` of a key that is no collection.
+const FOREIGN_READ: &str = "
+local answer = redis.pcall('GET', 'roadbed-probe')
+if type(answer) == 'table' and answer['err'] then return redis.error_reply('NOPERM within a script') end
+return answer";
+
 const CLAIM: Claim = Claim {
     task: "T4",
     id: "redis-guards-its-door",
@@ -90,7 +97,7 @@ impl RedisGuardsItsDoor {
             ("read a key outside its prefix", command(&["GET", "roadbed-probe"])),
             ("remove a key outside its prefix", command(&["DEL", "roadbed-probe"])),
             ("publish outside its prefix", command(&["PUBLISH", "roadbed-probe", ""])),
-            ("read a foreign key from a script", command(&["EVAL", "return redis.call('GET', 'roadbed-probe')", "0"])),
+            ("read a foreign key from a script", command(&["EVAL", FOREIGN_READ, "0"])),
             ("list the keys", command(&["KEYS", "roadbed-probe"])),
             ("read the configuration", command(&["CONFIG", "GET", "port"])),
             ("list users", command(&["ACL", "LIST"])),
