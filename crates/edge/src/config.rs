@@ -66,7 +66,7 @@ pub struct Limits {
     pub eject: Duration,
     /// When draining, so long idle connections are left open, so that a request on its way is not cut.
     pub lame_duck: Duration,
-    /// When draining, the whole time; what is open then is closed.
+    /// When draining, the whole time; what is open then is closed. Shorter than the keeper's patience with the edge.
     pub drain: Duration,
     /// After one side of a tunnel ended, so long the other may go on.
     pub half_closed: Duration,
@@ -90,7 +90,7 @@ impl Default for Limits {
             restart_patience: Duration::from_secs(8),
             eject: Duration::from_secs(1),
             lame_duck: Duration::from_millis(300),
-            drain: Duration::from_secs(10),
+            drain: Duration::from_secs(4),
             half_closed: Duration::from_secs(10),
             log_bytes: 10 * 1024 * 1024,
         }

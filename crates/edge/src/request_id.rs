@@ -19,8 +19,7 @@ pub fn accept_or_make(headers: &HeaderMap, now: Timestamp) -> HeaderValue {
 /// A version 7 UUID: sorts by time, which makes a log readable.
 pub fn make(now: Timestamp) -> HeaderValue {
     let millis = u64::try_from(now.unix_millis()).unwrap_or_default();
-    #[expect(clippy::cast_possible_truncation, reason = "less than a second in nanoseconds fits")]
-    let nanos = (millis % 1000) as u32 * 1_000_000;
+    let nanos = u32::try_from(millis % 1000).unwrap_or_default() * 1_000_000;
     let id = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, millis / 1000, nanos));
     let mut text = Uuid::encode_buffer();
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).expect("a UUID is a header value")

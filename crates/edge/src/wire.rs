@@ -14,13 +14,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::Limits;
-use crate::head::{Inspection, Inspector};
+use crate::head::{BrokenAt, Inspection, Inspector};
 
 /// A visitor's byte stream.
 #[derive(Debug)]
 pub struct Wire<T> {
     io: T,
     has_spoken: bool,
+    is_broken: bool,
     inspector: Option<(Inspector, Arc<Inspection>)>,
     reading: Timer,
     writing: Timer,
@@ -35,6 +36,7 @@ impl<T> Wire<T> {
         Self {
             io,
             has_spoken: false,
+            is_broken: false,
             inspector: None,
             reading: Timer::default(),
             writing: Timer::default(),
@@ -60,14 +62,20 @@ impl<T> Wire<T> {
         is_inside_head.then_some(self.head)
     }
 
-    fn inspect(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Shows the strict reader what arrived from `before` on, and takes away what it does not let through.
+    fn inspect(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
         let Some((inspector, inspection)) = &mut self.inspector else { return Ok(()) };
         if inspection.has_ended() {
             self.inspector = None;
             return Ok(());
         }
         let was_inside = inspector.is_inside_head();
-        inspector.feed(bytes, inspection).map_err(|broken| io::Error::new(io::ErrorKind::InvalidData, broken))?;
+        if let Err(BrokenAt(at)) = inspector.feed(&buffer.filled()[before..], inspection) {
+            // What came before may be a whole head, and deserves an answer; the next read says that the rest is no good.
+            self.is_broken = true;
+            buffer.set_filled(before + at);
+            return if at == 0 { Err(broken_framing()) } else { Ok(()) };
+        }
         // The time for a head runs in total, from its first byte: only its end stops the timer.
         if was_inside && !inspector.is_inside_head() {
             self.reading.stop();
@@ -76,9 +84,16 @@ impl<T> Wire<T> {
     }
 }
 
+fn broken_framing() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the request body is not framed as HTTP says")
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.is_broken {
+            return Poll::Ready(Err(broken_framing()));
+        }
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut this.io).poll_read(cx, buffer) {
             read?;
@@ -86,7 +101,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
                 this.has_spoken = true;
                 this.reading.stop();
             }
-            return Poll::Ready(this.inspect(&buffer.filled()[before..]));
+            return Poll::Ready(this.inspect(buffer, before));
         }
         let Some(patience) = this.patience() else { return Poll::Pending };
         ready!(this.reading.poll(patience, cx));

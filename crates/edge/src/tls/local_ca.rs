@@ -59,6 +59,14 @@ pub enum Ensured {
     AuthorityMade,
 }
 
+/// What [`state`] saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Current,
+    /// Missing, for other hosts, or near its end.
+    Due,
+}
+
 /// What is kept of the authority beside its key and certificate: enough to sign in its name.
 #[derive(Debug, Serialize, Deserialize)]
 struct Authority {
@@ -101,28 +109,46 @@ fn leaf_file(root: &Root) -> std::path::PathBuf {
     root.tls().join("leaf.json")
 }
 
+/// Whether [`ensure`] would do anything.
+pub fn state(root: &Root, hosts: &[String], now: Timestamp) -> Result<State, CaFault> {
+    let Some(authority) = read_authority(root)?.filter(|authority| outlives_a_leaf(authority, now)) else {
+        return Ok(State::Due);
+    };
+    let shown = files::read_if_exists(&root.ca_certificate())?;
+    let is_shown = shown.as_deref() == Some(authority.certificate_pem.as_bytes());
+    let has_leaf = read_leaf(root)?.is_some_and(|leaf| is_good(&leaf, &in_order(hosts), &authority, now));
+    Ok(if is_shown && has_leaf { State::Current } else { State::Due })
+}
+
 /// Makes sure that there is an authority, and a leaf of it for exactly these hosts with a third of its life left.
 pub fn ensure(root: &Root, hosts: &[String], now: Timestamp) -> Result<Ensured, CaFault> {
     files::create_dir(&root.tls(), Access::Owner)?;
-    let (authority, made) = match read_authority(root)? {
-        // The last leaf must not outlive the authority.
-        Some(authority) if authority.not_after_ms > after(now, LEAF_LIFE).unix_millis() => (authority, false),
-        _ => (make_authority(root, now)?, true),
+    let (authority, made) = match read_authority(root)?.filter(|authority| outlives_a_leaf(authority, now)) {
+        Some(authority) => (authority, false),
+        None => (make_authority(root, now)?, true),
     };
     // Written after the key file, in which it is too: a crash between the two is mended here.
     files::write_if_changed(&root.ca_certificate(), authority.certificate_pem.as_bytes(), Access::Everyone)?;
 
-    let mut wanted: Vec<String> = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
-    wanted.sort();
-    wanted.dedup();
-    if !made
-        && let Some(leaf) = read_leaf(root)?
-        && is_good(&leaf, &wanted, &authority, now)
-    {
+    let wanted = in_order(hosts);
+    if !made && read_leaf(root)?.is_some_and(|leaf| is_good(&leaf, &wanted, &authority, now)) {
         return Ok(Ensured::Unchanged);
     }
     issue_leaf(root, &authority, wanted, now)?;
     Ok(if made { Ensured::AuthorityMade } else { Ensured::LeafIssued })
+}
+
+/// The order in which a table lists its hosts changes nothing.
+fn in_order(hosts: &[String]) -> Vec<String> {
+    let mut hosts: Vec<String> = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+/// The last leaf must not outlive the authority.
+fn outlives_a_leaf(authority: &Authority, now: Timestamp) -> bool {
+    authority.not_after_ms > after(now, LEAF_LIFE).unix_millis()
 }
 
 /// The leaf, ready to serve; None before the first [`ensure`].
@@ -262,7 +288,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path().to_owned());
         let two = hosts(&["www.shop.localhost", "api.shop.localhost"]);
+        assert_eq!(state(&root, &two, NOW).unwrap(), State::Due);
         assert_eq!(ensure(&root, &two, NOW).unwrap(), Ensured::AuthorityMade);
+        assert_eq!(state(&root, &two, NOW).unwrap(), State::Current);
+        files::remove(&root.ca_certificate()).unwrap();
+        assert_eq!(state(&root, &two, NOW).unwrap(), State::Due);
+        assert_eq!(ensure(&root, &two, NOW).unwrap(), Ensured::Unchanged);
         let authority = authority_of(&root);
         assert_eq!(ensure(&root, &two, NOW).unwrap(), Ensured::Unchanged);
         let turned = hosts(&["api.shop.localhost", "www.shop.localhost"]);

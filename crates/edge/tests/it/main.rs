@@ -1,1 +1,20 @@
-//! The edge over real sockets.
+//! The edge over real sockets: one running edge per test, apps that record what they were sent, visitors that send raw bytes.
+
+mod app;
+mod recorder;
+mod visitor;
+mod world;
+
+mod drain;
+mod files;
+mod forwarding;
+mod matrix;
+mod protection;
+mod publishing;
+mod restart;
+mod routing;
+mod slow;
+mod streaming;
+mod swap;
+mod tls;
+mod tunnel;
