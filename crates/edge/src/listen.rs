@@ -52,9 +52,9 @@ pub async fn accept_all(edge: Arc<Edge>, listener: Listener, slots: Arc<Semaphor
 type Accepted = (tokio::net::TcpStream, std::net::SocketAddr, tokio::sync::OwnedSemaphorePermit);
 
 async fn accept(listener: &Listener, slots: &Arc<Semaphore>) -> Option<Accepted> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.socket.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, slot)),
+        // In this order: a quiet door must not keep a slot from a busy one.
+        Ok((stream, peer)) => Some((stream, peer, Arc::clone(slots).acquire_owned().await.ok()?)),
         Err(error) => {
             // Out of file descriptors, or a visitor who gave up in the queue: neither is worth a busy loop.
             tracing::warn!(%error, "cannot accept a connection");

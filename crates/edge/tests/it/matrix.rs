@@ -20,19 +20,59 @@ const CASES: &[(&str, &str, Fate)] = &[
     // The plain ones, so that the rest proves something.
     ("GET", "GET /a?b=c HTTP/1.1\r\nHost: {H}\r\n\r\n", Forwarded("GET /a?b=c HTTP/1.1", "")),
     ("GET in HTTP/1.0", "GET / HTTP/1.0\r\nHost: {H}\r\n\r\n", Forwarded("GET / HTTP/1.1", "")),
-    ("POST with a length", "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: 5\r\n\r\nhello", Forwarded("POST / HTTP/1.1", "hello")),
-    ("POST in chunks", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", Forwarded("POST / HTTP/1.1", "hello")),
-    ("GET with a body in chunks", "GET / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", Forwarded("GET / HTTP/1.1", "hello")),
-    ("chunked in capitals", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", Forwarded("POST / HTTP/1.1", "hi")),
-    ("a chunk extension", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\n\r\n", Forwarded("POST / HTTP/1.1", "hi")),
+    (
+        "POST with a length",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: 5\r\n\r\nhello",
+        Forwarded("POST / HTTP/1.1", "hello"),
+    ),
+    (
+        "POST in chunks",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        Forwarded("POST / HTTP/1.1", "hello"),
+    ),
+    (
+        "GET with a body in chunks",
+        "GET / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        Forwarded("GET / HTTP/1.1", "hello"),
+    ),
+    (
+        "chunked in capitals",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        Forwarded("POST / HTTP/1.1", "hi"),
+    ),
+    (
+        "a chunk extension",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\n\r\n",
+        Forwarded("POST / HTTP/1.1", "hi"),
+    ),
     ("a method of its own", "PURGE / HTTP/1.1\r\nHost: {H}\r\n\r\n", Forwarded("PURGE / HTTP/1.1", "")),
     ("an empty line before the request", "\r\nGET / HTTP/1.1\r\nHost: {H}\r\n\r\n", Forwarded("GET / HTTP/1.1", "")),
-    ("a request inside a body is a body", "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: 33\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n", Forwarded("POST / HTTP/1.1", "GET /smuggled HTTP/1.1\r\nHost: a\r\n")),
+    (
+        "a request inside a body is a body",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: 33\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n",
+        Forwarded("POST / HTTP/1.1", "GET /smuggled HTTP/1.1\r\nHost: a\r\n"),
+    ),
     // Two lengths.
-    ("CL beside TE", "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: {H}\r\n\r\n", Refused(400)),
-    ("TE beside CL", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: {H}\r\n\r\n", Refused(400)),
-    ("CL twice, equal", "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", Refused(400)),
-    ("CL twice, different", "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", Refused(400)),
+    (
+        "CL beside TE",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: {H}\r\n\r\n",
+        Refused(400),
+    ),
+    (
+        "TE beside CL",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: {H}\r\n\r\n",
+        Refused(400),
+    ),
+    (
+        "CL twice, equal",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        Refused(400),
+    ),
+    (
+        "CL twice, different",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        Refused(400),
+    ),
     ("CL as a list", "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: 5, 5\r\n\r\nhello", Refused(400)),
     ("CL with a sign", "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: +5\r\n\r\nhello", Refused(400)),
     ("CL below zero", "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: -1\r\n\r\n", Refused(400)),
@@ -40,15 +80,43 @@ const CASES: &[(&str, &str, Fate)] = &[
     ("CL of nothing", "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: \r\n\r\n", Refused(400)),
     ("CL beyond 64 bits", "POST / HTTP/1.1\r\nHost: {H}\r\nContent-Length: 99999999999999999999\r\n\r\n", Refused(400)),
     // Encodings that some know and some do not.
-    ("TE identity, chunked", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n", Refused(501)),
-    ("TE gzip, chunked", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", Refused(501)),
-    ("TE identity and chunked in two lines", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Refused(501)),
-    ("TE chunked twice", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Refused(400)),
-    ("TE chunked, identity", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", Refused(400)),
+    (
+        "TE identity, chunked",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n",
+        Refused(501),
+    ),
+    (
+        "TE gzip, chunked",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        Refused(501),
+    ),
+    (
+        "TE identity and chunked in two lines",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        Refused(501),
+    ),
+    (
+        "TE chunked twice",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        Refused(400),
+    ),
+    (
+        "TE chunked, identity",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        Refused(400),
+    ),
     ("TE xchunked", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", Refused(400)),
     ("TE in HTTP/1.0", "POST / HTTP/1.0\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Refused(400)),
-    ("TE folded over two lines", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", Refused(400)),
-    ("TE with a space before the colon", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", Refused(400)),
+    (
+        "TE folded over two lines",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+        Refused(400),
+    ),
+    (
+        "TE with a space before the colon",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        Refused(400),
+    ),
     // Hosts.
     ("two hosts, equal", "GET / HTTP/1.1\r\nHost: {H}\r\nHost: {H}\r\n\r\n", Refused(400)),
     ("two hosts, different", "GET / HTTP/1.1\r\nHost: {H}\r\nHost: evil.example\r\n\r\n", Refused(400)),
@@ -60,7 +128,11 @@ const CASES: &[(&str, &str, Fate)] = &[
     ("a list of hosts", "GET / HTTP/1.1\r\nHost: {H},evil.example\r\n\r\n", Refused(400)),
     ("a host that is not ours", "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", Refused(421)),
     ("absolute form, another host", "GET http://evil.example/ HTTP/1.1\r\nHost: {H}\r\n\r\n", Refused(421)),
-    ("absolute form, the same host", "GET http://{H}/a HTTP/1.1\r\nHost: {H}\r\n\r\n", Forwarded("GET /a HTTP/1.1", "")),
+    (
+        "absolute form, the same host",
+        "GET http://{H}/a HTTP/1.1\r\nHost: {H}\r\n\r\n",
+        Forwarded("GET /a HTTP/1.1", ""),
+    ),
     ("absolute form, no host", "GET http://{H}/a HTTP/1.1\r\n\r\n", Refused(400)),
     ("absolute form, another scheme", "GET ftp://{H}/a HTTP/1.1\r\nHost: {H}\r\n\r\n", Refused(400)),
     ("a host with a final dot", "GET / HTTP/1.1\r\nHost: {H}.\r\n\r\n", Forwarded("GET / HTTP/1.1", "")),
@@ -83,21 +155,61 @@ const CASES: &[(&str, &str, Fate)] = &[
     ("a control byte in the path", "GET /a\x01b HTTP/1.1\r\nHost: {H}\r\n\r\n", Refused(400)),
     ("a fragment", "GET /a#b HTTP/1.1\r\nHost: {H}\r\n\r\n", Refused(400)),
     // Chunks.
-    ("a chunk size that is none", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n", Refused(400)),
-    ("a chunk longer than it says", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n", Refused(400)),
-    ("a chunk size ended by a line feed", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", Refused(400)),
-    ("a chunk extension ended by a line feed", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n5;a\nhello\r\n0\r\n\r\n", Refused(400)),
-    ("a chunk size beyond 64 bits", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nhello\r\n0\r\n\r\n", Refused(400)),
-    ("a chunk size with a sign", "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n", Refused(400)),
+    (
+        "a chunk size that is none",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n",
+        Refused(400),
+    ),
+    (
+        "a chunk longer than it says",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n",
+        Refused(400),
+    ),
+    (
+        "a chunk size ended by a line feed",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n",
+        Refused(400),
+    ),
+    (
+        "a chunk extension ended by a line feed",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n5;a\nhello\r\n0\r\n\r\n",
+        Refused(400),
+    ),
+    (
+        "a chunk size beyond 64 bits",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        Refused(400),
+    ),
+    (
+        "a chunk size with a sign",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nTransfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n",
+        Refused(400),
+    ),
     // Methods and forms that are not for us.
     ("CONNECT", "CONNECT {H}:443 HTTP/1.1\r\nHost: {H}:443\r\n\r\n", Refused(405)),
     ("TRACE", "TRACE / HTTP/1.1\r\nHost: {H}\r\n\r\n", Refused(405)),
     ("asterisk form", "OPTIONS * HTTP/1.1\r\nHost: {H}\r\n\r\n", Refused(400)),
-    ("an expectation nobody knows", "POST / HTTP/1.1\r\nHost: {H}\r\nExpect: miracles\r\nContent-Length: 0\r\n\r\n", Refused(417)),
+    (
+        "an expectation nobody knows",
+        "POST / HTTP/1.1\r\nHost: {H}\r\nExpect: miracles\r\nContent-Length: 0\r\n\r\n",
+        Refused(417),
+    ),
     // Paths.
-    ("dot segments", "GET /static/../admin?x=/../y HTTP/1.1\r\nHost: {H}\r\n\r\n", Forwarded("GET /admin?x=/../y HTTP/1.1", "")),
-    ("dot segments, encoded", "GET /static/%2e%2E/admin HTTP/1.1\r\nHost: {H}\r\n\r\n", Forwarded("GET /admin HTTP/1.1", "")),
-    ("an encoded slash stays", "GET /a%2f..%2fb HTTP/1.1\r\nHost: {H}\r\n\r\n", Forwarded("GET /a%2f..%2fb HTTP/1.1", "")),
+    (
+        "dot segments",
+        "GET /static/../admin?x=/../y HTTP/1.1\r\nHost: {H}\r\n\r\n",
+        Forwarded("GET /admin?x=/../y HTTP/1.1", ""),
+    ),
+    (
+        "dot segments, encoded",
+        "GET /static/%2e%2E/admin HTTP/1.1\r\nHost: {H}\r\n\r\n",
+        Forwarded("GET /admin HTTP/1.1", ""),
+    ),
+    (
+        "an encoded slash stays",
+        "GET /a%2f..%2fb HTTP/1.1\r\nHost: {H}\r\n\r\n",
+        Forwarded("GET /a%2f..%2fb HTTP/1.1", ""),
+    ),
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -192,7 +304,11 @@ async fn what_a_visitor_says_about_himself_is_replaced_by_what_we_know() {
         X-Forwarded-Proto: gopher\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-Port: 1\r\nX-Request-Id: \"forged\" line\r\n\r\n";
     let (status, seen) = one(&world, &recorder, wire).await;
     assert_eq!(status, 200);
-    assert!(!seen.head.contains("6.6.6.6") && !seen.head.contains("evil") && !seen.head.contains("gopher"), "{}", seen.head);
+    assert!(
+        !seen.head.contains("6.6.6.6") && !seen.head.contains("evil") && !seen.head.contains("gopher"),
+        "{}",
+        seen.head
+    );
     assert_eq!(seen.all("x-forwarded-for"), ["127.0.0.1"]);
     assert_eq!(seen.all("x-real-ip"), ["127.0.0.1"]);
     assert_eq!(seen.all("x-forwarded-proto"), ["https"]);
@@ -209,7 +325,16 @@ async fn what_is_meant_for_one_hop_stays_there() {
         Proxy-Authorization: Basic eA==\r\nProxy-Connection: close\r\nTE: gzip\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\nX-Kept: 1\r\n\r\n";
     let (status, seen) = one(&world, &recorder, wire).await;
     assert_eq!(status, 200);
-    for gone in ["connection", "x-internal", "keep-alive", "proxy-authorization", "proxy-connection", "te", "upgrade", "http2-settings"] {
+    for gone in [
+        "connection",
+        "x-internal",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "upgrade",
+        "http2-settings",
+    ] {
         assert_eq!(seen.header(gone), None, "{}", seen.head);
     }
     assert_eq!(seen.header("x-kept"), Some("1"));
@@ -219,7 +344,8 @@ async fn what_is_meant_for_one_hop_stays_there() {
 #[tokio::test]
 async fn an_upgrade_with_a_body_is_none() {
     let (world, recorder) = stage().await;
-    let wire = "GET / HTTP/1.1\r\nHost: {H}\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\r\nhello";
+    let wire =
+        "GET / HTTP/1.1\r\nHost: {H}\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\r\nhello";
     let (status, seen) = one(&world, &recorder, wire).await;
     assert_eq!((status, seen.header("upgrade"), seen.body.as_slice()), (200, None, &b"hello"[..]));
 }
@@ -228,7 +354,9 @@ async fn an_upgrade_with_a_body_is_none() {
 async fn pipelined_requests_are_answered_one_by_one() {
     let (world, recorder) = stage().await;
     let mut stream = tls(&world, SHOP).await;
-    let two = format!("GET /1 HTTP/1.1\r\nHost: {SHOP}\r\n\r\nPOST /2 HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 2\r\n\r\nhi");
+    let two = format!(
+        "GET /1 HTTP/1.1\r\nHost: {SHOP}\r\n\r\nPOST /2 HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 2\r\n\r\nhi"
+    );
     assert_eq!(exchange(&mut stream, two.as_bytes()).await.unwrap().status, 200);
     assert_eq!(read_reply(&mut stream).await.unwrap().status, 200);
     let lines: Vec<_> = recorder.take().iter().map(|seen| seen.line().to_owned()).collect();

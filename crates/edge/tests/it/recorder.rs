@@ -22,7 +22,12 @@ impl Seen {
 
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let of_name = |line: &'_ str| line.split_once(':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name));
-        self.head.lines().skip(1).filter(|line| of_name(line)).map(|line| line.split_once(':').unwrap().1.trim()).collect()
+        self.head
+            .lines()
+            .skip(1)
+            .filter(|line| of_name(line))
+            .map(|line| line.split_once(':').unwrap().1.trim())
+            .collect()
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

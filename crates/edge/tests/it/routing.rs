@@ -16,7 +16,8 @@ async fn plain_http_is_sent_to_https_with_the_port_that_visitors_see() {
     let app = App::saying("shop").await;
     let world = World::new().await;
     world.publish(vec![shop(app.port)]).await;
-    let reply = plain(&world, &format!("POST /cart?x=1 HTTP/1.1\r\nHost: {SHOP}:8080\r\nContent-Length: 0\r\n\r\n")).await;
+    let reply =
+        plain(&world, &format!("POST /cart?x=1 HTTP/1.1\r\nHost: {SHOP}:8080\r\nContent-Length: 0\r\n\r\n")).await;
     let expected = format!("https://{SHOP}:{}/cart?x=1", world.https.port());
     assert_eq!((reply.status, reply.header("location")), (308, Some(expected.as_str())));
     assert_eq!(reply.header("strict-transport-security"), None);
@@ -58,7 +59,8 @@ async fn an_unknown_host_gets_a_page_that_names_the_request() {
 async fn one_connection_reaches_one_site() {
     let (one, two) = (App::saying("one").await, App::saying("two").await);
     let world = World::new().await;
-    let api = Site { app: "api".into(), internal_socket: None, ..site(&["api.shop.localhost"], instances(&[two.port])) };
+    let api =
+        Site { app: "api".into(), internal_socket: None, ..site(&["api.shop.localhost"], instances(&[two.port])) };
     world.publish(vec![shop(one.port), api]).await;
     assert_eq!(get(&world, SHOP, "/", "").await.text(), "one");
     assert_eq!(get(&world, "api.shop.localhost", "/", "").await.text(), "two");
@@ -72,14 +74,18 @@ async fn apps_call_each_other_without_tls_and_keep_the_request_id() {
     let recorder = Recorder::start().await;
     let world = World::new().await;
     world.publish(vec![shop(recorder.address.port())]).await;
-    let wire = format!("GET /products HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nX-Request-Id: from-the-storefront-1\r\n\r\n", world.internal.port());
+    let wire = format!(
+        "GET /products HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nX-Request-Id: from-the-storefront-1\r\n\r\n",
+        world.internal.port()
+    );
     let reply = exchange(&mut tcp(world.internal).await, wire.as_bytes()).await.unwrap();
     assert_eq!((reply.status, reply.header("x-request-id")), (200, Some("from-the-storefront-1")));
     let seen = recorder.take();
     assert_eq!(seen[0].all("x-request-id"), ["from-the-storefront-1"]);
     assert_eq!(seen[0].all("x-forwarded-proto"), ["http"]);
     // A page in a browser may reach this port under a name of its own.
-    let reply = exchange(&mut tcp(world.internal).await, b"GET / HTTP/1.1\r\nHost: rebound.example\r\n\r\n").await.unwrap();
+    let reply =
+        exchange(&mut tcp(world.internal).await, b"GET / HTTP/1.1\r\nHost: rebound.example\r\n\r\n").await.unwrap();
     assert_eq!(reply.status, 421);
 }
 

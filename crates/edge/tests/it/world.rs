@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use edge::tls::local_ca;
@@ -23,7 +23,7 @@ pub(crate) struct World {
     pub(crate) http: SocketAddr,
     pub(crate) internal: SocketAddr,
     pub(crate) edge: EdgeClient,
-    shutdown: Option<oneshot::Sender<()>>,
+    shutdown: Mutex<Option<oneshot::Sender<()>>>,
     running: Option<JoinHandle<Result<(), EdgeFault>>>,
     sockets: Vec<(String, std::net::TcpListener)>,
     limits: Limits,
@@ -47,7 +47,7 @@ impl World {
             https: address(0),
             http: address(1),
             internal: address(2),
-            shutdown: None,
+            shutdown: Mutex::new(None),
             running: None,
             sockets,
             limits,
@@ -65,14 +65,14 @@ impl World {
             let _ = stopped.await;
         });
         config.limits = self.limits.clone();
-        self.shutdown = Some(stop);
+        self.shutdown = Mutex::new(Some(stop));
         self.running = Some(tokio::spawn(edge::run(config)));
         eventually("the edge's socket answers", async || self.edge.health().await.is_ok()).await;
     }
 
     /// Tells the edge to drain; returns at once.
-    pub(crate) fn begin_stop(&mut self) {
-        let _ = self.shutdown.take().unwrap().send(());
+    pub(crate) fn begin_stop(&self) {
+        let _ = self.shutdown.lock().unwrap().take().unwrap().send(());
     }
 
     pub(crate) async fn stopped(&mut self) {
@@ -128,7 +128,11 @@ pub(crate) fn shop(port: u16) -> Site {
 
 pub(crate) fn instances(ports: &[u16]) -> Target {
     let upstream = |(at, &port): (usize, &u16)| Upstream { instance: format!("shop-{}", at + 1), port };
-    Target::Instances { upstreams: ports.iter().enumerate().map(upstream).collect(), first_byte_ms: 30_000, idle_ms: 5_000 }
+    Target::Instances {
+        upstreams: ports.iter().enumerate().map(upstream).collect(),
+        first_byte_ms: 30_000,
+        idle_ms: 5_000,
+    }
 }
 
 pub(crate) fn site(hosts: &[&str], target: Target) -> Site {
