@@ -86,8 +86,13 @@ impl Packages {
             deadline: INSTALL_DEADLINE,
         };
         run_to_end(&self.id, "cannot install the packages", &run, progress).await?;
-        files::write_durable(&self.stamp(), seen.wanted.as_bytes(), Access::Everyone)
-            .map_err(|fault| Fault::because("cannot note that the packages are installed", &fault))
+        // npm makes no folder where there is nothing to install.
+        files::create_dir(&self.project.join("node_modules"), Access::Everyone)
+            .and_then(|()| files::write_durable(&self.stamp(), seen.wanted.as_bytes(), Access::Everyone))
+            .map_err(|fault| {
+                Fault::because("cannot note that the packages are installed", &fault)
+                    .hint("see whether the disk is full and the folder is yours")
+            })
     }
 
     async fn wait_for_lock(&self) -> Result<host::lock::Held, Fault> {

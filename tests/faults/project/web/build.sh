@@ -1,0 +1,1 @@
+mkdir -p dist && cp server.js dist/
