@@ -58,9 +58,14 @@ pub fn run_to_end(root: &Root, clock: Arc<dyn Clock>) -> Result<Ended, Fault> {
     }
     let lock = match runtime.block_on(take_lock(root, &clock)).map_err(fault)? {
         Lock::Ours(held) => held,
-        Lock::HeldBy(holder) => return Ok(Ended::HeldBy(holder)),
+        Lock::HeldBy(holder) => {
+            // Several survivors may revive a keeper at once; who comes second has nothing to do and did nothing wrong.
+            tracing::info!("nothing to do: {holder} holds {}", root.path().display());
+            return Ok(Ended::HeldBy(holder));
+        }
     };
     if files::exists(&down_marker(root)) {
+        tracing::info!("nothing to do: {} was stopped on purpose", root.path().display());
         return Ok(Ended::Down);
     }
     runtime.block_on(keep(root, clock, lock))

@@ -1,0 +1,14 @@
+//! The keeper, on real processes: it and its children are killed in every order, and nothing is lost or doubled.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod environment;
+mod stand_in;
+
+mod adoption;
+mod chaos;
+mod life;
+mod output;
+mod secrets;
+mod shutdown;
+mod sockets;
