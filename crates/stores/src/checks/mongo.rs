@@ -13,6 +13,7 @@ use secrets::{FileStore, Secret, generate};
 use super::{Tried, must_be_allowed, must_be_refused};
 use crate::ground::user_of;
 use crate::mongo::{Address, Identity, MongoFault, app_secret, command, connect, is_refusal};
+use crate::start::accepts;
 
 const CLAIM: Claim = Claim {
     task: "T3",
@@ -39,6 +40,10 @@ impl MongoGuardsItsDoor {
 
     async fn look(&self) -> Outcome {
         let mut findings = Findings::default();
+        if !accepts(self.port).await {
+            findings.bad(format!("nobody listens on port {}", self.port));
+            return findings.outcome();
+        }
         self.as_stranger(&mut findings).await;
         for app in &self.settings.apps {
             match self.secrets.get(&app_secret(app)) {

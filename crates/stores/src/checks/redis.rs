@@ -20,6 +20,7 @@ const FOREIGN_READ: &str = "
 local answer = redis.pcall('GET', 'roadbed-probe')
 if type(answer) == 'table' and answer['err'] then return redis.error_reply('NOPERM within a script') end
 return answer";
+use crate::start::accepts;
 
 const CLAIM: Claim = Claim {
     task: "T4",
@@ -43,6 +44,10 @@ impl RedisGuardsItsDoor {
 
     async fn look(&self) -> Outcome {
         let mut findings = Findings::default();
+        if !accepts(self.port).await {
+            findings.bad(format!("nobody listens on port {}", self.port));
+            return findings.outcome();
+        }
         self.as_stranger(&mut findings).await;
         for app in &self.settings.apps {
             match self.secrets.get(&app_secret(app)) {

@@ -1,13 +1,15 @@
 //! Doing the steps, one effect each. Every step may find its work done already, by an earlier run that was killed.
 
+use std::time::Duration;
+
 use host::files::{self, Access};
 use manifest::id::AppName;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use reconcile::Fault;
 
-use super::client::{self, Address, Identity, MongoFault, code, command, connect};
-use super::observe::{as_admin, asking, first_boot_client, member, running_mode};
+use super::client::{self, Address, Identity, MongoFault, code, command, command_within, connect};
+use super::observe::{ReplicaSet, as_admin, asking, first_boot_client, member, replica_set, running_mode};
 use super::place::Mode;
 use super::plan::Step;
 use super::roles::{self, APP_ROLE, UserKey};
@@ -16,6 +18,11 @@ use crate::engines::Located;
 use crate::engines::find::Found;
 use crate::ground::file_fault;
 use crate::start::{Look, Start, accepts};
+
+/// mongod asks the address in its configuration whether that is itself, and gives a silent stranger there 30 seconds.
+const MEMBERSHIP_DEADLINE: Duration = Duration::from_secs(60);
+/// An election among one takes half a second.
+const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn perform(mongo: &Mongo, step: &Step) -> Result<(), Fault> {
     match step {
@@ -166,11 +173,24 @@ fn is_settled(hello: &Document) -> bool {
 async fn initiate(mongo: &Mongo) -> Result<(), Fault> {
     let client = admin(mongo)?;
     let config = doc! { "_id": REPLICA_SET, "members": [{ "_id": 0, "host": member(mongo.place.port) }] };
-    match command(&client, "admin", doc! { "replSetInitiate": config }).await {
-        Err(fault) if fault.code() != Some(code::ALREADY_INITIALIZED) => return Err(asking(&fault)),
-        _ => {}
+    let ask = || command_within(MEMBERSHIP_DEADLINE, &client, "admin", doc! { "replSetInitiate": config.clone() });
+    let answer = match ask().await {
+        // A mongod that leaves a replica set closes every connection, ours too.
+        Err(fault) if fault.code().is_none() => ask().await,
+        answer => answer,
+    };
+    match answer {
+        Ok(_) => until_primary(mongo, &client).await,
+        // It was still reading its configuration when we looked. The member may have another port in there.
+        Err(fault) if fault.code() == Some(code::ALREADY_INITIALIZED) => {
+            match replica_set(&client, mongo.place.port).await {
+                Ok(ReplicaSet::Elsewhere) => relocate(mongo).await,
+                Ok(_) => until_primary(mongo, &client).await,
+                Err(fault) => Err(asking(&fault)),
+            }
+        }
+        Err(fault) => Err(asking(&fault)),
     }
-    until_primary(mongo, &client).await
 }
 
 /// The port is part of the replica set's configuration. Forced, because no primary can agree under the old address.
@@ -181,21 +201,18 @@ async fn relocate(mongo: &Mongo) -> Result<(), Fault> {
     let version = config.get_i32("version").unwrap_or(1) + 1;
     config.insert("version", version);
     config.insert("members", vec![doc! { "_id": 0, "host": member(mongo.place.port) }]);
-    command(&client, "admin", doc! { "replSetReconfig": config, "force": true })
-        .await
-        .map_err(|fault| asking(&fault))?;
+    let reconfigure = doc! { "replSetReconfig": config, "force": true };
+    command_within(MEMBERSHIP_DEADLINE, &client, "admin", reconfigure).await.map_err(|fault| asking(&fault))?;
     until_primary(mongo, &client).await
 }
 
 async fn until_primary(mongo: &Mongo, client: &Client) -> Result<(), Fault> {
-    let give_up = mongo.ground.clock.instant() + std::time::Duration::from_secs(30);
+    let give_up = mongo.ground.clock.instant() + ELECTION_DEADLINE;
     loop {
         let hello = client::hello(client).await;
         match hello {
             Ok(answer) if answer.get_bool("isWritablePrimary").unwrap_or(false) => return Ok(()),
-            _ if mongo.ground.clock.instant() < give_up => {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await
-            }
+            _ if mongo.ground.clock.instant() < give_up => tokio::time::sleep(Duration::from_millis(20)).await,
             Ok(_) => {
                 return Err(Fault::new("mongodb does not become writable")
                     .hint("see `roadbed logs mongodb`")

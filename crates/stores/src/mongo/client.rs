@@ -16,6 +16,8 @@ use secrets::Secret;
 /// On loopback a server that does not answer in this time is stuck.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
+const TOO_LATE: &str = "the server did not answer in time";
+
 /// Where a mongod listens.
 #[derive(Debug)]
 pub(crate) enum Address {
@@ -63,6 +65,7 @@ impl fmt::Display for MongoFault {
             ErrorKind::Authentication { message, .. } | ErrorKind::ServerSelection { message, .. } => {
                 f.write_str(message)
             }
+            ErrorKind::Custom(_) => f.write_str(TOO_LATE),
             kind => kind.fmt(f),
         }
     }
@@ -138,10 +141,20 @@ pub(crate) fn connect(address: &Address, who: Identity<'_>) -> Result<Client, Mo
 
 /// Runs a command, within a deadline: the driver's own do not cover a server that stops in the middle of an answer.
 pub(crate) async fn command(client: &Client, database: &str, command: Document) -> Result<Document, MongoFault> {
+    command_within(TIMEOUT * 3, client, database, command).await
+}
+
+/// As [`command`], for what takes its time.
+pub(crate) async fn command_within(
+    deadline: Duration,
+    client: &Client,
+    database: &str,
+    command: Document,
+) -> Result<Document, MongoFault> {
     let database = client.database(database);
-    match tokio::time::timeout(TIMEOUT * 3, database.run_command(command)).await {
+    match tokio::time::timeout(deadline, database.run_command(command)).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(mongodb::error::Error::custom("the server did not answer in time").into()),
+        Err(_) => Err(mongodb::error::Error::custom(TOO_LATE).into()),
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
         server: Server::Silent,
         apps,
     };
-    if seen.files != Files::Right {
+    if seen.files == Files::Missing {
         return Ok(seen);
     }
     seen.server = match (seen.runs, seen.guarded) {
@@ -259,13 +259,13 @@ async fn logs_in(mongo: &Mongo, app: &AppName) -> Result<bool, Look> {
 }
 
 /// The replica set of one.
-enum ReplicaSet {
+pub(crate) enum ReplicaSet {
     NotInitiated,
     Elsewhere,
     Right,
 }
 
-async fn replica_set(client: &Client, port: u16) -> Result<ReplicaSet, MongoFault> {
+pub(crate) async fn replica_set(client: &Client, port: u16) -> Result<ReplicaSet, MongoFault> {
     let config = match command(client, "admin", doc! { "replSetGetConfig": 1 }).await {
         Ok(answer) => answer,
         Err(fault) if fault.code() == Some(code::NOT_YET_INITIALIZED) => return Ok(ReplicaSet::NotInitiated),

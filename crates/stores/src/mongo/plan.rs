@@ -60,7 +60,9 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
         steps.extend(seen.apps.iter().map(|app| Step::PutUser { app: app.clone(), because: vec!["missing"] }));
         return steps;
     }
-    if seen.runs != Some(Mode::Serving) || seen.server == Server::Silent {
+    // Without its files right, a running server was not asked; the next look does that.
+    let silent = seen.server == Server::Silent && seen.files == Files::Right;
+    if seen.runs != Some(Mode::Serving) || silent {
         steps.push(Step::Start);
     }
     match &seen.server {

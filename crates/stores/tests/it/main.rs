@@ -5,6 +5,7 @@
     reason = "tests start, damage and kill what production code only goes to through `host`"
 )]
 
+mod checks;
 mod engines;
 mod mongo;
 mod redis;

@@ -1,18 +1,241 @@
-//! Redis on a real redis-server.
+//! Redis on a real redis-server: what an app may do, what drifts, and what is left after a kill.
 
-use stores::redis::{app_secret, redis_url};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
-use crate::stand::{Stand, app, converge_redis};
+use redis::aio::MultiplexedConnection;
+use redis::{Client, RedisResult, Value};
+use secrets::{Secret, SecretName};
+use stores::redis::{Redis, admin_secret, app_secret, redis_url};
+
+use crate::stand::{Stand, app, converge_redis, damage, redis_settings};
+
+async fn settled(stand: &Stand) -> Redis {
+    let redis = stand.redis().await;
+    converge_redis(&redis).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    redis
+}
+
+async fn as_app(stand: &Stand) -> RedisResult<MultiplexedConnection> {
+    let url = redis_url(&app(), stand.port, &stand.secret(&app_secret(&app())));
+    Client::open(url.expose())?.get_multiplexed_async_connection().await
+}
+
+async fn ask(connection: &mut MultiplexedConnection, line: &str) -> RedisResult<Value> {
+    let mut words = line.split(' ');
+    redis::cmd(words.next().unwrap()).arg(words.collect::<Vec<_>>()).query_async(connection).await
+}
+
+async fn assert_nothing_to_do(redis: &Redis) {
+    assert_eq!(converge_redis(redis).await.unwrap(), Vec::<String>::new());
+}
+
+/// A copy of redis-server's users, changed from outside: only who may write our folder can do that.
+async fn sabotage_users(stand: &Stand, change: impl FnOnce(String) -> String) {
+    let file = stand.ground.root.conf().join("redis/users.acl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, change(text.clone())).unwrap();
+    reconcile::ports::Units::restart(&*stand.units, "redis").await.unwrap();
+    crate::stand::until("redis answers", || async { !host::socket::is_port_free(stand.port) }).await;
+    std::fs::write(&file, text).unwrap();
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_folder_becomes_a_guarded_redis_and_then_nothing_is_left_to_do() {
     let stand = Stand::new();
-    let redis = stand.redis().await;
-    let steps = converge_redis(&redis).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
-    println!("{steps:#?}");
-    assert_eq!(converge_redis(&redis).await.unwrap(), Vec::<String>::new());
+    let redis = settled(&stand).await;
+    assert_nothing_to_do(&redis).await;
+    let conf = stand.ground.root.conf().join("redis");
+    for file in ["redis.conf", "users.acl"] {
+        assert_eq!(std::fs::metadata(conf.join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+    }
+    let pid = stand.units.pid("redis");
+    let seen = [
+        std::fs::read(conf.join("users.acl")).unwrap(),
+        std::fs::read(conf.join("redis.conf")).unwrap(),
+        std::fs::read(stand.ground.root.log_of("redis")).unwrap(),
+        std::fs::read(format!("/proc/{pid}/cmdline")).unwrap(),
+        std::fs::read(format!("/proc/{pid}/environ")).unwrap(),
+    ];
+    for name in stand.ground.secrets.names().unwrap() {
+        let secret = stand.secret(&name);
+        let text = secret.expose().as_bytes();
+        assert!(!seen.iter().any(|seen| seen.windows(text.len()).any(|window| window == text)), "{name} leaks");
+    }
+}
 
-    let url = redis_url(&app(), stand.port, &stand.secret(&app_secret(&app())));
-    let mut connection = ::redis::Client::open(url.expose()).unwrap().get_multiplexed_async_connection().await.unwrap();
-    let _: () = ::redis::cmd("SET").arg("shop:local:a").arg(1).query_async(&mut connection).await.unwrap();
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_can_work_on_its_keys_and_nothing_else() {
+    let stand = Stand::new();
+    let _redis = settled(&stand).await;
+    let mut app = as_app(&stand).await.unwrap();
+    for allowed in [
+        "SET shop:local:cart 1 EX 60",
+        "GET shop:local:cart",
+        "HSET shop:local:h a 1",
+        "EXPIRE shop:local:h 60",
+        "PUBLISH shop:local:c hello",
+        "SCAN 0 MATCH shop:local:*",
+        "INFO server",
+        "PING",
+        "CLIENT ID",
+        "CLIENT SETNAME api",
+        "MULTI",
+        "INCR shop:local:n",
+        "EXEC",
+    ] {
+        ask(&mut app, allowed).await.unwrap_or_else(|fault| panic!("{allowed}: {fault}"));
+    }
+    for denied in [
+        "GET shop:staging:cart",
+        "SET other 1",
+        "COPY shop:local:cart other",
+        "PUBLISH other hello",
+        "KEYS *",
+        "FLUSHALL",
+        "FLUSHDB",
+        "CONFIG GET *",
+        "CONFIG SET dir /tmp",
+        "ACL LIST",
+        "ACL SETUSER app-api on",
+        "SHUTDOWN NOSAVE",
+        "MODULE LIST",
+        "CLIENT KILL ID 1",
+        "CLIENT LIST",
+        "FUNCTION FLUSH",
+        "SCRIPT FLUSH",
+        "REPLICAOF NO ONE",
+        "MONITOR",
+        "SAVE",
+    ] {
+        let fault = ask(&mut app, denied).await.expect_err(denied);
+        assert_eq!(fault.code(), Some("NOPERM"), "{denied}: {fault}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_passwords_are_loaded_without_a_restart_and_cut_the_old_ones_off() {
+    let stand = Stand::new();
+    let redis = settled(&stand).await;
+    let pid = stand.units.pid("redis");
+    let mut old = as_app(&stand).await.unwrap();
+    ask(&mut old, "SET shop:local:a 1").await.unwrap();
+
+    stand.ground.secrets.set(&app_secret(&app()), &Secret::new("fresh".repeat(10))).unwrap();
+    assert_eq!(
+        converge_redis(&redis).await.unwrap(),
+        ["write the users and make missing credentials", "load the users into the running server"]
+    );
+    assert_eq!(stand.units.pid("redis"), pid);
+    assert!(ask(&mut old, "GET shop:local:a").await.is_err(), "the old password's connection lives on");
+    ask(&mut as_app(&stand).await.unwrap(), "GET shop:local:a").await.unwrap();
+
+    // Our own password changes just as well: the server is restarted once, because it does not know us any more.
+    stand.ground.secrets.set(&admin_secret(), &Secret::new("ours".repeat(10))).unwrap();
+    let steps = converge_redis(&redis).await.unwrap();
+    assert!(steps.contains(&"restart: the running server does not know us".to_owned()), "{steps:?}");
+    assert_nothing_to_do(&redis).await;
+    ask(&mut as_app(&stand).await.unwrap(), "GET shop:local:a").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_that_nobody_asked_for_are_seen_and_unloaded() {
+    let stand = Stand::new();
+    let redis = settled(&stand).await;
+    let changes: [fn(String) -> String; 4] = [
+        |text| text.replace("user default off", "user default on nopass"),
+        |text| text + "user mallory on nopass ~* &* +@all\n",
+        |text| text.replace(" ~shop:local:*", " ~*"),
+        |text| text.replace("-@dangerous", "+flushall"),
+    ];
+    for (n, change) in changes.into_iter().enumerate() {
+        sabotage_users(&stand, change).await;
+        assert_eq!(converge_redis(&redis).await.unwrap(), ["load the users into the running server"], "change {n}");
+    }
+    sabotage_users(&stand, |text| text.replace("user roadbed on", "user roadbed off")).await;
+    assert_eq!(converge_redis(&redis).await.unwrap(), ["restart: the running server does not know us"]);
+    assert_nothing_to_do(&redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_limit_is_a_restart_and_keeps_the_data() {
+    let stand = Stand::new();
+    let _redis = settled(&stand).await;
+    ask(&mut as_app(&stand).await.unwrap(), "SET shop:local:a kept").await.unwrap();
+    let mut settings = redis_settings();
+    settings.max_memory *= 2;
+    let redis = stand.redis_with(settings).await;
+    assert_eq!(converge_redis(&redis).await.unwrap(), ["write the configuration", "start on the loopback port"]);
+    let kept = ask(&mut as_app(&stand).await.unwrap(), "GET shop:local:a").await.unwrap();
+    assert_eq!(kept, Value::BulkString(b"kept".to_vec()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cut_off_at_any_moment_it_converges_from_there() {
+    let stand = Stand::new();
+    for millis in [1, 10, 20, 40, 60, 80, 120, 200] {
+        let redis = stand.redis().await;
+        let cut = tokio::time::timeout(Duration::from_millis(millis), converge_redis(&redis)).await;
+        if let Ok(Err(fault)) = cut {
+            panic!("after {millis} ms: {fault:#?}");
+        }
+        stand.units.lose_all();
+    }
+    let redis = settled(&stand).await;
+    assert_nothing_to_do(&redis).await;
+    stand.units.kill("redis");
+    assert_eq!(converge_redis(&redis).await.unwrap(), ["start on the loopback port"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_data_is_told_with_the_servers_own_words_and_not_touched() {
+    let stand = Stand::new();
+    let redis = settled(&stand).await;
+    let mut app = as_app(&stand).await.unwrap();
+    for n in 0..100 {
+        ask(&mut app, &format!("SET shop:local:{n} {n}")).await.unwrap();
+    }
+    reconcile::ports::Units::remove(&*stand.units, "redis").await.unwrap();
+    let folder = stand.ground.root.data("redis").join("appendonlydir");
+    let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let file = entries.into_iter().find(|path| path.to_string_lossy().ends_with(".incr.aof")).unwrap();
+    damage(&file);
+    let before = std::fs::read(&file).unwrap();
+    let fault = converge_redis(&redis).await.unwrap_err();
+    assert!(fault.message.contains("redis does not stay up"), "{fault:#?}");
+    assert!(fault.output.iter().any(|line| line.contains("append only file")), "{fault:#?}");
+    assert!(fault.hint.unwrap().contains("redis-check-aof"));
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_named() {
+    let stand = Stand::new();
+    let redis = stand.redis().await;
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", stand.port)).unwrap();
+    let fault = converge_redis(&redis).await.unwrap_err();
+    assert!(fault.message.contains(&format!("port {}", stand.port)), "{fault:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_password_is_made_again_since_the_data_does_not_depend_on_it() {
+    let stand = Stand::new();
+    let redis = settled(&stand).await;
+    ask(&mut as_app(&stand).await.unwrap(), "SET shop:local:a kept").await.unwrap();
+    std::fs::remove_file(stand.ground.root.secrets().join("secrets.json")).unwrap();
+    converge_redis(&redis).await.unwrap();
+    assert_nothing_to_do(&redis).await;
+    assert!(stand.ground.secrets.get(&SecretName::new("redis/app-api")).unwrap().is_some());
+    ask(&mut as_app(&stand).await.unwrap(), "GET shop:local:a").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_start_is_one_step() {
+    let stand = Stand::new();
+    let redis = settled(&stand).await;
+    reconcile::ports::Units::remove(&*stand.units, "redis").await.unwrap();
+    let began = Instant::now();
+    assert_eq!(converge_redis(&redis).await.unwrap(), ["start on the loopback port"]);
+    println!("warm start to a converged redis: {} ms", began.elapsed().as_millis());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }

@@ -254,6 +254,9 @@ impl Direct {
 impl Drop for Direct {
     fn drop(&mut self) {
         self.lose_all();
+        if let Some(keep) = std::env::var_os("STAND_KEEP_LOGS") {
+            let _ = Command::new("cp").arg("-r").arg(self.root.logs()).arg(keep).status();
+        }
     }
 }
 

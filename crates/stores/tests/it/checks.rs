@@ -1,0 +1,138 @@
+//! The checks hold on a guarded store, and fail on each way to leave its door open.
+
+use std::time::Duration;
+
+use gate::{Check, CheckCx, Outcome, Verdict};
+use mongodb::bson::doc;
+use mongodb::options::{ClientOptions, Credential, ServerAddress};
+use secrets::{Secret, generate};
+use stores::checks::{MongoGuardsItsDoor, RedisGuardsItsDoor};
+
+use crate::stand::{Stand, app, converge_mongo, converge_redis, mongo_settings, redis_settings, until};
+
+async fn outcome(check: &dyn Check) -> Outcome {
+    check.run(&CheckCx { budget: Duration::from_secs(30) }).await
+}
+
+fn assert_holds(outcome: &Outcome, at_least: usize) {
+    assert_eq!(outcome.verdict, Verdict::Holds, "{outcome:#?}");
+    assert!(outcome.observed.len() >= at_least, "{outcome:#?}");
+}
+
+/// It fails, and because of this.
+fn assert_fails(outcome: &Outcome, because: &str) {
+    assert_eq!(outcome.verdict, Verdict::Fails, "{outcome:#?}");
+    let broken = |line: &&String| line.starts_with("BROKEN") && line.contains(because);
+    assert!(outcome.observed.iter().any(|line| broken(&line)), "{because}: {outcome:#?}");
+}
+
+fn mongo_check(stand: &Stand) -> MongoGuardsItsDoor {
+    MongoGuardsItsDoor::new(mongo_settings(), stand.port, stand.ground.secrets.clone())
+}
+
+fn redis_check(stand: &Stand) -> RedisGuardsItsDoor {
+    RedisGuardsItsDoor::new(redis_settings(), stand.port, stand.ground.secrets.clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mongodb_guards_its_door_or_the_check_fails() {
+    let stand = Stand::new();
+    let mongo = stand.mongo().await;
+    converge_mongo(&mongo).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    let check = mongo_check(&stand);
+    let good = outcome(&check).await;
+    assert_holds(&good, 14);
+    for name in stand.ground.secrets.names().unwrap() {
+        let secret = stand.secret(&name);
+        assert!(!good.observed.iter().any(|line| line.contains(secret.expose())), "{name} is told");
+    }
+    println!("{good:#?}");
+
+    // The app's role is widened.
+    let password = stand.secret(&stores::mongo::admin_secret());
+    let credential =
+        Credential::builder().username("roadbed".to_owned()).password(password.expose().to_owned()).build();
+    let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: Some(stand.port) };
+    let options = ClientOptions::builder().hosts(vec![address]).direct_connection(true).credential(credential).build();
+    let admin = mongodb::Client::with_options(options).unwrap().database("shop-local");
+    let grant = doc! { "grantRolesToUser": "app-api", "roles": [{ "role": "readAnyDatabase", "db": "admin" }] };
+    admin.run_command(grant).await.unwrap();
+    assert_fails(&outcome(&check).await, "app-api tried to read another database: allowed");
+    let grant = doc! { "grantRolesToUser": "app-api", "roles": [{ "role": "dbOwner", "db": "shop-local" }] };
+    admin.run_command(grant).await.unwrap();
+    assert_fails(&outcome(&check).await, "app-api tried to drop a collection");
+    converge_mongo(&mongo).await.unwrap();
+
+    // The right password is refused.
+    let right = stand.secret(&stores::mongo::app_secret(&app()));
+    let wrong = generate::credential().unwrap();
+    stand.ground.secrets.set(&stores::mongo::app_secret(&app()), &wrong).unwrap();
+    assert_fails(
+        &outcome(&check).await,
+        "app-api wrote, read and removed a document, acknowledged by a majority: refused",
+    );
+    stand.ground.secrets.set(&stores::mongo::app_secret(&app()), &right).unwrap();
+    assert_holds(&outcome(&check).await, 14);
+
+    // Authorisation is off.
+    let conf = stand.ground.root.conf().join("mongodb");
+    let text = std::fs::read_to_string(conf.join("mongod.conf")).unwrap();
+    let open: Vec<&str> =
+        text.lines().filter(|line| !line.contains("authorization") && !line.contains("keyFile")).collect();
+    std::fs::write(conf.join("open.conf"), open.join("\n")).unwrap();
+    let config = conf.join("open.conf").to_string_lossy().into_owned();
+    stand.units.replace("mongodb", |spec| spec.args = vec!["--config".to_owned(), config]);
+    until("mongod is primary", || async { outcome(&check).await.observed.iter().any(|line| line.ends_with(": done")) })
+        .await;
+    let open = outcome(&check).await;
+    assert_fails(&open, "an unauthenticated client tried to list databases: allowed");
+    assert_fails(&open, "an unauthenticated client tried to read the apps' data: allowed");
+
+    // Nobody is at home.
+    stand.units.lose_all();
+    assert_fails(&outcome(&check).await, "nobody listens on port");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_guards_its_door_or_the_check_fails() {
+    let stand = Stand::new();
+    let redis = stand.redis().await;
+    converge_redis(&redis).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    let check = redis_check(&stand);
+    let good = outcome(&check).await;
+    assert_holds(&good, 14);
+    println!("{good:#?}");
+
+    let file = stand.ground.root.conf().join("redis/users.acl");
+    let right = std::fs::read_to_string(&file).unwrap();
+    let sabotages: [(&str, String); 5] = [
+        (
+            "unauthenticated client tried to ping: allowed",
+            right.replace("user default off resetpass resetkeys resetchannels -@all", "user default on nopass +ping"),
+        ),
+        (
+            "unauthenticated client tried to read a key: allowed",
+            right
+                .replace("user default off resetpass resetkeys resetchannels -@all", "user default on nopass ~* +@all"),
+        ),
+        ("a client with a wrong password for app-api tried to read: allowed", right.replace("+info", "+info nopass")),
+        ("app-api tried to read a key outside its prefix: allowed", right.replace("resetkeys ~shop:local:*", "~*")),
+        ("app-api tried to read the configuration: allowed", right.replace("-@admin -@dangerous", "")),
+    ];
+    for (because, users) in sabotages {
+        assert_ne!(users, right, "the sabotage does something");
+        std::fs::write(&file, users).unwrap();
+        reconcile::ports::Units::restart(&*stand.units, "redis").await.unwrap();
+        until("redis answers", || async { !host::socket::is_port_free(stand.port) }).await;
+        assert_fails(&outcome(&check).await, because);
+    }
+    std::fs::write(&file, &right).unwrap();
+    reconcile::ports::Units::restart(&*stand.units, "redis").await.unwrap();
+    until("the check holds again", || async { outcome(&check).await.verdict == Verdict::Holds }).await;
+
+    // The right password is refused.
+    stand.ground.secrets.set(&stores::redis::app_secret(&app()), &Secret::new("wrong".to_owned())).unwrap();
+    assert_fails(&outcome(&check).await, "app-api cannot log in");
+    stand.units.lose_all();
+    assert_fails(&outcome(&check).await, "nobody listens on port");
+}
