@@ -15,9 +15,10 @@ export interface Readiness {
 /** Resolves when the store answers, rejects when it does not. */
 export type Probe = () => Promise<unknown>;
 
-// The edge asks each second and gives up after one: a slower answer would count as none.
+// Who asks gives up after a second: a slower answer would count as none. Half a second of memory bounds the load of probes
+// to two a second, and a store that is away is noticed at once.
 const PROBE_TIMEOUT_MS = 800;
-const REMEMBER_MS = 1_000;
+const REMEMBER_MS = 500;
 
 export interface ReadinessOptions {
   mongodb: Probe;

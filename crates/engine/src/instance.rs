@@ -42,8 +42,15 @@ pub struct Program {
     pub cwd: PathBuf,
     /// `production`, or `development` for an app's own development server.
     pub node_env: &'static str,
-    /// Digest of what was built; empty for a development server, which reads the sources itself.
+    /// Digest of what was built; for a development server, which reads the sources itself, a fixed word.
     pub built_from: String,
+}
+
+impl Program {
+    /// What the app is told as its release: enough of the digest to tell two builds apart.
+    pub fn release(&self) -> &str {
+        self.built_from.get(..12).unwrap_or(&self.built_from)
+    }
 }
 
 /// What an app's instances need to be known by, beside the manifest.
@@ -55,7 +62,6 @@ pub struct Placement {
     pub public_url: String,
     /// How long the edge keeps an idle connection to an instance.
     pub edge_idle: Duration,
-    pub release: String,
 }
 
 /// The instances of one app.
@@ -186,7 +192,7 @@ impl Instances {
             ("HOSTNAME", "127.0.0.1".to_owned()),
             ("PORT", port.to_string()),
             ("ROADBED_ENVIRONMENT", self.environment.name.to_string()),
-            ("ROADBED_RELEASE", self.placement.release.clone()),
+            ("ROADBED_RELEASE", program.release().to_owned()),
             ("ROADBED_INSTANCE", instance.to_owned()),
             ("ROADBED_KEEP_ALIVE_MS", keep_alive.clone()),
             ("KEEP_ALIVE_TIMEOUT", keep_alive),
@@ -250,7 +256,7 @@ pub fn dev_program(project: &Path, app: &App, command: &[String]) -> Program {
         command: command.to_vec(),
         cwd: project.join(&app.path),
         node_env: "development",
-        built_from: String::new(),
+        built_from: "dev".to_owned(),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::build::{self, AppBuild};
 const WORTH_COMPRESSING: u64 = 1024;
 
 /// What compresses well. Pictures and fonts are compressed already.
-const COMPRESSIBLE: [&str; 10] = ["html", "js", "mjs", "css", "json", "svg", "txt", "xml", "map", "webmanifest"];
+const COMPRESSIBLE: [&str; 9] = ["html", "js", "mjs", "css", "json", "svg", "txt", "xml", "webmanifest"];
 
 /// The site of one static app.
 #[derive(Debug)]
@@ -110,6 +110,8 @@ fn prepare(source: &Path, target: &Path) -> Result<(), FileFault> {
         let place = fresh.join(relative);
         match entry.file_type() {
             Some(kind) if kind.is_dir() => files::create_dir(&place, Access::Owner)?,
+            // Source maps are for error tracking; visitors would get the sources.
+            Some(kind) if kind.is_file() && place.extension().is_some_and(|end| end == "map") => {}
             Some(kind) if kind.is_file() => {
                 files::copy(entry.path(), &place)?;
                 compress(&place)?;
@@ -153,6 +155,7 @@ mod tests {
         let text = "const x = 1;\n".repeat(500);
         files::write(&source.join("assets/app.js"), text.as_bytes(), Access::Owner).unwrap();
         files::write(&source.join("small.js"), b"1", Access::Owner).unwrap();
+        files::write(&source.join("assets/app.js.map"), b"{}", Access::Owner).unwrap();
         files::write(&source.join(".roadbed-inputs"), b"x", Access::Owner).unwrap();
         let target = folder.path().join("site");
         prepare(&source, &target).unwrap();
@@ -160,6 +163,7 @@ mod tests {
         assert!(files::exists(&target.join("small.js")));
         assert!(!files::exists(&target.join("small.js.gz")), "too small to be worth it");
         assert!(!files::exists(&target.join(".roadbed-inputs")));
+        assert!(!files::exists(&target.join("assets/app.js.map")), "visitors don't get the sources");
 
         let mut unpacked = Vec::new();
         let packed = files::read(&target.join("assets/app.js.gz")).unwrap();

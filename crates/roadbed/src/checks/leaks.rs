@@ -87,7 +87,11 @@ fn search(root: &Root, store: &FileStore) -> Result<Outcome, Fault> {
         processes.len(),
         values.len()
     ));
-    Ok(if values.is_empty() { Outcome::inconclusive("the environment has no secrets to look for") } else { findings.outcome() })
+    Ok(if values.is_empty() {
+        Outcome::inconclusive("the environment has no secrets to look for")
+    } else {
+        findings.outcome()
+    })
 }
 
 /// Regular files only: sockets and pipes hold nothing.

@@ -11,11 +11,11 @@
 //! | T6 | `http-redirects` | plain HTTP leads to HTTPS |
 //! | T7 | `secrets-stay-secret` | no secret's value is in a log, a state file or the process list |
 
-mod variables;
-mod sites;
-mod readiness;
-mod survival;
 mod leaks;
+mod readiness;
+mod sites;
+mod survival;
+mod variables;
 mod visitor;
 
 use std::time::Duration;

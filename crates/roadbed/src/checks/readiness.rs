@@ -76,10 +76,8 @@ impl ReadinessFollowsStores {
         self.units.hold(self.stopped).await?;
         let away = [self.stopped, self.frozen];
         match self.await_status(503, &away, NOTICED_WITHIN).await {
-            Ok(ms) => findings.good(format!(
-                "{} stopped and {} frozen: 503 naming both after {ms} ms",
-                self.stopped, self.frozen
-            )),
+            Ok(ms) => findings
+                .good(format!("{} stopped and {} frozen: 503 naming both after {ms} ms", self.stopped, self.frozen)),
             Err(why) => {
                 findings.bad(format!("{} stopped and {} frozen, but: {why}", self.stopped, self.frozen));
             }

@@ -95,7 +95,8 @@ impl Check for HttpRedirects {
         const PATH: &str = "/any/page?with=query";
         Box::pin(async {
             let mut findings = Findings::default();
-            let hosts: Vec<&str> = self.environment.apps.iter().filter_map(|app| app.hosts.first()).map(String::as_str).collect();
+            let hosts: Vec<&str> =
+                self.environment.apps.iter().filter_map(|app| app.hosts.first()).map(String::as_str).collect();
             let visits = hosts.iter().map(|host| self.visitor.get_plain(host, PATH, PATIENCE));
             for (host, outcome) in hosts.iter().zip(join_all(visits).await) {
                 let wanted = self.visitor.https_url(host, PATH);
@@ -105,7 +106,9 @@ impl Check for HttpRedirects {
                         findings.bad(format!("http://{host} answered {} and not 308", answer.status));
                     }
                     Ok(answer) => match answer.headers.get("location") {
-                        Some(location) if *location == wanted => findings.good(format!("http://{host} leads to {wanted}")),
+                        Some(location) if *location == wanted => {
+                            findings.good(format!("http://{host} leads to {wanted}"))
+                        }
                         other => findings.bad(format!("http://{host} leads to {other:?} and not to {wanted}")),
                     },
                 }

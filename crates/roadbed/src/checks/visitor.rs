@@ -49,7 +49,8 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Visitor {
     pub fn new(ca_file: &Path, http_port: u16, https_port: u16) -> Result<Self, Fault> {
-        let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("cannot trust the local authority", error);
+        let cannot =
+            |error: &(dyn std::error::Error + 'static)| Fault::because("cannot trust the local authority", error);
         let pem = files::read(ca_file).map_err(|fault| cannot(&fault))?;
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&pem) {

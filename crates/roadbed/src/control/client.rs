@@ -91,7 +91,8 @@ impl ControlClient {
         }
         let status = response.status();
         let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
-        Err(Fault::new(format!("control answered {status} to {path}")).cause(String::from_utf8_lossy(&body).into_owned()))
+        Err(Fault::new(format!("control answered {status} to {path}"))
+            .cause(String::from_utf8_lossy(&body).into_owned()))
     }
 }
 

@@ -7,6 +7,7 @@ use reconcile::{Fault, Progress, Tools};
 
 use super::wire::{Message, Status, Unit, Wanted};
 use super::{Control, wanted};
+use crate::keeper::KeeperState;
 use crate::world::World;
 
 /// Converges to `wanted`, which is kept first: a crash from here on changes nothing about what will be.
@@ -25,6 +26,17 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         status: status(control).await?,
     })
+}
+
+/// While the environment is being stopped, units vanish one by one; whoever took that for the world as it is would start them
+/// again. Ask after having looked at the units: a keeper that keeps on *now* had not begun to stop *then*.
+pub async fn refuse_while_stopping(control: &Control) -> Result<(), Fault> {
+    match control.keeper.health().await?.state {
+        KeeperState::Running => Ok(()),
+        KeeperState::Stopping => {
+            Err(Fault::new("the environment is being stopped").hint("wait for its end, then `roadbed up`"))
+        }
+    }
 }
 
 /// What a convergence would do.

@@ -51,9 +51,10 @@ pub fn ensure(root: &Root, environment: &str, clock: &dyn Clock) -> Result<Ident
         Fault::because(format!("cannot make the root {}", root.path().display()), fault)
             .hint("see whether the disk is full and the folder is yours, or give another with --root")
     };
-    for folder in [root.path().to_owned(), root.run(), root.state(), root.secrets(), root.tls(), root.routes(), root.logs()]
-        .into_iter()
-        .chain([root.conf(), root.builds()])
+    for folder in
+        [root.path().to_owned(), root.run(), root.state(), root.secrets(), root.tls(), root.routes(), root.logs()]
+            .into_iter()
+            .chain([root.conf(), root.builds()])
     {
         files::create_dir(&folder, Access::Owner).map_err(|fault| cannot(&fault))?;
     }

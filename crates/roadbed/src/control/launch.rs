@@ -10,7 +10,7 @@ use reconcile::{Fault, Root};
 use tokio::time::{Instant, sleep};
 
 use super::client::ControlClient;
-use super::identity;
+use super::{identity, wanted};
 use crate::keeper::{self, client::KeeperClient};
 
 /// Control opens two databases and a socket; on a disk that is busy elsewhere this took 2 s at worst.
@@ -22,6 +22,10 @@ pub const UNIT: &str = "control";
 /// Makes sure that keeper and control of `root` run, the control of this very program.
 pub async fn ensure_running(root: &Root, environment: &str, tools: &BTreeMap<String, String>) -> Result<(), Fault> {
     identity::ensure(root, environment, &SystemClock)?;
+    if !keeper::is_running(root).await {
+        // It was stopped. Control must not begin with what was wanted before, beside the command that says what is wanted now.
+        wanted::clear(root)?;
+    }
     keeper::launch(root).await?;
     let units = KeeperClient::new(root.clone());
     units.ensure(spec(root, tools)?).await?;

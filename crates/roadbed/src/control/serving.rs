@@ -120,8 +120,7 @@ impl EdgeProcess {
 
     /// Other sockets mean another edge: it gets them at its start.
     fn revision(&self) -> String {
-        let sockets: Vec<_> =
-            self.sockets.iter().map(|socket| format!("{}={}", socket.name, socket.address)).collect();
+        let sockets: Vec<_> = self.sockets.iter().map(|socket| format!("{}={}", socket.name, socket.address)).collect();
         format!("{} {}", self.program_revision, sockets.join(" "))
     }
 
@@ -136,7 +135,11 @@ impl EdgeProcess {
             env: std::collections::BTreeMap::new(),
             revision: self.revision(),
             sockets: self.sockets.iter().map(|socket| socket.name.clone()).collect(),
-            restart: RestartPolicy { first_delay: Duration::ZERO, max_delay: Duration::from_secs(2), ..RestartPolicy::default() },
+            restart: RestartPolicy {
+                first_delay: Duration::ZERO,
+                max_delay: Duration::from_secs(2),
+                ..RestartPolicy::default()
+            },
             stop: StopPolicy { grace: Duration::from_secs(5) },
             limits: Limits { open_files: Some(65_536), address_space: None },
         })
@@ -182,9 +185,8 @@ impl Resource for EdgeProcess {
     async fn observe(&self) -> Result<EdgeSeen, Fault> {
         let revision = self.revision();
         let unit = self.units.list().await?.into_iter().find(|unit| unit.name == EDGE);
-        let current = unit.is_some_and(|unit| {
-            unit.revision == revision && !matches!(unit.state, UnitState::Held | UnitState::Lost)
-        });
+        let current = unit
+            .is_some_and(|unit| unit.revision == revision && !matches!(unit.state, UnitState::Held | UnitState::Lost));
         Ok(EdgeSeen { current, answers: current && self.routes.current().await.is_ok() })
     }
 

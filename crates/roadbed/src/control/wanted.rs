@@ -27,6 +27,11 @@ pub fn write(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
         .map_err(|fault| Fault::because("cannot keep what is wanted", &fault).hint("see whether the disk is full"))
 }
 
+/// Nothing is wanted until somebody says so.
+pub fn clear(root: &Root) -> Result<(), Fault> {
+    files::remove(&path(root)).map_err(|fault| Fault::because("cannot forget what was wanted", &fault))
+}
+
 /// The environment of the manifest that is wanted, resolved.
 pub fn resolve(wanted: &Wanted) -> Result<manifest::Environment, Fault> {
     let file = wanted.manifest.display().to_string();
@@ -43,10 +48,9 @@ pub fn resolve(wanted: &Wanted) -> Result<manifest::Environment, Fault> {
         fault.causes = errors;
         return Err(fault);
     };
-    let name: EnvRef = wanted
-        .environment
-        .parse()
-        .map_err(|error| Fault::because(format!("cannot tell which environment {:?} is", wanted.environment), &error))?;
+    let name: EnvRef = wanted.environment.parse().map_err(|error| {
+        Fault::because(format!("cannot tell which environment {:?} is", wanted.environment), &error)
+    })?;
     manifest.resolve(&name).map_err(|error| {
         Fault::because(format!("cannot resolve the environment {}", wanted.environment), &error)
             .hint("`roadbed env matrix` shows the environments of the manifest")

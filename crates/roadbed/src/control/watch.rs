@@ -45,6 +45,9 @@ async fn needs_mending(control: &Control, known: Option<&BTreeSet<String>>) -> O
     wanted::read(&control.root).ok().flatten()?;
     let Some(known) = known else { return Some("control has just started".into()) };
     let units = control.keeper.list().await.ok()?;
+    if convergence::refuse_while_stopping(control).await.is_err() {
+        return None;
+    }
     if let Some(lost) = units.iter().find(|unit| unit.state == UnitState::Lost) {
         return Some(format!("{} is lost", lost.name));
     }

@@ -53,16 +53,32 @@ pub struct ReadyRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "message")]
 pub enum Message {
-    Progress { progress: Event },
+    Progress {
+        progress: Event,
+    },
     /// The end of `POST /converge`.
-    Converged { steps: u32, failed: Vec<String>, skipped: Vec<String>, took_ms: u64, status: Status },
+    Converged {
+        steps: u32,
+        failed: Vec<String>,
+        skipped: Vec<String>,
+        took_ms: u64,
+        status: Status,
+    },
     /// The end of `POST /plan`.
-    Planned { resources: Vec<Planned> },
-    Evidence { evidence: Evidence },
+    Planned {
+        resources: Vec<Planned>,
+    },
+    Evidence {
+        evidence: Evidence,
+    },
     /// The end of `POST /ready`.
-    Report { report: Report },
+    Report {
+        report: Report,
+    },
     /// The end of anything that could not be begun.
-    Refused { fault: Fault },
+    Refused {
+        fault: Fault,
+    },
 }
 
 /// What `roadbed status --json` prints.

@@ -45,10 +45,8 @@ impl Addresses {
         // The keeper holds the sockets from the edge's first start on, whether the edge lives or not.
         let is_listening = units.iter().any(|unit| unit.name == EDGE);
         let public = public_address(environment);
-        let asked = [
-            (HTTPS, want.https_port.or(environment.ports.https)),
-            (HTTP, want.http_port.or(environment.ports.http)),
-        ];
+        let asked =
+            [(HTTPS, want.https_port.or(environment.ports.https)), (HTTP, want.http_port.or(environment.ports.http))];
         for (name, port) in asked {
             let Some(port) = port else { continue };
             if !(is_listening && book.remembered(name) == Some(port)) {
@@ -99,7 +97,8 @@ pub(super) fn internal_socket(app: &AppName) -> String {
 /// The public address of each app, as remembered; empty before the first `up`.
 pub fn urls(root: &Root, environment: &Environment, want: &Wanted) -> Result<Urls, Fault> {
     let asked = want.https_port.or(environment.ports.https);
-    let Some(port) = asked.map_or_else(|| PortBook::open(root).map(|book| book.remembered(HTTPS)), |port| Ok(Some(port)))?
+    let Some(port) =
+        asked.map_or_else(|| PortBook::open(root).map(|book| book.remembered(HTTPS)), |port| Ok(Some(port)))?
     else {
         return Ok(Urls::new());
     };

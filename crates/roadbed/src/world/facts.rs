@@ -34,7 +34,8 @@ impl LocalFacts {
 
 impl Facts for LocalFacts {
     fn fact(&self, app: &AppName, fact: &Fact) -> Result<Value, Fault> {
-        let missing = |what: String| Fault::new(format!("{app} asks for {what}, which {} does not have", self.environment.name));
+        let missing =
+            |what: String| Fault::new(format!("{app} asks for {what}, which {} does not have", self.environment.name));
         match fact {
             Fact::EnvironmentName => Ok(Value::plain(self.environment.name.to_string())),
             Fact::Url(of) => {

@@ -28,9 +28,9 @@ use secrets::FileStore;
 
 use crate::checks;
 use crate::control::wire::{DevApps, Wanted};
-use crate::control::{Control, wanted};
-pub use addresses::urls;
+use crate::control::{Control, convergence, wanted};
 use addresses::Addresses;
+pub use addresses::urls;
 use facts::LocalFacts;
 
 /// How long the edge keeps an idle connection to an instance. Apps are told to keep theirs longer.
@@ -94,7 +94,9 @@ impl World {
         let running = running(&environment, &want.dev)?;
         let units: Arc<dyn Units> = control.keeper.clone();
         let sockets: Arc<dyn Sockets> = control.keeper.clone();
-        let addresses = Addresses::choose(&control.root, &environment, want, &running, &units.list().await?)?;
+        let running_units = units.list().await?;
+        convergence::refuse_while_stopping(control).await?;
+        let addresses = Addresses::choose(&control.root, &environment, want, &running, &running_units)?;
         let secrets = Arc::new(FileStore::new(control.root.secrets().join("store.json")));
         let facts = Arc::new(LocalFacts::new(environment.clone(), addresses.clone(), secrets.clone()));
         let parts = resources::Parts {
@@ -163,10 +165,18 @@ impl World {
     fn store_checks(&self) -> Vec<Box<dyn Check>> {
         let mut checks: Vec<Box<dyn Check>> = Vec::new();
         if let (Some(settings), Some(port)) = (&self.environment.mongodb, self.addresses.mongodb) {
-            checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(settings.clone(), port, self.secrets.clone())));
+            checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(
+                settings.clone(),
+                port,
+                self.secrets.clone(),
+            )));
         }
         if let (Some(settings), Some(port)) = (&self.environment.redis, self.addresses.redis) {
-            checks.push(Box::new(stores::checks::RedisGuardsItsDoor::new(settings.clone(), port, self.secrets.clone())));
+            checks.push(Box::new(stores::checks::RedisGuardsItsDoor::new(
+                settings.clone(),
+                port,
+                self.secrets.clone(),
+            )));
         }
         checks
     }

@@ -115,8 +115,7 @@ impl Parts {
         }
         let (root, project, environment) = (self.root.clone(), self.project.clone(), self.environment.clone());
         let (running, addresses, facts) = (self.running.clone(), self.addresses.clone(), self.facts.clone());
-        let wanted =
-            move || routes::table(&root, &project, &environment, &running, &addresses, facts.as_ref());
+        let wanted = move || routes::table(&root, &project, &environment, &running, &addresses, facts.as_ref());
         all.push(Box::new(PublishedRoutes::new(needs, Box::new(wanted), edge)));
         Ok(())
     }
@@ -170,8 +169,8 @@ impl Parts {
         Box::new(move || {
             let built_from = build::built_from(&project, &app)?;
             let cwd = project.join(&app.path);
-            let cwd = files::canonical(&cwd)
-                .map_err(|fault| Fault::because(format!("cannot start {}", app.name), &fault))?;
+            let cwd =
+                files::canonical(&cwd).map_err(|fault| Fault::because(format!("cannot start {}", app.name), &fault))?;
             Ok(Program {
                 command: server.start.clone(),
                 cwd,

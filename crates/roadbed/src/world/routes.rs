@@ -33,7 +33,9 @@ pub(super) fn table(
                 target,
                 access: match app.access {
                     Access::Public => SiteAccess::Public,
-                    Access::Protected => SiteAccess::Protected { credentials_file: credentials_file(root, app.name.as_str()) },
+                    Access::Protected => {
+                        SiteAccess::Protected { credentials_file: credentials_file(root, app.name.as_str()) }
+                    }
                 },
                 config: match app.runs {
                     Runs::Static { .. } => Some(config(project, environment, one, facts)?),
