@@ -1,1 +1,33 @@
+//! What tests of the whole product share: an environment of their own, a visitor of it, patience with a deadline.
+//!
+//! ```text
+//!   test ──► Environment ──► the built `roadbed`, in a root and with variables of its own
+//!     │           └── drop: `down`, then whatever is left of this root is killed, and nothing else
+//!     ├────► Client          HTTPS from outside, trusting the environment's authority alone
+//!     └────► wait_until      a state, a deadline, and the last state if it passes
+//! ```
+//!
+//! **Invariant:** only tests depend on this crate, and it never touches a process of another root.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "this crate is not the product: it watches and breaks it from outside, and fails a test by panicking"
+)]
+
+mod client;
+mod command;
+mod environment;
+mod leftovers;
+mod project;
+mod wait;
+mod web_socket;
+
+pub use client::{Answer, Client};
+pub use command::{Ran, run};
+pub use environment::{Environment, Unit};
+pub use leftovers::processes_of;
+pub use project::{copy_folder, copy_repository, repository};
+pub use wait::wait_until;
+pub use web_socket::WebSocket;

@@ -1,0 +1,183 @@
+//! A visitor from outside: comes in by the edge's public addresses, and trusts one certificate authority and nobody else.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::web_socket::WebSocket;
+
+/// A visitor is gone after this long, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("status {} and no JSON: {error}\n{}", self.status, self.body))
+    }
+}
+
+/// Makes requests, each on a connection of its own. Blocking, and to be shared by threads.
+#[derive(Clone)]
+pub struct Client {
+    runtime: Arc<Runtime>,
+    tls: TlsConnector,
+    patience: Duration,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("patience", &self.patience).finish_non_exhaustive()
+    }
+}
+
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Client {
+    /// Trusts what `ca_file` signed.
+    pub fn trusting(ca_file: &Path) -> Self {
+        let pem = std::fs::read(ca_file).unwrap_or_else(|error| panic!("{}: {error}", ca_file.display()));
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            roots.add(certificate.unwrap()).unwrap();
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        Self { runtime: Arc::new(runtime), tls: TlsConnector::from(Arc::new(config)), patience: PATIENCE }
+    }
+
+    /// The same, giving up after `patience`.
+    pub fn patient_for(&self, patience: Duration) -> Self {
+        Self { patience, ..self.clone() }
+    }
+
+    /// An error is a sentence: refused, no valid certificate, no answer in time.
+    pub fn get(&self, url: &str) -> Result<Answer, String> {
+        self.request("GET", url, &[], "")
+    }
+
+    pub fn post(&self, url: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer, String> {
+        self.request("POST", url, headers, body)
+    }
+
+    pub fn request(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer, String> {
+        let exchange = async {
+            let (mut sender, request) = self.begin(method, url, headers, body).await?;
+            let response = sender.send_request(request).await?;
+            let (head, body) = response.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok::<_, AnyError>(Answer {
+                status: head.status.as_u16(),
+                headers: texts(&head.headers),
+                body: String::from_utf8_lossy(&body).into_owned(),
+            })
+        };
+        self.ended(exchange)
+    }
+
+    /// Upgrades to a WebSocket. An answer that is not 101 is an error.
+    pub fn web_socket(&self, url: &str, headers: &[(&str, &str)]) -> Result<WebSocket, String> {
+        // Any 16 bytes; the answer proves that they were read.
+        const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+        const PROOF: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+        let upgrading = async {
+            let mut all = vec![
+                ("connection", "Upgrade"),
+                ("upgrade", "websocket"),
+                ("sec-websocket-version", "13"),
+                ("sec-websocket-key", KEY),
+            ];
+            all.extend_from_slice(headers);
+            let (mut sender, request) = self.begin("GET", url, &all, "").await?;
+            let response = sender.send_request(request).await?;
+            if response.status() != 101 {
+                let status = response.status();
+                let body = response.into_body().collect().await?.to_bytes();
+                return Err(format!("answered {status} and not 101: {}", String::from_utf8_lossy(&body)).into());
+            }
+            let proof = response.headers().get("sec-websocket-accept").cloned();
+            if proof.as_ref().is_none_or(|proof| proof != PROOF) {
+                return Err(format!("sec-websocket-accept is {proof:?}").into());
+            }
+            Ok(TokioIo::new(hyper::upgrade::on(response).await?))
+        };
+        let stream = self.ended(upgrading)?;
+        Ok(WebSocket::new(Arc::clone(&self.runtime), Box::new(stream)))
+    }
+
+    async fn begin(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<(http1::SendRequest<Full<Bytes>>, Request<Full<Bytes>>), AnyError> {
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("{url} is no URL"))?;
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let default_port = if scheme == "https" { 443 } else { 80 };
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse()?),
+            None => (authority, default_port),
+        };
+        let tcp = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        let stream: Box<dyn Stream> = match scheme {
+            "https" => Box::new(self.tls.connect(ServerName::try_from(host.to_owned())?, tcp).await?),
+            _ => Box::new(tcp),
+        };
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // Ends by itself when the sender is dropped.
+        tokio::spawn(connection.with_upgrades());
+        let mut request = Request::builder().method(method).uri(format!("/{path}")).header("host", authority);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Ok((sender, request.body(Full::new(Bytes::from(body.to_owned())))?))
+    }
+
+    fn ended<T>(&self, work: impl Future<Output = Result<T, AnyError>>) -> Result<T, String> {
+        match self.runtime.block_on(async { timeout(self.patience, work).await }) {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", self.patience.as_secs())),
+        }
+    }
+}
+
+fn texts(headers: &hyper::HeaderMap) -> BTreeMap<String, String> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
+}

@@ -1,0 +1,279 @@
+//! One running environment of a test, and its end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::command::{self, Ran};
+use crate::{Client, leftovers, processes_of, wait_until};
+
+/// Enough for a first `up` that fetches engines, installs packages and builds three apps on a busy machine.
+const UP_DEADLINE: Duration = Duration::from_secs(20 * 60);
+
+/// Whatever does not build anything.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// What a command needs to find programs, caches, proxies and certificates. Nothing else of the caller's environment reaches
+/// the product.
+const PASSED_ON: [&str; 8] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "XDG_CACHE_HOME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+];
+const PASSED_ON_BEGINNINGS: [&str; 2] = ["npm_config_", "PIP_"];
+
+/// Names another build of the program, for instance an optimised one.
+const OTHER_PROGRAM: &str = "ROADBED_PROGRAM";
+
+/// Set to keep the folders of a test that failed.
+const KEEP: &str = "ROADBED_TEST_KEEP";
+
+/// A project, a root of its own and the program. When it is dropped, nothing of it runs any more.
+#[derive(Debug)]
+pub struct Environment {
+    program: PathBuf,
+    project: PathBuf,
+    root: PathBuf,
+    variables: BTreeMap<String, String>,
+    /// Given to every command, for instance `--manifest FILE`.
+    flags: Vec<String>,
+    /// Last, so that it goes when nothing uses it any more.
+    folder: TempDir,
+}
+
+/// A process that the keeper keeps, as `status --json` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    pub name: String,
+    pub kind: String,
+    pub state: String,
+    pub pid: Option<u32>,
+    pub restarts: u64,
+}
+
+impl Environment {
+    /// `program` is the caller's `env!("CARGO_BIN_EXE_roadbed")`; `project` is the folder that holds `roadbed.toml`.
+    pub fn new(program: &str, project: &Path) -> Self {
+        // Sockets lie in the root, and their paths must be short.
+        let folder = tempfile::Builder::new().prefix("roadbed-").tempdir_in("/tmp").unwrap();
+        let variables = std::env::vars()
+            .filter(|(name, _)| {
+                PASSED_ON.contains(&name.as_str())
+                    || PASSED_ON_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+                    || name.to_ascii_lowercase().ends_with("_proxy")
+            })
+            .collect();
+        Self {
+            program: std::env::var_os(OTHER_PROGRAM).map_or_else(|| program.into(), PathBuf::from),
+            project: fs::canonicalize(project).unwrap(),
+            root: fs::canonicalize(folder.path()).unwrap().join("root"),
+            variables,
+            flags: Vec::new(),
+            folder,
+        }
+    }
+
+    /// Gives this to every command.
+    pub fn with_flags(mut self, flags: &[&str]) -> Self {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        self
+    }
+
+    /// Gives every command this variable too.
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn project(&self) -> &Path {
+        &self.project
+    }
+
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// A folder for whatever a test needs beside the root; it goes with the environment.
+    pub fn scratch(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What commands of this environment are started with, without the root.
+    pub fn variables(&self) -> &BTreeMap<String, String> {
+        &self.variables
+    }
+
+    /// Runs `roadbed ARGS` in the project.
+    #[track_caller]
+    pub fn roadbed(&self, args: &[&str]) -> Ran {
+        self.roadbed_within(DEADLINE, args)
+    }
+
+    #[track_caller]
+    pub fn roadbed_within(&self, deadline: Duration, args: &[&str]) -> Ran {
+        let root = self.root.display().to_string();
+        let mut all = args.to_vec();
+        all.extend(["--root", &root]);
+        all.extend(self.flags.iter().map(String::as_str));
+        command::run(&self.program, &all, &self.project, &self.variables, deadline)
+    }
+
+    /// `up --detach`, which must end with a gate that holds.
+    #[track_caller]
+    pub fn up(&self) -> Ran {
+        self.up_with(&[])
+    }
+
+    #[track_caller]
+    pub fn up_with(&self, args: &[&str]) -> Ran {
+        let mut all = vec!["up", "--detach"];
+        all.extend(args);
+        self.roadbed_within(UP_DEADLINE, &all).expect(0)
+    }
+
+    #[track_caller]
+    pub fn down(&self) -> Ran {
+        self.roadbed(&["down"]).expect(0)
+    }
+
+    /// The document of `status --json`.
+    #[track_caller]
+    pub fn status(&self) -> Value {
+        self.roadbed(&["status", "--json"]).expect(0).json()
+    }
+
+    /// The document of `ready --json`, of these checks or of all; the exit code must agree with it.
+    #[track_caller]
+    pub fn ready(&self, only: &[&str]) -> Value {
+        let only = only.join(",");
+        let mut args = vec!["ready", "--json"];
+        if !only.is_empty() {
+            args.extend(["--only", &only]);
+        }
+        let ran = self.roadbed(&args);
+        let report = ran.json();
+        let code = if report["holds"] == Value::Bool(true) { 0 } else { 1 };
+        let _ = ran.expect(code);
+        report
+    }
+
+    #[track_caller]
+    pub fn units(&self) -> Vec<Unit> {
+        units_in(&self.status())
+    }
+
+    #[track_caller]
+    pub fn unit(&self, name: &str) -> Option<Unit> {
+        self.units().into_iter().find(|unit| unit.name == name)
+    }
+
+    /// The process of a unit that runs.
+    #[track_caller]
+    pub fn pid_of(&self, unit: &str) -> u32 {
+        wait_until(&format!("{unit} has a process"), Duration::from_secs(30), || {
+            let units = self.units();
+            let found = units.iter().find(|found| found.name == unit && found.state == "running");
+            found.and_then(|found| found.pid).ok_or_else(|| format!("{units:?}"))
+        })
+    }
+
+    /// The keeper of this root, if one lives.
+    pub fn keeper_pid(&self) -> Option<u32> {
+        processes_of(&self.root).into_iter().find(|(_, unit)| unit == "keeper").map(|(pid, _)| pid)
+    }
+
+    /// Kills a unit, or the keeper, as a crash would. Returns which process that was.
+    #[track_caller]
+    pub fn kill9(&self, unit: &str) -> u32 {
+        let pid = if unit == "keeper" { self.keeper_pid().expect("a keeper lives") } else { self.pid_of(unit) };
+        host::drill::kill(pid).unwrap_or_else(|error| panic!("cannot kill {unit} with pid {pid}: {error}"));
+        pid
+    }
+
+    /// The public address of an app, without a slash at its end.
+    #[track_caller]
+    pub fn url(&self, app: &str) -> String {
+        let status = self.status();
+        let url = status["urls"][app].as_str().unwrap_or_else(|| panic!("{app} has no address: {status:#}"));
+        url.trim_end_matches('/').to_owned()
+    }
+
+    /// A visitor who trusts this environment's authority and nobody else.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        Client::trusting(&self.root.join("tls/ca.pem"))
+    }
+
+    /// What a unit, the keeper or the edge's access log wrote.
+    pub fn log(&self, name: &str) -> String {
+        let bytes = fs::read(self.root.join("logs").join(format!("{name}.log"))).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// The units of a status document.
+#[track_caller]
+fn units_in(status: &Value) -> Vec<Unit> {
+    let units = status["units"].as_array().unwrap_or_else(|| panic!("a status without units: {status:#}"));
+    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("no text: {status:#}")).to_owned();
+    units
+        .iter()
+        .map(|unit| Unit {
+            name: text(&unit["name"]),
+            kind: text(&unit["kind"]),
+            state: text(&unit["state"]),
+            pid: unit["pid"].as_u64().map(|pid| u32::try_from(pid).unwrap()),
+            restarts: unit["restarts"].as_u64().unwrap_or_else(|| panic!("no count: {status:#}")),
+        })
+        .collect()
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell_what_was();
+            if std::env::var_os(KEEP).is_some() {
+                self.folder.disable_cleanup(true);
+                eprintln!("kept: {}", self.folder.path().display());
+            }
+        }
+        if !processes_of(&self.root).is_empty() {
+            // A test that failed may have left a root that cannot be stopped in order.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let _ = self.roadbed_within(Duration::from_secs(60), &["down"]);
+            }));
+            leftovers::kill_all(&self.root);
+        }
+    }
+}
+
+impl Environment {
+    /// For whoever reads the failure: the last lines of everybody.
+    fn tell_what_was(&self) {
+        const LINES: usize = 15;
+        eprintln!("---- processes of {}: {:?}", self.root.display(), processes_of(&self.root));
+        let logs = fs::read_dir(self.root.join("logs")).into_iter().flatten().flatten().map(|entry| entry.path());
+        for path in logs.filter(|path| path.extension().is_some_and(|extension| extension == "log")) {
+            let bytes = fs::read(&path).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            let lines: Vec<&str> = text.lines().collect();
+            eprintln!("---- {}", path.display());
+            lines[lines.len().saturating_sub(LINES)..]
+                .iter()
+                .for_each(|line| eprintln!("{}", &line[..line.floor_char_boundary(400)]));
+        }
+    }
+}

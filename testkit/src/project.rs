@@ -1,0 +1,79 @@
+//! Projects to run: this repository, copies of it, fixtures.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The root of this repository.
+pub fn repository() -> PathBuf {
+    fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap()
+}
+
+/// Caches that belong to the place where they are.
+const LEFT_OUT: [&str; 3] = [".vite", ".cache", ".vite-temp"];
+
+/// Copies this repository's files, and its installed packages if there are any, to a folder that a test may edit.
+///
+/// Packages are linked file by file where the file system allows it: a link to the folder would not do, since development
+/// servers refuse what lies outside their project.
+pub fn copy_repository(into: &Path) {
+    let from = repository();
+    let listed = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(&from)
+        .output()
+        .expect("git lists the files of a checkout");
+    assert!(listed.status.success(), "git ls-files failed: {}", String::from_utf8_lossy(&listed.stderr));
+    for name in listed.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let source = from.join(&name);
+        if source.is_file() {
+            let target = into.join(&name);
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::copy(&source, &target).unwrap();
+        }
+    }
+    let packages = ["node_modules".into()].into_iter().chain(children(&from.join("apps")).into_iter().map(|app| {
+        let name = app.file_name().unwrap().display().to_string();
+        format!("apps/{name}/node_modules")
+    }));
+    for folder in packages {
+        if from.join(&folder).is_dir() {
+            walk(&from.join(&folder), &into.join(&folder), &|source, target| {
+                if fs::hard_link(source, target).is_err() {
+                    fs::copy(source, target).unwrap();
+                }
+            });
+        }
+    }
+}
+
+/// Copies a folder with everything in it.
+pub fn copy_folder(from: &Path, into: &Path) {
+    walk(from, into, &|source, target| {
+        fs::copy(source, target).unwrap();
+    });
+}
+
+fn walk(from: &Path, into: &Path, file: &dyn Fn(&Path, &Path)) {
+    fs::create_dir_all(into).unwrap();
+    for source in children(from) {
+        let name = source.file_name().unwrap();
+        let target = into.join(name);
+        let kind = fs::symlink_metadata(&source).unwrap().file_type();
+        if kind.is_symlink() {
+            symlink(fs::read_link(&source).unwrap(), &target).unwrap();
+        } else if kind.is_dir() {
+            if !LEFT_OUT.iter().any(|left_out| name == *left_out) {
+                walk(&source, &target, file);
+            }
+        } else {
+            file(&source, &target);
+        }
+    }
+}
+
+fn children(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}

@@ -1,0 +1,17 @@
+//! UrbanCart itself, on real engines: this repository is the project, and each test has a root of its own.
+//!
+//! ```text
+//!   first_hour   what a new user does and what scripts rely on
+//!   browser      what somebody sees
+//!   storm        kill -9 of everybody in any order while visitors order
+//!   sabotage     each check of the gate, with the thing broken for real
+//!   dev          development servers behind the edge
+//!   apps         the apps' own suites
+//! ```
+//!
+//! One environment at a time: see [`stage`]. What `./setup` installs is needed, a browser among it.
+
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "these tests break the product from outside")]
+
+mod stage;
+mod first_hour;

@@ -1,0 +1,18 @@
+//! Where the environments of these tests run: one after the other, since a full one keeps two cores busy.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use testkit::{Environment, repository};
+
+static STAGE: Mutex<()> = Mutex::new(());
+
+/// Held by a test for as long as its environments run.
+pub(crate) fn enter() -> MutexGuard<'static, ()> {
+    // A test that failed leaves nothing on the stage: its environments are gone.
+    STAGE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// UrbanCart as it is in this checkout, with a root of its own.
+pub(crate) fn urbancart() -> Environment {
+    Environment::new(env!("CARGO_BIN_EXE_roadbed"), &repository())
+}
