@@ -56,35 +56,41 @@ pub async fn launch_program(root: &Root, program: &Path) -> Result<Launched, Fau
         }
     }
     files::remove(&down_marker(root)).map_err(|fault| Fault::because("cannot start the keeper", &fault))?;
-    revive(root, program).await?;
+    // Stopped again meanwhile: then whoever did that is the last to have a say.
+    let _ = revive(root, program, || async { is_running(root).await.then_some(()) }).await?;
     Ok(Launched::Started)
 }
 
-/// As [`launch`], but leaves a root down that was stopped on purpose.
-pub(super) async fn revive(root: &Root, program: &Path) -> Result<(), Fault> {
+/// Starts a keeper, or meets the one that another survivor started, and returns the `sign` that it lives. `None`: the root was
+/// stopped on purpose, and nothing is revived.
+pub(super) async fn revive<T, Looked: Future<Output = Option<T>>>(
+    root: &Root,
+    program: &Path,
+    sign: impl Fn() -> Looked,
+) -> Result<Option<T>, Fault> {
     let keeper = start(root, program)?;
-    let reaped = async {
-        let _ = keeper.ended().await;
-        keeper.reap().ok().flatten().unwrap_or(Exit::Unseen)
-    };
-    let answers = async {
-        while !is_running(root).await {
+    let lives = async {
+        loop {
+            if let Some(sign) = sign().await {
+                return Some(sign);
+            }
             if files::exists(&down_marker(root)) {
-                return;
+                return None;
             }
             tokio::time::sleep(PAUSE).await;
         }
     };
-    tokio::pin!(answers);
+    let ended = async {
+        let _ = keeper.ended().await;
+        keeper.reap().ok().flatten().unwrap_or(Exit::Unseen)
+    };
+    tokio::pin!(lives);
     let waited = tokio::time::timeout(DEADLINE, async {
         tokio::select! {
-            () = &mut answers => Ok(()),
-            exit = reaped => match exit {
-                // Another keeper has the root: that one will answer.
-                Exit::Code(0) => {
-                    answers.await;
-                    Ok(())
-                }
+            sign = &mut lives => Ok(sign),
+            exit = ended => match exit {
+                // Another keeper has the root: that one will give the sign.
+                Exit::Code(0) => Ok(lives.await),
                 exit => Err(failed(root, exit)),
             },
         }

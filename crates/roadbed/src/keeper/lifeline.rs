@@ -42,24 +42,27 @@ impl Lifeline {
     /// See [`hold`].
     pub async fn hold(self) {
         let mut pause = FIRST_PAUSE;
+        let mut keeper = greet(&self.root, &self.offer).await.ok();
         loop {
-            match greet(&self.root, &self.offer).await {
-                Ok(stream) => {
-                    pause = FIRST_PAUSE;
-                    self.keepers.send_modify(|count| *count += 1);
-                    wait_for_end(&stream).await;
-                    tracing::warn!("the keeper is gone");
-                }
-                Err(error) => tracing::debug!(%error, "nobody answers on the lifeline"),
+            if let Some(stream) = keeper.take() {
+                pause = FIRST_PAUSE;
+                self.keepers.send_modify(|count| *count += 1);
+                wait_for_end(&stream).await;
+                tracing::warn!("the keeper is gone");
             }
             if files::exists(&down_marker(&self.root)) {
                 return;
             }
-            // Several roles try this at once: the lock lets one new keeper live, the others' go quietly.
-            if let Err(fault) = launch::revive(&self.root, &self.program).await {
-                tracing::error!(causes = ?fault.causes, "{fault}");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+            // Several roles try this at once: the lock lets one new keeper live, the others' go quietly. The sign is the
+            // greeting itself: the new keeper serves nobody else before it has our sockets.
+            let greeting = || async { greet(&self.root, &self.offer).await.ok() };
+            match launch::revive(&self.root, &self.program, greeting).await {
+                Ok(greeted) => keeper = greeted,
+                Err(fault) => {
+                    tracing::error!(causes = ?fault.causes, "{fault}");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
             }
         }
     }

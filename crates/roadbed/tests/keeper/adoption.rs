@@ -125,14 +125,19 @@ async fn a_stranger_with_the_number_of_a_dead_child_is_neither_adopted_nor_kille
 
     let stranger = Bystander::start();
     let text = files::read_string(&environment.record("api-1")).unwrap();
-    let reused = text.replace(&format!("\"pid\": {child}"), &format!("\"pid\": {}", stranger.0.pid()));
-    assert_ne!(text, reused);
-    let same_number_other_boot = {
-        let mut record: serde_json::Value = serde_json::from_str(&reused).unwrap();
-        record["process"]["start_time"] = stranger.0.identity().start_time.into();
-        record["process"]["boot_id"] = "another-boot".into();
+    let with_number_of_stranger = |start_time: u64, boot_id: Option<&str>| {
+        let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(record["process"]["pid"], child);
+        record["process"]["pid"] = stranger.0.pid().into();
+        record["process"]["start_time"] = start_time.into();
+        if let Some(boot_id) = boot_id {
+            record["process"]["boot_id"] = boot_id.into();
+        }
         record.to_string()
     };
+    let start_time = stranger.0.identity().start_time;
+    let reused = with_number_of_stranger(start_time - 1, None);
+    let same_number_other_boot = with_number_of_stranger(start_time, Some("another-boot"));
     for record in [reused, same_number_other_boot] {
         files::write_durable(&environment.record("api-1"), record.as_bytes(), Access::Owner).unwrap();
         environment.launch().await;

@@ -89,20 +89,17 @@ async fn who_listens_to_sigterm_is_not_killed() {
     environment.client.hold("api-1").await.unwrap();
     let status = environment.status("api-1").await.unwrap();
     assert_eq!((status.state, status.last_exit.as_deref()), (UnitState::Held, Some("exit code 0")));
-    assert_eq!(
-        environment.tail("api-1").await,
-        ["ready", "closing", "closed"],
-        "the last words are in the log by then"
-    );
+    let said = environment.tail("api-1").await;
+    assert_eq!(said.last().unwrap(), "closed", "the last words are in the log by then: {said:?}");
 }
 
 #[tokio::test]
 async fn the_same_revision_is_left_alone_and_another_replaces_it_without_meeting_it() {
     let environment = Environment::start().await;
-    let lock = environment.root.path().join("instance");
     // Fails if another instance is still there; needs a while to go.
     let script = format!(
-        "cd {:?}; mkdir instance || exit 99; trap 'sleep 0.2; rmdir instance; exit 0' TERM; while :; do sleep 0.02; done",
+        "cd {:?}; trap 'sleep 0.2; rmdir instance; exit 0' TERM; mkdir instance || exit 99; echo ready; \
+         while :; do sleep 0.02; done",
         environment.root.path()
     );
     let spec = |revision: &str| {
@@ -110,16 +107,25 @@ async fn the_same_revision_is_left_alone_and_another_replaces_it_without_meeting
         spec.revision = revision.to_owned();
         spec
     };
+    let ready = async |times: usize| {
+        let what = format!("it was ready {times} times");
+        eventually(&what, async || {
+            let said = environment.tail("api-1").await;
+            (said.iter().filter(|line| *line == "ready").count() == times).then_some(())
+        })
+        .await;
+        environment.running_again("api-1", None).await
+    };
     assert_eq!(environment.client.ensure(spec("1")).await.unwrap(), Ensured::Started);
-    let first = environment.running_again("api-1", None).await;
+    let first = ready(1).await;
     assert_eq!(environment.client.ensure(spec("1")).await.unwrap(), Ensured::Unchanged);
     assert_eq!(environment.running_again("api-1", None).await, first);
-    eventually("it is set up", async || host::files::exists(&lock).then_some(())).await;
 
     assert_eq!(environment.client.ensure(spec("2")).await.unwrap(), Ensured::Replaced);
-    let second = environment.running_again("api-1", Some(first)).await;
+    let second = ready(2).await;
     environment.client.restart("api-1").await.unwrap();
-    environment.running_again("api-1", Some(second)).await;
+    let third = ready(3).await;
+    assert!(first != second && second != third);
     let status = environment.status("api-1").await.unwrap();
     assert_eq!((status.restarts, status.revision.as_str()), (0, "2"));
     assert_eq!(status.last_exit.as_deref(), Some("exit code 0"), "no instance met another");
@@ -202,8 +208,9 @@ async fn an_idle_keeper_is_small_and_sleeps() {
         environment.client.ensure(app(&format!("api-{number}"), LIVE)).await.unwrap();
     }
     let keeper = environment.keeper_pid().await;
-    let resident = table::resident_bytes(keeper).unwrap();
-    assert!(resident <= 15 * 1024 * 1024, "{} KiB", resident / 1024);
+    // What it allocates. The rest of its 15 MiB is the program itself, whose size is that of an optimised build or not.
+    let allocated = of_status(keeper, "RssAnon:");
+    assert!(allocated <= 6 * 1024, "{allocated} KiB");
     let before = processor_time(keeper);
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(processor_time(keeper) - before <= 1, "an idle keeper does not run");
@@ -214,4 +221,11 @@ fn processor_time(pid: u32) -> u64 {
     let stat = host::files::read_string(std::path::Path::new(&format!("/proc/{pid}/stat"))).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// In KiB.
+fn of_status(pid: u32, field: &str) -> u64 {
+    let status = host::files::read_string(std::path::Path::new(&format!("/proc/{pid}/status"))).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }
