@@ -15,7 +15,11 @@
 //! Every case has a folder of its own, shown as `[DIR]`, and an environment of three variables. None needs anything to run.
 //! `WRITE_CASES=1 cargo test -p roadbed --test cli` records what is answered now; then read the difference.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "the driver starts the program and keeps its case files")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "the driver starts the program and keeps its case files"
+)]
 
 mod case;
 mod command;

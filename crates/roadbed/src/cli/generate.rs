@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::cli::{args, reference};
+use crate::render::span::count;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -55,11 +56,8 @@ pub fn run(session: &Session, args: &args::Generate) -> Result<Exit, Failure> {
     if drifted == 0 {
         return Ok(Exit::Done);
     }
-    let what = if drifted == 1 { "1 file is".to_owned() } else { format!("{drifted} files are") };
-    Err(Failure::Work(
-        Fault::new(format!("{what} not as the manifest makes them"))
-            .hint("run `roadbed generate` and commit what it writes"),
-    ))
+    let fault = Fault::new(format!("{} not as the manifest makes them", count(drifted, "file")));
+    Err(Failure::Work(fault.hint("run `roadbed generate` and commit what it writes")))
 }
 
 fn show(session: &Session, files: Vec<File>) -> Result<(), Failure> {
@@ -76,7 +74,7 @@ fn show(session: &Session, files: Vec<File>) -> Result<(), Failure> {
         }
     }
     if files.iter().all(|file| file.state == State::Current) {
-        output.note(format!("{} files are as the manifest makes them", files.len()));
+        output.note(format!("{} as the manifest makes them", count(files.len(), "file")));
     }
     Ok(())
 }

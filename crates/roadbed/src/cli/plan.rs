@@ -10,6 +10,7 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::cli::{args, command_lock, wanted};
 use crate::control::wire::{Message, Wanted};
+use crate::render::span::count;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -23,7 +24,7 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
     let as_up = args::Up { detach: false, dev: None, http_port: None, https_port: None, no_gate: false };
     let wanted = wanted::of(session, &project, &as_up)?;
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
-    let was_up = conductor.is_up().await;
+    let was_up = conductor.is_up().await || conductor.is_meant_to_be_up();
     let planned = planned(&wanted, conductor).await;
     // Control is needed to look; where nothing ran before, nothing shall run after.
     if !was_up && conductor.is_up().await {
@@ -64,9 +65,14 @@ fn show(session: &Session, plan: &Plan<'_>) -> Result<(), Failure> {
     let open = plan.resources.iter().filter(|planned| planned.after.is_some()).count();
     output.note(match (steps, open) {
         (0, 0) => format!("nothing to change in {}", plan.environment),
-        (steps, 0) => format!("{steps} steps to take in {}", plan.environment),
+        (steps, 0) => format!("{} to take in {}", count(steps, "step"), plan.environment),
         (steps, open) => {
-            format!("{steps} steps to take in {}; {open} resources are planned on the way", plan.environment)
+            format!(
+                "{} to take in {}, and more for {}",
+                count(steps, "step"),
+                plan.environment,
+                count(open, "resource")
+            )
         }
     });
     Ok(())

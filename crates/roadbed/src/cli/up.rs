@@ -151,8 +151,7 @@ async fn converge(
             }
             output.note(match steps {
                 0 => "nothing to change".to_owned(),
-                1 => format!("1 step in {}", span::time(took_ms)),
-                _ => format!("{steps} steps in {}", span::time(took_ms)),
+                _ => format!("{} in {}", span::count(steps as usize, "step"), span::time(took_ms)),
             });
             even_unread(addresses(session, &status))
         }
@@ -166,7 +165,7 @@ async fn converge(
 
 fn show(progress: &mut Progress, event: &Event, output: &Output) {
     let lines = progress.event(event);
-    progress.show(lines, |line| output.complain(line));
+    progress.show(&lines, |line| output.complain(line));
 }
 
 fn progress_of(output: &Output) -> Progress {
@@ -180,10 +179,9 @@ fn progress_of(output: &Output) -> Progress {
 }
 
 fn could_not(failed: &[String], skipped: &[String]) -> Fault {
-    let fault = Fault::new(format!("could not bring up {}", failed.join(", ")));
-    let fault =
-        if skipped.is_empty() { fault } else { fault.cause(format!("so {} was not tried", skipped.join(", "))) };
-    fault.hint("what came up stays up; mend the cause above and run `roadbed up` again")
+    let left = if skipped.is_empty() { String::new() } else { format!("; not tried: {}", skipped.join(", ")) };
+    Fault::new(format!("could not bring up {}{left}", failed.join(", ")))
+        .hint("what came up stays up; mend the cause above and run `roadbed up` again")
 }
 
 fn addresses(session: &Session, status: &Status) -> Result<(), Failure> {
@@ -200,3 +198,7 @@ fn addresses(session: &Session, status: &Status) -> Result<(), Failure> {
     output.note("");
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "up_tests.rs"]
+mod tests;

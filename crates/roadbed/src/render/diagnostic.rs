@@ -4,6 +4,7 @@ use manifest::{Diagnostic, Severity, Source};
 
 use crate::render::fault::hint;
 use crate::render::paint::Paint;
+use crate::render::span::count;
 
 /// The lines of one fault.
 pub fn lines(diagnostic: &Diagnostic, source: &Source, paint: Paint) -> Vec<String> {
@@ -50,7 +51,6 @@ pub fn all(diagnostics: &[Diagnostic], source: &Source, paint: Paint) -> Vec<Str
 fn summary(diagnostics: &[Diagnostic], file: &str) -> String {
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let warnings = diagnostics.len() - errors;
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     match (errors, warnings) {
         (0, 0) => format!("{file} has no faults"),
         (0, _) => format!("{file} has {}", count(warnings, "warning")),

@@ -86,16 +86,28 @@ pub fn changes(before: &[Unit], now: &[Unit], paint: Paint) -> Vec<String> {
                     if unit.restarts == was.restarts { String::new() } else { format!(", restart {}", unit.restarts) };
                 lines.push(format!("{} {name} runs again{pid}{nth}", paint.good("✓")));
             }
-            (was, is) if was != is => {
-                let sign = if is == UnitState::Stopping { paint.faint("-") } else { paint.bad("✗") };
-                lines.push(format!("{sign} {name} was {}, is {}", state(was), state(is)));
-            }
+            (was, is) if was != is => lines.push(turned(is, &unit.name, paint)),
             _ => {}
         }
     }
     let gone = before.iter().filter(|unit| now.iter().all(|other| other.name != unit.name));
-    lines.extend(gone.map(|unit| format!("- {} is gone", paint.strong(&unit.name))));
+    lines.extend(gone.map(|unit| format!("- {} is stopped", paint.strong(&unit.name))));
     lines
+}
+
+/// What it means that a unit came into this state.
+fn turned(state: UnitState, unit: &str, paint: Paint) -> String {
+    let name = paint.strong(unit);
+    match state {
+        UnitState::Running => format!("{} {name} runs", paint.good("✓")),
+        UnitState::Backoff => format!("{} {name} died; it is started again", paint.bad("✗")),
+        UnitState::CrashLoop => {
+            format!("{} {name} dies again and again; `roadbed logs {unit}` shows why", paint.bad("✗"))
+        }
+        UnitState::Stopping => format!("- {name} is stopping"),
+        UnitState::Held => format!("- {name} is held; it does not start by itself"),
+        UnitState::Lost => format!("{} {name} is lost; control specifies it anew", paint.bad("✗")),
+    }
 }
 
 #[cfg(test)]
@@ -112,10 +124,10 @@ mod tests {
         let dead = [unit("api-1", UnitState::Backoff, 1, 0), unit("api-2", UnitState::Running, 2, 0)];
         let back = [unit("api-1", UnitState::Running, 3, 1), unit("api-2", UnitState::Running, 2, 0)];
         assert!(changes(&calm, &calm, Paint::Plain).is_empty());
-        assert_eq!(changes(&calm, &dead, Paint::Plain), ["✗ api-1 was running, is backoff"]);
+        assert_eq!(changes(&calm, &dead, Paint::Plain), ["✗ api-1 died; it is started again"]);
         assert_eq!(changes(&dead, &back, Paint::Plain), ["✓ api-1 runs again as process 3, restart 1"]);
         // Faster than we look: the death itself was missed, its trace was not.
         assert_eq!(changes(&calm, &back, Paint::Plain), ["✓ api-1 runs again as process 3, restart 1"]);
-        assert_eq!(changes(&calm, &calm[..1], Paint::Plain), ["- api-2 is gone"]);
+        assert_eq!(changes(&calm, &calm[..1], Paint::Plain), ["- api-2 is stopped"]);
     }
 }

@@ -39,7 +39,7 @@ pub fn summary(report: &Report, paint: Paint) -> String {
     let count = |verdict| report.checks.iter().filter(|evidence| evidence.verdict == verdict).count();
     let all = report.checks.len();
     match (report.holds, count(Verdict::Fails), count(Verdict::Inconclusive)) {
-        (true, ..) => format!("{} all {all} promises hold in {}", paint.good("✓"), report.environment),
+        (true, ..) => format!("{} {all} of {all} promises hold in {}", paint.good("✓"), report.environment),
         _ if all == 0 => format!("{} nothing was checked, so nothing is proven", paint.caution("?")),
         (false, fails, unproven) => {
             let holding = count(Verdict::Holds);
@@ -83,7 +83,7 @@ mod tests {
         let report =
             |verdicts: &[Verdict]| Report::new("local".into(), verdicts.iter().copied().map(evidence).collect());
         let said = |verdicts: &[Verdict]| summary(&report(verdicts), Paint::Plain);
-        assert_eq!(said(&[Verdict::Holds]), "✓ all 1 promises hold in local");
+        assert_eq!(said(&[Verdict::Holds]), "✓ 1 of 1 promises hold in local");
         assert_eq!(
             said(&[Verdict::Holds, Verdict::Fails, Verdict::Inconclusive]),
             "✗ 1 of 3 promises hold in local: 1 broken, 1 inconclusive"

@@ -31,13 +31,12 @@ impl Progress {
         }
     }
 
-    /// Puts lines above the moving ones, or prints them through `plain`.
-    pub fn show(&self, lines: Vec<String>, plain: impl Fn(String)) {
-        for line in lines {
-            match self {
-                Self::Moving(moving) => moving.above(&line),
-                Self::Lines(_) | Self::Failures(_) => plain(line),
-            }
+    /// Prints lines through `print`, above the moving ones.
+    pub fn show(&self, lines: &[String], print: impl Fn(&str)) {
+        let all = || lines.iter().for_each(|line| print(line));
+        match self {
+            Self::Moving(moving) if !lines.is_empty() => moving.all.suspend(all),
+            _ => all(),
         }
     }
 
@@ -55,8 +54,7 @@ fn kept(event: &Event, paint: Paint) -> Option<Vec<String>> {
         Event::Converged { resource, steps, took_ms } => {
             let what = match steps {
                 0 => "as it should be".to_owned(),
-                1 => format!("1 step, {}", span::time(*took_ms)),
-                _ => format!("{steps} steps, {}", span::time(*took_ms)),
+                _ => format!("{}, {}", span::count(*steps as usize, "step"), span::time(*took_ms)),
             };
             Some(vec![format!("{} {resource}  {}", paint.good("✓"), paint.faint(what))])
         }
@@ -122,11 +120,6 @@ impl Moving {
             bar.enable_steady_tick(FRAME);
             bar
         })
-    }
-
-    fn above(&self, line: &str) {
-        // Where stderr is gone nobody misses the line.
-        let _ = self.all.println(line);
     }
 
     fn clear(&mut self) {
