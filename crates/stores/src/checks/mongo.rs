@@ -12,7 +12,7 @@ use secrets::{FileStore, Secret, generate};
 
 use super::{Tried, must_be_allowed, must_be_refused};
 use crate::ground::user_of;
-use crate::mongo::{Address, Identity, MongoFault, app_secret, command, connect, is_refusal};
+use crate::mongo::{Address, Identity, MongoFault, app_secret, command, connect, hello, is_refusal};
 use crate::start::accepts;
 
 const CLAIM: Claim = Claim {
@@ -89,7 +89,12 @@ impl MongoGuardsItsDoor {
 
     async fn as_app(&self, app: &AppName, password: &Secret, findings: &mut Findings) {
         let user = user_of(app);
-        let client = match self.log_in(app, password) {
+        // Asking on after a refused login would take the driver half a second for each question.
+        let logged_in = match self.log_in(app, password) {
+            Ok(client) => hello(&client).await.map(|_| client),
+            Err(fault) => Err(fault),
+        };
+        let client = match logged_in {
             Ok(client) => client,
             Err(fault) => return findings.bad(format!("{user} cannot log in: {fault}")),
         };

@@ -28,7 +28,7 @@ use reconcile::Begun;
 use reconcile::{Fault, Progress, Resource, ResourceId};
 use secrets::SecretName;
 
-pub(crate) use client::{Address, command, connect, is_refusal};
+pub(crate) use client::{Address, command, connect, hello, is_refusal};
 pub use client::{Identity, MongoFault};
 pub use observe::Observed;
 pub use plan::Step;

@@ -40,7 +40,9 @@ async fn mongodb_guards_its_door_or_the_check_fails() {
     let mongo = stand.mongo().await;
     converge_mongo(&mongo).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
     let check = mongo_check(&stand);
+    let began = std::time::Instant::now();
     let good = outcome(&check).await;
+    println!("the check took {} ms", began.elapsed().as_millis());
     assert_holds(&good, 14);
     for name in stand.ground.secrets.names().unwrap() {
         let secret = stand.secret(&name);
@@ -67,10 +69,7 @@ async fn mongodb_guards_its_door_or_the_check_fails() {
     let right = stand.secret(&stores::mongo::app_secret(&app()));
     let wrong = generate::credential().unwrap();
     stand.ground.secrets.set(&stores::mongo::app_secret(&app()), &wrong).unwrap();
-    assert_fails(
-        &outcome(&check).await,
-        "app-api wrote, read and removed a document, acknowledged by a majority: refused",
-    );
+    assert_fails(&outcome(&check).await, "app-api cannot log in");
     stand.ground.secrets.set(&stores::mongo::app_secret(&app()), &right).unwrap();
     assert_holds(&outcome(&check).await, 14);
 
@@ -99,7 +98,9 @@ async fn redis_guards_its_door_or_the_check_fails() {
     let redis = stand.redis().await;
     converge_redis(&redis).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
     let check = redis_check(&stand);
+    let began = std::time::Instant::now();
     let good = outcome(&check).await;
+    println!("the check took {} ms", began.elapsed().as_millis());
     assert_holds(&good, 14);
     println!("{good:#?}");
 

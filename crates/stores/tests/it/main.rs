@@ -1,8 +1,9 @@
 //! The stores on real engines: found or fetched by this crate's own code, provisioned, attacked and killed.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests start, damage and kill what production code only goes to through `host`"
+    reason = "tests start, damage and kill what production code only reaches by `host`"
 )]
 
 mod checks;
