@@ -90,7 +90,6 @@ pub enum Step {
     Start { instance: String },
     Replace { instance: String },
     AwaitReady { instance: String, port: u16 },
-    Stop { instance: String },
 }
 
 impl fmt::Display for Step {
@@ -99,7 +98,6 @@ impl fmt::Display for Step {
             Self::Start { instance } => write!(f, "start {instance}"),
             Self::Replace { instance } => write!(f, "restart {instance} with what changed"),
             Self::AwaitReady { instance, .. } => write!(f, "wait until {instance} is ready"),
-            Self::Stop { instance } => write!(f, "stop {instance}, which is no longer wanted"),
         }
     }
 }
@@ -278,13 +276,9 @@ impl Resource for Instances {
             let spec = self.spec(index, *port)?;
             wanted.push(Wanted { instance: spec.name, port: *port, revision: spec.revision });
         }
-        let prefix = format!("{}-", self.app.name);
-        let is_ours = |unit: &UnitStatus| {
-            let number = unit.name.strip_prefix(&prefix);
-            unit.kind == UnitKind::App && number.is_some_and(|number| number.parse::<u32>().is_ok())
-        };
+        let is_wanted = |unit: &UnitStatus| wanted.iter().any(|wanted| wanted.instance == unit.name);
         let units: BTreeMap<_, _> =
-            self.units.list().await?.into_iter().filter(is_ours).map(|unit| (unit.name.clone(), unit)).collect();
+            self.units.list().await?.into_iter().filter(is_wanted).map(|unit| (unit.name.clone(), unit)).collect();
         let running = wanted.iter().filter(|wanted| units.contains_key(&wanted.instance));
         let questions = running.map(|wanted| async {
             let answer = probe::get(wanted.port, &self.server.ready, PROBE_LIMIT).await;
@@ -310,10 +304,6 @@ impl Resource for Instances {
                 steps.push(Step::AwaitReady { instance, port: *port });
             }
         }
-        let is_wanted = |name: &String| seen.wanted.iter().any(|wanted| wanted.instance == *name);
-        steps.extend(
-            seen.units.keys().filter(|name| !is_wanted(name)).map(|name| Step::Stop { instance: name.clone() }),
-        );
         steps
     }
 
@@ -326,7 +316,6 @@ impl Resource for Instances {
                 self.units.ensure(self.spec(index, self.placement.ports[index])?).await.map(|_| ())
             }
             Step::AwaitReady { instance, port } => self.await_ready(instance, *port).await,
-            Step::Stop { instance } => self.units.remove(instance).await,
         }
     }
 }

@@ -96,6 +96,9 @@ impl Packages {
     }
 
     async fn wait_for_lock(&self) -> Result<host::lock::Held, Fault> {
+        let cannot = |fault| Fault::because("cannot install the packages", &fault);
+        // On a new machine the cache folder is not there yet.
+        files::create_dir(self.lock.parent().unwrap_or(&self.lock), Access::Everyone).map_err(cannot)?;
         let deadline = Instant::now() + INSTALL_DEADLINE;
         loop {
             match try_lock(&self.lock, &format!("pid {}", host::own::pid())) {
@@ -104,7 +107,7 @@ impl Packages {
                     return Err(Fault::new("cannot install the packages: another environment is at it").cause(by));
                 }
                 Ok(Lock::HeldBy(_)) => sleep(Duration::from_millis(200)).await,
-                Err(fault) => return Err(Fault::because("cannot install the packages", &fault)),
+                Err(fault) => return Err(cannot(fault)),
             }
         }
     }

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod ports;
 pub mod serving;
 pub mod access;
+pub mod leftovers;
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! The resources of one environment, and what each needs.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use super::addresses::{Addresses, https_url};
 use super::facts::LocalFacts;
 use super::{EDGE_IDLE, Running, lock_file, routes};
 use crate::control::access::AccessFile;
+use crate::control::leftovers::Leftovers;
 use crate::control::serving::{Certificate, EdgeProcess, PublishedRoutes};
 use crate::control::wire::Wanted;
 
@@ -53,6 +55,7 @@ impl Parts {
                 all.push(Box::new(self.instances(one, server)));
             }
         }
+        all.push(Box::new(self.leftovers()));
         Ok(all)
     }
 
@@ -118,6 +121,19 @@ impl Parts {
         let wanted = move || routes::table(&root, &project, &environment, &running, &addresses, facts.as_ref());
         all.push(Box::new(PublishedRoutes::new(needs, Box::new(wanted), edge)));
         Ok(())
+    }
+
+    fn leftovers(&self) -> Leftovers {
+        let mut needs = vec![PublishedRoutes::resource_id()];
+        let mut wanted = BTreeSet::new();
+        for one in self.running.iter().filter(|one| one.server().is_some()) {
+            needs.push(Instances::resource_id(&one.app));
+            let ports = self.addresses.instances.get(&one.app.name).map_or(0, Vec::len);
+            wanted.extend((0..ports).map(|index| Instances::instance_name(&one.app, index)));
+        }
+        wanted.extend(self.environment.mongodb.iter().map(|_| stores::mongo::UNIT.to_owned()));
+        wanted.extend(self.environment.redis.iter().map(|_| stores::redis::UNIT.to_owned()));
+        Leftovers::new(needs, wanted, self.units.clone())
     }
 
     fn instances(&self, one: &Running, server: Server) -> Instances {
