@@ -98,7 +98,7 @@ fn health(edge: &Edge) -> Health {
     let log_dropped = edge.log.dropped();
     match edge.serving.load().as_ref() {
         Serving::Nothing => Health { generation: 0, state: State::Empty, log_dropped },
-        Serving::Damaged => Health { generation: 0, state: State::Damaged, log_dropped },
+        Serving::Damaged(_) => Health { generation: 0, state: State::Damaged, log_dropped },
         Serving::Snapshot(snapshot) => Health { generation: snapshot.generation, state: State::Serving, log_dropped },
     }
 }

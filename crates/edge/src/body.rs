@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::Response;
 use http_body::{Frame, SizeHint};
 
-use crate::edge::Edge;
+use crate::connection::OpenRequest;
 use crate::files::Reading;
-use crate::log::{AccessLog, Entry};
+use crate::log::Entry;
 use crate::upstream::Leased;
 
 /// Where the bytes come from.
@@ -65,34 +65,22 @@ impl http_body::Body for Body {
     }
 }
 
-/// Counts what goes out, and writes the log entry when it is gone or given up.
+/// Counts what goes out, and sees the last byte go.
 #[derive(Debug)]
 pub struct Recorded {
     body: Body,
-    record: Option<Record>,
-}
-
-#[derive(Debug)]
-struct Record {
     entry: Entry,
-    log: AccessLog,
-    clock: std::sync::Arc<dyn host::clock::Clock>,
-    is_complete: bool,
+    _open: OpenRequest,
 }
 
 impl Recorded {
-    pub fn wrap(response: Response<Body>, mut entry: Entry, edge: &Edge) -> Response<Self> {
+    pub fn wrap(response: Response<Body>, mut entry: Entry, open: OpenRequest) -> Response<Self> {
         entry.answered(response.status());
         response.map(|body| {
-            let is_complete = http_body::Body::is_end_stream(&body);
-            // A tunnel has taken the entry over and writes it at its own end.
-            let record = (!entry.is_taken_over()).then(|| Record {
-                entry,
-                log: edge.log.clone(),
-                clock: std::sync::Arc::clone(&edge.clock),
-                is_complete,
-            });
-            Self { body, record }
+            if entry.is_head() || http_body::Body::is_end_stream(&body) {
+                entry.complete();
+            }
+            Self { body, entry, _open: open }
         })
     }
 }
@@ -104,18 +92,17 @@ impl http_body::Body for Recorded {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
         let poll = Pin::new(&mut this.body).poll_frame(cx);
-        if let (Poll::Ready(frame), Some(record)) = (&poll, &mut this.record) {
-            match frame {
-                Some(Ok(frame)) => {
-                    record.entry.sent(frame.data_ref().map_or(0, |data| data.len() as u64));
-                    record.is_complete = http_body::Body::is_end_stream(&this.body);
+        match &poll {
+            Poll::Pending => {}
+            Poll::Ready(Some(Ok(frame))) => {
+                this.entry.sent(frame.data_ref().map_or(0, |data| data.len() as u64));
+                // Of a body whose end is known nobody asks for more.
+                if http_body::Body::is_end_stream(&this.body) {
+                    this.entry.complete();
                 }
-                Some(Err(_)) => {
-                    record.entry.failed("answer-broke-off");
-                    record.is_complete = true;
-                }
-                None => record.is_complete = true,
             }
+            Poll::Ready(Some(Err(_))) => this.entry.failed("answer-broke-off"),
+            Poll::Ready(None) => this.entry.complete(),
         }
         poll
     }
@@ -126,14 +113,5 @@ impl http_body::Body for Recorded {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        if !self.is_complete {
-            self.entry.failed("client-gone");
-        }
-        self.log.write(std::mem::replace(&mut self.entry, Entry::taken()), self.clock.instant());
     }
 }

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -12,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::drain::{Phase, Watch};
@@ -39,12 +41,55 @@ pub struct Visitor {
     pub sni: Option<String>,
     /// The strict reader's verdicts; None over HTTP/2.
     pub inspection: Option<Arc<Inspection>>,
+    requests: Arc<Requests>,
+}
+
+/// How busy a connection is.
+#[derive(Debug, Default)]
+struct Requests {
+    open: AtomicUsize,
+    begun: AtomicUsize,
+}
+
+/// A request under way, up to the last byte of its answer.
+#[derive(Debug)]
+pub struct OpenRequest(Arc<Requests>);
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Visitor {
+    fn plain(door: Door, peer: SocketAddr) -> Self {
+        Self { door, peer, sni: None, inspection: None, requests: Arc::default() }
+    }
+
+    pub fn open_request(&self) -> OpenRequest {
+        self.requests.begun.fetch_add(1, Ordering::Relaxed);
+        self.requests.open.fetch_add(1, Ordering::Relaxed);
+        OpenRequest(Arc::clone(&self.requests))
+    }
+
+    /// Ends when nothing was asked for as long as that.
+    async fn is_idle_for(&self, longest: Duration) {
+        let mut before = self.requests.begun.load(Ordering::Relaxed);
+        loop {
+            sleep(longest).await;
+            let begun = self.requests.begun.load(Ordering::Relaxed);
+            if begun == before && self.requests.open.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            before = begun;
+        }
+    }
 }
 
 /// An HTTP/2 client may have so many requests under way at once. Browsers open about this many.
 const STREAMS: u32 = 128;
-/// A peer that vanished is noticed by a ping, since an idle HTTP/2 connection has no other deadline.
-const PING_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
+/// A peer that vanished in the middle of an answer is noticed by a ping.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Room to read a head into, and for as much of a body as is passed on at once.
 const BUFFER: usize = 64 * 1024;
 
@@ -92,7 +137,9 @@ where
         .serve_connection(TokioIo::new(wire), service(Arc::clone(&edge), Arc::clone(&visitor)))
         .with_upgrades();
     let mut connection = pin!(connection);
-    if let Err(error) = drive(connection.as_mut(), |connection| connection.graceful_shutdown(), watch).await {
+    // The parser's timer sees to idle ones.
+    let never = std::future::pending();
+    if let Err(error) = drive(connection.as_mut(), |connection| connection.graceful_shutdown(), never, watch).await {
         note_end(&edge, &visitor, &error);
     }
 }
@@ -110,7 +157,8 @@ where
         .keep_alive_interval(PING_INTERVAL)
         .serve_connection(TokioIo::new(wire), service(Arc::clone(&edge), Arc::clone(&visitor)));
     let mut connection = pin!(connection);
-    if let Err(error) = drive(connection.as_mut(), |connection| connection.graceful_shutdown(), watch).await {
+    let idle = visitor.is_idle_for(edge.limits.keep_alive);
+    if let Err(error) = drive(connection.as_mut(), |connection| connection.graceful_shutdown(), idle, watch).await {
         note_end(&edge, &visitor, &error);
     }
 }
@@ -132,13 +180,19 @@ fn service(
     })
 }
 
-/// Runs a connection to its end; when the edge drains, to its last answer; and no longer than the drain lasts.
-async fn drive<C>(mut connection: Pin<&mut C>, finish: impl Fn(Pin<&mut C>), mut watch: Watch) -> hyper::Result<()>
+/// Runs a connection to its end; when it is idle or the edge drains, to its last answer; and no longer than the drain lasts.
+async fn drive<C>(
+    mut connection: Pin<&mut C>,
+    finish: impl Fn(Pin<&mut C>),
+    idle: impl Future<Output = ()>,
+    mut watch: Watch,
+) -> hyper::Result<()>
 where
     C: Future<Output = hyper::Result<()>>,
 {
     tokio::select! {
         end = connection.as_mut() => return end,
+        () = idle => {}
         () = watch.reached(Phase::Closing) => {}
     }
     finish(connection.as_mut());
@@ -154,11 +208,5 @@ fn note_end(edge: &Edge, visitor: &Visitor, error: &hyper::Error) {
         edge.log.unparsed(edge.clock.now(), edge.clock.instant(), visitor, error);
     } else {
         tracing::debug!(peer = %visitor.peer, %error, "connection ended early");
-    }
-}
-
-impl Visitor {
-    fn plain(door: Door, peer: SocketAddr) -> Self {
-        Self { door, peer, sni: None, inspection: None }
     }
 }

@@ -229,6 +229,7 @@ fn answer(
     headers::toward_visitor(response.headers_mut());
     response.headers_mut().insert(UPGRADE, protocol);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    entry.answered(StatusCode::SWITCHING_PROTOCOLS);
     tunnel::open(edge, upgrade.visitor, app, lease.flight, entry.take_over());
     Ok(response.map(|_| Body::Empty))
 }

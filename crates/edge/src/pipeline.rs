@@ -23,6 +23,7 @@ use crate::{access, files, forward, guard, headers, pages, request_id, route};
 
 /// Answers one request. Whatever happens, there is an answer, and a line in the access log when its last byte is gone.
 pub async fn answer(edge: Arc<Edge>, visitor: Arc<Visitor>, request: Request<Incoming>) -> Response<Recorded> {
+    let open = visitor.open_request();
     let id = request_id::accept_or_make(request.headers(), edge.clock.now());
     let mut entry = Entry::begin(&edge, &visitor, &request, &id);
     let version = request.version();
@@ -42,7 +43,7 @@ pub async fn answer(edge: Arc<Edge>, visitor: Arc<Visitor>, request: Request<Inc
     if is_leaving && version <= Version::HTTP_11 && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Recorded::wrap(response, entry, &edge)
+    Recorded::wrap(response, entry, open)
 }
 
 async fn reply(

@@ -48,7 +48,7 @@ impl Publisher {
         let (serving, generation) = match read_back(&root) {
             Stored::Nothing => (Serving::Nothing, 0),
             Stored::Table { generation, table } => (serve_again(&root, table, generation, clock.as_ref())?, generation),
-            Stored::Damaged { last_generation } => (Serving::Damaged, last_generation),
+            Stored::Damaged { last_generation } => (damaged(&root), last_generation),
         };
         let serving = Arc::new(ArcSwap::from_pointee(serving));
         Ok(Self { root, clock, serving, generation: Mutex::new(generation) })
@@ -82,13 +82,18 @@ impl Publisher {
 fn certificate_for(root: &Root, table: &RouteTable) -> Result<Option<Arc<CertifiedKey>>, EdgeFault> {
     let mut hosts = table.sites.iter().flat_map(|site| &site.hosts);
     let leaf = local_ca::load(root)?;
-    let is_missing = |host: &&String| {
-        !leaf.as_ref().is_some_and(|leaf| leaf.hosts.iter().any(|named| named.eq_ignore_ascii_case(host)))
-    };
+    let is_missing = |host: &&String| !leaf.as_ref().is_some_and(|leaf| leaf.names(host));
     match hosts.find(is_missing) {
         Some(host) => Err(Rejected::NoCertificate { host: host.clone() }.into()),
         None => Ok(leaf.map(|leaf| leaf.certificate)),
     }
+}
+
+fn damaged(root: &Root) -> Serving {
+    Serving::Damaged(local_ca::load(root).unwrap_or_else(|fault| {
+        tracing::error!(%fault, "no certificate: visitors cannot even be told over HTTPS");
+        None
+    }))
 }
 
 /// At start nobody is there to be told "no": serve as much as can be served, and say what is missing.
@@ -101,7 +106,7 @@ fn serve_again(root: &Root, table: RouteTable, generation: u64, clock: &dyn Cloc
         Ok(snapshot) => Serving::Snapshot(Box::new(snapshot)),
         Err(fault) => {
             tracing::error!(%fault, "the stored routes cannot be served any more");
-            Serving::Damaged
+            damaged(root)
         }
     })
 }

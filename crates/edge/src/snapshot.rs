@@ -15,6 +15,7 @@ use crate::access::{self, Access};
 use crate::balance::Pool;
 use crate::files::Folder;
 use crate::refusal::Refusal;
+use crate::tls::local_ca::Leaf;
 use crate::upstream::Instance;
 
 /// What the edge serves now.
@@ -22,8 +23,9 @@ use crate::upstream::Instance;
 pub enum Serving {
     /// Nothing was published yet.
     Nothing,
-    /// There were routes, and none of their copies can be trusted. Not the same as nothing: somebody has to know.
-    Damaged,
+    /// There were routes, and none of their copies can be trusted. Not the same as nothing: somebody has to know. So that
+    /// visitors can be told, the certificate still is served.
+    Damaged(Option<Leaf>),
     Snapshot(Box<Snapshot>),
 }
 
@@ -31,8 +33,19 @@ impl Serving {
     pub fn snapshot(&self) -> Result<&Snapshot, Refusal> {
         match self {
             Self::Nothing => Err(Refusal::NothingPublished),
-            Self::Damaged => Err(Refusal::RoutesDamaged),
+            Self::Damaged(_) => Err(Refusal::RoutesDamaged),
             Self::Snapshot(snapshot) => Ok(snapshot),
+        }
+    }
+
+    /// The certificate for a host that is ours.
+    pub fn certificate(&self, host: &str) -> Option<Arc<CertifiedKey>> {
+        match self {
+            Self::Nothing => None,
+            Self::Damaged(leaf) => {
+                leaf.as_ref().filter(|leaf| leaf.names(host)).map(|leaf| Arc::clone(&leaf.certificate))
+            }
+            Self::Snapshot(snapshot) => snapshot.certificate.clone().filter(|_| snapshot.hosts.contains_key(host)),
         }
     }
 }

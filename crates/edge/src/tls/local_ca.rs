@@ -96,6 +96,12 @@ pub struct Leaf {
     pub certificate: Arc<CertifiedKey>,
 }
 
+impl Leaf {
+    pub fn names(&self, host: &str) -> bool {
+        self.hosts.iter().any(|named| named.eq_ignore_ascii_case(host))
+    }
+}
+
 const DAY: Duration = Duration::from_hours(24);
 const AUTHORITY_LIFE: Duration = Duration::from_hours(24 * 3650);
 /// Apple's systems refuse leaves that live longer than 398 days, also from a local authority.

@@ -33,16 +33,13 @@ pub fn server_config(serving: Arc<ArcSwap<Serving>>) -> Result<ServerConfig, Err
     Ok(config)
 }
 
-/// Serves the certificate of the snapshot to who asks for one of its hosts. Who asks for another host, or for none, gets an
-/// alert and learns nothing about the hosts that are there.
+/// Serves the certificate to who asks for one of our hosts. Who asks for another, or for none, gets an alert and learns nothing
+/// about the hosts that are there.
 #[derive(Debug)]
 struct ByHost(Arc<ArcSwap<Serving>>);
 
 impl ResolvesServerCert for ByHost {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let serving = self.0.load();
-        let snapshot = serving.snapshot().ok()?;
-        let name = hello.server_name()?;
-        snapshot.hosts.get(name).and(snapshot.certificate.clone())
+        self.0.load().certificate(hello.server_name()?)
     }
 }

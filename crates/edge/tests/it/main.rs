@@ -1,5 +1,11 @@
 //! The edge over real sockets: one running edge per test, apps that record what they were sent, visitors that send raw bytes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test looks at the machine and fails by panicking"
+)]
+
 mod app;
 mod recorder;
 mod visitor;

@@ -92,6 +92,8 @@ async fn when_all_copies_are_damaged_every_page_says_so_until_somebody_publishes
     let reply = exchange(&mut tcp(world.http).await, wire.as_bytes()).await.unwrap();
     assert_eq!(reply.status, 503);
     assert!(reply.text().contains("lost its routes"), "{}", reply.text());
+    let over_tls = get(&world, SHOP, "/", "").await;
+    assert!(over_tls.status == 503 && over_tls.text().contains("lost its routes"), "{over_tls:?}");
     // The generation goes on from the header that survived.
     assert_eq!(world.publish(vec![shop(one.port)]).await, Published::Served { generation: 3 });
     assert_eq!(get(&world, SHOP, "/", "").await.text(), "one");

@@ -108,7 +108,11 @@ async fn the_log_tells_what_happened_and_no_secret_of_a_query() {
     get(&world, SHOP, "/reset?token=s3cr3t", "X-Request-Id: the-request-1\r\n").await;
     plain(&world, "GET /x HTTP/1.1\r\nHost: nobody.localhost\r\n\r\n").await;
     let _ = exchange(&mut tcp(world.http).await, b"NONSENSE\r\n\r\n").await;
-    let log = world.log(|lines| lines.len() == 3).await;
+    let mut head = tcp(world.http).await;
+    let wire = format!("HEAD / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n");
+    tokio::io::AsyncWriteExt::write_all(&mut head, wire.as_bytes()).await.unwrap();
+    let log = world.log(|lines| lines.len() == 4).await;
+    assert_eq!((log[3]["status"].as_u64(), log[3].get("error")), (Some(308), None));
     let line = &log[0];
     assert_eq!(line["request_id"], "the-request-1");
     assert_eq!((line["method"].as_str(), line["path"].as_str()), (Some("GET"), Some("/reset?…")));

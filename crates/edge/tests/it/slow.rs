@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use edge::Limits;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
@@ -124,4 +126,16 @@ async fn further_visitors_wait_for_a_slot() {
     assert!(recorder.take().is_empty());
     drop(first);
     assert_eq!(read_reply(&mut second).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn an_http_2_connection_without_requests_is_closed_though_it_answers_pings() {
+    let (world, _recorder) = stage().await;
+    let stream = try_tls(&world, SHOP, &[b"h2"]).await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let ask =
+        || http::Request::get(format!("https://{SHOP}/")).body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+    assert_eq!(sender.send_request(ask()).await.unwrap().status(), 200);
+    tokio::time::timeout(SOON, connection).await.expect("closed in time").unwrap().unwrap();
 }

@@ -119,3 +119,17 @@ async fn a_visitor_who_leaves_ends_the_apps_work() {
     drop(stream);
     crate::world::eventually("the app notices", async || send.is_closed()).await;
 }
+
+#[tokio::test]
+async fn a_visitor_who_leaves_before_the_answer_is_in_the_log() {
+    let app = App::start(|_| std::future::pending()).await;
+    let world = World::new().await;
+    world.publish(vec![shop(app.port)]).await;
+    let mut stream = tls(&world, SHOP).await;
+    stream.write_all(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n").as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    drop(stream);
+    let log = world.log(|lines| !lines.is_empty()).await;
+    assert_eq!((log[0]["status"].as_u64(), log[0]["error"].as_str()), (Some(499), Some("client-gone")));
+}

@@ -1,0 +1,106 @@
+//! The access log: a JSON line per request, written when its last byte is gone.
+//!
+//! ```text
+//!   pipeline ─► Entry ─ dropped ─► bounded channel ─► one thread ─► access.log, rotated
+//! ```
+//!
+//! The request path never waits for the disk. When it cannot keep up, records are dropped and counted, and the next line that
+//! gets through says how many.
+
+mod entry;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use host::clock::Timestamp;
+use http::{HeaderValue, Method};
+use tokio::sync::mpsc;
+
+use crate::connection::Visitor;
+use crate::fault::EdgeFault;
+use crate::log::entry::{Record, scheme_of};
+use crate::log::writer::Rotating;
+
+pub use entry::Entry;
+
+/// So many records wait for the disk before they are dropped: about a second of a busy edge.
+const WAITING: usize = 8192;
+
+/// The end that requests hold.
+#[derive(Clone, Debug)]
+pub struct AccessLog {
+    sender: mpsc::Sender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Line(Box<Record>, u64),
+    Close,
+}
+
+/// The end that writes.
+#[derive(Debug)]
+pub struct LogWriter {
+    thread: std::thread::JoinHandle<()>,
+    sender: mpsc::Sender<Message>,
+}
+
+impl AccessLog {
+    /// Opens the log and starts its writer.
+    pub fn open(path: PathBuf, longest: u64) -> Result<(Self, LogWriter), EdgeFault> {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let rotating = Rotating::open(path, longest)?;
+        let counter = Arc::clone(&dropped);
+        let thread = std::thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || writer::write_all(receiver, rotating, &counter))
+            .map_err(EdgeFault::LogWriter)?;
+        Ok((Self { sender: sender.clone(), dropped }, LogWriter { thread, sender }))
+    }
+
+    /// A request that the parser refused: nothing of it is known but where it came from.
+    pub fn unparsed(&self, time: Timestamp, now: Instant, visitor: &Visitor, error: &hyper::Error) {
+        let status = if error.is_parse_too_large() { 431 } else { 400 };
+        let record = Record {
+            time,
+            started: now,
+            request_id: HeaderValue::from_static("-"),
+            method: Method::default(),
+            scheme: scheme_of(&visitor.door),
+            host: visitor.sni.clone().unwrap_or_default(),
+            path: String::new(),
+            protocol: if visitor.inspection.is_some() { "HTTP/1.1" } else { "HTTP/2" },
+            client: visitor.peer.ip(),
+            app: None,
+            upstream: None,
+            status,
+            bytes: 0,
+            error: Some("unparsed"),
+        };
+        self.send(Box::new(record), 0);
+    }
+
+    /// Never waits.
+    fn send(&self, record: Box<Record>, micros: u64) {
+        if self.sender.try_send(Message::Line(record, micros)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl LogWriter {
+    /// Writes what is waiting and ends. Requests that end later are not logged.
+    pub async fn close(self) {
+        let _ = self.sender.send(Message::Close).await;
+        let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
+    }
+}
