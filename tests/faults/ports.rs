@@ -1,0 +1,63 @@
+//! Ports that somebody else has.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use crate::stage::Stage;
+
+/// A listener of somebody else's.
+fn stranger(port: u16) -> (TcpListener, u16) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+fn port(url: &str) -> u16 {
+    url.rsplit(':').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_port_asked_for_that_is_taken_is_refused_with_the_way_to_find_out_who_has_it() {
+    let stage = Stage::new();
+    let (taken, number) = stranger(0);
+    for name in ["https", "http"] {
+        stage.roadbed(&format!("up --detach --no-gate --{name}-port {number}")).refuses(
+            1,
+            &[&format!("cannot listen on 127.0.0.1:{number} for {name}"), "Address already in use", "ss -ltnp"],
+        );
+    }
+    // Nothing came up, so nothing is left behind.
+    stage.is_empty();
+    drop(taken);
+    stage.roadbed(&format!("up --detach --no-gate --https-port {number}")).exits(0).says(&[&format!(":{number}")]);
+    stage.is_whole();
+}
+
+#[test]
+fn a_port_asked_for_that_is_taken_leaves_what_runs_as_it_is() {
+    let stage = Stage::new();
+    stage.up();
+    let before = stage.url();
+    let (_taken, number) = stranger(0);
+    stage.roadbed(&format!("up --detach --no-gate --https-port {number}")).refuses(1, &["Address already in use"]);
+    stage.answers();
+    assert_eq!(stage.url(), before);
+    stage.up();
+    stage.is_whole();
+}
+
+#[test]
+fn a_remembered_port_that_a_stranger_took_is_replaced_and_that_is_said() {
+    let stage = Stage::new();
+    stage.up();
+    let before = stage.url();
+    stage.roadbed("down").exits(0);
+    let (_taken, number) = stranger(port(&before));
+    stage.up().says(&[&format!("port {number} of https was taken by another program")]);
+    assert_ne!(stage.url(), before);
+    stage.is_whole();
+    // The new one is kept from now on.
+    let now = stage.url();
+    stage.roadbed("down").exits(0);
+    stage.up().says_not("was taken");
+    assert_eq!(stage.url(), now);
+}

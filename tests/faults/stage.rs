@@ -1,0 +1,205 @@
+//! A copy of the project with a root and a home of its own, and an end that leaves no process behind.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::command::{self, Answer, Running};
+
+/// What is waited for comes within seconds; a machine that is busy elsewhere gets more.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One environment and the product that it runs.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// Removed at the end; first, so that every path below is dropped before.
+    _folder: TempDir,
+    pub(crate) project: PathBuf,
+    pub(crate) root: PathBuf,
+    pub(crate) home: PathBuf,
+    pub(crate) env: BTreeMap<String, String>,
+    /// What the program is started by, if not directly.
+    pub(crate) before: Vec<String>,
+}
+
+/// A process of the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ours {
+    pub(crate) pid: u32,
+    /// `keeper`, or the name of the unit.
+    pub(crate) unit: String,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("rb-").tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        let (project, root, home) = (base.join("project"), base.join("root"), base.join("home"));
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/faults/project"), &project);
+        fs::create_dir(&home).unwrap();
+        let env = [
+            ("PATH", std::env::var("PATH").unwrap()),
+            ("HOME", home.display().to_string()),
+            ("TERM", "dumb".to_owned()),
+        ];
+        let env = env.map(|(name, value)| (name.to_owned(), value)).into();
+        Self { _folder: folder, project, root, home, env, before: Vec::new() }
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn roadbed(&self, words: &str) -> Answer {
+        self.begin(words).end()
+    }
+
+    pub(crate) fn begin(&self, words: &str) -> Running {
+        let mut line = self.before.clone();
+        line.push(env!("CARGO_BIN_EXE_roadbed").to_owned());
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).args(words.split(' ')).arg("--root").arg(&self.root);
+        command.current_dir(&self.project).env_clear().envs(&self.env);
+        command::begin(format!("roadbed {words}"), command)
+    }
+
+    /// Up and quick about it: without the gate.
+    #[track_caller]
+    pub(crate) fn up(&self) -> Answer {
+        self.roadbed("up --detach --no-gate").exits(0)
+    }
+
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        fs::write(self.project.join(file), text).unwrap();
+    }
+
+    /// What the app does.
+    pub(crate) fn server(&self, source: &str) {
+        self.write("web/server.js", source);
+    }
+
+    /// Changes the manifest.
+    #[track_caller]
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let path = self.project.join("roadbed.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "the manifest has no {from:?}");
+        fs::write(path, text.replacen(from, to, 1)).unwrap();
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let answer = self.roadbed("status --json").exits(0);
+        serde_json::from_str(&answer.out.join("\n")).unwrap()
+    }
+
+    /// A unit as `status` tells it.
+    pub(crate) fn unit(&self, name: &str) -> Option<Value> {
+        self.status()["units"].as_array().unwrap().iter().find(|unit| unit["name"] == name).cloned()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.status()["urls"]["web"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Every living process of this root.
+    pub(crate) fn processes(&self) -> Vec<Ours> {
+        let root = self.root.display().to_string();
+        let mark = format!("ROADBED_UNIT={root}/");
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            // Zombies have neither.
+            let words = |file: &str| {
+                let bytes = fs::read(entry.path().join(file)).unwrap_or_default();
+                String::from_utf8_lossy(&bytes).split('\0').map(str::to_owned).collect::<Vec<_>>()
+            };
+            let line = words("cmdline");
+            let is_keeper = line.iter().any(|word| word == "keeper") && line.contains(&root);
+            let unit = match words("environ").iter().find_map(|word| word.strip_prefix(&mark)) {
+                _ if is_keeper => "keeper".to_owned(),
+                Some(unit) => unit.to_owned(),
+                None => continue,
+            };
+            found.push(Ours { pid, unit });
+        }
+        found
+    }
+
+    pub(crate) fn pid_of(&self, unit: &str) -> Option<u32> {
+        self.processes().into_iter().find(|ours| ours.unit == unit).map(|ours| ours.pid)
+    }
+
+    /// Nothing of the environment is left.
+    #[track_caller]
+    pub(crate) fn is_empty(&self) {
+        self.until("every process has gone", || self.processes().is_empty());
+    }
+
+    /// Each unit runs once, and the app answers.
+    #[track_caller]
+    pub(crate) fn is_whole(&self) {
+        let mut units: Vec<String> = self.processes().into_iter().map(|ours| ours.unit).collect();
+        units.sort();
+        assert_eq!(units, ["control", "edge", "keeper", "web-1"]);
+        self.answers();
+    }
+
+    /// The app answers over HTTPS.
+    #[track_caller]
+    pub(crate) fn answers(&self) {
+        let ca = self.root.join("tls/ca.pem");
+        let curl = |url: String| {
+            let mut curl = Command::new("curl");
+            curl.args(["-sS", "--max-time", "20", "--cacert"]).arg(&ca).arg(url);
+            curl.output().unwrap()
+        };
+        let answer = curl(self.url());
+        assert_eq!(String::from_utf8_lossy(&answer.stdout), "tiny\n", "{}", String::from_utf8_lossy(&answer.stderr));
+    }
+
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(Instant::now() < deadline, "never so: {what}\n{:?}", self.processes());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Keeper, control and edge revive each other: those who could go first, and again until none is left.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut ours = self.processes();
+            if ours.is_empty() || Instant::now() > deadline {
+                return;
+            }
+            ours.sort_by_key(|ours| !matches!(ours.unit.as_str(), "keeper" | "control" | "edge"));
+            ours.iter().for_each(|ours| signal(ours.pid, "KILL"));
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+pub(crate) fn signal(pid: u32, signal: &str) {
+    // It may be gone by now; who asks for the effect waits for it.
+    let _ = Command::new("kill").args(["-s", signal, &pid.to_string()]).stderr(std::process::Stdio::null()).status();
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let name = entry.file_name();
+        match name.to_str() {
+            // Left by somebody who tried the project in place.
+            Some("node_modules" | "dist" | ".roadbed") => {}
+            _ if entry.path().is_dir() => copy(&entry.path(), &to.join(name)),
+            _ => drop(fs::copy(entry.path(), to.join(name)).unwrap()),
+        }
+    }
+}
