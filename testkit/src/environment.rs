@@ -263,7 +263,7 @@ impl Drop for Environment {
 impl Environment {
     /// For whoever reads the failure: the last lines of everybody.
     fn tell_what_was(&self) {
-        const LINES: usize = 15;
+        const LINES: usize = 10;
         eprintln!("---- processes of {}: {:?}", self.root.display(), processes_of(&self.root));
         let logs = fs::read_dir(self.root.join("logs")).into_iter().flatten().flatten().map(|entry| entry.path());
         for path in logs.filter(|path| path.extension().is_some_and(|extension| extension == "log")) {
@@ -273,7 +273,7 @@ impl Environment {
             eprintln!("---- {}", path.display());
             lines[lines.len().saturating_sub(LINES)..]
                 .iter()
-                .for_each(|line| eprintln!("{}", &line[..line.floor_char_boundary(400)]));
+                .for_each(|line| eprintln!("{}", &line[..line.floor_char_boundary(260)]));
         }
     }
 }

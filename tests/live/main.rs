@@ -13,5 +13,5 @@
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "these tests break the product from outside")]
 
-mod stage;
 mod first_hour;
+mod stage;
