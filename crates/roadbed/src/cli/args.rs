@@ -154,6 +154,7 @@ Examples:
   roadbed logs                    the last 100 lines of everything
   roadbed logs api -f             every instance of api, as it is written
   roadbed logs mongodb -n 500
+  roadbed logs access -f          the edge's access log: one line a request
   roadbed logs --json api         the lines as kept: time, stream, line
 
 Exit codes:

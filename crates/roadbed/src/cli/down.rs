@@ -24,7 +24,7 @@ pub async fn run(session: &Session, conductor: &impl Conductor, interrupts: &mut
     // A root that was never used is not made by a command that stops.
     if files::is_dir(session.root.path()) {
         let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
-        if conductor.is_up().await || conductor.is_meant_to_be_up() {
+        if conductor.is_meant_to_be_up() || conductor.is_up().await {
             stopping::stop(session, conductor, interrupts).await?;
             stopped = true;
         }

@@ -104,7 +104,7 @@ impl Conductor for Live {
 
     async fn stop(&self) -> Result<(), Fault> {
         // If everybody was killed who could revive the keeper, its apps and stores live on: a new keeper finds them.
-        if self.is_meant_to_be_up() && !self.is_up().await {
+        if self.is_meant_to_be_up() && !keeper::is_running(&self.root).await {
             keeper::launch(&self.root).await?;
         }
         self.keeper.shutdown().await

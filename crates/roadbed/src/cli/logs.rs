@@ -21,6 +21,9 @@ use crate::cli::names::units_named;
 use crate::cli::session::Session;
 use crate::render::log::{self, Entry};
 
+/// The edge's access log: no unit's output, so it is shown only to who asks for it.
+const ACCESS: &str = "access";
+
 /// How often a followed log is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -85,6 +88,9 @@ fn chosen(session: &Session, name: Option<&String>) -> Result<Vec<String>, Failu
         ));
     }
     let Some(name) = name else { return Ok(units) };
+    if name == ACCESS && files::exists(&access_log) {
+        return Ok(vec![ACCESS.to_owned()]);
+    }
     let known: Vec<&str> = units.iter().map(String::as_str).collect();
     // Which logs there are is no matter of usage: the same command is right tomorrow.
     units_named(std::slice::from_ref(name), &known).map_err(|failure| match failure {
@@ -110,6 +116,12 @@ struct Kept<'a> {
     stream: log::Stream,
     #[serde(borrow)]
     line: std::borrow::Cow<'a, str>,
+}
+
+/// A line of the access log: all that matters here is when.
+#[derive(Debug, Deserialize)]
+struct Dated<'a> {
+    time: &'a str,
 }
 
 impl Tail {
@@ -182,11 +194,19 @@ fn dated(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries
 }
 
-/// A damaged line is shown as it is, without a time of its own.
+/// One line of a log. What the keeper captured is JSON with time, stream and line; the access log is JSON with a time; what
+/// the keeper says of itself begins with a time; and a damaged line is shown as it is, without a time.
 fn entry(unit: &str, raw: &str) -> Entry {
-    let kept: Option<Kept<'_>> = serde_json::from_str(raw).ok();
-    let time = kept.as_ref().and_then(|kept| OffsetDateTime::parse(kept.time, &Rfc3339).ok());
-    let (stream, line) = kept.map_or((log::Stream::Out, raw.to_owned()), |kept| (kept.stream, kept.line.into_owned()));
+    let at = |time: &str| OffsetDateTime::parse(time, &Rfc3339).ok();
+    let (time, stream, line) = if let Ok(kept) = serde_json::from_str::<Kept<'_>>(raw) {
+        (at(kept.time), kept.stream, kept.line.into_owned())
+    } else if let Ok(dated) = serde_json::from_str::<Dated<'_>>(raw) {
+        (at(dated.time), log::Stream::Out, raw.to_owned())
+    } else {
+        let plain = raw.split_once(' ').and_then(|(time, rest)| Some((at(time)?, rest.trim_start())));
+        let (time, line) = plain.map_or((None, raw), |(time, rest)| (Some(time), rest));
+        (time, log::Stream::Out, line.to_owned())
+    };
     Entry { unit: unit.to_owned(), time, order: time, stream, line, raw: raw.to_owned() }
 }
 

@@ -24,7 +24,7 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
     let as_up = args::Up { detach: false, dev: None, http_port: None, https_port: None, no_gate: false };
     let wanted = wanted::of(session, &project, &as_up)?;
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
-    let was_up = conductor.is_up().await || conductor.is_meant_to_be_up();
+    let was_up = conductor.is_meant_to_be_up() || conductor.is_up().await;
     let planned = planned(&wanted, conductor).await;
     // Control is needed to look; where nothing ran before, nothing shall run after.
     if !was_up && conductor.is_up().await {

@@ -20,8 +20,17 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
         render::environment::status(&status, output.data).iter().try_for_each(|line| output.line(line))?;
     }
     if !up {
-        output.note(format!("down: nothing runs in {}", session.root.path().display()));
-        output.note(render::fault::hint("`roadbed up` starts it", output.notes));
+        let root = session.root.path().display();
+        let (what, hint) = if conductor.is_meant_to_be_up() {
+            // Apps and stores may live on without a keeper: either verb finds them.
+            let what =
+                format!("nobody keeps the environment in {root}, though it was not stopped: a crash, or a reboot");
+            (what, "`roadbed up` takes it up again, `roadbed down` stops what is left")
+        } else {
+            (format!("down: nothing runs in {root}"), "`roadbed up` starts it")
+        };
+        output.note(what);
+        output.note(render::fault::hint(hint, output.notes));
     }
     Ok(Exit::Done)
 }
