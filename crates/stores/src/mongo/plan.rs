@@ -90,3 +90,49 @@ fn put_right(serving: &Serving) -> Vec<Step> {
         .extend(serving.apps.iter().map(|(app, because)| Step::PutUser { app: app.clone(), because: because.clone() }));
     steps
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(seen: &Observed) -> Vec<String> {
+        plan(seen).iter().map(Step::to_string).collect()
+    }
+
+    fn settled() -> Observed {
+        let serving = Serving { admin_is_right: true, role_is_right: true, apps: Vec::new(), strangers: Vec::new() };
+        Observed {
+            files: Files::Right,
+            guarded: true,
+            runs: Some(Mode::Serving),
+            server: Server::Serving(serving),
+            apps: vec![AppName::new("api").unwrap()],
+        }
+    }
+
+    #[test]
+    fn a_settled_mongodb_needs_nothing() {
+        assert_eq!(plan(&settled()), []);
+    }
+
+    #[test]
+    fn no_port_is_opened_before_the_administrator_is_noted() {
+        for server in
+            [Server::Silent, Server::FirstBoot { admin: false }, Server::FirstBoot { admin: true }, settled().server]
+        {
+            for runs in [None, Some(Mode::FirstBoot), Some(Mode::Serving)] {
+                let steps = plan(&Observed { guarded: false, runs, server: server.clone(), ..settled() });
+                let at = |step: &Step| steps.iter().position(|other| other == step);
+                let (noted, started) = (at(&Step::NoteGuarded).unwrap(), at(&Step::Start).unwrap());
+                assert!(noted < started, "{steps:?}");
+                assert!(server == Server::FirstBoot { admin: true } || at(&Step::CreateAdmin).is_some(), "{steps:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_stopped_is_started_and_nothing_else() {
+        assert_eq!(told(&Observed { runs: None, server: Server::Silent, ..settled() }), ["start on the loopback port"]);
+        assert_eq!(told(&Observed { server: Server::Silent, ..settled() }), ["start on the loopback port"]);
+    }
+}

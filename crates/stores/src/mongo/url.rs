@@ -23,3 +23,27 @@ pub fn mongo_url(settings: &environment::MongoDb, app: &AppName, port: u16, secr
         password = encode(secret.expose()),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_character_of_a_password_means_anything_in_the_url() {
+        let settings = environment::MongoDb {
+            program: None,
+            min_version: "6".to_owned(),
+            database: "shop-local".to_owned(),
+            apps: Vec::new(),
+            cache_bytes: 0,
+            oplog_bytes: 0,
+        };
+        let url = mongo_url(&settings, &AppName::new("api").unwrap(), 27017, &Secret::new("p@ss:/?#%".to_owned()));
+        assert_eq!(
+            url.expose(),
+            "mongodb://app%2Dapi:p%40ss%3A%2F%3F%23%25@127.0.0.1:27017/shop%2Dlocal?authSource=shop%2Dlocal\
+             &authMechanism=SCRAM-SHA-256&replicaSet=roadbed&retryWrites=true&w=majority\
+             &serverSelectionTimeoutMS=1000&connectTimeoutMS=1000&heartbeatFrequencyMS=2000"
+        );
+    }
+}

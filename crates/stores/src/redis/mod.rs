@@ -23,7 +23,7 @@ use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
 use secrets::SecretName;
 
 pub(crate) use client::{Identity, RedisFault, connect, is_refusal};
-pub use observe::Observed;
+pub use observe::{Observed, Server};
 pub use plan::Step;
 pub use url::redis_url;
 

@@ -289,6 +289,24 @@ async fn a_damaged_installation_is_fetched_again() {
     assert_eq!(std::fs::read(&again.program).unwrap(), content);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_too_small_is_told_before_the_fetch() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = serve(Vec::new(), &[Conduct::Serve]);
+    let huge = Sources::parse(&format!(
+        "[[source]]\nengine = 'mongod'\nname = 'huge'\nversion = '6.0.5'\narch = ['x86_64']\nos = ['test-1']\n\
+         kind = 'url'\nurl = '{}'\nsize = {}\nsha256 = '{}'\narchive = 'none'\n",
+        server.url,
+        1_u64 << 60,
+        "0".repeat(64)
+    ))
+    .unwrap();
+    let fault = engine(huge, cache.path(), "/nowhere", None).locate(&Unwatched).await.unwrap_err();
+    assert!(fault.causes[0].contains("MB free, about"), "{fault:?}");
+    assert!(fault.hint.unwrap().contains("XDG_CACHE_HOME"));
+    assert_eq!(server.ranges.lock().unwrap().len(), 0);
+}
+
 /// Not a test: the process that the next one kills.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "started by the test below"]
