@@ -79,8 +79,9 @@ impl Process {
     pub fn find(identity: Identity) -> Option<Self> {
         let process = Self::open(identity.pid).ok()?;
         // The pidfd was opened before this look: if the start time is right, the pidfd is the right process.
+        // The table's state is not asked: a process whose first thread ended is shown as a zombie while the others go on.
         let entry = table::entry(identity.pid)?;
-        (entry.start_time == identity.start_time && !entry.is_dead() && process.is_alive()).then_some(process)
+        (entry.start_time == identity.start_time && process.is_alive()).then_some(process)
     }
 
     /// Whatever has this number now.

@@ -21,7 +21,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Dead, and only waiting for its parent to take note.
+    /// Its first thread is dead. As good as always the whole process is, and only waits for its parent to take note;
+    /// [`super::Process::is_alive`] knows for sure.
     pub fn is_dead(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
     }

@@ -12,7 +12,7 @@ use reconcile::{Fault, Root};
 
 use super::client::KeeperClient;
 use super::wire::KeeperState;
-use super::{down_marker, own_log};
+use super::{down_marker, log, own_log};
 
 /// A keeper answers within milliseconds; one that revives a root waits up to 2 s for the edge and 10 s for strangers to go.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -128,6 +128,7 @@ fn start(root: &Root, program: &Path) -> Result<Process, Fault> {
     let args = ["keeper", "--root"].map(str::to_owned).into_iter().chain([root.path().to_string_lossy().into_owned()]);
     let env: BTreeMap<String, String> =
         PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+    log::rotate_if_large(&own_log(root)).map_err(because_file)?;
     let stderr = files::open_append(&own_log(root), Access::Owner).map_err(because_file)?;
     let stdout: OwnedFd = stderr.try_clone().map_err(because_io)?.into();
     let spawn = Spawn {

@@ -180,8 +180,8 @@ fn every_phase_takes_every_event() {
                 let (after, actions) = next(life(phase), &rules, event, NOW);
                 assert!(actions.len() <= 1, "one thing at a time: {phase:?} + {event:?}");
                 let starts = actions.contains(&Action::Start);
-                let has_process = matches!(phase, Phase::Running { .. }) && event != Event::Died
-                    || matches!(phase, Phase::Stopping { .. }) && event != Event::Died;
+                let had_process = matches!(phase, Phase::Running { .. } | Phase::Stopping { .. });
+                let has_process = had_process && event != Event::Died;
                 assert!(!(starts && has_process), "two processes: {phase:?} + {event:?}");
                 assert!(!(starts && rules.means == Means::Unknown), "started by guess: {phase:?} + {event:?}");
                 let passes = after.phase == Phase::Absent && phase != Phase::Absent;

@@ -125,6 +125,11 @@ fn last_byte(path: &Path) -> Result<u8, FileFault> {
     Ok(byte[0])
 }
 
+/// Puts a log aside that somebody else writes and nobody rotates.
+pub(super) fn rotate_if_large(path: &Path) -> Result<(), FileFault> {
+    if files::exists(path) && files::metadata(path)?.len() > LARGEST { rotate(path) } else { Ok(()) }
+}
+
 fn rotate(path: &Path) -> Result<(), FileFault> {
     for number in (1..KEPT).rev() {
         let from = rotated(path, number);

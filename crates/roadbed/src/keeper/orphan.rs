@@ -91,18 +91,44 @@ fn unit_of_output(fifos: &Path, pid: u32) -> Option<String> {
     })
 }
 
-/// Kills what one start of a unit left behind, wherever it moved to: two instances of a unit must never meet.
-pub(super) fn kill_leftovers(spawn: &str) {
-    for entry in table::entries() {
-        if entry.is_dead() {
-            continue;
+/// Waits until nothing of one start of a unit is left. Its group was asked to go already; who left the group is asked here.
+pub(super) async fn rest_gone(spawn: &str, group: u32) {
+    let mut asked = Vec::new();
+    loop {
+        let rest = rest_of(spawn);
+        if rest.is_empty() {
+            return;
         }
-        let Ok(process) = Process::open(entry.pid) else { continue };
-        if table::environment(entry.pid).get(SPAWN_MARK).is_some_and(|found| found == spawn) {
-            tracing::warn!(pid = entry.pid, "killing a process that its unit left behind");
-            let _ = process.signal(Signal::KILL);
+        for (entry, process) in &rest {
+            // Only once: many programs take a second SIGTERM for impatience.
+            if entry.group != group && !asked.contains(&process.identity()) {
+                let _ = process.signal(Signal::TERM);
+                asked.push(process.identity());
+            }
+        }
+        for (_, process) in &rest {
+            let _ = process.ended().await;
         }
     }
+}
+
+/// Kills what one start of a unit left behind, wherever it moved to: two instances of a unit must never meet.
+pub(super) fn kill_rest(spawn: &str) {
+    for (entry, process) in rest_of(spawn) {
+        tracing::warn!(pid = entry.pid, "killing a process that its unit left behind");
+        let _ = process.signal(Signal::KILL);
+    }
+}
+
+fn rest_of(spawn: &str) -> Vec<(table::Entry, Process)> {
+    table::entries()
+        .into_iter()
+        .filter(|entry| !entry.is_dead())
+        .filter_map(|entry| Some((entry, Process::open(entry.pid).ok()?)))
+        .filter(|(entry, process)| {
+            table::environment(entry.pid).get(SPAWN_MARK).is_some_and(|found| found == spawn) && process.is_alive()
+        })
+        .collect()
 }
 
 #[cfg(test)]

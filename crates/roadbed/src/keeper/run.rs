@@ -129,10 +129,7 @@ async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held) -> Result<Ended, F
     tokio::pin!(stopping);
     loop {
         tokio::select! {
-            outcome = &mut stopping => {
-                outcome.map_err(because_file)?;
-                break;
-            }
+            () = &mut stopping => break,
             // Asked twice: who is in such a hurry does not want to wait for grace.
             _ = interrupt.recv() => house.begin_shutdown(Manner::Now),
         }
@@ -140,8 +137,8 @@ async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held) -> Result<Ended, F
     house.stopped.send_replace(true);
     let _ = tokio::time::timeout(LAST_ANSWERS, serving).await;
     reaping.abort();
-    for socket in [root.keeper_socket(), root.lifeline_socket()] {
-        files::remove(&socket).map_err(because_file)?;
+    for removed in [files::remove(&root.keeper_socket()), files::remove(&root.lifeline_socket())] {
+        note(removed);
     }
     tracing::info!("stopped in order");
     drop(lock);
@@ -223,9 +220,9 @@ fn listen(path: &std::path::Path) -> files::Result<UnixListener> {
 }
 
 /// Stops everything, kind after kind, and leaves nothing in the run folder that a later keeper would take up.
-async fn stop(house: &Arc<House>) -> files::Result<()> {
-    // Before anything else: from here on nobody revives us.
-    files::write_durable(&down_marker(&house.root), b"stopped on purpose\n", Access::Owner)?;
+async fn stop(house: &Arc<House>) {
+    // Before anything else: from here on nobody revives us. A full disk must not keep an environment from being stopped.
+    note(files::write_durable(&down_marker(&house.root), b"stopped on purpose\n", Access::Owner));
     for kind in STOPPING_ORDER {
         let names = house.units.names_of(kind);
         let removals = names.iter().map(|name| units::ask(house, name, Request::Remove));
@@ -235,7 +232,13 @@ async fn stop(house: &Arc<House>) -> files::Result<()> {
             }
         }
     }
-    house.sockets().close()
+    note(house.sockets().close());
+}
+
+fn note(outcome: files::Result<()>) {
+    if let Err(fault) = outcome {
+        tracing::error!(error = %fault.source, "{fault}");
+    }
 }
 
 impl House {

@@ -126,7 +126,7 @@ impl Unit {
             let due = self.life.due().map(|moment| Instant::from_std(self.house.instant_of(moment)));
             let is_stopping = self.life.is_stopping();
             let event = tokio::select! {
-                () = ended(self.process.as_ref()), if self.process.is_some() => {
+                () = gone(self.process.as_ref(), &self.life, &self.record), if self.process.is_some() => {
                     self.bury();
                     Some(Event::Died)
                 }
@@ -324,7 +324,7 @@ impl Unit {
             tracing::error!(unit = self.name, %error, "cannot kill what is left of the group");
         }
         if let Some(recorded) = &self.record.process {
-            orphan::kill_leftovers(&recorded.spawn);
+            orphan::kill_rest(&recorded.spawn);
         }
         if let Some(output) = &self.output {
             output.drain();
@@ -424,6 +424,16 @@ fn find_program(program: &std::path::Path, env: &BTreeMap<String, String>) -> Op
 
 fn told_shortly(fault: &Fault) -> String {
     fault.causes.last().cloned().unwrap_or_else(|| fault.message.clone())
+}
+
+/// Returns when the process is dead; while it is being stopped gracefully, when all that it started is. A wrapper often goes at
+/// once, and what it wraps still finishes its requests.
+async fn gone(process: Option<&Process>, life: &Life, record: &Record) {
+    ended(process).await;
+    let is_in_grace = matches!(life.phase, Phase::Stopping { kill_at: Some(_), .. });
+    if let (true, Some(recorded)) = (is_in_grace, &record.process) {
+        orphan::rest_gone(&recorded.spawn, recorded.identity.pid).await;
+    }
 }
 
 async fn ended(process: Option<&Process>) {

@@ -80,6 +80,28 @@ fn command_is(pid: u32, command: &str) -> bool {
 }
 
 #[tokio::test]
+async fn a_wrapper_that_goes_at_once_does_not_take_its_server_s_grace() {
+    let environment = Environment::start().await;
+    let server = "trap 'echo asked; sleep 0.5; echo drained; exit 0' TERM; echo ready; while :; do sleep 0.02; done";
+    // The wrapper dies of SIGTERM; one server is in its group, the other moved away.
+    let script = format!("setsid sh -c \"{server}\" & sh -c \"{server}\"; echo never");
+    environment.client.ensure(app("dev-1", &script)).await.unwrap();
+    eventually("both are ready", async || (count_of("ready", &environment).await == 2).then_some(())).await;
+    let begun = tokio::time::Instant::now();
+    environment.client.hold("dev-1").await.unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "as long as they need, not the whole grace: {:?}",
+        begun.elapsed()
+    );
+    assert_eq!((count_of("asked", &environment).await, count_of("drained", &environment).await), (2, 2));
+}
+
+async fn count_of(line: &str, environment: &Environment) -> usize {
+    environment.tail("dev-1").await.iter().filter(|said| *said == line).count()
+}
+
+#[tokio::test]
 async fn who_listens_to_sigterm_is_not_killed() {
     let environment = Environment::start().await;
     let script = "trap 'echo closing; sleep 0.3; echo closed; exit 0' TERM; echo ready; while :; do sleep 0.05; done";

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use host::files;
 use host::process::{Process, Signal};
-use host::{drill, files};
 use reconcile::ports::{Sockets, Units};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -82,9 +82,10 @@ async fn no_visitor_is_refused_while_the_keeper_dies_and_comes_back() {
 
     // The keeper got the socket back: it holds it alone now, and gives it to the next edge.
     assert_eq!(environment.client.listen("https", ANY).await.unwrap(), address);
-    drill::freeze(edge).map(drop).unwrap();
-    drill::kill(edge).unwrap();
-    eventually("it is dead", async || is_dead(edge).then_some(())).await;
+    // To its very end: one of its threads may have just accepted a visitor.
+    let process = Process::open(edge).unwrap();
+    process.signal(Signal::KILL).unwrap();
+    process.ended().await.unwrap();
     let next = visit(address).await.unwrap();
     assert_ne!(next, edge, "a visitor who came while there was no edge waited and was served");
 }
@@ -97,7 +98,9 @@ async fn when_keeper_and_edge_both_die_the_address_stays_the_same() {
     let edge = visit(address).await.unwrap();
     environment.kill_keeper().await;
     // It may revive the keeper before this, or not: both ways lead to the same.
-    drill::kill(edge).unwrap();
+    let process = Process::open(edge).unwrap();
+    process.signal(Signal::KILL).unwrap();
+    process.ended().await.unwrap();
     environment.launch().await;
     let next = visit(address).await.unwrap();
     assert_ne!(next, edge);
