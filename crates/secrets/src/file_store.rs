@@ -127,3 +127,75 @@ impl FileStore {
         Ok(written?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn store() -> (tempfile::TempDir, FileStore) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path().join("store.json"));
+        (folder, store)
+    }
+
+    #[test]
+    fn a_value_is_made_once_and_then_kept() {
+        let (_folder, store) = store();
+        let name = SecretName::variable("SESSION_SECRET");
+        let made = store.get_or_generate(&name).unwrap();
+        let kept = store.get_or_generate(&name).unwrap();
+        assert_eq!(made.secret.expose(), kept.secret.expose());
+        assert_eq!((made.version, kept.version), (1, 1));
+    }
+
+    #[test]
+    fn only_another_value_is_another_version() {
+        let (_folder, store) = store();
+        let name = SecretName::new("mongodb/admin");
+        let versions: Vec<u32> =
+            ["one", "one", "two"].map(|value| store.set(&name, &Secret::new(value.into())).unwrap()).to_vec();
+        assert_eq!(versions, [1, 1, 2]);
+    }
+
+    #[test]
+    fn nobody_else_may_read_the_file() {
+        let (folder, store) = store();
+        store.get_or_generate(&SecretName::new("x")).unwrap();
+        let meta = files::metadata(&folder.path().join("store.json")).unwrap();
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_damaged_store_is_not_an_empty_one() {
+        let (folder, store) = store();
+        let name = SecretName::new("mongodb/admin");
+        store.get_or_generate(&name).unwrap();
+        let path = folder.path().join("store.json");
+        let whole = files::read(&path).unwrap();
+        for length in [0, 1, whole.len() / 2, whole.len() - 2] {
+            files::write(&path, &whole[..length], Access::Owner).unwrap();
+            assert!(matches!(store.get_or_generate(&name), Err(StoreFault::Damaged { .. })), "{length} bytes");
+            assert_eq!(files::read(&path).unwrap().len(), length, "the evidence of the damage stays");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_value_is_never_the_value() {
+        let (_folder, store) = store();
+        let found = store.get_or_generate(&SecretName::new("x")).unwrap();
+        assert!(!format!("{found:?}").contains(found.secret.expose()));
+    }
+
+    #[test]
+    fn writers_at_the_same_time_lose_nothing() {
+        let (_folder, store) = store();
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let store = &store;
+                scope.spawn(move || store.get_or_generate(&SecretName::new(format!("w{writer}"))).unwrap());
+            }
+        });
+        assert_eq!(store.names().unwrap().len(), 8);
+    }
+}

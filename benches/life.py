@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""How long a warm `up` (built, data present) to a green gate takes, how long `down`, and what the roles weigh when idle.
+
+The peer of `up` is the floor: the same four processes started bare, side by side, without provisioning, TLS or gate.
+
+    cargo build --profile dist -p roadbed && python3 benches/life.py [ROUNDS]
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import pathlib
+
+from environment import Environment, REPOSITORY, resident_mib
+
+ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+
+
+def shown(name, seconds):
+    print(f"{name:34} {min(seconds):6.2f} {statistics.median(seconds):6.2f} {max(seconds):6.2f}  s (min, median, max of {len(seconds)})")
+    return statistics.median(seconds)
+
+
+def environment_of(pid):
+    pairs = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return dict(pair.decode().split("=", 1) for pair in pairs if b"=" in pair)
+
+
+def commands(env):
+    """What the keeper runs, as argument vector, folder and environment, read off the living processes."""
+    found = []
+    for unit in ("mongodb", "redis", "api-1", "storefront-1"):
+        pid = env.pid(unit)
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
+        program = str(pathlib.Path(f"/proc/{pid}/exe").resolve())
+        if unit == "redis":
+            # It writes its own title over its arguments.
+            words = [program, str(env.root / "conf/redis/redis.conf")]
+        if unit == "storefront-1":
+            words = [program, "server.js"] if words[-1] == "server.js" else [program, *words[1:]]
+        found.append((words, str(pathlib.Path(f"/proc/{pid}/cwd").resolve()), environment_of(pid)))
+    return found
+
+
+def answers(port, path):
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2).status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def floor(found, ports):
+    """Seconds from starting all four at once until api and storefront say that they are ready."""
+    start = time.monotonic()
+    children = [
+        subprocess.Popen(words, cwd=cwd, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for words, cwd, variables in found
+    ]
+    while not answers(ports["api-1"], "/ready"):
+        if time.monotonic() - start > 60:
+            raise SystemExit("the bare processes do not get ready")
+        time.sleep(0.01)
+    took = time.monotonic() - start
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.wait()
+    return took
+
+
+with Environment() as env:
+    found, ports = commands(env), env.ports()
+    for name, pid in [("keeper", env.keeper()), ("control", env.pid("control")), ("edge", env.pid("edge"))]:
+        rss, pss = resident_mib(pid)
+        print(f"idle {name:8} {rss:6.1f} MiB RSS, {pss:6.1f} MiB PSS")
+    ups, downs, floors = [], [], []
+    for _ in range(ROUNDS):
+        downs.append(env.roadbed("down")[1])
+        floors.append(floor(found, ports))
+        ups.append(env.roadbed("up", "--detach")[1])
+    up = shown("warm `up` to a green gate", ups)
+    shown("warm `down`", downs)
+    bare = shown("the same processes, bare, to ready", floors)
+    print(f"ratio up (with provisioning, TLS and gate) / bare: {up / bare:.2f}")

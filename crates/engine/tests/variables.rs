@@ -1,0 +1,87 @@
+//! What an app receives, and what it does not.
+
+use engine::variables::{Assembled, Facts, Value, assemble, public_config};
+use manifest::environment::Fact;
+use manifest::{AppName, Environment, Source, VarName};
+use reconcile::Fault;
+use secrets::Secret;
+
+/// UrbanCart's own manifest, in `staging`: there every kind of variable is required by somebody.
+fn staging() -> Environment {
+    let text = include_str!("../../../roadbed.toml").to_owned();
+    let (manifest, diagnostics) = manifest::parse(&Source::new("roadbed.toml", text));
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    manifest.unwrap().resolve(&"staging".parse().unwrap()).unwrap()
+}
+
+#[derive(Debug)]
+struct Known {
+    payment_key: Option<&'static str>,
+}
+
+impl Facts for Known {
+    fn fact(&self, app: &AppName, fact: &Fact) -> Result<Value, Fault> {
+        Ok(match fact {
+            Fact::MongoUrl => secret(&format!("mongodb://{app}:hunter2-mongo@db"), "mongodb/app-api@3"),
+            Fact::RedisUrl => secret(&format!("redis://{app}:hunter2-redis@cache"), "redis/app-api@1"),
+            other => Value::plain(format!("{other:?}")),
+        })
+    }
+
+    fn stored(&self, _: &VarName) -> Result<Option<Value>, Fault> {
+        Ok(self.payment_key.map(|key| secret(key, "var/PAYMENT_SECRET_KEY@7")))
+    }
+
+    fn generated(&self, variable: &VarName) -> Result<Value, Fault> {
+        Ok(secret(&format!("generated-{variable}"), &format!("var/{variable}@1")))
+    }
+}
+
+fn secret(text: &str, shown: &str) -> Value {
+    Value { text: Secret::new(text.to_owned()), shown: shown.to_owned() }
+}
+
+fn of(app: &str, facts: &Known) -> Result<Assembled, Fault> {
+    assemble(&staging(), &AppName::new(app).unwrap(), facts)
+}
+
+#[test]
+fn an_app_gets_its_own_variables_and_no_others() {
+    let known = Known { payment_key: Some("sk_test_123") };
+    let api = of("api", &known).unwrap();
+    assert_eq!(api.values["MONGODB_URL"], "mongodb://api:hunter2-mongo@db");
+    assert_eq!(api.values["PAYMENT_SECRET_KEY"], "sk_test_123");
+    let storefront = of("storefront", &known).unwrap();
+    let names: Vec<&str> = storefront.values.keys().map(String::as_str).collect();
+    assert_eq!(names, ["API_INTERNAL_URL", "LOG_LEVEL", "PUBLIC_API_URL", "PUBLIC_SITE_URL"]);
+}
+
+#[test]
+fn what_is_shown_holds_versions_and_no_values() {
+    let api = of("api", &Known { payment_key: Some("sk_test_123") }).unwrap();
+    let shown = api.shown.join("\n");
+    for value in ["hunter2", "sk_test_123", "generated-"] {
+        assert!(!shown.contains(value), "{value} in {shown}");
+    }
+    assert!(shown.contains("MONGODB_URL=mongodb/app-api@3"), "{shown}");
+    assert!(shown.contains("PAYMENT_SECRET_KEY=var/PAYMENT_SECRET_KEY@7"), "{shown}");
+}
+
+#[test]
+fn a_missing_value_is_named_with_its_owner() {
+    let fault = of("api", &Known { payment_key: None }).unwrap_err();
+    assert_eq!(fault.message, "cannot start api in staging: required variables have no value");
+    assert!(fault.causes[0].starts_with("PAYMENT_SECRET_KEY (owner: payments)"), "{:?}", fault.causes);
+}
+
+#[test]
+fn an_empty_value_is_no_value() {
+    assert!(of("api", &Known { payment_key: Some("") }).is_err());
+}
+
+#[test]
+fn a_static_app_is_told_public_values_only() {
+    let config = public_config(&staging(), &AppName::new("admin").unwrap(), &Known { payment_key: None }).unwrap();
+    let names: Vec<&str> = config.keys().map(String::as_str).collect();
+    assert_eq!(names, ["PUBLIC_API_URL", "PUBLIC_SITE_URL"]);
+}
