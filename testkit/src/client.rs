@@ -137,6 +137,18 @@ impl Client {
         Ok(WebSocket::new(Arc::clone(&self.runtime), Box::new(stream)))
     }
 
+    /// The certificate that a server shows, in DER, once its chain has been verified.
+    pub fn certificate_of(&self, url: &str) -> Result<Vec<u8>, String> {
+        let connecting = async {
+            let address = Address::of(url)?;
+            let tcp = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, address.port))).await?;
+            let stream = self.tls.connect(ServerName::try_from(address.host.to_owned())?, tcp).await?;
+            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            Ok(chain.first().ok_or("no certificate")?.to_vec())
+        };
+        self.ended(connecting)
+    }
+
     async fn begin(
         &self,
         method: &str,
@@ -144,13 +156,7 @@ impl Client {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Result<(http1::SendRequest<Full<Bytes>>, Request<Full<Bytes>>), AnyError> {
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("{url} is no URL"))?;
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let default_port = if scheme == "https" { 443 } else { 80 };
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse()?),
-            None => (authority, default_port),
-        };
+        let Address { scheme, authority, host, port, path } = Address::of(url)?;
         let tcp = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
         let stream: Box<dyn Stream> = match scheme {
             "https" => Box::new(self.tls.connect(ServerName::try_from(host.to_owned())?, tcp).await?),
@@ -172,6 +178,28 @@ impl Client {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {} s", self.patience.as_secs())),
         }
+    }
+}
+
+/// A URL, taken apart.
+struct Address<'a> {
+    scheme: &'a str,
+    authority: &'a str,
+    host: &'a str,
+    port: u16,
+    /// Without the slash it begins with.
+    path: &'a str,
+}
+
+impl<'a> Address<'a> {
+    fn of(url: &'a str) -> Result<Self, AnyError> {
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("{url} is no URL"))?;
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse()?),
+            None => (authority, if scheme == "https" { 443 } else { 80 }),
+        };
+        Ok(Self { scheme, authority, host, port, path })
     }
 }
 

@@ -14,7 +14,6 @@ use serde_json::Value;
 
 /// What a command answered.
 #[derive(Clone, Debug)]
-#[must_use = "a command that failed must not pass unseen"]
 pub struct Ran {
     pub command: String,
     pub code: i32,
@@ -49,6 +48,7 @@ impl Ran {
 
 /// Runs `program` with these variables and no others. Past the deadline its process group is killed and the test fails.
 #[track_caller]
+#[must_use = "a command that failed must not pass unseen"]
 pub fn run(
     program: &Path,
     args: &[&str],

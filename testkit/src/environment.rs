@@ -118,11 +118,13 @@ impl Environment {
 
     /// Runs `roadbed ARGS` in the project.
     #[track_caller]
+    #[must_use = "a command that failed must not pass unseen"]
     pub fn roadbed(&self, args: &[&str]) -> Ran {
         self.roadbed_within(DEADLINE, args)
     }
 
     #[track_caller]
+    #[must_use = "a command that failed must not pass unseen"]
     pub fn roadbed_within(&self, deadline: Duration, args: &[&str]) -> Ran {
         let root = self.root.display().to_string();
         let mut all = args.to_vec();

@@ -4,6 +4,7 @@
 //!   test ──► Environment ──► the built `roadbed`, in a root and with variables of its own
 //!     │           └── drop: `down`, then whatever is left of this root is killed, and nothing else
 //!     ├────► Client          HTTPS from outside, trusting the environment's authority alone
+//!     ├────► Browser         a page as somebody sees it
 //!     └────► wait_until      a state, a deadline, and the last state if it passes
 //! ```
 //!
@@ -16,14 +17,17 @@
     reason = "this crate is not the product: it watches and breaks it from outside, and fails a test by panicking"
 )]
 
+mod browser;
 mod client;
 mod command;
+mod der;
 mod environment;
 mod leftovers;
 mod project;
 mod wait;
 mod web_socket;
 
+pub use browser::Browser;
 pub use client::{Answer, Client};
 pub use command::{Ran, run};
 pub use environment::{Environment, Unit};

@@ -13,5 +13,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "these tests break the product from outside")]
 
+mod browser;
 mod first_hour;
 mod stage;
+mod storm;
