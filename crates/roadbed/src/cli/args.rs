@@ -155,7 +155,7 @@ Examples:
   roadbed logs api -f             every instance of api, as it is written
   roadbed logs mongodb -n 500
   roadbed logs access -f          the edge's access log: one line a request
-  roadbed logs --json api         the lines as kept: time, stream, line
+  roadbed logs --json api         one object a line: unit, time, stream, line
 
 Exit codes:
   0  shown

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use host::files;
 use reconcile::Fault;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::interval;
@@ -65,11 +65,27 @@ pub async fn run(session: &Session, args: &args::Logs, interrupts: &mut Interrup
     }
 }
 
+/// What `--json` prints, one a line.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    unit: &'a str,
+    /// `null` if the line is damaged.
+    time: Option<String>,
+    stream: log::Stream,
+    line: &'a str,
+}
+
 fn print(session: &Session, view: &log::View, entries: &[Entry]) -> Result<(), Failure> {
     let output = &session.output;
-    entries
-        .iter()
-        .try_for_each(|entry| if output.is_json() { output.line(&entry.raw) } else { output.line(view.line(entry)) })
+    entries.iter().try_for_each(|entry| match (output.is_json(), entry.unit == ACCESS) {
+        (false, _) => output.line(view.line(entry)),
+        // It is JSON already, and better than a line of JSON in a line of JSON.
+        (true, true) => output.line(&entry.line),
+        (true, false) => {
+            let time = entry.time.and_then(|time| time.format(&Rfc3339).ok());
+            output.json(&Document { unit: &entry.unit, time, stream: entry.stream, line: &entry.line })
+        }
+    })
 }
 
 /// The units whose logs are asked for. Units that are gone still have logs: files tell, not the keeper.
@@ -207,7 +223,7 @@ fn entry(unit: &str, raw: &str) -> Entry {
         let (time, line) = plain.map_or((None, raw), |(time, rest)| (Some(time), rest));
         (time, log::Stream::Out, line.to_owned())
     };
-    Entry { unit: unit.to_owned(), time, order: time, stream, line, raw: raw.to_owned() }
+    Entry { unit: unit.to_owned(), time, order: time, stream, line }
 }
 
 #[cfg(test)]

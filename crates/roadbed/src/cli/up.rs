@@ -5,6 +5,7 @@
 //!                                                                          └─► watch until Ctrl-C ─► stop in order
 //! ```
 
+use reconcile::fault::Retry;
 use reconcile::{Event, Fault};
 
 use crate::cli::conductor::Conductor;
@@ -17,7 +18,7 @@ use crate::cli::ready::{self, Json};
 use crate::cli::session::Session;
 use crate::cli::watch::{self, Ended};
 use crate::cli::{args, command_lock, stopping, wanted};
-use crate::control::wire::{Message, ReadyRequest, Status};
+use crate::control::wire::{Message, ReadyRequest, Status, Wanted};
 use crate::render::gate::Detail;
 use crate::render::progress::{BuildOutput, Lines, Moving, Progress};
 use crate::render::{diagnostic, environment, span};
@@ -104,14 +105,27 @@ impl Proven {
     }
 }
 
+/// Control may be killed while it works; what it did is done, and asking again goes on from there. One that dies each time
+/// has a fault that asking does not mend.
+const MOST_ATTEMPTS: u32 = 3;
+
 async fn bring_up(
     session: &Session,
     args: &args::Up,
-    wanted: &crate::control::wire::Wanted,
+    wanted: &Wanted,
     conductor: &impl Conductor,
 ) -> Result<Proven, Failure> {
-    conductor.ensure_running(&wanted.environment, &wanted.tools).await?;
-    converge(session, wanted, conductor).await?;
+    let mut attempt = 1;
+    loop {
+        conductor.ensure_running(&wanted.environment, &wanted.tools).await?;
+        match converge(session, wanted, conductor).await {
+            Err(Failure::Work(fault)) if fault.retry == Retry::Safe && attempt < MOST_ATTEMPTS => {
+                session.output.note(format!("{fault}; going on"));
+                attempt += 1;
+            }
+            converged => break converged?,
+        }
+    }
     if args.no_gate {
         return Ok(Proven::NotAsked);
     }
@@ -120,11 +134,7 @@ async fn bring_up(
     Ok(if report.holds { Proven::Holds } else { Proven::DoesNotHold })
 }
 
-async fn converge(
-    session: &Session,
-    wanted: &crate::control::wire::Wanted,
-    conductor: &impl Conductor,
-) -> Result<(), Failure> {
+async fn converge(session: &Session, wanted: &Wanted, conductor: &impl Conductor) -> Result<(), Failure> {
     let output = &session.output;
     let mut progress = progress_of(output);
     let mut end: Option<Message> = None;

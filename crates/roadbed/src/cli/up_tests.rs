@@ -16,7 +16,7 @@ use super::*;
 use crate::cli::args::{Arguments, Command};
 use crate::cli::conductor::OnMessage;
 use crate::cli::surroundings::Surroundings;
-use crate::control::wire::{Unit, Wanted};
+use crate::control::wire::Unit;
 
 /// Keeper and control in one. Whatever it is asked, it notes.
 struct Stand {
@@ -27,6 +27,8 @@ struct Stand {
     failed: Vec<String>,
     /// At this call somebody presses Ctrl-C, and the call never returns.
     stuck_at: Option<&'static str>,
+    /// So many times control is killed while it converges.
+    killed: Cell<u32>,
     /// The environment is stopped by another command as soon as somebody looks.
     stopped_by_others: bool,
     interrupt: UnboundedSender<()>,
@@ -42,6 +44,7 @@ fn stand() -> Stand {
         gate: Verdict::Holds,
         failed: Vec::new(),
         stuck_at: None,
+        killed: Cell::new(0),
         stopped_by_others: false,
         interrupt,
         interrupts: RefCell::new(Some(interrupts)),
@@ -91,6 +94,10 @@ impl Conductor for Stand {
 
     async fn converge(&self, _: &Wanted, on: OnMessage<'_>) -> Result<(), Fault> {
         self.called("converge").await?;
+        if let Some(left) = self.killed.get().checked_sub(1) {
+            self.killed.set(left);
+            return Err(Fault::new("control stopped in the middle of its answer").retry_safe());
+        }
         let (failed, skipped) = (self.failed.clone(), Vec::new());
         on(Message::Converged { steps: 0, failed, skipped, took_ms: 0, status: self.known() });
         Ok(())
@@ -171,6 +178,15 @@ async fn no_gate_is_run_where_none_is_asked_for_or_something_did_not_come_up() {
 async fn a_keeper_that_would_keep_nothing_is_not_left_behind() {
     let nothing = Stand { failed: vec!["packages".into()], has_apps: Cell::new(false), ..stand() };
     assert_eq!(up(&nothing, &["--detach"]).await, (Exit::Failed, vec!["ensure", "converge", "stop"]));
+}
+
+#[tokio::test]
+async fn a_control_that_is_killed_is_asked_again_and_one_that_always_dies_is_given_up() {
+    let once = Stand { killed: Cell::new(1), ..stand() };
+    let calls = vec!["ensure", "converge", "ensure", "converge"];
+    assert_eq!(up(&once, &["--detach", "--no-gate"]).await, (Exit::Done, calls));
+    let always = Stand { killed: Cell::new(u32::MAX), ..stand() };
+    assert_eq!(up(&always, &["--detach", "--no-gate"]).await.0, Exit::Failed);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::render::paint::{Paint, printable};
@@ -17,12 +17,10 @@ pub struct Entry {
     pub order: Option<OffsetDateTime>,
     pub stream: Stream,
     pub line: String,
-    /// As it is kept.
-    pub raw: String,
 }
 
 /// Where a unit wrote to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
     Out,
@@ -73,8 +71,8 @@ mod tests {
         let view = View::new(&["api-1".into(), "mongodb".into()], Paint::Plain);
         let at = OffsetDateTime::from_unix_timestamp_nanos(1_767_225_600_123_000_000).unwrap();
         let entry = |unit: &str, stream, time| {
-            let (unit, line, raw) = (unit.to_owned(), "hello".to_owned(), String::new());
-            Entry { unit, time, order: time, stream, line, raw }
+            let (unit, line) = (unit.to_owned(), "hello".to_owned());
+            Entry { unit, time, order: time, stream, line }
         };
         assert_eq!(view.line(&entry("api-1", Stream::Err, Some(at))), "00:00:00.123 api-1   ! hello");
         assert_eq!(view.line(&entry("mongodb", Stream::Out, None)), "--:--:--.--- mongodb | hello");

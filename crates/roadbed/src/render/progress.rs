@@ -66,6 +66,7 @@ fn kept(event: &Event, paint: Paint) -> Option<Vec<String>> {
         Event::Skipped { resource, because } => {
             Some(vec![format!("{} {resource}  skipped, it needs {because}", paint.caution("-"))])
         }
+        Event::Noted { note } => Some(vec![format!("{} {note}", paint.caution("!"))]),
         Event::Started { .. } | Event::Step { .. } | Event::Bytes { .. } | Event::Output { .. } => None,
     }
 }
@@ -110,6 +111,7 @@ impl Moving {
                     bar.finish_and_clear();
                 }
             }
+            Event::Noted { .. } => {}
         }
         kept(event, self.paint).unwrap_or_default()
     }
