@@ -80,7 +80,7 @@ pub fn command_lines() -> files::Result<Vec<(u32, Vec<u8>)>> {
     for entry in entries() {
         let path = PathBuf::from(format!("/proc/{}/cmdline", entry.pid));
         // Gone meanwhile.
-        if let Some(line) = files::read_if_exists(&path).or_else(|fault| gone(fault))? {
+        if let Some(line) = files::read_if_exists(&path).or_else(gone)? {
             lines.push((entry.pid, line));
         }
     }

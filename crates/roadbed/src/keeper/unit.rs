@@ -1,11 +1,11 @@
 //! One unit: a task that feeds what happens to [`super::life`] and does what comes back.
 
+mod start;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use host::process::{self, Exit, Process, Signal, Spawn, find_in_path};
+use host::process::{Exit, Process, Signal};
 use reconcile::Fault;
 use reconcile::ports::{Ensured, UnitSpec, UnitStatus};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::house::House;
 use super::life::{self, Action, Event, Life, Means, Phase, Revision, Rules};
+use super::orphan;
 use super::output::{self, Output};
-use super::record::{self, Record, RecordedProcess, RecordedSpec, Wanted};
+use super::record::{self, Record, RecordedSpec, Wanted};
 use super::wire::Manner;
-use super::{SPAWN_MARK, UNIT_MARK, orphan};
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Fault>>;
 
@@ -251,63 +251,6 @@ impl Unit {
         }
     }
 
-    fn try_start(&mut self) -> Result<Process, Fault> {
-        let headline = format!("cannot start unit {:?}", self.name);
-        let spec = &self.record.spec;
-        let mut env = self.env.clone().ok_or_else(|| self.refusal())?;
-        let program = find_program(&spec.program, &env)
-            .ok_or_else(|| Fault::new(&headline).cause(format!("there is no program {}", spec.program.display())))?;
-        let sockets = self.house.sockets().handout(&spec.sockets)?;
-        let inherited: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
-        let spawn_id = self.house.spawn_id();
-        env.insert(UNIT_MARK.to_owned(), orphan::mark(&self.house.root, &self.name));
-        env.insert(SPAWN_MARK.to_owned(), spawn_id.clone());
-        if !sockets.is_empty() {
-            env.insert("LISTEN_FDS".to_owned(), sockets.len().to_string());
-            env.insert("LISTEN_FDNAMES".to_owned(), spec.sockets.join(":"));
-        }
-        let (args, cwd, limits) = (spec.args.clone(), spec.cwd.clone(), spec.limits);
-        self.open_output()?;
-        let (stdout, stderr) = match &self.output {
-            Some(output) => output.ends().map_err(|fault| Fault::because(&headline, &fault))?,
-            None => return Err(Fault::new(&headline).cause("its output has nowhere to go")),
-        };
-        let spawn = Spawn {
-            program: &program,
-            args: &args,
-            cwd: &cwd,
-            env: &env,
-            stdout,
-            stderr,
-            inherited: &inherited,
-            limits: process::Limits { open_files: limits.open_files, address_space: limits.address_space },
-        };
-        let (house, record) = (&self.house, &mut self.record);
-        let started = process::spawn(spawn, &mut |process| {
-            house.children().insert(process.pid());
-            let (identity, boot_id) = (process.identity(), house.boot_id.clone());
-            record.process = Some(RecordedProcess { identity, boot_id, spawn: spawn_id.clone() });
-            record.restarts = self.life.restarts;
-            record.wanted = Wanted::Running;
-            record.write(&house.root).map_err(std::io::Error::other)
-        });
-        started.map_err(|fault| {
-            if let Some(recorded) = &self.record.process {
-                self.house.children().remove(&recorded.identity.pid);
-            }
-            Fault::because(&headline, &fault)
-        })
-    }
-
-    fn open_output(&mut self) -> Result<(), Fault> {
-        if self.output.is_none() {
-            let opened = Output::open(&self.house.root, &self.name, Arc::clone(&self.house.clock));
-            let headline = || format!("cannot take the output of unit {:?}", self.name);
-            self.output = Some(opened.map_err(|fault| Fault::because(headline(), &fault))?);
-        }
-        Ok(())
-    }
-
     fn signal(&mut self, signal: Signal) {
         let Some(process) = &self.process else { return };
         tracing::info!(unit = self.name, pid = process.pid(), ?signal, "signalling");
@@ -412,14 +355,6 @@ impl Unit {
 enum Flow {
     GoesOn,
     Forgotten,
-}
-
-fn find_program(program: &std::path::Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
-    if program.is_absolute() {
-        // Whether it can be run is told best by the attempt.
-        return Some(program.to_owned());
-    }
-    find_in_path(program.to_str()?, env.get("PATH").map_or("", String::as_str))
 }
 
 fn told_shortly(fault: &Fault) -> String {

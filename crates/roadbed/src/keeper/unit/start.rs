@@ -1,0 +1,81 @@
+//! How a unit's process comes to be.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use host::process::{self, Process, Spawn, find_in_path};
+use reconcile::Fault;
+
+use super::Unit;
+use crate::keeper::output::Output;
+use crate::keeper::record::{RecordedProcess, Wanted};
+use crate::keeper::{SPAWN_MARK, UNIT_MARK, orphan};
+
+impl Unit {
+    pub(super) fn try_start(&mut self) -> Result<Process, Fault> {
+        let headline = format!("cannot start unit {:?}", self.name);
+        let spec = &self.record.spec;
+        let mut env = self.env.clone().ok_or_else(|| self.refusal())?;
+        let program = find_program(&spec.program, &env)
+            .ok_or_else(|| Fault::new(&headline).cause(format!("there is no program {}", spec.program.display())))?;
+        let sockets = self.house.sockets().handout(&spec.sockets)?;
+        let inherited: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+        let spawn_id = self.house.spawn_id();
+        env.insert(UNIT_MARK.to_owned(), orphan::mark(&self.house.root, &self.name));
+        env.insert(SPAWN_MARK.to_owned(), spawn_id.clone());
+        if !sockets.is_empty() {
+            env.insert("LISTEN_FDS".to_owned(), sockets.len().to_string());
+            env.insert("LISTEN_FDNAMES".to_owned(), spec.sockets.join(":"));
+        }
+        let (args, cwd, limits) = (spec.args.clone(), spec.cwd.clone(), spec.limits);
+        self.open_output()?;
+        let (stdout, stderr) = match &self.output {
+            Some(output) => output.ends().map_err(|fault| Fault::because(&headline, &fault))?,
+            None => return Err(Fault::new(&headline).cause("its output has nowhere to go")),
+        };
+        let spawn = Spawn {
+            program: &program,
+            args: &args,
+            cwd: &cwd,
+            env: &env,
+            stdout,
+            stderr,
+            inherited: &inherited,
+            limits: process::Limits { open_files: limits.open_files, address_space: limits.address_space },
+        };
+        let (house, record) = (&self.house, &mut self.record);
+        let started = process::spawn(spawn, &mut |process| {
+            house.children().insert(process.pid());
+            let (identity, boot_id) = (process.identity(), house.boot_id.clone());
+            record.process = Some(RecordedProcess { identity, boot_id, spawn: spawn_id.clone() });
+            record.restarts = self.life.restarts;
+            record.wanted = Wanted::Running;
+            record.write(&house.root).map_err(std::io::Error::other)
+        });
+        started.map_err(|fault| {
+            if let Some(recorded) = &self.record.process {
+                self.house.children().remove(&recorded.identity.pid);
+            }
+            Fault::because(&headline, &fault)
+        })
+    }
+
+    pub(super) fn open_output(&mut self) -> Result<(), Fault> {
+        if self.output.is_none() {
+            let opened = Output::open(&self.house.root, &self.name, Arc::clone(&self.house.clock));
+            let headline = || format!("cannot take the output of unit {:?}", self.name);
+            self.output = Some(opened.map_err(|fault| Fault::because(headline(), &fault))?);
+        }
+        Ok(())
+    }
+}
+
+fn find_program(program: &Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
+    if program.is_absolute() {
+        // Whether it can be run is told best by the attempt.
+        return Some(program.to_owned());
+    }
+    find_in_path(program.to_str()?, env.get("PATH").map_or("", String::as_str))
+}
