@@ -3,9 +3,9 @@
 use std::fmt;
 
 use host::clock::Clock;
-use host::files::{self, Access};
+use host::files::{self, Access, FileFault};
 use host::lock::{self, Held, Lock};
-use reconcile::Root;
+use reconcile::{Fault, Root};
 
 use crate::cli::failure::Failure;
 
@@ -42,13 +42,17 @@ impl fmt::Display for Holder {
 
 /// Takes the root for this command, until the value is dropped. Makes the root's folder at first use.
 pub fn take(root: &Root, command_line: &str, clock: &dyn Clock) -> Result<Held, Failure> {
-    files::create_dir(root.path(), Access::Owner)?;
+    let cannot = |fault: FileFault| {
+        Fault::because(format!("cannot take the root {}", root.path().display()), &fault)
+            .hint("see whether the disk is full and the folder is yours, or give another with --root")
+    };
+    files::create_dir(root.path(), Access::Owner).map_err(cannot)?;
     let us = Holder {
         pid: std::process::id().to_string(),
         command: command_line.lines().collect::<Vec<_>>().join(" "),
         since: clock.now().to_string(),
     };
-    match lock::try_lock(&root.command_lock(), &us.text())? {
+    match lock::try_lock(&root.command_lock(), &us.text()).map_err(cannot)? {
         Lock::Ours(held) => Ok(held),
         Lock::HeldBy(text) => {
             Err(Failure::Held { root: root.path().display().to_string(), holder: Holder::read(&text) })

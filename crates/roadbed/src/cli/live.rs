@@ -87,7 +87,8 @@ impl Conductor for Live {
     }
 
     async fn converge(&self, wanted: &Wanted, on: OnMessage<'_>) -> Result<(), Fault> {
-        self.control.converge(wanted, on).await
+        // A refusal comes as a message. What fails here is the way to control, and asking twice for the same is asking once.
+        self.control.converge(wanted, on).await.map_err(Fault::retry_safe)
     }
 
     async fn plan(&self, wanted: &Wanted, on: OnMessage<'_>) -> Result<(), Fault> {
