@@ -40,6 +40,10 @@ pub enum Event {
         resource: String,
         fault: Fault,
     },
+    /// Something that nobody asked for and everybody should know: an address that changed.
+    Noted {
+        note: String,
+    },
     /// Not tried, since something it needs failed.
     Skipped {
         resource: String,

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use reconcile::ports::Units;
-use reconcile::{Fault, Progress, Tools};
+use reconcile::{Event, Fault, Progress, Tools};
 
 use super::wire::{Message, Status, Unit, Wanted};
 use super::{Control, wanted};
 use crate::keeper::KeeperState;
 use crate::world::World;
 
-/// Converges to `wanted`, which is kept first: a crash from here on changes nothing about what will be.
+/// Converges to `wanted`, which is kept first: a crash from then on changes nothing about what will be. What cannot be had at
+/// all, such as a port that a stranger has, is refused before: then what was wanted until now still is.
 pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progress>) -> Result<Message, Fault> {
     let _turn = control.turn.lock().await;
     let start = control.clock.instant();
-    wanted::write(&control.root, want)?;
     let world = World::build(control, want).await?;
+    wanted::write(&control.root, want)?;
+    world.notes.iter().for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
     let report = reconcile::converge(&world.graph, &tools).await;
     let took = control.clock.instant().saturating_duration_since(start);

@@ -29,8 +29,10 @@ impl Identity {
 /// Reads the identity of a root, `None` if the root was never used.
 pub fn read(root: &Root) -> Result<Option<Identity>, Fault> {
     let path = root.identity();
-    let bytes = files::read_if_exists(&path)
-        .map_err(|fault| Fault::because(format!("cannot use the root {}", root.path().display()), &fault))?;
+    let bytes = files::read_if_exists(&path).map_err(|fault| {
+        Fault::because(format!("cannot use the root {}", root.path().display()), &fault)
+            .hint("see whether the folder is yours to read, or give another with --root")
+    })?;
     let Some(bytes) = bytes else { return Ok(None) };
     let identity: Identity = serde_json::from_slice(&bytes).map_err(|error| {
         Fault::because(format!("cannot use the root {}: {} is damaged", root.path().display(), path.display()), &error)

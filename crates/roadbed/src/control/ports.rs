@@ -1,6 +1,7 @@
 //! Loopback ports of instances and stores: chosen once, remembered, so that an address stays what it was.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use host::files::{self, Access};
@@ -19,6 +20,22 @@ const PICKS: u32 = 100;
 pub struct PortBook {
     path: PathBuf,
     ports: BTreeMap<String, u16>,
+    moved: Vec<Moved>,
+}
+
+/// A remembered port that a stranger took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    pub name: String,
+    pub from: u16,
+    pub to: u16,
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, from, to } = self;
+        write!(f, "port {from} of {name} was taken by another program; from now on it is {to}")
+    }
 }
 
 impl PortBook {
@@ -33,7 +50,7 @@ impl PortBook {
                     .hint("move the file away: new ports are chosen, and addresses change once")
             })?,
         };
-        Ok(Self { path, ports })
+        Ok(Self { path, ports, moved: Vec::new() })
     }
 
     /// The port of `name`. A remembered port that a stranger took meanwhile is replaced; one that our own unit listens on
@@ -45,7 +62,9 @@ impl PortBook {
         for _ in 0..PICKS {
             let port = random_port()?;
             if !self.ports.values().any(|taken| *taken == port) && is_port_free(port) {
-                self.ports.insert(name.to_owned(), port);
+                if let Some(from) = self.ports.insert(name.to_owned(), port) {
+                    self.moved.push(Moved { name: name.to_owned(), from, to: port });
+                }
                 self.save()?;
                 return Ok(port);
             }
@@ -64,6 +83,11 @@ impl PortBook {
 
     pub fn remembered(&self, name: &str) -> Option<u16> {
         self.ports.get(name).copied()
+    }
+
+    /// The ports that had to be replaced since the book was opened.
+    pub fn moved(&self) -> &[Moved] {
+        &self.moved
     }
 
     fn save(&self) -> Result<(), Fault> {
@@ -98,7 +122,10 @@ mod tests {
 
         let taken = host::socket::listen(([127, 0, 0, 1], port).into()).unwrap();
         assert_eq!(book(&root).port("api-1", true).unwrap(), port, "our own unit is no stranger");
-        assert_ne!(book(&root).port("api-1", false).unwrap(), port);
+        let mut moving = book(&root);
+        let other = moving.port("api-1", false).unwrap();
+        assert_ne!(other, port);
+        assert_eq!(moving.moved(), [Moved { name: "api-1".into(), from: port, to: other }]);
         drop(taken);
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Addresses {
     pub(super) instances: BTreeMap<AppName, Vec<u16>>,
     pub(super) mongodb: Option<u16>,
     pub(super) redis: Option<u16>,
+    /// What a person should know of ports that had to change.
+    pub(super) moved: Vec<String>,
 }
 
 impl Addresses {
@@ -47,11 +49,14 @@ impl Addresses {
         let public = public_address(environment);
         let asked =
             [(HTTPS, want.https_port.or(environment.ports.https)), (HTTP, want.http_port.or(environment.ports.http))];
-        for (name, port) in asked {
-            let Some(port) = port else { continue };
-            if !(is_listening && book.remembered(name) == Some(port)) {
-                refuse_if_taken(name, SocketAddr::new(public, port))?;
+        let asked_for: Vec<(&str, u16)> = asked.iter().filter_map(|(name, port)| Some((*name, (*port)?))).collect();
+        for (name, port) in &asked_for {
+            if !(is_listening && book.remembered(name) == Some(*port)) {
+                refuse_if_taken(name, SocketAddr::new(public, *port))?;
             }
+        }
+        // Only now: what is refused must change nothing.
+        for (name, port) in asked_for {
             book.remember(name, port)?;
         }
         let https = book.port(HTTPS, is_listening || asked[0].1.is_some())?;
@@ -74,7 +79,8 @@ impl Addresses {
         let mut store = |wanted: bool, name: &str| wanted.then(|| book.port(name, is_alive(name))).transpose();
         let mongodb = store(environment.mongodb.is_some(), stores::mongo::UNIT)?;
         let redis = store(environment.redis.is_some(), stores::redis::UNIT)?;
-        Ok(Self { https, http, public, internal, instances, mongodb, redis })
+        let moved = book.moved().iter().map(ToString::to_string).collect();
+        Ok(Self { https, http, public, internal, instances, mongodb, redis, moved })
     }
 
     /// Every socket that the keeper must hold for the edge.

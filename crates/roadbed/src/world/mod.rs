@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use gate::Check;
 use manifest::Environment;
-use manifest::environment::{App, Runs, Server};
+use manifest::environment::{Access, App, Runs, Server, Source};
 use reconcile::ports::{Sockets, Units};
 use reconcile::{Fault, Graph};
 use secrets::FileStore;
@@ -43,6 +43,8 @@ const DEV_START: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct World {
     pub graph: Graph,
+    /// What changed without being asked for.
+    pub notes: Vec<String>,
     environment: Arc<Environment>,
     wanted: Wanted,
     addresses: Addresses,
@@ -113,7 +115,8 @@ impl World {
             sockets,
         };
         let graph = Graph::new(parts.resources()?)?;
-        Ok(Self { graph, environment, wanted: want.clone(), addresses, facts, secrets })
+        let notes = addresses.moved.clone();
+        Ok(Self { graph, notes, environment, wanted: want.clone(), addresses, facts, secrets })
     }
 
     /// The checks of this environment's gate, in the order of the report.
@@ -137,7 +140,10 @@ impl World {
             clock,
         }));
         all.push(Box::new(checks::HttpRedirects { environment, visitor }));
-        all.push(Box::new(checks::SecretsStaySecret { root: control.root.clone(), secrets: self.secrets.clone() }));
+        // Without secrets there is nothing that could be promised of them.
+        if has_secrets(&self.environment) {
+            all.push(Box::new(checks::SecretsStaySecret { root: control.root.clone(), secrets: self.secrets.clone() }));
+        }
         Ok(all)
     }
 
@@ -180,6 +186,15 @@ impl World {
         }
         checks
     }
+}
+
+/// Whether the environment has anything that must stay secret: credentials of stores and doors, or variables.
+fn has_secrets(environment: &Environment) -> bool {
+    let is_secret = |source: &Source| matches!(source, Source::Generated | Source::Store);
+    environment.mongodb.is_some()
+        || environment.redis.is_some()
+        || environment.apps.iter().any(|app| app.access == Access::Protected)
+        || environment.variables.iter().any(|variable| is_secret(&variable.source))
 }
 
 /// The folder that the manifest's paths are relative to.
