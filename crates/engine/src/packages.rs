@@ -1,6 +1,5 @@
 //! The packages of all apps, installed exactly as the lock file says.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -151,8 +150,10 @@ pub(crate) fn find(tools: &ToolEnv, program: &str) -> Result<PathBuf, Fault> {
     })
 }
 
-/// How many of the last lines of a failed command are worth showing.
-const SHOWN_LINES: usize = 25;
+/// How much of what a failed command wrote is worth showing. The first complaint is often the cause of all others, and the
+/// last lines are often advice.
+const FIRST_LINES: usize = 10;
+const LAST_LINES: usize = 15;
 
 /// Runs a command to its end, shows its output as it comes, and makes a fault of a failure.
 pub(crate) async fn run_to_end(
@@ -168,13 +169,33 @@ pub(crate) async fn run_to_end(
     if finished.success() {
         return Ok(());
     }
-    let mut tail: VecDeque<String> = finished.tail.iter().cloned().collect();
-    while tail.len() > SHOWN_LINES {
-        tail.pop_front();
-    }
     let command = format!("{} {}", run.program.display(), run.args.join(" "));
     Err(Fault::new(headline)
         .cause(format!("`{command}` in {} ended with {}", run.cwd.display(), finished.describe()))
         .hint("correct what the lines above say, then run the same command again")
-        .output(tail.into()))
+        .output(shortened(&finished.tail)))
+}
+
+fn shortened(lines: &[String]) -> Vec<String> {
+    let left_out = lines.len().saturating_sub(FIRST_LINES + LAST_LINES);
+    if left_out < 2 {
+        return lines.to_vec();
+    }
+    let mark = format!("… {left_out} lines …");
+    let last = lines[lines.len() - LAST_LINES..].iter().cloned();
+    lines[..FIRST_LINES].iter().cloned().chain([mark]).chain(last).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_output_the_beginning_and_the_end_are_shown() {
+        let lines: Vec<String> = (1..=100).map(|n| n.to_string()).collect();
+        let shown = shortened(&lines);
+        assert_eq!(shown.len(), FIRST_LINES + 1 + LAST_LINES);
+        assert_eq!((shown[0].as_str(), shown[10].as_str(), shown[25].as_str()), ("1", "… 75 lines …", "100"));
+        assert_eq!(shortened(&lines[..26]), lines[..26], "a mark would not save a line");
+    }
 }
