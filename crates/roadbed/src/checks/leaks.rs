@@ -71,7 +71,8 @@ fn search(root: &Root, store: &FileStore) -> Result<Outcome, Fault> {
     // `conf` is left out too: a server's own key file lies there because the server reads it there.
     for folder in [root.logs(), root.state(), root.run(), root.routes()] {
         for path in files_below(&folder).map_err(|fault| cannot(&fault))? {
-            let bytes = files::read(&path).map_err(|fault| cannot(&fault))?;
+            // A temporary file that was renamed meanwhile is found under its new name, or was.
+            let Some(bytes) = files::read_if_exists(&path).map_err(|fault| cannot(&fault))? else { continue };
             searched = (searched.0 + 1, searched.1 + bytes.len() as u64);
             look(&path.display().to_string(), &bytes);
         }
