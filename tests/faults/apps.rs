@@ -25,7 +25,10 @@ fn an_app_that_never_listens_is_told_with_its_last_lines() {
     stage.edit("start = \"10s\"", "start = \"1s\"");
     stage
         .roadbed("up --detach --no-gate")
-        .refuses(1, &["cannot start web: web-1 does not get ready", "because GET /ready after 1 s", "waiting for the moon"])
+        .refuses(
+            1,
+            &["cannot start web: web-1 does not get ready", "because GET /ready after 1 s", "waiting for the moon"],
+        )
         .within(Duration::from_secs(15));
     // What came up stays up, and another version of the app is all that is needed.
     stage.server(include_str!("project/web/server.js"));

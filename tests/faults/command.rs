@@ -72,12 +72,15 @@ impl Running {
     pub(crate) fn wait_for(&self, text: &str) {
         let says = |heard: &Heard| heard.out.iter().chain(&heard.err).any(|line| line.contains(text));
         let heard = self.said.lines.lock().unwrap();
-        let (heard, _) = self
-            .said
-            .more
-            .wait_timeout_while(heard, DEADLINE, |heard| !says(heard) && heard.open > 0)
-            .unwrap();
-        assert!(says(&heard), "`{}` never said {text:?}:\n{}\n{}", self.name, heard.out.join("\n"), heard.err.join("\n"));
+        let (heard, _) =
+            self.said.more.wait_timeout_while(heard, DEADLINE, |heard| !says(heard) && heard.open > 0).unwrap();
+        assert!(
+            says(&heard),
+            "`{}` never said {text:?}:\n{}\n{}",
+            self.name,
+            heard.out.join("\n"),
+            heard.err.join("\n")
+        );
     }
 
     /// A new line that contains `text`, after the `seen` first ones.
@@ -104,8 +107,7 @@ impl Running {
         };
         let took = self.began.elapsed();
         let heard = self.said.lines.lock().unwrap();
-        let (mut heard, waited) =
-            self.said.more.wait_timeout_while(heard, DEADLINE, |heard| heard.open > 0).unwrap();
+        let (mut heard, waited) = self.said.more.wait_timeout_while(heard, DEADLINE, |heard| heard.open > 0).unwrap();
         assert!(!waited.timed_out(), "`{}` ended, and somebody it started keeps its output open", self.name);
         let (out, err) = (std::mem::take(&mut heard.out), std::mem::take(&mut heard.err));
         let answer = Answer { name: self.name, code: status.code(), out, err, took };

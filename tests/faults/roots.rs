@@ -14,7 +14,9 @@ fn the_second_up_at_once_learns_who_holds_the_root() {
     stage.until("the first one builds", || stage.project.join("web/begun").exists());
     let pid = format!("process {}", first.pid());
     for second in ["up --detach", "down", "restart web", "ready", "plan"] {
-        stage.roadbed(second).refuses(3, &["is held by", &pid, "roadbed up --detach --no-gate", &format!("kill {}", first.pid())]);
+        stage
+            .roadbed(second)
+            .refuses(3, &["is held by", &pid, "roadbed up --detach --no-gate", &format!("kill {}", first.pid())]);
     }
     // Looking is always allowed.
     stage.roadbed("status").exits(0).says(&["control"]);
@@ -39,18 +41,17 @@ fn a_root_that_cannot_be_made_is_told_as_such() {
     let beneath_a_file = stage.project.join("file/root");
     for root in [beneath_a_file, "/proc/roadbed".into(), "/sys/roadbed".into()] {
         stage.root = root;
-        stage.roadbed("up --detach").refuses(1, &["cannot", &stage.root.display().to_string()]);
+        stage.roadbed("up --detach").refuses(1, &["cannot ", " the root ", &stage.root.display().to_string()]);
         stage.roadbed("down").exits(0).says(&["nothing runs"]);
     }
 }
 
 #[test]
-fn a_root_whose_path_is_too_long_for_sockets_is_told_as_such() {
+fn a_root_may_lie_deeper_than_a_socket_s_name_is_long() {
     let mut stage = Stage::new();
     stage.root = stage.root.join("long".repeat(30));
-    let answer = stage.roadbed("up --detach --no-gate");
-    if answer.code != Some(0) {
-        answer.refuses(1, &["cannot"]);
-        stage.is_empty();
-    }
+    stage.up();
+    stage.is_whole();
+    stage.roadbed("down").exits(0);
+    stage.is_empty();
 }

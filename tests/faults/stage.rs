@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::{Client, copy_folder, processes_of, repository, wait_until};
 
 use crate::command::{self, Answer, Running};
 
@@ -41,7 +42,7 @@ impl Stage {
         let folder = tempfile::Builder::new().prefix("rb-").tempdir().unwrap();
         let base = folder.path().canonicalize().unwrap();
         let (project, root, home) = (base.join("project"), base.join("root"), base.join("home"));
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/faults/project"), &project);
+        copy_folder(&repository().join("tests/faults/project"), &project);
         fs::create_dir(&home).unwrap();
         let env = [
             ("PATH", std::env::var("PATH").unwrap()),
@@ -106,26 +107,7 @@ impl Stage {
 
     /// Every living process of this root.
     pub(crate) fn processes(&self) -> Vec<Ours> {
-        let root = self.root.display().to_string();
-        let mark = format!("ROADBED_UNIT={root}/");
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            // Zombies have neither.
-            let words = |file: &str| {
-                let bytes = fs::read(entry.path().join(file)).unwrap_or_default();
-                String::from_utf8_lossy(&bytes).split('\0').map(str::to_owned).collect::<Vec<_>>()
-            };
-            let line = words("cmdline");
-            let is_keeper = line.iter().any(|word| word == "keeper") && line.contains(&root);
-            let unit = match words("environ").iter().find_map(|word| word.strip_prefix(&mark)) {
-                _ if is_keeper => "keeper".to_owned(),
-                Some(unit) => unit.to_owned(),
-                None => continue,
-            };
-            found.push(Ours { pid, unit });
-        }
-        found
+        processes_of(&self.root).into_iter().map(|(pid, unit)| Ours { pid, unit }).collect()
     }
 
     pub(crate) fn pid_of(&self, unit: &str) -> Option<u32> {
@@ -150,23 +132,14 @@ impl Stage {
     /// The app answers over HTTPS.
     #[track_caller]
     pub(crate) fn answers(&self) {
-        let ca = self.root.join("tls/ca.pem");
-        let curl = |url: String| {
-            let mut curl = Command::new("curl");
-            curl.args(["-sS", "--max-time", "20", "--cacert"]).arg(&ca).arg(url);
-            curl.output().unwrap()
-        };
-        let answer = curl(self.url());
-        assert_eq!(String::from_utf8_lossy(&answer.stdout), "tiny\n", "{}", String::from_utf8_lossy(&answer.stderr));
+        let client = Client::trusting(&self.root.join("tls/ca.pem"));
+        let answer = client.get(&self.url()).unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "tiny\n"));
     }
 
     #[track_caller]
     pub(crate) fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !holds() {
-            assert!(Instant::now() < deadline, "never so: {what}\n{:?}", self.processes());
-            thread::sleep(Duration::from_millis(20));
-        }
+        wait_until(what, PATIENCE, || if holds() { Ok(()) } else { Err(format!("{:?}", self.processes())) });
     }
 }
 
@@ -189,17 +162,4 @@ impl Drop for Stage {
 pub(crate) fn signal(pid: u32, signal: &str) {
     // It may be gone by now; who asks for the effect waits for it.
     let _ = Command::new("kill").args(["-s", signal, &pid.to_string()]).stderr(std::process::Stdio::null()).status();
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let name = entry.file_name();
-        match name.to_str() {
-            // Left by somebody who tried the project in place.
-            Some("node_modules" | "dist" | ".roadbed") => {}
-            _ if entry.path().is_dir() => copy(&entry.path(), &to.join(name)),
-            _ => drop(fs::copy(entry.path(), to.join(name)).unwrap()),
-        }
-    }
 }

@@ -8,7 +8,12 @@ fn a_build_that_fails_is_told_with_its_last_lines() {
     stage.write("web/build.sh", "echo compiling\necho 'server.ts:3: no such type' >&2\nexit 4\n");
     stage.roadbed("up --detach --no-gate").refuses(
         1,
-        &["cannot build web", "ended with exit code 4", "server.ts:3: no such type", "app/web  skipped, it needs build/web"],
+        &[
+            "cannot build web",
+            "ended with exit code 4",
+            "server.ts:3: no such type",
+            "app/web  skipped, it needs build/web",
+        ],
     );
     // Nothing is remembered as built.
     stage.write("web/build.sh", "mkdir -p dist && cp server.js dist/\n");
@@ -28,7 +33,7 @@ fn a_missing_app_folder_is_a_fault_of_the_manifest_with_its_place() {
     let stage = Stage::new();
     stage.edit("path = \"web\"", "path = \"wbe\"");
     for command in ["manifest check", "up --detach", "plan"] {
-        stage.roadbed(command).refuses(2, &["roadbed.toml:23:8", "wbe"]);
+        stage.roadbed(command).refuses(2, &["roadbed.toml:22:8", "wbe"]);
     }
     assert!(!stage.root.exists(), "a faulty manifest leaves no trace");
 }
@@ -38,7 +43,7 @@ fn a_folder_that_goes_while_the_environment_is_up_is_told_by_the_next_up() {
     let stage = Stage::new();
     stage.up();
     std::fs::rename(stage.project.join("web"), stage.project.join("away")).unwrap();
-    stage.roadbed("up --detach").refuses(2, &["roadbed.toml:23:8"]);
+    stage.roadbed("up --detach").refuses(2, &["roadbed.toml:22:8"]);
     // What runs goes on.
     assert_eq!(stage.unit("web-1").unwrap()["state"], "running");
 }
@@ -71,13 +76,18 @@ fn a_machine_without_node_is_told_what_to_install() {
     std::fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink("/bin/sh", bin.join("sh")).unwrap();
     stage.env.insert("PATH".into(), bin.display().to_string());
-    stage.roadbed("up --detach --no-gate").refuses(1, &["cannot find the program `npm`", "install Node.js 20.19 or later"]);
+    stage
+        .roadbed("up --detach --no-gate")
+        .refuses(1, &["cannot find the program `npm`", "install Node.js 20.19 or later"]);
 }
 
 #[test]
 fn a_missing_lock_file_is_told_with_the_way_to_make_one() {
     let stage = Stage::new();
     std::fs::remove_file(stage.project.join("package-lock.json")).unwrap();
+    // The manifest names it, so that is known before anything is begun.
+    stage.roadbed("up --detach --no-gate").refuses(2, &["roadbed.toml:5:33", "package-lock.json"]);
+    stage.edit(", \"package-lock.json\"", "");
     stage.roadbed("up --detach --no-gate").refuses(1, &["package-lock.json", "npm install"]);
 }
 
