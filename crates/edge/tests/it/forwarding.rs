@@ -160,6 +160,26 @@ async fn an_answer_that_does_not_begin_in_time_is_a_504() {
 }
 
 #[tokio::test]
+async fn the_time_for_an_answer_counts_from_the_last_piece_of_the_request() {
+    let recorder = crate::recorder::Recorder::start().await;
+    let world = World::new().await;
+    let target = match instances(&[recorder.address.port()]) {
+        Target::Instances { upstreams, idle_ms, .. } => Target::Instances { upstreams, first_byte_ms: 500, idle_ms },
+        files => files,
+    };
+    world.publish(vec![site(&[SHOP], target)]).await;
+    let mut stream = tls(&world, SHOP).await;
+    let head = format!("POST / HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 10\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stream.write_all(b"x").await.unwrap();
+        stream.flush().await.unwrap();
+    }
+    assert_eq!(crate::visitor::read_reply(&mut stream).await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn hop_by_hop_headers_of_an_app_end_here() {
     let port = raw_app(|_, mut stream| async move {
         let answer = "HTTP/1.1 200 OK\r\nConnection: x-private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\nContent-Length: 2\r\nX-Public: 1\r\n\

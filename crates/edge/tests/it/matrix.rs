@@ -321,7 +321,7 @@ async fn what_a_visitor_says_about_himself_is_replaced_by_what_we_know() {
 #[tokio::test]
 async fn what_is_meant_for_one_hop_stays_there() {
     let (world, recorder) = stage().await;
-    let wire = "GET / HTTP/1.1\r\nHost: {H}\r\nConnection: keep-alive, X-Internal, Host\r\nX-Internal: 1\r\nKeep-Alive: 5\r\n\
+    let wire = "GET / HTTP/1.1\r\nHost: {H}\r\nConnection: keep-alive, X-Internal, Host, Upgrade\r\nX-Internal: 1\r\nKeep-Alive: 5\r\n\
         Proxy-Authorization: Basic eA==\r\nProxy-Connection: close\r\nTE: gzip\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\nX-Kept: 1\r\n\r\n";
     let (status, seen) = one(&world, &recorder, wire).await;
     assert_eq!(status, 200);

@@ -52,7 +52,9 @@ async fn who_says_nothing_is_let_go_at_every_door() {
 
 #[tokio::test]
 async fn a_dripping_head_ends_in_total_not_per_line() {
-    let (world, recorder) = stage().await;
+    let recorder = Recorder::start().await;
+    let world = World::with(Limits { keep_alive: Duration::from_secs(60), ..short() }).await;
+    world.publish(vec![shop(recorder.address.port())]).await;
     let mut stream = tls(&world, SHOP).await;
     stream.write_all(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n").as_bytes()).await.unwrap();
     let mut lines = 0;

@@ -63,6 +63,26 @@ async fn bytes_go_both_ways_and_the_end_is_logged() {
 }
 
 #[tokio::test]
+async fn a_quiet_tunnel_is_no_slow_head() {
+    let app = echo().await;
+    let moment = Duration::from_millis(200);
+    let limits =
+        Limits { first_byte: moment, head: moment, keep_alive: moment, write_stall: moment, ..Limits::default() };
+    let world = World::with(limits).await;
+    world.publish(vec![shop(app.port)]).await;
+    let mut stream = tls(&world, SHOP).await;
+    assert_eq!(exchange(&mut stream, UPGRADE.as_bytes()).await.unwrap().status, 101);
+    for _ in 0..2 {
+        // The beginning of a request line, to one who does not know better.
+        stream.write_all(b"GET").await.unwrap();
+        let mut back = [0; 3];
+        stream.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"GET");
+        tokio::time::sleep(moment * 3).await;
+    }
+}
+
+#[tokio::test]
 async fn an_upgrade_that_the_app_declines_is_an_answer() {
     let app = App::saying("no thanks").await;
     let world = World::new().await;
