@@ -17,19 +17,23 @@ use super::{Control, convergence, wanted};
 /// Time between two looks. One look is one small question over a Unix socket.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// After a convergence that failed, look again only after this long, so that a broken app is not started in a circle.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// After a convergence that failed, look again only after a while, so that a broken app is not started in a circle. The first
+/// failure is often a store that was killed in the middle of it: the pause begins short and doubles up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Watches until the task is aborted. Control has just started when this begins: the first thing is to converge.
 pub async fn watch(control: Arc<Control>) {
     let mut known: Option<BTreeSet<String>> = None;
+    let mut pause = PERIOD;
     loop {
         match needs_mending(&control, known.as_ref()).await {
             Some(why) => {
                 tracing::info!(why, "converging");
-                let is_whole = mend(&control).await;
-                if !is_whole {
-                    sleep(PAUSE_AFTER_FAILURE).await;
+                if mend(&control).await {
+                    pause = PERIOD;
+                } else {
+                    sleep(pause).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
                 }
                 known = names(&control).await;
             }
