@@ -35,3 +35,27 @@ pub fn open_beneath(folder: &Path, relative: &Path) -> io::Result<File> {
         Err(errno) => Err(errno.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn only_plain_files_below_the_folder_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = folder.path().join("site");
+        std::fs::create_dir_all(site.join("a")).unwrap();
+        std::fs::write(folder.path().join("outside"), "x").unwrap();
+        std::fs::write(site.join("a/file"), "x").unwrap();
+        symlink(folder.path().join("outside"), site.join("link")).unwrap();
+        symlink(folder.path(), site.join("up")).unwrap();
+
+        assert!(open_beneath(&site, Path::new("a/file")).is_ok());
+        assert!(open_beneath(&site, Path::new("a/./file")).is_ok());
+        for outside in ["../outside", "a/../../outside", "/etc/hostname", "link", "up/outside", "up/site/a/file", ""] {
+            assert!(open_beneath(&site, Path::new(outside)).is_err(), "{outside:?} opened");
+        }
+    }
+}
