@@ -22,8 +22,8 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Folder that holds the environment's state [default: .roadbed beside the manifest]
-    #[arg(long, global = true, env = "ROADBED_ROOT", hide_env_values = true, value_name = "DIR")]
+    /// Folder that holds the environment's state [default: $ROADBED_ROOT, else .roadbed beside the manifest]
+    #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<PathBuf>,
     /// The manifest [default: roadbed.toml here or in the nearest folder above]
     #[arg(long, global = true, value_name = "FILE")]

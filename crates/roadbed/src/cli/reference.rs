@@ -72,9 +72,6 @@ fn options<'a>(page: &mut String, args: impl Iterator<Item = &'a Arg>) {
         if !defaults.is_empty() && takes_value {
             help += &format!(" [default: {}]", defaults.join(", "));
         }
-        if let Some(variable) = arg.get_env() {
-            help += &format!(" [variable: {}]", variable.to_string_lossy());
-        }
         line(page, format_args!("- `{}`: {help}", shown.trim()));
     }
 }

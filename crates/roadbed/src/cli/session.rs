@@ -15,6 +15,9 @@ use crate::control::identity;
 /// File name of the manifest.
 pub const MANIFEST: &str = "roadbed.toml";
 
+/// Says where the root is, unless `--root` does.
+const ROOT: &str = "ROADBED_ROOT";
+
 /// The environment that is meant where none is asked for and the root was never used.
 const DEFAULT_ENVIRONMENT: &str = "local";
 
@@ -49,7 +52,9 @@ impl Session {
         };
         // Beside the manifest, so that the same environment is meant from every folder below it.
         let project = manifest.as_ref().ok().and_then(|path| path.parent()).unwrap_or(here);
-        let root = match &global.root {
+        // Set and empty is what many a script calls unset.
+        let by_variable = || surroundings.variable(ROOT).filter(|root| !root.is_empty()).map(PathBuf::from);
+        let root = match global.root.clone().or_else(by_variable) {
             Some(root) => here.join(root),
             None => project.join(".roadbed"),
         };
