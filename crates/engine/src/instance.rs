@@ -89,6 +89,7 @@ impl fmt::Debug for Instances {
 pub enum Step {
     Start { instance: String },
     Replace { instance: String },
+    Specify { instance: String },
     AwaitReady { instance: String, port: u16 },
 }
 
@@ -97,6 +98,7 @@ impl fmt::Display for Step {
         match self {
             Self::Start { instance } => write!(f, "start {instance}"),
             Self::Replace { instance } => write!(f, "restart {instance} with what changed"),
+            Self::Specify { instance } => write!(f, "tell the new keeper the variables of {instance}"),
             Self::AwaitReady { instance, .. } => write!(f, "wait until {instance} is ready"),
         }
     }
@@ -297,6 +299,9 @@ impl Resource for Instances {
                 Some(unit) if matches!(unit.state, UnitState::Lost | UnitState::Held | UnitState::CrashLoop) => {
                     steps.push(Step::Start { instance: instance.clone() });
                 }
+                Some(unit) if unit.state == UnitState::Adopted => {
+                    steps.push(Step::Specify { instance: instance.clone() });
+                }
                 Some(unit) if unit.revision != *revision => steps.push(Step::Replace { instance: instance.clone() }),
                 Some(_) => {}
             }
@@ -309,11 +314,16 @@ impl Resource for Instances {
 
     async fn apply(&self, step: &Step, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
         match step {
-            Step::Start { instance } | Step::Replace { instance } => {
+            Step::Start { instance } | Step::Replace { instance } | Step::Specify { instance } => {
                 let index = (0..self.placement.ports.len())
                     .find(|index| Self::instance_name(&self.app, *index) == *instance)
                     .ok_or_else(|| Fault::new(format!("{instance} is not an instance of {}", self.app.name)))?;
-                self.units.ensure(self.spec(index, self.placement.ports[index])?).await.map(|_| ())
+                self.units.ensure(self.spec(index, self.placement.ports[index])?).await?;
+                // Specifying does not wake what was put on hold.
+                if self.unit(instance).await?.is_some_and(|unit| unit.state == UnitState::Held) {
+                    self.units.resume(instance).await?;
+                }
+                Ok(())
             }
             Step::AwaitReady { instance, port } => self.await_ready(instance, *port).await,
         }

@@ -139,6 +139,9 @@ pub struct UnitStatus {
 #[serde(rename_all = "kebab-case")]
 pub enum UnitState {
     Running,
+    /// Runs, started by the keeper before this one, which took its variables to the grave: until control specifies it again it
+    /// can be neither restarted nor held, and would be lost if it died.
+    Adopted,
     /// Dead, and waiting for its next start.
     Backoff,
     /// As `Backoff`, after many deaths in a row.

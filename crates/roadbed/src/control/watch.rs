@@ -52,8 +52,8 @@ async fn needs_mending(control: &Control, known: Option<&BTreeSet<String>>) -> O
     if convergence::refuse_while_stopping(control).await.is_err() {
         return None;
     }
-    if let Some(lost) = units.iter().find(|unit| unit.state == UnitState::Lost) {
-        return Some(format!("{} is lost", lost.name));
+    if let Some(unit) = units.iter().find(|unit| matches!(unit.state, UnitState::Lost | UnitState::Adopted)) {
+        return Some(format!("a new keeper does not know the variables of {}", unit.name));
     }
     let gone = known.iter().find(|name| !units.iter().any(|unit| unit.name == **name))?;
     Some(format!("{gone} is gone"))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use host::process::{Exit, Process, Signal};
 use reconcile::Fault;
-use reconcile::ports::{Ensured, UnitSpec, UnitStatus};
+use reconcile::ports::{Ensured, UnitSpec, UnitState, UnitStatus};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -319,10 +319,11 @@ impl Unit {
 
     fn publish(&self) {
         let spec = &self.record.spec;
+        let told = |state| if state == UnitState::Running && self.env.is_none() { UnitState::Adopted } else { state };
         let status = self.life.state(&spec.restart).map(|state| UnitStatus {
             name: self.name.clone(),
             kind: spec.kind,
-            state,
+            state: told(state),
             pid: self.process.as_ref().map(Process::pid),
             restarts: self.life.restarts,
             revision: spec.revision.clone(),

@@ -29,7 +29,7 @@ pub fn units(units: &[Unit], paint: Paint) -> Vec<String> {
     }
     let colour = |(line, unit): (String, Option<&Unit>)| match unit.map(|unit| unit.state) {
         None => paint.faint(line),
-        Some(UnitState::Running) => line,
+        Some(UnitState::Running | UnitState::Adopted) => line,
         Some(UnitState::CrashLoop | UnitState::Lost) => paint.bad(line),
         Some(_) => paint.caution(line),
     };
@@ -61,6 +61,7 @@ pub fn kind(kind: UnitKind) -> &'static str {
 pub fn state(state: UnitState) -> &'static str {
     match state {
         UnitState::Running => "running",
+        UnitState::Adopted => "adopted",
         UnitState::Backoff => "backoff",
         UnitState::CrashLoop => "crash-loop",
         UnitState::Stopping => "stopping",
@@ -100,6 +101,7 @@ fn turned(state: UnitState, unit: &str, paint: Paint) -> String {
     let name = paint.strong(unit);
     match state {
         UnitState::Running => format!("{} {name} runs", paint.good("✓")),
+        UnitState::Adopted => format!("{} {name} runs on under a new keeper", paint.good("✓")),
         UnitState::Backoff => format!("{} {name} died; it is started again", paint.bad("✗")),
         UnitState::CrashLoop => {
             format!("{} {name} dies again and again; `roadbed logs {unit}` shows why", paint.bad("✗"))

@@ -25,14 +25,14 @@ async fn a_killed_keeper_is_revived_and_finds_its_children_again() {
     let second = environment.keeper_pid().await;
     assert_ne!(first, second);
     assert_eq!(environment.running_again("control", None).await, control);
-    assert_eq!(environment.running_again("api-1", None).await, api);
+    assert_eq!(environment.in_state("api-1", UnitState::Adopted).await.pid, Some(api));
     assert_eq!(environment.instances("api-1"), [api]);
     assert_eq!(environment.status("api-1").await.unwrap().restarts, 0);
 
     // Without its secrets it cannot be started again, so it is not stopped for nothing either.
     let fault = environment.client.restart("api-1").await.unwrap_err();
     assert!(fault.hint.unwrap().contains("roadbed up"));
-    assert_eq!(environment.running_again("api-1", None).await, api);
+    assert_eq!(environment.in_state("api-1", UnitState::Adopted).await.pid, Some(api));
     drill::kill(api).unwrap();
     environment.in_state("api-1", UnitState::Lost).await;
     assert_eq!(environment.client.ensure(app("api-1", LIVE)).await.unwrap(), Ensured::Started);
@@ -59,6 +59,7 @@ async fn an_adopted_unit_that_is_specified_again_is_as_good_as_new() {
     let first = environment.running_again("api-1", None).await;
     environment.kill_keeper().await;
     environment.launch().await;
+    environment.in_state("api-1", UnitState::Adopted).await;
     assert_eq!(environment.client.ensure(app("api-1", LIVE)).await.unwrap(), Ensured::Unchanged);
     assert_eq!(environment.running_again("api-1", None).await, first);
     drill::kill(first).unwrap();
