@@ -32,7 +32,7 @@ impl Check for VariablesAreOwned {
 
     fn run<'a>(&'a self, _: &'a CheckCx) -> CheckFuture<'a> {
         Box::pin(async {
-            match wanted::resolve(&self.wanted) {
+            match wanted::resolve_as_edited(&self.wanted) {
                 Ok(environment) => look(&environment, self.facts.as_ref()),
                 Err(fault) => Outcome::fails(std::iter::once(fault.message).chain(fault.causes).collect()),
             }

@@ -32,6 +32,7 @@ pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wante
     })?;
     Ok(Wanted {
         manifest: project.path.clone(),
+        text: project.source.text.clone(),
         environment: environment.to_string(),
         dev,
         http_port: args.http_port,

@@ -34,9 +34,18 @@ pub fn clear(root: &Root) -> Result<(), Fault> {
 
 /// The environment of the manifest that is wanted, resolved.
 pub fn resolve(wanted: &Wanted) -> Result<manifest::Environment, Fault> {
-    let file = wanted.manifest.display().to_string();
+    environment(wanted, wanted.text.clone())
+}
+
+/// As [`resolve`], of the manifest as it stands on disk by now.
+pub fn resolve_as_edited(wanted: &Wanted) -> Result<manifest::Environment, Fault> {
     let text = files::read_string(&wanted.manifest)
         .map_err(|fault| Fault::because("cannot read the manifest", &fault).hint("give its place with --manifest"))?;
+    environment(wanted, text)
+}
+
+fn environment(wanted: &Wanted, text: String) -> Result<manifest::Environment, Fault> {
+    let file = wanted.manifest.display().to_string();
     let (manifest, diagnostics) = manifest::parse(&manifest::Source { file: file.clone(), text });
     let errors: Vec<String> = diagnostics
         .iter()

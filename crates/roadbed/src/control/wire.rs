@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 pub struct Wanted {
     /// Absolute path of `roadbed.toml`.
     pub manifest: PathBuf,
+    /// Its text as it was then: who edits the file wants nothing of it before the next `up`, least of all a half-typed line.
+    pub text: String,
     pub environment: String,
     /// Apps that run their own development server instead of the build.
     pub dev: DevApps,
