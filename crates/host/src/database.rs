@@ -50,7 +50,7 @@ impl DatabaseFault {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Missing { .. } | Self::Damaged { .. } => {
-                "restore the file from a backup; or move it away and accept its loss with `roadbed up --forget-state`"
+                "restore the file from a backup, or go on without it: `roadbed up --forget-state` moves it aside"
             }
             Self::Newer { .. } => "use the Roadbed that wrote it, or a later one",
             Self::Sqlite { .. } => "see whether the disk is full and the file is yours to write",

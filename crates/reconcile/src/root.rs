@@ -62,6 +62,11 @@ impl Root {
         self.0.join("secrets")
     }
 
+    /// The secret store's file.
+    pub fn secret_store(&self) -> PathBuf {
+        self.secrets().join("store.json")
+    }
+
     pub fn tls(&self) -> PathBuf {
         self.0.join("tls")
     }

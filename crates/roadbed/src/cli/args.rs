@@ -119,6 +119,9 @@ pub struct Up {
     /// Do not run the gate
     #[arg(long)]
     pub no_gate: bool,
+    /// Move state files that are damaged aside and go on without them; never secrets or data
+    #[arg(long)]
+    pub forget_state: bool,
 }
 
 /// Stop the environment in order; its data stays

@@ -21,7 +21,7 @@ struct Plan<'a> {
 
 pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, Failure> {
     let project = Project::load(session)?;
-    let as_up = args::Up { detach: false, dev: None, http_port: None, https_port: None, no_gate: false };
+    let as_up = args::Up { detach: false, dev: None, http_port: None, https_port: None, no_gate: false, forget_state: false };
     let wanted = wanted::of(session, &project, &as_up)?;
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
     let was_up = conductor.is_meant_to_be_up() || conductor.is_up().await;

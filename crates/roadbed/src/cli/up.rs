@@ -5,6 +5,9 @@
 //!                                                                          └─► watch until Ctrl-C ─► stop in order
 //! ```
 
+use std::sync::Arc;
+
+use host::clock::{Clock, SystemClock};
 use reconcile::fault::Retry;
 use reconcile::{Event, Fault};
 
@@ -19,6 +22,7 @@ use crate::cli::session::Session;
 use crate::cli::watch::{self, Ended};
 use crate::cli::{args, command_lock, stopping, wanted};
 use crate::control::wire::{Message, ReadyRequest, Status, Wanted};
+use crate::control::{forgetting, launch};
 use crate::render::gate::Detail;
 use crate::render::progress::{BuildOutput, Lines, Moving, Progress};
 use crate::render::{diagnostic, environment, span};
@@ -37,6 +41,9 @@ pub async fn run(
     let wanted = wanted::of(session, &project, args)?;
     let lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
     let was_up = conductor.is_up().await;
+    if args.forget_state {
+        forget_state(session, conductor).await?;
+    }
 
     let mut proven = tokio::select! {
         proven = bring_up(session, args, &wanted, conductor) => proven,
@@ -79,6 +86,23 @@ pub async fn run(
         }
         Ended::Lost(fault) => Err(Failure::Work(fault)),
     }
+}
+
+/// Goes on without what cannot be read, and says what that is.
+async fn forget_state(session: &Session, conductor: &impl Conductor) -> Result<(), Failure> {
+    let forgotten = forgetting::forget_damaged(&session.root, &(Arc::new(SystemClock) as Arc<dyn Clock>))?;
+    if forgotten.is_empty() {
+        session.output.note("no state file is damaged: nothing is forgotten");
+        return Ok(());
+    }
+    for one in &forgotten {
+        session.output.complain(format!("{} {one}", session.output.notes.caution("!")));
+    }
+    // A control that lives may still write into what was moved.
+    if conductor.status().await.is_ok_and(|status| status.units.iter().any(|unit| unit.name == launch::UNIT)) {
+        conductor.restart(launch::UNIT).await?;
+    }
+    Ok(())
 }
 
 /// Whether anything but keeper and control lives.

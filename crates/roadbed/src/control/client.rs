@@ -66,7 +66,26 @@ impl ControlClient {
             .hint("run the same command again; `roadbed logs control` shows why it stopped"))
     }
 
+    /// Whether control answers at all, be it that it cannot tell.
+    pub async fn answers(&self) -> Result<(), Fault> {
+        self.ask(Method::GET, "/status", &()).await.map(drop)
+    }
+
     async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Response<Incoming>, Fault> {
+        let response = self.ask(method, path, body).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
+        Err(serde_json::from_slice::<Fault>(&body).unwrap_or_else(|_| {
+            Fault::new(format!("control answered {status} to {path}"))
+                .cause(String::from_utf8_lossy(&body).into_owned())
+                .hint("control may be of another version: `roadbed down`, then `roadbed up`")
+        }))
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Response<Incoming>, Fault> {
         let socket = self.root.control_socket();
         let away = |error: &(dyn std::error::Error + 'static)| {
             Fault::because("cannot reach control", error).hint("`roadbed up` starts the environment").retry_safe()
@@ -85,14 +104,7 @@ impl ControlClient {
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(json)))
             .expect("the parts are constants");
-        let response = sender.send_request(request).await.map_err(|error| away(&error))?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
-        Err(Fault::new(format!("control answered {status} to {path}"))
-            .cause(String::from_utf8_lossy(&body).into_owned()))
+        sender.send_request(request).await.map_err(|error| away(&error))
     }
 }
 

@@ -6,7 +6,7 @@ use reconcile::ports::Units;
 use reconcile::{Event, Fault, Progress, Tools};
 
 use super::wire::{Message, Status, Unit, Wanted};
-use super::{Control, wanted};
+use super::{Control, identity, wanted};
 use crate::keeper::KeeperState;
 use crate::world::World;
 
@@ -15,11 +15,13 @@ use crate::world::World;
 pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progress>) -> Result<Message, Fault> {
     let _turn = control.turn.lock().await;
     let start = control.clock.instant();
+    identity::refuse_lost_secrets(&control.root)?;
     let world = World::build(control, want).await?;
     wanted::write(&control.root, want)?;
     world.notes.iter().for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
     let report = reconcile::converge(&world.graph, &tools).await;
+    identity::note_secrets(&control.root)?;
     let took = control.clock.instant().saturating_duration_since(start);
     Ok(Message::Converged {
         steps: report.steps,

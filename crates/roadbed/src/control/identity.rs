@@ -18,6 +18,9 @@ pub struct Identity {
     pub created: Timestamp,
     /// Set once the state files were made: from then on a missing one is a loss and not a beginning.
     pub has_state: bool,
+    /// The same of the secret store.
+    #[serde(default)]
+    pub has_secrets: bool,
 }
 
 impl Identity {
@@ -68,12 +71,14 @@ pub fn ensure(root: &Root, environment: &str, clock: &dyn Clock) -> Result<Ident
             .cause(format!("it belongs to the environment {}", identity.environment))
             .hint("give each environment a root of its own with --root"));
     }
+    refuse_what_was_used(root)?;
     let identity = Identity {
         format: FORMAT,
         id: uuid::Uuid::new_v4().to_string(),
         environment: environment.to_owned(),
         created: clock.now(),
         has_state: false,
+        has_secrets: false,
     };
     write(root, &identity)?;
     Ok(identity)
@@ -85,6 +90,43 @@ pub fn note_state(root: &Root, identity: &Identity) -> Result<(), Fault> {
         return Ok(());
     }
     write(root, &Identity { has_state: true, ..identity.clone() })
+}
+
+/// Notes that the state files were lost, and that this is accepted.
+pub fn expect_no_state(root: &Root, identity: &Identity) -> Result<(), Fault> {
+    write(root, &Identity { has_state: false, ..identity.clone() })
+}
+
+/// Notes that there are secrets, once there are.
+pub fn note_secrets(root: &Root) -> Result<(), Fault> {
+    match read(root)? {
+        Some(identity) if !identity.has_secrets && files::exists(&root.secret_store()) => {
+            write(root, &Identity { has_secrets: true, ..identity })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to go on without secrets that were there: new ones would lock the apps out of their data.
+pub fn refuse_lost_secrets(root: &Root) -> Result<(), Fault> {
+    let store = root.secret_store();
+    match read(root)? {
+        Some(identity) if identity.has_secrets && !files::exists(&store) => {
+            Err(Fault::new(format!("the secret store {} is missing", store.display()))
+                .cause("new credentials would lock the apps out of their data")
+                .hint("restore the file from a backup of the root"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A root without identity that holds state has lost it: it is not known what it is for.
+fn refuse_what_was_used(root: &Root) -> Result<(), Fault> {
+    let traces = [root.state().join("journal.db"), root.secret_store()];
+    let Some(trace) = traces.iter().find(|path| files::exists(path)) else { return Ok(()) };
+    Err(Fault::new(format!("cannot use the root {}: its environment.json is missing", root.path().display()))
+        .cause(format!("it was used before, since there is {}", trace.display()))
+        .hint("restore environment.json from a backup of the root, or move the folder away to begin anew"))
 }
 
 fn write(root: &Root, identity: &Identity) -> Result<(), Fault> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use host::clock::SystemClock;
 use host::files;
-use reconcile::ports::{Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec, Units};
+use reconcile::ports::{Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus, Units};
 use reconcile::{Fault, Root};
 use tokio::time::{Instant, sleep};
 
@@ -15,6 +15,9 @@ use crate::keeper::{self, client::KeeperClient};
 
 /// Control opens two databases and a socket; on a disk that is busy elsewhere this took 2 s at worst.
 const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// So many deaths of a control that is just being started mean that it can't be.
+const DEATHS_BEFORE_GIVING_UP: u32 = 3;
 
 /// Name of control's unit.
 pub const UNIT: &str = "control";
@@ -31,9 +34,13 @@ pub async fn ensure_running(root: &Root, environment: &str, tools: &BTreeMap<Str
     units.ensure(spec(root, tools)?).await?;
     let control = ControlClient::new(root.clone());
     let deadline = Instant::now() + START_DEADLINE;
+    // It may have crashed often before what was wrong with it was mended.
+    let before = own_unit(&units).await?.map_or(0, |unit| unit.restarts);
     loop {
-        let Err(fault) = control.status().await else { return Ok(()) };
-        let is_looping = units.list().await?.iter().any(|unit| unit.name == UNIT && unit.restarts >= 3);
+        let Err(fault) = control.answers().await else { return Ok(()) };
+        let is_looping = own_unit(&units).await?.is_some_and(|unit| {
+            unit.state == UnitState::CrashLoop || unit.restarts >= before + DEATHS_BEFORE_GIVING_UP
+        });
         if is_looping || Instant::now() >= deadline {
             let lines = units.tail(UNIT, 10).await.unwrap_or_default();
             return Err(Fault::because("cannot start control", &fault)
@@ -42,6 +49,10 @@ pub async fn ensure_running(root: &Root, environment: &str, tools: &BTreeMap<Str
         }
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+async fn own_unit(units: &KeeperClient) -> Result<Option<UnitStatus>, Fault> {
+    Ok(units.list().await?.into_iter().find(|unit| unit.name == UNIT))
 }
 
 fn spec(root: &Root, tools: &BTreeMap<String, String>) -> Result<UnitSpec, Fault> {

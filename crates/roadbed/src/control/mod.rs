@@ -11,6 +11,7 @@ pub mod wanted;
 pub mod convergence;
 pub mod watch;
 pub mod identity;
+pub mod forgetting;
 pub mod ports;
 pub mod serving;
 pub mod access;

@@ -39,15 +39,20 @@ impl fmt::Display for Moved {
 }
 
 impl PortBook {
+    /// Where the book of a root lies.
+    pub fn path(root: &Root) -> PathBuf {
+        root.state().join("ports.json")
+    }
+
     pub fn open(root: &Root) -> Result<Self, Fault> {
-        let path = root.state().join("ports.json");
+        let path = Self::path(root);
         let bytes =
             files::read_if_exists(&path).map_err(|fault| Fault::because("cannot read the port book", &fault))?;
         let ports = match bytes {
             None => BTreeMap::new(),
             Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
                 Fault::because(format!("cannot use the port book: {} is damaged", path.display()), &error)
-                    .hint("move the file away: new ports are chosen, and addresses change once")
+                    .hint("`roadbed up --forget-state` moves it aside: new ports are chosen, and addresses change once")
             })?,
         };
         Ok(Self { path, ports, moved: Vec::new() })

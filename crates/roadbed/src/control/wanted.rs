@@ -14,7 +14,7 @@ pub fn read(root: &Root) -> Result<Option<Wanted>, Fault> {
         .map(|bytes| {
             serde_json::from_slice(&bytes).map_err(|error| {
                 Fault::because(format!("cannot tell what is wanted: {} is damaged", path.display()), &error)
-                    .hint("run `roadbed up` again: it writes the file anew")
+                    .hint("`roadbed up` writes it anew")
             })
         })
         .transpose()
@@ -66,6 +66,7 @@ fn environment(wanted: &Wanted, text: String) -> Result<manifest::Environment, F
     })
 }
 
-fn path(root: &Root) -> std::path::PathBuf {
+/// Where that is kept.
+pub fn path(root: &Root) -> std::path::PathBuf {
     root.state().join("wanted.json")
 }

@@ -99,7 +99,7 @@ impl World {
         let running_units = units.list().await?;
         convergence::refuse_while_stopping(control).await?;
         let addresses = Addresses::choose(&control.root, &environment, want, &running, &running_units)?;
-        let secrets = Arc::new(FileStore::new(control.root.secrets().join("store.json")));
+        let secrets = Arc::new(FileStore::new(control.root.secret_store()));
         let facts = Arc::new(LocalFacts::new(environment.clone(), addresses.clone(), secrets.clone()));
         let parts = resources::Parts {
             root: control.root.clone(),

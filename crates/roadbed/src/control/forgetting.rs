@@ -1,0 +1,94 @@
+//! `roadbed up --forget-state`: goes on without state files that cannot be read. They are moved aside, never removed.
+//!
+//! What is lost with each: the journal says what a crash left half done (convergence looks at the world anyway), the ledger is
+//! the history of the gate, the port book keeps addresses what they were, the wish is what the next `up` says again. Secrets and
+//! data are not among them: without those, apps are locked out of what they kept, and nobody may choose that in a hurry.
+
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gate::Ledger;
+use host::clock::Clock;
+use host::database::{DatabaseFault, Presence};
+use host::files;
+use journal::Journal;
+use reconcile::{Fault, Root};
+
+use super::ports::PortBook;
+use super::{identity, wanted};
+
+/// One state file that is gone from its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    pub file: PathBuf,
+    /// `None`: it was missing already.
+    pub kept_as: Option<PathBuf>,
+}
+
+impl fmt::Display for Forgotten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        match &self.kept_as {
+            Some(kept_as) => write!(f, "{file} is damaged; it was kept as {} and begins anew", kept_as.display()),
+            None => write!(f, "{file} is missing; it begins anew"),
+        }
+    }
+}
+
+/// Moves aside what cannot be read. A database that is whole but cannot be used otherwise, on a full disk for instance, stays.
+pub fn forget_damaged(root: &Root, clock: &Arc<dyn Clock>) -> Result<Vec<Forgotten>, Fault> {
+    let Some(identity) = identity::read(root)? else { return Ok(Vec::new()) };
+    let presence = identity.presence();
+    let [journal, ledger] = ["journal.db", "evidence.db"].map(|name| root.state().join(name));
+    let mut lost = Vec::new();
+    if let Err(fault) = Journal::open(&journal, presence, Arc::clone(clock)) {
+        lost.extend(loss(&fault).then_some(journal));
+    }
+    if let Err(fault) = Ledger::open(&ledger, presence) {
+        lost.extend(loss(&fault).then_some(ledger));
+    }
+    let are_databases_lost = !lost.is_empty();
+    lost.extend(PortBook::open(root).is_err().then(|| PortBook::path(root)));
+    lost.extend(wanted::read(root).is_err().then(|| wanted::path(root)));
+    let aside = format!("damaged-{}", clock.now().to_string().replace(':', "-"));
+    let forgotten = lost.into_iter().map(|file| move_aside(file, &aside)).collect::<Result<_, _>>()?;
+    if are_databases_lost && presence == Presence::MustExist {
+        // Only now may control make them again.
+        identity::expect_no_state(root, &identity)?;
+    }
+    Ok(forgotten)
+}
+
+fn loss(fault: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(fault);
+    while let Some(fault) = next {
+        if let Some(fault) = fault.downcast_ref::<DatabaseFault>() {
+            return matches!(fault, DatabaseFault::Damaged { .. } | DatabaseFault::Missing { .. });
+        }
+        next = fault.source();
+    }
+    false
+}
+
+fn move_aside(file: PathBuf, aside: &str) -> Result<Forgotten, Fault> {
+    let cannot = |fault: files::FileFault| {
+        Fault::because(format!("cannot move {} aside", file.display()), &fault)
+            .hint("see whether the disk is full and the folder is yours")
+    };
+    let beside = |path: &Path| PathBuf::from(format!("{}.{aside}", path.display()));
+    // What SQLite keeps beside a database belongs to it and to no other.
+    for suffix in ["-wal", "-shm"] {
+        let companion = PathBuf::from(format!("{}{suffix}", file.display()));
+        if files::exists(&companion) {
+            files::rename(&companion, &beside(&companion)).map_err(cannot)?;
+        }
+    }
+    let kept_as = files::exists(&file).then(|| beside(&file));
+    if let Some(kept_as) = &kept_as {
+        files::rename(&file, kept_as).map_err(cannot)?;
+        files::sync_dir(file.parent().unwrap_or(Path::new("/"))).map_err(cannot)?;
+    }
+    Ok(Forgotten { file, kept_as })
+}
