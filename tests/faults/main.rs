@@ -17,6 +17,7 @@ mod command;
 mod stage;
 
 mod apps;
+mod damage;
 mod ports;
 mod roots;
 mod work;

@@ -120,20 +120,34 @@ impl Stage {
         self.until("every process has gone", || self.processes().is_empty());
     }
 
+    /// Names of what runs, sorted; a unit that runs twice is named twice.
+    pub(crate) fn units(&self) -> Vec<String> {
+        let mut units: Vec<String> = self.processes().into_iter().map(|ours| ours.unit).collect();
+        units.sort();
+        units
+    }
+
     /// Each unit runs once, and the app answers.
     #[track_caller]
     pub(crate) fn is_whole(&self) {
-        let mut units: Vec<String> = self.processes().into_iter().map(|ours| ours.unit).collect();
-        units.sort();
-        assert_eq!(units, ["control", "edge", "keeper", "web-1"]);
+        assert_eq!(self.units(), ["control", "edge", "keeper", "web-1"]);
         self.answers();
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::trusting(&self.root.join("tls/ca.pem"))
     }
 
     /// The app answers over HTTPS.
     #[track_caller]
     pub(crate) fn answers(&self) {
-        let client = Client::trusting(&self.root.join("tls/ca.pem"));
-        let answer = client.get(&self.url()).unwrap();
+        self.serves(&self.url());
+    }
+
+    /// The app answers at this address.
+    #[track_caller]
+    pub(crate) fn serves(&self, url: &str) {
+        let answer = self.client().get(url).unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (200, "tiny\n"));
     }
 
