@@ -25,7 +25,7 @@ use reconcile::Fault;
 
 use crate::control::wire::{Message, ReadyRequest};
 use crate::control::{Control, wanted};
-use crate::world::World;
+use crate::world::{Ports, World};
 
 pub use leaks::SecretsStaySecret;
 pub use readiness::ReadinessFollowsStores;
@@ -46,7 +46,7 @@ pub async fn run(
     let _turn = control.turn.lock().await;
     let want = wanted::read(&control.root)?
         .ok_or_else(|| Fault::new("there is nothing to check: no environment is wanted").hint("`roadbed up` first"))?;
-    let world = World::build(control, &want).await?;
+    let world = World::build(control, &want, Ports::Stay).await?;
     let mut checks = world.checks(control)?;
     let wants = |check: &dyn Check| {
         let claim = check.claim();

@@ -8,7 +8,7 @@ use reconcile::{Event, Fault, Progress, Tools};
 use super::wire::{Message, Status, Unit, Wanted};
 use super::{Control, identity, wanted};
 use crate::keeper::KeeperState;
-use crate::world::World;
+use crate::world::{Ports, World};
 
 /// Converges to `wanted`, which is kept first: a crash from then on changes nothing about what will be. What cannot be had at
 /// all, such as a port that a stranger has, is refused before: then what was wanted until now still is.
@@ -16,7 +16,7 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     let _turn = control.turn.lock().await;
     let start = control.clock.instant();
     identity::refuse_lost_secrets(&control.root)?;
-    let world = World::build(control, want).await?;
+    let world = World::build(control, want, Ports::MayMove).await?;
     wanted::write(&control.root, want)?;
     world.notes.iter().for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
@@ -46,7 +46,7 @@ pub async fn refuse_while_stopping(control: &Control) -> Result<(), Fault> {
 /// What a convergence would do.
 pub async fn plan(control: &Control, want: &Wanted) -> Result<Message, Fault> {
     let _turn = control.turn.lock().await;
-    let world = World::build(control, want).await?;
+    let world = World::build(control, want, Ports::MayMove).await?;
     Ok(Message::Planned { resources: reconcile::plan(&world.graph).await? })
 }
 

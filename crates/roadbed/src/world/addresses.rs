@@ -9,7 +9,7 @@ use manifest::{AppName, Environment};
 use reconcile::ports::UnitStatus;
 use reconcile::{Fault, Root};
 
-use super::{Running, Urls};
+use super::{Ports, Running, Urls};
 use crate::control::ports::PortBook;
 use crate::control::serving::{EDGE, PublicSocket};
 use crate::control::wire::Wanted;
@@ -41,11 +41,13 @@ impl Addresses {
         want: &Wanted,
         running: &[Running],
         units: &[UnitStatus],
+        ports: Ports,
     ) -> Result<Self, Fault> {
         let mut book = PortBook::open(root)?;
-        let is_alive = |name: &str| units.iter().any(|unit| unit.name == name && unit.pid.is_some());
+        let stays = ports == Ports::Stay;
+        let is_alive = |name: &str| stays || units.iter().any(|unit| unit.name == name && unit.pid.is_some());
         // The keeper holds the sockets from the edge's first start on, whether the edge lives or not.
-        let is_listening = units.iter().any(|unit| unit.name == EDGE);
+        let is_listening = stays || units.iter().any(|unit| unit.name == EDGE);
         let public = public_address(environment);
         let asked =
             [(HTTPS, want.https_port.or(environment.ports.https)), (HTTP, want.http_port.or(environment.ports.http))];

@@ -89,16 +89,25 @@ impl Running {
     }
 }
 
+/// What to do about a remembered port on which a stranger listens, while its own unit is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// Choose another: the unit shall start.
+    MayMove,
+    /// Stay with it: whoever looks at the environment wants to see the stranger.
+    Stay,
+}
+
 impl World {
     /// Wires what is wanted. Chooses ports where none are remembered; changes nothing else.
-    pub async fn build(control: &Control, want: &Wanted) -> Result<Self, Fault> {
+    pub async fn build(control: &Control, want: &Wanted, ports: Ports) -> Result<Self, Fault> {
         let environment = Arc::new(wanted::resolve(want)?);
         let running = running(&environment, &want.dev)?;
         let units: Arc<dyn Units> = control.keeper.clone();
         let sockets: Arc<dyn Sockets> = control.keeper.clone();
         let running_units = units.list().await?;
         convergence::refuse_while_stopping(control).await?;
-        let addresses = Addresses::choose(&control.root, &environment, want, &running, &running_units)?;
+        let addresses = Addresses::choose(&control.root, &environment, want, &running, &running_units, ports)?;
         let secrets = Arc::new(FileStore::new(control.root.secret_store()));
         let facts = Arc::new(LocalFacts::new(environment.clone(), addresses.clone(), secrets.clone()));
         let parts = resources::Parts {
