@@ -6,6 +6,7 @@ The peer of `up` is the floor: the same four processes started bare, side by sid
     cargo build --profile dist -p roadbed && python3 benches/life.py [ROUNDS]
 """
 
+import json
 import statistics
 import subprocess
 import sys
@@ -25,23 +26,22 @@ def shown(name, seconds):
 
 
 def environment_of(pid):
+    """The variables a process was started with. redis-server writes its title over its own, so its libraries are read off
+    what it has mapped."""
     pairs = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return dict(pair.decode().split("=", 1) for pair in pairs if b"=" in pair)
+    variables = dict(pair.decode().split("=", 1) for pair in pairs if b"=" in pair)
+    mapped = {line.split()[-1] for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines() if ".so" in line}
+    variables["LD_LIBRARY_PATH"] = ":".join(sorted({str(pathlib.Path(name).parent) for name in mapped}))
+    return variables
 
 
 def commands(env):
-    """What the keeper runs, as argument vector, folder and environment, read off the living processes."""
+    """What the keeper runs: argument vector from its own record, folder and variables from the living processes."""
     found = []
     for unit in ("mongodb", "redis", "api-1", "storefront-1"):
         pid = env.pid(unit)
-        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
-        program = str(pathlib.Path(f"/proc/{pid}/exe").resolve())
-        if unit == "redis":
-            # It writes its own title over its arguments.
-            words = [program, str(env.root / "conf/redis/redis.conf")]
-        if unit == "storefront-1":
-            words = [program, "server.js"] if words[-1] == "server.js" else [program, *words[1:]]
-        found.append((words, str(pathlib.Path(f"/proc/{pid}/cwd").resolve()), environment_of(pid)))
+        spec = json.loads((env.root / f"run/units/{unit}.json").read_text())["spec"]
+        found.append(([spec["program"], *spec["args"]], spec["cwd"], environment_of(pid)))
     return found
 
 
