@@ -8,13 +8,13 @@
 //! **Invariant:** an instance gets its own variables and nothing else; whatever of them is sensitive goes to the keeper in
 //! memory and is in no plan, error, revision or file.
 
-pub mod build;
-pub mod inputs;
-pub mod instance;
 pub mod packages;
-pub mod probe;
+pub mod inputs;
+pub mod build;
 pub mod site;
 pub mod variables;
+pub mod instance;
+pub mod probe;
 
 /// The tools that builds need from the user's environment (PATH, HOME, proxies, certificates), chosen by the caller.
 pub type ToolEnv = std::collections::BTreeMap<String, String>;

@@ -75,4 +75,7 @@ pub struct Evidence {
     pub observed: Vec<String>,
     pub at: Timestamp,
     pub took_ms: u64,
+    /// Where to look; only where the promise does not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }

@@ -115,6 +115,7 @@ mod tests {
             observed: vec!["seen".into()],
             at: Timestamp::from_unix_millis(0),
             took_ms: 1,
+            hint: None,
         }
     }
 

@@ -34,6 +34,7 @@ mod tests {
             observed: Vec::new(),
             at: Timestamp::from_unix_millis(0),
             took_ms: 0,
+            hint: None,
         };
         Report::new("local".into(), verdicts.iter().map(|verdict| evidence(*verdict)).collect())
     }

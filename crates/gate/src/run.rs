@@ -7,7 +7,7 @@ use futures_util::stream::FuturesUnordered;
 use host::clock::Clock;
 use tokio::time::timeout;
 
-use crate::{Check, CheckCx, Evidence, Impact, Outcome};
+use crate::{Check, CheckCx, Evidence, Impact, Outcome, Verdict};
 
 /// Runs every check and hands each piece of evidence to `on_evidence` as it comes. Returns them in the order of `checks`.
 ///
@@ -59,14 +59,15 @@ async fn run_one(check: &dyn Check, cx: &CheckCx, clock: &dyn Clock) -> Evidence
         observed: outcome.observed,
         at,
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        hint: (outcome.verdict != Verdict::Holds).then(|| claim.hint.to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Claim;
     use crate::check::CheckFuture;
-    use crate::{Claim, Verdict};
     use host::clock::SystemClock;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};

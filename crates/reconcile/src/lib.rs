@@ -8,12 +8,12 @@
 //! **Invariant:** this crate knows no MongoDB, no Redis, no process and no HTTP. What it needs from them are the traits in
 //! [`ports`]; what it converges are [`Resource`]s.
 
-pub mod converge;
-pub mod fault;
-pub mod graph;
-pub mod ports;
-pub mod progress;
 pub mod resource;
+pub mod graph;
+pub mod converge;
+pub mod progress;
+pub mod fault;
+pub mod ports;
 pub mod root;
 
 pub use converge::{AnyResource, Converged, Planned, Tools, converge, plan};

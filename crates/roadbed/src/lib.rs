@@ -9,7 +9,9 @@
 
 pub mod cli;
 pub mod render;
+pub mod wanted;
 pub mod control;
 pub mod world;
 pub mod checks;
 pub mod keeper;
+pub mod own;

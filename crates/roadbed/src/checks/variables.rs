@@ -7,8 +7,8 @@ use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
 use manifest::Environment;
 
-use crate::control::wanted;
-use crate::control::wire::Wanted;
+use crate::wanted;
+use crate::wanted::Wanted;
 
 const CLAIM: Claim = Claim {
     task: "T1",

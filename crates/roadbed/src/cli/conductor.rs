@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use reconcile::Fault;
 
-use crate::control::wire::{Message, ReadyRequest, Status, Wanted};
+use crate::control::wire::{Message, ReadyRequest, Status};
+use crate::wanted::Wanted;
 
 /// Where the lines of a long answer go.
 pub type OnMessage<'a> = &'a mut (dyn FnMut(Message) + Send);

@@ -10,10 +10,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::conductor::{Conductor, OnMessage};
 use crate::control::client::ControlClient;
-use crate::control::wire::{ReadyRequest, Status, Wanted};
+use crate::control::wire::{ReadyRequest, Status};
 use crate::control::{identity, launch};
 use crate::keeper;
 use crate::keeper::client::KeeperClient;
+use crate::wanted::Wanted;
 
 /// A control that was killed is back within this; until then its keeper alone knows less.
 const CONTROL_PATIENCE: Duration = Duration::from_secs(3);

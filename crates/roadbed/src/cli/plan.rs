@@ -9,8 +9,9 @@ use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::cli::{args, command_lock, wanted};
-use crate::control::wire::{Message, Wanted};
+use crate::control::wire::Message;
 use crate::render::span::count;
+use crate::wanted::Wanted;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -21,7 +22,8 @@ struct Plan<'a> {
 
 pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, Failure> {
     let project = Project::load(session)?;
-    let as_up = args::Up { detach: false, dev: None, http_port: None, https_port: None, no_gate: false, forget_state: false };
+    let as_up =
+        args::Up { detach: false, dev: None, http_port: None, https_port: None, no_gate: false, forget_state: false };
     let wanted = wanted::of(session, &project, &as_up)?;
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
     let was_up = conductor.is_meant_to_be_up() || conductor.is_up().await;

@@ -21,11 +21,12 @@ use crate::cli::ready::{self, Json};
 use crate::cli::session::Session;
 use crate::cli::watch::{self, Ended};
 use crate::cli::{args, command_lock, stopping, wanted};
-use crate::control::wire::{Message, ReadyRequest, Status, Wanted};
+use crate::control::wire::{Message, ReadyRequest, Status};
 use crate::control::{forgetting, launch};
 use crate::render::gate::Detail;
 use crate::render::progress::{BuildOutput, Lines, Moving, Progress};
 use crate::render::{diagnostic, environment, span};
+use crate::wanted::Wanted;
 
 pub async fn run(
     session: &Session,

@@ -117,6 +117,7 @@ impl Conductor for Stand {
             observed: Vec::new(),
             at: Timestamp::from_unix_millis(0),
             took_ms: 0,
+            hint: None,
         };
         on(Message::Report { report: Report::new("local".into(), vec![evidence]) });
         Ok(())

@@ -6,7 +6,7 @@ use crate::cli::args;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
-use crate::control::wire::{DevApps, Wanted};
+use crate::wanted::{DevApps, Wanted};
 
 pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wanted, Failure> {
     let (environment, _) = project.environment(&session.environment()?)?;

@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::wire::{Message, ReadyRequest, Status, Wanted};
+use super::wire::{Message, ReadyRequest, Status};
+use crate::wanted::Wanted;
 
 /// Talks to the control of one root.
 #[derive(Clone, Debug)]

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use reconcile::ports::Units;
 use reconcile::{Event, Fault, Progress, Tools};
 
-use super::wire::{Message, Status, Unit, Wanted};
-use super::{Control, identity, wanted};
+use super::wire::{Message, Status, Unit};
+use super::{Control, identity};
 use crate::keeper::KeeperState;
-use crate::world::{Ports, World};
+use crate::wanted;
+use crate::wanted::Wanted;
+use crate::world::{Ground, Ports, World};
 
 /// Converges to `wanted`, which is kept first: a crash from then on changes nothing about what will be. What cannot be had at
 /// all, such as a port that a stranger has, is refused before: then what was wanted until now still is.
@@ -16,7 +18,7 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     let _turn = control.turn.lock().await;
     let start = control.clock.instant();
     identity::refuse_lost_secrets(&control.root)?;
-    let world = World::build(control, want, Ports::MayMove).await?;
+    let world = world(control, want, Ports::MayMove).await?;
     wanted::write(&control.root, want)?;
     world.notes.iter().for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
@@ -30,6 +32,19 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         status: status(control).await?,
     })
+}
+
+/// The world as it is wanted, wired.
+pub(super) async fn world(control: &Control, want: &Wanted, ports: Ports) -> Result<World, Fault> {
+    let alive = control.keeper.list().await?;
+    refuse_while_stopping(control).await?;
+    let ground = Ground {
+        root: control.root.clone(),
+        clock: control.clock.clone(),
+        units: control.keeper.clone(),
+        sockets: control.keeper.clone(),
+    };
+    World::build(ground, want, &alive, ports)
 }
 
 /// While the environment is being stopped, units vanish one by one; whoever took that for the world as it is would start them
@@ -46,7 +61,7 @@ pub async fn refuse_while_stopping(control: &Control) -> Result<(), Fault> {
 /// What a convergence would do.
 pub async fn plan(control: &Control, want: &Wanted) -> Result<Message, Fault> {
     let _turn = control.turn.lock().await;
-    let world = World::build(control, want, Ports::MayMove).await?;
+    let world = world(control, want, Ports::MayMove).await?;
     Ok(Message::Planned { resources: reconcile::plan(&world.graph).await? })
 }
 
@@ -56,7 +71,7 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
     let units = control.keeper.list().await?;
     let urls = match &want {
         // Without a socket to come in by there is no address to show.
-        Some(want) if units.iter().any(|unit| unit.name == super::serving::EDGE) => {
+        Some(want) if units.iter().any(|unit| unit.name == crate::world::serving::EDGE) => {
             crate::world::urls(&control.root, &wanted::resolve(want)?, want)?
         }
         _ => std::collections::BTreeMap::new(),

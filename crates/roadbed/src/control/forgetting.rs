@@ -16,8 +16,9 @@ use host::files;
 use journal::Journal;
 use reconcile::{Fault, Root};
 
-use super::ports::PortBook;
-use super::{identity, wanted};
+use super::identity;
+use crate::wanted;
+use crate::world::ports::PortBook;
 
 /// One state file that is gone from its place.
 #[derive(Clone, Debug, PartialEq, Eq)]

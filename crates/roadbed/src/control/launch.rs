@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use host::clock::SystemClock;
-use host::files;
 use reconcile::ports::{Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus, Units};
 use reconcile::{Fault, Root};
 use tokio::time::{Instant, sleep};
 
 use super::client::ControlClient;
-use super::{identity, wanted};
+use super::identity;
 use crate::keeper::{self, client::KeeperClient};
+use crate::own;
+use crate::wanted;
 
 /// Control opens two databases and a socket; on a disk that is busy elsewhere this took 2 s at worst.
 const START_DEADLINE: Duration = Duration::from_secs(20);
@@ -59,27 +60,14 @@ fn spec(root: &Root, tools: &BTreeMap<String, String>) -> Result<UnitSpec, Fault
     Ok(UnitSpec {
         name: UNIT.to_owned(),
         kind: UnitKind::Control,
-        program: own_program()?,
+        program: own::program()?,
         args: vec!["control".into(), "--root".into(), root.path().to_string_lossy().into_owned()],
         cwd: root.path().to_owned(),
         env: tools.clone(),
-        revision: own_revision()?,
+        revision: own::revision()?,
         sockets: Vec::new(),
         restart: RestartPolicy { max_delay: Duration::from_secs(5), ..RestartPolicy::default() },
         stop: StopPolicy::default(),
         limits: Limits::default(),
     })
-}
-
-fn own_program() -> Result<std::path::PathBuf, Fault> {
-    host::own::program().map_err(|fault| Fault::because("cannot find the program that is running", &fault))
-}
-
-/// Tells one build of Roadbed from another: a rebuilt program has another size or time, and its roles are then replaced while
-/// apps and stores go on.
-pub(super) fn own_revision() -> Result<String, Fault> {
-    let meta =
-        files::metadata(&own_program()?).map_err(|fault| Fault::because("cannot look at our own program", &fault))?;
-    let modified = meta.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    Ok(format!("{}-{}", meta.len(), modified.unwrap_or_default().as_nanos()))
 }

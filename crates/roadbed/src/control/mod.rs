@@ -7,15 +7,11 @@ pub mod wire;
 pub mod launch;
 pub mod client;
 pub mod server;
-pub mod wanted;
 pub mod convergence;
+pub mod proof;
 pub mod watch;
 pub mod identity;
 pub mod forgetting;
-pub mod ports;
-pub mod serving;
-pub mod access;
-pub mod leftovers;
 
 use std::sync::Arc;
 

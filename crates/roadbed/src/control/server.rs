@@ -18,9 +18,9 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::wire::{Message, ReadyRequest, Wanted};
-use super::{Control, convergence};
-use crate::checks;
+use super::wire::{Message, ReadyRequest};
+use super::{Control, convergence, proof};
+use crate::wanted::Wanted;
 
 /// Answers until SIGTERM or SIGINT.
 pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
@@ -65,7 +65,7 @@ async fn plan(State(control): State<Arc<Control>>, Json(want): Json<Wanted>) -> 
 async fn ready(State(control): State<Arc<Control>>, Json(request): Json<ReadyRequest>) -> Response {
     answer_in_lines(|lines| async move {
         let lines = Lines(lines);
-        checks::run(&control, &request, |evidence| lines.send(&Message::Evidence { evidence: evidence.clone() })).await
+        proof::run(&control, &request, |evidence| lines.send(&Message::Evidence { evidence: evidence.clone() })).await
     })
 }
 

@@ -12,7 +12,8 @@ use reconcile::progress::Unwatched;
 use tokio::time::sleep;
 
 use super::wire::Message;
-use super::{Control, convergence, wanted};
+use super::{Control, convergence};
+use crate::wanted;
 
 /// Time between two looks. One look is one small question over a Unix socket.
 const PERIOD: Duration = Duration::from_millis(500);

@@ -2,8 +2,8 @@
 //!
 //! | request | body | answer |
 //! | --- | --- | --- |
-//! | `POST /converge` | [`Wanted`] | lines of [`Message`], last one `converged` or `refused` |
-//! | `POST /plan` | [`Wanted`] | lines of [`Message`], last one `planned` or `refused` |
+//! | `POST /converge` | [`Wanted`](crate::wanted::Wanted) | lines of [`Message`], last one `converged` or `refused` |
+//! | `POST /plan` | as above | lines of [`Message`], last one `planned` or `refused` |
 //! | `POST /ready` | [`ReadyRequest`] | lines of [`Message`], last one `report` or `refused` |
 //! | `GET /status` | | [`Status`] |
 
@@ -14,35 +14,6 @@ use gate::{Evidence, Report};
 use reconcile::ports::{UnitKind, UnitState, UnitStatus};
 use reconcile::{Event, Fault, Planned};
 use serde::{Deserialize, Serialize};
-
-/// What the environment is wanted to be. Control keeps it, and converges to it again after any crash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
-    /// Absolute path of `roadbed.toml`.
-    pub manifest: PathBuf,
-    /// Its text as it was then: who edits the file wants nothing of it before the next `up`, least of all a half-typed line.
-    pub text: String,
-    pub environment: String,
-    /// Apps that run their own development server instead of the build.
-    pub dev: DevApps,
-    /// Ports asked for on the command line; they win over the manifest's.
-    pub http_port: Option<u16>,
-    pub https_port: Option<u16>,
-    /// Where fetched engines are kept.
-    pub cache: PathBuf,
-    /// What build tools need of the user's environment: PATH, HOME, proxies, certificates. No secrets.
-    pub tools: BTreeMap<String, String>,
-}
-
-/// Which apps run as development servers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DevApps {
-    #[default]
-    None,
-    All,
-    Only(Vec<String>),
-}
 
 /// Which checks to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

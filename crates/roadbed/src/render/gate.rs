@@ -16,7 +16,7 @@ pub enum Detail {
 
 /// The row of one check, and its observations below.
 pub fn row(evidence: &Evidence, detail: Detail, paint: Paint) -> Vec<String> {
-    let Evidence { task, id, claim, verdict, observed, took_ms, .. } = evidence;
+    let Evidence { task, id, claim, verdict, observed, took_ms, hint, .. } = evidence;
     let verdict_shown = match verdict {
         Verdict::Holds => paint.good("✓ holds       "),
         Verdict::Fails => paint.bad("✗ fails       "),
@@ -31,6 +31,7 @@ pub fn row(evidence: &Evidence, detail: Detail, paint: Paint) -> Vec<String> {
             observed.iter().map(|sentence| format!("{:16}{}", "", paint.faint(format!("- {}", printable(sentence))))),
         );
     }
+    lines.extend(hint.iter().map(|hint| format!("{:16}hint: {hint}", "")));
     lines
 }
 
@@ -66,6 +67,7 @@ mod tests {
             observed: vec!["301 from http://www".into()],
             at: Timestamp::from_unix_millis(0),
             took_ms: 1_234,
+            hint: (verdict != Verdict::Holds).then(|| "look at the edge".into()),
         }
     }
 
@@ -76,6 +78,7 @@ mod tests {
         let fails = row(&evidence(Verdict::Fails), Detail::Trouble, Paint::Plain);
         assert_eq!(fails[0], "✗ fails         T3   HTTP redirects to HTTPS  [redirects, 1.2 s]");
         assert_eq!(fails[1], "                - 301 from http://www");
+        assert_eq!(fails[2], "                hint: look at the edge");
     }
 
     #[test]

@@ -9,10 +9,10 @@ use manifest::{AppName, Environment};
 use reconcile::ports::UnitStatus;
 use reconcile::{Fault, Root};
 
+use super::ports::PortBook;
+use super::serving::{EDGE, PublicSocket};
 use super::{Ports, Running, Urls};
-use crate::control::ports::PortBook;
-use crate::control::serving::{EDGE, PublicSocket};
-use crate::control::wire::Wanted;
+use crate::wanted::Wanted;
 
 /// Names of the keeper's public sockets.
 const HTTPS: &str = "https";

@@ -9,26 +9,29 @@
 //!   edge ───────────────────────────────┘
 //! ```
 
-mod addresses;
-mod facts;
 mod resources;
+mod promises;
 mod routes;
+mod facts;
+mod addresses;
+pub mod ports;
+pub mod serving;
+pub mod access;
+pub mod leftovers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::Check;
+use host::clock::Clock;
 use manifest::Environment;
-use manifest::environment::{Access, App, Runs, Server, Source};
-use reconcile::ports::{Sockets, Units};
-use reconcile::{Fault, Graph};
+use manifest::environment::{App, Runs, Server};
+use reconcile::ports::{Sockets, UnitStatus, Units};
+use reconcile::{Fault, Graph, Root};
 use secrets::FileStore;
 
-use crate::checks;
-use crate::control::wire::{DevApps, Wanted};
-use crate::control::{Control, convergence, wanted};
+use crate::wanted::{self, DevApps, Wanted};
 use addresses::Addresses;
 pub use addresses::urls;
 use facts::LocalFacts;
@@ -45,6 +48,7 @@ pub struct World {
     pub graph: Graph,
     /// What changed without being asked for.
     pub notes: Vec<String>,
+    ground: Ground,
     environment: Arc<Environment>,
     wanted: Wanted,
     addresses: Addresses,
@@ -98,21 +102,25 @@ pub enum Ports {
     Stay,
 }
 
+/// What an environment stands on: its folders, the time, and the keeper.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    pub root: Root,
+    pub clock: Arc<dyn Clock>,
+    pub units: Arc<dyn Units>,
+    pub sockets: Arc<dyn Sockets>,
+}
+
 impl World {
-    /// Wires what is wanted. Chooses ports where none are remembered; changes nothing else.
-    pub async fn build(control: &Control, want: &Wanted, ports: Ports) -> Result<Self, Fault> {
+    /// Wires what is wanted. `alive` is what the keeper has now. Chooses ports where none are remembered; changes nothing else.
+    pub fn build(ground: Ground, want: &Wanted, alive: &[UnitStatus], ports: Ports) -> Result<Self, Fault> {
         let environment = Arc::new(wanted::resolve(want)?);
         let running = running(&environment, &want.dev)?;
-        let units: Arc<dyn Units> = control.keeper.clone();
-        let sockets: Arc<dyn Sockets> = control.keeper.clone();
-        let running_units = units.list().await?;
-        convergence::refuse_while_stopping(control).await?;
-        let addresses = Addresses::choose(&control.root, &environment, want, &running, &running_units, ports)?;
-        let secrets = Arc::new(FileStore::new(control.root.secret_store()));
+        let addresses = Addresses::choose(&ground.root, &environment, want, &running, alive, ports)?;
+        let secrets = Arc::new(FileStore::new(ground.root.secret_store()));
         let facts = Arc::new(LocalFacts::new(environment.clone(), addresses.clone(), secrets.clone()));
         let parts = resources::Parts {
-            root: control.root.clone(),
-            clock: control.clock.clone(),
+            ground: ground.clone(),
             environment: environment.clone(),
             running,
             project: project(&want.manifest).to_owned(),
@@ -120,90 +128,11 @@ impl World {
             addresses: addresses.clone(),
             facts: facts.clone(),
             secrets: secrets.clone(),
-            units,
-            sockets,
         };
         let graph = Graph::new(parts.resources()?)?;
         let notes = addresses.moved.clone();
-        Ok(Self { graph, notes, environment, wanted: want.clone(), addresses, facts, secrets })
+        Ok(Self { graph, notes, ground, environment, wanted: want.clone(), addresses, facts, secrets })
     }
-
-    /// The checks of this environment's gate, in the order of the report.
-    pub fn checks(&self, control: &Control) -> Result<Vec<Box<dyn Check>>, Fault> {
-        let ca_file = control.root.ca_certificate();
-        let visitor = checks::Visitor::new(&ca_file, self.addresses.http, self.addresses.https)?;
-        let units: Arc<dyn Units> = control.keeper.clone();
-        let clock = control.clock.clone();
-        let environment = self.environment.clone();
-        let mut all: Vec<Box<dyn Check>> =
-            vec![Box::new(checks::VariablesAreOwned { wanted: self.wanted.clone(), facts: self.facts.clone() })];
-        all.extend(self.store_checks());
-        if let Some(check) = self.readiness_check(&visitor, &units, control) {
-            all.push(check);
-        }
-        all.push(Box::new(checks::AppsAreReachable { environment: environment.clone(), visitor: visitor.clone() }));
-        all.push(Box::new(checks::KilledInstancesReturn {
-            environment: environment.clone(),
-            visitor: visitor.clone(),
-            units,
-            clock,
-        }));
-        all.push(Box::new(checks::HttpRedirects { environment, visitor }));
-        // Without secrets there is nothing that could be promised of them.
-        if has_secrets(&self.environment) {
-            all.push(Box::new(checks::SecretsStaySecret { root: control.root.clone(), secrets: self.secrets.clone() }));
-        }
-        Ok(all)
-    }
-
-    fn readiness_check(
-        &self,
-        visitor: &checks::Visitor,
-        units: &Arc<dyn Units>,
-        control: &Control,
-    ) -> Option<Box<dyn Check>> {
-        let (mongodb, redis) = (self.environment.mongodb.as_ref()?, self.environment.redis.as_ref()?);
-        let uses_both = |app: &&App| mongodb.apps.contains(&app.name) && redis.apps.contains(&app.name);
-        let app = self.environment.apps.iter().find(uses_both)?;
-        let Runs::Server(server) = &app.runs else { return None };
-        Some(Box::new(checks::ReadinessFollowsStores {
-            visitor: visitor.clone(),
-            host: app.hosts.first()?.clone(),
-            ready_path: server.ready.clone(),
-            units: units.clone(),
-            clock: control.clock.clone(),
-            stopped: stores::redis::UNIT,
-            frozen: stores::mongo::UNIT,
-        }))
-    }
-
-    fn store_checks(&self) -> Vec<Box<dyn Check>> {
-        let mut checks: Vec<Box<dyn Check>> = Vec::new();
-        if let (Some(settings), Some(port)) = (&self.environment.mongodb, self.addresses.mongodb) {
-            checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(
-                settings.clone(),
-                port,
-                self.secrets.clone(),
-            )));
-        }
-        if let (Some(settings), Some(port)) = (&self.environment.redis, self.addresses.redis) {
-            checks.push(Box::new(stores::checks::RedisGuardsItsDoor::new(
-                settings.clone(),
-                port,
-                self.secrets.clone(),
-            )));
-        }
-        checks
-    }
-}
-
-/// Whether the environment has anything that must stay secret: credentials of stores and doors, or variables.
-fn has_secrets(environment: &Environment) -> bool {
-    let is_secret = |source: &Source| matches!(source, Source::Generated | Source::Store);
-    environment.mongodb.is_some()
-        || environment.redis.is_some()
-        || environment.apps.iter().any(|app| app.access == Access::Protected)
-        || environment.variables.iter().any(|variable| is_secret(&variable.source))
 }
 
 /// The folder that the manifest's paths are relative to.

@@ -9,29 +9,26 @@ use engine::build::{self, AppBuild};
 use engine::instance::{Instances, Placement, Program, dev_program};
 use engine::packages::Packages;
 use engine::site::StaticSite;
-use host::clock::Clock;
 use host::files;
 use manifest::Environment;
 use manifest::environment::{Access, Need, Runs, Server, ServiceName};
-use reconcile::ports::{Routes, Sockets, Units};
-use reconcile::{AnyResource, Fault, ResourceId, Root};
+use reconcile::ports::Routes;
+use reconcile::{AnyResource, Fault, ResourceId};
 use secrets::FileStore;
-use stores::Ground;
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 
+use super::access::AccessFile;
 use super::addresses::{Addresses, https_url};
 use super::facts::LocalFacts;
-use super::{EDGE_IDLE, Running, lock_file, routes};
-use crate::control::access::AccessFile;
-use crate::control::leftovers::Leftovers;
-use crate::control::serving::{Certificate, EdgeProcess, PublishedRoutes};
-use crate::control::wire::Wanted;
+use super::leftovers::Leftovers;
+use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
+use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
+use crate::wanted::Wanted;
 
 /// Everything that resources are made of.
 pub(super) struct Parts {
-    pub(super) root: Root,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ground: Ground,
     pub(super) environment: Arc<Environment>,
     pub(super) running: Vec<Running>,
     /// The folder of the manifest.
@@ -40,8 +37,6 @@ pub(super) struct Parts {
     pub(super) addresses: Addresses,
     pub(super) facts: Arc<LocalFacts>,
     pub(super) secrets: Arc<FileStore>,
-    pub(super) units: Arc<dyn Units>,
-    pub(super) sockets: Arc<dyn Sockets>,
 }
 
 impl Parts {
@@ -60,11 +55,11 @@ impl Parts {
     }
 
     fn add_stores(&self, all: &mut Vec<Box<dyn AnyResource>>) -> Result<(), Fault> {
-        let ground = Ground {
-            root: self.root.clone(),
-            units: self.units.clone(),
+        let ground = stores::Ground {
+            root: self.ground.root.clone(),
+            units: self.ground.units.clone(),
             secrets: self.secrets.clone(),
-            clock: self.clock.clone(),
+            clock: self.ground.clock.clone(),
         };
         let cache = CacheDir::new(self.wanted.cache.clone());
         let machine = Machine::new(Platform::detect()?, self.wanted.tools.clone());
@@ -88,21 +83,21 @@ impl Parts {
         for one in self.running.iter().filter(|one| one.dev.is_none()) {
             all.push(Box::new(AppBuild::new(self.project.clone(), one.app.clone(), tools.clone())));
             if matches!(one.app.runs, Runs::Static { .. }) {
-                all.push(Box::new(StaticSite::new(self.project.clone(), self.root.clone(), one.app.clone())));
+                all.push(Box::new(StaticSite::new(self.project.clone(), self.ground.root.clone(), one.app.clone())));
             }
         }
     }
 
     fn add_serving(&self, all: &mut Vec<Box<dyn AnyResource>>) -> Result<(), Fault> {
-        let edge: Arc<dyn Routes> = Arc::new(EdgeClient::new(self.root.clone()));
+        let edge: Arc<dyn Routes> = Arc::new(EdgeClient::new(self.ground.root.clone()));
         let hosts = self.running.iter().flat_map(|one| one.app.hosts.clone()).collect();
         let mut needs = vec![Certificate::resource_id(), EdgeProcess::resource_id()];
-        all.push(Box::new(Certificate::new(self.root.clone(), hosts, self.clock.clone())));
+        all.push(Box::new(Certificate::new(self.ground.root.clone(), hosts, self.ground.clock.clone())));
         all.push(Box::new(EdgeProcess::new(
-            self.root.clone(),
+            self.ground.root.clone(),
             self.addresses.sockets(),
-            self.units.clone(),
-            self.sockets.clone(),
+            self.ground.units.clone(),
+            self.ground.sockets.clone(),
             edge.clone(),
         )?));
         for one in &self.running {
@@ -110,13 +105,13 @@ impl Parts {
                 needs.push(StaticSite::resource_id(&one.app));
             }
             if one.app.access == Access::Protected {
-                let file = routes::credentials_file(&self.root, one.app.name.as_str());
+                let file = routes::credentials_file(&self.ground.root, one.app.name.as_str());
                 let access = AccessFile::new(one.app.name.as_str(), file, self.secrets.clone());
                 needs.push(reconcile::Resource::id(&access).clone());
                 all.push(Box::new(access));
             }
         }
-        let (root, project, environment) = (self.root.clone(), self.project.clone(), self.environment.clone());
+        let (root, project, environment) = (self.ground.root.clone(), self.project.clone(), self.environment.clone());
         let (running, addresses, facts) = (self.running.clone(), self.addresses.clone(), self.facts.clone());
         let wanted = move || routes::table(&root, &project, &environment, &running, &addresses, facts.as_ref());
         all.push(Box::new(PublishedRoutes::new(needs, Box::new(wanted), edge)));
@@ -133,7 +128,7 @@ impl Parts {
         }
         wanted.extend(self.environment.mongodb.iter().map(|_| stores::mongo::UNIT.to_owned()));
         wanted.extend(self.environment.redis.iter().map(|_| stores::redis::UNIT.to_owned()));
-        Leftovers::new(needs, wanted, self.units.clone())
+        Leftovers::new(needs, wanted, self.ground.units.clone())
     }
 
     fn instances(&self, one: &Running, server: Server) -> Instances {
@@ -171,7 +166,7 @@ impl Parts {
             placement,
             self.wanted.tools.clone(),
             self.facts.clone(),
-            self.units.clone(),
+            self.ground.units.clone(),
             needs,
         )
     }

@@ -13,7 +13,7 @@ use reconcile::ports::{
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId, Root};
 use tokio::time::{Instant, sleep};
 
-use super::launch::own_revision;
+use crate::own;
 
 /// Name of the edge's unit.
 pub const EDGE: &str = "edge";
@@ -110,7 +110,7 @@ impl EdgeProcess {
         listening: Arc<dyn Sockets>,
         routes: Arc<dyn Routes>,
     ) -> Result<Self, Fault> {
-        let program_revision = own_revision()?;
+        let program_revision = own::revision()?;
         Ok(Self { id: Self::resource_id(), root, sockets, program_revision, units, listening, routes })
     }
 
@@ -128,8 +128,7 @@ impl EdgeProcess {
         Ok(UnitSpec {
             name: EDGE.to_owned(),
             kind: UnitKind::Edge,
-            program: host::own::program()
-                .map_err(|fault| Fault::because("cannot find the program that is running", &fault))?,
+            program: own::program()?,
             args: vec![EDGE.into(), "--root".into(), self.root.path().to_string_lossy().into_owned()],
             cwd: self.root.path().to_owned(),
             env: std::collections::BTreeMap::new(),

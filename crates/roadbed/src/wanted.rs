@@ -1,10 +1,41 @@
 //! What the environment is wanted to be, kept so that a crash of control forgets nothing.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use host::files::{self, Access};
 use manifest::EnvRef;
 use reconcile::{Fault, Root};
+use serde::{Deserialize, Serialize};
 
-use super::wire::Wanted;
+/// What the environment is wanted to be. Control keeps it, and converges to it again after any crash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Absolute path of `roadbed.toml`.
+    pub manifest: PathBuf,
+    /// Its text as it was then: who edits the file wants nothing of it before the next `up`, least of all a half-typed line.
+    pub text: String,
+    pub environment: String,
+    /// Apps that run their own development server instead of the build.
+    pub dev: DevApps,
+    /// Ports asked for on the command line; they win over the manifest's.
+    pub http_port: Option<u16>,
+    pub https_port: Option<u16>,
+    /// Where fetched engines are kept.
+    pub cache: PathBuf,
+    /// What build tools need of the user's environment: PATH, HOME, proxies, certificates. No secrets.
+    pub tools: BTreeMap<String, String>,
+}
+
+/// Which apps run as development servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DevApps {
+    #[default]
+    None,
+    All,
+    Only(Vec<String>),
+}
 
 /// What is wanted of this root, `None` before the first `up`.
 pub fn read(root: &Root) -> Result<Option<Wanted>, Fault> {

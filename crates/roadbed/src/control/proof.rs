@@ -1,0 +1,52 @@
+//! Runs the gate, and keeps the evidence.
+
+use std::time::Duration;
+
+use gate::{Check, Evidence, Report};
+use reconcile::Fault;
+
+use super::wire::{Message, ReadyRequest};
+use super::{Control, convergence};
+use crate::wanted;
+use crate::world::Ports;
+
+/// The longest check waits for a restarted store and a reconnected driver; 30 s is ten times what that takes.
+const BUDGET: Duration = Duration::from_secs(30);
+
+/// Runs the gate of the environment that is wanted, keeps the evidence and reports it.
+pub async fn run(
+    control: &Control,
+    request: &ReadyRequest,
+    mut on_evidence: impl FnMut(&Evidence),
+) -> Result<Message, Fault> {
+    let _turn = control.turn.lock().await;
+    let want = wanted::read(&control.root)?
+        .ok_or_else(|| Fault::new("there is nothing to check: no environment is wanted").hint("`roadbed up` first"))?;
+    let world = convergence::world(control, &want, Ports::Stay).await?;
+    let mut checks = world.checks()?;
+    let wants = |check: &dyn Check| {
+        let claim = check.claim();
+        request.only.is_empty() || request.only.iter().any(|name| name == claim.id || name == claim.task)
+    };
+    let known: Vec<&str> = checks.iter().map(|check| check.claim().id).collect();
+    let unknown = request.only.iter().find(|name| {
+        !checks.iter().any(|check| check.claim().id == name.as_str() || check.claim().task == name.as_str())
+    });
+    if let Some(name) = unknown {
+        return Err(Fault::new(format!("there is no check {name:?}"))
+            .hint(format!("name a task (T5) or one of: {}", known.join(", "))));
+    }
+    checks.retain(|check| wants(check.as_ref()));
+    let mut unkept = None;
+    let evidence = gate::run(&checks, BUDGET, control.clock.as_ref(), |evidence| {
+        if let Err(fault) = control.ledger.append(evidence) {
+            unkept.get_or_insert(fault);
+        }
+        on_evidence(evidence);
+    })
+    .await;
+    if let Some(fault) = unkept {
+        return Err(Fault::because("cannot keep the evidence", &fault).hint("see whether the disk is full"));
+    }
+    Ok(Message::Report { report: Report::new(want.environment, evidence) })
+}
