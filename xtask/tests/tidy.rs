@@ -45,7 +45,9 @@ fn no_file_is_a_drawer() {
 fn no_shell_stands_between_us_and_a_program() {
     // Assembled, so that this file does not find itself.
     let shell = ["sh", r#""sh","#].map(|name| format!("{name} {}c", if name == "sh" { "-" } else { r#""-"# }));
-    for (file, text) in sources() {
+    // A test may well start a shell: as the program that misbehaves.
+    let of_the_product = |file: &str| !file.split('/').any(|part| part == "tests");
+    for (file, text) in sources().filter(|(file, _)| of_the_product(file)) {
         assert!(!shell.iter().any(|shell| text.contains(shell)), "{file} runs a shell: give the argument vector");
     }
 }
