@@ -32,6 +32,6 @@ pub use client::{Answer, Client};
 pub use command::{Ran, run};
 pub use environment::{Environment, Unit};
 pub use leftovers::processes_of;
-pub use project::{copy_folder, copy_repository, repository};
+pub use project::{copy_folder, copy_repository, link_repository, repository};
 pub use wait::wait_until;
 pub use web_socket::WebSocket;

@@ -77,3 +77,23 @@ fn walk(from: &Path, into: &Path, file: &dyn Fn(&Path, &Path)) {
 fn children(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
+
+/// A project in `into` that shares this checkout's sources, packages and builds by links, and has a manifest and a folder of
+/// apps of its own: both may be changed, what the links lead to may not.
+pub fn link_repository(into: &Path) {
+    let from = repository();
+    for source in children(&from) {
+        let name = source.file_name().unwrap().display().to_string();
+        match name.as_str() {
+            "roadbed.toml" => drop(fs::copy(&source, into.join(&name)).unwrap()),
+            "apps" => {
+                fs::create_dir_all(into.join("apps")).unwrap();
+                for app in children(&source) {
+                    symlink(&app, into.join("apps").join(app.file_name().unwrap())).unwrap();
+                }
+            }
+            "target" | ".git" | ".roadbed" => {}
+            _ => symlink(&source, into.join(&name)).unwrap(),
+        }
+    }
+}

@@ -13,7 +13,10 @@
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "these tests break the product from outside")]
 
+mod apps;
 mod browser;
+mod dev;
 mod first_hour;
+mod sabotage;
 mod stage;
 mod storm;

@@ -1,0 +1,338 @@
+//! Each check of the gate, with the thing it is about broken for real: the check must fail, and hold again once it is mended.
+//!
+//! A check that cannot fail proves nothing. What is broken here is the running environment, never the check.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use host::process::table;
+use reconcile::Root;
+use reconcile::ports::{Routes, Units};
+use roadbed::keeper::client::KeeperClient;
+use secrets::{FileStore, Secret, SecretName};
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::{Environment, link_repository, wait_until};
+
+use crate::stage;
+
+/// The environment of these tests: its project has a manifest that may be edited, and its `node` is a link that may be cut.
+struct Scene {
+    shop: Environment,
+    project: TempDir,
+}
+
+#[test]
+fn every_check_of_the_gate_sees_what_it_is_about() {
+    let _stage = stage::enter();
+    let project = tempfile::tempdir().unwrap();
+    link_repository(project.path());
+    let shop = Environment::new(env!("CARGO_BIN_EXE_roadbed"), project.path());
+    let path = shop.variables()["PATH"].clone();
+    let programs = shop.scratch().join("programs");
+    fs::create_dir(&programs).unwrap();
+    let node = host::process::find_in_path("node", &path).expect("node is in PATH");
+    symlink(node, programs.join("node")).unwrap();
+    let shop = shop.with_variable("PATH", &format!("{}:{path}", programs.display()));
+    let scene = Scene { shop, project };
+    scene.shop.up();
+
+    let tried = [
+        ("variables-are-owned", scene.a_required_variable_without_a_value()),
+        ("variables-are-owned", scene.a_variable_without_an_owner()),
+        ("mongodb-guards-its-door", scene.a_mongod_that_asks_nobody()),
+        ("redis-guards-its-door", scene.a_redis_open_to_everybody()),
+        ("readiness-follows-the-stores", scene.an_app_that_always_says_it_is_ready()),
+        ("apps-are-reachable", scene.a_certificate_of_another_authority()),
+        ("killed-instances-return", scene.an_instance_that_cannot_be_started()),
+        ("http-redirects", scene.redirects_to_a_port_where_nobody_is()),
+        ("secrets-stay-secret", scene.a_secret_in_a_log()),
+        ("secrets-stay-secret", scene.a_secret_in_a_command_line()),
+        ("secrets-stay-secret", scene.a_store_that_cannot_be_read()),
+    ];
+    // A check that is added comes with its sabotage.
+    let report = scene.shop.ready(&[]);
+    for check in report["checks"].as_array().unwrap() {
+        let id = check["id"].as_str().unwrap();
+        assert!(tried.iter().any(|(tried, ())| *tried == id), "nobody tries to break what {id} is about");
+    }
+    assert_eq!(report["holds"], true, "{report:#}");
+}
+
+impl Scene {
+    fn a_required_variable_without_a_value(&self) {
+        let broken = |manifest: String| {
+            let wanted = "required = [\"staging\", \"production\"]\nsource = \"store\"";
+            assert!(manifest.contains(wanted), "the manifest has another PAYMENT_SECRET_KEY");
+            manifest.replace(wanted, "required = [\"local\", \"staging\", \"production\"]\nsource = \"store\"")
+        };
+        self.with_manifest(broken, || self.fails("variables-are-owned", "PAYMENT_SECRET_KEY"));
+        self.holds("variables-are-owned");
+    }
+
+    fn a_variable_without_an_owner(&self) {
+        let broken = |manifest: String| {
+            let owned = "class = \"payment\"\nowner = \"payments\"";
+            assert!(manifest.contains(owned), "the manifest has another PAYMENT_SECRET_KEY");
+            manifest.replace(owned, "class = \"payment\"")
+        };
+        self.with_manifest(broken, || self.fails("variables-are-owned", "owner"));
+        self.holds("variables-are-owned");
+    }
+
+    /// Another mongod on the same port, which nobody told to ask for passwords.
+    fn a_mongod_that_asks_nobody(&self) {
+        let pid = self.shop.pid_of("mongodb");
+        let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+        let port = port_after(&fs::read_to_string(self.shop.root().join("conf/mongodb/mongod.conf")).unwrap(), "port:");
+        let data = self.shop.scratch().join("impostor");
+        fs::create_dir(&data).unwrap();
+        self.held("mongodb", || {
+            let impostor = Command::new(program)
+                .args(["--bind_ip", "127.0.0.1", "--port", &port.to_string(), "--wiredTigerCacheSizeGB", "0.25"])
+                .arg("--dbpath")
+                .arg(&data)
+                .env_clear()
+                .envs(table::environment(pid))
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            let _impostor = Killed(impostor);
+            wait_until("the impostor listens", Duration::from_secs(30), || {
+                TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            });
+            self.fails("mongodb-guards-its-door", "unauthenticated");
+        });
+        self.holds("mongodb-guards-its-door");
+    }
+
+    /// What somebody might do in a hurry: the file of users, edited and loaded. `up` takes it back.
+    fn a_redis_open_to_everybody(&self) {
+        let admin = self.secret(&stores::redis::admin_secret());
+        let port = port_after(&table::command_line(self.shop.pid_of("redis")), "127.0.0.1:");
+        let users = self.shop.root().join("conf/redis/users.acl");
+        let mut lines: Vec<String> = fs::read_to_string(&users).unwrap().lines().map(str::to_owned).collect();
+        lines.retain(|line| !line.starts_with("user default "));
+        lines.push("user default on nopass ~* &* +@all\n".to_owned());
+        fs::write(&users, lines.join("\n")).unwrap();
+        let mut redis = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let mut ask = |command: String| {
+            redis.write_all(command.as_bytes()).unwrap();
+            let mut answer = [0; 256];
+            let length = redis.read(&mut answer).unwrap();
+            assert!(answer.starts_with(b"+OK"), "{}", String::from_utf8_lossy(&answer[..length]));
+        };
+        ask(format!("AUTH {} {}\r\n", stores::redis::ADMIN, admin.expose()));
+        ask("ACL LOAD\r\n".to_owned());
+        self.fails("redis-guards-its-door", "unauthenticated");
+        self.mended_by_up();
+        self.holds("redis-guards-its-door");
+    }
+
+    /// Something on the API's port that answers 200 whatever happens.
+    fn an_app_that_always_says_it_is_ready(&self) {
+        let port = table::environment(self.shop.pid_of("api-1"))["PORT"].parse().unwrap();
+        self.held("api-1", || {
+            let _impostor = Optimist::listen(port);
+            self.fails("readiness-follows-the-stores", "redis stopped and mongodb frozen, but");
+        });
+        self.holds("readiness-follows-the-stores");
+    }
+
+    /// The edge serves a certificate that another authority signed, for the right names.
+    fn a_certificate_of_another_authority(&self) {
+        let theirs = Root::new(self.shop.scratch().join("stranger"));
+        let hosts = ["admin.", "api.", "www.", ""].map(|name| format!("{name}urbancart.localhost"));
+        edge::tls::local_ca::ensure(&theirs, &hosts, host::clock::Clock::now(&host::clock::SystemClock)).unwrap();
+        let leaf = self.shop.root().join("tls/leaf.json");
+        let ours = fs::read(&leaf).unwrap();
+        fs::copy(theirs.tls().join("leaf.json"), &leaf).unwrap();
+        let _ = self.shop.roadbed(&["restart", "edge"]).expect(0);
+        self.fails("apps-are-reachable", "certificate");
+        fs::write(&leaf, ours).unwrap();
+        let _ = self.shop.roadbed(&["restart", "edge"]).expect(0);
+        self.holds("apps-are-reachable");
+    }
+
+    /// The program that the apps run in is gone.
+    fn an_instance_that_cannot_be_started(&self) {
+        let node = self.programs().join("node");
+        let real = fs::read_link(&node).unwrap();
+        fs::remove_file(&node).unwrap();
+        self.fails("killed-instances-return", "api-1 was killed and is not back");
+        symlink(real, node).unwrap();
+        let _ = self.shop.roadbed(&["restart"]).expect(0);
+        self.holds("killed-instances-return");
+    }
+
+    /// The edge believes that visitors come in elsewhere. `up` tells it the truth again.
+    fn redirects_to_a_port_where_nobody_is(&self) {
+        let routes = edge::client::EdgeClient::new(Root::new(self.shop.root().to_owned()));
+        now(async {
+            let mut table = routes.current().await.unwrap().unwrap();
+            table.https_port = 1;
+            routes.publish(table).await.unwrap();
+        });
+        self.fails("http-redirects", "urbancart.localhost:1/");
+        self.mended_by_up();
+        self.holds("http-redirects");
+    }
+
+    fn a_secret_in_a_log(&self) {
+        let secret = self.secret(&SecretName::variable("JWT_SECRET"));
+        let log = self.shop.root().join("logs/careless.log");
+        fs::write(&log, format!("{{\"line\":\"signing with {}\"}}\n", secret.expose())).unwrap();
+        let check = self.fails("secrets-stay-secret", "careless.log holds the value of");
+        assert!(!check.to_string().contains(secret.expose()), "the check itself gives the secret away");
+        fs::remove_file(log).unwrap();
+        self.holds("secrets-stay-secret");
+    }
+
+    fn a_secret_in_a_command_line(&self) {
+        let secret = self.secret(&SecretName::variable("SESSION_SECRET"));
+        // Reads its stdin first, and so waits for us.
+        let careless = Command::new("cat").args(["-", secret.expose()]).stdin(Stdio::piped()).spawn().unwrap();
+        let careless = Killed(careless);
+        self.fails("secrets-stay-secret", &format!("the command line of process {} holds", careless.0.id()));
+        drop(careless);
+        self.holds("secrets-stay-secret");
+    }
+
+    /// Nobody can tell what to search for. That nothing was found then proves nothing.
+    fn a_store_that_cannot_be_read(&self) {
+        let store = self.shop.root().join("secrets/store.json");
+        let whole = fs::read(&store).unwrap();
+        fs::write(&store, &whole[..whole.len() / 2]).unwrap();
+        let check = self.check("secrets-stay-secret");
+        assert_eq!(check["verdict"], "inconclusive", "{check:#}");
+        fs::write(&store, whole).unwrap();
+        self.holds("secrets-stay-secret");
+    }
+
+    /// The one row of `ready` for this check.
+    #[track_caller]
+    fn check(&self, id: &str) -> Value {
+        let report = self.shop.ready(&[id]);
+        let checks = report["checks"].as_array().unwrap();
+        assert_eq!(checks.len(), 1, "{report:#}");
+        assert_eq!(checks[0]["id"], id);
+        assert_eq!(report["holds"], checks[0]["verdict"] == "holds", "{report:#}");
+        checks[0].clone()
+    }
+
+    /// Runs this check alone: it fails, and says so by what it saw.
+    #[track_caller]
+    fn fails(&self, id: &str, because: &str) -> Value {
+        let check = self.check(id);
+        assert_eq!(check["verdict"], "fails", "{check:#}");
+        assert!(check["observed"].to_string().contains(because), "no {because:?} in {check:#}");
+        check
+    }
+
+    #[track_caller]
+    fn holds(&self, id: &str) {
+        wait_until(&format!("{id} holds again"), Duration::from_secs(30), || {
+            let check = self.check(id);
+            if check["verdict"] == "holds" { Ok(()) } else { Err(format!("{check:#}")) }
+        });
+    }
+
+    #[track_caller]
+    fn mended_by_up(&self) {
+        let up = self.shop.up_with(&["--no-gate"]);
+        assert!(!up.stderr.contains("nothing to change"), "`up` did not see it:\n{}", up.stderr);
+    }
+
+    fn with_manifest(&self, broken: impl Fn(String) -> String, work: impl FnOnce() -> Value) {
+        let path = self.project.path().join("roadbed.toml");
+        let right = fs::read_to_string(&path).unwrap();
+        fs::write(&path, broken(right.clone())).unwrap();
+        work();
+        fs::write(&path, right).unwrap();
+    }
+
+    /// Takes a unit away from its port while `work` runs.
+    fn held(&self, unit: &str, work: impl FnOnce()) {
+        let keeper = KeeperClient::new(Root::new(self.shop.root().to_owned()));
+        now(keeper.hold(unit)).unwrap();
+        work();
+        now(keeper.resume(unit)).unwrap();
+    }
+
+    fn programs(&self) -> PathBuf {
+        self.shop.scratch().join("programs")
+    }
+
+    fn secret(&self, name: &SecretName) -> Secret {
+        let store = FileStore::new(self.shop.root().join("secrets/store.json"));
+        store.get(name).unwrap().unwrap_or_else(|| panic!("there is no {}", name.as_str())).secret
+    }
+}
+
+fn now<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// The number that follows `mark`.
+fn port_after(text: &str, mark: &str) -> u16 {
+    let rest = text.split_once(mark).unwrap_or_else(|| panic!("no {mark:?} in {text}")).1.trim_start();
+    rest.split(|other: char| !other.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// A server that is always fine.
+struct Optimist {
+    port: u16,
+    over: Arc<AtomicBool>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Optimist {
+    fn listen(port: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = over.clone();
+        let serving = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                let _ = answer(stream.unwrap());
+            }
+        });
+        Self { port, over, serving: Some(serving) }
+    }
+}
+
+fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut request = [0; 4096];
+    let _ = stream.read(&mut request)?;
+    let body = r#"{"status":"ready","mongodb":{"ok":true},"redis":{"ok":true}}"#;
+    let length = body.len();
+    write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+}
+
+impl Drop for Optimist {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        // Wakes it up.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        self.serving.take().unwrap().join().unwrap();
+    }
+}
