@@ -1,10 +1,12 @@
 //! How a unit's process comes to be.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use host::files::FileFault;
 use host::process::{self, Process, Spawn, find_in_path};
 use reconcile::Fault;
 
@@ -52,7 +54,14 @@ impl Unit {
             record.process = Some(RecordedProcess { identity, boot_id, spawn: spawn_id.clone() });
             record.restarts = self.life.restarts;
             record.wanted = Wanted::Running;
-            record.write(&house.root).map_err(std::io::Error::other)
+            match record.write(&house.root) {
+                // Rather an unrecorded process than none on a full disk: the next keeper finds it by its mark and replaces it.
+                Err(fault) if is_disk_full(&fault) => {
+                    tracing::error!(unit = record.spec.name, error = %fault.source, "{fault}; starting it all the same");
+                    Ok(())
+                }
+                written => written.map_err(std::io::Error::other),
+            }
         });
         started.map_err(|fault| {
             if let Some(recorded) = &self.record.process {
@@ -70,6 +79,10 @@ impl Unit {
         }
         Ok(())
     }
+}
+
+fn is_disk_full(fault: &FileFault) -> bool {
+    matches!(fault.source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn find_program(program: &Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
