@@ -27,7 +27,11 @@ fn an_app_that_never_listens_is_told_with_its_last_lines() {
         .roadbed("up --detach --no-gate")
         .refuses(
             1,
-            &["cannot start web: web-1 does not get ready", "because GET /ready after 1 s", "waiting for the moon"],
+            &[
+                "cannot start web: web-1 does not get ready",
+                "/ready after 1 s: Connection refused",
+                "waiting for the moon",
+            ],
         )
         .within(Duration::from_secs(15));
     // What came up stays up, and another version of the app is all that is needed.

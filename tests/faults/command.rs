@@ -69,21 +69,23 @@ impl Running {
     }
 
     /// Waits until a line of either stream contains `text`.
+    #[track_caller]
     pub(crate) fn wait_for(&self, text: &str) {
+        let said = self.comes_to_say(text);
+        let heard = self.said.lines.lock().unwrap();
+        assert!(said, "`{}` never said {text:?}:\n{}\n{}", self.name, heard.out.join("\n"), heard.err.join("\n"));
+    }
+
+    /// Whether it says so before it ends.
+    pub(crate) fn comes_to_say(&self, text: &str) -> bool {
         let says = |heard: &Heard| heard.out.iter().chain(&heard.err).any(|line| line.contains(text));
         let heard = self.said.lines.lock().unwrap();
         let (heard, _) =
             self.said.more.wait_timeout_while(heard, DEADLINE, |heard| !says(heard) && heard.open > 0).unwrap();
-        assert!(
-            says(&heard),
-            "`{}` never said {text:?}:\n{}\n{}",
-            self.name,
-            heard.out.join("\n"),
-            heard.err.join("\n")
-        );
+        says(&heard)
     }
 
-    /// A new line that contains `text`, after the `seen` first ones.
+    /// How many lines contain `text` by now.
     pub(crate) fn count(&self, text: &str) -> usize {
         let heard = self.said.lines.lock().unwrap();
         heard.out.iter().chain(&heard.err).filter(|line| line.contains(text)).count()

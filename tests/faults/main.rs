@@ -17,7 +17,12 @@ mod command;
 mod stage;
 
 mod apps;
-mod damage;
+mod work;
 mod ports;
 mod roots;
-mod work;
+mod disk;
+mod offline;
+mod damage;
+mod interrupts;
+mod crashes;
+mod running;

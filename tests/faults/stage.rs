@@ -114,6 +114,36 @@ impl Stage {
         self.processes().into_iter().find(|ours| ours.unit == unit).map(|ours| ours.pid)
     }
 
+    /// Kills a unit as a crash would; it may be gone already, or not be there yet.
+    pub(crate) fn kill(&self, unit: &str) {
+        if let Some(pid) = self.pid_of(unit) {
+            signal(pid, "KILL");
+        }
+    }
+
+    /// Kills everything at once.
+    pub(crate) fn kill_all(&self) {
+        let all: Vec<u32> = self.processes().iter().map(|ours| ours.pid).collect();
+        // Frozen first: whoever dies a moment later would revive the others.
+        signals(&all, "STOP");
+        signals(&all, "KILL");
+        self.is_empty();
+    }
+
+    /// What runs in the project and is no unit: builds and installs.
+    pub(crate) fn strays(&self) -> Vec<u32> {
+        let ours = self.processes();
+        fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .filter(|entry| {
+                fs::read_link(entry.path().join("cwd")).is_ok_and(|folder| folder.starts_with(&self.project))
+            })
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|pid| ours.iter().all(|ours| ours.pid != *pid))
+            .collect()
+    }
+
     /// Nothing of the environment is left.
     #[track_caller]
     pub(crate) fn is_empty(&self) {
@@ -157,8 +187,9 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
-    fn drop(&mut self) {
+impl Stage {
+    /// Ends whatever of it still runs, and nothing else.
+    pub(crate) fn end(&self) {
         // Keeper, control and edge revive each other: those who could go first, and again until none is left.
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -167,13 +198,24 @@ impl Drop for Stage {
                 return;
             }
             ours.sort_by_key(|ours| !matches!(ours.unit.as_str(), "keeper" | "control" | "edge"));
-            ours.iter().for_each(|ours| signal(ours.pid, "KILL"));
+            signals(&ours.iter().map(|ours| ours.pid).collect::<Vec<_>>(), "KILL");
             thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 pub(crate) fn signal(pid: u32, signal: &str) {
-    // It may be gone by now; who asks for the effect waits for it.
-    let _ = Command::new("kill").args(["-s", signal, &pid.to_string()]).stderr(std::process::Stdio::null()).status();
+    signals(&[pid], signal);
+}
+
+pub(crate) fn signals(pids: &[u32], signal: &str) {
+    // Some may be gone by now; who asks for the effect waits for it.
+    let pids = pids.iter().map(ToString::to_string);
+    let _ = Command::new("kill").args(["-s", signal]).args(pids).stderr(std::process::Stdio::null()).status();
 }

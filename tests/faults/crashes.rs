@@ -1,0 +1,110 @@
+//! kill -9 of what makes and keeps the environment, while it is made and while it stands.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::stage::{self, Stage};
+
+/// The steps of a first `up`, as they are told when they begin.
+const STEPS: [&str; 8] = [
+    "packages: install",
+    "certificate: issue",
+    "edge: listen and start",
+    "edge: wait until",
+    "routes: publish",
+    "build/web: build",
+    "app/web: start",
+    "app/web: wait until",
+];
+
+/// After the fault: `up` converges, each unit runs once, and a further `up` has nothing to do.
+fn heals(stage: &Stage) {
+    stage.up();
+    stage.is_whole();
+    assert!(stage.strays().is_empty(), "{:?}", stage.strays());
+    stage.up().says(&["nothing to change"]);
+}
+
+#[test]
+fn control_may_be_killed_at_any_step() {
+    for step in STEPS {
+        let stage = Stage::new();
+        let up = stage.begin("up --detach --no-gate");
+        up.wait_for(step);
+        stage.kill("control");
+        // It goes on with the next control, or says what happened; it does not hang.
+        let answer = up.end();
+        if answer.code != Some(0) {
+            answer.refuses(1, &[]);
+        }
+        heals(&stage);
+    }
+}
+
+#[test]
+fn control_may_be_killed_at_any_moment() {
+    for millis in (0..800).step_by(80) {
+        let stage = Stage::new();
+        let up = stage.begin("up --detach --no-gate");
+        // No wait for something: this very moment is what is tried.
+        thread::sleep(Duration::from_millis(millis));
+        stage.kill("control");
+        let answer = up.end();
+        if answer.code != Some(0) {
+            answer.refuses(1, &[]);
+        }
+        heals(&stage);
+    }
+}
+
+#[test]
+fn keeper_and_edge_may_be_killed_at_any_step() {
+    for (unit, step) in [
+        ("keeper", STEPS[0]),
+        ("keeper", STEPS[3]),
+        ("keeper", STEPS[5]),
+        ("keeper", STEPS[7]),
+        ("edge", STEPS[4]),
+        ("edge", STEPS[7]),
+    ] {
+        let stage = Stage::new();
+        let up = stage.begin("up --detach --no-gate");
+        up.wait_for(step);
+        stage.kill(unit);
+        let answer = up.end();
+        if answer.code != Some(0) {
+            answer.refuses(1, &[]);
+        }
+        heals(&stage);
+    }
+}
+
+#[test]
+fn after_everything_was_killed_at_once_up_takes_it_up_again() {
+    let stage = Stage::new();
+    stage.up();
+    stage.kill_all();
+    stage.roadbed("status").exits(0).says(&["nobody keeps the environment", "`roadbed up` takes it up again"]);
+    heals(&stage);
+    stage.kill_all();
+    stage.roadbed("down").exits(0);
+    stage.is_empty();
+    heals(&stage);
+}
+
+#[test]
+fn after_all_but_the_app_were_killed_the_app_is_found_again() {
+    let stage = Stage::new();
+    stage.up();
+    let web = stage.pid_of("web-1").unwrap();
+    let rest: Vec<u32> = stage.processes().iter().filter(|ours| ours.unit != "web-1").map(|ours| ours.pid).collect();
+    stage::signals(&rest, "KILL");
+    heals(&stage);
+    assert_eq!(stage.pid_of("web-1"), Some(web), "it lived on and is the same");
+    stage::signals(
+        &stage.processes().iter().filter(|ours| ours.pid != web).map(|ours| ours.pid).collect::<Vec<_>>(),
+        "KILL",
+    );
+    stage.roadbed("down").exits(0);
+    stage.is_empty();
+}

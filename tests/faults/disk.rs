@@ -1,0 +1,108 @@
+//! A disk that is full. The root lies on a small file system that only the program and what it starts can see.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::command::{self, Running};
+use crate::stage::Stage;
+
+/// Enough for everything that the tiny project writes, with room to spare.
+const SIZE: &str = "8m";
+
+/// A stage whose root is on a small disk.
+struct SmallDisk {
+    stage: Stage,
+    /// Keeps the mount for as long as it lives.
+    holder: Running,
+    /// Where the disk is seen from outside.
+    seen: PathBuf,
+}
+
+impl SmallDisk {
+    /// `None` where nobody may mount, not even in a namespace of their own.
+    fn new() -> Option<Self> {
+        let mut stage = Stage::new();
+        let place = stage.project.parent().unwrap().join("disk");
+        fs::create_dir(&place).unwrap();
+        let script =
+            format!("mount -t tmpfs -o size={SIZE} tmpfs {} && echo mounted && exec sleep 600", place.display());
+        let mut unshare = std::process::Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
+        let holder = command::begin("unshare".to_owned(), unshare);
+        if !holder.comes_to_say("mounted") {
+            eprintln!("not tried: nothing can be mounted here");
+            return None;
+        }
+        let pid = holder.pid().to_string();
+        stage.before = ["nsenter", "--user", "--mount", "--preserve-credentials", "--target", &pid, "--", "env", "-C"]
+            .map(str::to_owned)
+            .into();
+        stage.before.push(stage.project.display().to_string());
+        stage.root = place.join("root");
+        let seen = PathBuf::from(format!("/proc/{pid}/root{}", place.display()));
+        Some(Self { stage, holder, seen })
+    }
+
+    /// Fills it to the last byte.
+    fn fill(&self) {
+        let mut ballast = fs::File::create(self.seen.join("ballast")).unwrap();
+        for size in [1 << 16, 1 << 12, 1] {
+            let bytes = vec![0; size];
+            while ballast.write_all(&bytes).is_ok() {}
+        }
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.seen.join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // The environment first: its files are on the disk.
+        self.stage.end();
+        self.holder.signal("KILL");
+    }
+}
+
+#[test]
+fn on_a_full_disk_nothing_begins_and_with_room_again_it_does() {
+    let Some(disk) = SmallDisk::new() else { return };
+    disk.fill();
+    disk.stage
+        .roadbed("up --detach --no-gate")
+        .refuses(1, &["No space left on device", "see whether the disk is full"]);
+    disk.stage.is_empty();
+    disk.make_room();
+    disk.stage.up();
+    assert_eq!(disk.stage.unit("web-1").unwrap()["state"], "running");
+    disk.stage.roadbed("down").exits(0);
+    disk.stage.is_empty();
+}
+
+#[test]
+fn a_disk_that_fills_up_takes_nothing_down_and_stops_no_stopping() {
+    let Some(disk) = SmallDisk::new() else { return };
+    let stage = &disk.stage;
+    stage.up();
+    disk.fill();
+    assert_eq!(stage.unit("web-1").unwrap()["state"], "running");
+    // A change needs the journal.
+    stage.edit("start = \"10s\"", "start = \"11s\"");
+    stage.edit("drain = \"2s\"", "drain = \"3s\"");
+    stage.server(
+        "require('node:http').createServer((_, a) => a.end('tiny\\n')).listen(Number(process.env.PORT), '127.0.0.1');",
+    );
+    stage.roadbed("up --detach --no-gate").refuses(1, &["disk is full"]);
+    assert_eq!(stage.unit("web-1").unwrap()["state"], "running");
+    // What dies is started again: that must need no room.
+    stage.kill("web-1");
+    stage.until("it is back", || stage.unit("web-1").is_some_and(|unit| unit["state"] == "running"));
+    // And everybody can leave a full disk.
+    stage.roadbed("down").exits(0);
+    stage.is_empty();
+    disk.make_room();
+    stage.up();
+    assert_eq!(stage.unit("web-1").unwrap()["state"], "running");
+}
