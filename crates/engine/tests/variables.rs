@@ -1,5 +1,7 @@
 //! What an app receives, and what it does not.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
+
 use engine::variables::{Assembled, Facts, Value, assemble, public_config};
 use manifest::environment::Fact;
 use manifest::{AppName, Environment, Source, VarName};

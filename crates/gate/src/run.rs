@@ -20,15 +20,14 @@ pub async fn run(
 ) -> Vec<Evidence> {
     let cx = CheckCx { budget };
     let mut evidence: Vec<Option<Evidence>> = checks.iter().map(|_| None).collect();
-    let of = |impact| move |(_, check): &(usize, &Box<dyn Check>)| check.claim().impact == impact;
+    let of = |impact| move |(_, check): &(usize, &dyn Check)| check.claim().impact == impact;
+    let numbered = || checks.iter().map(Box::as_ref).enumerate();
 
-    let mut looking: FuturesUnordered<_> = checks
-        .iter()
-        .enumerate()
+    let mut looking: FuturesUnordered<_> = numbered()
         .filter(of(Impact::Observes))
         .map(|(index, check)| {
             let cx = &cx;
-            async move { (index, run_one(check.as_ref(), cx, clock).await) }
+            async move { (index, run_one(check, cx, clock).await) }
         })
         .collect();
     while let Some((index, found)) = looking.next().await {
@@ -36,8 +35,8 @@ pub async fn run(
         evidence[index] = Some(found);
     }
     // One at a time, and not beside the others: what one breaks would be seen by the next.
-    for (index, check) in checks.iter().enumerate().filter(of(Impact::Disrupts)) {
-        let found = run_one(check.as_ref(), &cx, clock).await;
+    for (index, check) in numbered().filter(of(Impact::Disrupts)) {
+        let found = run_one(check, &cx, clock).await;
         on_evidence(&found);
         evidence[index] = Some(found);
     }
