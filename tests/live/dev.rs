@@ -57,7 +57,7 @@ fn admin_reloads_by_web_socket(shop: &Environment, client: &Client, project: &Pa
 fn storefront_renders_what_was_edited(shop: &Environment, client: &Client, project: &Path) {
     let url = shop.url("storefront");
     sees(client, &url, "Bicycle Bell");
-    client.web_socket(&format!("{url}/_next/webpack-hmr?id=test"), &[("origin", url.as_str())]).unwrap();
+    client.web_socket(&format!("{url}/_next/hmr?id=test"), &[("origin", url.as_str())]).unwrap();
     edit(
         &project.join("apps/storefront/src/app/page.tsx"),
         "for what the city wears out.",
