@@ -18,7 +18,7 @@ fn an_edit_shows_at_the_public_address_while_visitors_are_connected() {
     let project = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     copy_repository(project.path());
     let shop = Environment::new(env!("CARGO_BIN_EXE_roadbed"), project.path());
-    shop.up_with(&["--no-gate", "--dev", "admin", "storefront", "api"]);
+    shop.up_with(&["--dev", "admin", "storefront", "api"]);
     let client = shop.client().patient_for(SEEN_WITHIN);
 
     admin_reloads_by_web_socket(&shop, &client, project.path());

@@ -11,7 +11,12 @@
 //!
 //! One environment at a time: see [`stage`]. What `./setup` installs is needed, a browser among it.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "these tests break the product from outside")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "these tests break the product from outside, and a storm tells how long healing took"
+)]
 
 mod apps;
 mod browser;

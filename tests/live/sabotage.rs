@@ -84,7 +84,13 @@ impl Scene {
             assert!(manifest.contains(owned), "the manifest has another PAYMENT_SECRET_KEY");
             manifest.replace(owned, "class = \"payment\"")
         };
-        self.with_manifest(broken, || self.fails("variables-are-owned", "owner"));
+        self.with_manifest(broken, || {
+            // What runs is what was wanted, whatever is being typed.
+            assert!(self.shop.url("api").starts_with("https://"));
+            let refused = self.shop.roadbed(&["up", "--detach"]).expect(2);
+            assert!(refused.stderr.contains("owner"), "{}", refused.stderr);
+            self.fails("variables-are-owned", "owner")
+        });
         self.holds("variables-are-owned");
     }
 
