@@ -11,11 +11,13 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use reconcile::fault::Retry;
 use reconcile::ports::{Ensured, PortFuture, Sockets, UnitSpec, UnitStatus, Units};
 use reconcile::{Fault, Root};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 
 use super::wire::{EnsureAnswer, Health, Listening, Manner, Shutdown};
 use super::{down_marker, log};
@@ -73,8 +75,22 @@ impl KeeperClient {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Fault> {
-        let stream = self.connect_patiently().await.map_err(|error| self.away(&error))?;
-        self.exchange(stream, method, path, body).await
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stream = self.connect_patiently().await.map_err(|error| self.away(&error))?;
+            match self.exchange(stream, method.clone(), path, body).await {
+                // A question that a dying keeper left unanswered may be asked again. An order may have been carried out.
+                Err(fault)
+                    if method == Method::GET
+                        && fault.retry == Retry::Safe
+                        && self.is_being_revived()
+                        && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Nothing was sent yet, so trying again is safe.
