@@ -225,6 +225,12 @@ impl Instances {
                 return Ok(());
             }
             let unit = self.unit(instance).await?;
+            if unit.as_ref().is_none_or(|unit| matches!(unit.state, UnitState::Lost | UnitState::Held)) {
+                // Time will not bring it: a keeper that came after a crash does not know how to start it.
+                return Err(Fault::new(format!("cannot start {}: {instance} was lost meanwhile", self.app.name))
+                    .hint("try again: whoever converges next specifies it anew")
+                    .retry_safe());
+            }
             let deaths = unit.as_ref().map_or(0, |unit| unit.restarts.saturating_sub(before));
             let is_dying = deaths >= DEATHS_BEFORE_GIVING_UP
                 || unit.as_ref().is_some_and(|unit| unit.state == UnitState::CrashLoop);

@@ -63,6 +63,12 @@ impl Start<'_> {
                 return Ok(());
             }
             let unit = self.status(&name).await?;
+            if unit.as_ref().is_none_or(|unit| matches!(unit.state, UnitState::Lost | UnitState::Held)) {
+                // Time will not bring it: a keeper that came after a crash does not know how to start it.
+                return Err(Fault::new(format!("cannot start {name}: it was lost meanwhile"))
+                    .hint("try again: whoever converges next specifies it anew")
+                    .retry_safe());
+            }
             // One death may be an accident that the keeper mends; the second is a server that does not start.
             if let Some(unit) = unit
                 && unit.pid.is_none()
