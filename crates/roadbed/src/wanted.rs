@@ -53,9 +53,24 @@ pub fn read(root: &Root) -> Result<Option<Wanted>, Fault> {
 
 /// Keeps what is wanted. When this returns, it is on disk.
 pub fn write(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
-    let json = serde_json::to_vec_pretty(wanted).expect("what is wanted is plain data");
+    let kept = Wanted { tools: without_credentials(&wanted.tools), ..wanted.clone() };
+    let json = serde_json::to_vec_pretty(&kept).expect("what is wanted is plain data");
     files::write_durable(&path(root), &json, Access::Owner)
         .map_err(|fault| Fault::because("cannot keep what is wanted", &fault).hint("see whether the disk is full"))
+}
+
+/// The variables of tools without those whose address holds a password, as those of proxies and package indexes may. They
+/// serve as long as the command that brought them, and are never on disk.
+pub fn without_credentials(tools: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let holds_credentials = |value: &str| {
+        let authority = value.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
+        authority.is_some_and(|authority| authority.contains('@'))
+    };
+    tools
+        .iter()
+        .filter(|(_, value)| !holds_credentials(value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// Nothing is wanted until somebody says so.
@@ -100,4 +115,23 @@ fn environment(wanted: &Wanted, text: String) -> Result<manifest::Environment, F
 /// Where that is kept.
 pub fn path(root: &Root) -> std::path::PathBuf {
     root.state().join("wanted.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_of_proxies_and_indexes_are_not_kept() {
+        let tools = [
+            ("PATH", "/bin:/home/me@work/bin"),
+            ("https_proxy", "http://proxy:3128/"),
+            ("HTTP_PROXY", "http://me:hunter2@proxy:3128"),
+            ("PIP_INDEX_URL", "https://token@index/simple?a=b"),
+            ("npm_config_registry", "https://registry/path/@scope"),
+        ];
+        let tools = tools.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let kept: Vec<String> = without_credentials(&tools).into_keys().collect();
+        assert_eq!(kept, ["PATH", "https_proxy", "npm_config_registry"]);
+    }
 }

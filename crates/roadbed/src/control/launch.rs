@@ -63,7 +63,7 @@ fn spec(root: &Root, tools: &BTreeMap<String, String>) -> Result<UnitSpec, Fault
         program: own::program()?,
         args: vec!["control".into(), "--root".into(), root.path().to_string_lossy().into_owned()],
         cwd: root.path().to_owned(),
-        env: tools.clone(),
+        env: wanted::without_credentials(tools),
         revision: own::revision()?,
         sockets: Vec::new(),
         restart: RestartPolicy { max_delay: Duration::from_secs(5), ..RestartPolicy::default() },
