@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use manifest::Environment;
-use manifest::environment::{App, Server};
+use manifest::environment::{App, Need, Server};
 use reconcile::ports::{Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus, Units};
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
 use sha2::{Digest, Sha256};
@@ -224,13 +224,15 @@ impl Instances {
             if answer.is_ok() {
                 return Ok(());
             }
-            let unit = self.unit(instance).await?;
-            if unit.as_ref().is_none_or(|unit| matches!(unit.state, UnitState::Lost | UnitState::Held)) {
-                // Time will not bring it: a keeper that came after a crash does not know how to start it.
-                return Err(Fault::new(format!("cannot start {}: {instance} was lost meanwhile", self.app.name))
+            let units = self.units.list().await?;
+            // Time will not bring what a keeper lost in a crash, nor get ready what relies on it.
+            let is_lost = |unit: &&UnitStatus| unit.state == UnitState::Lost && self.relies_on(&self.app, &unit.name);
+            if let Some(lost) = units.iter().find(is_lost) {
+                return Err(Fault::new(format!("cannot wait for {instance}: {} was lost meanwhile", lost.name))
                     .hint("try again: whoever converges next specifies it anew")
                     .retry_safe());
             }
+            let unit = units.into_iter().find(|unit| unit.name == instance);
             let deaths = unit.as_ref().map_or(0, |unit| unit.restarts.saturating_sub(before));
             let is_dying = deaths >= DEATHS_BEFORE_GIVING_UP
                 || unit.as_ref().is_some_and(|unit| unit.state == UnitState::CrashLoop);
@@ -249,6 +251,22 @@ impl Instances {
             let lines = self.units.tail(instance, SHOWN_LINES).await.unwrap_or_default();
             return Err(fault.output(lines));
         }
+    }
+
+    /// Whether `unit` is an instance of `app`, or something that it needs, directly or not.
+    fn relies_on(&self, app: &App, unit: &str) -> bool {
+        let is_instance = unit.strip_prefix(app.name.as_str()).is_some_and(|rest| {
+            rest.strip_prefix('-').is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+        });
+        let mut needs = app.needs.iter();
+        is_instance
+            || needs.any(|need| match need {
+                Need::Service(service) => service.as_str() == unit,
+                Need::App(name) => {
+                    let needed = self.environment.apps.iter().find(|app| app.name == *name);
+                    needed.is_some_and(|needed| self.relies_on(needed, unit))
+                }
+            })
     }
 
     async fn unit(&self, instance: &str) -> Result<Option<UnitStatus>, Fault> {
