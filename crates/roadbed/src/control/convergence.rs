@@ -43,6 +43,7 @@ pub(super) async fn world(control: &Control, want: &Wanted, ports: Ports) -> Res
         clock: control.clock.clone(),
         units: control.keeper.clone(),
         sockets: control.keeper.clone(),
+        marks: control.marks.clone(),
     };
     World::build(ground, want, &alive, ports)
 }

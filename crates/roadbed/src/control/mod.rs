@@ -13,6 +13,7 @@ pub mod watch;
 pub mod identity;
 pub mod forgetting;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gate::Ledger;
@@ -21,7 +22,7 @@ use journal::Journal;
 use reconcile::{Fault, Root};
 
 use crate::keeper::client::KeeperClient;
-use crate::keeper::lifeline;
+use crate::keeper::{SPAWN_MARK, UNIT_MARK, lifeline};
 
 /// What control works with: one per process.
 #[derive(Debug)]
@@ -31,6 +32,9 @@ pub struct Control {
     pub journal: Arc<Journal>,
     pub ledger: Ledger,
     pub keeper: Arc<KeeperClient>,
+    /// The marks that the keeper gave this process. Builds and installs get them too: what a killed control leaves behind is ended
+    /// before the next one begins, or two builds would meet in one folder.
+    pub marks: BTreeMap<String, String>,
     /// One convergence or gate run at a time: a gate that looks while things move would see neither state.
     pub turn: tokio::sync::Mutex<()>,
 }
@@ -57,6 +61,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         journal: Arc::new(journal),
         ledger,
         keeper,
+        marks: own_marks(),
         turn: tokio::sync::Mutex::default(),
     });
     let watching = tokio::spawn(watch::watch(control.clone()));
@@ -65,6 +70,11 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     watching.abort();
     lifeline.abort();
     served
+}
+
+fn own_marks() -> BTreeMap<String, String> {
+    let of = |name: &str| Some((name.to_owned(), std::env::var(name).ok()?));
+    [UNIT_MARK, SPAWN_MARK].into_iter().filter_map(of).collect()
 }
 
 /// A state file that cannot be used: what, why, and what to do.

@@ -109,6 +109,8 @@ pub struct Ground {
     pub clock: Arc<dyn Clock>,
     pub units: Arc<dyn Units>,
     pub sockets: Arc<dyn Sockets>,
+    /// Variables by which the keeper knows builds and installs as begun by this process.
+    pub marks: BTreeMap<String, String>,
 }
 
 impl World {
@@ -125,6 +127,7 @@ impl World {
             running,
             project: project(&want.manifest).to_owned(),
             wanted: want.clone(),
+            tools: want.tools.clone().into_iter().chain(ground.marks.clone()).collect(),
             addresses: addresses.clone(),
             facts: facts.clone(),
             secrets: secrets.clone(),

@@ -1,5 +1,6 @@
 //! The resources of one environment, and what each needs.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub(super) struct Parts {
     /// The folder of the manifest.
     pub(super) project: PathBuf,
     pub(super) wanted: Wanted,
+    /// What build tools and engines are started with.
+    pub(super) tools: BTreeMap<String, String>,
     pub(super) addresses: Addresses,
     pub(super) facts: Arc<LocalFacts>,
     pub(super) secrets: Arc<FileStore>,
@@ -62,7 +65,7 @@ impl Parts {
             clock: self.ground.clock.clone(),
         };
         let cache = CacheDir::new(self.wanted.cache.clone());
-        let machine = Machine::new(Platform::detect()?, self.wanted.tools.clone());
+        let machine = Machine::new(Platform::detect()?, self.tools.clone());
         if let (Some(settings), Some(port)) = (&self.environment.mongodb, self.addresses.mongodb) {
             let engine = Arc::new(Engine::mongod(settings, &self.project, cache.clone(), machine.clone())?);
             all.push(Box::new(stores::mongo::Mongo::new(settings.clone(), port, engine.clone(), ground.clone())));
@@ -77,7 +80,7 @@ impl Parts {
     }
 
     fn add_builds(&self, all: &mut Vec<Box<dyn AnyResource>>) {
-        let tools = &self.wanted.tools;
+        let tools = &self.tools;
         let lock = lock_file(&self.wanted.cache, &self.project);
         all.push(Box::new(Packages::new(self.project.clone(), tools.clone(), lock)));
         for one in self.running.iter().filter(|one| one.dev.is_none()) {
@@ -164,7 +167,7 @@ impl Parts {
             server.clone(),
             self.program(one, server),
             placement,
-            self.wanted.tools.clone(),
+            self.tools.clone(),
             self.facts.clone(),
             self.ground.units.clone(),
             needs,
