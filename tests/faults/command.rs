@@ -102,8 +102,11 @@ impl Running {
             }
             if self.began.elapsed() > DEADLINE {
                 self.child.kill().unwrap();
-                let heard = self.said.lines.lock().unwrap();
-                panic!("`{}` did not end:\n{}\n{}", self.name, heard.out.join("\n"), heard.err.join("\n"));
+                let said = {
+                    let heard = self.said.lines.lock().unwrap();
+                    format!("{}\n{}", heard.out.join("\n"), heard.err.join("\n"))
+                };
+                panic!("`{}` did not end:\n{said}", self.name);
             }
             thread::sleep(Duration::from_millis(5));
         };

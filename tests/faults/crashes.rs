@@ -3,6 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
+use host::process::table::entry;
+
+use crate::roots::SLOW_BUILD;
 use crate::stage::{self, Stage};
 
 /// The steps of a first `up`, as they are told when they begin.
@@ -17,6 +20,10 @@ const STEPS: [&str; 8] = [
     "app/web: wait until",
 ];
 
+fn alive(pid: u32) -> bool {
+    entry(pid).is_some_and(|entry| !entry.is_dead())
+}
+
 /// After the fault: `up` converges, each unit runs once, and a further `up` has nothing to do.
 fn heals(stage: &Stage) {
     stage.up();
@@ -28,7 +35,7 @@ fn heals(stage: &Stage) {
 #[test]
 fn control_may_be_killed_at_any_step() {
     for step in STEPS {
-        let stage = Stage::new();
+        let stage = Stage::fresh();
         let up = stage.begin("up --detach --no-gate");
         up.wait_for(step);
         stage.kill("control");
@@ -44,7 +51,7 @@ fn control_may_be_killed_at_any_step() {
 #[test]
 fn control_may_be_killed_at_any_moment() {
     for millis in (0..800).step_by(80) {
-        let stage = Stage::new();
+        let stage = Stage::fresh();
         let up = stage.begin("up --detach --no-gate");
         // No wait for something: this very moment is what is tried.
         thread::sleep(Duration::from_millis(millis));
@@ -67,7 +74,7 @@ fn keeper_and_edge_may_be_killed_at_any_step() {
         ("edge", STEPS[4]),
         ("edge", STEPS[7]),
     ] {
-        let stage = Stage::new();
+        let stage = Stage::fresh();
         let up = stage.begin("up --detach --no-gate");
         up.wait_for(step);
         stage.kill(unit);
@@ -76,6 +83,30 @@ fn keeper_and_edge_may_be_killed_at_any_step() {
             answer.refuses(1, &[]);
         }
         heals(&stage);
+    }
+}
+
+#[test]
+fn a_build_does_not_go_on_beside_the_one_that_replaces_it() {
+    for killed in [&["control"][..], &["control", "keeper", "edge"]] {
+        let stage = Stage::new();
+        stage.write("web/build.sh", &format!("echo $$ >> ../builds\n{SLOW_BUILD}"));
+        let builds = || {
+            let text = std::fs::read_to_string(stage.project.join("builds")).unwrap_or_default();
+            text.lines().map(|line| line.parse().unwrap()).collect::<Vec<u32>>()
+        };
+        let up = stage.begin("up --detach --no-gate");
+        stage.until("the first build runs", || builds().len() == 1);
+        let victims: Vec<u32> = killed.iter().filter_map(|unit| stage.pid_of(unit)).collect();
+        stage::signals(&victims, "STOP");
+        stage::signals(&victims, "KILL");
+        stage.until("the second build runs", || builds().len() == 2);
+        assert!(!alive(builds()[0]), "two builds at once in one folder");
+        stage.write("go", "");
+        // Whoever waits brings back what it waits for.
+        up.end().exits(0).says(&["going on"]);
+        heals(&stage);
+        assert_eq!(builds().len(), 2);
     }
 }
 

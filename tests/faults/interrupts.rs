@@ -35,7 +35,7 @@ fn in_the_middle_of_a_build() {
             words,
             signal,
             |stage| stage.write("web/build.sh", SLOW_BUILD),
-            |stage, _| stage.until("the build runs", || stage.project.join("web/begun").exists()),
+            |stage, _| stage.until("the build runs", || stage.project.join("begun").exists()),
         );
     }
 }
@@ -66,11 +66,11 @@ fn an_interrupted_change_leaves_the_environment_up() {
     stage.up();
     stage.write("web/build.sh", SLOW_BUILD);
     let change = stage.begin("up --detach --no-gate");
-    stage.until("the build runs", || stage.project.join("web/begun").exists());
+    stage.until("the build runs", || stage.project.join("begun").exists());
     change.signal("INT");
     change.end().exits(130).says(&["the environment goes on as it is"]);
     stage.answers();
-    stage.write("web/go", "");
+    stage.write("go", "");
     stage.up();
     stage.is_whole();
     stage.roadbed("down").exits(0);
@@ -99,10 +99,10 @@ fn a_client_that_is_killed_leaves_a_control_that_goes_on() {
     let stage = Stage::new();
     stage.write("web/build.sh", SLOW_BUILD);
     let client = stage.begin("up --detach --no-gate");
-    stage.until("the build runs", || stage.project.join("web/begun").exists());
+    stage.until("the build runs", || stage.project.join("begun").exists());
     stage::signal(client.pid(), "KILL");
     let _ = client.end();
-    stage.write("web/go", "");
+    stage.write("go", "");
     stage.until("the app is up", || stage.pid_of("web-1").is_some());
     stage.up().says(&["build/web  as it should be"]);
     stage.is_whole();

@@ -4,14 +4,14 @@ use crate::stage::Stage;
 
 /// A build that takes until the file `go` is there.
 pub(crate) const SLOW_BUILD: &str =
-    "echo building; touch begun; until [ -e go ]; do sleep 0.02; done; mkdir -p dist && cp server.js dist/\n";
+    "echo building; touch ../begun; until [ -e ../go ]; do sleep 0.02; done; mkdir -p dist && cp server.js dist/\n";
 
 #[test]
 fn the_second_up_at_once_learns_who_holds_the_root() {
     let stage = Stage::new();
     stage.write("web/build.sh", SLOW_BUILD);
     let first = stage.begin("up --detach --no-gate");
-    stage.until("the first one builds", || stage.project.join("web/begun").exists());
+    stage.until("the first one builds", || stage.project.join("begun").exists());
     let pid = format!("process {}", first.pid());
     for second in ["up --detach", "down", "restart web", "ready", "plan"] {
         stage
@@ -20,7 +20,7 @@ fn the_second_up_at_once_learns_who_holds_the_root() {
     }
     // Looking is always allowed.
     stage.roadbed("status").exits(0).says(&["control"]);
-    stage.write("web/go", "");
+    stage.write("go", "");
     first.end().exits(0);
     stage.is_whole();
 }

@@ -7,7 +7,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use host::process::table::command_line;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use testkit::{Client, copy_folder, processes_of, repository, wait_until};
 
@@ -38,7 +40,18 @@ pub(crate) struct Ours {
 }
 
 impl Stage {
+    /// A project whose packages, all none of them, were installed before: npm takes longer than everything else together.
     pub(crate) fn new() -> Self {
+        let stage = Self::fresh();
+        let lock = fs::read(stage.project.join("package-lock.json")).unwrap();
+        let digest: String = Sha256::digest(lock).iter().map(|byte| format!("{byte:02x}")).collect();
+        fs::create_dir(stage.project.join("node_modules")).unwrap();
+        stage.write("node_modules/.roadbed-lock-digest", &digest);
+        stage
+    }
+
+    /// A project as it comes from a clone.
+    pub(crate) fn fresh() -> Self {
         let folder = tempfile::Builder::new().prefix("rb-").tempdir().unwrap();
         let base = folder.path().canonicalize().unwrap();
         let (project, root, home) = (base.join("project"), base.join("root"), base.join("home"));
@@ -111,7 +124,12 @@ impl Stage {
     }
 
     pub(crate) fn pid_of(&self, unit: &str) -> Option<u32> {
-        self.processes().into_iter().find(|ours| ours.unit == unit).map(|ours| ours.pid)
+        let mut of_unit = self.processes().into_iter().filter(|ours| ours.unit == unit).map(|ours| ours.pid);
+        match unit {
+            // Builds carry the mark of the control that began them.
+            "control" => of_unit.find(|pid| command_line(*pid).contains(" control --root ")),
+            _ => of_unit.next(),
+        }
     }
 
     /// Kills a unit as a crash would; it may be gone already, or not be there yet.

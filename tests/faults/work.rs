@@ -70,7 +70,7 @@ fn a_program_that_is_not_installed_is_told_by_name() {
 
 #[test]
 fn a_machine_without_node_is_told_what_to_install() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::fresh();
     // A PATH that has a shell and nothing else.
     let bin = stage.home.join("bin");
     std::fs::create_dir(&bin).unwrap();
@@ -83,7 +83,7 @@ fn a_machine_without_node_is_told_what_to_install() {
 
 #[test]
 fn a_missing_lock_file_is_told_with_the_way_to_make_one() {
-    let stage = Stage::new();
+    let stage = Stage::fresh();
     std::fs::remove_file(stage.project.join("package-lock.json")).unwrap();
     // The manifest names it, so that is known before anything is begun.
     stage.roadbed("up --detach --no-gate").refuses(2, &["roadbed.toml:5:33", "package-lock.json"]);
@@ -93,7 +93,7 @@ fn a_missing_lock_file_is_told_with_the_way_to_make_one() {
 
 #[test]
 fn an_install_that_fails_is_told_with_npm_s_last_lines() {
-    let stage = Stage::new();
+    let stage = Stage::fresh();
     // Asks for what the lock file does not have.
     let package = r#"{ "name": "tiny", "version": "1.0.0", "private": true, "dependencies": { "left-pad": "1.3.0" } }"#;
     stage.write("package.json", package);
@@ -103,8 +103,8 @@ fn an_install_that_fails_is_told_with_npm_s_last_lines() {
 }
 
 #[test]
-fn the_app_s_folder_may_not_be_left_by_a_failed_install() {
-    let stage = Stage::new();
+fn a_lock_file_that_is_cut_off_is_no_installed_one() {
+    let stage = Stage::fresh();
     stage.write("package-lock.json", "{ \"name\": \"tiny\", \"lockf");
     stage.roadbed("up --detach --no-gate").refuses(1, &["cannot install the packages"]);
 }
