@@ -58,7 +58,7 @@ impl Case {
             }
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             match word {
-                "$" => answers += &self.answer(&stage, rest),
+                "$" => answers += &self.answer(&stage, rest, &content),
                 "file" => stage.write(rest, &content),
                 "append" => stage.append(rest, &content),
                 "folder" => fs::create_dir_all(stage.here.join(rest)).unwrap(),
@@ -75,10 +75,10 @@ impl Case {
         answers
     }
 
-    fn answer(&self, stage: &Stage, line: &str) -> String {
+    fn answer(&self, stage: &Stage, line: &str, stdin: &str) -> String {
         let mut words = line.split_whitespace();
         assert_eq!(words.next(), Some("roadbed"), "{}: scripts call roadbed alone", self.path.display());
-        let Answer { stdout, stderr, code } = command::roadbed(words, &stage.here, &stage.variables);
+        let Answer { stdout, stderr, code } = command::roadbed(words, &stage.here, &stage.variables, stdin);
         let shown = |sign: char, text: &str| {
             let text = text.replace(&stage.folder.display().to_string(), "[DIR]");
             // No blank at the end of a line: editors take it away.

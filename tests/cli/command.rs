@@ -1,6 +1,6 @@
 //! One run of the program, with nothing of the caller's environment.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -18,18 +18,25 @@ pub(crate) struct Answer {
     pub(crate) code: i32,
 }
 
-pub(crate) fn roadbed<'a>(words: impl Iterator<Item = &'a str>, here: &Path, variables: &[(String, String)]) -> Answer {
+pub(crate) fn roadbed<'a>(
+    words: impl Iterator<Item = &'a str>,
+    here: &Path,
+    variables: &[(String, String)],
+    stdin: &str,
+) -> Answer {
     let words: Vec<&str> = words.collect();
     let mut child = Command::new(env!("CARGO_BIN_EXE_roadbed"))
         .args(&words)
         .current_dir(here)
         .env_clear()
         .envs(variables.iter().cloned())
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    // Whoever does not read it has ended already: that is no fault.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let (ended, end) = mpsc::channel();
     let reader = |mut stream: Box<dyn Read + Send>| {

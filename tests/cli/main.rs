@@ -4,7 +4,7 @@
 //! ```text
 //! file roadbed.toml            a file, its lines after `| `; also: append, folder, sound, hold, env, cd
 //! | [product]
-//! $ roadbed manifest check     a command
+//! $ roadbed manifest check     a command; lines after `| ` are its stdin
 //! ----------
 //! $ roadbed manifest check     the same command again, and under it
 //! 1| a line of stdout
@@ -104,7 +104,7 @@ fn the_help_of_every_verb_is_recorded() {
 fn completions_are_made_for_every_shell() {
     let here = tempfile::tempdir().unwrap();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
-        let answer = command::roadbed(["completions", shell].into_iter(), here.path(), &[]);
+        let answer = command::roadbed(["completions", shell].into_iter(), here.path(), &[], "");
         assert_eq!((answer.code, answer.stderr.as_str()), (0, ""));
         assert!(answer.stdout.contains("detach"), "the completions for {shell} do not know `up --detach`");
     }

@@ -66,6 +66,9 @@ pub enum Command {
     /// Look at the manifest's environments
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Env(Env),
+    /// Keep the values that people set
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Secrets(Secrets),
     /// Check the manifest, or print its schema
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Manifest(Manifest),
@@ -244,6 +247,41 @@ Exit codes:
   0  shown
   2  the manifest is wrong")]
     Matrix,
+}
+
+/// Keep the values that people set
+#[derive(Debug, Subcommand)]
+pub enum Secrets {
+    Set(SetSecret),
+    /// Show which variables have a value; never the value
+    #[command(after_help = "\
+Examples:
+  roadbed secrets list
+  roadbed secrets list --json | jq '.[] | select(.required and .version == null)'
+
+Exit codes:
+  0  shown
+  2  the manifest is wrong")]
+    List,
+}
+
+/// Set the value of a variable with source "store", read from stdin or asked for
+///
+/// The value is never an argument: those are seen by every user of the machine.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed secrets set PAYMENT_SECRET_KEY < key.txt
+  roadbed secrets set PAYMENT_SECRET_KEY          asks, without showing what is typed
+
+Exit codes:
+  0  kept
+  2  no such variable, or no value
+  3  another command holds the root")]
+pub struct SetSecret {
+    /// The variable
+    #[arg(value_name = "VARIABLE")]
+    pub name: String,
 }
 
 /// Work on the manifest

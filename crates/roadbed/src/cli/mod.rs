@@ -27,6 +27,7 @@ pub mod ready;
 pub mod reference;
 pub mod restart;
 pub mod roles;
+pub mod secrets;
 pub mod session;
 pub mod status;
 pub mod stopping;
@@ -41,7 +42,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use reconcile::Fault;
 
-use crate::cli::args::{Arguments, Command, Env, Manifest};
+use crate::cli::args::{Arguments, Command, Env, Manifest, Secrets};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
@@ -98,6 +99,8 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Ready(args) => wait(ready::run(session, args, &live)),
         Command::Plan(_) => wait(plan::run(session, &live)),
         Command::Env(Env::Matrix) => env_matrix::run(session),
+        Command::Secrets(Secrets::Set(args)) => secrets::set(session, args),
+        Command::Secrets(Secrets::List) => secrets::list(session),
         Command::Manifest(Manifest::Check) => manifest_verbs::check(session),
         Command::Manifest(Manifest::Schema) => manifest_verbs::schema(session),
         Command::Generate(args) => generate::run(session, args),
