@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use host::files;
+use reconcile::fault::Retry;
 use reconcile::ports::Units;
 use reconcile::{Fault, Root};
 use tokio::time::{Instant, sleep, timeout};
@@ -54,6 +55,7 @@ impl Live {
             urls: BTreeMap::new(),
             ca_file: self.root.ca_certificate(),
             units: units.into_iter().map(Into::into).collect(),
+            trouble: None,
         })
     }
 }
@@ -75,13 +77,16 @@ impl Conductor for Live {
     async fn status(&self) -> Result<Status, Fault> {
         let deadline = Instant::now() + CONTROL_PATIENCE;
         loop {
-            if let Ok(status) = self.control_status().await {
-                return Ok(status);
-            }
+            let fault = match self.control_status().await {
+                Ok(status) => return Ok(status),
+                Err(fault) => fault,
+            };
             let known_to_keeper = self.keeper_status().await?;
             let has_control = known_to_keeper.units.iter().any(|unit| unit.name == launch::UNIT);
-            if !has_control || Instant::now() >= deadline {
-                return Ok(known_to_keeper);
+            // A control that answers that it cannot tell will not know better in a moment.
+            let is_final = fault.retry == Retry::Useless || Instant::now() >= deadline;
+            if !has_control || is_final {
+                return Ok(Status { trouble: has_control.then_some(fault), ..known_to_keeper });
             }
             sleep(PAUSE).await;
         }

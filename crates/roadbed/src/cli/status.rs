@@ -19,6 +19,9 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
     } else if up {
         render::environment::status(&status, output.data).iter().try_for_each(|line| output.line(line))?;
     }
+    if let Some(trouble) = &status.trouble {
+        render::fault::lines(trouble, output.notes).iter().for_each(|line| output.complain(line));
+    }
     if !up {
         let root = session.root.path().display();
         let (what, hint) = if conductor.is_meant_to_be_up() {
@@ -44,5 +47,6 @@ fn down(session: &Session) -> Result<Status, Failure> {
         urls: BTreeMap::new(),
         ca_file: session.root.ca_certificate(),
         units: Vec::new(),
+        trouble: None,
     })
 }

@@ -83,5 +83,6 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         urls,
         ca_file: control.root.ca_certificate(),
         units: units.into_iter().map(Unit::from).collect(),
+        trouble: None,
     })
 }

@@ -63,6 +63,9 @@ pub struct Status {
     pub urls: BTreeMap<String, String>,
     pub ca_file: PathBuf,
     pub units: Vec<Unit>,
+    /// Why this is only what the keeper knows: control cannot say more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Fault>,
 }
 
 /// One process that the keeper keeps.
