@@ -10,7 +10,7 @@ use manifest::environment::App;
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
 
 use crate::packages::{Packages, find, run_to_end};
-use crate::{ToolEnv, inputs};
+use crate::{ToolEnv, Turn, inputs};
 
 /// A cold Next.js build took 27 s on two contended cores.
 const BUILD_DEADLINE: Duration = Duration::from_secs(15 * 60);
@@ -26,6 +26,7 @@ pub struct AppBuild {
     project: PathBuf,
     app: App,
     tools: ToolEnv,
+    turn: Turn,
 }
 
 /// What there is to do.
@@ -49,8 +50,8 @@ pub struct Seen {
 }
 
 impl AppBuild {
-    pub fn new(project: PathBuf, app: App, tools: ToolEnv) -> Self {
-        Self { id: Self::resource_id(&app), needs: vec![Packages::resource_id()], project, app, tools }
+    pub fn new(project: PathBuf, app: App, tools: ToolEnv, turn: Turn) -> Self {
+        Self { id: Self::resource_id(&app), needs: vec![Packages::resource_id()], project, app, tools, turn }
     }
 
     pub fn resource_id(app: &App) -> ResourceId {
@@ -125,6 +126,12 @@ impl Resource for AppBuild {
             deadline: BUILD_DEADLINE,
         };
         let headline = format!("cannot build {}", self.app.name);
+        let _turn = self.turn.take(&headline, BUILD_DEADLINE).await?;
+        if built_from(&self.project, &self.app)?.as_ref() == Some(&step.inputs) {
+            return Ok(());
+        }
+        // From here on the output is neither the old build nor the new one; a build that is cut off must not pass for either.
+        files::remove(&self.output().join(STAMP)).map_err(|fault| Fault::because(headline.clone(), &fault))?;
         run_to_end(&self.id, &headline, &run, progress).await?;
         let output = self.output();
         if !files::is_dir(&output) {

@@ -8,6 +8,7 @@
 //! **Invariant:** an instance gets its own variables and nothing else; whatever of them is sensitive goes to the keeper in
 //! memory and is in no plan, error, revision or file.
 
+mod turn;
 pub mod packages;
 pub mod inputs;
 pub mod build;
@@ -15,6 +16,8 @@ pub mod site;
 pub mod variables;
 pub mod instance;
 pub mod probe;
+
+pub use turn::Turn;
 
 /// The tools that builds need from the user's environment (PATH, HOME, proxies, certificates), chosen by the caller.
 pub type ToolEnv = std::collections::BTreeMap<String, String>;

@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use host::files::{self, Access};
-use host::lock::{Lock, try_lock};
 use host::process::{self, Run};
 use reconcile::{Begun, Event, Fault, Progress, Resource, ResourceId};
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, sleep};
 
-use crate::ToolEnv;
+use crate::{ToolEnv, Turn};
 
 /// A cold install of the three apps took 20 s on two cores; a slow network may need a lot longer.
 const INSTALL_DEADLINE: Duration = Duration::from_secs(15 * 60);
@@ -22,8 +20,7 @@ pub struct Packages {
     id: ResourceId,
     project: PathBuf,
     tools: ToolEnv,
-    /// Two environments of one checkout share `node_modules`; this keeps them from installing at once.
-    lock: PathBuf,
+    turn: Turn,
 }
 
 /// What there is to do.
@@ -44,8 +41,8 @@ pub struct Seen {
 }
 
 impl Packages {
-    pub fn new(project: PathBuf, tools: ToolEnv, lock: PathBuf) -> Self {
-        Self { id: Self::resource_id(), project, tools, lock }
+    pub fn new(project: PathBuf, tools: ToolEnv, turn: Turn) -> Self {
+        Self { id: Self::resource_id(), project, tools, turn }
     }
 
     pub fn resource_id() -> ResourceId {
@@ -72,7 +69,7 @@ impl Packages {
 
     async fn install(&self, progress: &dyn Progress) -> Result<(), Fault> {
         let npm = find(&self.tools, "npm")?;
-        let _lock = self.wait_for_lock().await?;
+        let _turn = self.turn.take("cannot install the packages", INSTALL_DEADLINE).await?;
         let seen = self.look()?;
         if seen.installed.as_deref() == Some(&seen.wanted) {
             return Ok(());
@@ -92,23 +89,6 @@ impl Packages {
                 Fault::because("cannot note that the packages are installed", &fault)
                     .hint("see whether the disk is full and the folder is yours")
             })
-    }
-
-    async fn wait_for_lock(&self) -> Result<host::lock::Held, Fault> {
-        let cannot = |fault| Fault::because("cannot install the packages", &fault);
-        // On a new machine the cache folder is not there yet.
-        files::create_dir(self.lock.parent().unwrap_or(&self.lock), Access::Everyone).map_err(cannot)?;
-        let deadline = Instant::now() + INSTALL_DEADLINE;
-        loop {
-            match try_lock(&self.lock, &format!("pid {}", host::own::pid())) {
-                Ok(Lock::Ours(held)) => return Ok(held),
-                Ok(Lock::HeldBy(by)) if Instant::now() >= deadline => {
-                    return Err(Fault::new("cannot install the packages: another environment is at it").cause(by));
-                }
-                Ok(Lock::HeldBy(_)) => sleep(Duration::from_millis(200)).await,
-                Err(fault) => return Err(cannot(fault)),
-            }
-        }
     }
 }
 

@@ -173,7 +173,7 @@ fn running(environment: &Environment, dev: &DevApps) -> Result<Vec<Running>, Fau
 type Urls = BTreeMap<String, String>;
 
 /// Where builds and fetched engines keep locks that outlive no process.
-fn lock_file(cache: &Path, project: &Path) -> PathBuf {
+fn lock_file(cache: &Path, project: &Path, what: &str) -> PathBuf {
     let name: String = project
         .to_string_lossy()
         .chars()
@@ -181,5 +181,5 @@ fn lock_file(cache: &Path, project: &Path) -> PathBuf {
         .collect();
     // A name has at most 255 bytes; the end of a path tells checkouts apart, the beginning rarely does.
     let tail = name.get(name.len().saturating_sub(180)..).unwrap_or(&name);
-    cache.join(format!("packages{tail}.lock"))
+    cache.join(format!("{what}{tail}.lock"))
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use edge::client::EdgeClient;
+use engine::Turn;
 use engine::build::{self, AppBuild};
 use engine::instance::{Instances, Placement, Program, dev_program};
 use engine::packages::Packages;
@@ -81,10 +82,11 @@ impl Parts {
 
     fn add_builds(&self, all: &mut Vec<Box<dyn AnyResource>>) {
         let tools = &self.tools;
-        let lock = lock_file(&self.wanted.cache, &self.project);
-        all.push(Box::new(Packages::new(self.project.clone(), tools.clone(), lock)));
+        let turn = |what: &str| Turn::new(lock_file(&self.wanted.cache, &self.project, what));
+        all.push(Box::new(Packages::new(self.project.clone(), tools.clone(), turn("packages"))));
         for one in self.running.iter().filter(|one| one.dev.is_none()) {
-            all.push(Box::new(AppBuild::new(self.project.clone(), one.app.clone(), tools.clone())));
+            let turn = turn(&format!("build-{}", one.app.name));
+            all.push(Box::new(AppBuild::new(self.project.clone(), one.app.clone(), tools.clone(), turn)));
             if matches!(one.app.runs, Runs::Static { .. }) {
                 all.push(Box::new(StaticSite::new(self.project.clone(), self.ground.root.clone(), one.app.clone())));
             }
