@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::{Client, Environment, processes_of};
+use testkit::{Client, Environment, copy_repository, processes_of};
 
 use crate::stage;
 
@@ -46,8 +46,11 @@ fn one_command_gives_three_addresses_and_a_gate_that_holds() {
 #[test]
 fn two_roots_of_one_checkout_run_side_by_side() {
     let _stage = stage::enter();
-    let (first, second) = (stage::urbancart(), stage::urbancart());
-    // At once, so that they meet wherever they share something.
+    // A checkout in which nothing is built yet, on the file system of the packages, which are linked and not copied.
+    let project = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    copy_repository(project.path());
+    let [first, second] = [(); 2].map(|()| Environment::new(env!("CARGO_BIN_EXE_roadbed"), project.path()));
+    // At once, so that they meet wherever they share something: packages, builds, engines.
     std::thread::scope(|scope| {
         scope.spawn(|| first.up());
         scope.spawn(|| second.up());
