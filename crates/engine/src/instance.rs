@@ -246,7 +246,8 @@ impl Instances {
                 fault = fault.cause(format!("it died {deaths} times; the last time: {exit}"));
             } else {
                 let seconds = self.server.start_deadline.as_secs();
-                fault = fault.cause(format!("GET http://127.0.0.1:{port}{path} after {seconds} s: {}", answer.describe()));
+                fault =
+                    fault.cause(format!("GET http://127.0.0.1:{port}{path} after {seconds} s: {}", answer.describe()));
             }
             let lines = self.units.tail(instance, SHOWN_LINES).await.unwrap_or_default();
             return Err(fault.output(lines));
