@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use host::files::{self, Access, FileFault};
 use host::lock::{Held, Lock, try_lock};
 use reconcile::Fault;
 use tokio::time::{Instant, sleep};
@@ -20,6 +21,12 @@ impl Turn {
 
     /// Waits until nobody else is at it. Whoever waited looks again: most likely the work is done.
     pub(crate) async fn take(&self, headline: &str, within: Duration) -> Result<Held, Fault> {
+        let cannot = |fault: FileFault| {
+            Fault::because(headline, &fault)
+                .hint("see whether the disk is full and the folder is yours, or name another with XDG_CACHE_HOME")
+        };
+        // On a new machine the cache folder is not there yet.
+        files::create_dir(self.path().parent().unwrap_or(self.path()), Access::Everyone).map_err(cannot)?;
         let deadline = Instant::now() + within;
         loop {
             match try_lock(self.path(), &format!("pid {}", host::own::pid())) {
@@ -30,7 +37,7 @@ impl Turn {
                         Fault::new(format!("{headline}: another environment of this checkout is at it")).cause(by)
                     );
                 }
-                Err(fault) => return Err(Fault::because(headline, &fault)),
+                Err(fault) => return Err(cannot(fault)),
             }
         }
     }
@@ -47,7 +54,7 @@ mod tests {
     #[tokio::test]
     async fn the_second_waits_for_the_first() {
         let folder = tempfile::tempdir().unwrap();
-        let turn = Turn::new(folder.path().join("build.lock"));
+        let turn = Turn::new(folder.path().join("cache/not/there/yet/build.lock"));
         let first = turn.take("cannot build", Duration::ZERO).await.unwrap();
         let refused = turn.take("cannot build", Duration::ZERO).await.unwrap_err();
         assert!(refused.message.contains("another environment"), "{refused}");
