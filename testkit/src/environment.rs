@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::command::{self, Ran};
-use crate::{Client, leftovers, processes_of, wait_until};
+use crate::{Client, abandoned, leftovers, processes_of, wait_until};
 
 /// Enough for a first `up` that fetches engines, installs packages and builds three apps on a busy machine.
 const UP_DEADLINE: Duration = Duration::from_secs(20 * 60);
@@ -63,8 +63,9 @@ pub struct Unit {
 impl Environment {
     /// `program` is the caller's `env!("CARGO_BIN_EXE_roadbed")`; `project` is the folder that holds `roadbed.toml`.
     pub fn new(program: &str, project: &Path) -> Self {
-        // Sockets lie in the root, and their paths must be short.
-        let folder = tempfile::Builder::new().prefix("roadbed-").tempdir_in("/tmp").unwrap();
+        abandoned::sweep();
+        let folder = tempfile::Builder::new().prefix(abandoned::PREFIX).tempdir_in(abandoned::PLACE).unwrap();
+        abandoned::claim(folder.path());
         let variables = std::env::vars()
             .filter(|(name, _)| {
                 PASSED_ON.contains(&name.as_str())
@@ -248,6 +249,7 @@ impl Drop for Environment {
         if std::thread::panicking() {
             self.tell_what_was();
             if std::env::var_os(KEEP).is_some() {
+                abandoned::keep(self.folder.path());
                 self.folder.disable_cleanup(true);
                 eprintln!("kept: {}", self.folder.path().display());
             }

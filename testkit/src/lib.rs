@@ -23,6 +23,7 @@ mod command;
 mod der;
 mod environment;
 mod leftovers;
+mod abandoned;
 mod project;
 mod wait;
 mod web_socket;
