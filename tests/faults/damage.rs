@@ -227,6 +227,22 @@ fn a_journal_damaged_while_up_is_given_up_without_stopping_an_app() {
 }
 
 #[test]
+fn an_up_that_is_refused_stops_no_app_that_outlived_its_keeper() {
+    let stage = Stage::new();
+    stage.up();
+    let web = stage.pid_of("web-1").unwrap();
+    let keepers: Vec<u32> = stage.processes().iter().filter(|ours| ours.pid != web).map(|ours| ours.pid).collect();
+    crate::stage::signals(&keepers, "STOP");
+    crate::stage::signals(&keepers, "KILL");
+    Kept::new(stage.root.join("state/journal.db")).damage(Damage::Emptied);
+    stage.roadbed("up --detach --no-gate").refuses(1, &["journal.db is damaged"]);
+    assert_eq!(stage.pid_of("web-1"), Some(web));
+    stage.roadbed("up --detach --no-gate --forget-state").exits(0);
+    stage.is_whole();
+    assert_eq!(stage.pid_of("web-1"), Some(web));
+}
+
+#[test]
 fn a_lost_secret_store_is_not_an_empty_one() {
     let stage = used_and_down();
     let file = Kept::new(stage.root.join("secrets/store.json"));

@@ -41,7 +41,8 @@ pub async fn run(
     }
     let wanted = wanted::of(session, &project, args)?;
     let lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
-    let was_up = conductor.is_up().await;
+    // Apps may have outlived a keeper that was killed: then it is up too, and not this command's to stop.
+    let was_up = conductor.is_meant_to_be_up() || conductor.is_up().await;
     if args.forget_state {
         forget_state(session, conductor).await?;
     }

@@ -1,6 +1,7 @@
 //! Brings keeper and control of a root to life, if they are not alive already.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use host::clock::SystemClock;
@@ -9,7 +10,7 @@ use reconcile::{Fault, Root};
 use tokio::time::{Instant, sleep};
 
 use super::client::ControlClient;
-use super::identity;
+use super::{identity, open_state};
 use crate::keeper::{self, client::KeeperClient};
 use crate::own;
 use crate::wanted;
@@ -25,8 +26,12 @@ pub const UNIT: &str = "control";
 
 /// Makes sure that keeper and control of `root` run, the control of this very program.
 pub async fn ensure_running(root: &Root, environment: &str, tools: &BTreeMap<String, String>) -> Result<(), Fault> {
-    identity::ensure(root, environment, &SystemClock)?;
+    let identity = identity::ensure(root, environment, &SystemClock)?;
     if !keeper::is_running(root).await {
+        if identity.has_state {
+            // Control would refuse it too, but three times and in its log.
+            open_state(root, &identity, Arc::new(SystemClock))?;
+        }
         // It was stopped. Control must not begin with what was wanted before, beside the command that says what is wanted now.
         wanted::clear(root)?;
     }
@@ -43,6 +48,7 @@ pub async fn ensure_running(root: &Root, environment: &str, tools: &BTreeMap<Str
             unit.state == UnitState::CrashLoop || unit.restarts >= before + DEATHS_BEFORE_GIVING_UP
         });
         if is_looping || Instant::now() >= deadline {
+            open_state(root, &identity, Arc::new(SystemClock))?;
             let lines = units.tail(UNIT, 10).await.unwrap_or_default();
             return Err(Fault::because("cannot start control", &fault)
                 .hint("`roadbed logs control` shows everything it wrote")

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use gate::Ledger;
 use host::clock::{Clock, SystemClock};
+use identity::Identity;
 use journal::Journal;
 use reconcile::{Fault, Root};
 
@@ -46,10 +47,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         return Err(Fault::new(format!("cannot run control: {} is no root", root.path().display()))
             .hint("`roadbed up` makes one"));
     };
-    let presence = identity.presence();
-    let journal = Journal::open(&root.state().join("journal.db"), presence, clock.clone())
-        .map_err(|fault| state_fault(&fault))?;
-    let ledger = Ledger::open(&root.state().join("evidence.db"), presence).map_err(|fault| state_fault(&fault))?;
+    let (journal, ledger) = open_state(&root, &identity, clock.clone())?;
     identity::note_state(&root, &identity)?;
     for cut_off in journal.take_interrupted().map_err(|fault| state_fault(&fault))? {
         tracing::warn!(resource = cut_off.resource, step = cut_off.step, "a crash cut this step off; looking again");
@@ -70,6 +68,14 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     watching.abort();
     lifeline.abort();
     served
+}
+
+/// Opens what the environment knows of itself, and refuses what is damaged.
+fn open_state(root: &Root, identity: &Identity, clock: Arc<dyn Clock>) -> Result<(Journal, Ledger), Fault> {
+    let presence = identity.presence();
+    let journal = Journal::open(&root.state().join("journal.db"), presence, clock);
+    let ledger = Ledger::open(&root.state().join("evidence.db"), presence);
+    Ok((journal.map_err(|fault| state_fault(&fault))?, ledger.map_err(|fault| state_fault(&fault))?))
 }
 
 fn own_marks() -> BTreeMap<String, String> {
