@@ -81,7 +81,7 @@ impl Conductor for Stand {
     }
 
     fn is_meant_to_be_up(&self) -> bool {
-        !self.stopped_by_others
+        self.is_up.get() && !self.stopped_by_others
     }
 
     async fn ensure_running(&self, _: &str, _: &BTreeMap<String, String>) -> Result<(), Fault> {
