@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use host::files::{self, Access, FileFault};
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,11 @@ impl FileStore {
 
     /// Sets a value; setting the value it already has changes nothing.
     pub fn set(&self, name: &SecretName, secret: &Secret) -> Result<u32, StoreFault> {
-        let _writing = self.writing.lock().expect("no panic happens while the store is written");
+        let writing = self.writing.lock().expect("no panic happens while the store is written");
+        self.put(&writing, name, secret)
+    }
+
+    fn put(&self, _: &MutexGuard<'_, ()>, name: &SecretName, secret: &Secret) -> Result<u32, StoreFault> {
         let mut disk = self.load()?;
         let version = match disk.values.get(name.as_str()) {
             Some(entry) if secret.matches(entry.value.as_bytes()) => return Ok(entry.version),
@@ -94,11 +98,13 @@ impl FileStore {
 
     /// The value under `name`, generated and kept first if there is none.
     pub fn get_or_generate(&self, name: &SecretName) -> Result<Versioned, StoreFault> {
+        // Held over both: two who ask at once must get one value.
+        let writing = self.writing.lock().expect("no panic happens while the store is written");
         if let Some(found) = self.get(name)? {
             return Ok(found);
         }
         let fresh = generate::credential()?;
-        let version = self.set(name, &fresh)?;
+        let version = self.put(&writing, name, &fresh)?;
         Ok(Versioned { secret: fresh, version })
     }
 
@@ -185,6 +191,17 @@ mod tests {
         let (_folder, store) = store();
         let found = store.get_or_generate(&SecretName::new("x")).unwrap();
         assert!(!format!("{found:?}").contains(found.secret.expose()));
+    }
+
+    #[test]
+    fn all_who_ask_at_once_get_the_same_value() {
+        let (_folder, store) = store();
+        let name = SecretName::new("mongodb/admin");
+        let values: Vec<String> = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..8).map(|_| scope.spawn(|| store.get_or_generate(&name).unwrap())).collect();
+            asking.into_iter().map(|one| one.join().unwrap().secret.expose().to_owned()).collect()
+        });
+        assert!(values.iter().all(|value| *value == values[0]), "{} values for one name", values.len());
     }
 
     #[test]
