@@ -4,6 +4,7 @@
 //!   first_hour   what a new user does and what scripts rely on
 //!   browser      what somebody sees
 //!   storm        kill -9 of everybody in any order while visitors order
+//!   drill        a check that is killed while it has taken something away
 //!   sabotage     each check of the gate, with the thing broken for real
 //!   dev          development servers behind the edge
 //!   apps         the apps' own suites
@@ -21,6 +22,7 @@
 mod apps;
 mod browser;
 mod dev;
+mod drill;
 mod first_hour;
 mod sabotage;
 mod stage;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gate::{Check, Evidence, Report};
 use reconcile::Fault;
+use reconcile::ports::{UnitKind, Units};
 
 use super::wire::{Message, ReadyRequest};
 use super::{Control, convergence};
@@ -12,6 +13,17 @@ use crate::world::Ports;
 
 /// The longest check waits for a restarted store and a reconnected driver; 30 s is ten times what that takes.
 const BUDGET: Duration = Duration::from_secs(30);
+
+/// Lets every store run again. A check freezes one for a moment; if control is killed in that moment, nobody else knows of it.
+/// What such a check had stopped is on hold at the keeper, and the next convergence starts it.
+pub async fn thaw_stores(control: &Control) {
+    let units = control.keeper.list().await.unwrap_or_default();
+    for pid in units.iter().filter(|unit| unit.kind == UnitKind::Store).filter_map(|unit| unit.pid) {
+        if let Err(error) = host::drill::thaw(pid) {
+            tracing::warn!(pid, %error, "cannot let a store run again");
+        }
+    }
+}
 
 /// Runs the gate of the environment that is wanted, keeps the evidence and reports it.
 pub async fn run(

@@ -12,7 +12,7 @@ use reconcile::progress::Unwatched;
 use tokio::time::sleep;
 
 use super::wire::Message;
-use super::{Control, convergence};
+use super::{Control, convergence, proof};
 use crate::wanted;
 
 /// Time between two looks. One look is one small question over a Unix socket.
@@ -26,6 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub async fn watch(control: Arc<Control>) {
     let mut known: Option<BTreeSet<String>> = None;
     let mut pause = PERIOD;
+    proof::thaw_stores(&control).await;
     loop {
         match needs_mending(&control, known.as_ref()).await {
             Some(why) => {
