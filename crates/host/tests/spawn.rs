@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, PipeReader, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use host::process::{self, Exit, Limits, Process, ProcessFault, Signal, Spawn, table};
@@ -33,6 +34,12 @@ fn shell(
     (process::spawn(spawn, before_exec), read)
 }
 
+/// Numbers of descriptors belong to the whole process: a test that closes one would change what another sees.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn said_by(script: &str, inherited: &[BorrowedFd<'_>], limits: Limits) -> String {
     let (process, mut output) = shell(script, inherited, limits, &mut |_| Ok(()));
     let process = process.unwrap();
@@ -51,6 +58,7 @@ fn file_saying(text: &str) -> File {
 
 #[test]
 fn descriptors_arrive_from_three_on_in_the_given_order_and_nothing_else_does() {
+    let _alone = alone();
     let files: Vec<File> = (3..=8).map(|number| file_saying(&format!("file {number}\n"))).collect();
     // Backwards, so that some have to change places.
     let inherited: Vec<_> = files.iter().rev().map(AsFd::as_fd).collect();
@@ -62,6 +70,7 @@ fn descriptors_arrive_from_three_on_in_the_given_order_and_nothing_else_does() {
 
 #[test]
 fn limits_are_set_and_too_high_ones_are_as_high_as_allowed() {
+    let _alone = alone();
     let limits = |open_files| Limits { open_files: Some(open_files), address_space: None };
     assert_eq!(said_by("ulimit -n; ulimit -Hn", &[], limits(100)), "100\n100\n");
     let hard = said_by("ulimit -Hn", &[], Limits::default());
@@ -72,6 +81,7 @@ fn limits_are_set_and_too_high_ones_are_as_high_as_allowed() {
 
 #[test]
 fn the_child_leads_its_own_session() {
+    let _alone = alone();
     let (process, _output) = shell("sleep 1000", &[], Limits::default(), &mut |_| Ok(()));
     let process = process.unwrap();
     let entry = table::entry(process.pid()).unwrap();
@@ -82,6 +92,7 @@ fn the_child_leads_its_own_session() {
 
 #[test]
 fn its_identity_is_told_before_the_program_begins() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let sign = folder.path().join("begun");
     let mut told = None;
@@ -100,6 +111,7 @@ fn its_identity_is_told_before_the_program_begins() {
 
 #[test]
 fn a_program_whose_identity_could_not_be_kept_never_begins() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let sign = folder.path().join("begun");
     let mut pid = 0;
@@ -116,6 +128,7 @@ fn a_program_whose_identity_could_not_be_kept_never_begins() {
 
 #[test]
 fn a_failed_exec_is_told_also_with_descriptors_to_hand_over() {
+    let _alone = alone();
     let files: Vec<File> = (0..20).map(|_| file_saying("x")).collect();
     let inherited: Vec<_> = files.iter().map(AsFd::as_fd).collect();
     let (_read, write) = io::pipe().unwrap();

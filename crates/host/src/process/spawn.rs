@@ -43,6 +43,9 @@ pub struct Limits {
 ///
 /// `before_exec` runs when the process exists and waits, before the program begins: whoever must never lose track of a child
 /// writes its identity down there. If it fails, or if we die meanwhile, the program never begins.
+///
+/// Whoever hands descriptors over must not have other threads that close descriptors meanwhile: the numbers that the child gets
+/// are kept free in this process until it runs. The keeper has one thread for this reason too.
 pub fn spawn(
     spec: Spawn<'_>,
     before_exec: &mut (dyn FnMut(&Process) -> io::Result<()> + Send),
@@ -63,6 +66,9 @@ fn start(spec: Spawn<'_>, before_exec: &mut (dyn FnMut(&Process) -> io::Result<(
         spec.inherited.iter().map(|fd| fcntl_dupfd_cloexec(fd, above)).collect::<Result<Vec<OwnedFd>, _>>()?;
     let (ready_read, ready_write) = pipe_with(PipeFlags::CLOEXEC)?;
     let (go_read, go_write) = pipe_with(PipeFlags::CLOEXEC)?;
+    // Another thread may have freed a low number meanwhile: the child's ends must be out of reach of what it is handed, or it
+    // would report to a stranger and wait for ever.
+    let (ready_write, go_read) = (fcntl_dupfd_cloexec(ready_write, above)?, fcntl_dupfd_cloexec(go_read, above)?);
     let child = ChildSide {
         sources,
         ready: ready_write,
