@@ -64,18 +64,22 @@ pub struct Placement {
     pub edge_idle: Duration,
 }
 
+/// What is asked at each look which program to run, since what was built changes while Roadbed converges.
+pub type ProgramOf = Box<dyn Fn() -> Result<Program, Fault> + Send + Sync>;
+
 /// The instances of one app.
 pub struct Instances {
-    id: ResourceId,
-    needs: Vec<ResourceId>,
-    environment: Arc<Environment>,
-    app: App,
-    server: Server,
-    program: Box<dyn Fn() -> Result<Program, Fault> + Send + Sync>,
-    placement: Placement,
-    tools: ToolEnv,
-    facts: Arc<dyn Facts>,
-    units: Arc<dyn Units>,
+    /// See [`Instances::resource_id`].
+    pub id: ResourceId,
+    pub needs: Vec<ResourceId>,
+    pub environment: Arc<Environment>,
+    pub app: App,
+    pub server: Server,
+    pub program: ProgramOf,
+    pub placement: Placement,
+    pub tools: ToolEnv,
+    pub facts: Arc<dyn Facts>,
+    pub units: Arc<dyn Units>,
 }
 
 impl fmt::Debug for Instances {
@@ -120,23 +124,6 @@ struct Wanted {
 }
 
 impl Instances {
-    /// `program` is asked at each look, since what was built changes while Roadbed converges.
-    #[expect(clippy::too_many_arguments, reason = "one constructor call in the whole product, with named locals")]
-    pub fn new(
-        environment: Arc<Environment>,
-        app: App,
-        server: Server,
-        program: Box<dyn Fn() -> Result<Program, Fault> + Send + Sync>,
-        placement: Placement,
-        tools: ToolEnv,
-        facts: Arc<dyn Facts>,
-        units: Arc<dyn Units>,
-        needs: Vec<ResourceId>,
-    ) -> Self {
-        let id = Self::resource_id(&app);
-        Self { id, needs, environment, app, server, program, placement, tools, facts, units }
-    }
-
     pub fn resource_id(app: &App) -> ResourceId {
         ResourceId::new(format!("app/{}", app.name))
     }

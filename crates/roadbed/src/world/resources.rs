@@ -8,7 +8,7 @@ use std::sync::Arc;
 use edge::client::EdgeClient;
 use engine::Turn;
 use engine::build::{self, AppBuild};
-use engine::instance::{Instances, Placement, Program, dev_program};
+use engine::instance::{Instances, Placement, Program, ProgramOf, dev_program};
 use engine::packages::Packages;
 use engine::site::StaticSite;
 use host::files;
@@ -163,20 +163,21 @@ impl Parts {
             public_url: app.hosts.first().map(|host| https_url(host, self.addresses.https)).unwrap_or_default(),
             edge_idle: EDGE_IDLE,
         };
-        Instances::new(
-            self.environment.clone(),
-            app,
-            server.clone(),
-            self.program(one, server),
-            placement,
-            self.tools.clone(),
-            self.facts.clone(),
-            self.ground.units.clone(),
+        Instances {
+            id: Instances::resource_id(&app),
             needs,
-        )
+            environment: self.environment.clone(),
+            app,
+            program: self.program(one, server.clone()),
+            server,
+            placement,
+            tools: self.tools.clone(),
+            facts: self.facts.clone(),
+            units: self.ground.units.clone(),
+        }
     }
 
-    fn program(&self, one: &Running, server: Server) -> Box<dyn Fn() -> Result<Program, Fault> + Send + Sync> {
+    fn program(&self, one: &Running, server: Server) -> ProgramOf {
         let (project, app) = (self.project.clone(), one.app.clone());
         if let Some(command) = &one.dev {
             let program = dev_program(&project, &app, command);
