@@ -19,6 +19,8 @@ export type Probe = () => Promise<unknown>;
 // to two a second, and a store that is away is noticed at once.
 const PROBE_TIMEOUT_MS = 800;
 const REMEMBER_MS = 500;
+// A store that is back is noticed sooner still: until then the instance serves nobody.
+const REMEMBER_TROUBLE_MS = 100;
 
 export interface ReadinessOptions {
   mongodb: Probe;
@@ -30,16 +32,19 @@ export interface ReadinessOptions {
 
 export function createReadiness(options: ReadinessOptions): () => Promise<Readiness> {
   const { mongodb, redis, isDraining, now = () => performance.now(), timeoutMs = PROBE_TIMEOUT_MS } = options;
-  let latest: { at: number; stores: Promise<[Health, Health]> } | undefined;
+  let latest: { at: number; until: number; stores: Promise<[Health, Health]> } | undefined;
 
   return async () => {
     // Counted from the start of the probe, so that an answer is never older than the promise above;
     // callers that arrive meanwhile share the probe under way instead of starting their own.
-    if (latest === undefined || now() - latest.at >= REMEMBER_MS) {
-      latest = { at: now(), stores: Promise.all([measure(mongodb, timeoutMs), measure(redis, timeoutMs)]) };
+    if (latest === undefined || now() >= latest.until) {
+      const stores = Promise.all([measure(mongodb, timeoutMs), measure(redis, timeoutMs)]);
+      latest = { at: now(), until: now() + REMEMBER_MS, stores };
     }
-    const [mongodbHealth, redisHealth] = await latest.stores;
+    const asked = latest;
+    const [mongodbHealth, redisHealth] = await asked.stores;
     const ok = mongodbHealth.ok && redisHealth.ok;
+    if (!ok) asked.until = Math.min(asked.until, asked.at + REMEMBER_TROUBLE_MS);
     // Draining is asked last and never remembered: the edge must hear of it at once.
     return { status: isDraining() ? "draining" : ok ? "ready" : "unready", mongodb: mongodbHealth, redis: redisHealth };
   };

@@ -47,10 +47,10 @@ test("callers share one probe, its answer is remembered for a second, and recove
     ["unready", "unready", "unready"],
   );
   up = true;
-  now = 499;
+  now = 99;
   assert.equal((await readiness()).status, "unready");
   assert.equal(probes, 1);
-  now = 500;
+  now = 100;
   assert.equal((await readiness()).status, "ready");
   assert.equal(probes, 2);
 });
@@ -61,4 +61,20 @@ test("draining is told at once, whatever is remembered", async () => {
   assert.equal((await readiness()).status, "ready");
   draining = true;
   assert.equal((await readiness()).status, "draining");
+});
+
+test("readiness is remembered for half a second", async () => {
+  let now = 0;
+  let probes = 0;
+  const mongodb = async () => {
+    probes += 1;
+  };
+  const readiness = createReadiness({ mongodb, redis: answers, isDraining: () => false, now: () => now });
+  await readiness();
+  now = 499;
+  await readiness();
+  assert.equal(probes, 1);
+  now = 500;
+  await readiness();
+  assert.equal(probes, 2);
 });

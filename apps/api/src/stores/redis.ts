@@ -7,7 +7,7 @@ import { type Carts, StoreUnavailable } from "../shop.ts";
 
 // Redis answers in microseconds. Two seconds without an answer is a dead machine or a frozen process.
 const ANSWER_TIMEOUT_MS = 2_000;
-const RECONNECT_MOST_MS = 1_000;
+const RECONNECT_MOST_MS = 250;
 
 export interface RedisStore {
   carts: Carts;
