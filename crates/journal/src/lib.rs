@@ -18,7 +18,7 @@ use host::database::{self, DatabaseFault, Presence, Schema};
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
-/// How many ended steps are kept for `roadbed plan --history` and for whoever looks into an incident.
+/// How many ended steps are kept for whoever looks into an incident.
 const KEPT_STEPS: i64 = 10_000;
 
 const SCHEMA: Schema = Schema {

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
@@ -195,17 +197,27 @@ async fn nothing_acknowledged_by_a_majority_is_lost_by_a_kill() {
     let mongo = settled(&stand).await;
     let client = as_app(&stand).await;
     let orders = client.database("shop-local").collection::<Document>("orders");
+    let count = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&count);
     let writing = tokio::spawn(async move {
         let mut acknowledged = Vec::new();
         for n in 0_i32.. {
             match orders.insert_one(doc! { "_id": n }).await {
-                Ok(_) => acknowledged.push(n),
+                Ok(_) => {
+                    acknowledged.push(n);
+                    counting.store(acknowledged.len(), Ordering::Relaxed);
+                }
                 Err(_) => break,
             }
         }
         acknowledged
     });
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let enough = async {
+        while count.load(Ordering::Relaxed) <= 10 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), enough).await.expect("writes are acknowledged");
     stand.units.kill("mongodb");
     let acknowledged = writing.await.unwrap();
     assert!(acknowledged.len() > 10, "only {} writes before the kill", acknowledged.len());
