@@ -11,11 +11,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("journal", &[]),
     ("gate", &[]),
     ("secrets", &[]),
+    ("usage", &[]),
     ("reconcile", &["journal", "gate"]),
     ("engine", &["reconcile", "gate", "secrets"]),
     ("edge", &["reconcile", "gate", "secrets"]),
     ("stores", &["reconcile", "gate", "secrets"]),
-    ("roadbed", &["journal", "gate", "secrets", "reconcile", "engine", "edge", "stores"]),
+    ("roadbed", &["journal", "gate", "secrets", "reconcile", "engine", "edge", "stores", "usage"]),
 ];
 
 const LAYER_0: [&str; 2] = ["manifest", "host"];
