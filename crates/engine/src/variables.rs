@@ -42,14 +42,18 @@ pub struct Assembled {
     pub shown: Vec<String>,
 }
 
-/// Assembles what one app may receive. Every required variable without a value is named at once.
+/// Assembles what one app may receive. Every required variable without a value, and every value that is not what its variable
+/// holds, is named at once. No value is quoted.
 pub fn assemble(environment: &Environment, app: &AppName, facts: &dyn Facts) -> Result<Assembled, Fault> {
     let mut assembled = Assembled::default();
-    let mut missing = Vec::new();
+    let (mut missing, mut wrong) = (Vec::new(), Vec::new());
     for variable in environment.variables_of(app) {
         match value(variable, app, facts)? {
             // An empty text is no value: programs take an empty variable for a set one and fail later, elsewhere.
             Some(value) if !value.text.expose().is_empty() => {
+                if let Err(fault) = variable.rule.check(value.text.expose()) {
+                    wrong.push(format!("{} (owner: {}) {fault}", variable.name, variable.owner));
+                }
                 assembled.shown.push(format!("{}={}", variable.name, value.shown));
                 assembled.values.insert(variable.name.to_string(), value.text.expose().to_owned());
             }
@@ -59,12 +63,20 @@ pub fn assemble(environment: &Environment, app: &AppName, facts: &dyn Facts) -> 
             _ => {}
         }
     }
-    if missing.is_empty() {
-        return Ok(assembled);
-    }
-    let mut fault = Fault::new(format!("cannot start {app} in {}: required variables have no value", environment.name))
-        .hint("ask the owner named above for the value, then `roadbed secrets set NAME`");
-    fault.causes = missing;
+    let place = format!("cannot start {app} in {}", environment.name);
+    let (what, hint) = match (missing.is_empty(), wrong.is_empty()) {
+        (true, true) => return Ok(assembled),
+        (false, _) => (
+            format!("{place}: required variables have no value"),
+            format!("ask the owner named above for the value, then `roadbed secrets set NAME --env {}`", environment.reference()),
+        ),
+        (true, false) => (
+            format!("{place}: variables have values that their type does not allow"),
+            "`roadbed env matrix --json` shows type and match of each; `roadbed secrets set NAME` replaces a kept value".to_owned(),
+        ),
+    };
+    let mut fault = Fault::new(what).hint(hint);
+    fault.causes = missing.into_iter().chain(wrong).collect();
     Err(fault)
 }
 
@@ -77,6 +89,10 @@ pub fn public_config(
     let mut config = BTreeMap::new();
     for variable in environment.variables_of(app).filter(|variable| variable.class == Class::Public) {
         if let Some(value) = value(variable, app, facts)? {
+            variable.rule.check(value.text.expose()).map_err(|fault| {
+                Fault::new(format!("cannot serve {app} in {}: {} {fault}", environment.name, variable.name))
+                    .hint(format!("see [variables.{}] in roadbed.toml", variable.name))
+            })?;
             config.insert(variable.name.to_string(), value.text.expose().to_owned());
         }
     }
@@ -88,6 +104,8 @@ fn value(variable: &Variable, app: &AppName, facts: &dyn Facts) -> Result<Option
         Source::Literal(text) => Ok(Some(Value::plain(text.clone()))),
         Source::Generated => facts.generated(&variable.name).map(Some),
         Source::Store => facts.stored(&variable.name),
+        // Only a build reads it: `Environment::variables_of` leaves it out.
+        Source::Ci => Ok(None),
         Source::Derived(template) => {
             let (mut text, mut shown) = (String::new(), String::new());
             for piece in &template.pieces {

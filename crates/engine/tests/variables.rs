@@ -24,9 +24,12 @@ struct Known {
 impl Facts for Known {
     fn fact(&self, app: &AppName, fact: &Fact) -> Result<Value, Fault> {
         Ok(match fact {
-            Fact::MongoUrl => secret(&format!("mongodb://{app}:hunter2-mongo@db"), "mongodb/app-api@3"),
+            Fact::MongoUrl => secret(&format!("mongodb://{app}:hunter2-mongo@db/shop"), "mongodb/app-api@3"),
             Fact::RedisUrl => secret(&format!("redis://{app}:hunter2-redis@cache"), "redis/app-api@1"),
-            other => Value::plain(format!("{other:?}")),
+            Fact::Url(of) => Value::plain(format!("https://{of}.staging.example")),
+            Fact::Internal(_) => Value::plain("http://127.0.0.1:4000".to_owned()),
+            Fact::RedisPrefix => Value::plain("urbancart:staging:".to_owned()),
+            Fact::EnvironmentName => Value::plain("staging".to_owned()),
         })
     }
 
@@ -35,7 +38,7 @@ impl Facts for Known {
     }
 
     fn generated(&self, variable: &VarName) -> Result<Value, Fault> {
-        Ok(secret(&format!("generated-{variable}"), &format!("var/{variable}@1")))
+        Ok(secret(&format!("generated-{variable}-generated-generated"), &format!("var/{variable}@1")))
     }
 }
 
@@ -51,7 +54,7 @@ fn of(app: &str, facts: &Known) -> Result<Assembled, Fault> {
 fn an_app_gets_its_own_variables_and_no_others() {
     let known = Known { payment_key: Some("sk_test_123") };
     let api = of("api", &known).unwrap();
-    assert_eq!(api.values["MONGODB_URL"], "mongodb://api:hunter2-mongo@db");
+    assert_eq!(api.values["MONGODB_URL"], "mongodb://api:hunter2-mongo@db/shop");
     assert_eq!(api.values["PAYMENT_SECRET_KEY"], "sk_test_123");
     let storefront = of("storefront", &known).unwrap();
     let names: Vec<&str> = storefront.values.keys().map(String::as_str).collect();
@@ -86,4 +89,15 @@ fn a_static_app_is_told_public_values_only() {
     let config = public_config(&staging(), &AppName::new("admin").unwrap(), &Known { payment_key: None }).unwrap();
     let names: Vec<&str> = config.keys().map(String::as_str).collect();
     assert_eq!(names, ["PUBLIC_API_URL", "PUBLIC_SITE_URL"]);
+}
+
+#[test]
+fn a_value_that_its_type_does_not_allow_is_refused_and_not_quoted() {
+    let mut environment = staging();
+    let level = environment.variables.iter_mut().find(|variable| variable.name.as_str() == "LOG_LEVEL").unwrap();
+    level.source = manifest::environment::Source::Literal("loud".to_owned());
+    let known = Known { payment_key: Some("sk_test_123") };
+    let fault = assemble(&environment, &AppName::new("api").unwrap(), &known).unwrap_err();
+    assert_eq!(fault.message, "cannot start api in staging: variables have values that their type does not allow");
+    assert_eq!(fault.causes, ["LOG_LEVEL (owner: platform) must be one of debug, info, warn, error"]);
 }

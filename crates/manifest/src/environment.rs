@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
 use crate::record::choice;
 use crate::target::EnvRef;
+use crate::value::Rule;
 
 /// One environment, resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +35,19 @@ impl Environment {
         self.apps.iter().find(|app| &app.name == name)
     }
 
-    /// The variables that one app may receive.
+    /// The variables that one app may receive while it runs.
     pub fn variables_of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = &'a Variable> {
-        self.variables.iter().filter(move |variable| variable.consumers.contains(app))
+        let runs = |variable: &&Variable| variable.phase.is_at_run_time() && variable.source != Source::Ci;
+        self.variables.iter().filter(move |variable| variable.consumers.contains(app)).filter(runs)
+    }
+
+    /// What the build of one app may receive: values that are the same in every environment.
+    pub fn build_variables_of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (&'a VarName, &'a str)> {
+        let of_the_build = |variable: &&'a Variable| variable.phase.is_at_build() && variable.consumers.contains(app);
+        self.variables.iter().filter(of_the_build).filter_map(|variable| match &variable.source {
+            Source::Literal(text) => Some((&variable.name, text.as_str())),
+            _ => None,
+        })
     }
 }
 
@@ -206,6 +217,11 @@ pub struct Variable {
     pub owner: OwnerName,
     pub class: Class,
     pub required: bool,
+    /// What its value must be.
+    pub rule: Rule,
+    pub reach: Reach,
+    pub phase: Phase,
+    pub delivery: Delivery,
     pub source: Source,
     pub consumers: Vec<AppName>,
     pub doc: String,
@@ -223,8 +239,54 @@ choice! {
         Secret = "secret",
         /// Protects logins and sessions: sensitive.
         Auth = "auth",
+        /// Tells something about a person: sensitive.
+        Pii = "pii",
         /// Moves money: sensitive, and never in an environment per pull request.
         Payment = "payment",
+    }
+}
+
+choice! {
+    /// Which code may read a variable.
+    pub enum Reach {
+        /// Code that runs on a server.
+        Server = "server",
+        /// Code that runs in visitors' browsers: public.
+        Client = "client",
+        /// Code that runs on a server before routing, such as Next.js's proxy.
+        Edge = "edge",
+    }
+}
+
+choice! {
+    /// When a variable is read.
+    pub enum Phase {
+        /// While the app runs. The same build serves every environment.
+        Runtime = "runtime",
+        /// While it is built: frozen in what is built, so its value is the same everywhere.
+        Build = "build",
+        /// Both.
+        Both = "both",
+    }
+}
+
+impl Phase {
+    pub fn is_at_build(self) -> bool {
+        self != Self::Runtime
+    }
+
+    pub fn is_at_run_time(self) -> bool {
+        self != Self::Build
+    }
+}
+
+choice! {
+    /// How a process receives a variable.
+    pub enum Delivery {
+        /// In its environment, which children inherit and debuggers show.
+        Env = "env",
+        /// In a file that only this process has, in memory; `NAME_FILE` says where.
+        File = "file",
     }
 }
 
@@ -246,6 +308,8 @@ pub enum Source {
     Generated,
     /// Set by a person in the secret store.
     Store,
+    /// Set by the system that builds; no process of the environment receives it.
+    Ci,
 }
 
 /// A text with references to facts, in pieces.

@@ -40,7 +40,7 @@ fn of_app(name: &AppName, table: &AppTable, manifest: &Manifest, matrix: &Matrix
             format!("\n# Beside these Roadbed gives: {}.\n", given.join(" "))
         }
     };
-    let received: Vec<&Row> = matrix.variables.iter().filter(|row| row.apps.contains(name)).collect();
+    let received: Vec<&Row> = matrix.variables.iter().filter(|row| row.consumers.contains(name)).collect();
     if received.is_empty() {
         text += "# It reads nothing else.\n";
     }

@@ -29,6 +29,7 @@ mod syntax;
 mod tables;
 mod target;
 mod template;
+pub mod value;
 
 pub use environment::Environment;
 pub use example::example;
@@ -41,3 +42,4 @@ pub use schema::schema;
 pub use source::{Diagnostic, Severity, Source, Span};
 pub use target::{Change, EnvRef, NotAnEnvironment};
 pub use template::MissingFact;
+pub use value::{NotSuchAValue, Rule, ValueType};

@@ -5,11 +5,12 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::Manifest;
-use crate::environment::Class;
+use crate::environment::{Class, Delivery, Fact, Phase, Reach};
 use crate::id::{AppName, EnvName, OwnerName, VarName};
 use crate::record::choice;
 use crate::tables::{Origin, VariableOrigin, VariableTable};
 use crate::template::Chunk;
+use crate::value::ValueType;
 
 /// Variables by environments.
 #[derive(Clone, Debug, Serialize)]
@@ -22,11 +23,30 @@ pub struct Matrix {
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     pub name: VarName,
-    pub apps: Vec<AppName>,
+    #[serde(rename = "type")]
+    pub value_type: ValueType,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// What the whole value matches; environments may have their own.
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
     pub class: Class,
     pub sensitive: bool,
+    /// Where its value comes from, but in environments whose cell says otherwise. `None` if each says its own.
+    pub source: Option<SourceKind>,
     pub owner: OwnerName,
+    /// The apps that receive it.
+    pub consumers: Vec<AppName>,
+    /// The environments in which no consumer starts without it.
+    pub required: Vec<EnvName>,
+    pub reach: Reach,
+    pub phase: Phase,
+    pub delivery: Delivery,
     pub description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docs: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub example: Option<String>,
     /// In the order of [`Matrix::environments`].
     pub environments: Vec<Cell>,
 }
@@ -58,10 +78,14 @@ choice! {
         Literal = "literal",
         /// Put together from facts of the environment.
         Derived = "derived",
+        /// An address or a name of a data service, with the app's own credentials where it has some.
+        Service = "service",
         /// Made by Roadbed and kept in the secret store.
         Generated = "generated",
         /// Set by a person in the secret store.
         Store = "store",
+        /// Set by the system that builds.
+        Ci = "ci",
     }
 }
 
@@ -70,11 +94,25 @@ pub fn matrix(manifest: &Manifest) -> Matrix {
     let environments = manifest.environments();
     let row = |name: &VarName, table: &VariableTable| Row {
         name: name.clone(),
-        apps: table.apps.iter().map(|app| app.value.clone()).collect(),
+        value_type: table.r#type.value,
+        choices: table.choices.iter().map(|choice| choice.value.clone()).collect(),
+        pattern: table.r#match.as_ref().map(|pattern| pattern.to_string()),
         class: table.class.value,
         sensitive: table.class.is_sensitive(),
+        source: table.general_origin().map(source_kind),
         owner: table.owner.value.clone(),
+        consumers: table.apps.iter().map(|app| app.value.clone()).collect(),
+        required: environments
+            .iter()
+            .filter(|environment| table.exists_in(environment) && table.required.holds_in(environment))
+            .cloned()
+            .collect(),
+        reach: table.reach_in(&manifest.document),
+        phase: table.phase.value,
+        delivery: table.deliver.value,
         description: table.description.clone(),
+        docs: table.docs.as_ref().map(|link| link.0.clone()),
+        example: table.example.as_ref().map(|example| example.value.clone()),
         environments: environments.iter().map(|environment| cell(table, environment)).collect(),
     };
     let variables = manifest.document.variables.in_order().into_iter().map(|(name, table)| row(name, table)).collect();
@@ -96,10 +134,12 @@ fn source_kind(origin: VariableOrigin<'_>) -> SourceKind {
         VariableOrigin::Value(text) if text.0.iter().all(|chunk| matches!(chunk, Chunk::Plain(_))) => {
             SourceKind::Literal
         }
+        VariableOrigin::Value(text) if text.facts().any(Fact::is_of_a_service) => SourceKind::Service,
         VariableOrigin::Value(_) => SourceKind::Derived,
         VariableOrigin::Elsewhere(origin) => match origin.value {
             Origin::Generated => SourceKind::Generated,
             Origin::Store => SourceKind::Store,
+            Origin::Ci => SourceKind::Ci,
         },
     }
 }
@@ -121,7 +161,7 @@ impl Matrix {
         let head = ["VARIABLE", "APPS", "CLASS", "OWNER"].map(str::to_owned).into_iter();
         let head = head.chain(self.environments.iter().map(|name| name.as_str().to_uppercase())).collect();
         let row = |row: &Row| {
-            let apps: Vec<&str> = row.apps.iter().map(AppName::as_str).collect();
+            let apps: Vec<&str> = row.consumers.iter().map(AppName::as_str).collect();
             let fixed = [row.name.to_string(), apps.join(", "), row.class.to_string(), row.owner.to_string()];
             fixed.into_iter().chain(row.environments.iter().map(Cell::mark)).collect()
         };
@@ -140,7 +180,8 @@ impl Matrix {
 }
 
 const LEGEND: &str = "● required, ○ optional, – absent; \
-                      literal: in roadbed.toml, derived: from facts of the environment, generated: made by Roadbed, store: set by a person";
+                      literal: in roadbed.toml, derived: from facts of the environment, service: of a data service; \
+                      generated: made by Roadbed, store: set by a person, ci: set where it is built";
 
 impl fmt::Display for Matrix {
     /// For a terminal.

@@ -136,6 +136,7 @@ impl Manifest {
             VariableOrigin::Elsewhere(origin) => match origin.value {
                 Origin::Generated => Source::Generated,
                 Origin::Store => Source::Store,
+                Origin::Ci => Source::Ci,
             },
             VariableOrigin::Value(text) => {
                 let mut pieces = Vec::new();
@@ -152,6 +153,10 @@ impl Manifest {
             owner: table.owner.value.clone(),
             class: table.class.value,
             required: table.required.holds_in(environment),
+            rule: table.rule_in(Some(environment)),
+            reach: table.reach_in(&self.document),
+            phase: table.phase.value,
+            delivery: table.deliver.value,
             source,
             consumers: table.apps.iter().map(|app| app.value.clone()).collect(),
             doc: table.description.clone(),

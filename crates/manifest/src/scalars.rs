@@ -177,6 +177,11 @@ fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
 }
 
+/// Labels joined by dots; at most 253 bytes, as DNS allows.
+pub(crate) fn is_host_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(|label| is_label(&label.to_ascii_lowercase()))
+}
+
 /// An environment's domain. `{pr}` stands for the number of a pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Domain(String);

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use crate::environment::{Access, Class, ServiceName};
+use crate::environment::{Access, Class, Delivery, Phase, Reach, ServiceName};
 use crate::id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
 use crate::record::{choice, record};
 use crate::scalars::{BranchName, Bytes, Command, Count, Domain, Host, Port, RelativePath, UrlPath, Version};
 use crate::shape::{Definitions, Reader, Shape, Table, Value};
 use crate::source::At;
 use crate::template::Text;
+use crate::value::{Link, Pattern, Rule, ValueType};
 
 record! {
     /// What a product is made of and where it runs: the one source that Roadbed works from.
@@ -305,6 +306,8 @@ choice! {
         Generated = "generated",
         /// Set by a person in the secret store.
         Store = "store",
+        /// Set by the system that builds, in its own settings. Only for what a build reads; no process of an environment receives it.
+        Ci = "ci",
     }
 }
 
@@ -313,12 +316,26 @@ record! {
     pub(crate) struct VariableTable {
         /// What it is for.
         description: String,
+        /// Where more is written about it.
+        docs: Option<At<Link>>,
         /// Apps that receive it; no other does.
         apps: At<Vec<At<AppName>>>,
+        /// How its value is written. Checked before a process starts, when a person sets it, and by the apps themselves.
+        r#type: At<ValueType> = "string",
+        /// The values it may have, for the type `enum`.
+        choices: At<Vec<At<String>>> = [],
+        /// A regular expression that describes the whole value.
+        r#match: Option<At<Pattern>>,
         /// What kind of thing it holds; this alone decides whether it is treated as a secret.
         class: At<Class>,
         /// Who answers for its value.
         owner: At<OwnerName>,
+        /// Which code may read it. Default: `client` if a static app receives it, otherwise `server`.
+        reach: Option<At<Reach>>,
+        /// When it is read.
+        phase: At<Phase> = "runtime",
+        /// How a process receives it.
+        deliver: At<Delivery> = "env",
         /// Where an app does not start without it.
         required: At<Required> = "always",
         /// Environments in which it exists. Default: all of them.
@@ -342,6 +359,8 @@ record! {
         value: Option<At<Text>>,
         /// Where its value comes from there.
         source: Option<At<Origin>>,
+        /// A regular expression that describes the whole value there.
+        r#match: Option<At<Pattern>>,
     }
 }
 
@@ -436,16 +455,40 @@ impl VariableTable {
         self.environments.as_ref().is_none_or(|listed| listed.iter().any(|name| &name.value == environment))
     }
 
-    /// Its value or source in one environment: the environment's own, else the general one.
-    pub(crate) fn origin_in(&self, environment: &EnvName) -> Option<VariableOrigin<'_>> {
-        let own = self.r#in.get(environment).filter(|own| own.value.is_some() || own.source.is_some());
-        let (value, source) = own.map_or((&self.value, &self.source), |own| (&own.value, &own.source));
-        match (value, source) {
-            (Some(value), _) => Some(VariableOrigin::Value(value)),
-            (None, Some(source)) => Some(VariableOrigin::Elsewhere(source)),
-            (None, None) => None,
+    /// Which code may read it: what is said, else what follows from who receives it.
+    pub(crate) fn reach_in(&self, document: &Document) -> Reach {
+        let is_static = |app: &At<AppName>| document.apps.get(&app.value).is_some_and(|app| app.kind == Kind::Static);
+        match &self.reach {
+            Some(reach) => reach.value,
+            None if self.apps.iter().any(is_static) => Reach::Client,
+            None => Reach::Server,
         }
     }
+
+    /// What its value must be; `None` asks for what holds everywhere.
+    pub(crate) fn rule_in(&self, environment: Option<&EnvName>) -> Rule {
+        let own = environment.and_then(|environment| self.r#in.get(environment)).and_then(|own| own.r#match.as_ref());
+        Rule {
+            value_type: self.r#type.value,
+            choices: self.choices.iter().map(|choice| choice.value.clone()).collect(),
+            pattern: own.or(self.r#match.as_ref()).map(|pattern| pattern.value.clone()),
+        }
+    }
+
+    /// Its value or source in one environment: the environment's own, else the general one.
+    pub(crate) fn origin_in(&self, environment: &EnvName) -> Option<VariableOrigin<'_>> {
+        let own = self.r#in.get(environment).and_then(|own| origin(own.value.as_ref(), own.source.as_ref()));
+        own.or_else(|| self.general_origin())
+    }
+
+    /// Its value or source where an environment has none of its own.
+    pub(crate) fn general_origin(&self) -> Option<VariableOrigin<'_>> {
+        origin(self.value.as_ref(), self.source.as_ref())
+    }
+}
+
+fn origin<'a>(value: Option<&'a At<Text>>, source: Option<&'a At<Origin>>) -> Option<VariableOrigin<'a>> {
+    value.map(VariableOrigin::Value).or(source.map(VariableOrigin::Elsewhere))
 }
 
 /// See [`VariableTable::origin_in`].

@@ -92,6 +92,11 @@ impl Fact {
         matches!(self, Self::MongoUrl | Self::RedisUrl)
     }
 
+    /// Whether it tells of a data service.
+    pub fn is_of_a_service(&self) -> bool {
+        matches!(self, Self::MongoUrl | Self::RedisUrl | Self::RedisPrefix)
+    }
+
     /// Whether visitors may know it.
     pub fn is_public(&self) -> bool {
         matches!(self, Self::Url(_) | Self::EnvironmentName)

@@ -147,7 +147,7 @@ fn the_matrix_knows_presence_and_source() {
     let store = Some(SourceKind::Store);
     assert_eq!(cells("PAYMENT_SECRET_KEY"), [(Optional, store), (Required, store), (Required, store), (Absent, None)]);
     assert_eq!(cells("LOG_LEVEL"), [(Optional, Some(SourceKind::Literal)); 4]);
-    assert_eq!(cells("MONGODB_URL"), [(Required, Some(SourceKind::Derived)); 4]);
+    assert_eq!(cells("MONGODB_URL"), [(Required, Some(SourceKind::Service)); 4]);
     let json = serde_json::to_value(&matrix).unwrap();
     assert_eq!(json["environments"], json!(["local", "staging", "production", "preview"]));
     assert_eq!(

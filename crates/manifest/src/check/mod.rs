@@ -6,6 +6,7 @@ mod hosts;
 mod references;
 mod services;
 mod variables;
+pub(crate) mod values;
 
 use crate::findings::Findings;
 use crate::id::{AppName, EnvName, OwnerName};

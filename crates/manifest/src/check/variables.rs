@@ -1,6 +1,6 @@
 //! Variables: who receives them, where they exist, and that nothing sensitive can leak by declaration.
 
-use super::{apps::internal_app, known_app, known_environment, known_environments, known_owner, no_repetition};
+use super::{apps::internal_app, known_app, known_environment, known_environments, known_owner, no_repetition, values};
 use crate::environment::{Class, Fact, GIVEN, ServiceName};
 use crate::findings::Findings;
 use crate::id::VarName;
@@ -20,14 +20,18 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         environments(name, variable, document, findings);
         origin(name, variable, document, findings);
         example(name, variable, findings);
+        values::check(name, variable, document, findings);
         let own = variable.r#in.iter().filter_map(|(_, own)| own.value.as_ref());
         for text in variable.value.iter().chain(own) {
             value(name, variable, text, document, findings);
         }
         let own = variable.r#in.iter().filter_map(|(_, own)| own.source.as_ref());
         for source in variable.source.iter().chain(own).filter(|_| variable.class.value == Class::Public) {
-            let how =
-                if source.value == Origin::Store { "cannot come from the secret store" } else { "cannot be generated" };
+            let how = match source.value {
+                Origin::Store => "cannot come from the secret store",
+                Origin::Generated => "cannot be generated",
+                Origin::Ci => continue,
+            };
             findings
                 .error(source.span, format!("{} is public: its value {how}", name.value))
                 .hint("give it a value here, or another class");
@@ -45,7 +49,9 @@ fn receivers(name: &At<VarName>, variable: &VariableTable, document: &Document, 
     for app in &variable.apps.value {
         known_app(&app.value, app.span, document, findings);
         let is_static = document.apps.get(&app.value).is_some_and(|table| table.kind == Kind::Static);
-        if is_static && variable.class.value > Class::Public {
+        // What only its build reads does not reach its visitors: `env check` sees to that.
+        let reaches_visitors = variable.phase.value.is_at_run_time();
+        if is_static && reaches_visitors && variable.class.value > Class::Public {
             findings
                 .error(
                     app.span,
@@ -149,7 +155,7 @@ fn origin(name: &At<VarName>, variable: &VariableTable, document: &Document, fin
         };
         findings
             .absence(name.span, format!("nothing says where the value of {} comes from{place}", name.value))
-            .hint("add value = \"…\", or source = \"store\" or \"generated\"");
+            .hint("add value = \"…\", or source = \"store\", \"generated\" or \"ci\"");
     }
 }
 

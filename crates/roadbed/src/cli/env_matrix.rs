@@ -30,7 +30,7 @@ pub fn run(session: &Session) -> Result<Exit, Failure> {
     for row in &matrix.variables {
         let mut cells = vec![row.name.to_string(), row.class.to_string(), row.owner.to_string()];
         cells.extend(row.environments.iter().map(cell));
-        cells.push(row.apps.iter().map(|app| app.as_str()).collect::<Vec<_>>().join(", "));
+        cells.push(row.consumers.iter().map(|app| app.as_str()).collect::<Vec<_>>().join(", "));
         table.row(cells);
     }
     for (index, line) in table.lines().iter().enumerate() {
