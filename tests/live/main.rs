@@ -7,6 +7,7 @@
 //!   drill        a check that is killed while it has taken something away
 //!   sabotage     each check of the gate, with the thing broken for real
 //!   dev          development servers behind the edge
+//!   accessor     the typed module for apps, held to Roadbed's own rules
 //!   apps         the apps' own suites
 //! ```
 //!
@@ -19,6 +20,7 @@
     reason = "these tests break the product from outside, and a storm tells how long healing took"
 )]
 
+mod accessor;
 mod apps;
 mod browser;
 mod dev;

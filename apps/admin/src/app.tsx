@@ -64,8 +64,8 @@ function CurrentPage({ path, config }: { path: string; config: Config }) {
 
 function EnvironmentBadge({ config }: { config: Config }) {
   return (
-    <p className={`environment ${config.environment}`} title={`Admin release ${config.release}`}>
-      <b>{config.environment}</b> <code>{config.release}</code>
+    <p className={`environment ${config.ROADBED_ENVIRONMENT}`} title={`Admin release ${config.ROADBED_RELEASE}`}>
+      <b>{config.ROADBED_ENVIRONMENT}</b> <code>{config.ROADBED_RELEASE}</code>
     </p>
   );
 }

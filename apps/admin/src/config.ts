@@ -1,11 +1,7 @@
 /** Where am I running? The edge writes /config.json at run time, so that one build serves every environment. */
+import { type Environment, EnvironmentError, readEnvironment } from "./environment.ts";
 
-export interface Config {
-  apiUrl: string;
-  siteUrl: string;
-  environment: string;
-  release: string;
-}
+export type Config = Environment;
 
 export async function loadConfig(signal?: AbortSignal): Promise<Config> {
   const response = await fetch("/config.json", { cache: "no-store", signal: signal ?? null });
@@ -16,21 +12,10 @@ export async function loadConfig(signal?: AbortSignal): Promise<Config> {
 }
 
 export function parseConfig(json: unknown): Config {
-  const fields = (typeof json === "object" && json !== null ? json : {}) as Record<string, unknown>;
-  const missing: string[] = [];
-  const text = (name: string): string => {
-    const value = fields[name];
-    if (typeof value === "string" && value !== "") return value;
-    missing.push(name);
-    return "";
-  };
-
-  const config: Config = {
-    apiUrl: text("PUBLIC_API_URL"),
-    siteUrl: text("PUBLIC_SITE_URL"),
-    environment: text("ROADBED_ENVIRONMENT"),
-    release: text("ROADBED_RELEASE"),
-  };
-  if (missing.length > 0) throw new Error(`/config.json lacks ${missing.join(", ")}`);
-  return config;
+  try {
+    return readEnvironment(json);
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    throw new Error(`/config.json has faults: ${error.faults.join(", ")}`);
+  }
 }

@@ -6,7 +6,7 @@ import { fetchProducts, type Product } from "./shop.ts";
 import { money } from "./words.ts";
 
 export function ProductsPage({ config }: { config: Config }) {
-  const fetching: Fetching<Product[]> = useCallback((signal) => fetchProducts(config.apiUrl, signal), [config]);
+  const fetching: Fetching<Product[]> = useCallback((signal) => fetchProducts(config.PUBLIC_API_URL, signal), [config]);
   const [products, retry] = useLoading(fetching);
 
   return (
@@ -25,7 +25,7 @@ export function ProductsPage({ config }: { config: Config }) {
         </Notice>
       )}
       {products.state === "loaded" && products.value.length > 0 && (
-        <ProductTable products={products.value} siteUrl={config.siteUrl} />
+        <ProductTable products={products.value} siteUrl={config.PUBLIC_SITE_URL} />
       )}
     </>
   );

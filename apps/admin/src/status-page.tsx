@@ -14,7 +14,7 @@ const VERDICTS: Record<Status["status"], string> = {
 };
 
 export function StatusPage({ config }: { config: Config }) {
-  const fetching: Fetching<Status> = useCallback((signal) => fetchStatus(config.apiUrl, signal), [config]);
+  const fetching: Fetching<Status> = useCallback((signal) => fetchStatus(config.PUBLIC_API_URL, signal), [config]);
   const [status, retry] = useLoading(fetching, POLL_MS);
   const latest = status.state === "loaded" ? status.value : status.state === "failed" ? status.last : undefined;
 

@@ -112,5 +112,5 @@ test("the status page opens without a reload, polls, and marks an old answer as 
 test("without a config nothing is guessed", async () => {
   answers["/config.json"] = () => new Response("<!doctype html>");
   await show();
-  expect(page.querySelector("[data-state=failed]")?.textContent).toContain("/config.json lacks PUBLIC_API_URL");
+  expect(page.querySelector("[data-state=failed]")?.textContent).toContain("PUBLIC_API_URL is not set");
 });

@@ -1,26 +1,43 @@
-/** Everything the api reads from outside. Nothing else in the program touches `process.env`. */
-import { MongoClient } from "mongodb";
+// Generated from roadbed.toml by `roadbed generate`; edit that.
+// biome-ignore-all format: generated
+// biome-ignore-all lint: generated
 
-export type LogLevel = "debug" | "info" | "warn" | "error";
-
+/** What "api" receives from Roadbed, typed and checked. */
 export interface Environment {
-  host: string;
-  port: number;
-  name: string;
-  release: string;
-  instance: string;
-  keepAliveMs: number;
-  drainMs: number;
-  logLevel: LogLevel;
-  mongodbUrl: string;
-  redisUrl: string;
-  redisKeyPrefix: string;
-  sessionSecret: string;
-  /** Signs nothing until the shop has accounts. Demanded today, so that its absence stops a deploy and not the first login. */
-  jwtSecret: string;
-  corsOrigins: string[];
-  paymentSecretKey: string | undefined;
-  faultToken: string | undefined;
+  /** Address to listen on */
+  readonly HOST: string;
+  /** Port to listen on */
+  readonly PORT: number;
+  /** Name of the environment */
+  readonly ROADBED_ENVIRONMENT: "local" | "staging" | "production" | "preview";
+  /** Id of the release */
+  readonly ROADBED_RELEASE: string;
+  /** Name of this instance, for example api-1 */
+  readonly ROADBED_INSTANCE: string;
+  /** How long to keep an idle connection open, in milliseconds */
+  readonly ROADBED_KEEP_ALIVE_MS: number;
+  /** Longest graceful stop after SIGTERM, in milliseconds */
+  readonly ROADBED_DRAIN_MS: number;
+  /** This app's public address */
+  readonly PUBLIC_URL: string;
+  /** Connection to MongoDB as the app's own user, which can read and write this one database */
+  readonly MONGODB_URL: string;
+  /** Connection to Redis as the app's own user */
+  readonly REDIS_URL: string;
+  /** Every key in Redis starts with this; the user may touch no other */
+  readonly REDIS_KEY_PREFIX: string;
+  /** Signs session cookies; a new value ends every session */
+  readonly SESSION_SECRET: string;
+  /** Signs access tokens; a new value logs everybody out */
+  readonly JWT_SECRET: string;
+  /** Server key of the payment provider. Without it the API answers that payments are not configured */
+  readonly PAYMENT_SECRET_KEY: string | undefined;
+  /** Opens POST /debug/error, which fails on demand to prove that errors are seen. Without it the route does not exist */
+  readonly FAULT_TOKEN: string | undefined;
+  /** Web pages that may call the API from a browser, joined by commas */
+  readonly CORS_ORIGINS: string;
+  /** Least important log lines to write */
+  readonly LOG_LEVEL: "debug" | "info" | "warn" | "error" | undefined;
 }
 
 /** What sysexits.h calls EX_CONFIG: a restart will not help, so a supervisor must not try. */
@@ -36,93 +53,84 @@ export class EnvironmentError extends Error {
   }
 }
 
-/** Reports every fault at once: an operator who mends one variable per restart loses an evening. Values are never quoted, they may be secrets. */
-export function readEnvironment(source: Record<string, string | undefined>): Environment {
+/** Reports every fault at once: an operator who mends one variable per restart loses an evening. No value is ever quoted. */
+export function readEnvironment(source: Record<string, string | undefined> = process.env): Environment {
   const faults: string[] = [];
 
-  const optional = (name: string): string | undefined => source[name] || undefined;
-
-  const text = (name: string): string => {
-    const value = optional(name);
-    if (value === undefined) faults.push(`${name} is not set`);
-    return value ?? "";
-  };
-
-  const integer = (name: string, least: number, most: number, fallback?: number): number => {
-    const value = fallback === undefined ? text(name) : optional(name);
-    if (!value) return fallback ?? 0;
-    const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
-    if (!(number >= least && number <= most)) faults.push(`${name} must be a whole number from ${least} to ${most}`);
-    return number;
-  };
-
-  const oneOf = <Choice extends string>(name: string, choices: readonly Choice[], fallback?: Choice): Choice => {
-    const value = fallback === undefined ? text(name) : (optional(name) ?? fallback);
-    const choice = choices.find((candidate) => candidate === value);
-    if (choice === undefined && value) faults.push(`${name} must be one of ${choices.join(", ")}`);
-    return choice ?? (choices[0] as Choice);
-  };
-
-  const matching = (name: string, holds: (value: string) => boolean, demand: string): string => {
-    const value = text(name);
-    if (value && !holds(value)) faults.push(`${name} must be ${demand}`);
+  type Parse<T> = (text: string) => T | undefined;
+  const optional = <T>(name: string, text: string | undefined, wants: string, parse: Parse<T>): T | undefined => {
+    // An empty text is not set.
+    const value = text ? parse(text) : undefined;
+    if (text && value === undefined) faults.push(`${name} must ${wants}`);
     return value;
   };
-
-  // 32 characters of base64 or hex are at least 128 bits, below which an HMAC key can be searched for.
-  const secret = (name: string): string =>
-    matching(name, (value) => value.length >= 32, "a secret of at least 32 characters");
-
-  const environment: Environment = {
-    host: text("HOST"),
-    port: integer("PORT", 1, 65_535),
-    name: oneOf("ROADBED_ENVIRONMENT", ["local", "staging", "production", "preview"]),
-    release: text("ROADBED_RELEASE"),
-    instance: text("ROADBED_INSTANCE"),
-    keepAliveMs: integer("ROADBED_KEEP_ALIVE_MS", 1_000, 3_600_000, 75_000),
-    drainMs: integer("ROADBED_DRAIN_MS", 1, 600_000, 10_000),
-    logLevel: oneOf("LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
-    mongodbUrl: matching("MONGODB_URL", isMongodbUrl, "a mongodb:// URL that names a database"),
-    redisUrl: matching("REDIS_URL", isRedisUrl, "a redis:// or rediss:// URL"),
-    redisKeyPrefix: matching(
-      "REDIS_KEY_PREFIX",
-      (value) => /^[\w-]+(:[\w-]+)*:$/.test(value),
-      'words joined and ended by colons, such as "urbancart:local:"',
-    ),
-    sessionSecret: secret("SESSION_SECRET"),
-    jwtSecret: secret("JWT_SECRET"),
-    corsOrigins: [],
-    paymentSecretKey: optional("PAYMENT_SECRET_KEY"),
-    faultToken: optional("FAULT_TOKEN"),
+  const required = <T>(name: string, text: string | undefined, wants: string, parse: Parse<T>): T => {
+    if (!text) faults.push(`${name} is not set`);
+    return optional(name, text, wants, parse) as T;
+  };
+  const requiredIn = <T>(environments: string[], name: string, text: string | undefined, wants: string, parse: Parse<T>) => {
+    if (!text && environments.includes(source.ROADBED_ENVIRONMENT ?? "")) faults.push(`${name} is not set`);
+    return optional(name, text, wants, parse);
   };
 
-  environment.corsOrigins = text("CORS_ORIGINS")
-    .split(",")
-    .map((origin) => origin.trim())
-    .filter((origin) => origin !== "");
-  if (!environment.corsOrigins.every(isOrigin)) {
-    faults.push("CORS_ORIGINS must be a comma list of origins, such as https://www.shop.example (no path, no slash)");
-  }
-
+  const environment: Environment = {
+    HOST: required("HOST", source.HOST, "be a host name or an IP address", host),
+    PORT: required("PORT", source.PORT, "be a port from 1 to 65535", port),
+    ROADBED_ENVIRONMENT: required("ROADBED_ENVIRONMENT", source.ROADBED_ENVIRONMENT, "be one of local, staging, production, preview", oneOf(["local", "staging", "production", "preview"])),
+    ROADBED_RELEASE: required("ROADBED_RELEASE", source.ROADBED_RELEASE, "be a text", anyText),
+    ROADBED_INSTANCE: required("ROADBED_INSTANCE", source.ROADBED_INSTANCE, "be a text", anyText),
+    ROADBED_KEEP_ALIVE_MS: required("ROADBED_KEEP_ALIVE_MS", source.ROADBED_KEEP_ALIVE_MS, "be a whole number of at most 9007199254740991", integer),
+    ROADBED_DRAIN_MS: required("ROADBED_DRAIN_MS", source.ROADBED_DRAIN_MS, "be a whole number of at most 9007199254740991", integer),
+    PUBLIC_URL: required("PUBLIC_URL", source.PUBLIC_URL, "be an absolute URL", url),
+    MONGODB_URL: required("MONGODB_URL", source.MONGODB_URL, "be a mongodb:// URL that names a database", mongoUrl),
+    REDIS_URL: required("REDIS_URL", source.REDIS_URL, "be a redis:// or rediss:// URL", redisUrl),
+    REDIS_KEY_PREFIX: required("REDIS_KEY_PREFIX", source.REDIS_KEY_PREFIX, "match [A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)*:", matching(/^(?:[A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)*:)$/u, anyText)),
+    SESSION_SECRET: required("SESSION_SECRET", source.SESSION_SECRET, "match .{32,}", matching(/^(?:.{32,})$/u, anyText)),
+    JWT_SECRET: required("JWT_SECRET", source.JWT_SECRET, "match .{32,}", matching(/^(?:.{32,})$/u, anyText)),
+    PAYMENT_SECRET_KEY: requiredIn(["staging", "production"], "PAYMENT_SECRET_KEY", source.PAYMENT_SECRET_KEY, "be a text", anyText),
+    FAULT_TOKEN: optional("FAULT_TOKEN", source.FAULT_TOKEN, "be a text", anyText),
+    CORS_ORIGINS: required("CORS_ORIGINS", source.CORS_ORIGINS, "match https://[^/,]+(,https://[^/,]+)*", matching(/^(?:https:\/\/[^\/,]+(,https:\/\/[^\/,]+)*)$/u, anyText)),
+    LOG_LEVEL: optional("LOG_LEVEL", source.LOG_LEVEL, "be one of debug, info, warn, error", oneOf(["debug", "info", "warn", "error"])),
+  };
   if (faults.length > 0) throw new EnvironmentError(faults);
   return environment;
 }
 
-function isMongodbUrl(value: string): boolean {
-  // Without a database in the path the driver silently picks "test".
-  if (!/^mongodb(\+srv)?:\/\/[^/]+\/[^/?]+/.test(value)) return false;
-  try {
-    new MongoClient(value); // Parses and checks every option; connects to nothing.
-    return true;
-  } catch {
-    return false;
-  }
+/** A host name, or an address of IPv4 or IPv6. */
+function host(text: string): string | undefined {
+  const name = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/iu;
+  return name.test(text) || (text.includes(":") && URL.canParse(`http://[${text}]/`)) ? text : undefined;
 }
 
-function isRedisUrl(value: string): boolean {
-  return URL.canParse(value) && ["redis:", "rediss:"].includes(new URL(value).protocol);
+/** Without a database in the path drivers silently pick "test". */
+function mongoUrl(text: string): string | undefined {
+  return /^mongodb(\+srv)?:\/\/[^/\s]+\/[^/?\s]+(\?\S*)?$/u.test(text) ? text : undefined;
 }
 
-function isOrigin(value: string): boolean {
-  return URL.canParse(value) && new URL(value).origin === value;
+const anyText = (text: string): string => text;
+
+function integer(text: string): number | undefined {
+  const number = Number(text);
+  return Number.isSafeInteger(number) && String(number) === text ? number : undefined;
+}
+
+function matching<T>(pattern: RegExp, parse: (text: string) => T | undefined): (text: string) => T | undefined {
+  return (text) => (pattern.test(text) ? parse(text) : undefined);
+}
+
+function oneOf<const Choice extends string>(choices: readonly Choice[]): (text: string) => Choice | undefined {
+  return (text) => choices.find((choice) => choice === text);
+}
+
+function port(text: string): number | undefined {
+  const number = integer(text);
+  return number !== undefined && number >= 1 && number <= 65_535 ? number : undefined;
+}
+
+function redisUrl(text: string): string | undefined {
+  return /^rediss?:\/\/[^/\s]+/u.test(text) && URL.canParse(text) ? text : undefined;
+}
+
+function url(text: string): string | undefined {
+  return URL.canParse(text) && new URL(text).host !== "" ? text : undefined;
 }

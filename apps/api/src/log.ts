@@ -1,5 +1,7 @@
 /** One JSON object per line on stdout. The keys `time`, `level` and `msg` come first; a reader's eye finds them there. */
-import type { LogLevel } from "./environment.ts";
+import type { Environment } from "./environment.ts";
+
+export type LogLevel = NonNullable<Environment["LOG_LEVEL"]>;
 
 export type Fields = Record<string, unknown>;
 

@@ -20,7 +20,7 @@ const writeLine = (line: string) => process.stdout.write(line);
 
 function environmentOrExit(): Environment {
   try {
-    return readEnvironment(process.env);
+    return readEnvironment();
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
     createLog("error", writeLine).error(error.message, { faults: error.faults });
@@ -29,44 +29,44 @@ function environmentOrExit(): Environment {
 }
 
 const environment = environmentOrExit();
-const log = createLog(environment.logLevel, writeLine, {
+const log = createLog(environment.LOG_LEVEL ?? "info", writeLine, {
   app: "api",
-  instance: environment.instance,
-  release: environment.release,
+  instance: environment.ROADBED_INSTANCE,
+  release: environment.ROADBED_RELEASE,
 });
 
 let draining = false;
 const isDraining = () => draining;
 
-const mongo = createMongoStore(environment.mongodbUrl, environment.instance, log);
-const redis = createRedisStore(environment.redisUrl, environment.redisKeyPrefix, log);
+const mongo = createMongoStore(environment.MONGODB_URL, environment.ROADBED_INSTANCE, log);
+const redis = createRedisStore(environment.REDIS_URL, environment.REDIS_KEY_PREFIX, log);
 const readiness = createReadiness({ mongodb: mongo.probe, redis: redis.probe, isDraining });
-const events = eventRoutes(environment.instance);
+const events = eventRoutes(environment.ROADBED_INSTANCE);
 
 const server = createServer(
   {
-    keepAliveTimeout: environment.keepAliveMs,
+    keepAliveTimeout: environment.ROADBED_KEEP_ALIVE_MS,
     // Node counts this from the moment a connection opens, so an unused connection in the edge's pool would be shut
     // after it, just as the edge sends an order down. It must outlast the pool, as the keep-alive does.
-    headersTimeout: environment.keepAliveMs + 5_000,
-    requestTimeout: environment.keepAliveMs + 30_000,
+    headersTimeout: environment.ROADBED_KEEP_ALIVE_MS + 5_000,
+    requestTimeout: environment.ROADBED_KEEP_ALIVE_MS + 30_000,
   },
   createApplication({
     routes: [
       ...systemRoutes(readiness, {
-        environment: environment.name,
-        release: environment.release,
-        instance: environment.instance,
+        environment: environment.ROADBED_ENVIRONMENT,
+        release: environment.ROADBED_RELEASE,
+        instance: environment.ROADBED_INSTANCE,
       }),
       ...productRoutes(mongo.catalogue),
-      ...cartRoutes(redis.carts, mongo.catalogue, environment.sessionSecret),
+      ...cartRoutes(redis.carts, mongo.catalogue, environment.SESSION_SECRET),
       ...orderRoutes(mongo.orders, mongo.catalogue),
       ...authRoutes(),
-      ...paymentRoutes(environment.paymentSecretKey),
-      ...faultRoutes(environment.faultToken),
+      ...paymentRoutes(environment.PAYMENT_SECRET_KEY),
+      ...faultRoutes(environment.FAULT_TOKEN),
       ...events.routes,
     ],
-    corsOrigins: environment.corsOrigins,
+    corsOrigins: environment.CORS_ORIGINS.split(","),
     isDraining,
     log,
   }),
@@ -75,12 +75,12 @@ const server = createServer(
 async function end(signal: string): Promise<void> {
   if (draining) return;
   draining = true;
-  log.info("draining", { signal, deadline_ms: environment.drainMs });
+  log.info("draining", { signal, deadline_ms: environment.ROADBED_DRAIN_MS });
   // Covers the closing of the stores too. Unreferenced: it must not be what keeps the process alive.
   setTimeout(() => {
     log.error("drain deadline passed with requests still open");
     process.exit(1);
-  }, environment.drainMs).unref();
+  }, environment.ROADBED_DRAIN_MS).unref();
 
   await drain(server, events.streams.endAll);
   // Only now: the requests that just finished needed the stores.
@@ -93,11 +93,15 @@ process.on("SIGTERM", end);
 process.on("SIGINT", end);
 
 server.on("error", (error) => {
-  log.error("cannot listen", { ...describe(error), host: environment.host, port: environment.port });
+  log.error("cannot listen", { ...describe(error), host: environment.HOST, port: environment.PORT });
   process.exit(1);
 });
-server.listen(environment.port, environment.host, () => {
-  log.info("listening", { host: environment.host, port: environment.port, environment: environment.name });
+server.listen(environment.PORT, environment.HOST, () => {
+  log.info("listening", {
+    host: environment.HOST,
+    port: environment.PORT,
+    environment: environment.ROADBED_ENVIRONMENT,
+  });
 });
 
 // After listen: the process is alive, and says "unready", while its stores are still coming up.

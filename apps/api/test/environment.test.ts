@@ -11,9 +11,12 @@ const COMPLETE = {
   MONGODB_URL: "mongodb://app:pw@127.0.0.1:27017/urbancart?replicaSet=rs0",
   REDIS_URL: "redis://app:pw@127.0.0.1:6379",
   REDIS_KEY_PREFIX: "urbancart:local:",
+  ROADBED_KEEP_ALIVE_MS: "75000",
+  ROADBED_DRAIN_MS: "10000",
+  PUBLIC_URL: "https://api.shop.example",
   SESSION_SECRET: "s".repeat(32),
   JWT_SECRET: "j".repeat(32),
-  CORS_ORIGINS: "https://www.shop.example, https://admin.shop.example:8443",
+  CORS_ORIGINS: "https://www.shop.example,https://admin.shop.example:8443",
 };
 
 function faultsOf(source: Record<string, string | undefined>): string[] {
@@ -26,32 +29,24 @@ function faultsOf(source: Record<string, string | undefined>): string[] {
   }
 }
 
-test("a complete environment is read, with defaults for what may be absent", () => {
+test("a complete environment is read, each value as its type", () => {
   const environment = readEnvironment(COMPLETE);
-  assert.equal(environment.port, 4000);
-  assert.equal(environment.keepAliveMs, 75_000);
-  assert.equal(environment.drainMs, 10_000);
-  assert.equal(environment.logLevel, "info");
-  assert.equal(environment.paymentSecretKey, undefined);
-  assert.deepEqual(environment.corsOrigins, ["https://www.shop.example", "https://admin.shop.example:8443"]);
+  assert.equal(environment.PORT, 4000);
+  assert.equal(environment.ROADBED_DRAIN_MS, 10_000);
+  assert.equal(environment.LOG_LEVEL, undefined);
+  assert.equal(environment.PAYMENT_SECRET_KEY, undefined);
+});
+
+test("what one environment requires, others do without", () => {
+  assert.deepEqual(faultsOf({ ...COMPLETE, ROADBED_ENVIRONMENT: "production" }), ["PAYMENT_SECRET_KEY is not set"]);
 });
 
 test("all faults are reported together", () => {
   assert.deepEqual(
-    faultsOf({}),
-    [
-      "HOST",
-      "PORT",
-      "ROADBED_ENVIRONMENT",
-      "ROADBED_RELEASE",
-      "ROADBED_INSTANCE",
-      "MONGODB_URL",
-      "REDIS_URL",
-      "REDIS_KEY_PREFIX",
-      "SESSION_SECRET",
-      "JWT_SECRET",
-      "CORS_ORIGINS",
-    ].map((name) => `${name} is not set`),
+    faultsOf({}).toSorted(),
+    Object.keys(COMPLETE)
+      .map((name) => `${name} is not set`)
+      .toSorted(),
   );
 });
 
@@ -62,7 +57,6 @@ const faulty: [name: string, value: string][] = [
   ["ROADBED_DRAIN_MS", "soon"],
   ["LOG_LEVEL", "chatty"],
   ["MONGODB_URL", "mongodb://127.0.0.1:27017/?replicaSet=rs0"],
-  ["MONGODB_URL", "mongodb://127.0.0.1:27017/shop?noSuchOption=1"],
   ["REDIS_URL", "http://127.0.0.1"],
   ["REDIS_KEY_PREFIX", "urbancart"],
   ["SESSION_SECRET", "short"],
@@ -73,7 +67,7 @@ for (const [name, value] of faulty) {
   test(`${name}=${value} is one fault, and the value is not repeated`, () => {
     const [fault = "", ...others] = faultsOf({ ...COMPLETE, [name]: value });
     assert.deepEqual(others, []);
-    assert(fault.startsWith(`${name} must be `));
+    assert(fault.startsWith(`${name} must `));
     assert(!fault.includes(`"${value}"`));
   });
 }

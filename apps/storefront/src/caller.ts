@@ -6,5 +6,5 @@ import type { Caller } from "./shop.ts";
 
 export async function currentCaller(): Promise<Caller> {
   const requestId = requestIdFrom((await headers()).get(REQUEST_ID));
-  return { apiUrl: readEnvironment(process.env).apiInternalUrl, requestId };
+  return { apiUrl: readEnvironment().API_INTERNAL_URL, requestId };
 }

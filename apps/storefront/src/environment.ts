@@ -1,19 +1,33 @@
-/**
- * Everything the storefront reads from outside, at run time, so that one build serves every environment.
- * HOSTNAME, PORT and KEEP_ALIVE_TIMEOUT are read by Next's own server.
- */
+// Generated from roadbed.toml by `roadbed generate`; edit that.
+// biome-ignore-all format: generated
+// biome-ignore-all lint: generated
 
-export type LogLevel = "debug" | "info" | "warn" | "error";
-
+/** What "storefront" receives from Roadbed, typed and checked. */
 export interface Environment {
-  name: string;
-  release: string;
-  instance: string;
-  drainMs: number;
-  logLevel: LogLevel;
-  apiInternalUrl: string;
-  publicSiteUrl: string;
-  publicApiUrl: string;
+  /** Address to listen on */
+  readonly HOST: string;
+  /** Port to listen on */
+  readonly PORT: number;
+  /** Name of the environment */
+  readonly ROADBED_ENVIRONMENT: "local" | "staging" | "production" | "preview";
+  /** Id of the release */
+  readonly ROADBED_RELEASE: string;
+  /** Name of this instance, for example api-1 */
+  readonly ROADBED_INSTANCE: string;
+  /** How long to keep an idle connection open, in milliseconds */
+  readonly ROADBED_KEEP_ALIVE_MS: number;
+  /** Longest graceful stop after SIGTERM, in milliseconds */
+  readonly ROADBED_DRAIN_MS: number;
+  /** This app's public address */
+  readonly PUBLIC_URL: string;
+  /** Least important log lines to write */
+  readonly LOG_LEVEL: "debug" | "info" | "warn" | "error" | undefined;
+  /** How the storefront's server reaches the API inside the environment */
+  readonly API_INTERNAL_URL: string;
+  /** Public address of the storefront */
+  readonly PUBLIC_SITE_URL: string;
+  /** Public address of the API */
+  readonly PUBLIC_API_URL: string;
 }
 
 /** What sysexits.h calls EX_CONFIG: a restart will not help, so a supervisor must not try. */
@@ -29,51 +43,62 @@ export class EnvironmentError extends Error {
   }
 }
 
-/** Reports every fault at once: an operator who mends one variable per restart loses an evening. */
-export function readEnvironment(source: Record<string, string | undefined>): Environment {
+/** Reports every fault at once: an operator who mends one variable per restart loses an evening. No value is ever quoted. */
+export function readEnvironment(source: Record<string, string | undefined> = process.env): Environment {
   const faults: string[] = [];
 
-  const text = (name: string): string => {
-    const value = source[name];
-    if (!value) faults.push(`${name} is not set`);
-    return value ?? "";
-  };
-
-  const origin = (name: string): string => {
-    const value = text(name);
-    if (value && !isOrigin(value)) {
-      faults.push(`${name} must be an origin, such as https://www.shop.example (no path, no slash)`);
-    }
+  type Parse<T> = (text: string) => T | undefined;
+  const optional = <T>(name: string, text: string | undefined, wants: string, parse: Parse<T>): T | undefined => {
+    // An empty text is not set.
+    const value = text ? parse(text) : undefined;
+    if (text && value === undefined) faults.push(`${name} must ${wants}`);
     return value;
   };
-
-  const oneOf = <Choice extends string>(name: string, choices: readonly Choice[], fallback?: Choice): Choice => {
-    const value = fallback === undefined ? text(name) : source[name] || fallback;
-    const choice = choices.find((candidate) => candidate === value);
-    if (choice === undefined && value) faults.push(`${name} must be one of ${choices.join(", ")}`);
-    return choice ?? (choices[0] as Choice);
-  };
-
-  const milliseconds = (name: string, fallback: number): number => {
-    const value = source[name];
-    if (value && !/^[1-9]\d{0,6}$/.test(value)) faults.push(`${name} must be a whole number of milliseconds`);
-    return value ? Number(value) : fallback;
+  const required = <T>(name: string, text: string | undefined, wants: string, parse: Parse<T>): T => {
+    if (!text) faults.push(`${name} is not set`);
+    return optional(name, text, wants, parse) as T;
   };
 
   const environment: Environment = {
-    name: oneOf("ROADBED_ENVIRONMENT", ["local", "staging", "production", "preview"]),
-    release: text("ROADBED_RELEASE"),
-    instance: text("ROADBED_INSTANCE"),
-    drainMs: milliseconds("ROADBED_DRAIN_MS", 10_000),
-    logLevel: oneOf("LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
-    apiInternalUrl: origin("API_INTERNAL_URL"),
-    publicSiteUrl: origin("PUBLIC_SITE_URL"),
-    publicApiUrl: origin("PUBLIC_API_URL"),
+    HOST: required("HOST", source.HOST, "be a host name or an IP address", host),
+    PORT: required("PORT", source.PORT, "be a port from 1 to 65535", port),
+    ROADBED_ENVIRONMENT: required("ROADBED_ENVIRONMENT", source.ROADBED_ENVIRONMENT, "be one of local, staging, production, preview", oneOf(["local", "staging", "production", "preview"])),
+    ROADBED_RELEASE: required("ROADBED_RELEASE", source.ROADBED_RELEASE, "be a text", anyText),
+    ROADBED_INSTANCE: required("ROADBED_INSTANCE", source.ROADBED_INSTANCE, "be a text", anyText),
+    ROADBED_KEEP_ALIVE_MS: required("ROADBED_KEEP_ALIVE_MS", source.ROADBED_KEEP_ALIVE_MS, "be a whole number of at most 9007199254740991", integer),
+    ROADBED_DRAIN_MS: required("ROADBED_DRAIN_MS", source.ROADBED_DRAIN_MS, "be a whole number of at most 9007199254740991", integer),
+    PUBLIC_URL: required("PUBLIC_URL", source.PUBLIC_URL, "be an absolute URL", url),
+    LOG_LEVEL: optional("LOG_LEVEL", source.LOG_LEVEL, "be one of debug, info, warn, error", oneOf(["debug", "info", "warn", "error"])),
+    API_INTERNAL_URL: required("API_INTERNAL_URL", source.API_INTERNAL_URL, "be an absolute URL", url),
+    PUBLIC_SITE_URL: required("PUBLIC_SITE_URL", source.PUBLIC_SITE_URL, "be an absolute URL", url),
+    PUBLIC_API_URL: required("PUBLIC_API_URL", source.PUBLIC_API_URL, "be an absolute URL", url),
   };
   if (faults.length > 0) throw new EnvironmentError(faults);
   return environment;
 }
 
-function isOrigin(value: string): boolean {
-  return URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) && new URL(value).origin === value;
+/** A host name, or an address of IPv4 or IPv6. */
+function host(text: string): string | undefined {
+  const name = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/iu;
+  return name.test(text) || (text.includes(":") && URL.canParse(`http://[${text}]/`)) ? text : undefined;
+}
+
+const anyText = (text: string): string => text;
+
+function integer(text: string): number | undefined {
+  const number = Number(text);
+  return Number.isSafeInteger(number) && String(number) === text ? number : undefined;
+}
+
+function oneOf<const Choice extends string>(choices: readonly Choice[]): (text: string) => Choice | undefined {
+  return (text) => choices.find((choice) => choice === text);
+}
+
+function port(text: string): number | undefined {
+  const number = integer(text);
+  return number !== undefined && number >= 1 && number <= 65_535 ? number : undefined;
+}
+
+function url(text: string): string | undefined {
+  return URL.canParse(text) && new URL(text).host !== "" ? text : undefined;
 }

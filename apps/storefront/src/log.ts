@@ -1,5 +1,7 @@
 /** One JSON object per line on stdout. The keys `time`, `level` and `msg` come first; a reader's eye finds them there. */
-import type { LogLevel } from "./environment.ts";
+import type { Environment } from "./environment.ts";
+
+type LogLevel = NonNullable<Environment["LOG_LEVEL"]>;
 
 const LEVELS: LogLevel[] = ["debug", "info", "warn", "error"];
 

@@ -6,17 +6,17 @@ import { closeConnectionsAsTheyIdle, logRequests } from "./next-server.ts";
 export function watchOver(): void {
   const environment = environmentOrExit();
   logRequests();
-  log("info", "started", { environment: environment.name });
+  log("info", "started", { environment: environment.ROADBED_ENVIRONMENT });
 
   const end = (signal: string) => {
     process.env.STOREFRONT_DRAINING = "yes"; // Read by /ready, which Next bundles apart from us.
-    log("info", "draining", { signal, deadline_ms: environment.drainMs });
+    log("info", "draining", { signal, deadline_ms: environment.ROADBED_DRAIN_MS });
     closeConnectionsAsTheyIdle();
     // Next finishes what is under way and exits with 143. This is for the request that never ends.
     setTimeout(() => {
       log("error", "drain deadline passed with requests still open");
       process.exit(1);
-    }, environment.drainMs).unref();
+    }, environment.ROADBED_DRAIN_MS).unref();
   };
   process.once("SIGTERM", end);
   process.once("SIGINT", end);
@@ -24,7 +24,7 @@ export function watchOver(): void {
 
 function environmentOrExit(): Environment {
   try {
-    return readEnvironment(process.env);
+    return readEnvironment();
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
     log("error", error.message, { faults: error.faults });

@@ -6,6 +6,11 @@ const COMPLETE = {
   ROADBED_ENVIRONMENT: "staging",
   ROADBED_RELEASE: "r1",
   ROADBED_INSTANCE: "storefront-1",
+  ROADBED_KEEP_ALIVE_MS: "75000",
+  ROADBED_DRAIN_MS: "10000",
+  HOST: "127.0.0.1",
+  PORT: "4000",
+  PUBLIC_URL: "https://www.shop.example",
   API_INTERNAL_URL: "http://127.0.0.1:7001",
   PUBLIC_SITE_URL: "https://www.shop.example",
   PUBLIC_API_URL: "https://api.shop.example",
@@ -21,17 +26,17 @@ function faultsOf(source: Record<string, string | undefined>): string[] {
   }
 }
 
-test("a complete environment is read, with defaults for what may be absent", () => {
+test("a complete environment is read, each value as its type", () => {
   const environment = readEnvironment(COMPLETE);
-  assert.equal(environment.apiInternalUrl, "http://127.0.0.1:7001");
-  assert.equal(environment.drainMs, 10_000);
-  assert.equal(environment.logLevel, "info");
+  assert.equal(environment.API_INTERNAL_URL, "http://127.0.0.1:7001");
+  assert.equal(environment.ROADBED_DRAIN_MS, 10_000);
+  assert.equal(environment.LOG_LEVEL, undefined);
 });
 
 test("all faults are reported together", () => {
   assert.equal(faultsOf({}).length, Object.keys(COMPLETE).length);
   assert.deepEqual(faultsOf({ ...COMPLETE, LOG_LEVEL: "chatty", PUBLIC_API_URL: "api.shop.example" }), [
     "LOG_LEVEL must be one of debug, info, warn, error",
-    "PUBLIC_API_URL must be an origin, such as https://www.shop.example (no path, no slash)",
+    "PUBLIC_API_URL must be an absolute URL",
   ]);
 });

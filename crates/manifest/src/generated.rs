@@ -1,6 +1,7 @@
 //! Every file that is made from the manifest.
 
 use crate::Manifest;
+use crate::accessor::accessor;
 use crate::example::example;
 use crate::id::EnvName;
 use crate::matrix::matrix;
@@ -21,6 +22,8 @@ pub fn generated(manifest: &Manifest) -> Vec<GeneratedFile> {
     let mut files = vec![file(".env.example".to_owned(), example(manifest, None))];
     for (name, app) in manifest.document.apps.in_order() {
         files.push(file(format!("{}/.env.example", app.path.0), example(manifest, Some(&name.value))));
+        let types = app.types.as_ref().zip(accessor(manifest, &name.value));
+        files.extend(types.map(|(path, text)| file(format!("{}/{}", app.path.0, path.0), text)));
     }
     let schema = serde_json::to_string_pretty(&schema()).expect("a JSON value has no other keys than texts");
     files.push(file("schema/roadbed.schema.json".to_owned(), schema + "\n"));

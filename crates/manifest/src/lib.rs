@@ -11,7 +11,9 @@
 //! **Invariant:** pure. No clock, no file, no network, no randomness, no process: the same text means the same thing
 //! everywhere.
 
+mod accessor;
 mod check;
+mod diff;
 pub mod environment;
 mod example;
 mod findings;
@@ -31,6 +33,8 @@ mod target;
 mod template;
 pub mod value;
 
+pub use accessor::accessor;
+pub use diff::{Difference, diff};
 pub use environment::Environment;
 pub use example::example;
 pub use generated::{GeneratedFile, generated};

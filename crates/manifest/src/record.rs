@@ -82,6 +82,10 @@ macro_rules! choice {
         }
 
         impl $name {
+            /// In the order of the manifest's reference.
+            #[allow(dead_code, reason = "not every choice is listed somewhere")]
+            $vis const ALL: &'static [Self] = &[$( Self::$choice ),*];
+
             /// As the manifest writes it.
             $vis fn as_str(self) -> &'static str {
                 match self {

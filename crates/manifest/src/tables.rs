@@ -122,6 +122,8 @@ record! {
         ready: Option<At<UrlPath>>,
         /// Pages that must render after a deploy.
         smoke: Vec<SmokeTable> = [],
+        /// File in its folder that `roadbed generate` writes: a TypeScript module by which it reads its variables, typed and checked.
+        types: Option<At<RelativePath>>,
         /// Instances that run side by side. Default 1. Not for `static`.
         replicas: Option<At<Count>>,
         /// Whether other apps call it inside the environment: gives it an address that `${internal.NAME}` fills in. Not for `static`.

@@ -11,7 +11,7 @@ import { Unavailable } from "../unavailable.tsx";
 export const dynamic = "force-dynamic";
 
 export function generateMetadata(): Metadata {
-  return { alternates: { canonical: readEnvironment(process.env).publicSiteUrl } };
+  return { alternates: { canonical: readEnvironment().PUBLIC_SITE_URL } };
 }
 
 export default async function HomePage() {

@@ -247,6 +247,62 @@ Exit codes:
   0  shown
   2  the manifest is wrong")]
     Matrix,
+    Diff(EnvDiff),
+    Types(OfApp),
+    Example(Example),
+}
+
+/// Show what two environments have different: domains, sizes, and variables' values as the manifest has them
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed env diff staging production
+  roadbed env diff staging preview/pr-42 --json
+
+Exit codes:
+  0  shown
+  2  no such environment, or the manifest is wrong")]
+pub struct EnvDiff {
+    /// One environment
+    #[arg(value_name = "ENVIRONMENT")]
+    pub left: String,
+    /// Another
+    #[arg(value_name = "OTHER")]
+    pub right: String,
+}
+
+/// Print the TypeScript module by which an app reads its variables, typed and checked
+///
+/// `types` in the app's table of the manifest names the file that `roadbed generate` writes it to.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed env types api
+  roadbed env types storefront > apps/storefront/src/environment.ts
+
+Exit codes:
+  0  printed
+  2  no such app, or the manifest is wrong")]
+pub struct OfApp {
+    /// The app
+    #[arg(value_name = "APP")]
+    pub app: String,
+}
+
+/// Print `.env.example`, of one app or of all: what each variable is for, and how a value looks
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed env example
+  roadbed env example api
+
+Exit codes:
+  0  printed
+  2  no such app, or the manifest is wrong")]
+pub struct Example {
+    /// Only this app
+    #[arg(value_name = "APP")]
+    pub app: Option<String>,
 }
 
 /// Keep the values that people set
@@ -276,7 +332,7 @@ Examples:
 
 Exit codes:
   0  kept
-  2  no such variable, or no value
+  2  no such variable, no value, or one that its type does not allow
   3  another command holds the root")]
 pub struct SetSecret {
     /// The variable

@@ -12,6 +12,7 @@ pub mod completions;
 pub mod conductor;
 pub mod down;
 pub mod env_matrix;
+pub mod env_verbs;
 pub mod exit;
 pub mod failure;
 pub mod generate;
@@ -99,6 +100,9 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Ready(args) => wait(ready::run(session, args, &live)),
         Command::Plan(_) => wait(plan::run(session, &live)),
         Command::Env(Env::Matrix) => env_matrix::run(session),
+        Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),
+        Command::Env(Env::Types(args)) => env_verbs::types(session, args),
+        Command::Env(Env::Example(args)) => env_verbs::example(session, args),
         Command::Secrets(Secrets::Set(args)) => secrets::set(session, args),
         Command::Secrets(Secrets::List) => secrets::list(session),
         Command::Manifest(Manifest::Check) => manifest_verbs::check(session),

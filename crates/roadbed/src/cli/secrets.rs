@@ -34,6 +34,12 @@ pub fn set(session: &Session, args: &args::SetSecret) -> Result<Exit, Failure> {
     let (environment, store) = open(session)?;
     let variable = kept_by_people(&environment, &args.name)?;
     let secret = read_value(variable.name.as_str())?;
+    variable.rule.check(secret.expose()).map_err(|wrong| {
+        let what = format!("cannot keep this value of {}: it {wrong}", variable.name);
+        Failure::Usage(
+            Fault::new(what).hint(format!("[variables.{}] in roadbed.toml says type and match", variable.name)),
+        )
+    })?;
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
     let version = store.set(&SecretName::variable(variable.name.as_str()), &secret).map_err(|fault| cannot(&fault))?;
     session.output.note(format!(

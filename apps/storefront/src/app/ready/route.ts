@@ -5,8 +5,7 @@ export const dynamic = "force-dynamic";
 
 const isApiReady = createReadiness({
   askApi: async (signal) => {
-    const { apiInternalUrl } = readEnvironment(process.env);
-    const response = await fetch(new URL("/ready", apiInternalUrl), { cache: "no-store", signal });
+    const response = await fetch(new URL("/ready", readEnvironment().API_INTERNAL_URL), { cache: "no-store", signal });
     await response.arrayBuffer(); // Unread, it would keep its connection from being used again.
     return response.status === 200;
   },

@@ -26,7 +26,7 @@ export async function generateMetadata({ params }: Props): Promise<Metadata> {
   return {
     title: answer.value.name,
     description: answer.value.summary,
-    alternates: { canonical: `${readEnvironment(process.env).publicSiteUrl}/products/${answer.value.slug}` },
+    alternates: { canonical: `${readEnvironment().PUBLIC_SITE_URL}/products/${answer.value.slug}` },
   };
 }
 
@@ -48,7 +48,7 @@ export default async function ProductPage({ params }: Props) {
         <h1>{product.name}</h1>
         <p className="price">{money(product.price_cents, product.currency)}</p>
         <p className="description">{product.description}</p>
-        <AddToBasket slug={product.slug} apiUrl={readEnvironment(process.env).publicApiUrl} />
+        <AddToBasket slug={product.slug} apiUrl={readEnvironment().PUBLIC_API_URL} />
       </div>
     </article>
   );
