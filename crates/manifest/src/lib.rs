@@ -15,6 +15,7 @@ mod accessor;
 mod check;
 mod diff;
 pub mod environment;
+mod environments_page;
 mod example;
 mod findings;
 mod generated;
