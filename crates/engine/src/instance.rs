@@ -164,6 +164,7 @@ impl Instances {
             cwd: program.cwd,
             env,
             revision,
+            in_files: assembled.in_files,
             sockets: Vec::new(),
             restart: RestartPolicy::default(),
             stop: StopPolicy { grace: self.server.drain_deadline + Duration::from_secs(1) },

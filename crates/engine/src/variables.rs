@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use manifest::Environment;
-use manifest::environment::{Class, Fact as FactName, Piece, Source, Variable};
+use manifest::environment::{Class, Delivery, Fact as FactName, Piece, Source, Variable};
 use manifest::{AppName, VarName};
 use reconcile::Fault;
 use secrets::Secret;
@@ -38,6 +38,8 @@ pub trait Facts: Send + Sync + fmt::Debug {
 pub struct Assembled {
     /// Holds secrets: goes to the keeper and nowhere else.
     pub values: BTreeMap<String, String>,
+    /// Which of the values the process gets as files in memory.
+    pub in_files: Vec<String>,
     /// `NAME=what may be shown`, for the revision.
     pub shown: Vec<String>,
 }
@@ -54,7 +56,10 @@ pub fn assemble(environment: &Environment, app: &AppName, facts: &dyn Facts) -> 
                 if let Err(fault) = variable.rule.check(value.text.expose()) {
                     wrong.push(format!("{} (owner: {}) {fault}", variable.name, variable.owner));
                 }
-                assembled.shown.push(format!("{}={}", variable.name, value.shown));
+                assembled.shown.push(format!("{}={} by {}", variable.name, value.shown, variable.delivery));
+                if variable.delivery == Delivery::File {
+                    assembled.in_files.push(variable.name.to_string());
+                }
                 assembled.values.insert(variable.name.to_string(), value.text.expose().to_owned());
             }
             _ if variable.required => {

@@ -21,6 +21,7 @@ pub mod inherit;
 pub mod lock;
 pub mod process;
 mod readiness;
+pub mod sealed_file;
 pub mod socket;
 pub mod drill;
 pub mod own;

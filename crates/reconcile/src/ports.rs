@@ -60,6 +60,8 @@ pub struct UnitSpec {
     pub cwd: PathBuf,
     /// The whole environment of the process; nothing is inherited. May hold secrets, so it is never written to disk or logged.
     pub env: BTreeMap<String, String>,
+    /// Names in `env` that the process gets as files in memory instead: `NAME_FILE` says where, and `NAME` is not set.
+    pub in_files: Vec<String>,
     /// Changes when anything that matters changes: digests of public parts, *versions* of secrets.
     pub revision: String,
     /// Names of listening sockets of the keeper to hand over, in the way of systemd (`LISTEN_FDS`, `LISTEN_FDNAMES`).

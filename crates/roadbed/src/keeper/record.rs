@@ -54,6 +54,9 @@ pub(super) struct RecordedSpec {
     pub(super) cwd: PathBuf,
     /// `None`: not on disk, since it may hold secrets. Only our own roles' environments hold none.
     pub(super) env: Option<BTreeMap<String, String>>,
+    /// Absent in records of keepers that knew no such thing.
+    #[serde(default)]
+    pub(super) in_files: Vec<String>,
     pub(super) revision: String,
     pub(super) sockets: Vec<String>,
     pub(super) restart: RestartPolicy,
@@ -72,6 +75,7 @@ impl RecordedSpec {
             args: spec.args,
             cwd: spec.cwd,
             env: is_own_role.then(|| spec.env.clone()),
+            in_files: spec.in_files,
             revision: spec.revision,
             sockets: spec.sockets,
             restart: spec.restart,
@@ -91,6 +95,7 @@ impl RecordedSpec {
             cwd: PathBuf::new(),
             env: None,
             revision: String::new(),
+            in_files: Vec::new(),
             sockets: Vec::new(),
             restart: RestartPolicy::default(),
             stop: StopPolicy::default(),
@@ -194,6 +199,7 @@ mod tests {
             cwd: PathBuf::from("/"),
             env: BTreeMap::from([("TOKEN".to_owned(), "s3cret".to_owned())]),
             revision: "1".to_owned(),
+            in_files: Vec::new(),
             sockets: Vec::new(),
             restart: RestartPolicy::default(),
             stop: StopPolicy::default(),

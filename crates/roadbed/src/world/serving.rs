@@ -133,6 +133,7 @@ impl EdgeProcess {
             cwd: self.root.path().to_owned(),
             env: std::collections::BTreeMap::new(),
             revision: self.revision(),
+            in_files: Vec::new(),
             sockets: self.sockets.iter().map(|socket| socket.name.clone()).collect(),
             restart: RestartPolicy {
                 first_delay: Duration::ZERO,

@@ -6,7 +6,7 @@ use host::files;
 use host::process::table;
 use reconcile::ports::{UnitKind, Units};
 
-use crate::environment::{Environment, LIVE, app};
+use crate::environment::{Environment, LIVE, app, eventually};
 
 const SECRET: &str = "MARK-9f31c2-do-not-write-this-down";
 
@@ -36,6 +36,28 @@ async fn a_secret_in_the_environment_of_a_unit_is_in_no_file_and_no_command_line
     for (pid, line) in table::command_lines().unwrap() {
         assert!(!String::from_utf8_lossy(&line).contains(SECRET), "process {pid}");
     }
+}
+
+#[tokio::test]
+async fn what_is_delivered_by_file_is_in_no_environment_and_read_again_after_a_restart() {
+    let environment = Environment::start().await;
+    let mut spec = app("api-1", "cat \"$TOKEN_FILE\" \"$TOKEN_FILE\" | tr a-z A-Z; echo; exec sleep 100000");
+    spec.env.insert("TOKEN".to_owned(), SECRET.to_owned());
+    spec.env.insert("PLAIN".to_owned(), "yes".to_owned());
+    spec.in_files = vec!["TOKEN".to_owned()];
+    environment.client.ensure(spec).await.unwrap();
+    let arrived = format!("{0}{0}", SECRET.to_uppercase());
+    let lines = async || environment.client.tail("api-1", 10).await.unwrap().join("\n");
+    eventually("the file's text, twice", async || lines().await.contains(&arrived).then_some(())).await;
+
+    environment.client.restart("api-1").await.unwrap();
+    let pid = environment.running_again("api-1", None).await;
+    eventually("the same again", async || (lines().await.matches(&arrived).count() == 2).then_some(())).await;
+    let variables = table::environment(pid);
+    assert_eq!(variables["PLAIN"], "yes");
+    assert!(variables["TOKEN_FILE"].starts_with("/proc/self/fd/"), "{variables:?}");
+    assert!(!variables.values().any(|value| value.contains(SECRET)), "{variables:?}");
+    search(environment.root.path(), SECRET.as_bytes());
 }
 
 /// Reads every byte below a folder; returns how many files it read.

@@ -88,6 +88,7 @@ impl Place {
             cwd,
             revision: revision(&parts.each_ref().map(String::as_str), &env),
             env,
+            in_files: Vec::new(),
             sockets: Vec::new(),
             restart: RestartPolicy::default(),
             stop: StopPolicy { grace: STOP_GRACE },

@@ -53,6 +53,7 @@ impl Place {
             cwd: self.data.clone(),
             revision: revision(&parts.each_ref().map(String::as_str), &env),
             env,
+            in_files: Vec::new(),
             sockets: Vec::new(),
             restart: RestartPolicy::default(),
             stop: StopPolicy { grace: STOP_GRACE },

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host::files::FileFault;
+use host::process::spawn::FIRST_INHERITED;
 use host::process::{self, Process, Spawn, find_in_path};
+use host::sealed_file;
 use reconcile::Fault;
 
 use super::Unit;
@@ -23,7 +25,9 @@ impl Unit {
         let program = find_program(&spec.program, &env)
             .ok_or_else(|| Fault::new(&headline).cause(format!("there is no program {}", spec.program.display())))?;
         let sockets = self.house.sockets().handout(&spec.sockets)?;
-        let inherited: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+        let files = hand_over_in_files(&mut env, &spec.in_files, sockets.len())
+            .map_err(|error| Fault::because(&headline, &error).cause("a file in memory could not be made"))?;
+        let inherited: Vec<_> = sockets.iter().map(AsFd::as_fd).chain(files.iter().map(AsFd::as_fd)).collect();
         let spawn_id = self.house.spawn_id();
         env.insert(UNIT_MARK.to_owned(), orphan::mark(&self.house.root, &self.name));
         env.insert(SPAWN_MARK.to_owned(), spawn_id.clone());
@@ -79,6 +83,22 @@ impl Unit {
         }
         Ok(())
     }
+}
+
+/// Takes what is delivered by file out of the environment, and says in it where each file will be: behind the sockets.
+fn hand_over_in_files(
+    env: &mut BTreeMap<String, String>,
+    names: &[String],
+    sockets: usize,
+) -> std::io::Result<Vec<OwnedFd>> {
+    let mut files = Vec::with_capacity(names.len());
+    for name in names {
+        let Some(value) = env.remove(name) else { continue };
+        let number = FIRST_INHERITED + RawFd::try_from(sockets + files.len()).map_err(std::io::Error::other)?;
+        env.insert(format!("{name}_FILE"), sealed_file::path_of(number));
+        files.push(sealed_file::sealed_file(value.as_bytes())?);
+    }
+    Ok(files)
 }
 
 fn is_disk_full(fault: &FileFault) -> bool {
