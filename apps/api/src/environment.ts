@@ -3,6 +3,8 @@
 // biome-ignore-all lint: generated
 
 /** What "api" receives from Roadbed, typed and checked. */
+import { readFileSync } from "node:fs";
+
 export interface Environment {
   /** Address to listen on */
   readonly HOST: string;
@@ -57,6 +59,17 @@ export class EnvironmentError extends Error {
 export function readEnvironment(source: Record<string, string | undefined> = process.env): Environment {
   const faults: string[] = [];
 
+  /** The file is in memory and this process's alone. */
+  const file = (name: string): string | undefined => {
+    const path = source[`${name}_FILE`];
+    try {
+      return path ? readFileSync(path, "utf8") : source[name];
+    } catch {
+      faults.push(`${name}_FILE cannot be read`);
+      return undefined;
+    }
+  };
+
   type Parse<T> = (text: string) => T | undefined;
   const optional = <T>(name: string, text: string | undefined, wants: string, parse: Parse<T>): T | undefined => {
     // An empty text is not set.
@@ -87,7 +100,7 @@ export function readEnvironment(source: Record<string, string | undefined> = pro
     REDIS_KEY_PREFIX: required("REDIS_KEY_PREFIX", source.REDIS_KEY_PREFIX, "match [A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)*:", matching(/^(?:[A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)*:)$/u, anyText)),
     SESSION_SECRET: required("SESSION_SECRET", source.SESSION_SECRET, "match .{32,}", matching(/^(?:.{32,})$/u, anyText)),
     JWT_SECRET: required("JWT_SECRET", source.JWT_SECRET, "match .{32,}", matching(/^(?:.{32,})$/u, anyText)),
-    PAYMENT_SECRET_KEY: requiredIn(["staging", "production"], "PAYMENT_SECRET_KEY", source.PAYMENT_SECRET_KEY, "be a text", anyText),
+    PAYMENT_SECRET_KEY: requiredIn(["staging", "production"], "PAYMENT_SECRET_KEY", file("PAYMENT_SECRET_KEY"), "be a text of the form that this environment wants", matchingIn({ production: /^(?:sk_live_[A-Za-z0-9_]+)$/u }, /^(?:sk_test_[A-Za-z0-9_]+)$/u, source.ROADBED_ENVIRONMENT, anyText)),
     FAULT_TOKEN: optional("FAULT_TOKEN", source.FAULT_TOKEN, "be a text", anyText),
     CORS_ORIGINS: required("CORS_ORIGINS", source.CORS_ORIGINS, "match https://[^/,]+(,https://[^/,]+)*", matching(/^(?:https:\/\/[^\/,]+(,https:\/\/[^\/,]+)*)$/u, anyText)),
     LOG_LEVEL: optional("LOG_LEVEL", source.LOG_LEVEL, "be one of debug, info, warn, error", oneOf(["debug", "info", "warn", "error"])),
@@ -100,6 +113,16 @@ export function readEnvironment(source: Record<string, string | undefined> = pro
 function host(text: string): string | undefined {
   const name = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/iu;
   return name.test(text) || (text.includes(":") && URL.canParse(`http://[${text}]/`)) ? text : undefined;
+}
+
+/** Environments may want more of a value than others. */
+function matchingIn<T>(
+  own: Partial<Record<string, RegExp>>,
+  everywhere: RegExp | undefined,
+  environment: string | undefined,
+  parse: (text: string) => T | undefined,
+): (text: string) => T | undefined {
+  return matching(own[environment ?? ""] ?? everywhere ?? /^/u, parse);
 }
 
 /** Without a database in the path drivers silently pick "test". */
