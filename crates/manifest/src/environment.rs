@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
+use crate::network::Reachability;
 use crate::record::choice;
 use crate::target::EnvRef;
 use crate::value::Rule;
@@ -17,6 +18,7 @@ pub struct Environment {
     /// For example `urbancart.localhost`; an app's host name is put before it.
     pub domain: String,
     pub ports: EdgePorts,
+    pub network: Reachability,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,

@@ -21,6 +21,7 @@ mod findings;
 mod generated;
 pub mod id;
 mod matrix;
+pub mod network;
 mod parse;
 mod record;
 mod resolve;

@@ -67,6 +67,7 @@ impl Manifest {
                 http: port(ports.and_then(|ports| ports.http.as_ref())),
                 https: port(ports.and_then(|ports| ports.https.as_ref())),
             },
+            network: table.network.resolve(),
             apps: document
                 .apps
                 .in_order()

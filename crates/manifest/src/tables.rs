@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::environment::{Access, Class, Delivery, Phase, Reach, ServiceName};
 use crate::id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
+use crate::network::NetworkTable;
 use crate::record::{choice, record};
 use crate::scalars::{BranchName, Bytes, Command, Count, Domain, Host, Port, RelativePath, UrlPath, Version};
 use crate::shape::{Definitions, Reader, Shape, Table, Value};
@@ -70,6 +71,8 @@ record! {
         per: Option<At<Per>>,
         /// Where visitors come in. Without it free high ports are picked once and remembered.
         ports: Option<Ports>,
+        /// Who may reach it.
+        network: NetworkTable = {},
     }
 }
 

@@ -16,6 +16,7 @@ use crate::control::{identity, launch};
 use crate::keeper;
 use crate::keeper::client::KeeperClient;
 use crate::wanted::Wanted;
+use crate::world::network;
 
 /// A control that was killed is back within this; until then its keeper alone knows less.
 const CONTROL_PATIENCE: Duration = Duration::from_secs(3);
@@ -114,10 +115,12 @@ impl Conductor for Live {
         if self.is_meant_to_be_up() && !keeper::is_running(&self.root).await {
             keeper::launch(&self.root).await?;
         }
-        self.keeper.shutdown().await
+        self.keeper.shutdown().await?;
+        network::lift(&self.root).await
     }
 
     async fn kill(&self) -> Result<(), Fault> {
-        self.keeper.kill().await
+        self.keeper.kill().await?;
+        network::lift(&self.root).await
     }
 }

@@ -126,6 +126,9 @@ pub(super) fn https_url(host: &str, port: u16) -> String {
 }
 
 fn public_address(environment: &Environment) -> IpAddr {
+    if let Some(bind) = environment.network.bind {
+        return bind;
+    }
     let is_local = environment.domain == "localhost" || environment.domain.ends_with(".localhost");
     IpAddr::V4(if is_local { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED })
 }

@@ -14,10 +14,12 @@ mod promises;
 mod routes;
 mod facts;
 mod addresses;
+mod guarded;
 pub mod ports;
 pub mod serving;
 pub mod access;
 pub mod leftovers;
+pub mod network;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -23,7 +23,9 @@ use stores::engines::{CacheDir, Engine, Machine};
 use super::access::AccessFile;
 use super::addresses::{Addresses, https_url};
 use super::facts::LocalFacts;
+use super::guarded;
 use super::leftovers::Leftovers;
+use super::network::NetworkRules;
 use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
 use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
 use crate::wanted::Wanted;
@@ -54,6 +56,7 @@ impl Parts {
                 all.push(Box::new(self.instances(one, server)));
             }
         }
+        all.push(Box::new(self.network()));
         all.push(Box::new(self.leftovers()));
         Ok(all)
     }
@@ -121,6 +124,13 @@ impl Parts {
         let wanted = move || routes::table(&root, &project, &environment, &running, &addresses, facts.as_ref());
         all.push(Box::new(PublishedRoutes::new(needs, Box::new(wanted), edge)));
         Ok(())
+    }
+
+    fn network(&self) -> NetworkRules {
+        let users = BTreeMap::new();
+        let rules = guarded::rules(&self.environment, &self.addresses, &users);
+        let path = self.tools.get("PATH").cloned().unwrap_or_default();
+        NetworkRules::new(self.ground.root.clone(), rules, self.environment.network.enforce, path)
     }
 
     fn leftovers(&self) -> Leftovers {

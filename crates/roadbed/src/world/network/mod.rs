@@ -1,0 +1,133 @@
+//! The network rules of one environment, held by the machine's packet filter where that is allowed.
+//!
+//! Bind addresses and passwords hold everywhere. The filter adds that a process of another app, or of another environment on
+//! the same machine, is refused before it can try a password at all.
+
+mod nft;
+mod rules;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use manifest::network::Enforce;
+use reconcile::{Begun, Fault, Progress, Resource, ResourceId, Root};
+
+pub use nft::{Nft, Table};
+pub use rules::{Guarded, Rules, table_of};
+
+use crate::keeper;
+
+/// The packet filter's table of one root.
+#[derive(Debug)]
+pub struct NetworkRules {
+    id: ResourceId,
+    root: Root,
+    rules: Rules,
+    enforce: Enforce,
+    /// Where `nft` is looked for.
+    path: String,
+}
+
+/// What the packet filter has.
+#[derive(Debug)]
+pub enum Seen {
+    /// It may not be used, which the manifest allows.
+    Unavailable,
+    Tables {
+        /// `None`: our root has no table.
+        ours: Option<Table>,
+        /// Tables of environments that are no more: they would refuse whoever gets their ports next.
+        orphans: Vec<String>,
+    },
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub enum Step {
+    Load,
+    Remove { table: String },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Load => f.write_str("let only those reach a port who need it"),
+            Self::Remove { table } => write!(f, "remove the rules {table}, which nobody needs any more"),
+        }
+    }
+}
+
+impl NetworkRules {
+    pub fn new(root: Root, rules: Rules, enforce: Enforce, path: String) -> Self {
+        Self { id: ResourceId::new("network"), root, rules, enforce, path }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.root.run().join("network.nft")
+    }
+}
+
+impl Resource for NetworkRules {
+    type Observed = Seen;
+    type Step = Step;
+
+    fn id(&self) -> &ResourceId {
+        &self.id
+    }
+
+    fn needs(&self) -> &[ResourceId] {
+        &[]
+    }
+
+    async fn observe(&self) -> Result<Seen, Fault> {
+        let nft = match Nft::find(&self.path).await {
+            Ok(nft) => nft,
+            Err(fault) if self.enforce == Enforce::Required => return Err(fault),
+            Err(_) => return Ok(Seen::Unavailable),
+        };
+        let own = table_of(self.root.path());
+        let (ours, others): (Vec<Table>, Vec<Table>) =
+            nft.tables().await?.into_iter().partition(|table| table.name == own);
+        let mut orphans = Vec::new();
+        for table in others {
+            if let Some(root) = table.root
+                && !keeper::is_running(&Root::new(root)).await
+            {
+                orphans.push(table.name);
+            }
+        }
+        Ok(Seen::Tables { ours: ours.into_iter().next(), orphans })
+    }
+
+    fn plan(&self, seen: &Seen) -> Vec<Step> {
+        let Seen::Tables { ours, orphans } = seen else { return Vec::new() };
+        let mut steps: Vec<Step> = orphans.iter().map(|table| Step::Remove { table: table.clone() }).collect();
+        let is_wanted = self.enforce != Enforce::Off && !self.rules.is_empty();
+        let wanted = self.rules.comments(self.root.path());
+        match ours {
+            Some(table) if is_wanted && table.comments == wanted => {}
+            _ if is_wanted => steps.push(Step::Load),
+            Some(table) => steps.push(Step::Remove { table: table.name.clone() }),
+            None => {}
+        }
+        steps
+    }
+
+    async fn apply(&self, step: &Step, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
+        let nft = Nft::find(&self.path).await?;
+        match step {
+            Step::Load => nft.load(&self.file(), &self.rules.script(self.root.path())).await,
+            Step::Remove { table } => nft.remove(table).await,
+        }
+    }
+}
+
+/// Takes back the rules of a root whose processes are gone. Where there is no packet filter there is nothing to take back.
+pub async fn lift(root: &Root) -> Result<(), Fault> {
+    let Ok(nft) = Nft::find("").await else { return Ok(()) };
+    let own = table_of(root.path());
+    if nft.tables().await?.iter().any(|table| table.name == own) {
+        nft.remove(&own).await?;
+    }
+    Ok(())
+}
