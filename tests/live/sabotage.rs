@@ -48,6 +48,8 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
     let tried = [
         ("variables-are-owned", scene.a_required_variable_without_a_value()),
         ("variables-are-owned", scene.a_variable_without_an_owner()),
+        ("targets-follow-branches", scene.an_environment_that_is_named_like_a_preview()),
+        ("targets-follow-branches", scene.a_product_that_was_renamed_under_its_data()),
         ("mongodb-guards-its-door", scene.a_mongod_that_asks_nobody()),
         ("redis-guards-its-door", scene.a_redis_open_to_everybody()),
         ("readiness-follows-the-stores", scene.an_app_that_always_says_it_is_ready()),
@@ -76,6 +78,24 @@ impl Scene {
         };
         self.with_manifest(broken, || self.fails("variables-are-owned", "PAYMENT_SECRET_KEY"));
         self.holds("variables-are-owned");
+    }
+
+    fn an_environment_that_is_named_like_a_preview(&self) {
+        let broken =
+            |manifest: String| manifest + "\n[environments.preview-pr-1]\ndomain = \"old.urbancart.example\"\n";
+        self.with_manifest(broken, || {
+            self.fails("targets-follow-branches", "would share its names with an instance of preview");
+        });
+        self.holds("targets-follow-branches");
+    }
+
+    fn a_product_that_was_renamed_under_its_data(&self) {
+        let broken = |manifest: String| {
+            assert!(manifest.contains("name = \"urbancart\""), "the product has another name");
+            manifest.replace("name = \"urbancart\"", "name = \"citycart\"")
+        };
+        self.with_manifest(broken, || self.fails("targets-follow-branches", "what runs here is not named as local"));
+        self.holds("targets-follow-branches");
     }
 
     fn a_variable_without_an_owner(&self) {

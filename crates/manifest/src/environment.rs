@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
 use crate::network::Reachability;
 use crate::record::choice;
-use crate::target::EnvRef;
+use crate::target::{EnvRef, Instance};
 use crate::value::Rule;
 
 /// One environment, resolved.
@@ -13,8 +13,8 @@ use crate::value::Rule;
 pub struct Environment {
     pub product: ProductName,
     pub name: EnvName,
-    /// Number of the pull request, in an environment that exists once per pull request.
-    pub pull_request: Option<u32>,
+    /// Which one, in an environment that exists once per pull request or branch.
+    pub instance: Option<Instance>,
     /// For example `urbancart.localhost`; an app's host name is put before it.
     pub domain: String,
     pub ports: EdgePorts,
@@ -30,7 +30,7 @@ pub struct Environment {
 impl Environment {
     /// Which environment this is: `staging`, `preview/pr-42`.
     pub fn reference(&self) -> EnvRef {
-        EnvRef { name: self.name.clone(), pull_request: self.pull_request }
+        EnvRef { name: self.name.clone(), instance: self.instance.clone() }
     }
 
     pub fn app(&self, name: &AppName) -> Option<&App> {

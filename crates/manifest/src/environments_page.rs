@@ -4,7 +4,7 @@ use crate::Manifest;
 use crate::environment::{Delivery, ServiceName};
 use crate::id::EnvName;
 use crate::matrix::{Row, matrix};
-use crate::tables::{EnvironmentTable, Kind, SERVICES};
+use crate::tables::{EnvironmentTable, Kind, Per, SERVICES};
 
 /// The page.
 pub(crate) fn environments_page(manifest: &Manifest) -> String {
@@ -177,6 +177,7 @@ fn deployed_from(manifest: &Manifest, name: &EnvName, table: &EnvironmentTable) 
     let branches = manifest.document.branches.iter().filter(|(_, target)| &target.value == name);
     let branches: Vec<String> = branches.map(|(branch, _)| format!("`{}`", branch.0)).collect();
     match &table.per {
+        Some(per) if per.value == Per::Branch => "every other branch".to_owned(),
         Some(_) => "every pull request".to_owned(),
         None if branches.is_empty() => "nothing; runs with `roadbed up`".to_owned(),
         None => branches.join(", "),

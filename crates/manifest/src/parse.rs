@@ -59,6 +59,12 @@ impl Manifest {
         self.document.environments.in_order().into_iter().map(|(name, _)| name.value.clone()).collect()
     }
 
+    /// The declared branches, and where they go, in the order of the manifest.
+    pub fn branches(&self) -> Vec<(String, EnvName)> {
+        let branches = self.document.branches.in_order().into_iter();
+        branches.map(|(branch, name)| (branch.value.0.clone(), name.value.clone())).collect()
+    }
+
     /// All apps, in the order of the manifest.
     pub fn apps(&self) -> Vec<AppName> {
         self.document.apps.in_order().into_iter().map(|(name, _)| name.value.clone()).collect()

@@ -6,13 +6,14 @@ use crate::environment::{
     Source, Template, Variable,
 };
 use crate::id::{AppName, EnvName, VarName};
+use crate::naming::Names;
 use crate::scalars::Bytes;
 use crate::source::At;
 use crate::tables::{
-    AppTable, Deadlines, EnvironmentTable, Kind, MediaTable, MongoDbTable, Origin, RedisTable, VariableOrigin,
+    AppTable, Deadlines, EnvironmentTable, Kind, MediaTable, MongoDbTable, Origin, Per, RedisTable, VariableOrigin,
     VariableTable,
 };
-use crate::target::EnvRef;
+use crate::target::{EnvRef, Instance};
 use crate::template::{Chunk, Text};
 
 /// Why there is no such environment.
@@ -20,10 +21,10 @@ use crate::template::{Chunk, Text};
 pub enum UnknownEnv {
     #[error("the manifest declares no environment \"{name}\"; it has {known}")]
     NotDeclared { name: EnvName, known: String },
-    #[error("there is one \"{name}\" per pull request: say which, as in {name}/pr-42")]
-    WhichPullRequest { name: EnvName },
-    #[error("there is only one \"{name}\", not one per pull request")]
-    NotPerPullRequest { name: EnvName },
+    #[error("there is one \"{name}\" per {}: say which, as in {name}/{}", per.words(), per.example())]
+    WhichOne { name: EnvName, per: Per },
+    #[error("there is only one \"{name}\", not one per pull request or branch")]
+    OnlyOne { name: EnvName },
 }
 
 impl Manifest {
@@ -34,9 +35,11 @@ impl Manifest {
             let known: Vec<String> = self.environments().iter().map(ToString::to_string).collect();
             return Err(UnknownEnv::NotDeclared { name: name.clone(), known: known.join(", ") });
         };
-        match (&table.per, environment.pull_request) {
-            (Some(_), None) => Err(UnknownEnv::WhichPullRequest { name: name.clone() }),
-            (None, Some(_)) => Err(UnknownEnv::NotPerPullRequest { name: name.clone() }),
+        let per = table.per.as_ref().map(|per| per.value);
+        match (per, environment.instance.as_ref().map(Instance::per)) {
+            (Some(per), None) => Err(UnknownEnv::WhichOne { name: name.clone(), per }),
+            (Some(per), Some(other)) if per != other => Err(UnknownEnv::WhichOne { name: name.clone(), per }),
+            (None, Some(_)) => Err(UnknownEnv::OnlyOne { name: name.clone() }),
             _ => Ok(self.resolve_declared(environment, table)),
         }
     }
@@ -44,7 +47,7 @@ impl Manifest {
     fn resolve_declared(&self, environment: &EnvRef, table: &EnvironmentTable) -> Environment {
         let document = &self.document;
         let name = &environment.name;
-        let domain = table.domain.of(environment.pull_request);
+        let domain = table.domain.of(environment.instance.as_ref());
         let port = |port: Option<&At<crate::scalars::Port>>| port.map(|port| port.0);
         let ports = table.ports.as_ref();
         let needing = |service: ServiceName| -> Vec<AppName> {
@@ -58,11 +61,11 @@ impl Manifest {
                 .collect()
         };
         let product = &document.product.name;
-        let slug = environment.slug();
+        let names = Names::of(product, environment);
         Environment {
             product: product.clone(),
             name: name.clone(),
-            pull_request: environment.pull_request,
+            instance: environment.instance.clone(),
             ports: EdgePorts {
                 http: port(ports.and_then(|ports| ports.http.as_ref())),
                 https: port(ports.and_then(|ports| ports.https.as_ref())),
@@ -74,19 +77,17 @@ impl Manifest {
                 .into_iter()
                 .map(|(app, table)| self.app(app, table, name, &domain))
                 .collect(),
-            mongodb: document.services.mongodb.as_ref().map(|table| {
-                mongodb(table, name, format!("{product}_{slug}").replace('-', "_"), needing(ServiceName::MongoDb))
-            }),
+            mongodb: document
+                .services
+                .mongodb
+                .as_ref()
+                .map(|table| mongodb(table, name, names.database(), needing(ServiceName::MongoDb))),
             redis: document
                 .services
                 .redis
                 .as_ref()
-                .map(|table| redis(table, name, format!("{product}:{slug}:"), needing(ServiceName::Redis))),
-            media: document
-                .services
-                .media
-                .as_ref()
-                .map(|table| media(table, &format!("{product}-{slug}"), needing(ServiceName::Media))),
+                .map(|table| redis(table, name, names.key_prefix(), needing(ServiceName::Redis))),
+            media: document.services.media.as_ref().map(|table| media(table, &names, needing(ServiceName::Media))),
             variables: document
                 .variables
                 .iter()
@@ -236,10 +237,10 @@ fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Ve
     }
 }
 
-fn media(table: &MediaTable, prefix: &str, apps: Vec<AppName>) -> Media {
+fn media(table: &MediaTable, names: &Names, apps: Vec<AppName>) -> Media {
     let bucket = |(name, bucket): (&At<crate::id::BucketName>, &crate::tables::BucketTable)| Bucket {
         name: name.value.clone(),
-        full_name: format!("{prefix}-{}", name.value),
+        full_name: names.bucket(&name.value),
         doc: bucket.description.clone(),
         access: bucket.access,
         max_object: bucket.max_object.0,

@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use crate::id::{AppName, BucketName, EnvName, NameRule, OwnerName, ProductName, VarName};
+use crate::naming::BranchSlug;
 use crate::shape::{Definitions, Reader, Shape, Text, Value, text_shape};
+use crate::tables::Per;
+use crate::target::Instance;
 
 macro_rules! name_text {
     ($($name:ty: $wants:literal, $stand_in:literal);+ $(;)?) => { $(
@@ -182,27 +185,34 @@ pub(crate) fn is_host_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(|label| is_label(&label.to_ascii_lowercase()))
 }
 
-/// An environment's domain. `{pr}` stands for the number of a pull request.
+/// An environment's domain. A placeholder stands for the number of a pull request or for a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Domain(String);
 
 impl Domain {
-    const PULL_REQUEST: &'static str = "{pr}";
-
-    pub(crate) fn is_per_pull_request(&self) -> bool {
-        self.0.contains(Self::PULL_REQUEST)
+    pub(crate) fn has(&self, per: Per) -> bool {
+        self.0.contains(per.placeholder())
     }
 
-    pub(crate) fn of(&self, pull_request: Option<u32>) -> String {
-        match pull_request {
-            Some(number) => self.0.replace(Self::PULL_REQUEST, &number.to_string()),
+    /// Without an instance the placeholder stays.
+    pub(crate) fn of(&self, instance: Option<&Instance>) -> String {
+        match instance {
+            Some(instance) => self.0.replace(instance.per().placeholder(), &instance.label()),
             None => self.0.clone(),
         }
     }
 
     /// Longest name it can become.
     pub(crate) fn longest(&self) -> String {
-        self.of(Some(u32::MAX))
+        [Instance::PullRequest(u32::MAX), Instance::Branch(BranchSlug::longest())]
+            .iter()
+            .fold(self.0.clone(), |name, instance| name.replace(instance.per().placeholder(), &instance.label()))
+    }
+
+    /// What is behind the label with the placeholder: `preview.shop.example`.
+    pub(crate) fn behind_placeholder(&self) -> Option<&str> {
+        let placed = self.0.split_once('}').filter(|_| self.has(Per::PullRequest) || self.has(Per::Branch));
+        placed.map(|(_, rest)| rest.split_once('.').map_or("", |(_, parent)| parent))
     }
 }
 
@@ -212,8 +222,8 @@ impl Text for Domain {
     const EXAMPLES: &'static [&'static str] = &["shop.example", "pr-{pr}.preview.shop.example"];
     fn read(text: &str) -> Result<Self, Option<String>> {
         let domain = Self(text.to_owned());
-        if text.matches(Self::PULL_REQUEST).count() > 1 {
-            Err(Some("\"{pr}\" may stand in it once".to_owned()))
+        if text.matches('{').count() > 1 {
+            Err(Some("\"{pr}\" or \"{branch}\" may stand in it once".to_owned()))
         } else if domain.longest().split('.').all(is_label) {
             Ok(domain)
         } else {

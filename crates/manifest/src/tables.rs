@@ -56,18 +56,46 @@ record! {
 
 choice! {
     /// What an environment exists once for.
-    pub(crate) enum Per {
+    pub enum Per {
         /// Every open pull request has an environment of its own.
         PullRequest = "pull-request",
+        /// Every branch that is not in `[branches]` has an environment of its own.
+        Branch = "branch",
+    }
+}
+
+impl Per {
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::PullRequest => "pull request",
+            Self::Branch => "branch",
+        }
+    }
+
+    /// One of them.
+    pub(crate) fn example(self) -> &'static str {
+        match self {
+            Self::PullRequest => "pr-42",
+            Self::Branch => "feature-x",
+        }
+    }
+
+    /// What stands for it in a domain.
+    pub(crate) fn placeholder(self) -> &'static str {
+        match self {
+            Self::PullRequest => "{pr}",
+            Self::Branch => "{branch}",
+        }
     }
 }
 
 record! {
     /// An environment.
     pub(crate) struct EnvironmentTable {
-        /// Apps' host names end with it. `{pr}` stands for the number of the pull request.
+        /// Apps' host names end with it. `{pr}` stands for the number of the pull request, `{branch}` for the branch, made fit for a
+        /// host name.
         domain: At<Domain>,
-        /// Set where it exists not once but once per pull request.
+        /// Set where it exists not once but many times.
         per: Option<At<Per>>,
         /// Where visitors come in. Without it free high ports are picked once and remembered.
         ports: Option<Ports>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use host::files::{self, Access};
-use manifest::EnvRef;
+use manifest::{EnvRef, Manifest};
 use reconcile::{Fault, Root};
 use serde::{Deserialize, Serialize};
 
@@ -85,12 +85,21 @@ pub fn resolve(wanted: &Wanted) -> Result<manifest::Environment, Fault> {
 
 /// As [`resolve`], of the manifest as it stands on disk by now.
 pub fn resolve_as_edited(wanted: &Wanted) -> Result<manifest::Environment, Fault> {
+    resolved(&manifest_as_edited(wanted)?, wanted)
+}
+
+/// The manifest as it stands on disk by now.
+pub fn manifest_as_edited(wanted: &Wanted) -> Result<Manifest, Fault> {
     let text = files::read_string(&wanted.manifest)
         .map_err(|fault| Fault::because("cannot read the manifest", &fault).hint("give its place with --manifest"))?;
-    environment(wanted, text)
+    manifest(wanted, text)
 }
 
 fn environment(wanted: &Wanted, text: String) -> Result<manifest::Environment, Fault> {
+    resolved(&manifest(wanted, text)?, wanted)
+}
+
+fn manifest(wanted: &Wanted, text: String) -> Result<Manifest, Fault> {
     let file = wanted.manifest.display().to_string();
     let (manifest, diagnostics) = manifest::parse(&manifest::Source { file: file.clone(), text });
     let errors: Vec<String> = diagnostics
@@ -98,11 +107,14 @@ fn environment(wanted: &Wanted, text: String) -> Result<manifest::Environment, F
         .filter(|diagnostic| diagnostic.is_error())
         .map(|diagnostic| format!("{file}:{}:{}: {}", diagnostic.line, diagnostic.column, diagnostic.message))
         .collect();
-    let Some(manifest) = manifest.filter(|_| errors.is_empty()) else {
+    manifest.filter(|_| errors.is_empty()).ok_or_else(|| {
         let mut fault = Fault::new(format!("{file} has faults")).hint("`roadbed manifest check` explains each");
         fault.causes = errors;
-        return Err(fault);
-    };
+        fault
+    })
+}
+
+fn resolved(manifest: &Manifest, wanted: &Wanted) -> Result<manifest::Environment, Fault> {
     let name: EnvRef = wanted.environment.parse().map_err(|error| {
         Fault::because(format!("cannot tell which environment {:?} is", wanted.environment), &error)
     })?;

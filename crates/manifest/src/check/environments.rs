@@ -2,8 +2,10 @@
 
 use super::known_environment;
 use crate::findings::Findings;
-use crate::source::Span;
-use crate::tables::Document;
+use crate::id::EnvName;
+use crate::source::{At, Span};
+use crate::tables::{Document, Per};
+use crate::target::EnvRef;
 
 /// The environment on a developer's own machine.
 const LOCAL: &str = "local";
@@ -15,7 +17,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
             .hint("add the table [environments.local], with domain = \"NAME.localhost\"");
     }
     branches(document, findings);
-    per_pull_request(document, findings);
+    of_many(document, findings);
     for (name, table) in document.environments.iter() {
         let Some(ports) = &table.ports else { continue };
         if let (Some(http), Some(https)) = (&ports.http, &ports.https)
@@ -47,34 +49,66 @@ fn branches(document: &Document, findings: &mut Findings) {
             findings
                 .error(
                     name.span,
-                    format!("the branch \"{branch}\" cannot be deployed to {}: it exists per pull request", name.value),
+                    format!("the branch \"{branch}\" cannot be deployed to {}: it exists many times", name.value),
                 )
-                .hint("pull requests get there by themselves; remove the line");
+                .hint("what it exists for gets there by itself; remove the line");
         }
     }
 }
 
-fn per_pull_request(document: &Document, findings: &mut Findings) {
-    let mut first = None;
-    for (name, table) in document.environments.in_order() {
-        match (&table.per, table.domain.is_per_pull_request()) {
-            (Some(_), false) => findings
-                .error(table.domain.span, format!("all instances of {} would share one domain", name.value))
-                .hint("put the number of the pull request in it: \"pr-{pr}.preview.shop.example\""),
-            (None, true) => findings
-                .error(
-                    table.domain.span,
-                    format!("\"{{pr}}\" has no meaning in {}: it does not exist per pull request", name.value),
-                )
-                .hint("add per = \"pull-request\", or write the domain without it"),
-            _ => {}
+/// Environments that exist many times: each instance has a domain and names of its own.
+fn of_many(document: &Document, findings: &mut Findings) {
+    let environments = document.environments.in_order();
+    let mut seen: Vec<(&At<EnvName>, Per, Option<&str>)> = Vec::new();
+    for (name, table) in &environments {
+        for per in Per::ALL.iter().copied().filter(|per| table.domain.has(*per)) {
+            if table.per.as_ref().is_none_or(|of| of.value != per) {
+                let (placeholder, words) = (per.placeholder(), per.words());
+                findings
+                    .error(
+                        table.domain.span,
+                        format!("\"{placeholder}\" has no meaning in {}: it does not exist per {words}", name.value),
+                    )
+                    .hint(format!("add per = \"{per}\", or write the domain without it"));
+            }
         }
-        if let Some(per) = &table.per
-            && let Some(earlier) = first.replace(&name.value)
-        {
+        let Some(per) = &table.per else { continue };
+        if !table.domain.has(per.value) {
+            let example = match per.value {
+                Per::PullRequest => "put the number of the pull request in it: \"pr-{pr}.preview.shop.example\"",
+                Per::Branch => "put the branch in it: \"{branch}.sandbox.shop.example\"",
+            };
             findings
-                .error(per.span, format!("both {earlier} and {} exist per pull request", name.value))
-                .hint("a pull request has one environment: remove one of the two lines");
+                .error(table.domain.span, format!("all instances of {} would share one domain", name.value))
+                .hint(example);
+        }
+        let domain = table.domain.behind_placeholder();
+        for (earlier, of, behind) in &seen {
+            if *of == per.value {
+                let words = per.words();
+                findings
+                    .error(per.span, format!("both {} and {} exist per {words}", earlier.value, name.value))
+                    .hint(format!("a {words} has one environment: remove one of the two lines"));
+            } else if domain.is_some() && *behind == domain {
+                findings
+                    .error(
+                        table.domain.span,
+                        format!("an instance of {} could have the domain of one of {}", name.value, earlier.value),
+                    )
+                    .hint("put the placeholder before another domain: \"{branch}.sandbox.shop.example\"");
+            }
+        }
+        seen.push((*name, per.value, domain));
+        // `preview-pr-42` is what the instance of a pull request is called in others' names.
+        let prefix = format!("{}-", name.value);
+        let namesake = environments.iter().find(|(other, _)| {
+            let rest = other.as_str().strip_prefix(&prefix);
+            rest.is_some_and(|rest| format!("{}/{rest}", name.value).parse::<EnvRef>().is_ok())
+        });
+        if let Some((other, _)) = namesake {
+            findings
+                .error(other.span, format!("{} would share its names with an instance of {}", other.value, name.value))
+                .hint(format!("give it a name that does not begin with \"{prefix}\""));
         }
     }
 }

@@ -3,10 +3,11 @@
 use super::known_environments;
 use crate::findings::Findings;
 use crate::id::EnvName;
+use crate::naming::BranchSlug;
 use crate::scalars::Bytes;
 use crate::source::At;
-use crate::tables::{Document, EnvironmentTable};
-use crate::target::EnvRef;
+use crate::tables::{Document, EnvironmentTable, Per};
+use crate::target::{EnvRef, Instance};
 
 /// Smallest cache that WiredTiger takes.
 const LEAST_CACHE: Bytes = Bytes(256 << 20);
@@ -63,7 +64,11 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
 
 /// The longest name that the environment goes by in others' names.
 fn longest_slug(name: &At<EnvName>, table: &EnvironmentTable) -> String {
-    EnvRef { name: name.value.clone(), pull_request: table.per.as_ref().map(|_| u32::MAX) }.slug()
+    let instance = table.per.as_ref().map(|per| match per.value {
+        Per::PullRequest => Instance::PullRequest(u32::MAX),
+        Per::Branch => Instance::Branch(BranchSlug::longest()),
+    });
+    EnvRef { name: name.value.clone(), instance }.slug()
 }
 
 fn at_least(least: Bytes, text: &str, what: &str, given: &At<Bytes>, findings: &mut Findings) {

@@ -3,6 +3,7 @@
 //! | task | id | promise |
 //! | --- | --- | --- |
 //! | T1 | `variables-are-owned` | every required variable has a source, an owner and a value |
+//! | T2 | `targets-follow-branches` | the branch alone decides where a deploy goes, and no two environments share a name |
 //! | T3 | `mongodb-guards-its-door` | strangers are refused, the app gets its own database and nothing else |
 //! | T4 | `redis-guards-its-door` | as above |
 //! | T4 | `readiness-follows-the-stores` | an app says that it is not ready while a store is away, and is ready when it returns |
@@ -12,6 +13,7 @@
 //! | T7 | `secrets-stay-secret` | no secret's value is in a log, a state file or the process list |
 
 mod variables;
+mod targets;
 mod sites;
 mod readiness;
 mod survival;
@@ -22,5 +24,6 @@ pub use leaks::SecretsStaySecret;
 pub use readiness::ReadinessFollowsStores;
 pub use sites::{AppsAreReachable, HttpRedirects};
 pub use survival::KilledInstancesReturn;
+pub use targets::TargetsFollowBranches;
 pub use variables::VariablesAreOwned;
 pub use visitor::Visitor;

@@ -63,6 +63,7 @@ pub enum Command {
     Restart(Restart),
     Ready(Ready),
     Plan(Plan),
+    Target(Target),
     /// Look at the manifest's environments
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Env(Env),
@@ -233,6 +234,29 @@ Exit codes:
   2  the command line or the manifest is wrong
   3  another command holds the root")]
 pub struct Plan {}
+
+/// Show where a branch or a pull request is deployed to, and what everything is called there
+///
+/// The branch alone decides; no flag can send a change elsewhere. Without a flag it is the branch of this checkout.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed target
+  roadbed target --branch develop
+  roadbed target --pr 42 --json | jq .hosts
+
+Exit codes:
+  0  shown
+  1  it is deployed nowhere
+  2  it is no branch, or the manifest is wrong")]
+pub struct Target {
+    /// This branch, as git shows it
+    #[arg(long, value_name = "BRANCH", conflicts_with = "pr", allow_hyphen_values = true)]
+    pub branch: Option<String>,
+    /// This pull request
+    #[arg(long, value_name = "NUMBER")]
+    pub pr: Option<u32>,
+}
 
 /// Look at the manifest's environments
 #[derive(Debug, Subcommand)]

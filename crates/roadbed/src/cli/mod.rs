@@ -33,6 +33,7 @@ pub mod session;
 pub mod status;
 pub mod stopping;
 pub mod surroundings;
+pub mod target;
 pub mod trust;
 pub mod up;
 pub mod wanted;
@@ -99,6 +100,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Restart(args) => wait(restart::run(session, args, &live)),
         Command::Ready(args) => wait(ready::run(session, args, &live)),
         Command::Plan(_) => wait(plan::run(session, &live)),
+        Command::Target(args) => wait(target::run(session, args)),
         Command::Env(Env::Matrix) => env_matrix::run(session),
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),
         Command::Env(Env::Types(args)) => env_verbs::types(session, args),

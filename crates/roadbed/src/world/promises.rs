@@ -18,6 +18,10 @@ impl World {
         let environment = self.environment.clone();
         let mut all: Vec<Box<dyn Check>> =
             vec![Box::new(checks::VariablesAreOwned { wanted: self.wanted.clone(), facts: self.facts.clone() })];
+        all.push(Box::new(checks::TargetsFollowBranches {
+            wanted: self.wanted.clone(),
+            environment: environment.clone(),
+        }));
         all.extend(self.store_checks());
         if let Some(check) = self.readiness_check(&visitor) {
             all.push(check);
