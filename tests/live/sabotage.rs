@@ -84,7 +84,7 @@ impl Scene {
         let broken =
             |manifest: String| manifest + "\n[environments.preview-pr-1]\ndomain = \"old.urbancart.example\"\n";
         self.with_manifest(broken, || {
-            self.fails("targets-follow-branches", "would share its names with an instance of preview");
+            self.fails("targets-follow-branches", "would share its names with an instance of preview")
         });
         self.holds("targets-follow-branches");
     }

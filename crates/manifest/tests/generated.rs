@@ -189,8 +189,11 @@ fn the_same_manifest_makes_the_same_files() {
         [
             ".env.example",
             "apps/storefront/.env.example",
+            "apps/storefront/src/environment.ts",
             "apps/api/.env.example",
+            "apps/api/src/environment.ts",
             "apps/admin/.env.example",
+            "apps/admin/src/environment.ts",
             "schema/roadbed.schema.json",
             "docs/infra/environments.md",
         ]
