@@ -23,6 +23,7 @@ mod roots;
 mod disk;
 mod offline;
 mod damage;
+mod hosts;
 mod interrupts;
 mod crashes;
 mod running;
