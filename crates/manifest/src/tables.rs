@@ -9,6 +9,7 @@ use crate::id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
 use crate::network::NetworkTable;
 use crate::record::{choice, record};
 use crate::scalars::{BranchName, Bytes, Command, Count, Domain, Host, Port, RelativePath, UrlPath, Version};
+use crate::scan::{NamePattern, PatternTable, ScanTable};
 use crate::shape::{Definitions, Reader, Shape, Table, Value};
 use crate::source::At;
 use crate::template::Text;
@@ -31,6 +32,10 @@ record! {
         services: Services = {},
         /// Every environment variable that an app reads, but for those that Roadbed itself gives (`HOST`, `PORT`, `ROADBED_…`).
         variables: Table<VarName, VariableTable>,
+        /// Variables whose names the code puts together.
+        patterns: Table<NamePattern, PatternTable>,
+        /// How `roadbed env check` reads the code.
+        scan: ScanTable = {},
     }
 }
 

@@ -5,6 +5,7 @@ mod environments;
 mod hosts;
 mod references;
 mod services;
+mod scan;
 mod variables;
 pub(crate) mod values;
 
@@ -21,6 +22,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     services::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);
+    scan::check(document, findings);
     unused_owners(document, findings);
 }
 
@@ -28,7 +30,8 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
 fn unused_owners(document: &Document, findings: &mut Findings) {
     let of_apps = document.apps.iter().map(|(_, app)| &app.owner.value);
     let of_variables = document.variables.iter().map(|(_, variable)| &variable.owner.value);
-    let named: std::collections::BTreeSet<&OwnerName> = of_apps.chain(of_variables).collect();
+    let of_patterns = document.patterns.iter().map(|(_, pattern)| &pattern.owner.value);
+    let named: std::collections::BTreeSet<&OwnerName> = of_apps.chain(of_variables).chain(of_patterns).collect();
     for (name, _) in document.owners.iter().filter(|(name, _)| !named.contains(&name.value)) {
         findings
             .warning(name.span, format!("the owner \"{}\" answers for nothing", name.value))
