@@ -9,5 +9,39 @@
 //! **Invariant:** this crate runs no code that it reads, and writes nothing.
 
 mod found;
+pub mod dockerfile;
+pub mod compose;
+pub mod workflow;
+pub mod shell;
+pub mod rust;
+pub mod html;
+mod yaml;
+mod spot;
+mod lines;
 
 pub use found::{Fallback, How, Language, Name, Place, Use};
+
+/// Uses as the tables of tests write them.
+#[cfg(test)]
+fn shown(uses: &[Use]) -> Vec<String> {
+    let one = |used: &Use| {
+        let name = match &used.name {
+            Name::Exact(name) | Name::Pattern(name) => name.clone(),
+            Name::Computed => "computed".to_owned(),
+            Name::Whole(how) => format!("whole: {how}"),
+        };
+        let (before, after) = match used.how {
+            How::Write => ("", " ="),
+            How::Remove => ("remove ", ""),
+            How::BuildInput => ("build input ", ""),
+            _ => ("", ""),
+        };
+        let fallback = match (used.fallback, used.how) {
+            (Fallback::None, _) => "",
+            (Fallback::Literal, How::Write) => " a literal",
+            (Fallback::Literal, _) => " or a literal",
+        };
+        format!("{}:{} {before}{name}{after}{fallback}", used.place.line, used.place.column)
+    };
+    uses.iter().map(one).collect()
+}
