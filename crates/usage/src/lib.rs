@@ -18,8 +18,19 @@ pub mod html;
 mod yaml;
 mod spot;
 mod lines;
+mod code;
+mod judge;
+mod finding;
+mod suppression;
+mod platform;
+mod project;
 
+pub use code::{AppCode, Code};
+pub use finding::{Finding, Id};
 pub use found::{Fallback, How, Language, Name, Place, Use};
+pub use judge::{Rules, judge};
+pub use project::{Checked, ProjectFault, check};
+pub use suppression::{Suppression, suppress, suppressions};
 
 /// Uses as the tables of tests write them.
 #[cfg(test)]

@@ -271,6 +271,7 @@ Exit codes:
   0  shown
   2  the manifest is wrong")]
     Matrix,
+    Check(EnvCheck),
     Diff(EnvDiff),
     Types(OfApp),
     Example(Example),
@@ -327,6 +328,32 @@ pub struct Example {
     /// Only this app
     #[arg(value_name = "APP")]
     pub app: Option<String>,
+}
+
+/// Hold the code of the apps against the manifest: what it reads, and what it should not
+///
+/// Reads JavaScript and TypeScript, Dockerfiles, compose files, workflows, shell scripts, Rust and Vite's pages. A finding that
+/// is meant to be is marked with its reason, in a comment at the line or on the line before it:
+/// `// roadbed-allow(KIND): reason`, or in `allow` of [scan] in the manifest.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed env check
+  roadbed env check --app api
+  roadbed env check --json | jq -r '.findings[] | \"\\(.file):\\(.line) \\(.name) \\(.id)\"'
+  roadbed env check --sarif > env.sarif     for a code host or an editor
+
+Exit codes:
+  0  code and manifest agree (there may be warnings)
+  1  they do not
+  2  the command line or the manifest is wrong")]
+pub struct EnvCheck {
+    /// Only what is found about this app
+    #[arg(long, value_name = "APP")]
+    pub app: Option<String>,
+    /// Print SARIF 2.1.0 on stdout
+    #[arg(long, conflicts_with = "json")]
+    pub sarif: bool,
 }
 
 /// Keep the values that people set

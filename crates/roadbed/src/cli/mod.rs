@@ -11,6 +11,7 @@ pub mod command_lock;
 pub mod completions;
 pub mod conductor;
 pub mod down;
+pub mod env_check;
 pub mod env_matrix;
 pub mod env_verbs;
 pub mod exit;
@@ -105,6 +106,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),
         Command::Env(Env::Types(args)) => env_verbs::types(session, args),
         Command::Env(Env::Example(args)) => env_verbs::example(session, args),
+        Command::Env(Env::Check(args)) => env_check::run(session, args),
         Command::Secrets(Secrets::Set(args)) => secrets::set(session, args),
         Command::Secrets(Secrets::List) => secrets::list(session),
         Command::Manifest(Manifest::Check) => manifest_verbs::check(session),

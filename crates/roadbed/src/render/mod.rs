@@ -3,9 +3,11 @@
 pub mod diagnostic;
 pub mod environment;
 pub mod fault;
+pub mod finding;
 pub mod gate;
 pub mod log;
 pub mod paint;
 pub mod progress;
+pub mod sarif;
 pub mod span;
 pub mod table;
