@@ -5,6 +5,7 @@
 //!   browser      what somebody sees
 //!   storm        kill -9 of everybody in any order while visitors order
 //!   drill        a check that is killed while it has taken something away
+//!   canary       leaks that builds hand to browsers are found
 //!   sabotage     each check of the gate, with the thing broken for real
 //!   dev          development servers behind the edge
 //!   accessor     the typed module for apps, held to Roadbed's own rules
@@ -23,6 +24,7 @@
 mod accessor;
 mod apps;
 mod browser;
+mod canary;
 mod dev;
 mod drill;
 mod first_hour;

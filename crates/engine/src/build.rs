@@ -76,6 +76,25 @@ pub fn built_from(project: &Path, app: &App) -> Result<Option<String>, Fault> {
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
+/// The build of an app as a program to run. `env` is its whole environment, but for what every build is told.
+fn command(project: &Path, app: &App, env: &ToolEnv) -> Result<Run, Fault> {
+    let Some((program, args)) = app.build.command.split_first() else {
+        return Err(Fault::new(format!("{} has no build command", app.name)));
+    };
+    let program = find(env, program)?;
+    let mut env = env.clone();
+    env.insert("NODE_ENV".into(), "production".into());
+    env.insert("NEXT_TELEMETRY_DISABLED".into(), "1".into());
+    env.insert("CI".into(), "1".into());
+    Ok(Run { program, args: args.to_vec(), cwd: project.join(&app.path), env, deadline: BUILD_DEADLINE })
+}
+
+/// Builds an app once, in a project that is nobody else's: nothing is remembered of it.
+pub async fn build_once(project: &Path, app: &App, env: &ToolEnv, progress: &dyn Progress) -> Result<(), Fault> {
+    let run = command(project, app, env)?;
+    run_to_end(&AppBuild::resource_id(app), &format!("cannot build {}", app.name), &run, progress).await
+}
+
 impl Resource for AppBuild {
     type Observed = Seen;
     type Step = RunBuild;
@@ -111,20 +130,7 @@ impl Resource for AppBuild {
     }
 
     async fn apply(&self, step: &RunBuild, _: &Begun, progress: &dyn Progress) -> Result<(), Fault> {
-        let Some((program, args)) = self.app.build.command.split_first() else {
-            return Err(Fault::new(format!("{} has no build command", self.app.name)));
-        };
-        let mut env = self.tools.clone();
-        env.insert("NODE_ENV".into(), "production".into());
-        env.insert("NEXT_TELEMETRY_DISABLED".into(), "1".into());
-        env.insert("CI".into(), "1".into());
-        let run = Run {
-            program: find(&self.tools, program)?,
-            args: args.to_vec(),
-            cwd: self.project.join(&self.app.path),
-            env,
-            deadline: BUILD_DEADLINE,
-        };
+        let run = command(&self.project, &self.app, &self.tools)?;
         let headline = format!("cannot build {}", self.app.name);
         let _turn = self.turn.take(&headline, BUILD_DEADLINE).await?;
         if built_from(&self.project, &self.app)?.as_ref() == Some(&step.inputs) {

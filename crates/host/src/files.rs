@@ -185,6 +185,23 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map(|_| ()).named("copy", from)
 }
 
+/// A second name for a file where the file system allows it, else a copy. For files that nobody changes in place.
+pub fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(_) => copy(from, to),
+    }
+}
+
+/// Where a link leads; `None` if it is no link.
+pub fn link_target(path: &Path) -> Result<Option<PathBuf>> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.file_type().is_symlink() => fs::read_link(path).map(Some).named("read the link", path),
+        Ok(_) => Ok(None),
+        Err(error) => Err(FileFault::new("look at", path, error)),
+    }
+}
+
 pub fn symlink(target: &Path, link: &Path) -> Result<()> {
     std::os::unix::fs::symlink(target, link).named("link", link)
 }

@@ -13,5 +13,6 @@ pub mod wanted;
 pub mod control;
 pub mod world;
 pub mod checks;
+pub mod canary;
 pub mod keeper;
 pub mod own;

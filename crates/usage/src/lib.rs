@@ -15,6 +15,7 @@ pub mod workflow;
 pub mod shell;
 pub mod rust;
 pub mod html;
+pub mod canary;
 mod yaml;
 mod spot;
 mod lines;
@@ -24,7 +25,9 @@ mod finding;
 mod suppression;
 mod platform;
 mod project;
+mod browser_files;
 
+pub use browser_files::browser_files;
 pub use code::{AppCode, Code};
 pub use finding::{Finding, Id};
 pub use found::{Fallback, How, Language, Name, Place, Use};

@@ -342,15 +342,20 @@ Examples:
   roadbed env check --app api
   roadbed env check --json | jq -r '.findings[] | \"\\(.file):\\(.line) \\(.name) \\(.id)\"'
   roadbed env check --sarif > env.sarif     for a code host or an editor
+  roadbed env check --canary                builds in a copy of the project; needs its packages
 
 Exit codes:
   0  code and manifest agree (there may be warnings)
-  1  they do not
+  1  they do not, or a build shows browsers what is not public
   2  the command line or the manifest is wrong")]
 pub struct EnvCheck {
     /// Only what is found about this app
     #[arg(long, value_name = "APP")]
     pub app: Option<String>,
+    /// Also build the apps that browsers load, with a value of its own for each variable that is not public, and search what
+    /// browsers get for those values
+    #[arg(long)]
+    pub canary: bool,
     /// Print SARIF 2.1.0 on stdout
     #[arg(long, conflicts_with = "json")]
     pub sarif: bool,

@@ -106,7 +106,9 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),
         Command::Env(Env::Types(args)) => env_verbs::types(session, args),
         Command::Env(Env::Example(args)) => env_verbs::example(session, args),
-        Command::Env(Env::Check(args)) => env_check::run(session, args),
+        Command::Env(Env::Check(args)) => {
+            wait(async { env_check::run(session, args, &mut Interrupts::of_process()?).await })
+        }
         Command::Secrets(Secrets::Set(args)) => secrets::set(session, args),
         Command::Secrets(Secrets::List) => secrets::list(session),
         Command::Manifest(Manifest::Check) => manifest_verbs::check(session),
