@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use manifest::AppName;
 
-use crate::Use;
 use crate::suppression::Suppression;
+use crate::{Place, Use};
 
 /// Everything that was read.
 #[derive(Clone, Debug, Default)]
@@ -29,4 +29,36 @@ pub struct AppCode {
     pub in_browsers: BTreeSet<String>,
     /// Names in capitals that are read off any object: `environment.API_URL` of the generated accessor.
     pub named: BTreeSet<String>,
+    pub inlined: Vec<Inlined>,
+    pub shown_prefixes: Vec<ShownPrefix>,
+}
+
+impl AppCode {
+    /// The code of an app in which nothing was found yet.
+    pub fn new(app: AppName) -> Self {
+        Self {
+            app,
+            uses: Vec::new(),
+            in_browsers: BTreeSet::new(),
+            named: BTreeSet::new(),
+            inlined: Vec::new(),
+            shown_prefixes: Vec::new(),
+        }
+    }
+}
+
+/// The settings of a build tool write the value of a variable into what browsers load: `env` of Next, `define` of Vite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inlined {
+    pub place: Place,
+    pub variable: String,
+    /// What the value is called there.
+    pub shown_as: String,
+}
+
+/// Every variable that begins so is shown to browsers: `envPrefix` of Vite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownPrefix {
+    pub place: Place,
+    pub prefix: String,
 }

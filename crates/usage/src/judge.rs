@@ -14,8 +14,8 @@ use crate::{Fallback, How, Language, Name, Place, Use, platform};
 pub struct Rules {
     matrix: Matrix,
     scan: Scan,
-    /// Where each variable is declared.
-    declared: BTreeMap<String, Position>,
+    /// By name: its row in the matrix, and where it is declared.
+    declared: BTreeMap<String, (usize, Position)>,
     /// The manifest's own name, for findings about it.
     manifest: String,
 }
@@ -30,7 +30,10 @@ const SHOWN_WORDS: [&str; 2] = ["PUBLISHABLE", "PUBLIC_KEY"];
 impl Rules {
     /// `manifest` is the name of its file, relative to its folder.
     pub fn new(matrix: Matrix, scan: Scan, manifest: impl Into<String>) -> Self {
-        let declared = scan.declared.iter().map(|(name, position)| (name.to_string(), *position)).collect();
+        // Both list the variables in the order of the manifest.
+        let declared =
+            scan.declared.iter().enumerate().map(|(at, (name, position))| (name.to_string(), (at, *position)));
+        let declared = declared.collect();
         Self { matrix, scan, declared, manifest: manifest.into() }
     }
 
@@ -39,7 +42,7 @@ impl Rules {
     }
 
     fn row(&self, name: &str) -> Option<&Row> {
-        self.matrix.variables.iter().find(|row| row.name.as_str() == name)
+        self.declared.get(name).and_then(|(at, _)| self.matrix.variables.get(*at))
     }
 
     /// The variable whose file `NAME_FILE` points to.
@@ -71,6 +74,7 @@ pub fn judge(rules: &Rules, code: &Code) -> Vec<Finding> {
             Judge { rules, app: Some(app), one, findings: &mut findings }.judge();
         }
         unused(rules, app, &mut findings);
+        shown(rules, app, &mut findings);
     }
     for one in &code.shared {
         Judge { rules, app: None, one, findings: &mut findings }.judge();
@@ -109,7 +113,7 @@ fn unused(rules: &Rules, code: &AppCode, findings: &mut Vec<Finding>) {
         if read.contains(name) || by_file || by_pattern() {
             continue;
         }
-        let Some(position) = rules.declared.get(name) else { continue };
+        let Some((_, position)) = rules.declared.get(name) else { continue };
         findings.push(Finding {
             id: Id::Use(FindingKind::Unused),
             name: name.to_owned(),
@@ -122,6 +126,44 @@ fn unused(rules: &Rules, code: &AppCode, findings: &mut Vec<Finding>) {
                 code.app
             ),
         });
+    }
+}
+
+/// What settings of build tools show to browsers.
+fn shown(rules: &Rules, code: &AppCode, findings: &mut Vec<Finding>) {
+    let mut tell = |kind: FindingKind, name: &str, place: &Place, message: String, hint: &str| {
+        findings.push(Finding {
+            id: Id::Use(kind),
+            name: name.to_owned(),
+            app: Some(code.app.clone()),
+            place: place.clone(),
+            severity: Severity::Error,
+            message,
+            hint: hint.to_owned(),
+        });
+    };
+    for inlined in &code.inlined {
+        let name = inlined.variable.as_str();
+        let Some(row) = rules.row(name).filter(|row| row.class != Class::Public) else { continue };
+        let message = format!(
+            "{name} is {}, but the build writes its value into what browsers load, as {}",
+            row.class, inlined.shown_as
+        );
+        tell(FindingKind::ServerVariableInClient, name, &inlined.place, message, CLIENT_HINT);
+    }
+    for shown in &code.shown_prefixes {
+        let receives = |row: &&Row| row.consumers.contains(&code.app) && row.class != Class::Public;
+        for row in rules.matrix.variables.iter().filter(receives) {
+            let name = row.name.as_str();
+            if name.starts_with(&shown.prefix) {
+                let message = format!(
+                    "{name} is {}, but these settings show browsers whatever begins with \"{}\"",
+                    row.class, shown.prefix
+                );
+                let hint = "choose a beginning that only public variables have";
+                tell(FindingKind::SecretInPublicName, name, &shown.place, message, hint);
+            }
+        }
     }
 }
 

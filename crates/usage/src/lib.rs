@@ -28,7 +28,7 @@ mod project;
 mod browser_files;
 
 pub use browser_files::browser_files;
-pub use code::{AppCode, Code};
+pub use code::{AppCode, Code, Inlined, ShownPrefix};
 pub use finding::{Finding, Id};
 pub use found::{Fallback, How, Language, Name, Place, Use};
 pub use judge::{Rules, judge};

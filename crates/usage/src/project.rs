@@ -52,12 +52,7 @@ pub fn check(folder: &Path, manifest: &Manifest, source: &Source) -> Result<Chec
 fn read(folder: &Path, scan: &Scan) -> Result<Code, ProjectFault> {
     let mut code = Code::default();
     for app in &scan.apps {
-        let mut found = AppCode {
-            app: app.name.clone(),
-            uses: Vec::new(),
-            in_browsers: std::collections::BTreeSet::new(),
-            named: std::collections::BTreeSet::new(),
-        };
+        let mut found = AppCode::new(app.name.clone());
         for path in files_below(&folder.join(&app.path))? {
             let file = relative(folder, &path);
             if belongs_to_another(&file, app, &scan.apps) || is_test(&file) {
@@ -167,7 +162,7 @@ fn files_below(path: &Path) -> Result<Vec<PathBuf>, ProjectFault> {
         .require_git(false)
         .git_global(false)
         .git_exclude(false)
-        .filter_entry(|entry| !LEFT_OUT.iter().any(|name| entry.file_name() == *name))
+        .filter_entry(|entry| entry.depth() == 0 || !LEFT_OUT.iter().any(|name| entry.file_name() == *name))
         .sort_by_file_path(Path::cmp)
         .build();
     let mut found = Vec::new();

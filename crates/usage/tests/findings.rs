@@ -5,7 +5,10 @@
 use std::collections::BTreeSet;
 
 use manifest::{AppName, Severity, Source};
-use usage::{AppCode, Code, Fallback, Finding, How, Language, Name, Place, Rules, Use, judge, suppress, suppressions};
+use usage::{
+    AppCode, Code, Fallback, Finding, How, Inlined, Language, Name, Place, Rules, ShownPrefix, Use, judge, suppress,
+    suppressions,
+};
 
 const MANIFEST: &str = r#"
 [product]
@@ -94,10 +97,10 @@ fn read(file: &str, name: &str) -> Use {
 fn found(app: &str, one: Use) -> Vec<Finding> {
     let everything = ["KEY", "API_URL", "SITE_NAME", "NEXT_PUBLIC_THEME", "TENANT_A_URL"];
     let code = AppCode {
-        app: AppName::new(app).unwrap(),
         uses: vec![one],
         in_browsers: BTreeSet::from(["apps/web/client.tsx".to_owned()]),
         named: everything.map(str::to_owned).into(),
+        ..AppCode::new(AppName::new(app).unwrap())
     };
     judge(&rules(), &Code { apps: vec![code], ..Code::default() })
 }
@@ -215,10 +218,9 @@ fn every_kind_of_finding_and_its_innocent_neighbour() {
 #[test]
 fn what_an_app_receives_and_never_reads_is_told_at_its_declaration() {
     let code = |uses: Vec<Use>, named: &[&str]| AppCode {
-        app: AppName::new("api").unwrap(),
         uses,
-        in_browsers: BTreeSet::new(),
         named: named.iter().map(|name| (*name).to_owned()).collect(),
+        ..AppCode::new(AppName::new("api").unwrap())
     };
     let of = |code: AppCode| judge(&rules(), &Code { apps: vec![code], ..Code::default() });
     let findings = of(code(Vec::new(), &[]));
@@ -234,6 +236,22 @@ fn what_an_app_receives_and_never_reads_is_told_at_its_declaration() {
 }
 
 #[test]
+fn settings_of_build_tools_show_what_is_public_and_nothing_else() {
+    let place = Place { file: "apps/web/next.config.ts".into(), line: 4, column: 9 };
+    let inlined =
+        |variable: &str| Inlined { place: place.clone(), variable: variable.to_owned(), shown_as: "SHOWN".to_owned() };
+    let prefix = |prefix: &str| ShownPrefix { place: place.clone(), prefix: prefix.to_owned() };
+    let code = AppCode {
+        named: ["API_URL", "SITE_NAME", "NEXT_PUBLIC_THEME"].map(str::to_owned).into(),
+        inlined: vec![inlined("API_URL"), inlined("SITE_NAME"), inlined("NOWHERE")],
+        shown_prefixes: vec![prefix("API_"), prefix("SITE_")],
+        ..AppCode::new(AppName::new("web").unwrap())
+    };
+    let findings = judge(&rules(), &Code { apps: vec![code], ..Code::default() });
+    assert_eq!(ids(&findings), ["secret-in-public-name API_URL", "server-variable-in-client API_URL"]);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_a_finding() {
     let place = Place { file: "apps/api/x.rs".into(), line: 1, column: 1 };
     let code = Code { unreadable: vec![(None, place, "it is not Rust".into())], ..Code::default() };
@@ -243,7 +261,7 @@ fn a_file_that_cannot_be_read_is_a_finding() {
 /// Findings of uses on line 2 and what comments make of them.
 fn left(text: &str, uses: Vec<Use>) -> Vec<String> {
     let named = ["KEY", "API_URL", "TENANT_A_URL"].map(str::to_owned).into();
-    let code = AppCode { app: AppName::new("api").unwrap(), uses, in_browsers: BTreeSet::new(), named };
+    let code = AppCode { uses, named, ..AppCode::new(AppName::new("api").unwrap()) };
     let rules = rules();
     let findings = judge(&rules, &Code { apps: vec![code], ..Code::default() });
     ids(&suppress(&rules, findings, &suppressions("apps/api/a.ts", text)))
