@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use host::files;
 use manifest::Environment;
 use manifest::environment::{App, Need, Server};
-use reconcile::ports::{Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus, Units};
+use reconcile::ports::{
+    Confinement, Limits, RestartPolicy, Safeguard, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus, Units,
+};
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
@@ -44,6 +47,9 @@ pub struct Program {
     pub node_env: &'static str,
     /// Digest of what was built; for a development server, which reads the sources itself, a fixed word.
     pub built_from: String,
+    /// What it is made of: read, and never written. `None` for a development server, which writes where its sources are, and so
+    /// runs as whoever develops.
+    pub release: Option<PathBuf>,
 }
 
 impl Program {
@@ -80,6 +86,8 @@ pub struct Instances {
     pub tools: ToolEnv,
     pub facts: Arc<dyn Facts>,
     pub units: Arc<dyn Units>,
+    /// What must keep each instance to its own business.
+    pub require: Vec<Safeguard>,
 }
 
 impl fmt::Debug for Instances {
@@ -147,6 +155,8 @@ impl Instances {
         program.command.iter().for_each(|word| add(word));
         add(&program.cwd.to_string_lossy());
         add(&program.built_from);
+        let (limits, confinement) = (self.limits(), self.confinement(&program));
+        add(&format!("{limits:?} {confinement:?}"));
         given.iter().for_each(|(name, value)| add(&format!("{name}={value}")));
         assembled.shown.iter().for_each(|shown| add(shown));
         let revision = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -168,7 +178,23 @@ impl Instances {
             sockets: Vec::new(),
             restart: RestartPolicy::default(),
             stop: StopPolicy { grace: self.server.drain_deadline + Duration::from_secs(1) },
-            limits: Limits { open_files: Some(65_536), address_space: None },
+            limits,
+            confinement,
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        let Server { memory_max, processes, cpu, .. } = self.server;
+        Limits { open_files: Some(65_536), address_space: None, memory: memory_max, processes, cpu }
+    }
+
+    fn confinement(&self, program: &Program) -> Option<Confinement> {
+        let certificates = self.tools.get("NODE_EXTRA_CA_CERTS").map(PathBuf::from).filter(|file| files::exists(file));
+        let release = program.release.clone()?;
+        Some(Confinement {
+            release: std::iter::once(release).chain(certificates).collect(),
+            require: self.require.clone(),
+            ..Confinement::default()
         })
     }
 
@@ -270,6 +296,7 @@ pub fn dev_program(project: &Path, app: &App, command: &[String]) -> Program {
         cwd: project.join(&app.path),
         node_env: "development",
         built_from: "dev".to_owned(),
+        release: None,
     }
 }
 

@@ -107,7 +107,8 @@ pub fn metadata(path: &Path) -> Result<fs::Metadata> {
 }
 
 /// Replaces `path` so that a reader, or the next boot after a power cut, sees the old content or the new, never a part:
-/// temporary file in the same folder, fsync, rename, fsync of the folder.
+/// temporary file in the same folder, fsync, rename, fsync of the folder. What root replaces stays whose it was: a server that
+/// runs as a user of its own goes on to be able to read what is written for it.
 pub fn write_durable(path: &Path, content: &[u8], access: Access) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -121,6 +122,7 @@ pub fn write_durable(path: &Path, content: &[u8], access: Access) -> Result<()> 
         .open(&temporary)
         .and_then(|mut file| {
             file.write_all(content)?;
+            keep_owner(path, &file)?;
             file.sync_all()
         })
         .and_then(|()| fs::rename(&temporary, path));
@@ -129,6 +131,17 @@ pub fn write_durable(path: &Path, content: &[u8], access: Access) -> Result<()> 
         return Err(FileFault::new("write", path, error));
     }
     sync_dir(folder)
+}
+
+fn keep_owner(path: &Path, file: &File) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let owner = |meta: &fs::Metadata| (meta.uid(), meta.gid());
+    match fs::symlink_metadata(path) {
+        Ok(before) if before.is_file() && owner(&before) != owner(&file.metadata()?) && crate::own::is_root() => {
+            std::os::unix::fs::fchown(file, Some(before.uid()), Some(before.gid()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file that can be made again, without the cost of durability.
@@ -141,6 +154,28 @@ pub fn write(path: &Path, content: &[u8], access: Access) -> Result<()> {
         .open(path)
         .and_then(|mut file| file.write_all(content))
         .named("write", path)
+}
+
+/// Writes a file that is not there yet, whole or not at all: of several who try, one makes it.
+pub fn write_new(path: &Path, content: &[u8], access: Access) -> Result<Created> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.{}.new", std::process::id()));
+    write(&temporary, content, access)?;
+    let linked = fs::hard_link(&temporary, path);
+    remove(&temporary)?;
+    match linked {
+        Ok(()) => Ok(Created::New),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::WasThere),
+        Err(error) => Err(FileFault::new("write", path, error)),
+    }
+}
+
+/// What [`write_new`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    New,
+    WasThere,
 }
 
 /// Writes only if the content differs. Returns whether it wrote.

@@ -13,6 +13,7 @@
 
 pub mod beneath;
 pub mod clock;
+pub mod confine;
 pub mod database;
 pub mod fifo;
 pub mod files;

@@ -8,6 +8,11 @@ pub fn pid() -> u32 {
     std::process::id()
 }
 
+/// Whether this process is root, and so may act for others.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Path of the program that this process runs. After the file was replaced (a rebuild) this is the new file, which is what
 /// whoever starts another role of it wants.
 pub fn program() -> Result<PathBuf> {

@@ -25,13 +25,16 @@ pub fn is_port_free(port: u16) -> bool {
     listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_ok()
 }
 
-/// Binds a Unix socket, 0700 folder assumed, replacing a stale one.
+/// Binds a Unix socket that only its owner may connect to, replacing a stale one. In a 0700 folder, so that nobody comes in
+/// before its mode is set.
 pub fn listen_unix(path: &Path) -> Result<UnixListener> {
     files::remove(path)?;
     let (dir, short) = short_path(path)?;
     let listener = UnixListener::bind(short).map_err(|source| FileFault::new("listen on", path, source));
     drop(dir);
-    listener
+    let listener = listener?;
+    files::make_private(path)?;
+    Ok(listener)
 }
 
 /// Connects to a Unix socket.

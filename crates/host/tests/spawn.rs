@@ -30,6 +30,7 @@ fn shell(
         stdout: write.into(),
         inherited,
         limits,
+        confine: None,
     };
     (process::spawn(spawn, before_exec), read)
 }
@@ -71,11 +72,11 @@ fn descriptors_arrive_from_three_on_in_the_given_order_and_nothing_else_does() {
 #[test]
 fn limits_are_set_and_too_high_ones_are_as_high_as_allowed() {
     let _alone = alone();
-    let limits = |open_files| Limits { open_files: Some(open_files), address_space: None };
+    let limits = |open_files| Limits { open_files: Some(open_files), ..Limits::default() };
     assert_eq!(said_by("ulimit -n; ulimit -Hn", &[], limits(100)), "100\n100\n");
     let hard = said_by("ulimit -Hn", &[], Limits::default());
     assert_eq!(said_by("ulimit -n", &[], limits(u64::MAX - 1)), hard);
-    let space = Limits { open_files: None, address_space: Some(1 << 30) };
+    let space = Limits { address_space: Some(1 << 30), ..Limits::default() };
     assert_eq!(said_by("ulimit -v", &[], space), format!("{}\n", (1 << 30) / 1024));
 }
 
@@ -141,6 +142,7 @@ fn a_failed_exec_is_told_also_with_descriptors_to_hand_over() {
         stdout: write.into(),
         inherited: &inherited,
         limits: Limits::default(),
+        confine: None,
     };
     let ProcessFault::Start { source, .. } = process::spawn(spawn, &mut |_| Ok(())).unwrap_err() else {
         panic!("not a start fault")

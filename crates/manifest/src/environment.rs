@@ -19,6 +19,8 @@ pub struct Environment {
     pub domain: String,
     pub ports: EdgePorts,
     pub network: Reachability,
+    /// What must be in force for every app and data service, or the environment does not come up.
+    pub require: Vec<Safeguard>,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,
@@ -50,6 +52,20 @@ impl Environment {
             Source::Literal(text) => Some((&variable.name, text.as_str())),
             _ => None,
         })
+    }
+}
+
+choice! {
+    /// Something that keeps a process to its own business, and that not every machine can do.
+    pub enum Safeguard {
+        /// A Unix user of its own per environment, without capabilities. Takes root.
+        OwnUser = "own-user",
+        /// A control group of its own, with its limits.
+        Cgroup = "cgroup",
+        /// A `/tmp` that nobody else sees. Takes root and the right to mount.
+        PrivateTmp = "private-tmp",
+        /// It cannot write what it is made of.
+        ReadOnlyRelease = "read-only-release",
     }
 }
 
@@ -139,6 +155,12 @@ pub struct Server {
     pub replicas: u32,
     /// Bytes of V8 heap per instance (`--max-old-space-size`); `None` leaves Node's own.
     pub memory: Option<u64>,
+    /// Bytes of memory of all processes of an instance together.
+    pub memory_max: Option<u64>,
+    /// Processes and threads of an instance.
+    pub processes: Option<u64>,
+    /// Thousandths of a CPU that an instance may use.
+    pub cpu: Option<u64>,
     /// Whether other apps call it inside the environment (gets an internal listener on loopback).
     pub internal: bool,
 }

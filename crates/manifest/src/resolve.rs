@@ -7,11 +7,11 @@ use crate::environment::{
 };
 use crate::id::{AppName, EnvName, VarName};
 use crate::naming::Names;
-use crate::scalars::Bytes;
+use crate::scalars::{Bytes, Cpus, Processes};
 use crate::source::At;
 use crate::tables::{
-    AppTable, Deadlines, EnvironmentTable, Kind, MediaTable, MongoDbTable, Origin, Per, RedisTable, VariableOrigin,
-    VariableTable,
+    AppTable, Deadlines, EnvironmentTable, Kind, LimitsTable, MediaTable, MongoDbTable, Origin, Per, RedisTable,
+    VariableOrigin, VariableTable,
 };
 use crate::target::{EnvRef, Instance};
 use crate::template::{Chunk, Text};
@@ -71,6 +71,7 @@ impl Manifest {
                 https: port(ports.and_then(|ports| ports.https.as_ref())),
             },
             network: table.network.resolve(),
+            require: table.require.iter().map(|safeguard| safeguard.value).collect(),
             apps: document
                 .apps
                 .in_order()
@@ -197,8 +198,7 @@ fn server(table: &AppTable, environment: &EnvName) -> Server {
     // Next.js repeats the app's folder below the root that it traces files from.
     let next_start = || vec!["node".to_owned(), format!(".next/standalone/{}/server.js", table.path.0)];
     let deadlines = table.deadlines.as_ref().map_or_else(Deadlines::default, |deadlines| deadlines.value.clone());
-    let own_memory = own.and_then(|own| own.limits.as_ref()).and_then(|limits| limits.memory);
-    let memory = own_memory.or_else(|| table.limits.as_ref().and_then(|limits| limits.memory));
+    let limits = Limits { own: own.and_then(|own| own.limits.as_ref()), general: table.limits.as_ref() };
     let replicas = own.and_then(|own| own.replicas.as_ref()).or(table.replicas.as_ref());
     Server {
         start: table.start.as_ref().map_or_else(next_start, |start| start.0.clone()),
@@ -208,8 +208,23 @@ fn server(table: &AppTable, environment: &EnvName) -> Server {
         drain_deadline: deadlines.drain,
         request_deadline: deadlines.first_byte,
         replicas: replicas.map_or(1, |replicas| replicas.0),
-        memory: memory.map(|Bytes(bytes)| bytes),
+        memory: limits.get(|limits| limits.memory).map(|Bytes(bytes)| bytes),
+        memory_max: limits.get(|limits| limits.memory_max.as_ref().map(|bytes| bytes.0)),
+        processes: limits.get(|limits| limits.processes).map(|Processes(count)| count.into()),
+        cpu: limits.get(|limits| limits.cpu).map(|Cpus(thousandths)| thousandths.into()),
         internal: table.internal.as_ref().is_some_and(|internal| internal.value),
+    }
+}
+
+/// An app's limits: each one that the environment says nothing about is the general one.
+struct Limits<'a> {
+    own: Option<&'a At<LimitsTable>>,
+    general: Option<&'a At<LimitsTable>>,
+}
+
+impl Limits<'_> {
+    fn get<T>(&self, limit: impl Fn(&LimitsTable) -> Option<T>) -> Option<T> {
+        self.own.and_then(|own| limit(own)).or_else(|| self.general.and_then(|general| limit(general)))
     }
 }
 

@@ -332,6 +332,56 @@ impl Shape for Count {
     }
 }
 
+/// A number of processes and threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Processes(pub(crate) u32);
+
+impl Shape for Processes {
+    // Fewer than 16 and Node itself does not start.
+    const WANTS: &'static str = "a whole number from 16 to 100000";
+    fn decode(value: &Value<'_>, reader: &mut Reader) -> Self {
+        integer(value, 16..=100_000).map(Self).unwrap_or_else(|| {
+            reader
+                .wrong(value, Self::WANTS)
+                .hint("write the number without quotes; threads count too, and Node has about 12");
+            Self::stand_in()
+        })
+    }
+    fn stand_in() -> Self {
+        Self(16)
+    }
+    fn schema(_: &mut Definitions) -> Json {
+        json!({ "type": "integer", "minimum": 16, "maximum": 100_000 })
+    }
+}
+
+/// A number of CPUs, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cpus(pub(crate) u32);
+
+impl Shape for Cpus {
+    const WANTS: &'static str = "a number of CPUs from 0.05 to 1000";
+    fn decode(value: &Value<'_>, reader: &mut Reader) -> Self {
+        let number: Option<f64> = match value.get_ref() {
+            toml::de::DeValue::Integer(number) => number.as_str().parse().ok(),
+            toml::de::DeValue::Float(number) => number.as_str().parse().ok(),
+            _ => None,
+        };
+        let thousandths = number.filter(|cpus| (0.05..=1000.0).contains(cpus)).map(|cpus| (cpus * 1000.0).round());
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 50 to a million, and whole")]
+        thousandths.map(|thousandths| Self(thousandths as u32)).unwrap_or_else(|| {
+            reader.wrong(value, Self::WANTS).hint("write the number without quotes: `cpu = 1.5`");
+            Self::stand_in()
+        })
+    }
+    fn stand_in() -> Self {
+        Self(1000)
+    }
+    fn schema(_: &mut Definitions) -> Json {
+        json!({ "type": "number", "minimum": 0.05, "maximum": 1000 })
+    }
+}
+
 /// A port to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Port(pub(crate) u16);

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use crate::environment::{Access, Class, Delivery, Phase, Reach, ServiceName};
+use crate::environment::{Access, Class, Delivery, Phase, Reach, Safeguard, ServiceName};
 use crate::id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
 use crate::network::NetworkTable;
 use crate::record::{choice, record};
-use crate::scalars::{BranchName, Bytes, Command, Count, Domain, Host, Port, RelativePath, UrlPath, Version};
+use crate::scalars::{
+    BranchName, Bytes, Command, Count, Cpus, Domain, Host, Port, Processes, RelativePath, UrlPath, Version,
+};
 use crate::scan::{NamePattern, PatternTable, ScanTable};
 use crate::shape::{Definitions, Reader, Shape, Table, Value};
 use crate::source::At;
@@ -106,6 +108,9 @@ record! {
         ports: Option<Ports>,
         /// Who may reach it.
         network: NetworkTable = {},
+        /// What must keep apps and data services to their own business. What is not named is in force where the machine allows it;
+        /// what is named is a condition: without it `roadbed up` refuses.
+        require: Vec<At<Safeguard>> = [],
     }
 }
 
@@ -214,6 +219,12 @@ record! {
     pub(crate) struct LimitsTable {
         /// V8 heap. Without it Node chooses, by the memory of the machine.
         memory: Option<Bytes>,
+        /// All memory of all its processes, in its control group: heap, buffers, code. Over it the kernel kills.
+        memory_max: Option<At<Bytes>>,
+        /// Processes and threads at once, in its control group. A Node server has about 12.
+        processes: Option<Processes>,
+        /// CPUs, in its control group: `0.5` is half of one.
+        cpu: Option<Cpus>,
     }
 }
 

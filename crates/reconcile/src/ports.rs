@@ -69,6 +69,72 @@ pub struct UnitSpec {
     pub restart: RestartPolicy,
     pub stop: StopPolicy,
     pub limits: Limits,
+    /// How it is kept to its own business, as far as the machine allows; `None`: it runs as the keeper does.
+    #[serde(default)]
+    pub confinement: Option<Confinement>,
+}
+
+/// What a confined unit gets to see and to write, beside what every user of the machine may read. Anything else of the
+/// environment's root, and whatever lies in folders that are private to somebody, is not there for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
+    /// Its program and code, and what those read: never written.
+    pub release: Vec<PathBuf>,
+    /// Folders below the root with files written for it: read, and never added to.
+    pub configuration: Vec<PathBuf>,
+    /// Folders below the root that are all its own.
+    pub data: Vec<PathBuf>,
+    /// What must be in force, or it does not start.
+    pub require: Vec<Safeguard>,
+}
+
+/// Something that keeps a unit to its own business, and that not every machine can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Safeguard {
+    OwnUser,
+    Cgroup,
+    PrivateTmp,
+    ReadOnlyRelease,
+}
+
+impl Safeguard {
+    pub const ALL: [Self; 4] = [Self::OwnUser, Self::Cgroup, Self::PrivateTmp, Self::ReadOnlyRelease];
+
+    /// As the manifest and `status` write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OwnUser => "own-user",
+            Self::Cgroup => "cgroup",
+            Self::PrivateTmp => "private-tmp",
+            Self::ReadOnlyRelease => "read-only-release",
+        }
+    }
+}
+
+impl fmt::Display for Safeguard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Whether something holds for a process that runs, as the kernel shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    pub in_force: bool,
+    /// What was seen, or why it is not in force.
+    pub detail: String,
+}
+
+/// What keeps a running unit to its own business, as the kernel shows it and not as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confined {
+    pub user: Observed,
+    pub no_new_privs: Observed,
+    pub cgroup: Observed,
+    pub limits: Observed,
+    pub private_tmp: Observed,
+    pub read_only_release: Observed,
 }
 
 /// What a unit is for. The order is the order of stopping: who depends on others goes first.
@@ -115,12 +181,21 @@ impl Default for StopPolicy {
     }
 }
 
-/// Resource limits, as `setrlimit` knows them; `None` leaves the keeper's own.
+/// What a unit may use; `None` leaves the keeper's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     pub open_files: Option<u64>,
     /// Bytes. Node reserves address space far beyond what it uses: not for app processes.
     pub address_space: Option<u64>,
+    /// Bytes of memory of all its processes together, in its control group.
+    #[serde(default)]
+    pub memory: Option<u64>,
+    /// Processes and threads at once, in its control group and for its user.
+    #[serde(default)]
+    pub processes: Option<u64>,
+    /// Thousandths of one CPU, in its control group.
+    #[serde(default)]
+    pub cpu: Option<u64>,
 }
 
 /// What the keeper knows of a unit.

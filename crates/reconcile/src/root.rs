@@ -102,6 +102,11 @@ impl Root {
         self.0.join("data").join(service)
     }
 
+    /// Where one unit may keep files for as long as it runs.
+    pub fn tmp_of(&self, unit: &str) -> PathBuf {
+        self.0.join("tmp").join(unit)
+    }
+
     pub fn builds(&self) -> PathBuf {
         self.0.join("builds")
     }

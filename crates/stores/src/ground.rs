@@ -7,7 +7,7 @@ use std::sync::Arc;
 use host::clock::Clock;
 use host::files::FileFault;
 use manifest::id::AppName;
-use reconcile::ports::Units;
+use reconcile::ports::{Safeguard, Units};
 use reconcile::{Fault, Root};
 use secrets::file_store::{StoreFault, Versioned};
 use secrets::{FileStore, SecretName};
@@ -21,6 +21,8 @@ pub struct Ground {
     pub units: Arc<dyn Units>,
     pub secrets: Arc<FileStore>,
     pub clock: Arc<dyn Clock>,
+    /// What must keep the servers to their own business.
+    pub require: Vec<Safeguard>,
 }
 
 impl Ground {

@@ -69,6 +69,7 @@ pub async fn run(run: &Run, on_line: &mut (dyn FnMut(Stream, &str) + Send)) -> R
         stderr: err_write,
         inherited: &[],
         limits: Limits::default(),
+        confine: None,
     };
     let child = KilledOnDrop(spawn(spec, &mut |_| Ok(()))?);
     let mut out = Output::new(Stream::Out, out_read).map_err(watch_fault)?;

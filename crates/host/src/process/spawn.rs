@@ -12,6 +12,7 @@ use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::{Process, ProcessFault};
+use crate::confine::{Confine, Prepared};
 use crate::files;
 
 /// The first descriptor of the handed-over ones, as in systemd's protocol.
@@ -30,6 +31,8 @@ pub struct Spawn<'a> {
     /// These become descriptors 3, 4, … of the child.
     pub inherited: &'a [BorrowedFd<'a>],
     pub limits: Limits,
+    /// `None`: it runs as we do, and sees what we see.
+    pub confine: Option<&'a Confine>,
 }
 
 /// Resource limits; `None` leaves our own.
@@ -37,6 +40,8 @@ pub struct Spawn<'a> {
 pub struct Limits {
     pub open_files: Option<u64>,
     pub address_space: Option<u64>,
+    /// Processes and threads of its user: of use for a user of its own.
+    pub processes: Option<u64>,
 }
 
 /// Starts a program as leader of a new session and process group.
@@ -74,6 +79,7 @@ fn start(spec: Spawn<'_>, before_exec: &mut (dyn FnMut(&Process) -> io::Result<(
         ready: ready_write,
         go: go_read,
         limits: spec.limits,
+        confine: spec.confine.map(|confine| confine.prepare(spec.cwd)).transpose()?,
         parent: i32::try_from(std::process::id()).unwrap_or(0),
         first_not_inherited: above,
     };
@@ -143,12 +149,13 @@ struct ChildSide {
     ready: OwnedFd,
     go: OwnedFd,
     limits: Limits,
+    confine: Option<Prepared>,
     parent: libc::pid_t,
     first_not_inherited: RawFd,
 }
 
 #[expect(unsafe_code, reason = "what must happen between fork and exec")]
-fn set_up_child(command: &mut Command, child: ChildSide) {
+fn set_up_child(command: &mut Command, mut child: ChildSide) {
     // SAFETY: the closure runs between fork and exec and makes only async-signal-safe calls: no allocation, no lock.
     unsafe {
         command.pre_exec(move || child.set_up());
@@ -157,19 +164,24 @@ fn set_up_child(command: &mut Command, child: ChildSide) {
 
 impl ChildSide {
     /// Async-signal-safe: system calls only.
-    fn set_up(&self) -> io::Result<()> {
+    fn set_up(&mut self) -> io::Result<()> {
         // Until the program begins, our parent's death is ours: nobody may have written us down yet.
         die_with(self.parent)?;
         new_session()?;
         default_signals()?;
         set_limit(libc::RLIMIT_NOFILE, self.limits.open_files)?;
         set_limit(libc::RLIMIT_AS, self.limits.address_space)?;
+        set_limit(libc::RLIMIT_NPROC, self.limits.processes)?;
         no_new_privileges()?;
         for (target, source) in (FIRST_INHERITED..).zip(&self.sources) {
             duplicate(source.as_raw_fd(), target)?;
         }
         close_on_exec_from(self.first_not_inherited);
         wait_for_go(self.ready.as_raw_fd(), self.go.as_raw_fd())?;
+        // After the meeting: our parent has put us into our group by now, which only root may do with whoever we become.
+        if let Some(confine) = &mut self.confine {
+            confine.take_on()?;
+        }
         live_on()
     }
 }

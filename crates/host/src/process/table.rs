@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use crate::files::{self, FileFault};
 
@@ -104,6 +105,67 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
+/// Who a process is and what it may become, as `/proc/PID/status` tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Real, effective, saved and of the file system.
+    pub users: Vec<u32>,
+    pub groups: Vec<u32>,
+    /// Capabilities that it has or may get, of all sets together.
+    pub capabilities: u64,
+    pub no_new_privileges: bool,
+}
+
+/// `None` if there is no such process.
+pub fn credentials(pid: u32) -> Option<Credentials> {
+    Some(parse_credentials(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?))
+}
+
+fn parse_credentials(status: &str) -> Credentials {
+    let mut found = Credentials::default();
+    for (key, value) in status.lines().filter_map(|line| line.split_once(':')) {
+        let numbers = || value.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
+        match key {
+            "Uid" => found.users = numbers(),
+            "Groups" => found.groups = numbers(),
+            "NoNewPrivs" => found.no_new_privileges = value.trim() == "1",
+            // All bits set if it cannot be read: rather too many than too few.
+            "CapPrm" | "CapBnd" | "CapAmb" => {
+                found.capabilities |= u64::from_str_radix(value.trim(), 16).unwrap_or(u64::MAX);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A soft limit of a process by its name in `/proc/PID/limits` (`Max open files`): `unlimited` or a number.
+pub fn limit(pid: u32, name: &str) -> Option<String> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_ascii_whitespace().next().map(str::to_owned)
+}
+
+/// Whether a path, as this process sees it, is the very folder or file that we see at `ours`.
+pub fn sees(pid: u32, path: &Path, ours: &Path) -> bool {
+    let seen = seen_at(pid, path).and_then(|seen| fs::metadata(seen).ok());
+    let identity = |meta: &fs::Metadata| (meta.dev(), meta.ino());
+    match (seen, fs::metadata(ours)) {
+        (Some(seen), Ok(ours)) => identity(&seen) == identity(&ours),
+        _ => false,
+    }
+}
+
+/// Whether the file system that holds a path, as this process sees it, can be written; `None` if it sees no such path.
+pub fn is_read_only(pid: u32, path: &Path) -> Option<bool> {
+    let stat = rustix::fs::statvfs(seen_at(pid, path)?).ok()?;
+    Some(stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+fn seen_at(pid: u32, path: &Path) -> Option<PathBuf> {
+    Some(PathBuf::from(format!("/proc/{pid}/root")).join(path.strip_prefix("/").ok()?))
+}
+
 /// The command line of a process, separated by blanks.
 pub fn command_line(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -140,6 +202,17 @@ mod tests {
         assert_eq!(parse_stat(b""), None);
         assert_eq!(parse_stat(b"12 (sh"), None);
         assert_eq!(parse_stat(b"12 (sh) S 1 12"), None);
+    }
+
+    #[test]
+    fn one_capability_in_any_set_is_one() {
+        let status = "Name:\tnode\nUid:\t77\t77\t77\t77\nGroups:\t \nCapPrm:\t0000000000000000\nCapBnd:\t0000000000000400\n\
+                      NoNewPrivs:\t1\n";
+        let found = parse_credentials(status);
+        assert_eq!((found.users, found.groups, found.capabilities), (vec![77; 4], vec![], 0x400));
+        assert!(found.no_new_privileges);
+        assert!(is_read_only(std::process::id(), Path::new("/proc/self")) == Some(false));
+        assert!(sees(std::process::id(), Path::new("/tmp"), Path::new("/tmp")));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::conductor::{Conductor, OnMessage};
 use crate::control::client::ControlClient;
-use crate::control::wire::{ReadyRequest, Status};
+use crate::control::wire::{ReadyRequest, Status, Unit};
 use crate::control::{identity, launch};
 use crate::keeper;
 use crate::keeper::client::KeeperClient;
@@ -55,7 +55,7 @@ impl Live {
             root: self.root.path().to_owned(),
             urls: BTreeMap::new(),
             ca_file: self.root.ca_certificate(),
-            units: units.into_iter().map(Into::into).collect(),
+            units: Unit::all(units, self.keeper.confined().await?),
             trouble: None,
         })
     }

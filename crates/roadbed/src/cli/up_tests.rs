@@ -62,8 +62,14 @@ impl Stand {
     }
 
     fn known(&self) -> Status {
-        let app =
-            Unit { name: "api-1".into(), kind: UnitKind::App, state: UnitState::Running, pid: Some(1), restarts: 0 };
+        let app = Unit {
+            name: "api-1".into(),
+            kind: UnitKind::App,
+            state: UnitState::Running,
+            pid: Some(1),
+            restarts: 0,
+            confinement: None,
+        };
         Status {
             environment: "local".into(),
             root: PathBuf::new(),

@@ -1,8 +1,9 @@
 //! One convergence of the whole environment: build the world from what is wanted, converge its graph.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use reconcile::ports::Units;
+use reconcile::ports::{Safeguard, Units};
 use reconcile::{Event, Fault, Progress, Tools};
 
 use super::wire::{Message, Status, Unit};
@@ -19,6 +20,7 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     let start = control.clock.instant();
     identity::refuse_lost_secrets(&control.root)?;
     let world = world(control, want, Ports::MayMove).await?;
+    refuse_without_safeguards(want, &control.keeper.health().await?.missing)?;
     wanted::write(&control.root, want)?;
     world.notes.iter().for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
@@ -59,6 +61,21 @@ pub async fn refuse_while_stopping(control: &Control) -> Result<(), Fault> {
     }
 }
 
+/// Refuses what the manifest says must not run without being kept to its own business.
+fn refuse_without_safeguards(want: &Wanted, missing: &BTreeMap<Safeguard, String>) -> Result<(), Fault> {
+    let environment = wanted::resolve(want)?;
+    let required = environment.require.iter().map(|wanted| crate::world::safeguard(*wanted));
+    let lacking: Vec<_> = required.filter_map(|safeguard| Some((safeguard, missing.get(&safeguard)?))).collect();
+    let Some((first, _)) = lacking.first() else { return Ok(()) };
+    let name = &environment.name;
+    let fault =
+        Fault::new(format!("cannot bring up {name} here: the manifest requires what this machine does not allow"));
+    let fault = lacking.iter().fold(fault, |fault, (safeguard, why)| fault.cause(format!("{safeguard}: {why}")));
+    Err(fault.hint(format!(
+        "run Roadbed as root on a host that allows it, or take \"{first}\" out of `require` of [environments.{name}]"
+    )))
+}
+
 /// What a convergence would do.
 pub async fn plan(control: &Control, want: &Wanted) -> Result<Message, Fault> {
     let _turn = control.turn.lock().await;
@@ -82,7 +99,7 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         root: control.root.path().to_owned(),
         urls,
         ca_file: control.root.ca_certificate(),
-        units: units.into_iter().map(Unit::from).collect(),
+        units: Unit::all(units, control.keeper.confined().await?),
         trouble: None,
     })
 }

@@ -76,5 +76,6 @@ fn spec(root: &Root, tools: &BTreeMap<String, String>) -> Result<UnitSpec, Fault
         restart: RestartPolicy { max_delay: Duration::from_secs(5), ..RestartPolicy::default() },
         stop: StopPolicy::default(),
         limits: Limits::default(),
+        confinement: None,
     })
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use gate::{Evidence, Report};
-use reconcile::ports::{UnitKind, UnitState, UnitStatus};
+use reconcile::ports::{Confined, UnitKind, UnitState, UnitStatus};
 use reconcile::{Event, Fault, Planned};
 use serde::{Deserialize, Serialize};
 
@@ -76,10 +76,28 @@ pub struct Unit {
     pub state: UnitState,
     pub pid: Option<u32>,
     pub restarts: u32,
+    /// What keeps it to its own business, as observed; absent while it does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<Confined>,
+}
+
+impl Unit {
+    /// The units of an environment, each with what was observed of it.
+    pub fn all(units: Vec<UnitStatus>, mut confined: BTreeMap<String, Confined>) -> Vec<Self> {
+        let unit = |unit: UnitStatus| Self { confinement: confined.remove(&unit.name), ..Self::from(unit) };
+        units.into_iter().map(unit).collect()
+    }
 }
 
 impl From<UnitStatus> for Unit {
     fn from(unit: UnitStatus) -> Self {
-        Self { name: unit.name, kind: unit.kind, state: unit.state, pid: unit.pid, restarts: unit.restarts }
+        Self {
+            name: unit.name,
+            kind: unit.kind,
+            state: unit.state,
+            pid: unit.pid,
+            restarts: unit.restarts,
+            confinement: None,
+        }
     }
 }

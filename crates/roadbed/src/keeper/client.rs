@@ -1,5 +1,6 @@
 //! Talking to the keeper of a root.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use reconcile::fault::Retry;
-use reconcile::ports::{Ensured, PortFuture, Sockets, UnitSpec, UnitStatus, Units};
+use reconcile::ports::{Confined, Ensured, PortFuture, Sockets, UnitSpec, UnitStatus, Units};
 use reconcile::{Fault, Root};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,6 +44,11 @@ impl KeeperClient {
     pub async fn health(&self) -> Result<Health, Fault> {
         let stream = self.connect().map_err(|error| self.away(&error))?;
         self.exchange(stream, Method::GET, "/health", &()).await
+    }
+
+    /// What keeps each running unit to its own business, looked at now.
+    pub async fn confined(&self) -> Result<BTreeMap<String, Confined>, Fault> {
+        self.request(Method::GET, "/confinement", &()).await
     }
 
     /// Stops every unit in order, and the keeper. Returns when the keeper is gone.

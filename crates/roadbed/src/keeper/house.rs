@@ -10,6 +10,7 @@ use host::process::reaper;
 use reconcile::Root;
 use tokio::sync::watch;
 
+use super::confinement::Means;
 use super::life::Moment;
 use super::sockets::Sockets;
 use super::units::Units;
@@ -23,6 +24,8 @@ pub(super) struct House {
     pub(super) boot_id: String,
     pub(super) units: Units,
     pub(super) faults: Vec<String>,
+    /// What keeps units to their own business here.
+    pub(super) means: Means,
     /// Processes whose role said hello on the lifeline.
     pub(super) greeted: watch::Sender<HashSet<u32>>,
     /// What was asked of the keeper as a whole; `None` while it should run.
@@ -43,6 +46,7 @@ impl House {
         boot_id: String,
         sockets: Sockets,
         faults: Vec<String>,
+        means: Means,
     ) -> Self {
         Self {
             began: clock.instant(),
@@ -51,6 +55,7 @@ impl House {
             boot_id,
             units: Units::default(),
             faults,
+            means,
             greeted: watch::Sender::new(HashSet::new()),
             shutdown: watch::Sender::new(None),
             stopped: watch::Sender::new(false),

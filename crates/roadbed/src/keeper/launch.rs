@@ -140,6 +140,7 @@ fn start(root: &Root, program: &Path) -> Result<Process, Fault> {
         stderr: stderr.into(),
         inherited: &[],
         limits: Limits::default(),
+        confine: None,
     };
     process::spawn(spawn, &mut |_| Ok(())).map_err(|fault| Fault::because(headline(), &fault))
 }

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use host::confine::group::Group;
 use host::process::{Process, Signal, table};
 use reconcile::Root;
 
@@ -117,6 +118,16 @@ pub(super) fn kill_rest(spawn: &str) {
     for (entry, process) in rest_of(spawn) {
         tracing::warn!(pid = entry.pid, "killing a process that its unit left behind");
         let _ = process.signal(Signal::KILL);
+    }
+}
+
+/// Kills whoever is left in a unit's control group: also who wrote over its environment and left every session.
+pub(super) fn kill_group(group: &Group) {
+    for process in group.members().into_iter().filter_map(|pid| Process::open(pid).ok()) {
+        // Looked at again now that it cannot be mistaken for another.
+        if process.is_alive() && group.members().contains(&process.pid()) {
+            let _ = process.signal(Signal::KILL);
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use host::clock::Clock;
+use host::confine::User;
+use host::confine::ownership::give_file;
 use host::fifo::{self, Reader};
 use host::files::FileFault;
 use host::process::Stream;
@@ -72,6 +74,11 @@ impl Drop for Output {
 pub(super) fn remove(root: &Root, unit: &str) -> Result<(), FileFault> {
     fifo::remove(&pipe_path(root, unit, Stream::Out))?;
     fifo::remove(&pipe_path(root, unit, Stream::Err))
+}
+
+/// Lets a unit's user open its own pipes again, as `/dev/stdout` and `/dev/stderr`.
+pub(super) fn give(root: &Root, unit: &str, user: User) -> Result<(), FileFault> {
+    [Stream::Out, Stream::Err].into_iter().try_for_each(|stream| give_file(&pipe_path(root, unit, stream), user))
 }
 
 fn pipe_path(root: &Root, unit: &str, stream: Stream) -> PathBuf {

@@ -7,9 +7,10 @@ use host::files::{self, Access, FileFault};
 use host::process::Identity;
 use manifest::AppName;
 use reconcile::Root;
-use reconcile::ports::{Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec};
+use reconcile::ports::{Confinement, Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec};
 use serde::{Deserialize, Serialize};
 
+use super::confinement::Missing;
 use super::records_folder;
 
 /// Raised when a field changes its meaning. A record of another version is not guessed at.
@@ -42,6 +43,22 @@ pub(super) struct RecordedProcess {
     pub(super) boot_id: String,
     /// Value of [`super::SPAWN_MARK`].
     pub(super) spawn: String,
+    /// The control groups that it was put into.
+    #[serde(default)]
+    pub(super) groups: Vec<PathBuf>,
+    /// How often its group had killed for memory before it began: a group outlives a process.
+    #[serde(default)]
+    pub(super) killed_before: u64,
+    /// Safeguards that could not be had for it, and why.
+    #[serde(default)]
+    pub(super) missing: Missing,
+}
+
+impl RecordedProcess {
+    /// A process of which nothing more is known yet.
+    pub(super) fn new(identity: Identity, boot_id: String, spawn: String) -> Self {
+        Self { identity, boot_id, spawn, groups: Vec::new(), killed_before: 0, missing: Missing::new() }
+    }
 }
 
 /// A specification as far as it may lie on disk.
@@ -62,6 +79,8 @@ pub(super) struct RecordedSpec {
     pub(super) restart: RestartPolicy,
     pub(super) stop: StopPolicy,
     pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) confinement: Option<Confinement>,
 }
 
 impl RecordedSpec {
@@ -81,6 +100,7 @@ impl RecordedSpec {
             restart: spec.restart,
             stop: spec.stop,
             limits: spec.limits,
+            confinement: spec.confinement,
         };
         (recorded, spec.env)
     }
@@ -100,6 +120,7 @@ impl RecordedSpec {
             restart: RestartPolicy::default(),
             stop: StopPolicy::default(),
             limits: Limits::default(),
+            confinement: None,
         }
     }
 }
@@ -204,6 +225,7 @@ mod tests {
             restart: RestartPolicy::default(),
             stop: StopPolicy::default(),
             limits: Limits::default(),
+            confinement: None,
         }
     }
 
@@ -226,7 +248,7 @@ mod tests {
         let (_folder, root) = root();
         let mut record = Record::new(RecordedSpec::divide(spec(UnitKind::Edge)).0);
         let identity = Identity { pid: 77, start_time: 5 };
-        record.process = Some(RecordedProcess { identity, boot_id: "b".to_owned(), spawn: "s".to_owned() });
+        record.process = Some(RecordedProcess::new(identity, "b".to_owned(), "s".to_owned()));
         record.write(&root).unwrap();
         assert_eq!(read_all(&root).unwrap(), (vec![record], vec![]));
         let good = files::read(&path(&root, "api-1")).unwrap();

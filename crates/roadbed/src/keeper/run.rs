@@ -1,6 +1,7 @@
 //! The keeper's own life: take the root, take up what is there, serve, stop in order.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use reconcile::{Fault, Root};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::confinement::Means;
 use super::house::House;
 use super::orphan::{self, Adopted};
 use super::record::{self, Record};
@@ -154,7 +156,9 @@ async fn take_up(root: &Root, clock: Arc<dyn Clock>) -> files::Result<Arc<House>
     for fault in &faults {
         tracing::error!("{fault}");
     }
-    let house = Arc::new(House::new(root.clone(), clock, boot_id, sockets, faults));
+    let kept = records.iter().filter(|record| is_of_boot(record, &boot_id)).flat_map(groups_of).collect();
+    let means = Means::find(root, &kept);
+    let house = Arc::new(House::new(root.clone(), clock, boot_id, sockets, faults, means));
 
     // Roles come back by themselves, sockets in hand, as soon as there is a lifeline.
     let lifeline = listen(&root.lifeline_socket())?;
@@ -175,6 +179,14 @@ async fn take_up(root: &Root, clock: Arc<dyn Clock>) -> files::Result<Arc<House>
         units::adopt(&house, record);
     }
     Ok(house)
+}
+
+fn is_of_boot(record: &Record, boot_id: &str) -> bool {
+    record.process.as_ref().is_some_and(|recorded| recorded.boot_id == boot_id)
+}
+
+fn groups_of(record: &Record) -> Vec<PathBuf> {
+    record.process.as_ref().map_or_else(Vec::new, |recorded| recorded.groups.clone())
 }
 
 /// Gets the listening sockets back from the edges that live, or binds them anew.
@@ -233,6 +245,7 @@ async fn stop(house: &Arc<House>) {
         }
     }
     note(house.sockets().close());
+    house.means.sweep();
 }
 
 fn note(outcome: files::Result<()>) {

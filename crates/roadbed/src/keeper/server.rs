@@ -1,5 +1,6 @@
 //! The keeper's API on its socket: JSON over HTTP.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -8,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use reconcile::Fault;
-use reconcile::ports::{UnitSpec, UnitStatus};
+use reconcile::ports::{Confined, UnitSpec, UnitStatus};
 
 use super::house::House;
 use super::record::is_unit_name;
@@ -19,6 +20,7 @@ pub(super) fn routes(house: Arc<House>) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/units", get(list))
+        .route("/confinement", get(confinement))
         .route("/units/{name}", put(ensure).delete(remove))
         .route("/units/{name}/restart", post(restart))
         .route("/units/{name}/hold", post(hold))
@@ -47,11 +49,15 @@ impl From<Fault> for Refusal {
 
 async fn health(State(house): State<Arc<House>>) -> Json<Health> {
     let state = if house.shutdown.borrow().is_some() { KeeperState::Stopping } else { KeeperState::Running };
-    Json(Health { pid: host::own::pid(), state, faults: house.faults.clone() })
+    Json(Health { pid: host::own::pid(), state, faults: house.faults.clone(), missing: house.means.missing() })
 }
 
 async fn list(State(house): State<Arc<House>>) -> Json<Vec<UnitStatus>> {
     Json(house.units.list())
+}
+
+async fn confinement(State(house): State<Arc<House>>) -> Json<BTreeMap<String, Confined>> {
+    Json(house.units.confined())
 }
 
 async fn ensure(

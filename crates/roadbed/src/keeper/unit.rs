@@ -5,12 +5,14 @@ mod start;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use host::confine::group::Group;
 use host::process::{Exit, Process, Signal};
 use reconcile::Fault;
 use reconcile::ports::{Ensured, UnitSpec, UnitState, UnitStatus};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::confinement::{self, Seen};
 use super::house::House;
 use super::life::{self, Action, Event, Life, Means, Phase, Revision, Rules};
 use super::orphan;
@@ -38,6 +40,14 @@ enum Waiting {
     ForChange(Reply<()>),
 }
 
+/// What is told of a unit to whoever asks.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) status: UnitStatus,
+    /// Its process, to be looked at when somebody wants to know what is in force.
+    pub(super) seen: Option<Seen>,
+}
+
 /// A unit and its task's state.
 #[derive(Debug)]
 pub(super) struct Unit {
@@ -51,7 +61,7 @@ pub(super) struct Unit {
     process: Option<Process>,
     output: Option<Output>,
     mailbox: mpsc::UnboundedReceiver<Command>,
-    status: watch::Sender<Option<UnitStatus>>,
+    status: watch::Sender<Option<Told>>,
     waiting: Waiting,
     /// Why the last start failed or was refused, until somebody is told.
     fault: Option<Fault>,
@@ -63,7 +73,7 @@ impl Unit {
         house: Arc<House>,
         name: &str,
         mailbox: mpsc::UnboundedReceiver<Command>,
-        status: watch::Sender<Option<UnitStatus>>,
+        status: watch::Sender<Option<Told>>,
     ) -> Self {
         let record = Record::new(RecordedSpec::unspecified(name));
         Self::new(house, record, None, Life::NEW, mailbox, status)
@@ -74,7 +84,7 @@ impl Unit {
         house: Arc<House>,
         record: Record,
         mailbox: mpsc::UnboundedReceiver<Command>,
-        status: watch::Sender<Option<UnitStatus>>,
+        status: watch::Sender<Option<Told>>,
     ) -> Self {
         let alive = record
             .process
@@ -113,7 +123,7 @@ impl Unit {
         env: Option<BTreeMap<String, String>>,
         life: Life,
         mailbox: mpsc::UnboundedReceiver<Command>,
-        status: watch::Sender<Option<UnitStatus>>,
+        status: watch::Sender<Option<Told>>,
     ) -> Self {
         let name = record.spec.name.clone();
         let (process, output, waiting, fault) = (None, None, Waiting::Nobody, None);
@@ -268,22 +278,57 @@ impl Unit {
         }
         if let Some(recorded) = &self.record.process {
             orphan::kill_rest(&recorded.spawn);
+            orphan::kill_group(&self.group());
         }
         if let Some(output) = &self.output {
             output.drain();
         }
         let exit = process.reap().ok().flatten().unwrap_or(Exit::Unseen);
+        let how = self.killed_for_memory(exit).unwrap_or_else(|| exit.to_string());
         self.house.children().remove(&process.pid());
         self.house.reap_strangers();
-        tracing::info!(unit = self.name, pid = process.pid(), %exit, "ended");
-        self.record.last_exit = Some(exit.to_string());
+        tracing::info!(unit = self.name, pid = process.pid(), how, "ended");
+        self.record.last_exit = Some(how);
         self.clear_dead_process();
     }
 
     fn clear_dead_process(&mut self) {
+        // What is killed may take a moment to be gone: then the group is the next start's, or is swept later.
+        let _ = self.group().remove();
         if self.record.process.take().is_some() {
             self.write_record();
         }
+    }
+
+    /// The control group of its process.
+    fn group(&self) -> Group {
+        Group::known(self.record.process.as_ref().map_or_else(Vec::new, |recorded| recorded.groups.clone()))
+    }
+
+    /// The kernel kills without a word; its group knows why.
+    fn killed_for_memory(&self, exit: Exit) -> Option<String> {
+        let before = self.record.process.as_ref()?.killed_before;
+        let used = self.group().used();
+        let was_killed = matches!(exit, Exit::Signal(9) | Exit::Unseen) && used.killed_for_memory > before;
+        let limit = used.limits.memory.filter(|_| was_killed)?;
+        Some(format!("killed: over its memory limit of {}", confinement::bytes(limit)))
+    }
+
+    /// What there is to look at, if it runs.
+    fn seen(&self) -> Option<Seen> {
+        let spec = &self.record.spec;
+        let recorded = self.record.process.as_ref();
+        let release =
+            spec.confinement.as_ref().map(|wanted| wanted.release.clone()).filter(|release| !release.is_empty());
+        Some(Seen {
+            pid: self.process.as_ref()?.pid(),
+            kind: spec.kind,
+            is_confined: spec.confinement.is_some(),
+            groups: self.group().folders().to_vec(),
+            missing: recorded.map(|recorded| recorded.missing.clone()).unwrap_or_default(),
+            tmp: self.house.root.tmp_of(&self.name),
+            release: release.unwrap_or_else(|| vec![spec.cwd.clone()]),
+        })
     }
 
     /// Keeps on disk whether the unit should run.
@@ -307,7 +352,8 @@ impl Unit {
         self.output = None;
         self.env = None;
         let root = &self.house.root;
-        for removed in [record::remove(root, &self.name), output::remove(root, &self.name)] {
+        let tmp = host::files::remove_dir(&root.tmp_of(&self.name));
+        for removed in [record::remove(root, &self.name), output::remove(root, &self.name), tmp] {
             if let Err(fault) = removed {
                 tracing::error!(unit = self.name, error = %fault.source, "{fault}");
             }
@@ -329,7 +375,7 @@ impl Unit {
             revision: spec.revision.clone(),
             last_exit: self.record.last_exit.clone(),
         });
-        self.status.send_replace(status);
+        self.status.send_replace(status.map(|status| Told { status, seen: self.seen() }));
     }
 
     /// Answers whoever waits, once the change is over.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reconcile::Fault;
-use reconcile::ports::{Ensured, UnitKind, UnitSpec, UnitStatus};
+use reconcile::ports::{Confined, Ensured, UnitKind, UnitSpec, UnitStatus};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::confinement;
 use super::house::House;
 use super::record::{Record, is_unit_name};
-use super::unit::{Command, Reply, Unit};
+use super::unit::{Command, Reply, Told, Unit};
 
 /// The register of units.
 #[derive(Debug, Default)]
@@ -19,12 +20,18 @@ pub(super) struct Units(Mutex<BTreeMap<String, Reach>>);
 #[derive(Debug)]
 struct Reach {
     mailbox: mpsc::UnboundedSender<Command>,
-    status: watch::Receiver<Option<UnitStatus>>,
+    status: watch::Receiver<Option<Told>>,
 }
 
 impl Units {
     pub(super) fn list(&self) -> Vec<UnitStatus> {
-        self.reaches().values().filter_map(|reach| reach.status.borrow().clone()).collect()
+        self.reaches().values().filter_map(|reach| Some(reach.status.borrow().as_ref()?.status.clone())).collect()
+    }
+
+    /// What is in force for each unit that runs, looked at now.
+    pub(super) fn confined(&self) -> BTreeMap<String, Confined> {
+        let told: Vec<Told> = self.reaches().values().filter_map(|reach| reach.status.borrow().clone()).collect();
+        told.into_iter().filter_map(|told| Some((told.status.name, confinement::observe(&told.seen?)?))).collect()
     }
 
     pub(super) fn names_of(&self, kind: UnitKind) -> Vec<String> {
@@ -73,7 +80,7 @@ pub(super) fn adopt(house: &Arc<House>, record: Record) {
     house.units.reaches().insert(name, reach);
 }
 
-fn begin(make: impl FnOnce(mpsc::UnboundedReceiver<Command>, watch::Sender<Option<UnitStatus>>) -> Unit) -> Reach {
+fn begin(make: impl FnOnce(mpsc::UnboundedReceiver<Command>, watch::Sender<Option<Told>>) -> Unit) -> Reach {
     let (mailbox, receiver) = mpsc::unbounded_channel();
     let (sender, status) = watch::channel(None);
     let unit = make(receiver, sender);

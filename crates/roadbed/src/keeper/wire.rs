@@ -1,8 +1,9 @@
 //! What goes over the keeper's socket, beside the types of `reconcile::ports`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use reconcile::ports::Ensured;
+use reconcile::ports::{Ensured, Safeguard};
 use serde::{Deserialize, Serialize};
 
 /// `GET /health`.
@@ -12,6 +13,9 @@ pub struct Health {
     pub state: KeeperState,
     /// What this keeper found damaged, sentences for people.
     pub faults: Vec<String>,
+    /// Safeguards that no unit can have here, and why.
+    #[serde(default)]
+    pub missing: BTreeMap<Safeguard, String>,
 }
 
 /// Where the keeper is in its own life.

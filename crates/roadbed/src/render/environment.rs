@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reconcile::ports::{UnitKind, UnitState};
+use reconcile::ports::{Confined, Observed, UnitKind, UnitState};
 
 use crate::control::wire::{Status, Unit};
 use crate::render::paint::Paint;
@@ -16,7 +16,7 @@ pub fn urls(urls: &BTreeMap<String, String>, paint: Paint) -> Vec<String> {
 
 /// The table of processes.
 pub fn units(units: &[Unit], paint: Paint) -> Vec<String> {
-    let mut table = Table::new(["UNIT", "KIND", "STATE", "PID", "RESTARTS"]);
+    let mut table = Table::new(["UNIT", "KIND", "STATE", "PID", "RESTARTS", "KEPT BY"]);
     for unit in units {
         let pid = unit.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         table.row(vec![
@@ -25,6 +25,7 @@ pub fn units(units: &[Unit], paint: Paint) -> Vec<String> {
             state(unit.state).into(),
             pid,
             unit.restarts.to_string(),
+            unit.confinement.as_ref().map_or_else(|| "-".to_owned(), kept_by),
         ]);
     }
     let colour = |(line, unit): (String, Option<&Unit>)| match unit.map(|unit| unit.state) {
@@ -37,12 +38,49 @@ pub fn units(units: &[Unit], paint: Paint) -> Vec<String> {
     table.lines().into_iter().zip(of_line).map(colour).collect()
 }
 
+/// What keeps a process to its own business, by name.
+fn safeguards(confined: &Confined) -> [(&'static str, &Observed); 6] {
+    [
+        ("user", &confined.user),
+        ("no-new-privs", &confined.no_new_privs),
+        ("cgroup", &confined.cgroup),
+        ("limits", &confined.limits),
+        ("tmp", &confined.private_tmp),
+        ("release", &confined.read_only_release),
+    ]
+}
+
+fn kept_by(confined: &Confined) -> String {
+    let in_force: Vec<&str> =
+        safeguards(confined).into_iter().filter(|(_, observed)| observed.in_force).map(|(name, _)| name).collect();
+    if in_force.is_empty() { "nothing".to_owned() } else { in_force.join(" ") }
+}
+
+/// What is not in force, with the reason: one line for all units that share it.
+fn not_in_force(units: &[Unit], paint: Paint) -> Vec<String> {
+    let mut shared: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
+    for unit in units {
+        let Some(confined) = &unit.confinement else { continue };
+        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, observed) in safeguards(confined).into_iter().filter(|(_, observed)| !observed.in_force) {
+            reasons.entry(&observed.detail).or_default().push(name);
+        }
+        for (why, names) in reasons {
+            shared.entry((names.join(", "), why)).or_default().push(&unit.name);
+        }
+    }
+    let line = |((names, why), units): ((String, &str), Vec<&str>)| {
+        paint.faint(format!("not in force for {}: {names} ({why})", units.join(", ")))
+    };
+    shared.into_iter().map(line).collect()
+}
+
 /// Everything of `roadbed status`.
 pub fn status(status: &Status, paint: Paint) -> Vec<String> {
     let mut lines =
         vec![format!("environment {}  {}", paint.strong(&status.environment), paint.faint(status.root.display()))];
-    for block in [urls(&status.urls, paint), units(&status.units, paint)].into_iter().filter(|block| !block.is_empty())
-    {
+    let blocks = [urls(&status.urls, paint), units(&status.units, paint), not_in_force(&status.units, paint)];
+    for block in blocks.into_iter().filter(|block| !block.is_empty()) {
         lines.push(String::new());
         lines.extend(block);
     }
@@ -117,7 +155,30 @@ mod tests {
     use super::*;
 
     fn unit(name: &str, state: UnitState, pid: u32, restarts: u32) -> Unit {
-        Unit { name: name.into(), kind: UnitKind::App, state, pid: Some(pid), restarts }
+        Unit { name: name.into(), kind: UnitKind::App, state, pid: Some(pid), restarts, confinement: None }
+    }
+
+    #[test]
+    fn what_is_not_in_force_is_told_once_with_its_reason() {
+        let seen = |in_force, detail: &str| Observed { in_force, detail: detail.into() };
+        let confined = Confined {
+            user: seen(false, "the keeper is not root"),
+            no_new_privs: seen(true, ""),
+            cgroup: seen(false, "no control groups"),
+            limits: seen(true, ""),
+            private_tmp: seen(false, "the keeper is not root"),
+            read_only_release: seen(true, ""),
+        };
+        let unit = |name| Unit { confinement: Some(confined.clone()), ..unit(name, UnitState::Running, 1, 0) };
+        let all = [unit("api-1"), unit("api-2")];
+        assert!(units(&all, Paint::Plain)[1].ends_with("no-new-privs limits release"));
+        assert_eq!(
+            not_in_force(&all, Paint::Plain),
+            [
+                "not in force for api-1, api-2: cgroup (no control groups)",
+                "not in force for api-1, api-2: user, tmp (the keeper is not root)",
+            ]
+        );
     }
 
     #[test]

@@ -37,6 +37,7 @@ use crate::wanted::{self, DevApps, Wanted};
 use addresses::Addresses;
 pub use addresses::urls;
 use facts::LocalFacts;
+pub use resources::safeguard;
 
 /// How long the edge keeps an idle connection to an instance. Apps are told to keep theirs longer.
 const EDGE_IDLE: Duration = Duration::from_secs(60);
@@ -75,6 +76,9 @@ impl Running {
                 replicas: 1,
                 // Compilers need more than what they compile.
                 memory: None,
+                memory_max: None,
+                processes: None,
+                cpu: None,
                 start_deadline: DEV_START,
                 request_deadline: DEV_START,
                 ..server.clone()
@@ -88,6 +92,9 @@ impl Running {
                 request_deadline: DEV_START,
                 replicas: 1,
                 memory: None,
+                memory_max: None,
+                processes: None,
+                cpu: None,
                 internal: false,
             }),
             (Runs::Static { .. }, None) => None,

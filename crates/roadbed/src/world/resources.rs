@@ -13,8 +13,8 @@ use engine::packages::Packages;
 use engine::site::StaticSite;
 use host::files;
 use manifest::Environment;
-use manifest::environment::{Access, Need, Runs, Server, ServiceName};
-use reconcile::ports::Routes;
+use manifest::environment::{self, Access, Need, Runs, Server, ServiceName};
+use reconcile::ports::{Routes, Safeguard};
 use reconcile::{AnyResource, Fault, ResourceId};
 use secrets::FileStore;
 use stores::engines::machine::Platform;
@@ -67,6 +67,7 @@ impl Parts {
             units: self.ground.units.clone(),
             secrets: self.secrets.clone(),
             clock: self.ground.clock.clone(),
+            require: self.require(),
         };
         let cache = CacheDir::new(self.wanted.cache.clone());
         let machine = Machine::new(Platform::detect()?, self.tools.clone());
@@ -184,7 +185,12 @@ impl Parts {
             tools: self.tools.clone(),
             facts: self.facts.clone(),
             units: self.ground.units.clone(),
+            require: self.require(),
         }
+    }
+
+    fn require(&self) -> Vec<Safeguard> {
+        self.environment.require.iter().map(|wanted| safeguard(*wanted)).collect()
     }
 
     fn program(&self, one: &Running, server: Server) -> ProgramOf {
@@ -204,7 +210,19 @@ impl Parts {
                 node_env: "production",
                 // Before the first build there is nothing to tell apart; the build comes first in any convergence.
                 built_from: built_from.unwrap_or_else(|| "unbuilt".to_owned()),
+                // Modules are looked up in every folder above the app's, so the whole of it.
+                release: Some(project.clone()),
             })
         })
+    }
+}
+
+/// The manifest knows no machine, and the keeper no manifest: here they meet.
+pub fn safeguard(wanted: environment::Safeguard) -> Safeguard {
+    match wanted {
+        environment::Safeguard::OwnUser => Safeguard::OwnUser,
+        environment::Safeguard::Cgroup => Safeguard::Cgroup,
+        environment::Safeguard::PrivateTmp => Safeguard::PrivateTmp,
+        environment::Safeguard::ReadOnlyRelease => Safeguard::ReadOnlyRelease,
     }
 }

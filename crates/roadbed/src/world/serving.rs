@@ -141,7 +141,9 @@ impl EdgeProcess {
                 ..RestartPolicy::default()
             },
             stop: StopPolicy { grace: Duration::from_secs(5) },
-            limits: Limits { open_files: Some(65_536), address_space: None },
+            limits: Limits { open_files: Some(65_536), ..Limits::default() },
+            // It starts the next keeper when the keeper dies, which takes the keeper's own rights.
+            confinement: None,
         })
     }
 }

@@ -104,6 +104,7 @@ impl Bystander {
             stderr: null(),
             inherited: &[],
             limits: Limits::default(),
+            confine: None,
         };
         Self(process::spawn(spawn, &mut |_| Ok(())).unwrap())
     }

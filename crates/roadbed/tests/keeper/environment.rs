@@ -156,6 +156,7 @@ pub(crate) fn app(name: &str, script: &str) -> UnitSpec {
         restart: RestartPolicy { first_delay: Duration::from_millis(20), ..RestartPolicy::default() },
         stop: StopPolicy { grace: Duration::from_secs(10) },
         limits: Limits::default(),
+        confinement: None,
     }
 }
 

@@ -53,6 +53,15 @@ pub struct Located {
     pub origin: Origin,
 }
 
+impl Located {
+    /// All that it takes to run: the program, and the libraries that were fetched with it.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let libraries = self.env.get("LD_LIBRARY_PATH").map_or("", String::as_str);
+        let folders = libraries.split(':').filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        std::iter::once(self.program.clone()).chain(folders).collect()
+    }
+}
+
 /// How an engine was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {

@@ -76,7 +76,7 @@ impl Mongo {
     /// `port` is the loopback port to serve on, remembered by the caller.
     pub fn new(settings: environment::MongoDb, port: u16, engine: Arc<Engine>, ground: Ground) -> Self {
         let needs = vec![engine.id().clone()];
-        let place = Place::new(&ground.root, port, settings);
+        let place = Place::new(&ground.root, port, settings, ground.require.clone());
         Self { id: ResourceId::new(UNIT), needs, place, engine, ground }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use manifest::environment;
 use reconcile::Root;
-use reconcile::ports::{Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec};
+use reconcile::ports::{Confinement, Limits, RestartPolicy, Safeguard, StopPolicy, UnitKind, UnitSpec};
 
 use super::{UNIT, configuration};
 use crate::engines::Located;
@@ -17,6 +17,7 @@ use crate::ground::revision;
 pub(crate) struct Place {
     pub(crate) settings: environment::MongoDb,
     pub(crate) port: u16,
+    pub(crate) require: Vec<Safeguard>,
     pub(crate) conf: PathBuf,
     pub(crate) data: PathBuf,
     /// Holds the socket file of the first boot; nobody else may enter.
@@ -38,10 +39,11 @@ const STOP_GRACE: Duration = Duration::from_secs(20);
 const OPEN_FILES: u64 = 64_000;
 
 impl Place {
-    pub(crate) fn new(root: &Root, port: u16, settings: environment::MongoDb) -> Self {
+    pub(crate) fn new(root: &Root, port: u16, settings: environment::MongoDb, require: Vec<Safeguard>) -> Self {
         Self {
             settings,
             port,
+            require,
             conf: root.conf().join(UNIT),
             data: root.data(UNIT),
             first_boot: root.run().join("mongodb-first-boot"),
@@ -92,7 +94,13 @@ impl Place {
             sockets: Vec::new(),
             restart: RestartPolicy::default(),
             stop: StopPolicy { grace: STOP_GRACE },
-            limits: Limits { open_files: Some(OPEN_FILES), address_space: None },
+            limits: Limits { open_files: Some(OPEN_FILES), ..Limits::default() },
+            confinement: Some(Confinement {
+                release: engine.files(),
+                configuration: vec![self.conf.clone()],
+                data: vec![self.data.clone(), self.first_boot.clone()],
+                require: self.require.clone(),
+            }),
         }
     }
 }

@@ -59,7 +59,7 @@ impl Redis {
     /// `port` is the loopback port to serve on, remembered by the caller.
     pub fn new(settings: environment::Redis, port: u16, engine: Arc<Engine>, ground: Ground) -> Self {
         let needs = vec![engine.id().clone()];
-        let place = Place::new(&ground.root, port, settings);
+        let place = Place::new(&ground.root, port, settings, ground.require.clone());
         Self { id: ResourceId::new(UNIT), needs, place, engine, ground }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use manifest::environment;
 use reconcile::Root;
-use reconcile::ports::{Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec};
+use reconcile::ports::{Confinement, Limits, RestartPolicy, Safeguard, StopPolicy, UnitKind, UnitSpec};
 
 use super::{UNIT, configuration};
 use crate::engines::Located;
@@ -17,6 +17,7 @@ use crate::ground::revision;
 pub(crate) struct Place {
     pub(crate) settings: environment::Redis,
     pub(crate) port: u16,
+    pub(crate) require: Vec<Safeguard>,
     pub(crate) conf: PathBuf,
     pub(crate) data: PathBuf,
 }
@@ -27,8 +28,8 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 const OPEN_FILES: u64 = 10_032;
 
 impl Place {
-    pub(crate) fn new(root: &Root, port: u16, settings: environment::Redis) -> Self {
-        Self { settings, port, conf: root.conf().join(UNIT), data: root.data(UNIT) }
+    pub(crate) fn new(root: &Root, port: u16, settings: environment::Redis, require: Vec<Safeguard>) -> Self {
+        Self { settings, port, require, conf: root.conf().join(UNIT), data: root.data(UNIT) }
     }
 
     pub(crate) fn configuration_file(&self) -> PathBuf {
@@ -57,7 +58,13 @@ impl Place {
             sockets: Vec::new(),
             restart: RestartPolicy::default(),
             stop: StopPolicy { grace: STOP_GRACE },
-            limits: Limits { open_files: Some(OPEN_FILES), address_space: None },
+            limits: Limits { open_files: Some(OPEN_FILES), ..Limits::default() },
+            confinement: Some(Confinement {
+                release: engine.files(),
+                configuration: vec![self.conf.clone()],
+                data: vec![self.data.clone()],
+                require: self.require.clone(),
+            }),
         }
     }
 }

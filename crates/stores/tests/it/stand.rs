@@ -43,6 +43,7 @@ impl Stand {
             root,
             units: Arc::clone(&units) as Arc<dyn Units>,
             clock: Arc::new(SystemClock),
+            require: Vec::new(),
         };
         Self { units, ground, port: host::socket::free_port().unwrap(), _folder: folder }
     }

@@ -11,9 +11,11 @@ use host::process::spawn::FIRST_INHERITED;
 use host::process::{self, Process, Spawn, find_in_path};
 use host::sealed_file;
 use reconcile::Fault;
+use reconcile::ports::{Confinement, Safeguard};
 
 use super::Unit;
-use crate::keeper::output::Output;
+use crate::keeper::confinement::Subject;
+use crate::keeper::output::{self, Output};
 use crate::keeper::record::{RecordedProcess, Wanted};
 use crate::keeper::{SPAWN_MARK, UNIT_MARK, orphan};
 
@@ -36,6 +38,11 @@ impl Unit {
             env.insert("LISTEN_FDNAMES".to_owned(), spec.sockets.join(":"));
         }
         let (args, cwd, limits) = (spec.args.clone(), spec.cwd.clone(), spec.limits);
+        let confinement = spec.confinement.clone();
+        let subject =
+            Subject { name: &self.name, program: &program, cwd: &cwd, limits, confinement: confinement.as_ref() };
+        let mut decided = self.house.means.decide(&self.house.root, &subject)?;
+        env.extend(decided.env.drain(..).map(|(name, value)| (name.to_owned(), value)));
         self.open_output()?;
         let (stdout, stderr) = match &self.output {
             Some(output) => output.ends().map_err(|fault| Fault::because(&headline, &fault))?,
@@ -49,13 +56,35 @@ impl Unit {
             stdout,
             stderr,
             inherited: &inherited,
-            limits: process::Limits { open_files: limits.open_files, address_space: limits.address_space },
+            limits: process::Limits {
+                open_files: limits.open_files,
+                address_space: limits.address_space,
+                // The kernel counts per user: without one of its own, others' processes would count.
+                processes: limits.processes.filter(|_| decided.confine.is_some()),
+            },
+            confine: decided.confine.as_ref(),
         };
+        if let Some(confine) = &decided.confine {
+            output::give(&self.house.root, &self.name, confine.user)
+                .map_err(|fault| Fault::because(&headline, &fault))?;
+        }
         let (house, record) = (&self.house, &mut self.record);
         let started = process::spawn(spawn, &mut |process| {
             house.children().insert(process.pid());
             let (identity, boot_id) = (process.identity(), house.boot_id.clone());
-            record.process = Some(RecordedProcess { identity, boot_id, spawn: spawn_id.clone() });
+            let mut recorded = RecordedProcess::new(identity, boot_id, spawn_id.clone());
+            if let Some(group) = &decided.group {
+                recorded.killed_before = group.used().killed_for_memory;
+                match group.join(process.pid()) {
+                    Ok(()) => recorded.groups = group.folders().to_vec(),
+                    Err(fault) if is_required(confinement.as_ref()) => return Err(std::io::Error::other(fault)),
+                    Err(fault) => {
+                        decided.missing.insert(Safeguard::Cgroup, format!("{fault}: {}", fault.source));
+                    }
+                }
+            }
+            recorded.missing = std::mem::take(&mut decided.missing);
+            record.process = Some(recorded);
             record.restarts = self.life.restarts;
             record.wanted = Wanted::Running;
             match record.write(&house.root) {
@@ -99,6 +128,10 @@ fn hand_over_in_files(
         files.push(sealed_file::sealed_file(value.as_bytes())?);
     }
     Ok(files)
+}
+
+fn is_required(confinement: Option<&Confinement>) -> bool {
+    confinement.is_some_and(|wanted| wanted.require.contains(&Safeguard::Cgroup))
 }
 
 fn is_disk_full(fault: &FileFault) -> bool {
