@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 pub(super) use observed::{Seen, bytes, observe};
 use users::Users;
+pub use users::users_of;
 
 /// For each safeguard that is missing, why.
 pub(super) type Missing = BTreeMap<Safeguard, String>;

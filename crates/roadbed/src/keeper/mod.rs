@@ -31,6 +31,7 @@ mod unit;
 mod units;
 mod wire;
 
+pub use confinement::users_of;
 pub use launch::{Launched, is_running, launch, launch_program};
 pub use run::{Ended, run_to_end};
 pub use wire::{Health, KeeperState};

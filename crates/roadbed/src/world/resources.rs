@@ -25,9 +25,10 @@ use super::addresses::{Addresses, https_url};
 use super::facts::LocalFacts;
 use super::guarded;
 use super::leftovers::Leftovers;
-use super::network::NetworkRules;
+use super::network::{NetworkRules, RulesOf};
 use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
 use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
+use crate::keeper;
 use crate::wanted::Wanted;
 
 /// Everything that resources are made of.
@@ -56,7 +57,8 @@ impl Parts {
                 all.push(Box::new(self.instances(one, server)));
             }
         }
-        all.push(Box::new(self.network()));
+        all.push(Box::new(self.network(None)));
+        all.push(Box::new(self.network(Some(self.unit_resources()))));
         all.push(Box::new(self.leftovers()));
         Ok(all)
     }
@@ -127,11 +129,27 @@ impl Parts {
         Ok(())
     }
 
-    fn network(&self) -> NetworkRules {
-        let users = BTreeMap::new();
-        let rules = guarded::rules(&self.environment, &self.addresses, &users);
+    fn network(&self, after: Option<Vec<ResourceId>>) -> NetworkRules {
+        let (root, environment, addresses) =
+            (self.ground.root.clone(), self.environment.clone(), self.addresses.clone());
+        let enforce = environment.network.enforce;
+        let rules: RulesOf = {
+            let root = root.clone();
+            Box::new(move || Ok(guarded::rules(&environment, &addresses, &keeper::users_of(&root)?)))
+        };
         let path = self.tools.get("PATH").cloned().unwrap_or_default();
-        NetworkRules::new(self.ground.root.clone(), rules, self.environment.network.enforce, path)
+        match after {
+            None => NetworkRules::before_units(root, rules, enforce, path),
+            Some(units) => NetworkRules::after_units(units, root, rules, enforce, path),
+        }
+    }
+
+    /// Everything with a process of its own beside the edge.
+    fn unit_resources(&self) -> Vec<ResourceId> {
+        let stores = self.environment.mongodb.iter().map(|_| stores::mongo::UNIT);
+        let stores = stores.chain(self.environment.redis.iter().map(|_| stores::redis::UNIT)).map(ResourceId::new);
+        let apps = self.running.iter().filter(|one| one.server().is_some());
+        stores.chain(apps.map(|one| Instances::resource_id(&one.app))).collect()
     }
 
     fn leftovers(&self) -> Leftovers {

@@ -5,6 +5,7 @@
 //! Two roots of the same block (a copied root, or a draw in a million) are told apart there: the second draws another, and what
 //! it owns changes hands when its units start.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use host::confine::{User, ownership};
@@ -55,6 +56,12 @@ struct Claim {
 
 pub(super) fn path(root: &Root) -> PathBuf {
     root.state().join("users.json")
+}
+
+/// The users that units of a root have had so far, by unit. Empty where units have none of their own.
+pub fn users_of(root: &Root) -> Result<BTreeMap<String, u32>, Fault> {
+    let units = read(&path(root))?.map(|book| (book.first..).zip(book.units)).into_iter().flatten();
+    Ok(units.map(|(id, unit)| (unit, id)).collect())
 }
 
 impl Users {

@@ -17,15 +17,24 @@ pub use rules::{Guarded, Rules, table_of};
 
 use crate::keeper;
 
+/// Asked at each look: units get their users when they first start.
+pub type RulesOf = Box<dyn Fn() -> Result<Rules, Fault> + Send + Sync>;
+
 /// The packet filter's table of one root.
-#[derive(Debug)]
 pub struct NetworkRules {
     id: ResourceId,
+    needs: Vec<ResourceId>,
     root: Root,
-    rules: Rules,
+    rules: RulesOf,
     enforce: Enforce,
     /// Where `nft` is looked for.
     path: String,
+}
+
+impl fmt::Debug for NetworkRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetworkRules").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// What the packet filter has.
@@ -34,6 +43,7 @@ pub enum Seen {
     /// It may not be used, which the manifest allows.
     Unavailable,
     Tables {
+        wanted: Rules,
         /// `None`: our root has no table.
         ours: Option<Table>,
         /// Tables of environments that are no more: they would refuse whoever gets their ports next.
@@ -44,22 +54,28 @@ pub enum Seen {
 /// What there is to do.
 #[derive(Debug)]
 pub enum Step {
-    Load,
+    Load { rules: Rules },
     Remove { table: String },
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Load => f.write_str("let only those reach a port who need it"),
+            Self::Load { .. } => f.write_str("let only those reach a port who need it"),
             Self::Remove { table } => write!(f, "remove the rules {table}, which nobody needs any more"),
         }
     }
 }
 
 impl NetworkRules {
-    pub fn new(root: Root, rules: Rules, enforce: Enforce, path: String) -> Self {
-        Self { id: ResourceId::new("network"), root, rules, enforce, path }
+    /// Before anything listens: whether the filter can be used at all, and the rules for users that are known from before.
+    pub fn before_units(root: Root, rules: RulesOf, enforce: Enforce, path: String) -> Self {
+        Self { id: ResourceId::new("network"), needs: Vec::new(), root, rules, enforce, path }
+    }
+
+    /// Once `units` have started, and with that have users.
+    pub fn after_units(units: Vec<ResourceId>, root: Root, rules: RulesOf, enforce: Enforce, path: String) -> Self {
+        Self { id: ResourceId::new("network/users"), needs: units, root, rules, enforce, path }
     }
 
     fn file(&self) -> PathBuf {
@@ -76,7 +92,7 @@ impl Resource for NetworkRules {
     }
 
     fn needs(&self) -> &[ResourceId] {
-        &[]
+        &self.needs
     }
 
     async fn observe(&self) -> Result<Seen, Fault> {
@@ -96,17 +112,17 @@ impl Resource for NetworkRules {
                 orphans.push(table.name);
             }
         }
-        Ok(Seen::Tables { ours: ours.into_iter().next(), orphans })
+        Ok(Seen::Tables { wanted: (self.rules)()?, ours: ours.into_iter().next(), orphans })
     }
 
     fn plan(&self, seen: &Seen) -> Vec<Step> {
-        let Seen::Tables { ours, orphans } = seen else { return Vec::new() };
+        let Seen::Tables { wanted: rules, ours, orphans } = seen else { return Vec::new() };
         let mut steps: Vec<Step> = orphans.iter().map(|table| Step::Remove { table: table.clone() }).collect();
-        let is_wanted = self.enforce != Enforce::Off && !self.rules.is_empty();
-        let wanted = self.rules.comments(self.root.path());
+        let is_wanted = self.enforce != Enforce::Off && !rules.is_empty();
+        let wanted = rules.comments(self.root.path());
         match ours {
             Some(table) if is_wanted && table.comments == wanted => {}
-            _ if is_wanted => steps.push(Step::Load),
+            _ if is_wanted => steps.push(Step::Load { rules: rules.clone() }),
             Some(table) => steps.push(Step::Remove { table: table.name.clone() }),
             None => {}
         }
@@ -116,7 +132,7 @@ impl Resource for NetworkRules {
     async fn apply(&self, step: &Step, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
         let nft = Nft::find(&self.path).await?;
         match step {
-            Step::Load => nft.load(&self.file(), &self.rules.script(self.root.path())).await,
+            Step::Load { rules } => nft.load(&self.file(), &rules.script(self.root.path())).await,
             Step::Remove { table } => nft.remove(table).await,
         }
     }
