@@ -53,7 +53,7 @@ pub enum Fallback {
 }
 
 /// What kind of file, and by which door the environment is entered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Language {
     /// `process.env`, `Bun.env`, `Deno.env`
     JavaScript,

@@ -26,6 +26,7 @@ mod suppression;
 mod platform;
 mod project;
 mod browser_files;
+pub mod javascript;
 
 pub use browser_files::browser_files;
 pub use code::{AppCode, Code, Inlined, ShownPrefix};
