@@ -56,6 +56,7 @@ impl Live {
             urls: BTreeMap::new(),
             ca_file: self.root.ca_certificate(),
             units: Unit::all(units, self.keeper.confined().await?),
+            network: None,
             trouble: None,
         })
     }

@@ -47,6 +47,7 @@ fn down(session: &Session) -> Result<Status, Failure> {
         urls: BTreeMap::new(),
         ca_file: session.root.ca_certificate(),
         units: Vec::new(),
+        network: None,
         trouble: None,
     })
 }

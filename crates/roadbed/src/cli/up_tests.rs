@@ -76,6 +76,7 @@ impl Stand {
             urls: BTreeMap::new(),
             ca_file: PathBuf::new(),
             units: if self.has_apps.get() { vec![app] } else { Vec::new() },
+            network: None,
             trouble: None,
         }
     }

@@ -100,6 +100,7 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         urls,
         ca_file: control.root.ca_certificate(),
         units: Unit::all(units, control.keeper.confined().await?),
+        network: Some(crate::world::network::observe(&control.root).await),
         trouble: None,
     })
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use gate::{Evidence, Report};
-use reconcile::ports::{Confined, UnitKind, UnitState, UnitStatus};
+use reconcile::ports::{Confined, Observed, UnitKind, UnitState, UnitStatus};
 use reconcile::{Event, Fault, Planned};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,9 @@ pub struct Status {
     pub urls: BTreeMap<String, String>,
     pub ca_file: PathBuf,
     pub units: Vec<Unit>,
+    /// Whether the machine's packet filter holds the network rules, as observed; absent where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Observed>,
     /// Why this is only what the keeper knows: control cannot say more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Fault>,

@@ -79,7 +79,15 @@ fn not_in_force(units: &[Unit], paint: Paint) -> Vec<String> {
 pub fn status(status: &Status, paint: Paint) -> Vec<String> {
     let mut lines =
         vec![format!("environment {}  {}", paint.strong(&status.environment), paint.faint(status.root.display()))];
-    let blocks = [urls(&status.urls, paint), units(&status.units, paint), not_in_force(&status.units, paint)];
+    let network = status.network.iter().map(|network| {
+        let sign = if network.in_force { "network" } else { "network not guarded" };
+        paint.faint(format!("{sign}: {}", network.detail))
+    });
+    let blocks = [
+        urls(&status.urls, paint),
+        units(&status.units, paint),
+        not_in_force(&status.units, paint).into_iter().chain(network).collect(),
+    ];
     for block in blocks.into_iter().filter(|block| !block.is_empty()) {
         lines.push(String::new());
         lines.extend(block);

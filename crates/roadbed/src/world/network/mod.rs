@@ -10,6 +10,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use manifest::network::Enforce;
+use reconcile::ports::Observed;
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId, Root};
 
 pub use nft::{Nft, Table};
@@ -134,6 +135,27 @@ impl Resource for NetworkRules {
         match step {
             Step::Load { rules } => nft.load(&self.file(), &rules.script(self.root.path())).await,
             Step::Remove { table } => nft.remove(table).await,
+        }
+    }
+}
+
+/// What the packet filter holds of a root right now.
+pub async fn observe(root: &Root) -> Observed {
+    let tables = async { Nft::find("").await?.tables().await };
+    let found = tables.await.map(|tables| tables.into_iter().find(|table| table.name == table_of(root.path())));
+    match found {
+        Ok(Some(table)) => {
+            // One rule only says whose table it is.
+            let detail = format!("{} rules of the packet filter", table.comments.len().saturating_sub(1));
+            Observed { in_force: true, detail }
+        }
+        Ok(None) => Observed {
+            in_force: false,
+            detail: "bind addresses and passwords only: there are no rules to hold".to_owned(),
+        },
+        Err(fault) => {
+            let why = fault.causes.into_iter().next().unwrap_or(fault.message);
+            Observed { in_force: false, detail: format!("bind addresses and passwords only: {why}") }
         }
     }
 }
