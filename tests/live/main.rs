@@ -7,6 +7,7 @@
 //!   drill        a check that is killed while it has taken something away
 //!   canary       leaks that builds hand to browsers are found
 //!   sabotage     each check of the gate, with the thing broken for real
+//!   confinement  an app that tries to get at what is not its own
 //!   dev          development servers behind the edge
 //!   accessor     the typed module for apps, held to Roadbed's own rules
 //!   apps         the apps' own suites
@@ -25,6 +26,7 @@ mod accessor;
 mod apps;
 mod browser;
 mod canary;
+mod confinement;
 mod dev;
 mod drill;
 mod first_hour;

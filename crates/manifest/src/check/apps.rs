@@ -85,6 +85,7 @@ fn needs(name: &At<AppName>, app: &AppTable, document: &Document, findings: &mut
 }
 
 fn server(name: &At<AppName>, app: &AppTable, findings: &mut Findings) {
+    memory(app, findings);
     if app.kind == Kind::Node && app.start.is_none() {
         findings
             .absence(name.span, format!("\"{}\" does not say how its server is started", name.value))
@@ -94,6 +95,29 @@ fn server(name: &At<AppName>, app: &AppTable, findings: &mut Findings) {
         findings
             .error(fallback.span, format!("\"{}\" is a server: it answers every path itself", name.value))
             .hint("remove spa_fallback, or set kind = \"static\"");
+    }
+}
+
+/// A heap may grow to its limit only if the process may be larger than that.
+fn memory(app: &AppTable, findings: &mut Findings) {
+    let general = app.limits.as_ref().map(|limits| &limits.value);
+    let own = app.r#in.iter().map(|(_, own)| own.limits.as_ref().map(|limits| &limits.value));
+    let own = own.filter(Option::is_some);
+    for own in std::iter::once(None).chain(own) {
+        let heap = own.and_then(|own| own.memory).or_else(|| general?.memory);
+        let all = own.and_then(|own| own.memory_max.as_ref()).or_else(|| general?.memory_max.as_ref());
+        // What an environment only inherits is told where it stands.
+        let is_new = own.is_none_or(|own| own.memory.is_some() || own.memory_max.is_some());
+        if let (Some(heap), Some(all), true) = (heap, all, is_new)
+            && all.value.0 <= heap.0
+        {
+            findings
+                .error(
+                    all.span,
+                    "memory_max is all memory of an instance, and must be above the heap that memory allows",
+                )
+                .hint("Node needs about 128 MiB beside its heap, and more for what it buffers");
+        }
     }
 }
 

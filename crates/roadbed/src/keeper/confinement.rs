@@ -119,6 +119,58 @@ impl Means {
         }
     }
 
+    /// What a unit needs of all that is not everybody's to read.
+    fn needed(&self, unit: &Subject<'_>, wanted: &Confinement, user: User) -> files::Result<Vec<(PathBuf, Manner)>> {
+        let mut needed = Vec::new();
+        for path in &wanted.release {
+            // Of a folder that is private as a whole, what lies in it and is not.
+            let parts = if user.may_read(path) { vec![path.clone()] } else { files::list(path)? };
+            for part in parts.iter().filter(|part| user.may_read(part)) {
+                needed.extend(both_names(part)?.map(|path| (path, Manner::ReadOnly)));
+            }
+        }
+        let own = wanted.configuration.iter().map(|path| (path, Manner::ReadOnly));
+        for (path, manner) in own.chain(wanted.data.iter().map(|path| (path, Manner::Writable))) {
+            needed.extend(both_names(path)?.map(|path| (path, manner)));
+        }
+        let passes = |folder: &Path| user.may_pass(folder);
+        for also in [unit.cwd, unit.program] {
+            let names = both_names(also)?;
+            let is_everybodys =
+                |name: &Path| plan::is_reached(name, &passes) && !(self.views.is_ok() && plan::is_shared(name));
+            let is_needed = |name: &Path| needed.iter().any(|(shown, _)| name.starts_with(shown));
+            if !names.iter().all(|name| is_everybodys(name) || is_needed(name)) {
+                needed.extend(names.map(|path| (path, Manner::ReadOnly)));
+            }
+        }
+        Ok(needed)
+    }
+
+    /// Why a unit cannot be another user: the way to what it needs is closed, and cannot be opened.
+    fn blocked(
+        &self,
+        root: &Root,
+        unit: &Subject<'_>,
+        needed: &[(PathBuf, Manner)],
+        user: User,
+        tmp: &Path,
+    ) -> files::Result<Option<String>> {
+        let is_of_root = |path: &Path| path.starts_with(root.path());
+        let to_read = needed.iter().map(|(path, _)| path.as_path()).chain([unit.cwd, unit.program]);
+        if let Some(path) = to_read.filter(|path| !is_of_root(path)).find(|path| !user.may_read(path)) {
+            return Ok(Some(format!("other users may not read {}", path.display())));
+        }
+        if self.views.is_ok() {
+            return Ok(None);
+        }
+        let ways = needed.iter().map(|(path, _)| path.as_path()).chain([tmp]).filter(|path| is_of_root(path));
+        ways.flat_map(|path| path.ancestors().skip(1).take_while(|above| is_of_root(above)))
+            .try_for_each(ownership::let_pass)?;
+        let passes = |folder: &Path| user.may_pass(folder);
+        let closed = needed.iter().find(|(path, _)| !plan::is_reached(path, &passes));
+        Ok(closed.map(|(path, _)| format!("other users cannot get to {}", path.display())))
+    }
+
     fn become_user(
         &self,
         decided: &mut Decided,
@@ -128,34 +180,8 @@ impl Means {
         user: User,
         tmp: &Path,
     ) -> files::Result<()> {
-        let mut needed = Vec::new();
-        let read_only = wanted.release.iter().chain(&wanted.configuration).map(|path| (path, Manner::ReadOnly));
-        for (path, manner) in read_only.chain(wanted.data.iter().map(|path| (path, Manner::Writable))) {
-            needed.extend(both_names(path)?.map(|path| (path, manner)));
-        }
-        let passes = |folder: &Path| user.may_pass(folder);
-        for also in [unit.cwd, unit.program] {
-            let names = both_names(also)?;
-            let is_there = names
-                .iter()
-                .all(|name| plan::is_reached(name, &passes) || needed.iter().any(|(shown, _)| name.starts_with(shown)));
-            if !is_there {
-                needed.extend(names.map(|path| (path, Manner::ReadOnly)));
-            }
-        }
-        let is_of_root = |path: &Path| path.starts_with(root.path());
-        let unreadable = needed.iter().map(|(path, _)| path).find(|path| !is_of_root(path) && !user.may_read(path));
-        let blocked = match (&self.views, unreadable) {
-            (_, Some(path)) => Some(format!("other users may not read {}", path.display())),
-            (Ok(()), None) => None,
-            (Err(_), None) => {
-                let ways = needed.iter().map(|(path, _)| path.as_path()).chain([tmp]).filter(|path| is_of_root(path));
-                ways.flat_map(|path| path.ancestors().skip(1).take_while(|above| is_of_root(above)))
-                    .try_for_each(ownership::let_pass)?;
-                let unreached = needed.iter().find(|(path, _)| !plan::is_reached(path, &passes));
-                unreached.map(|(path, _)| format!("other users cannot get to {}", path.display()))
-            }
-        };
+        let needed = self.needed(unit, wanted, user)?;
+        let blocked = self.blocked(root, unit, &needed, user, tmp)?;
         if let Some(why) = blocked {
             for safeguard in [Safeguard::OwnUser, Safeguard::PrivateTmp, Safeguard::ReadOnlyRelease] {
                 decided.missing.insert(safeguard, why.clone());
@@ -168,7 +194,7 @@ impl Means {
         for path in wanted.data.iter().map(PathBuf::as_path).chain([tmp]) {
             ownership::give(path, user, Gift::Whole)?;
         }
-        let view = self.views.is_ok().then(|| plan::view(&needed, tmp, &passes));
+        let view = self.views.is_ok().then(|| plan::view(&needed, tmp, &|folder| user.may_pass(folder)));
         if view.is_some() {
             decided.env.iter_mut().for_each(|(_, value)| "/tmp".clone_into(value));
         }

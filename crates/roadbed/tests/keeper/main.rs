@@ -7,6 +7,7 @@ mod stand_in;
 
 mod adoption;
 mod chaos;
+mod confinement;
 mod life;
 mod output;
 mod secrets;

@@ -7,6 +7,11 @@ use host::confine::{Change, Manner, Show, View};
 /// Folders for temporary files that everybody shares.
 const SHARED: [&str; 2] = ["/tmp", "/var/tmp"];
 
+/// Whether `path` lies in a folder that the unit gets one of its own for.
+pub(super) fn is_shared(path: &Path) -> bool {
+    SHARED.iter().any(|shared| path.starts_with(shared))
+}
+
 /// Whether the unit's user gets to `path`, if `passes` says through which folders it may go.
 pub(super) fn is_reached(path: &Path, passes: &dyn Fn(&Path) -> bool) -> bool {
     path.ancestors().skip(1).all(passes)
