@@ -20,6 +20,7 @@ fn an_edit_shows_at_the_public_address_while_visitors_are_connected() {
     let shop = Environment::new(env!("CARGO_BIN_EXE_roadbed"), project.path());
     shop.up_with(&["--dev", "admin", "storefront", "api"]);
     let client = shop.client().patient_for(SEEN_WITHIN);
+    it_is_told_that_development_servers_run_as_whoever_develops(&shop);
 
     admin_reloads_by_web_socket(&shop, &client, project.path());
     storefront_renders_what_was_edited(&shop, &client, project.path());
@@ -28,6 +29,16 @@ fn an_edit_shows_at_the_public_address_while_visitors_are_connected() {
     shop.down();
     // Development servers start processes of their own; these must go too.
     assert_eq!(processes_of(shop.root()), []);
+}
+
+/// They write where the sources are.
+fn it_is_told_that_development_servers_run_as_whoever_develops(shop: &Environment) {
+    let status = shop.status();
+    for unit in status["units"].as_array().unwrap().iter().filter(|unit| unit["kind"] == "app") {
+        let user = &unit["confinement"]["user"];
+        assert_eq!(user["in_force"], false, "{unit}");
+        assert!(user["detail"].as_str().unwrap().contains("a development server"), "{unit}");
+    }
 }
 
 fn admin_reloads_by_web_socket(shop: &Environment, client: &Client, project: &Path) {

@@ -82,7 +82,14 @@ fn status_keeps_its_contract(shop: &Environment) {
     }
     let mut names = Vec::new();
     for unit in status["units"].as_array().unwrap() {
-        assert_eq!(keys(unit), ["kind", "name", "pid", "restarts", "state"]);
+        assert_eq!(keys(unit), ["confinement", "kind", "name", "pid", "restarts", "state"]);
+        let confinement = &unit["confinement"];
+        let safeguards = ["cgroup", "limits", "no_new_privs", "private_tmp", "read_only_release", "user"];
+        assert_eq!(keys(confinement), safeguards);
+        for safeguard in safeguards {
+            assert!(confinement[safeguard]["in_force"].is_boolean() && confinement[safeguard]["detail"].is_string());
+        }
+        assert_eq!(confinement["no_new_privs"]["in_force"], true, "on any machine: {confinement}");
         assert_eq!(unit["state"], "running", "{unit}");
         assert!(unit["pid"].is_u64() && unit["restarts"].is_u64(), "{unit}");
         names.push((unit["name"].as_str().unwrap(), unit["kind"].as_str().unwrap()));

@@ -1,4 +1,4 @@
-//! The machine, and the only room that touches it: clock, durable files, child processes, sockets, locks.
+//! The machine, and the only room that touches it: clock, durable files, child processes and what confines them, sockets, locks.
 //!
 //! ```text
 //!   every other crate ──► host ──► kernel

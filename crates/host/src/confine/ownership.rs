@@ -13,6 +13,24 @@ use crate::files::{FileFault, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct User(pub u32);
 
+/// What it takes to start a process as another user and to go on looking after it: giving it files, emptying its folders, ending it,
+/// becoming it, and recognising it by its environment, which the kernel shows to nobody else.
+const NEEDED: [(u32, &str); 7] = [
+    (0, "CAP_CHOWN"),
+    (1, "CAP_DAC_OVERRIDE"),
+    (3, "CAP_FOWNER"),
+    (5, "CAP_KILL"),
+    (6, "CAP_SETGID"),
+    (7, "CAP_SETUID"),
+    (19, "CAP_SYS_PTRACE"),
+];
+
+/// Which of the capabilities that it takes to look after other users' processes are missing here: a container's root may lack some.
+pub fn missing_capabilities() -> Vec<&'static str> {
+    let effective = crate::process::table::credentials(std::process::id()).map_or(0, |own| own.effective);
+    NEEDED.into_iter().filter(|(bit, _)| effective >> bit & 1 == 0).map(|(_, name)| name).collect()
+}
+
 /// The ids that exist here, as ranges: in a user namespace not all of them do.
 pub fn mapped_ids() -> Vec<std::ops::Range<u64>> {
     let read = |file| fs::read_to_string(file).unwrap_or_default();

@@ -113,6 +113,8 @@ pub struct Credentials {
     pub groups: Vec<u32>,
     /// Capabilities that it has or may get, of all sets together.
     pub capabilities: u64,
+    /// Those that it can use now.
+    pub effective: u64,
     pub no_new_privileges: bool,
 }
 
@@ -129,6 +131,7 @@ fn parse_credentials(status: &str) -> Credentials {
             "Uid" => found.users = numbers(),
             "Groups" => found.groups = numbers(),
             "NoNewPrivs" => found.no_new_privileges = value.trim() == "1",
+            "CapEff" => found.effective = u64::from_str_radix(value.trim(), 16).unwrap_or(0),
             // All bits set if it cannot be read: rather too many than too few.
             "CapPrm" | "CapBnd" | "CapAmb" => {
                 found.capabilities |= u64::from_str_radix(value.trim(), 16).unwrap_or(u64::MAX);

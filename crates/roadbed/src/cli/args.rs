@@ -141,11 +141,15 @@ Exit codes:
 pub struct Down {}
 
 /// Show addresses and processes
+///
+/// KEPT BY names what keeps a process to its own business, as the kernel shows it: a user of its own, no new privileges, its control
+/// group, limits, a /tmp of its own, a release that it cannot write. What is not in force is told with its reason.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   roadbed status
   roadbed status --json | jq -r .urls.storefront
+  roadbed status --json | jq '.units[] | {name, confinement}'
 
 Exit codes:
   0  shown; an environment that is down has no units

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use manifest::Environment;
 use reconcile::ports::{Safeguard, Units};
 use reconcile::{Event, Fault, Progress, Tools};
 
@@ -20,7 +21,9 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     let start = control.clock.instant();
     identity::refuse_lost_secrets(&control.root)?;
     let world = world(control, want, Ports::MayMove).await?;
-    refuse_without_safeguards(want, &control.keeper.health().await?.missing)?;
+    if let Some(fault) = lacking(&wanted::resolve(want)?, &control.keeper.health().await?.missing) {
+        return Err(fault);
+    }
     wanted::write(&control.root, want)?;
     world.notes.iter().for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
@@ -61,17 +64,16 @@ pub async fn refuse_while_stopping(control: &Control) -> Result<(), Fault> {
     }
 }
 
-/// Refuses what the manifest says must not run without being kept to its own business.
-fn refuse_without_safeguards(want: &Wanted, missing: &BTreeMap<Safeguard, String>) -> Result<(), Fault> {
-    let environment = wanted::resolve(want)?;
+/// Why an environment cannot come up on a machine that lacks safeguards which the manifest requires, if it does.
+fn lacking(environment: &Environment, missing: &BTreeMap<Safeguard, String>) -> Option<Fault> {
     let required = environment.require.iter().map(|wanted| crate::world::safeguard(*wanted));
     let lacking: Vec<_> = required.filter_map(|safeguard| Some((safeguard, missing.get(&safeguard)?))).collect();
-    let Some((first, _)) = lacking.first() else { return Ok(()) };
+    let (first, _) = lacking.first()?;
     let name = &environment.name;
     let fault =
         Fault::new(format!("cannot bring up {name} here: the manifest requires what this machine does not allow"));
     let fault = lacking.iter().fold(fault, |fault, (safeguard, why)| fault.cause(format!("{safeguard}: {why}")));
-    Err(fault.hint(format!(
+    Some(fault.hint(format!(
         "run Roadbed as root on a host that allows it, or take \"{first}\" out of `require` of [environments.{name}]"
     )))
 }
@@ -103,4 +105,36 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         network: Some(crate::world::network::observe(&control.root).await),
         trouble: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use manifest::{EnvRef, Source};
+
+    use super::*;
+
+    #[test]
+    fn every_safeguard_that_is_required_and_missing_is_told_with_its_reason() {
+        let text = include_str!("../../../../roadbed.toml").replacen(
+            "[environments.staging]\n",
+            "[environments.staging]\nrequire = [\"own-user\", \"cgroup\", \"private-tmp\"]\n",
+            1,
+        );
+        let (manifest, _) = manifest::parse(&Source::new("roadbed.toml", text));
+        let manifest = manifest.unwrap();
+        let environment = |name: &str| manifest.resolve(&name.parse::<EnvRef>().unwrap()).unwrap();
+        let missing = |safeguards: &[Safeguard]| -> BTreeMap<_, _> {
+            safeguards.iter().map(|safeguard| (*safeguard, format!("no {safeguard} here"))).collect()
+        };
+        let all = missing(&Safeguard::ALL);
+        assert_eq!(lacking(&environment("local"), &all), None, "nothing is required of a developer's machine");
+        assert_eq!(lacking(&environment("staging"), &missing(&[Safeguard::ReadOnlyRelease])), None);
+        let fault = lacking(&environment("staging"), &all).unwrap();
+        assert!(fault.message.contains("staging"));
+        assert_eq!(
+            fault.causes,
+            ["own-user: no own-user here", "cgroup: no cgroup here", "private-tmp: no private-tmp here"]
+        );
+        assert!(fault.hint.unwrap().contains("[environments.staging]"));
+    }
 }

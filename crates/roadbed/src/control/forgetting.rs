@@ -1,7 +1,8 @@
 //! `roadbed up --forget-state`: goes on without state files that cannot be read. They are moved aside, never removed.
 //!
 //! What is lost with each: the journal says what a crash left half done (convergence looks at the world anyway), the ledger is
-//! the history of the gate, the port book keeps addresses what they were, the wish is what the next `up` says again. Secrets and
+//! the history of the gate, the port book keeps addresses what they were, the users' book
+//! owners, the wish is what the next `up` says again. Secrets and
 //! data are not among them: without those, apps are locked out of what they kept, and nobody may choose that in a hurry.
 
 use std::error::Error;
@@ -17,6 +18,7 @@ use journal::Journal;
 use reconcile::{Fault, Root};
 
 use super::identity;
+use crate::keeper::confinement::users;
 use crate::wanted;
 use crate::world::ports::PortBook;
 
@@ -52,6 +54,7 @@ pub fn forget_damaged(root: &Root, clock: &Arc<dyn Clock>) -> Result<Vec<Forgott
     }
     let are_databases_lost = !lost.is_empty();
     lost.extend(PortBook::open(root).is_err().then(|| PortBook::path(root)));
+    lost.extend(users::is_damaged(root).then(|| users::path(root)));
     lost.extend(wanted::read(root).is_err().then(|| wanted::path(root)));
     let aside = format!("damaged-{}", clock.now().to_string().replace(':', "-"));
     let forgotten = lost.into_iter().map(|file| move_aside(file, &aside)).collect::<Result<_, _>>()?;

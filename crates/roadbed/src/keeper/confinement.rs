@@ -7,7 +7,7 @@
 //!                                                 └─► the child takes it on; `observed` looks at what came of it
 //! ```
 
-mod users;
+pub mod users;
 mod plan;
 mod observed;
 
@@ -52,10 +52,11 @@ pub(super) struct Decided {
 impl Means {
     /// Tries what can be done. `kept` are the groups of units that live on; all others of ours are swept away.
     pub(super) fn find(root: &Root, kept: &BTreeSet<PathBuf>) -> Self {
-        let users = if host::own::is_root() {
-            Users::open(root)
-        } else {
-            Err("only a keeper that is root can start processes as another user".to_owned())
+        let lacking = ownership::missing_capabilities();
+        let users = match (host::own::is_root(), lacking.is_empty()) {
+            (true, true) => Users::open(root),
+            (true, false) => Err(format!("this root may not act for other users: it lacks {}", lacking.join(", "))),
+            (false, _) => Err("only a keeper that is root can start processes as another user".to_owned()),
         };
         let views = match &users {
             Ok(_) => view::is_possible().map_err(|error| format!("this machine allows no mounts of its own: {error}")),
@@ -249,3 +250,7 @@ fn told(error: &dyn std::error::Error) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+#[path = "confinement/tests.rs"]
+mod tests;

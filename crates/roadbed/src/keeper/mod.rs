@@ -14,7 +14,7 @@
 //! on no record is stopped before anything is started.
 
 pub mod client;
-mod confinement;
+pub mod confinement;
 mod house;
 mod launch;
 pub mod life;

@@ -37,6 +37,7 @@ pub(super) struct Users {
     path: PathBuf,
     root: PathBuf,
     claims: PathBuf,
+    range: std::ops::Range<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +55,8 @@ struct Claim {
     root: PathBuf,
 }
 
-pub(super) fn path(root: &Root) -> PathBuf {
+/// Where the book lies.
+pub fn path(root: &Root) -> PathBuf {
     root.state().join("users.json")
 }
 
@@ -67,9 +69,18 @@ pub fn users_of(root: &Root) -> Result<BTreeMap<String, u32>, Fault> {
 impl Users {
     /// Claims the root's block, drawing one at first. The error is a sentence.
     pub(super) fn open(root: &Root) -> Result<Self, String> {
+        Self::open_in(root, Path::new(CLAIMS))
+    }
+
+    pub(super) fn open_in(root: &Root, claims: &Path) -> Result<Self, String> {
         let range = range(&ownership::mapped_ids()).ok_or("too few user ids exist in this container")?;
-        let users = Self { path: path(root), root: root.path().to_owned(), claims: PathBuf::from(CLAIMS) };
-        users.settle(&range).map_err(|fault| {
+        let users = Self { path: path(root), root: root.path().to_owned(), claims: claims.to_owned(), range };
+        if let Err(fault) = read(&users.path) {
+            // Not a reason to go without: whoever starts a unit is told.
+            tracing::error!(causes = ?fault.causes, "{fault}");
+            return Ok(users);
+        }
+        users.settle().map_err(|fault| {
             let why = fault.causes.first().map_or_else(String::new, |cause| format!(": {cause}"));
             format!("{fault}{why}")
         })?;
@@ -78,38 +89,43 @@ impl Users {
 
     /// The user of a unit: the same for as long as the root lasts.
     pub(super) fn of(&self, unit: &str) -> Result<User, Fault> {
-        let mut book = read(&self.path)?.ok_or_else(|| Fault::new(format!("{} is gone", self.path.display())))?;
+        let mut book = match read(&self.path)? {
+            Some(book) => book,
+            None => self.settle()?,
+        };
         let known = book.units.iter().position(|known| known == unit);
-        let number = known.unwrap_or(book.units.len());
-        let number = u32::try_from(number).unwrap_or(BLOCK);
+        let number = u32::try_from(known.unwrap_or(book.units.len())).unwrap_or(BLOCK);
         if number >= BLOCK {
             return Err(Fault::new(format!("there is no user left for {unit}"))
                 .cause(format!("this root has had {BLOCK} different units"))
-                .hint("`roadbed down`, then move users.json of the root's state away: owners are set anew at the next start"));
+                .hint(format!("`roadbed down`, then remove {}: owners are set anew", self.path.display())));
         }
+        let user = User(book.first + number);
         if known.is_none() {
             book.units.push(unit.to_owned());
             self.write(&book)?;
         }
-        Ok(User(book.first + number))
+        Ok(user)
     }
 
-    fn settle(&self, range: &std::ops::Range<u32>) -> Result<(), Fault> {
+    fn settle(&self) -> Result<Book, Fault> {
         let cannot = |fault: files::FileFault| Fault::because("cannot claim user ids", &fault);
         files::create_dir(&self.claims, Access::Owner).map_err(cannot)?;
         self.sweep().map_err(cannot)?;
         let units = match read(&self.path)? {
-            Some(book) if range.contains(&book.first) && self.claim(book.first)? => return Ok(()),
+            Some(book) if self.range.contains(&book.first) && self.claim(book.first)? => return Ok(book),
             Some(book) => book.units,
             None => Vec::new(),
         };
         for _ in 0..DRAWS {
-            let first = draw(range)?;
+            let first = draw(&self.range)?;
             if self.claim(first)? {
                 if let Some(state) = self.path.parent() {
                     files::create_dir(state, Access::Owner).map_err(cannot)?;
                 }
-                return self.write(&Book { format: FORMAT, first, units });
+                let book = Book { format: FORMAT, first, units };
+                self.write(&book)?;
+                return Ok(book);
             }
         }
         Err(Fault::new("cannot find user ids that no other root has").hint(format!("see {}", self.claims.display())))
@@ -156,6 +172,11 @@ impl Users {
     }
 }
 
+/// Whether the book of a root cannot be read.
+pub fn is_damaged(root: &Root) -> bool {
+    read(&path(root)).is_err()
+}
+
 fn has_block(root: &Path, first: u32) -> bool {
     // One that cannot be read may well have it.
     let book = read(&path(&Root::new(root.to_owned())));
@@ -164,7 +185,7 @@ fn has_block(root: &Path, first: u32) -> bool {
 
 fn read(path: &Path) -> Result<Option<Book>, Fault> {
     let damaged = || format!("{} is damaged", path.display());
-    let hint = "put it back from a backup, or move it away while the environment is down: owners are set anew at the next start";
+    let hint = "`roadbed up --forget-state` moves it aside: other users are drawn, and owners are set anew";
     let Some(bytes) =
         files::read_if_exists(path).map_err(|fault| Fault::because("cannot read the users of units", &fault))?
     else {
@@ -198,21 +219,20 @@ fn draw(range: &std::ops::Range<u32>) -> Result<u32, Fault> {
 mod tests {
     use super::*;
 
-    fn users(folder: &Path, root: &str) -> Users {
+    fn users(folder: &Path, root: &str, range: std::ops::Range<u32>) -> Users {
         let root = Root::new(folder.join(root));
-        Users { path: path(&root), root: root.path().to_owned(), claims: folder.join("claims") }
+        Users { path: path(&root), root: root.path().to_owned(), claims: folder.join("claims"), range }
     }
 
     #[test]
     fn a_unit_s_user_is_remembered_and_nobody_else_s() {
         let folder = tempfile::tempdir().unwrap();
-        let shop = users(folder.path(), "shop");
-        shop.settle(&RANGE).unwrap();
+        let shop = users(folder.path(), "shop", RANGE);
         let (api, redis) = (shop.of("api-1").unwrap(), shop.of("redis").unwrap());
         assert_ne!(api, redis);
         assert!(RANGE.contains(&api.0));
-        let again = users(folder.path(), "shop");
-        again.settle(&RANGE).unwrap();
+        let again = users(folder.path(), "shop", RANGE);
+        again.settle().unwrap();
         assert_eq!((again.of("redis").unwrap(), again.of("api-1").unwrap()), (redis, api));
     }
 
@@ -221,29 +241,33 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         // One block only: whoever has it has all.
         let narrow = RANGE.start..RANGE.start + BLOCK;
-        let shop = users(folder.path(), "shop");
-        shop.settle(&narrow).unwrap();
-        shop.of("api-1").unwrap();
-        let copy = users(folder.path(), "copy");
+        let shop = users(folder.path(), "shop", narrow.clone());
+        let api = shop.of("api-1").unwrap();
+        let mut copy = users(folder.path(), "copy", narrow.clone());
         files::create_dir(copy.path.parent().unwrap(), Access::Owner).unwrap();
         files::copy(&shop.path, &copy.path).unwrap();
-        assert!(copy.settle(&narrow).unwrap_err().message.contains("no other root has"));
-        let two = RANGE.start..RANGE.start + 2 * BLOCK;
-        copy.settle(&two).unwrap();
-        assert_ne!(copy.of("api-1").unwrap(), shop.of("api-1").unwrap());
+        assert!(copy.settle().unwrap_err().message.contains("no other root has"));
+        copy.range = RANGE.start..RANGE.start + 2 * BLOCK;
+        copy.settle().unwrap();
+        assert_ne!(copy.of("api-1").unwrap(), api);
 
         files::remove_dir(&folder.path().join("shop")).unwrap();
-        users(folder.path(), "third").settle(&narrow).unwrap();
+        assert_eq!(users(folder.path(), "third", narrow).of("api-1").unwrap(), api);
     }
 
     #[test]
-    fn a_damaged_book_is_not_an_empty_one() {
+    fn a_damaged_book_starts_nobody_until_it_is_moved_away() {
         let folder = tempfile::tempdir().unwrap();
-        let shop = users(folder.path(), "shop");
-        shop.settle(&RANGE).unwrap();
+        let root = Root::new(folder.path().join("shop"));
+        let shop = Users::open_in(&root, &folder.path().join("claims")).unwrap();
+        shop.of("api-1").unwrap();
         files::write(&shop.path, b"{\"format\": 1, \"fir", Access::Owner).unwrap();
-        assert!(shop.settle(&RANGE).unwrap_err().message.contains("is damaged"));
-        assert!(shop.of("api-1").unwrap_err().message.contains("is damaged"));
+        assert!(is_damaged(&root));
+        let opened = Users::open_in(&root, &folder.path().join("claims")).unwrap();
+        let fault = opened.of("api-1").unwrap_err();
+        assert!(fault.message.contains("is damaged") && fault.hint.unwrap().contains("--forget-state"));
+        files::remove(&shop.path).unwrap();
+        opened.of("api-1").unwrap();
     }
 
     #[test]
