@@ -4,6 +4,7 @@ import type { NextConfig } from "next";
 // The workspace keeps one node_modules at the root; without this the standalone folder would miss what lies there.
 const repositoryRoot = fileURLToPath(new URL("../..", import.meta.url));
 
+// roadbed-allow(frozen-at-build): only `next dev` looks at it, and a build leaves it out of what it makes
 const siteUrl = process.env.PUBLIC_SITE_URL;
 
 const config: NextConfig = {

@@ -1,4 +1,5 @@
 /** The life of the server process: refuse to start half configured, and never take for ever to stop. */
+import { beginDraining } from "./draining.ts";
 import { type Environment, EnvironmentError, EXIT_CONFIGURATION, readEnvironment } from "./environment.ts";
 import { log } from "./log.ts";
 import { closeConnectionsAsTheyIdle, logRequests } from "./next-server.ts";
@@ -9,7 +10,7 @@ export function watchOver(): void {
   log("info", "started", { environment: environment.ROADBED_ENVIRONMENT });
 
   const end = (signal: string) => {
-    process.env.STOREFRONT_DRAINING = "yes"; // Read by /ready, which Next bundles apart from us.
+    beginDraining();
     log("info", "draining", { signal, deadline_ms: environment.ROADBED_DRAIN_MS });
     closeConnectionsAsTheyIdle();
     // Next finishes what is under way and exits with 143. This is for the request that never ends.

@@ -221,8 +221,8 @@ impl Judge<'_> {
             }
             _ => {}
         }
-        // `t("Hello")` of a wrapper that is used for other texts as well.
-        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        // `text("Hello")` of a wrapper that is used for other texts as well.
+        let is_name = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
         if one.how == How::Wrapper && !is_name {
             return;
         }
@@ -400,7 +400,7 @@ fn looks_secret(name: &str) -> bool {
 }
 
 /// Settings of build tools are programs that the build runs.
-fn is_build_config(file: &str) -> bool {
+pub(crate) fn is_build_config(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap_or(file);
     let stem = ["next.config.", "vite.config.", "webpack.config.", "rollup.config.", "astro.config."];
     stem.iter().any(|stem| name.starts_with(stem))

@@ -25,6 +25,8 @@ mod finding;
 mod suppression;
 mod platform;
 mod project;
+mod scripts;
+mod reach;
 mod browser_files;
 pub mod javascript;
 

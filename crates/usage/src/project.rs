@@ -8,7 +8,9 @@ use manifest::{AppName, Manifest, Scan, ScannedApp, Source};
 
 use crate::code::{AppCode, Code};
 use crate::finding::Finding;
+use crate::javascript::Dialect;
 use crate::judge::{Rules, judge};
+use crate::scripts::Scripts;
 use crate::suppression::{suppress, suppressions};
 use crate::{Place, Use, compose, dockerfile, html, rust, shell, workflow};
 
@@ -53,14 +55,22 @@ fn read(folder: &Path, scan: &Scan) -> Result<Code, ProjectFault> {
     let mut code = Code::default();
     for app in &scan.apps {
         let mut found = AppCode::new(app.name.clone());
+        let mut scripts = Scripts::new(app, &scan.wrappers);
         for path in files_below(&folder.join(&app.path))? {
             let file = relative(folder, &path);
             if belongs_to_another(&file, app, &scan.apps) || is_test(&file) {
                 continue;
             }
-            let Some(kind) = kind_of(&file) else { continue };
-            read_file(&path, &file, kind, Some(app), &mut code, &mut found.uses)?;
+            if let Some(dialect) = Dialect::of(&file) {
+                let text = text_of(&path, &file, &mut code)?;
+                if let Err((place, why)) = scripts.read(&file, text, dialect, &mut found) {
+                    code.unreadable.push((Some(app.name.clone()), place, why));
+                }
+            } else if let Some(kind) = kind_of(&file) {
+                read_file(&path, &file, kind, Some(&app.name), &mut code, &mut found.uses)?;
+            }
         }
+        scripts.finish(&mut found);
         code.apps.push(found);
     }
     let mut shared = Vec::new();
@@ -81,17 +91,12 @@ fn read_file(
     path: &Path,
     file: &str,
     kind: Kind,
-    app: Option<&ScannedApp>,
+    app: Option<&AppName>,
     code: &mut Code,
     uses: &mut Vec<Use>,
 ) -> Result<(), ProjectFault> {
-    let bytes = files::read(path)?;
-    let text = String::from_utf8_lossy(&bytes);
-    code.files += 1;
-    code.bytes += bytes.len() as u64;
-    code.suppressions.extend(suppressions(file, &text));
-    let app_name: Option<AppName> = app.map(|app| app.name.clone());
-    let mut unreadable = |place: Place, why: &str| code.unreadable.push((app_name.clone(), place, why.to_owned()));
+    let text = text_of(path, file, code)?;
+    let mut unreadable = |place: Place, why: &str| code.unreadable.push((app.cloned(), place, why.to_owned()));
     match kind {
         Kind::Shell => uses.extend(shell::uses(file, &text)),
         Kind::Dockerfile => uses.extend(dockerfile::uses(file, &text)),
@@ -110,6 +115,16 @@ fn read_file(
         },
     }
     Ok(())
+}
+
+/// Reads a file, and the suppressions in it.
+fn text_of(path: &Path, file: &str, code: &mut Code) -> Result<String, ProjectFault> {
+    let bytes = files::read(path)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    code.files += 1;
+    code.bytes += bytes.len() as u64;
+    code.suppressions.extend(suppressions(file, &text));
+    Ok(text)
 }
 
 /// What reads a file.

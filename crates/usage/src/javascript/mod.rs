@@ -16,6 +16,7 @@ mod fate;
 mod flow;
 mod key;
 mod links;
+mod names;
 mod passing;
 mod patterns;
 mod places;
@@ -29,6 +30,7 @@ use oxc_semantic::SemanticBuilder;
 
 pub use dialect::Dialect;
 pub use links::{Export, Given, Handed, Import, ImportKind, ReExport, Shared};
+pub use names::names;
 pub use settings::{Setting, Tool, settings};
 
 use crate::{Fallback, How, Language, Name};

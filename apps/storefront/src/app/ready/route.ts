@@ -1,3 +1,4 @@
+import { isDraining } from "../../draining.ts";
 import { readEnvironment } from "../../environment.ts";
 import { createReadiness } from "../../readiness.ts";
 
@@ -13,7 +14,7 @@ const isApiReady = createReadiness({
 
 export async function GET(): Promise<Response> {
   const apiReady = await isApiReady();
-  const status = process.env.STOREFRONT_DRAINING ? "draining" : apiReady ? "ready" : "unready";
+  const status = isDraining() ? "draining" : apiReady ? "ready" : "unready";
   return Response.json(
     { status, api: { ok: apiReady } },
     { status: status === "ready" ? 200 : 503, headers: { "cache-control": "no-store" } },
