@@ -20,7 +20,7 @@ use roadbed::keeper::client::KeeperClient;
 use secrets::{FileStore, Secret, SecretName};
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::{Environment, link_repository, wait_until};
+use testkit::{Environment, copy_folder, link_repository, wait_until};
 
 use crate::stage;
 
@@ -50,6 +50,8 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("variables-are-owned", scene.a_variable_without_an_owner()),
         ("targets-follow-branches", scene.an_environment_that_is_named_like_a_preview()),
         ("targets-follow-branches", scene.a_product_that_was_renamed_under_its_data()),
+        ("code-matches-the-matrix", scene.an_app_that_reads_what_is_not_declared()),
+        ("code-matches-the-matrix", scene.a_variable_that_its_app_does_not_read()),
         ("mongodb-guards-its-door", scene.a_mongod_that_asks_nobody()),
         ("redis-guards-its-door", scene.a_redis_open_to_everybody()),
         ("readiness-follows-the-stores", scene.an_app_that_always_says_it_is_ready()),
@@ -112,6 +114,38 @@ impl Scene {
             self.fails("variables-are-owned", "owner")
         });
         self.holds("variables-are-owned");
+    }
+
+    /// One line more in an app. What runs goes on: only its sources are looked at.
+    fn an_app_that_reads_what_is_not_declared(&self) {
+        let app = self.project.path().join("apps/api");
+        let real = fs::read_link(&app).unwrap();
+        fs::remove_file(&app).unwrap();
+        copy_folder(&real, &app);
+        let source = app.join("src/server.ts");
+        let text = fs::read_to_string(&source).unwrap();
+        fs::write(&source, format!("{text}\nconsole.log(process.env.UNDECLARED_ENDPOINT);\n")).unwrap();
+        let line = text.lines().count() + 2;
+        let place = format!("apps/api/src/server.ts:{line}:13: UNDECLARED_ENDPOINT");
+        self.fails("code-matches-the-matrix", &place);
+        fs::remove_dir_all(&app).unwrap();
+        symlink(real, &app).unwrap();
+        self.holds("code-matches-the-matrix");
+    }
+
+    fn a_variable_that_its_app_does_not_read(&self) {
+        let broken = |manifest: String| {
+            let received = "[variables.FAULT_TOKEN]\n";
+            assert!(manifest.contains(received), "the manifest has no FAULT_TOKEN");
+            manifest.replace(
+                "apps = [\"storefront\"]\ntype = \"url\"\nclass = \"internal\"",
+                "apps = [\"storefront\", \"api\"]\ntype = \"url\"\nclass = \"internal\"",
+            )
+        };
+        self.with_manifest(broken, || {
+            self.fails("code-matches-the-matrix", "\\\"api\\\" receives API_INTERNAL_URL, but never reads it")
+        });
+        self.holds("code-matches-the-matrix");
     }
 
     /// Another mongod on the same port, which nobody told to ask for passwords.

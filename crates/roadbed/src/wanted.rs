@@ -90,9 +90,14 @@ pub fn resolve_as_edited(wanted: &Wanted) -> Result<manifest::Environment, Fault
 
 /// The manifest as it stands on disk by now.
 pub fn manifest_as_edited(wanted: &Wanted) -> Result<Manifest, Fault> {
+    manifest(wanted, source_as_edited(wanted)?.text)
+}
+
+/// Its text.
+pub fn source_as_edited(wanted: &Wanted) -> Result<manifest::Source, Fault> {
     let text = files::read_string(&wanted.manifest)
         .map_err(|fault| Fault::because("cannot read the manifest", &fault).hint("give its place with --manifest"))?;
-    manifest(wanted, text)
+    Ok(manifest::Source { file: wanted.manifest.display().to_string(), text })
 }
 
 fn environment(wanted: &Wanted, text: String) -> Result<manifest::Environment, Fault> {

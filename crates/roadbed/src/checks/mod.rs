@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | T1 | `variables-are-owned` | every required variable has a source, an owner and a value |
 //! | T2 | `targets-follow-branches` | the branch alone decides where a deploy goes, and no two environments share a name |
+//! | T1 | `code-matches-the-matrix` | the apps read only variables that are declared for them |
 //! | T3 | `mongodb-guards-its-door` | strangers are refused, the app gets its own database and nothing else |
 //! | T4 | `redis-guards-its-door` | as above |
 //! | T4 | `readiness-follows-the-stores` | an app says that it is not ready while a store is away, and is ready when it returns |
@@ -14,12 +15,14 @@
 
 mod variables;
 mod targets;
+mod code;
 mod sites;
 mod readiness;
 mod survival;
 mod leaks;
 mod visitor;
 
+pub use code::CodeMatchesTheMatrix;
 pub use leaks::SecretsStaySecret;
 pub use readiness::ReadinessFollowsStores;
 pub use sites::{AppsAreReachable, HttpRedirects};

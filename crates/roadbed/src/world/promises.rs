@@ -16,12 +16,11 @@ impl World {
         let units = self.ground.units.clone();
         let clock = self.ground.clock.clone();
         let environment = self.environment.clone();
-        let mut all: Vec<Box<dyn Check>> =
-            vec![Box::new(checks::VariablesAreOwned { wanted: self.wanted.clone(), facts: self.facts.clone() })];
-        all.push(Box::new(checks::TargetsFollowBranches {
-            wanted: self.wanted.clone(),
-            environment: environment.clone(),
-        }));
+        let mut all: Vec<Box<dyn Check>> = vec![
+            Box::new(checks::VariablesAreOwned { wanted: self.wanted.clone(), facts: self.facts.clone() }),
+            Box::new(checks::CodeMatchesTheMatrix { wanted: self.wanted.clone() }),
+            Box::new(checks::TargetsFollowBranches { wanted: self.wanted.clone(), environment: environment.clone() }),
+        ];
         all.extend(self.store_checks());
         if let Some(check) = self.readiness_check(&visitor) {
             all.push(check);
