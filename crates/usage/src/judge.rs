@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use manifest::environment::{Class, Delivery, GIVEN, Phase, Reach};
 use manifest::{AppName, ComputedNames, FindingKind, Matrix, Position, Row, Scan, Severity};
 
-use crate::code::{AppCode, Code};
 use crate::finding::{Finding, Id};
+use crate::project_code::{AppCode, ProjectCode};
 use crate::{Fallback, How, Language, Name, Place, Use, platform};
 
 /// What the manifest says about variables.
@@ -67,7 +67,7 @@ impl Rules {
 }
 
 /// Every finding, in the order of files, before suppressions.
-pub fn judge(rules: &Rules, code: &Code) -> Vec<Finding> {
+pub fn judge(rules: &Rules, code: &ProjectCode) -> Vec<Finding> {
     let mut findings = Vec::new();
     for app in &code.apps {
         for one in &app.uses {

@@ -19,7 +19,7 @@ pub mod canary;
 mod yaml;
 mod spot;
 mod lines;
-mod code;
+mod project_code;
 mod judge;
 mod finding;
 mod suppression;
@@ -31,11 +31,11 @@ mod browser_files;
 pub mod javascript;
 
 pub use browser_files::browser_files;
-pub use code::{AppCode, Code, Inlined, ShownPrefix};
 pub use finding::{Finding, Id};
 pub use found::{Fallback, How, Language, Name, Place, Use};
 pub use judge::{Rules, judge};
 pub use project::{Checked, ProjectFault, check};
+pub use project_code::{AppCode, Inlined, ProjectCode, ShownPrefix};
 pub use suppression::{Suppression, suppress, suppressions};
 
 /// Uses as the tables of tests write them.

@@ -6,10 +6,10 @@ use host::files::{self, FileFault};
 use ignore::WalkBuilder;
 use manifest::{AppName, Manifest, Scan, ScannedApp, Source};
 
-use crate::code::{AppCode, Code};
 use crate::finding::Finding;
 use crate::javascript::Dialect;
 use crate::judge::{Rules, judge};
+use crate::project_code::{AppCode, ProjectCode};
 use crate::scripts::Scripts;
 use crate::suppression::{suppress, suppressions};
 use crate::{Place, Use, compose, dockerfile, html, rust, shell, workflow};
@@ -51,8 +51,8 @@ pub fn check(folder: &Path, manifest: &Manifest, source: &Source) -> Result<Chec
 }
 
 /// Reads the code of every app, and what lies beside the apps and hands variables to them.
-fn read(folder: &Path, scan: &Scan) -> Result<Code, ProjectFault> {
-    let mut code = Code::default();
+fn read(folder: &Path, scan: &Scan) -> Result<ProjectCode, ProjectFault> {
+    let mut code = ProjectCode::default();
     for app in &scan.apps {
         let mut found = AppCode::new(app.name.clone());
         let mut scripts = Scripts::new(app, &scan.wrappers);
@@ -92,7 +92,7 @@ fn read_file(
     file: &str,
     kind: Kind,
     app: Option<&AppName>,
-    code: &mut Code,
+    code: &mut ProjectCode,
     uses: &mut Vec<Use>,
 ) -> Result<(), ProjectFault> {
     let text = text_of(path, file, code)?;
@@ -118,7 +118,7 @@ fn read_file(
 }
 
 /// Reads a file, and the suppressions in it.
-fn text_of(path: &Path, file: &str, code: &mut Code) -> Result<String, ProjectFault> {
+fn text_of(path: &Path, file: &str, code: &mut ProjectCode) -> Result<String, ProjectFault> {
     let bytes = files::read(path)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     code.files += 1;

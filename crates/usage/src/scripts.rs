@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use manifest::ScannedApp;
 
-use crate::code::{AppCode, Inlined, ShownPrefix};
 use crate::javascript::{self, Dialect, Export, Extracted, Given, Handed, Setting, Spotted, Tool, Unreadable};
+use crate::project_code::{AppCode, Inlined, ShownPrefix};
 use crate::reach::{Module, in_browsers, resolve};
 use crate::{Name, Place, Use};
 

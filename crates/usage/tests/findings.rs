@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use manifest::{AppName, Severity, Source};
 use usage::{
-    AppCode, Code, Fallback, Finding, How, Inlined, Language, Name, Place, Rules, ShownPrefix, Use, judge, suppress,
-    suppressions,
+    AppCode, Fallback, Finding, How, Inlined, Language, Name, Place, ProjectCode, Rules, ShownPrefix, Use, judge,
+    suppress, suppressions,
 };
 
 const MANIFEST: &str = r#"
@@ -102,7 +102,7 @@ fn found(app: &str, one: Use) -> Vec<Finding> {
         named: everything.map(str::to_owned).into(),
         ..AppCode::new(AppName::new(app).unwrap())
     };
-    judge(&rules(), &Code { apps: vec![code], ..Code::default() })
+    judge(&rules(), &ProjectCode { apps: vec![code], ..ProjectCode::default() })
 }
 
 fn ids(findings: &[Finding]) -> Vec<String> {
@@ -222,7 +222,7 @@ fn what_an_app_receives_and_never_reads_is_told_at_its_declaration() {
         named: named.iter().map(|name| (*name).to_owned()).collect(),
         ..AppCode::new(AppName::new("api").unwrap())
     };
-    let of = |code: AppCode| judge(&rules(), &Code { apps: vec![code], ..Code::default() });
+    let of = |code: AppCode| judge(&rules(), &ProjectCode { apps: vec![code], ..ProjectCode::default() });
     let findings = of(code(Vec::new(), &[]));
     assert_eq!(ids(&findings), ["unused KEY", "unused API_URL", "unused TENANT_A_URL"]);
     let line = MANIFEST.lines().position(|line| line == "[variables.KEY]").unwrap() + 1;
@@ -247,14 +247,14 @@ fn settings_of_build_tools_show_what_is_public_and_nothing_else() {
         shown_prefixes: vec![prefix("API_"), prefix("SITE_")],
         ..AppCode::new(AppName::new("web").unwrap())
     };
-    let findings = judge(&rules(), &Code { apps: vec![code], ..Code::default() });
+    let findings = judge(&rules(), &ProjectCode { apps: vec![code], ..ProjectCode::default() });
     assert_eq!(ids(&findings), ["secret-in-public-name API_URL", "server-variable-in-client API_URL"]);
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_a_finding() {
     let place = Place { file: "apps/api/x.rs".into(), line: 1, column: 1 };
-    let code = Code { unreadable: vec![(None, place, "it is not Rust".into())], ..Code::default() };
+    let code = ProjectCode { unreadable: vec![(None, place, "it is not Rust".into())], ..ProjectCode::default() };
     assert_eq!(ids(&judge(&rules(), &code)), ["unreadable "]);
 }
 
@@ -263,7 +263,7 @@ fn left(text: &str, uses: Vec<Use>) -> Vec<String> {
     let named = ["KEY", "API_URL", "TENANT_A_URL"].map(str::to_owned).into();
     let code = AppCode { uses, named, ..AppCode::new(AppName::new("api").unwrap()) };
     let rules = rules();
-    let findings = judge(&rules, &Code { apps: vec![code], ..Code::default() });
+    let findings = judge(&rules, &ProjectCode { apps: vec![code], ..ProjectCode::default() });
     ids(&suppress(&rules, findings, &suppressions("apps/api/a.ts", text)))
 }
 

@@ -9,7 +9,7 @@ use crate::{Place, Use};
 
 /// Everything that was read.
 #[derive(Clone, Debug, Default)]
-pub struct Code {
+pub struct ProjectCode {
     pub apps: Vec<AppCode>,
     /// In files that belong to no app: workflows, compose files, Dockerfiles beside the apps.
     pub shared: Vec<Use>,
