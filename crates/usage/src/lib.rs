@@ -9,26 +9,29 @@
 //! **Invariant:** this crate runs no code that it reads, and writes nothing.
 
 mod found;
+pub mod javascript;
 pub mod dockerfile;
 pub mod compose;
 pub mod workflow;
 pub mod shell;
 pub mod rust;
 pub mod html;
-pub mod canary;
 mod yaml;
 mod spot;
 mod lines;
+pub mod walk;
+pub mod imports;
+pub mod code;
+mod scripts;
+mod reach;
 mod project_code;
 mod judge;
 mod finding;
 mod suppression;
 mod platform;
 mod project;
-mod scripts;
-mod reach;
+pub mod canary;
 mod browser_files;
-pub mod javascript;
 
 pub use browser_files::browser_files;
 pub use finding::{Finding, Id};

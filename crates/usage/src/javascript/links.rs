@@ -105,7 +105,8 @@ pub(super) fn add(extracted: &mut Extracted, read: &ParserReturn<'_>, semantic: 
 
 /// Imports and re-exports by the grammar alone; `require` needs to know what the word means, so it is not among them.
 pub(super) fn add_imports(extracted: &mut Extracted, read: &ParserReturn<'_>) {
-    extracted.is_client = read.program.directives.iter().any(|directive| directive.directive == "use client");
+    let says = |what: &str| read.program.directives.iter().any(|directive| directive.directive == what);
+    (extracted.is_client, extracted.is_server) = (says("use client"), says("use server"));
     let mut imports = BTreeSet::new();
     for statement in &read.program.body {
         let (specifier, is_type) = match statement {

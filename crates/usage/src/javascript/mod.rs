@@ -61,6 +61,8 @@ pub struct Extracted {
     pub re_exports: Vec<ReExport>,
     /// It begins with `"use client"`.
     pub is_client: bool,
+    /// It begins with `"use server"`: browsers call it and never get its code.
+    pub is_server: bool,
     /// Of what [`Given::handed`] names: whose function was found here, so that its reads are among the uses.
     pub accepted: Vec<Handed>,
 }

@@ -1,0 +1,223 @@
+//! The code of one app, read as a whole: its own files, those of packages of the repository that it imports, and what goes
+//! from file to file.
+
+mod doors;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use aho_corasick::AhoCorasick;
+use host::files as disk;
+
+use crate::imports::{Aliases, Resolver, Target, joined, reached, scripts};
+use crate::javascript::{self, Extracted, Given, Setting, Spotted, Tool, Unreadable};
+use crate::walk::{self, CodeFile, Package, Part, WalkFault};
+use crate::{Place, Use};
+
+/// What an app's code says.
+#[derive(Clone, Debug, Default)]
+pub struct Code {
+    /// By file, then in the order of the text.
+    pub uses: Vec<Seen>,
+    pub settings: Vec<(String, Setting)>,
+    /// Files that are not what their names say.
+    pub unreadable: Vec<(Place, String)>,
+    pub files: Vec<CodeFile>,
+    pub bytes: usize,
+}
+
+/// A use, and where its code runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub used: Use,
+    pub part: Part,
+    pub reach: Reach,
+    /// In bytes from the beginning of the file: a [`Setting`] says which of them it writes into a bundle.
+    pub offset: u32,
+}
+
+/// Who can get at a file's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    Server,
+    /// It is imported, by way of others maybe, from a module that says `"use client"`, or from a script of the page that a
+    /// bundler begins with.
+    Client,
+}
+
+/// One file while it is read.
+struct Source {
+    file: CodeFile,
+    text: String,
+    result: Result<Extracted, Unreadable>,
+    /// What else was known when it was read.
+    given: Given,
+}
+
+/// Reads the code below `folder`, which is relative to `root`. `wrappers` are readers that the manifest names.
+pub fn read(root: &Path, folder: &str, wrappers: &[String]) -> Result<Code, WalkFault> {
+    let packages = walk::packages(root)?;
+    let words = words(wrappers);
+    let mut sources = extract_all(root, walk::files(root, folder)?, wrappers, &words)?;
+    // Packages that it imports, and those that they import.
+    let mut known = BTreeSet::from([folder.to_owned()]);
+    let mut looked_at = 0;
+    while looked_at < sources.len() {
+        let imported: BTreeSet<&str> = sources[looked_at..]
+            .iter()
+            .filter(|source| source.file.part != Part::Test)
+            .flat_map(|source| source.result.iter().flat_map(|extracted| &extracted.imports))
+            .filter_map(|import| Some(package_of(&import.specifier, &packages)?.folder.as_str()))
+            .filter(|folder| !known.contains(*folder))
+            .collect();
+        looked_at = sources.len();
+        for folder in imported {
+            known.insert(folder.to_owned());
+            sources.extend(extract_all(root, walk::files(root, folder)?, wrappers, &words)?);
+        }
+    }
+    let aliases = aliases(root, &sources);
+    let names: Vec<String> = sources.iter().map(|source| source.file.path.clone()).collect();
+    let resolver = Resolver::new(names.iter().map(String::as_str), &packages, &aliases);
+    doors::follow(&mut sources, &resolver, wrappers);
+    let client = client_reach(root, folder, &sources, &resolver);
+    Ok(told(sources, &client))
+}
+
+/// What a file must hold to be worth a closer look.
+fn words(wrappers: &[String]) -> AhoCorasick {
+    let last = wrappers.iter().filter_map(|wrapper| wrapper.rsplit('.').next());
+    AhoCorasick::new(["env"].into_iter().chain(last)).expect("a handful of words make an automaton")
+}
+
+fn package_of<'p>(specifier: &str, packages: &'p BTreeMap<String, Package>) -> Option<&'p Package> {
+    let words = if specifier.starts_with('@') { 2 } else { 1 };
+    let end = specifier.match_indices('/').nth(words - 1).map_or(specifier.len(), |(at, _)| at);
+    packages.get(&specifier[..end])
+}
+
+fn extract_all(
+    root: &Path,
+    files: Vec<CodeFile>,
+    wrappers: &[String],
+    words: &AhoCorasick,
+) -> Result<Vec<Source>, WalkFault> {
+    let read = |file: &CodeFile| -> Result<Source, WalkFault> {
+        let bytes = disk::read(&root.join(&file.path))?;
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            // Old sources have other encodings; what we look for is plain letters in all of them.
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        };
+        let result = if words.is_match(&text) {
+            javascript::uses(&text, file.dialect, wrappers)
+        } else {
+            javascript::links(&text, file.dialect)
+        };
+        Ok(Source { file: file.clone(), text, result, given: Given::default() })
+    };
+    in_parallel(&files, read).into_iter().collect()
+}
+
+/// Each item on one of the machine's cores, results in the order of the items.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(items.len()));
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                let mut own = Vec::new();
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { break };
+                    own.push((index, work(item)));
+                }
+                results.lock().expect("a worker that panics ends the scope").extend(own);
+            });
+        }
+    });
+    let mut results = results.into_inner().expect("a worker that panics ends the scope");
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// `paths` of every `tsconfig.json` around the sources, by its folder.
+fn aliases(root: &Path, sources: &[Source]) -> BTreeMap<String, Aliases> {
+    let mut folders = BTreeSet::new();
+    for source in sources {
+        let mut folder = source.file.path.as_str();
+        while let Some((outer, _)) = folder.rsplit_once('/') {
+            if !folders.insert(outer.to_owned()) {
+                break;
+            }
+            folder = outer;
+        }
+        folders.insert(String::new());
+    }
+    let read = |folder: &str, name: &str| -> Option<Aliases> {
+        let path = joined(folder, name)?;
+        let holder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        Aliases::read(holder, &disk::read_string(&root.join(&path)).ok()?)
+    };
+    let mut found = BTreeMap::new();
+    for folder in folders {
+        let names = ["tsconfig.json", "tsconfig.app.json", "jsconfig.json"];
+        let own = names.iter().filter_map(|name| read(&folder, name)).reduce(Aliases::or);
+        let Some(mut own) = own else { continue };
+        // A chain of `extends` is short unless it goes in a circle.
+        for _ in 0..8 {
+            let Some(outer) = own.extends.take().and_then(|path| read("", &path)) else { break };
+            own = own.or(outer);
+        }
+        found.insert(folder, own);
+    }
+    found
+}
+
+fn client_reach(root: &Path, folder: &str, sources: &[Source], resolver: &Resolver<'_>) -> Vec<bool> {
+    let is = |says: fn(&Extracted) -> bool| move |source: &Source| source.result.as_ref().is_ok_and(says);
+    let imports: Vec<Vec<usize>> = sources.iter().map(|source| doors::imported(source, resolver)).collect();
+    let clients = sources.iter().enumerate().filter(|(_, source)| is(|extracted| extracted.is_client)(source));
+    let mut from: Vec<usize> = clients.map(|(index, _)| index).collect();
+    let page = joined(folder, "index.html").and_then(|path| disk::read_string(&root.join(path)).ok());
+    for script in scripts(page.as_deref().unwrap_or_default()) {
+        let path = format!("./{}", script.trim_start_matches("./").trim_start_matches('/'));
+        if let Target::File(file) = resolver.resolve(&format!("{folder}/index.html"), &path) {
+            from.push(file);
+        }
+    }
+    let stops: Vec<bool> = sources.iter().map(is(|extracted| extracted.is_server)).collect();
+    reached(&imports, from, &stops)
+}
+
+fn told(sources: Vec<Source>, client: &[bool]) -> Code {
+    let mut code = Code::default();
+    for (source, is_client) in sources.into_iter().zip(client) {
+        let Source { file, text, result, .. } = source;
+        code.bytes += text.len();
+        let place = |line, column| Place { file: file.path.clone(), line, column };
+        match result {
+            Ok(extracted) => {
+                let reach = if *is_client { Reach::Client } else { Reach::Server };
+                code.uses.extend(extracted.uses.into_iter().map(|spotted| {
+                    let Spotted { start, line, column, name, how, fallback, language, .. } = spotted;
+                    let used = Use { place: place(line, column), name, how, fallback, language };
+                    Seen { used, part: file.part, reach, offset: start }
+                }));
+                if let Some(tool) = Tool::of(&file.path) {
+                    let settings = javascript::settings(&text, file.dialect, tool).unwrap_or_default();
+                    code.settings.extend(settings.into_iter().map(|setting| (file.path.clone(), setting)));
+                }
+            }
+            Err(fault) => code.unreadable.push((place(fault.line, fault.column), fault.why)),
+        }
+        code.files.push(file);
+    }
+    code.uses.sort_by(|a, b| (&a.used.place.file, a.offset).cmp(&(&b.used.place.file, b.offset)));
+    code
+}
