@@ -103,9 +103,8 @@ impl<'f> Resolver<'f> {
                 return Some(*file);
             }
         }
-        let with_ending = |stem: &str| {
-            ENDINGS.iter().find_map(|ending| self.files.get(format!("{stem}{ending}").as_str()).copied())
-        };
+        let with_ending =
+            |stem: &str| ENDINGS.iter().find_map(|ending| self.files.get(format!("{stem}{ending}").as_str()).copied());
         let index = if path.is_empty() { "index".to_owned() } else { format!("{path}/index") };
         with_ending(path).or_else(|| with_ending(&index))
     }
@@ -242,7 +241,8 @@ mod tests {
 
     #[test]
     fn a_page_names_its_scripts() {
-        let page = r#"<script>let a = 1</script><script type="module" src="/src/main.tsx"></script><script src='b.js' defer>"#;
+        let page =
+            r#"<script>let a = 1</script><script type="module" src="/src/main.tsx"></script><script src='b.js' defer>"#;
         assert_eq!(scripts(page), ["/src/main.tsx", "b.js"]);
         assert_eq!(scripts("<script src="), Vec::<&str>::new());
         assert_eq!(scripts("<script src=x>"), Vec::<&str>::new());

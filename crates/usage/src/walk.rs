@@ -101,7 +101,8 @@ fn walk(top: &Path) -> WalkBuilder {
 
 fn relative(root: &Path, path: &Path) -> Option<String> {
     let parts = path.strip_prefix(root).ok()?.components();
-    let parts: Option<Vec<&str>> = parts.map(|part| part.as_os_str().to_str()).filter(|part| *part != Some(".")).collect();
+    let parts: Option<Vec<&str>> =
+        parts.map(|part| part.as_os_str().to_str()).filter(|part| *part != Some(".")).collect();
     Some(parts?.join("/"))
 }
 
@@ -157,7 +158,10 @@ fn plain(file: &str) -> String {
 fn part(path: &str) -> Part {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     let in_tests = folders.split('/').any(|folder| {
-        matches!(folder, "test" | "tests" | "__tests__" | "__mocks__" | "__fixtures__" | "e2e" | "cypress" | "playwright")
+        matches!(
+            folder,
+            "test" | "tests" | "__tests__" | "__mocks__" | "__fixtures__" | "e2e" | "cypress" | "playwright"
+        )
     });
     let words: Vec<&str> = name.split('.').collect();
     let says = |word: &str| words.iter().skip(1).any(|part| *part == word);
@@ -212,7 +216,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
         write(root, ".gitignore", "build/\ngenerated.ts\n");
-        for name in ["build/a.js", "src/generated.ts", "node_modules/x/a.js", ".next/a.js", "dist/a.js", "src/dist/a.ts"] {
+        for name in
+            ["build/a.js", "src/generated.ts", "node_modules/x/a.js", ".next/a.js", "dist/a.js", "src/dist/a.ts"]
+        {
             write(root, &format!("app/{name}"), "");
         }
         assert_eq!(paths(root, "app"), ["app/src/dist/a.ts"]);

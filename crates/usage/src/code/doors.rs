@@ -107,12 +107,7 @@ fn handed_by(source: &Source) -> impl Iterator<Item = &Handed> {
 }
 
 /// The file that has a function, and what it is called there, by way of one file of re-exports at most.
-fn function(
-    sources: &[Source],
-    source: &Source,
-    handed: &Handed,
-    resolver: &Resolver<'_>,
-) -> Option<(usize, String)> {
+fn function(sources: &[Source], source: &Source, handed: &Handed, resolver: &Resolver<'_>) -> Option<(usize, String)> {
     let there = file(source, &handed.specifier, resolver)?;
     let re_exports = sources[there].result.iter().flat_map(|extracted| &extracted.re_exports);
     for re_export in re_exports {
@@ -158,9 +153,9 @@ fn drop_followed(sources: &mut [Source], resolver: &Resolver<'_>) {
     }
     for (index, source) in sources.iter_mut().enumerate() {
         if let Ok(extracted) = &mut source.result {
-            extracted.uses.retain(|used| {
-                used.handed.as_ref().is_none_or(|handed| !followed.contains(&(index, handed.clone())))
-            });
+            extracted
+                .uses
+                .retain(|used| used.handed.as_ref().is_none_or(|handed| !followed.contains(&(index, handed.clone()))));
         }
     }
 }
