@@ -1,6 +1,8 @@
 //! Uses held against the matrix. Pure: what the manifest says and what code does go in, findings come out.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod apps;
+
+use std::collections::BTreeMap;
 
 use manifest::environment::{Class, Delivery, GIVEN, Phase, Reach};
 use manifest::{AppName, ComputedNames, FindingKind, Matrix, Position, Row, Scan, Severity};
@@ -73,8 +75,8 @@ pub fn judge(rules: &Rules, code: &ProjectCode) -> Vec<Finding> {
         for one in &app.uses {
             Judge { rules, app: Some(app), one, findings: &mut findings }.judge();
         }
-        unused(rules, app, &mut findings);
-        shown(rules, app, &mut findings);
+        apps::unused(rules, app, &mut findings);
+        apps::shown(rules, app, &mut findings);
     }
     for one in &code.shared {
         Judge { rules, app: None, one, findings: &mut findings }.judge();
@@ -93,84 +95,6 @@ pub fn judge(rules: &Rules, code: &ProjectCode) -> Vec<Finding> {
     findings.sort_by(|a, b| (&a.place, a.id, &a.name).cmp(&(&b.place, b.id, &b.name)));
     findings.dedup();
     findings
-}
-
-/// Variables that an app receives and never reads: one secret more that it can lose.
-fn unused(rules: &Rules, code: &AppCode, findings: &mut Vec<Finding>) {
-    let mut read: BTreeSet<&str> = code.named.iter().map(String::as_str).collect();
-    let mut patterns = Vec::new();
-    for one in code.uses.iter().filter(|one| counts_as_reading(one)) {
-        match &one.name {
-            Name::Exact(name) => drop(read.insert(name)),
-            Name::Pattern(text) => patterns.extend(rules.pattern(text)),
-            Name::Computed | Name::Whole(_) => {}
-        }
-    }
-    for row in rules.matrix.variables.iter().filter(|row| row.consumers.contains(&code.app)) {
-        let name = row.name.as_str();
-        let by_file = row.delivery == Delivery::File && read.contains(format!("{name}_FILE").as_str());
-        let by_pattern = || patterns.iter().any(|pattern| pattern.name.matches(name));
-        if read.contains(name) || by_file || by_pattern() {
-            continue;
-        }
-        let Some((_, position)) = rules.declared.get(name) else { continue };
-        findings.push(Finding {
-            id: Id::Use(FindingKind::Unused),
-            name: name.to_owned(),
-            app: Some(code.app.clone()),
-            place: rules.place(*position),
-            severity: Severity::Error,
-            message: format!("\"{}\" receives {name}, but never reads it", code.app),
-            hint: format!(
-                "take \"{}\" out of its `apps`; if a function of your own reads it, name that in wrappers of [scan]",
-                code.app
-            ),
-        });
-    }
-}
-
-/// What settings of build tools show to browsers.
-fn shown(rules: &Rules, code: &AppCode, findings: &mut Vec<Finding>) {
-    let mut tell = |kind: FindingKind, name: &str, place: &Place, message: String, hint: &str| {
-        findings.push(Finding {
-            id: Id::Use(kind),
-            name: name.to_owned(),
-            app: Some(code.app.clone()),
-            place: place.clone(),
-            severity: Severity::Error,
-            message,
-            hint: hint.to_owned(),
-        });
-    };
-    for inlined in &code.inlined {
-        let name = inlined.variable.as_str();
-        let Some(row) = rules.row(name).filter(|row| row.class != Class::Public) else { continue };
-        let message = format!(
-            "{name} is {}, but the build writes its value into what browsers load, as {}",
-            row.class, inlined.shown_as
-        );
-        tell(FindingKind::ServerVariableInClient, name, &inlined.place, message, CLIENT_HINT);
-    }
-    for shown in &code.shown_prefixes {
-        let receives = |row: &&Row| row.consumers.contains(&code.app) && row.class != Class::Public;
-        for row in rules.matrix.variables.iter().filter(receives) {
-            let name = row.name.as_str();
-            if name.starts_with(&shown.prefix) {
-                let message = format!(
-                    "{name} is {}, but these settings show browsers whatever begins with \"{}\"",
-                    row.class, shown.prefix
-                );
-                let hint = "choose a beginning that only public variables have";
-                tell(FindingKind::SecretInPublicName, name, &shown.place, message, hint);
-            }
-        }
-    }
-}
-
-/// Files that only hand variables on do not read them.
-fn counts_as_reading(one: &Use) -> bool {
-    let reads = matches!(one.how, How::Read | How::Test | How::Schema | How::Wrapper | How::BuildInput);
-    reads && !matches!(one.language, Language::Dockerfile | Language::Compose | Language::Workflow)
 }
 
 /// The judgement of one use.
@@ -400,7 +324,7 @@ fn looks_secret(name: &str) -> bool {
 }
 
 /// Settings of build tools are programs that the build runs.
-pub(crate) fn is_build_config(file: &str) -> bool {
+fn is_build_config(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap_or(file);
     let stem = ["next.config.", "vite.config.", "webpack.config.", "rollup.config.", "astro.config."];
     stem.iter().any(|stem| name.starts_with(stem))

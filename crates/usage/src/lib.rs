@@ -23,7 +23,6 @@ pub mod walk;
 pub mod imports;
 pub mod code;
 mod scripts;
-mod reach;
 mod project_code;
 mod judge;
 mod finding;

@@ -7,12 +7,11 @@ use ignore::WalkBuilder;
 use manifest::{AppName, Manifest, Scan, ScannedApp, Source};
 
 use crate::finding::Finding;
-use crate::javascript::Dialect;
 use crate::judge::{Rules, judge};
 use crate::project_code::{AppCode, ProjectCode};
-use crate::scripts::Scripts;
 use crate::suppression::{suppress, suppressions};
-use crate::{Place, Use, compose, dockerfile, html, rust, shell, workflow};
+use crate::walk::WalkFault;
+use crate::{Place, Use, compose, dockerfile, html, rust, scripts, shell, workflow};
 
 /// Why a project cannot be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +24,8 @@ pub enum ProjectFault {
     },
     #[error(transparent)]
     File(#[from] FileFault),
+    #[error(transparent)]
+    Code(#[from] WalkFault),
 }
 
 /// A project, looked at.
@@ -55,22 +56,16 @@ fn read(folder: &Path, scan: &Scan) -> Result<ProjectCode, ProjectFault> {
     let mut code = ProjectCode::default();
     for app in &scan.apps {
         let mut found = AppCode::new(app.name.clone());
-        let mut scripts = Scripts::new(app, &scan.wrappers);
+        scripts::read(folder, scan, app, &mut found, &mut code)?;
         for path in files_below(&folder.join(&app.path))? {
             let file = relative(folder, &path);
             if belongs_to_another(&file, app, &scan.apps) || is_test(&file) {
                 continue;
             }
-            if let Some(dialect) = Dialect::of(&file) {
-                let text = text_of(&path, &file, &mut code)?;
-                if let Err((place, why)) = scripts.read(&file, text, dialect, &mut found) {
-                    code.unreadable.push((Some(app.name.clone()), place, why));
-                }
-            } else if let Some(kind) = kind_of(&file) {
+            if let Some(kind) = kind_of(&file) {
                 read_file(&path, &file, kind, Some(&app.name), &mut code, &mut found.uses)?;
             }
         }
-        scripts.finish(&mut found);
         code.apps.push(found);
     }
     let mut shared = Vec::new();
