@@ -74,10 +74,14 @@ async fn canary(
     let asked = |name: &str| args.app.as_ref().is_none_or(|app| app == name);
     let mut apps = canary::apps_in_browsers(&project.manifest, &project.source);
     apps.retain(|app| asked(app.name.as_str()));
+    if let (true, Some(app)) = (apps.is_empty(), &args.app) {
+        let fault = Fault::new(format!("browsers load nothing of \"{app}\", so there is nothing to build and search"));
+        return Err(Failure::Usage(fault.hint("leave out --canary, or name another app")));
+    }
     let folder = project.path.parent().unwrap_or(Path::new("/"));
     if !files::is_dir(&folder.join("node_modules")) {
         let fault = Fault::new("cannot build the apps: their packages are not installed");
-        return Err(Failure::Work(fault.hint(format!("run `npm ci` in {}", session.surroundings.shown(folder)))));
+        return Err(Failure::Work(fault.hint("run `npm ci` beside the manifest")));
     }
     let build = CanaryBuild {
         manifest: &project.manifest,
