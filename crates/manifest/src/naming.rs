@@ -8,7 +8,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::id::{AppName, BucketName, ProductName};
+use crate::id::{AppName, BucketName, EnvName, ProductName};
+use crate::tables::Per;
 use crate::target::EnvRef;
 
 /// The names of one environment.
@@ -58,6 +59,15 @@ impl Names {
     /// Name of all of it among others on one machine: a service, a group of processes.
     pub fn machine_wide(&self) -> String {
         format!("{}-{}", self.product, self.slug)
+    }
+}
+
+/// The slug of an environment, with a placeholder for what differs between its instances.
+pub(crate) fn slug_pattern(name: &EnvName, per: Option<Per>) -> String {
+    match per {
+        Some(Per::PullRequest) => format!("{name}-{PULL_REQUEST}{}", Per::PullRequest.placeholder()),
+        Some(Per::Branch) => format!("{name}-{}", Per::Branch.placeholder()),
+        None => name.to_string(),
     }
 }
 

@@ -208,12 +208,6 @@ impl Domain {
             .iter()
             .fold(self.0.clone(), |name, instance| name.replace(instance.per().placeholder(), &instance.label()))
     }
-
-    /// What is behind the label with the placeholder: `preview.shop.example`.
-    pub(crate) fn behind_placeholder(&self) -> Option<&str> {
-        let placed = self.0.split_once('}').filter(|_| self.has(Per::PullRequest) || self.has(Per::Branch));
-        placed.map(|(_, rest)| rest.split_once('.').map_or("", |(_, parent)| parent))
-    }
 }
 
 impl Text for Domain {

@@ -89,15 +89,16 @@ impl FromStr for EnvRef {
             return Ok(Self { name: EnvName::new(text).map_err(|_| wrong())?, instance: None });
         };
         let instance = match instance.strip_prefix("pr-") {
-            // One pull request has one spelling, else it would have two environments.
-            Some(number) if !number.starts_with(['0', '+']) && number.parse::<u32>().is_ok() => {
-                Instance::PullRequest(number.parse().map_err(|_| wrong())?)
-            }
-            Some(_) => return Err(wrong()),
+            Some(number) => Instance::PullRequest(number_of(number).ok_or_else(wrong)?),
             None => Instance::Branch(BranchSlug::read(instance).ok_or_else(wrong)?),
         };
         Ok(Self { name: EnvName::new(name).map_err(|_| wrong())?, instance: Some(instance) })
     }
+}
+
+/// A pull request's number in its one spelling: `042` and `+42` would be further names of the same environment.
+pub(crate) fn number_of(text: &str) -> Option<u32> {
+    if text.starts_with(['0', '+']) { None } else { text.parse().ok() }
 }
 
 impl fmt::Display for EnvRef {

@@ -1,11 +1,12 @@
 //! Environments, their ports and the branches that lead to them.
 
 use super::known_environment;
+use super::meeting::may_meet;
 use crate::findings::Findings;
 use crate::id::EnvName;
+use crate::naming::slug_pattern;
 use crate::source::{At, Span};
-use crate::tables::{Document, Per};
-use crate::target::EnvRef;
+use crate::tables::{Document, EnvironmentTable, Per};
 
 /// The environment on a developer's own machine.
 const LOCAL: &str = "local";
@@ -59,7 +60,7 @@ fn branches(document: &Document, findings: &mut Findings) {
 /// Environments that exist many times: each instance has a domain and names of its own.
 fn of_many(document: &Document, findings: &mut Findings) {
     let environments = document.environments.in_order();
-    let mut seen: Vec<(&At<EnvName>, Per, Option<&str>)> = Vec::new();
+    let mut seen: Vec<(&At<EnvName>, Per)> = Vec::new();
     for (name, table) in &environments {
         for per in Per::ALL.iter().copied().filter(|per| table.domain.has(*per)) {
             if table.per.as_ref().is_none_or(|of| of.value != per) {
@@ -82,33 +83,33 @@ fn of_many(document: &Document, findings: &mut Findings) {
                 .error(table.domain.span, format!("all instances of {} would share one domain", name.value))
                 .hint(example);
         }
-        let domain = table.domain.behind_placeholder();
-        for (earlier, of, behind) in &seen {
-            if *of == per.value {
-                let words = per.words();
-                findings
-                    .error(per.span, format!("both {} and {} exist per {words}", earlier.value, name.value))
-                    .hint(format!("a {words} has one environment: remove one of the two lines"));
-            } else if domain.is_some() && *behind == domain {
+        if let Some(earlier) = seen.iter().find(|(_, of)| *of == per.value).map(|(name, _)| name) {
+            let words = per.words();
+            findings
+                .error(per.span, format!("both {} and {} exist per {words}", earlier.value, name.value))
+                .hint(format!("a {words} has one environment: remove one of the two lines"));
+        }
+        seen.push((*name, per.value));
+    }
+    named_like_instances(document, findings);
+}
+
+/// All names of an environment are made from its slug: one that is called like an instance of another would share its data.
+fn named_like_instances(document: &Document, findings: &mut Findings) {
+    let environments = document.environments.in_order();
+    let pattern =
+        |name: &EnvName, table: &EnvironmentTable| slug_pattern(name, table.per.as_ref().map(|per| per.value));
+    for (many, table) in environments.iter().filter(|(_, table)| table.per.is_some()) {
+        let instances = pattern(&many.value, table);
+        for (name, other) in environments.iter().filter(|(name, _)| name.value != many.value) {
+            if may_meet(&instances, &pattern(&name.value, other)) {
                 findings
                     .error(
-                        table.domain.span,
-                        format!("an instance of {} could have the domain of one of {}", name.value, earlier.value),
+                        name.span,
+                        format!("\"{}\" would share its names with an instance of {}", name.value, many.value),
                     )
-                    .hint("put the placeholder before another domain: \"{branch}.sandbox.shop.example\"");
+                    .hint("give the environment another name: both would have the same database");
             }
-        }
-        seen.push((*name, per.value, domain));
-        // `preview-pr-42` is what the instance of a pull request is called in others' names.
-        let prefix = format!("{}-", name.value);
-        let namesake = environments.iter().find(|(other, _)| {
-            let rest = other.as_str().strip_prefix(&prefix);
-            rest.is_some_and(|rest| format!("{}/{rest}", name.value).parse::<EnvRef>().is_ok())
-        });
-        if let Some((other, _)) = namesake {
-            findings
-                .error(other.span, format!("{} would share its names with an instance of {}", other.value, name.value))
-                .hint(format!("give it a name that does not begin with \"{prefix}\""));
         }
     }
 }

@@ -3,6 +3,7 @@
 mod apps;
 mod environments;
 mod hosts;
+mod meeting;
 mod references;
 mod services;
 mod scan;

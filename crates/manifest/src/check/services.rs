@@ -1,12 +1,13 @@
 //! Data services.
 
 use super::known_environments;
+use super::meeting::may_meet;
 use crate::findings::Findings;
 use crate::id::EnvName;
-use crate::naming::BranchSlug;
+use crate::naming::{BranchSlug, slug_pattern};
 use crate::scalars::Bytes;
 use crate::source::At;
-use crate::tables::{Document, EnvironmentTable, Per};
+use crate::tables::{Document, EnvironmentTable, MediaTable, Per};
 use crate::target::{EnvRef, Instance};
 
 /// Smallest cache that WiredTiger takes.
@@ -45,6 +46,12 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         }
     }
     if let Some(media) = &document.services.media {
+        for (bucket, _) in media.buckets.iter().filter(|(bucket, _)| bucket.as_str().ends_with('-')) {
+            findings
+                .error(bucket.span, format!("the name of the bucket \"{}\" ends with '-'", bucket.value))
+                .hint("object storages take only names that end with a letter or a digit");
+        }
+        buckets_of_two(media, document, findings);
         let product = document.product.name.as_str();
         for (bucket, _) in media.buckets.iter() {
             for (environment, table) in document.environments.iter() {
@@ -57,6 +64,31 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
                         )
                         .hint("shorten the name of the bucket, the environment or the product");
                 }
+            }
+        }
+    }
+}
+
+/// A bucket's full name is joined by dashes: `eu-pictures` of `staging` must not be `pictures` of `staging-eu`.
+fn buckets_of_two(media: &MediaTable, document: &Document, findings: &mut Findings) {
+    let pattern = |(name, table): (&At<EnvName>, &EnvironmentTable)| {
+        slug_pattern(&name.value, table.per.as_ref().map(|per| per.value))
+    };
+    let patterns: Vec<(&EnvName, String)> =
+        document.environments.iter().map(|entry| (&entry.0.value, pattern(entry))).collect();
+    for (long, _) in media.buckets.iter() {
+        for (short, _) in media.buckets.iter() {
+            let between = long.as_str().strip_suffix(short.as_str()).and_then(|rest| rest.strip_suffix('-'));
+            let Some(between) = between else { continue };
+            let of_two = patterns.iter().find_map(|(first, pattern)| {
+                let extended = format!("{pattern}-{between}");
+                let (second, _) = patterns.iter().find(|(_, other)| may_meet(&extended, other))?;
+                Some((first, second))
+            });
+            if let Some((first, second)) = of_two {
+                let message =
+                    format!("the bucket \"{}\" of {first} would be \"{}\" of {second}", long.value, short.value);
+                findings.error(long.span, message).hint("rename one of the buckets");
             }
         }
     }
