@@ -80,7 +80,7 @@ fn an_environment_that_does_not_exist_is_refused() {
     );
     assert!(why("preview".parse().unwrap()).contains("preview/pr-42"));
     assert!(why("staging/pr-1".parse().unwrap()).contains("only one"));
-    for text in ["preview/42", "preview/pr-042", "preview/pr-+1", "preview/pr-", "Preview", ""] {
+    for text in ["preview/Feature", "preview/pr-042", "preview/pr-+1", "preview/pr-", "Preview", ""] {
         assert!(text.parse::<EnvRef>().is_err(), "{text}");
     }
 }
