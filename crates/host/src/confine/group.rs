@@ -364,6 +364,15 @@ pub fn sweep(folders: &BTreeSet<PathBuf>, kept: &BTreeSet<PathBuf>) {
     }
 }
 
+/// [`sweep`], of all that is left of the groups made under a name, from where this process stands.
+pub fn sweep_named(name: &str) {
+    let folders = places().into_iter().flat_map(|place| match place.version {
+        Version::V1 => vec![place.folder.join(name)],
+        Version::V2 => place.folder.ancestors().map(|above| above.join(name)).collect(),
+    });
+    sweep(&folders.collect(), &BTreeSet::new());
+}
+
 fn remove(folder: &Path) -> files::Result<()> {
     match fs::remove_dir(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -62,7 +62,10 @@ impl Means {
             Ok(_) => view::is_possible().map_err(|error| format!("this machine allows no mounts of its own: {error}")),
             Err(why) => Err(why.clone()),
         };
-        let name = group_name(root);
+        for gone in users::forget_gone() {
+            group::sweep_named(&group_name(&gone));
+        }
+        let name = group_name(root.path());
         let made = Groups::make(&name);
         let groups = made.as_ref().map(|_| name).map_err(|fault| told(fault));
         let means = Self { users, views, groups };
@@ -75,9 +78,7 @@ impl Means {
 
     /// Removes all groups of this root that nobody is in.
     pub(super) fn sweep(&self) {
-        if let Some(groups) = self.groups.as_ref().ok().and_then(|name| Groups::make(name).ok()) {
-            group::sweep(&groups.folders().iter().cloned().collect(), &BTreeSet::new());
-        }
+        self.groups.iter().for_each(|name| group::sweep_named(name));
     }
 
     /// The safeguards that nothing can have in force here.
@@ -238,8 +239,8 @@ fn empty_tmp(root: &Root, unit: &str) -> files::Result<PathBuf> {
 }
 
 /// The same for one root for as long as it lies where it does, and another for any other.
-fn group_name(root: &Root) -> String {
-    let digest = Sha256::digest(root.path().as_os_str().as_encoded_bytes());
+fn group_name(root: &Path) -> String {
+    let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
     let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     format!("roadbed-{hex}")
 }

@@ -111,7 +111,6 @@ impl Users {
     fn settle(&self) -> Result<Book, Fault> {
         let cannot = |fault: files::FileFault| Fault::because("cannot claim user ids", &fault);
         files::create_dir(&self.claims, Access::Owner).map_err(cannot)?;
-        self.sweep().map_err(cannot)?;
         let units = match read(&self.path)? {
             Some(book) if self.range.contains(&book.first) && self.claim(book.first)? => return Ok(book),
             Some(book) => book.units,
@@ -129,17 +128,6 @@ impl Users {
             }
         }
         Err(Fault::new("cannot find user ids that no other root has").hint(format!("see {}", self.claims.display())))
-    }
-
-    /// Takes away the claims of roots that are no more.
-    fn sweep(&self) -> files::Result<()> {
-        for file in files::list(&self.claims)? {
-            let held = files::read_if_exists(&file)?.and_then(|bytes| serde_json::from_slice::<Claim>(&bytes).ok());
-            if held.is_some_and(|claim| !files::exists(&claim.root)) {
-                files::remove(&file)?;
-            }
-        }
-        Ok(())
     }
 
     /// Claims a block; `false` if it is another root's.
@@ -170,6 +158,25 @@ impl Users {
             Fault::because("cannot remember the users of units", &fault).hint("see whether the disk is full")
         })
     }
+}
+
+/// Takes away the claims of roots that are no more, and returns which these were.
+pub(super) fn forget_gone() -> Vec<PathBuf> {
+    forget_gone_in(Path::new(CLAIMS))
+}
+
+fn forget_gone_in(claims: &Path) -> Vec<PathBuf> {
+    let claimed = |file: &PathBuf| serde_json::from_slice::<Claim>(&files::read(file).ok()?).ok();
+    let mut gone = Vec::new();
+    // Tidying up: what cannot be read or removed now is met again by the next keeper.
+    for file in files::list(claims).unwrap_or_default() {
+        if let Some(claim) = claimed(&file).filter(|claim| !files::exists(&claim.root))
+            && files::remove(&file).is_ok()
+        {
+            gone.push(claim.root);
+        }
+    }
+    gone
 }
 
 /// Whether the book of a root cannot be read.
@@ -251,7 +258,9 @@ mod tests {
         copy.settle().unwrap();
         assert_ne!(copy.of("api-1").unwrap(), api);
 
-        files::remove_dir(&folder.path().join("shop")).unwrap();
+        assert!(forget_gone_in(&shop.claims).is_empty());
+        files::remove_dir(&shop.root).unwrap();
+        assert_eq!(forget_gone_in(&shop.claims), [shop.root]);
         assert_eq!(users(folder.path(), "third", narrow).of("api-1").unwrap(), api);
     }
 
