@@ -84,7 +84,8 @@ pub fn judge(rules: &Rules, code: &ProjectCode) -> Vec<Finding> {
     for (app, place, why) in &code.unreadable {
         findings.push(Finding {
             id: Id::Unreadable,
-            name: String::new(),
+            // Whatever it reads.
+            name: "*".to_owned(),
             app: app.clone(),
             place: place.clone(),
             severity: Severity::Error,

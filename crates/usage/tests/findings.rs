@@ -255,7 +255,7 @@ fn settings_of_build_tools_show_what_is_public_and_nothing_else() {
 fn a_file_that_cannot_be_read_is_a_finding() {
     let place = Place { file: "apps/api/x.rs".into(), line: 1, column: 1 };
     let code = ProjectCode { unreadable: vec![(None, place, "it is not Rust".into())], ..ProjectCode::default() };
-    assert_eq!(ids(&judge(&rules(), &code)), ["unreadable "]);
+    assert_eq!(ids(&judge(&rules(), &code)), ["unreadable *"]);
 }
 
 /// Findings of uses on line 2 and what comments make of them.
