@@ -120,7 +120,7 @@ fn about(searched: &Searched) -> String {
     let but = if left_out.is_empty() {
         String::new()
     } else {
-        format!(" (not for {}, which have too few values)", left_out.join(", "))
+        format!(" (none for {}: too few values to tell one)", left_out.join(", "))
     };
     format!(
         "built {} with {}{but}; searched {}, {}",
