@@ -2,6 +2,7 @@
 //! from file to file.
 
 mod doors;
+mod filter;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -10,8 +11,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use aho_corasick::AhoCorasick;
 use host::files as disk;
+
+pub use filter::Filter;
 
 use crate::imports::{Aliases, Resolver, Target, joined, reached, scripts};
 use crate::javascript::{self, Extracted, Given, Setting, Spotted, Tool, Unreadable};
@@ -61,8 +63,8 @@ struct Source {
 /// Reads the code below `folder`, which is relative to `root`. `wrappers` are readers that the manifest names.
 pub fn read(root: &Path, folder: &str, wrappers: &[String]) -> Result<Code, WalkFault> {
     let packages = walk::packages(root)?;
-    let words = words(wrappers);
-    let mut sources = extract_all(root, walk::files(root, folder)?, wrappers, &words)?;
+    let filter = Filter::new(wrappers);
+    let mut sources = extract_all(root, walk::files(root, folder)?, wrappers, &filter)?;
     // Packages that it imports, and those that they import.
     let mut known = BTreeSet::from([folder.to_owned()]);
     let mut looked_at = 0;
@@ -77,7 +79,7 @@ pub fn read(root: &Path, folder: &str, wrappers: &[String]) -> Result<Code, Walk
         looked_at = sources.len();
         for folder in imported {
             known.insert(folder.to_owned());
-            sources.extend(extract_all(root, walk::files(root, folder)?, wrappers, &words)?);
+            sources.extend(extract_all(root, walk::files(root, folder)?, wrappers, &filter)?);
         }
     }
     let aliases = aliases(root, &sources);
@@ -86,12 +88,6 @@ pub fn read(root: &Path, folder: &str, wrappers: &[String]) -> Result<Code, Walk
     doors::follow(&mut sources, &resolver, wrappers);
     let client = client_reach(root, folder, &sources, &resolver);
     Ok(told(sources, &client))
-}
-
-/// What a file must hold to be worth a closer look.
-fn words(wrappers: &[String]) -> AhoCorasick {
-    let last = wrappers.iter().filter_map(|wrapper| wrapper.rsplit('.').next());
-    AhoCorasick::new(["env"].into_iter().chain(last)).expect("a handful of words make an automaton")
 }
 
 fn package_of<'p>(specifier: &str, packages: &'p BTreeMap<String, Package>) -> Option<&'p Package> {
@@ -104,7 +100,7 @@ fn extract_all(
     root: &Path,
     files: Vec<CodeFile>,
     wrappers: &[String],
-    words: &AhoCorasick,
+    filter: &Filter,
 ) -> Result<Vec<Source>, WalkFault> {
     let read = |file: &CodeFile| -> Result<Source, WalkFault> {
         let bytes = disk::read(&root.join(&file.path))?;
@@ -113,7 +109,7 @@ fn extract_all(
             // Old sources have other encodings; what we look for is plain letters in all of them.
             Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
         };
-        let result = if words.is_match(&text) {
+        let result = if filter.passes(&text) {
             javascript::uses(&text, file.dialect, wrappers)
         } else {
             javascript::links(&text, file.dialect)
@@ -130,7 +126,8 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
     thread::scope(|scope| {
         for _ in 0..workers {
-            scope.spawn(|| {
+            let work = || {
+                javascript::is_roomy();
                 let mut own = Vec::new();
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
@@ -138,7 +135,9 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
                     own.push((index, work(item)));
                 }
                 results.lock().expect("a worker that panics ends the scope").extend(own);
-            });
+            };
+            let spawned = thread::Builder::new().stack_size(javascript::ROOMY).spawn_scoped(scope, work);
+            spawned.expect("the machine can begin a thread");
         }
     });
     let mut results = results.into_inner().expect("a worker that panics ends the scope");

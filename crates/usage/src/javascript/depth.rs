@@ -1,6 +1,7 @@
 //! Room for the parser, which goes as deep as the source does: by the stack of the thread it runs on, and a stack that is
 //! used up ends the process. So a source that might need more than a thread has is read on a thread that has it.
 
+use std::cell::Cell;
 use std::thread;
 
 use super::Unreadable;
@@ -20,11 +21,24 @@ const MOST: usize = 1 << 30;
 /// What reading takes beside the depth of the source.
 const BASE: usize = 1 << 20;
 
+thread_local! {
+    /// What this thread has.
+    static ROOM: Cell<usize> = const { Cell::new(ON_THIS_THREAD) };
+}
+
+/// What a thread that reads many sources should have: most sources ask for less.
+pub(crate) const ROOMY: usize = 128 << 20;
+
+/// Says that this thread was begun with a stack of [`ROOMY`].
+pub(crate) fn is_roomy() {
+    ROOM.set(ROOMY - BASE);
+}
+
 /// Runs `read` where there is room for a source.
 pub(super) fn with_room<T: Send>(text: &str, read: impl FnOnce() -> T + Send) -> Result<T, Unreadable> {
     let unreadable = |why: &str| Unreadable { line: 1, column: 1, why: why.to_owned() };
     let most = at_most(text);
-    if most <= ON_THIS_THREAD {
+    if most <= ROOM.get() {
         return Ok(read());
     }
     // Of a big source the sum of all it has says little; a fourth is left for brackets in texts that close others.

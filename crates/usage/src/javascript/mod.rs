@@ -24,10 +24,14 @@ mod roots;
 mod schema;
 mod settings;
 
+use std::cell::Cell;
+
+use memchr::memmem;
 use oxc_allocator::Allocator;
 use oxc_parser::{ParseOptions, Parser, ParserReturn};
-use oxc_semantic::SemanticBuilder;
+use oxc_semantic::{SemanticBuilder, Stats};
 
+pub(crate) use depth::{ROOMY, is_roomy};
 pub use dialect::Dialect;
 pub use links::{Export, Given, Handed, Import, ImportKind, ReExport, Shared};
 pub use names::names;
@@ -84,7 +88,7 @@ pub fn uses(text: &str, dialect: Dialect, wrappers: &[String]) -> Result<Extract
 /// As [`uses`], for a source that imports doors to the environment, or whose functions are given the environment by another.
 pub fn uses_given(text: &str, dialect: Dialect, wrappers: &[String], given: &Given) -> Result<Extracted, Unreadable> {
     parsed(text, dialect, |read| {
-        let built = SemanticBuilder::new().with_build_nodes(true).build(&read.program);
+        let built = analyser(text).build(&read.program);
         let mut extracted = flow::extract(&built.semantic, &read.module_record, wrappers, given);
         places::fill(text, &mut extracted);
         links::add(&mut extracted, &read, &built.semantic);
@@ -96,9 +100,25 @@ pub fn uses_given(text: &str, dialect: Dialect, wrappers: &[String], given: &Giv
 pub fn links(text: &str, dialect: Dialect) -> Result<Extracted, Unreadable> {
     parsed(text, dialect, |read| {
         let mut extracted = Extracted::default();
-        links::add_imports(&mut extracted, &read);
+        if memmem::find(text.as_bytes(), b"require").is_some() {
+            links::add(&mut extracted, &read, &analyser(text).build(&read.program).semantic);
+        } else {
+            links::add_imports(&mut extracted, &read);
+        }
         extracted
     })
+}
+
+/// The analysis of names and scopes. What it is to make room for is guessed by the length of the text: counting would be a
+/// walk through the whole tree, and a wrong guess costs an allocation.
+fn analyser<'a>(text: &str) -> SemanticBuilder<'a> {
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    let stats = Stats::new(length / 8 + 16, length / 200 + 4, length / 80 + 8, length / 40 + 8);
+    SemanticBuilder::new().with_build_nodes(true).with_stats(stats)
+}
+
+thread_local! {
+    static ARENA: Cell<Option<Allocator>> = const { Cell::new(None) };
 }
 
 fn parsed<T: Send>(
@@ -110,10 +130,23 @@ fn parsed<T: Send>(
 }
 
 fn parsed_here<T>(text: &str, dialect: Dialect, read: impl FnOnce(ParserReturn<'_>) -> T) -> Result<T, Unreadable> {
-    let allocator = Allocator::default();
+    // Memory of the source before serves for the next one.
+    let mut allocator = ARENA.take().unwrap_or_default();
+    let result = parsed_in(&allocator, text, dialect, read);
+    allocator.reset();
+    ARENA.set(Some(allocator));
+    result
+}
+
+fn parsed_in<T>(
+    allocator: &Allocator,
+    text: &str,
+    dialect: Dialect,
+    read: impl FnOnce(ParserReturn<'_>) -> T,
+) -> Result<T, Unreadable> {
     let parse = |source_type, allow_return_outside_function| {
         let options = ParseOptions { preserve_parens: false, allow_return_outside_function, ..ParseOptions::default() };
-        Parser::new(&allocator, text, source_type).with_options(options).parse()
+        Parser::new(allocator, text, source_type).with_options(options).parse()
     };
     let mut result = parse(dialect.source_type(), dialect.is_javascript());
     if result.panicked

@@ -2,10 +2,9 @@
 
 use oxc_ast::AstKind;
 use oxc_ast::ast::{ArrayExpressionElement, Expression, ObjectExpression, ObjectPropertyKind};
-use oxc_semantic::SemanticBuilder;
 use oxc_span::{GetSpan, Span};
 
-use super::{Dialect, Unreadable, parsed, places};
+use super::{Dialect, Unreadable, analyser, parsed, places};
 
 /// A build tool with a file of settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +38,7 @@ pub enum Setting {
 /// What a tool's settings say.
 pub fn settings(text: &str, dialect: Dialect, tool: Tool) -> Result<Vec<Setting>, Unreadable> {
     parsed(text, dialect, |read| {
-        let built = SemanticBuilder::new().with_build_nodes(true).build(&read.program);
+        let built = analyser(text).build(&read.program);
         let nodes = built.semantic.nodes();
         let mut found = Vec::new();
         for node in nodes.iter() {
