@@ -21,6 +21,8 @@ pub struct Wanted {
     /// Ports asked for on the command line; they win over the manifest's.
     pub http_port: Option<u16>,
     pub https_port: Option<u16>,
+    #[serde(default)]
+    pub ports: PublicPorts,
     /// Where fetched engines are kept.
     pub cache: PathBuf,
     /// What build tools need of the user's environment: PATH, HOME, proxies, certificates. No secrets.
@@ -35,6 +37,17 @@ pub enum DevApps {
     None,
     All,
     Only(Vec<String>),
+}
+
+/// Where visitors come in, unless ports were asked for by number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PublicPorts {
+    /// At the manifest's ports.
+    #[default]
+    AsDeclared,
+    /// At free ports on loopback: a rehearsal, beside other environments of this machine.
+    Free,
 }
 
 /// What is wanted of this root, `None` before the first `up`.

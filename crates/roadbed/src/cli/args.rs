@@ -22,7 +22,8 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Folder that holds the environment's state [default: $ROADBED_ROOT, else .roadbed beside the manifest]
+    /// Folder that holds the environment's state [default: $ROADBED_ROOT, else beside the manifest
+    /// .roadbed, or .roadbed-envs/E with --env E]
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<PathBuf>,
     /// The manifest [default: roadbed.toml here or in the nearest folder above]
@@ -92,7 +93,7 @@ pub enum Command {
 /// Fetches what is missing, builds the apps, starts everything, prints the addresses and runs the gate. Stays in the
 /// foreground and tells what dies and comes back; Ctrl-C stops everything in order, a second Ctrl-C at once. On an
 /// environment that is up already it changes only what differs from the manifest.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = "\
 Examples:
   roadbed up                      up, stay, Ctrl-C to stop
@@ -100,6 +101,8 @@ Examples:
   roadbed up --dev                every app as its own development server, with hot reload
   roadbed up --dev storefront     only the storefront as a development server
   roadbed up --https-port 8443    at https://…:8443
+  roadbed up --env staging --free-ports
+                                  staging beside local, on this machine alone
 
 Exit codes:
   0    up, and every check of the gate holds
@@ -120,6 +123,9 @@ pub struct Up {
     /// Port of HTTPS [default: the manifest's, else a free one, kept]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub https_port: Option<u16>,
+    /// A rehearsal on this machine: free ports on loopback, kept, in place of the manifest's
+    #[arg(long)]
+    pub free_ports: bool,
     /// Do not run the gate
     #[arg(long)]
     pub no_gate: bool,
@@ -230,14 +236,18 @@ pub struct Ready {
 #[command(after_help = "\
 Examples:
   roadbed plan
-  roadbed plan --env staging
+  roadbed plan --env staging --free-ports
 
 Exit codes:
   0  shown
   1  the plan could not be made
   2  the command line or the manifest is wrong
   3  another command holds the root")]
-pub struct Plan {}
+pub struct Plan {
+    /// As with `up --free-ports`
+    #[arg(long)]
+    pub free_ports: bool,
+}
 
 /// Show where a branch or a pull request is deployed to, and what everything is called there
 ///

@@ -11,8 +11,8 @@ use crate::render::table::Table;
 pub fn run(session: &Session) -> Result<Exit, Failure> {
     let project = Project::load(session)?;
     let mut matrix = manifest::matrix(&project.manifest);
-    if let Some(asked) = session.asked_environment.as_deref() {
-        let name = project.known_environment(asked)?;
+    if let Some(asked) = &session.asked_environment {
+        let name = project.known_environment(asked.name.as_str())?;
         matrix.environments.retain(|environment| *environment == name);
         for row in &mut matrix.variables {
             row.environments.retain(|cell| cell.environment == name);

@@ -100,7 +100,7 @@ fn chosen(session: &Session, name: Option<&String>) -> Result<Vec<String>, Failu
     if units.is_empty() {
         return Err(Failure::Work(
             Fault::new(format!("there are no logs in {} yet", session.root.path().display()))
-                .hint("`roadbed up` starts the environment"),
+                .hint(format!("`{}` starts the environment", session.command("up"))),
         ));
     }
     let Some(name) = name else { return Ok(units) };

@@ -23,6 +23,7 @@ pub mod logs;
 pub mod manifest_verbs;
 pub mod names;
 pub mod output;
+pub mod place;
 pub mod plan;
 pub mod project;
 pub mod ready;
@@ -83,7 +84,13 @@ pub fn main() -> ExitCode {
         }
     };
     let command_line = std::iter::once("roadbed".to_owned()).chain(words).collect::<Vec<_>>().join(" ");
-    let session = Session::new(&arguments.global, Surroundings::new(variables, here, command_line));
+    let session = match Session::new(&arguments.global, Surroundings::new(variables, here, command_line)) {
+        Ok(session) => session,
+        Err(failure) => {
+            tell(&failure, &Output::new(&arguments.global, |_| None));
+            return failure.exit().into();
+        }
+    };
     let exit = run(&session, &arguments.command).unwrap_or_else(|failure| {
         tell(&failure, &session.output);
         failure.exit()
@@ -92,6 +99,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
+    if let Command::Down(_) | Command::Status(_) | Command::Logs(_) | Command::Restart(_) | Command::Ready(_) = command
+    {
+        project::refuse_unknown_environment(session)?;
+    }
     let live = Live::new(session.root.clone());
     match command {
         Command::Up(args) => wait(async { up::run(session, args, &live, &mut Interrupts::of_process()?).await }),
@@ -100,7 +111,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Logs(args) => wait(async { logs::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Restart(args) => wait(restart::run(session, args, &live)),
         Command::Ready(args) => wait(ready::run(session, args, &live)),
-        Command::Plan(_) => wait(plan::run(session, &live)),
+        Command::Plan(args) => wait(plan::run(session, args, &live)),
         Command::Target(args) => wait(target::run(session, args)),
         Command::Env(Env::Matrix) => env_matrix::run(session),
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),

@@ -20,10 +20,9 @@ struct Plan<'a> {
     resources: &'a [Planned],
 }
 
-pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, Failure> {
+pub async fn run(session: &Session, args: &args::Plan, conductor: &impl Conductor) -> Result<Exit, Failure> {
     let project = Project::load(session)?;
-    let as_up =
-        args::Up { detach: false, dev: None, http_port: None, https_port: None, no_gate: false, forget_state: false };
+    let as_up = args::Up { free_ports: args.free_ports, ..args::Up::default() };
     let wanted = wanted::of(session, &project, &as_up)?;
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
     let was_up = conductor.is_meant_to_be_up() || conductor.is_up().await;

@@ -28,6 +28,18 @@ pub struct Project {
     pub source: Source,
 }
 
+/// Refuses an environment that is nowhere: neither in the manifest nor on this disk. A root whose environment has left the
+/// manifest can still be looked at and stopped, and so can one whose manifest has faults.
+pub fn refuse_unknown_environment(session: &Session) -> Result<(), Failure> {
+    let Some(asked) = session.asked_environment.as_ref().filter(|_| !files::exists(session.root.path())) else {
+        return Ok(());
+    };
+    match Project::load(session) {
+        Ok(project) => project.environment(&asked.to_string()).map(drop),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Reads the manifest and finds all of its faults, those included that only the disk can tell.
 pub fn check(session: &Session) -> Result<Checked, Failure> {
     let path = session.manifest()?;

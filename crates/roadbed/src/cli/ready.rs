@@ -17,12 +17,13 @@ pub async fn run(session: &Session, args: &args::Ready, conductor: &impl Conduct
     if !conductor.is_up().await {
         let environment = session.environment()?;
         let fault = Fault::new(format!("nothing is proven: no environment runs in {}", session.root.path().display()));
-        return unproven(session, &environment, fault.hint("`roadbed up` starts it"));
+        return unproven(session, &environment, fault.hint(format!("`{}` starts it", session.command("up"))));
     }
     // Some checks break things for a moment: two gates at once would see each other's work.
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
     let running = conductor.status().await?.environment;
-    if let Some(asked) = session.asked_environment.as_deref().filter(|asked| *asked != running) {
+    let asked = session.asked_environment.as_ref().map(ToString::to_string);
+    if let Some(asked) = asked.as_deref().filter(|asked| *asked != running) {
         let fault =
             Fault::new(format!("nothing is proven about {asked}: {running} runs in {}", session.root.path().display()));
         return unproven(session, asked, fault.hint(format!("give the root of {asked} with --root")));

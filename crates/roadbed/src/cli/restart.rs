@@ -21,7 +21,7 @@ pub async fn run(session: &Session, args: &args::Restart, conductor: &impl Condu
     if !conductor.is_up().await {
         return Err(Failure::Work(
             Fault::new(format!("nothing runs in {}", session.root.path().display()))
-                .hint("`roadbed up` starts the environment"),
+                .hint(format!("`{}` starts the environment", session.command("up"))),
         ));
     }
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;

@@ -43,9 +43,10 @@ pub fn set(session: &Session, args: &args::SetSecret) -> Result<Exit, Failure> {
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
     let version = store.set(&SecretName::variable(variable.name.as_str()), &secret).map_err(|fault| cannot(&fault))?;
     session.output.note(format!(
-        "{} {} has version {version}; `roadbed up` hands it to its apps",
+        "{} {} has version {version}; `{}` hands it to its apps",
         session.output.notes.good("✓"),
-        variable.name
+        variable.name,
+        session.command("up")
     ));
     if session.output.is_json() {
         session.output.json(&kept(&store, variable)?)?;

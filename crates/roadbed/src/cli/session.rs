@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use host::clock::{Clock, SystemClock};
 use host::files;
+use manifest::{EnvRef, NotAnEnvironment};
 use reconcile::{Fault, Root};
 
 use crate::cli::args::Global;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::cli::place;
 use crate::cli::surroundings::Surroundings;
 use crate::control::identity;
 
@@ -18,9 +20,6 @@ pub const MANIFEST: &str = "roadbed.toml";
 /// Says where the root is, unless `--root` does.
 const ROOT: &str = "ROADBED_ROOT";
 
-/// The environment that is meant where none is asked for and the root was never used.
-const DEFAULT_ENVIRONMENT: &str = "local";
-
 /// One run of one command.
 #[derive(Debug)]
 pub struct Session {
@@ -28,7 +27,7 @@ pub struct Session {
     pub surroundings: Surroundings,
     pub root: Root,
     /// `--env`, if given.
-    pub asked_environment: Option<String>,
+    pub asked_environment: Option<EnvRef>,
     pub clock: &'static dyn Clock,
     manifest: Result<PathBuf, Missing>,
 }
@@ -43,7 +42,8 @@ enum Missing {
 }
 
 impl Session {
-    pub fn new(global: &Global, surroundings: Surroundings) -> Self {
+    pub fn new(global: &Global, surroundings: Surroundings) -> Result<Self, Failure> {
+        let asked: Option<EnvRef> = global.env.as_deref().map(asked).transpose()?;
         let here = &surroundings.folder;
         let manifest = match &global.manifest {
             Some(named) if files::exists(&here.join(named)) => Ok(here.join(named)),
@@ -56,25 +56,33 @@ impl Session {
         let by_variable = || surroundings.variable(ROOT).filter(|root| !root.is_empty()).map(PathBuf::from);
         let root = match global.root.clone().or_else(by_variable) {
             Some(root) => here.join(root),
-            None => project.join(".roadbed"),
+            None => place::root_of(project, asked.as_ref()),
         };
-        Self {
+        Ok(Self {
             output: Output::new(global, |name| surroundings.variable(name)),
             root: Root::new(without_dots(&root)),
-            asked_environment: global.env.clone(),
+            asked_environment: asked,
             clock: &SystemClock,
             manifest: manifest.map(|path| without_dots(&path)),
             surroundings,
-        }
+        })
     }
 
     /// The environment that is meant: the one asked for, else the one that the root belongs to.
     pub fn environment(&self) -> Result<String, Failure> {
         if let Some(asked) = &self.asked_environment {
-            return Ok(asked.clone());
+            return Ok(asked.to_string());
         }
         let identity = identity::read(&self.root)?;
-        Ok(identity.map_or_else(|| DEFAULT_ENVIRONMENT.to_owned(), |identity| identity.environment))
+        Ok(identity.map_or_else(|| place::DEFAULT_ENVIRONMENT.to_owned(), |identity| identity.environment))
+    }
+
+    /// A command of Roadbed about the same environment, for hints.
+    pub fn command(&self, verb: &str) -> String {
+        match &self.asked_environment {
+            Some(asked) => format!("roadbed {verb} --env {asked}"),
+            None => format!("roadbed {verb}"),
+        }
     }
 
     /// Absolute path of the manifest.
@@ -90,6 +98,15 @@ impl Session {
             })
         })
     }
+}
+
+/// Before anything else is done with it: part of it becomes part of a path.
+fn asked(text: &str) -> Result<EnvRef, Failure> {
+    text.parse().map_err(|error: NotAnEnvironment| {
+        Failure::Usage(
+            Fault::new(error.to_string()).hint("`roadbed env matrix` shows the environments of the manifest"),
+        )
+    })
 }
 
 fn find_above(folder: &Path) -> Option<PathBuf> {

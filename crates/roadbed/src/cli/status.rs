@@ -28,12 +28,13 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
             // Apps and stores may live on without a keeper: either verb finds them.
             let what =
                 format!("nobody keeps the environment in {root}, though it was not stopped: a crash, or a reboot");
-            (what, "`roadbed up` takes it up again, `roadbed down` stops what is left")
+            let (up, down) = (session.command("up"), session.command("down"));
+            (what, format!("`{up}` takes it up again, `{down}` stops what is left"))
         } else {
-            (format!("down: nothing runs in {root}"), "`roadbed up` starts it")
+            (format!("down: nothing runs in {root}"), format!("`{}` starts it", session.command("up")))
         };
         output.note(what);
-        output.note(render::fault::hint(hint, output.notes));
+        output.note(render::fault::hint(&hint, output.notes));
     }
     Ok(Exit::Done)
 }

@@ -34,7 +34,7 @@ pub async fn run(session: &Session, args: &args::Trust) -> Result<Exit, Failure>
     if !files::exists(&ca_file) {
         return Err(Failure::Work(
             Fault::new(format!("there is no CA in {} yet", session.root.path().display()))
-                .hint("the first `roadbed up` makes it"),
+                .hint(format!("the first `{}` makes it", session.command("up"))),
         ));
     }
     let installed = if args.install { Some(install(session, &ca_file).await?) } else { None };

@@ -5,6 +5,7 @@
 //!                                                                          └─► watch until Ctrl-C ─► stop in order
 //! ```
 
+use std::path::Path;
 use std::sync::Arc;
 
 use host::clock::{Clock, SystemClock};
@@ -25,7 +26,7 @@ use crate::control::wire::{Message, ReadyRequest, Status};
 use crate::control::{forgetting, launch};
 use crate::render::gate::Detail;
 use crate::render::progress::{BuildOutput, Lines, Moving, Progress};
-use crate::render::{diagnostic, environment, span};
+use crate::render::{diagnostic, environment, reach, span};
 use crate::wanted::Wanted;
 
 pub async fn run(
@@ -230,7 +231,12 @@ fn addresses(session: &Session, status: &Status) -> Result<(), Failure> {
         output.line(line)?;
     }
     let ca_file = session.surroundings.shown(&status.ca_file);
-    output.note(format!("certificates by {ca_file}; `roadbed trust` makes browsers accept them"));
+    output.note(format!("certificates by {ca_file}; `{}` makes browsers accept them", session.command("trust")));
+    // One is enough: the others are reached alike.
+    if let Some(command) = status.urls.values().rev().find_map(|url| reach::by_hand(url, Path::new(&ca_file))) {
+        output.note("until DNS leads these names to this machine, tell the client where they are, as in");
+        output.note(format!("  {command}"));
+    }
     output.note("");
     Ok(())
 }

@@ -156,7 +156,8 @@ async fn up(stand: &Stand, words: &[&str]) -> (Exit, Vec<&'static str>) {
     let arguments = Arguments::try_parse_from(words).unwrap();
     let home = ("HOME".to_owned(), folder.path().display().to_string());
     let session =
-        Session::new(&arguments.global, Surroundings::new([home], folder.path().to_owned(), "roadbed up".into()));
+        Session::new(&arguments.global, Surroundings::new([home], folder.path().to_owned(), "roadbed up".into()))
+            .unwrap();
     let Command::Up(args) = &arguments.command else { panic!("that was `up`") };
     let mut pressed = stand.interrupts.borrow_mut().take().unwrap();
     let mut interrupts = Interrupts::from_stream(futures_util::stream::poll_fn(move |cx| pressed.poll_recv(cx)));

@@ -6,7 +6,7 @@ use crate::cli::args;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
-use crate::wanted::{DevApps, Wanted};
+use crate::wanted::{DevApps, PublicPorts, Wanted};
 
 pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wanted, Failure> {
     let (environment, _) = project.environment(&session.environment()?)?;
@@ -37,6 +37,7 @@ pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wante
         dev,
         http_port: args.http_port,
         https_port: args.https_port,
+        ports: if args.free_ports { PublicPorts::Free } else { PublicPorts::AsDeclared },
         cache,
         tools: session.surroundings.tools(),
     })

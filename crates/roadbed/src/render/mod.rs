@@ -8,6 +8,7 @@ pub mod gate;
 pub mod log;
 pub mod paint;
 pub mod progress;
+pub mod reach;
 pub mod sarif;
 pub mod span;
 pub mod table;

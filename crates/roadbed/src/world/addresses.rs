@@ -12,7 +12,7 @@ use reconcile::{Fault, Root};
 use super::ports::PortBook;
 use super::serving::{EDGE, PublicSocket};
 use super::{Ports, Running, Urls};
-use crate::wanted::Wanted;
+use crate::wanted::{PublicPorts, Wanted};
 
 /// Names of the keeper's public sockets.
 const HTTPS: &str = "https";
@@ -23,7 +23,7 @@ const HTTP: &str = "http";
 pub(super) struct Addresses {
     pub(super) https: u16,
     pub(super) http: u16,
-    /// Where visitors come in: loopback for `.localhost`, every interface otherwise.
+    /// Where visitors come in: loopback for `.localhost` and for a rehearsal, every interface otherwise.
     public: IpAddr,
     pub(super) internal: BTreeMap<AppName, u16>,
     pub(super) instances: BTreeMap<AppName, Vec<u16>>,
@@ -48,21 +48,21 @@ impl Addresses {
         let is_alive = |name: &str| stays || units.iter().any(|unit| unit.name == name && unit.pid.is_some());
         // The keeper holds the sockets from the edge's first start on, whether the edge lives or not.
         let is_listening = stays || units.iter().any(|unit| unit.name == EDGE);
-        let public = public_address(environment);
-        let asked =
-            [(HTTPS, want.https_port.or(environment.ports.https)), (HTTP, want.http_port.or(environment.ports.http))];
-        let asked_for: Vec<(&str, u16)> = asked.iter().filter_map(|(name, port)| Some((*name, (*port)?))).collect();
-        for (name, port) in &asked_for {
-            if !(is_listening && book.remembered(name) == Some(*port)) {
-                refuse_if_taken(name, SocketAddr::new(public, *port))?;
+        let public = public_address(environment, want);
+        let doors = [Door::https(environment, want), Door::http(environment, want)];
+        let asked_for: Vec<(&Door, u16)> = doors.iter().filter_map(|door| Some((door, door.asked?))).collect();
+        for (door, port) in &asked_for {
+            if !(is_listening && book.remembered(door.entry) == Some(*port)) {
+                refuse_if_taken(door, SocketAddr::new(public, *port))?;
             }
         }
         // Only now: what is refused must change nothing.
-        for (name, port) in asked_for {
-            book.remember(name, port)?;
+        for (door, port) in asked_for {
+            book.remember(door.entry, port)?;
         }
-        let https = book.port(HTTPS, is_listening || asked[0].1.is_some())?;
-        let http = book.port(HTTP, is_listening || asked[1].1.is_some())?;
+        let [https, http] = doors;
+        let https = book.port(https.entry, is_listening || https.asked.is_some())?;
+        let http = book.port(http.entry, is_listening || http.asked.is_some())?;
         let mut internal = BTreeMap::new();
         let mut instances = BTreeMap::new();
         for one in running {
@@ -102,12 +102,44 @@ pub(super) fn internal_socket(app: &AppName) -> String {
     format!("{app}-internal")
 }
 
+/// One public socket: what it is called, which port it must have, and where a free one is remembered.
+#[derive(Debug)]
+struct Door {
+    name: &'static str,
+    asked: Option<u16>,
+    declared: Option<u16>,
+    /// A rehearsal remembers ports of its own: it must not take those of the manifest because they happen to be free.
+    entry: &'static str,
+}
+
+impl Door {
+    fn https(environment: &Environment, want: &Wanted) -> Self {
+        Self::new(HTTPS, "https-rehearsal", want.https_port, environment.ports.https, want.ports)
+    }
+
+    fn http(environment: &Environment, want: &Wanted) -> Self {
+        Self::new(HTTP, "http-rehearsal", want.http_port, environment.ports.http, want.ports)
+    }
+
+    fn new(
+        name: &'static str,
+        rehearsal: &'static str,
+        by_number: Option<u16>,
+        declared: Option<u16>,
+        ports: PublicPorts,
+    ) -> Self {
+        match ports {
+            PublicPorts::AsDeclared => Self { name, asked: by_number.or(declared), declared, entry: name },
+            PublicPorts::Free => Self { name, asked: by_number, declared, entry: rehearsal },
+        }
+    }
+}
+
 /// The public address of each app, as remembered; empty before the first `up`.
 pub fn urls(root: &Root, environment: &Environment, want: &Wanted) -> Result<Urls, Fault> {
-    let asked = want.https_port.or(environment.ports.https);
-    let Some(port) =
-        asked.map_or_else(|| PortBook::open(root).map(|book| book.remembered(HTTPS)), |port| Ok(Some(port)))?
-    else {
+    let https = Door::https(environment, want);
+    let remembered = || PortBook::open(root).map(|book| book.remembered(https.entry));
+    let Some(port) = https.asked.map_or_else(remembered, |port| Ok(Some(port)))? else {
         return Ok(Urls::new());
     };
     Ok(environment
@@ -125,19 +157,28 @@ pub(super) fn https_url(host: &str, port: u16) -> String {
     }
 }
 
-fn public_address(environment: &Environment) -> IpAddr {
-    if let Some(bind) = environment.network.bind {
+fn public_address(environment: &Environment, want: &Wanted) -> IpAddr {
+    // A rehearsal is for who sits here, whatever address the real host has.
+    let is_rehearsal = want.ports == PublicPorts::Free;
+    if let Some(bind) = environment.network.bind.filter(|_| !is_rehearsal) {
         return bind;
     }
-    let is_local = environment.domain == "localhost" || environment.domain.ends_with(".localhost");
+    let is_local = is_rehearsal || environment.domain == "localhost" || environment.domain.ends_with(".localhost");
     IpAddr::V4(if is_local { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED })
 }
 
-fn refuse_if_taken(name: &str, address: SocketAddr) -> Result<(), Fault> {
+fn refuse_if_taken(door: &Door, address: SocketAddr) -> Result<(), Fault> {
+    let (name, port) = (door.name, address.port());
     listen(address).map(drop).map_err(|error| {
-        Fault::because(format!("cannot listen on {address} for {name}"), &error).hint(format!(
-            "see who has it with `ss -ltnp 'sport = :{}'`, or choose another with --{name}-port",
-            address.port()
-        ))
+        let choose = match door.declared == door.asked {
+            // Somebody wrote it into the manifest, and hardly for this machine.
+            true => format!("choose another with --{name}-port, or rehearse on this machine with --free-ports"),
+            false => format!("choose another with --{name}-port"),
+        };
+        let fault = Fault::because(format!("cannot listen on {address} for {name}"), &error);
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied => fault.hint(format!("ports below 1024 need a privilege; {choose}")),
+            _ => fault.hint(format!("see who has it with `ss -ltnp 'sport = :{port}'`, or {choose}")),
+        }
     })
 }
