@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::files;
 
@@ -37,6 +37,8 @@ pub enum DatabaseFault {
     Damaged { path: PathBuf, what: String },
     #[error("the state file {} was written by a newer Roadbed (format {found}, this one reads {known})", path.display())]
     Newer { path: PathBuf, found: usize, known: usize },
+    #[error("the state file {} belongs to another environment's root", path.display())]
+    Foreign { path: PathBuf },
     #[error("cannot use the state file {}", path.display())]
     Sqlite {
         path: PathBuf,
@@ -51,6 +53,9 @@ impl DatabaseFault {
         match self {
             Self::Missing { .. } | Self::Damaged { .. } => {
                 "restore the file from a backup, or go on without it: `roadbed up --forget-state` moves it aside"
+            }
+            Self::Foreign { .. } => {
+                "put back the file that belongs here, or go on without it: `roadbed up --forget-state` moves it aside"
             }
             Self::Newer { .. } => "use the Roadbed that wrote it, or a later one",
             Self::Sqlite { .. } => "see whether the disk is full and the file is yours to write",
@@ -95,6 +100,36 @@ pub fn open(path: &Path, schema: Schema, presence: Presence) -> Result<Connectio
     connection.pragma_update(None, "synchronous", "full").map_err(sqlite)?;
     migrate(&mut connection, path, schema)?;
     Ok(connection)
+}
+
+/// Notes whose the database is, and refuses one that is another's. One that is nobody's yet becomes the caller's.
+pub fn bind(connection: &Connection, path: &Path, owner: &str) -> Result<(), DatabaseFault> {
+    let sqlite = |source| DatabaseFault::Sqlite { path: path.to_owned(), source };
+    match owner_of(connection).map_err(sqlite)? {
+        Some(known) if known == owner => Ok(()),
+        Some(_) => Err(DatabaseFault::Foreign { path: path.to_owned() }),
+        None => give(connection, owner).map_err(sqlite),
+    }
+}
+
+/// Makes the database the caller's, whoever had it: for a root that is adopted with all that lies in it.
+pub fn rebind(connection: &Connection, path: &Path, owner: &str) -> Result<(), DatabaseFault> {
+    give(connection, owner).map_err(|source| DatabaseFault::Sqlite { path: path.to_owned(), source })
+}
+
+const OWNER_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS owner (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT NOT NULL) STRICT";
+
+fn owner_of(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    connection.execute(OWNER_TABLE, [])?;
+    connection.query_row("SELECT id FROM owner", [], |row| row.get(0)).optional()
+}
+
+fn give(connection: &Connection, owner: &str) -> rusqlite::Result<()> {
+    connection.execute(OWNER_TABLE, [])?;
+    connection.execute("INSERT OR REPLACE INTO owner (only, id) VALUES (1, ?1)", [owner])?;
+    // Into the file itself at once: a copy of it alone is to say whose it is.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// Makes the file under a temporary name, so that a crash in between leaves no half-made database behind.
@@ -186,6 +221,19 @@ mod tests {
             std::fs::write(path, bytes).unwrap();
         };
         assert!(matches!(damage(scribble), DatabaseFault::Damaged { .. }));
+    }
+
+    #[test]
+    fn what_belongs_to_another_is_refused_until_it_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let mine = || open(&path, SCHEMA, Presence::MayBeNew).unwrap();
+        bind(&mine(), &path, "me").unwrap();
+        bind(&mine(), &path, "me").unwrap();
+        assert!(matches!(bind(&mine(), &path, "you"), Err(DatabaseFault::Foreign { .. })));
+        rebind(&mine(), &path, "you").unwrap();
+        bind(&mine(), &path, "you").unwrap();
+        assert!(matches!(bind(&mine(), &path, "me"), Err(DatabaseFault::Foreign { .. })));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::files::{self, FileFault};
+use crate::intruder::User;
 
 /// One process as `/proc/PID/stat` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +97,16 @@ fn gone<T>(fault: FileFault) -> files::Result<Option<T>> {
 /// What an open file descriptor of a process refers to; `None` if it is closed or not ours to see.
 pub fn open_file(pid: u32, descriptor: u32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok()
+}
+
+/// As whom a process acts; `None` if there is none.
+pub fn user(pid: u32) -> Option<User> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let effective = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_ascii_whitespace().nth(1)?.parse().ok()
+    };
+    Some(User { uid: effective("Uid:")?, gid: effective("Gid:")? })
 }
 
 /// Resident memory of a process, bytes.
