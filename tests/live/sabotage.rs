@@ -211,7 +211,9 @@ impl Scene {
     fn a_certificate_of_another_authority(&self) {
         let theirs = Root::new(self.shop.scratch().join("stranger"));
         let hosts = ["admin.", "api.", "www.", ""].map(|name| format!("{name}urbancart.localhost"));
-        edge::tls::local_ca::ensure(&theirs, &hosts, host::clock::Clock::now(&host::clock::SystemClock)).unwrap();
+        let owner = edge::tls::local_ca::Owner { environment: "stranger".to_owned(), root: "1".to_owned() };
+        edge::tls::local_ca::ensure(&theirs, &owner, &hosts, host::clock::Clock::now(&host::clock::SystemClock))
+            .unwrap();
         let leaf = self.shop.root().join("tls/leaf.json");
         let ours = fs::read(&leaf).unwrap();
         fs::copy(theirs.tls().join("leaf.json"), &leaf).unwrap();

@@ -5,7 +5,8 @@
 //!   edge/routes.previous.json   the generation before
 //! ```
 //!
-//! A file whose digest does not fit is damaged: then the previous generation is served. When that is damaged too, the edge says
+//! Each names the root that it was written for: the routes of another environment lead to another environment's apps.
+//! A file whose digest does not fit, or of another root, is damaged: then the previous generation is served. When that is damaged too, the edge says
 //! so on every page until somebody publishes: it never takes a lost table for an empty one.
 
 use std::path::{Path, PathBuf};
@@ -116,6 +117,8 @@ struct Header {
     format: u32,
     generation: u64,
     sha256: String,
+    #[serde(default)]
+    root: Option<PathBuf>,
 }
 
 const FORMAT: u32 = 1;
@@ -130,13 +133,13 @@ fn previous(root: &Root) -> PathBuf {
 
 fn write(root: &Root, table: &RouteTable, generation: u64) -> Result<(), EdgeFault> {
     let body = serde_json::to_vec_pretty(table).map_err(EdgeFault::Encode)?;
-    let header = Header { format: FORMAT, generation, sha256: digest(generation, &body) };
+    let header = Header { format: FORMAT, generation, sha256: digest(generation, &body), root: Some(place(root)) };
     let mut content = serde_json::to_vec(&header).map_err(EdgeFault::Encode)?;
     content.push(b'\n');
     content.extend_from_slice(&body);
     // A damaged current file must not push a good previous one out.
     if let Ok(Some(bytes)) = files::read_if_exists(&current(root))
-        && decode(&bytes).is_ok()
+        && decode(root, &bytes).is_ok()
     {
         files::write_durable(&previous(root), &bytes, Access::Owner)?;
     }
@@ -159,7 +162,7 @@ enum Stored {
 }
 
 fn read_back(root: &Root) -> Stored {
-    let (newest, before) = (read_one(&current(root)), read_one(&previous(root)));
+    let (newest, before) = (read_one(root, &current(root)), read_one(root, &previous(root)));
     match (newest, before) {
         (Ok(None), Ok(None)) => Stored::Nothing,
         (Ok(Some((generation, table))), _) => Stored::Table { generation, table },
@@ -180,14 +183,19 @@ fn read_back(root: &Root) -> Stored {
     }
 }
 
-fn read_one(path: &Path) -> Result<Option<(u64, RouteTable)>, EdgeFault> {
+fn read_one(root: &Root, path: &Path) -> Result<Option<(u64, RouteTable)>, EdgeFault> {
     match files::read_if_exists(path)? {
         None => Ok(None),
-        Some(bytes) => decode(&bytes).map(Some).map_err(|why| EdgeFault::Damaged { path: path.to_owned(), why }),
+        Some(bytes) => decode(root, &bytes).map(Some).map_err(|why| EdgeFault::Damaged { path: path.to_owned(), why }),
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<(u64, RouteTable), String> {
+/// However the root was named, this is where it lies.
+fn place(root: &Root) -> PathBuf {
+    files::canonical(root.path()).unwrap_or_else(|_| root.path().to_owned())
+}
+
+fn decode(root: &Root, bytes: &[u8]) -> Result<(u64, RouteTable), String> {
     let end = bytes.iter().position(|&byte| byte == b'\n').ok_or("it has no header line")?;
     let header: Header = serde_json::from_slice(&bytes[..end]).map_err(|error| error.to_string())?;
     if header.format != FORMAT {
@@ -196,6 +204,9 @@ fn decode(bytes: &[u8]) -> Result<(u64, RouteTable), String> {
     let body = &bytes[end + 1..];
     if digest(header.generation, body) != header.sha256 {
         return Err("its content does not fit its digest".to_owned());
+    }
+    if let Some(other) = header.root.filter(|written_for| *written_for != place(root)) {
+        return Err(format!("it was written for {}", other.display()));
     }
     let table = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     Ok((header.generation, table))

@@ -1,6 +1,6 @@
 //! Evidence that is only ever appended. Each row carries the hash of the row before it, so a changed or removed row shows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use host::database::{self, DatabaseFault, Presence, Schema};
@@ -42,12 +42,25 @@ pub enum LedgerFault {
 /// The evidence of one environment.
 #[derive(Debug)]
 pub struct Ledger {
+    path: PathBuf,
     connection: Mutex<Connection>,
 }
 
 impl Ledger {
     pub fn open(path: &Path, presence: Presence) -> Result<Self, LedgerFault> {
-        Ok(Self { connection: Mutex::new(database::open(path, SCHEMA, presence)?) })
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(database::open(path, SCHEMA, presence)?) })
+    }
+
+    /// Refuses the evidence of another root; see [`database::bind`].
+    pub fn of(self, owner: &str) -> Result<Self, LedgerFault> {
+        database::bind(&self.connection(), &self.path, owner)?;
+        Ok(self)
+    }
+
+    /// Takes the ledger over for another root; see [`database::rebind`].
+    pub fn given_to(self, owner: &str) -> Result<Self, LedgerFault> {
+        database::rebind(&self.connection(), &self.path, owner)?;
+        Ok(self)
     }
 
     /// Appends one piece of evidence. When this returns, it is on disk.

@@ -10,7 +10,7 @@
 //!
 //! **Invariant:** only [`Journal::begin`] makes a [`Begun`], and every effect takes one, so that no effect happens unrecorded.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use host::clock::{Clock, Timestamp};
@@ -46,6 +46,7 @@ pub enum JournalFault {
 /// The journal of one environment.
 #[derive(Debug)]
 pub struct Journal {
+    path: PathBuf,
     connection: Mutex<Connection>,
     clock: Arc<dyn Clock>,
 }
@@ -79,7 +80,19 @@ pub struct Entry {
 impl Journal {
     pub fn open(path: &Path, presence: Presence, clock: Arc<dyn Clock>) -> Result<Self, JournalFault> {
         let connection = database::open(path, SCHEMA, presence)?;
-        Ok(Self { connection: Mutex::new(connection), clock })
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection), clock })
+    }
+
+    /// Refuses a journal that another root wrote; see [`database::bind`].
+    pub fn of(self, owner: &str) -> Result<Self, JournalFault> {
+        database::bind(&self.connection(), &self.path, owner)?;
+        Ok(self)
+    }
+
+    /// Takes the journal over for another root; see [`database::rebind`].
+    pub fn given_to(self, owner: &str) -> Result<Self, JournalFault> {
+        database::rebind(&self.connection(), &self.path, owner)?;
+        Ok(self)
     }
 
     /// Records that a step begins. When this returns, the record is on disk.

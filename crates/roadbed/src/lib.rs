@@ -10,6 +10,7 @@
 pub mod cli;
 pub mod render;
 pub mod wanted;
+pub mod roots;
 pub mod control;
 pub mod world;
 pub mod checks;

@@ -8,6 +8,8 @@ use manifest::{EnvRef, Manifest};
 use reconcile::{Fault, Root};
 use serde::{Deserialize, Serialize};
 
+use crate::control::identity;
+
 /// What the environment is wanted to be. Control keeps it, and converges to it again after any crash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
@@ -16,6 +18,11 @@ pub struct Wanted {
     /// Its text as it was then: who edits the file wants nothing of it before the next `up`, least of all a half-typed line.
     pub text: String,
     pub environment: String,
+    #[serde(default)]
+    pub product: String,
+    /// Where this user's roots are listed.
+    #[serde(default)]
+    pub state: Option<PathBuf>,
     /// Apps that run their own development server instead of the build.
     pub dev: DevApps,
     /// Ports asked for on the command line; they win over the manifest's.
@@ -27,6 +34,15 @@ pub struct Wanted {
     pub cache: PathBuf,
     /// What build tools need of the user's environment: PATH, HOME, proxies, certificates. No secrets.
     pub tools: BTreeMap<String, String>,
+}
+
+/// As it is on disk: with the id of the root that it is wanted of.
+#[derive(Serialize, Deserialize)]
+struct OnDisk {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    root: Option<String>,
+    #[serde(flatten)]
+    wanted: Wanted,
 }
 
 /// Which apps run as development servers.
@@ -54,20 +70,28 @@ pub enum PublicPorts {
 pub fn read(root: &Root) -> Result<Option<Wanted>, Fault> {
     let path = path(root);
     let bytes = files::read_if_exists(&path).map_err(|fault| Fault::because("cannot read what is wanted", &fault))?;
-    bytes
-        .map(|bytes| {
-            serde_json::from_slice(&bytes).map_err(|error| {
-                Fault::because(format!("cannot tell what is wanted: {} is damaged", path.display()), &error)
-                    .hint("`roadbed up` writes it anew")
-            })
-        })
-        .transpose()
+    let Some(bytes) = bytes else { return Ok(None) };
+    let disk: OnDisk = serde_json::from_slice(&bytes).map_err(|error| {
+        Fault::because(format!("cannot tell what is wanted: {} is damaged", path.display()), &error)
+            .hint("`roadbed up` writes it anew")
+    })?;
+    let ours = identity::read(root)?.map(|identity| identity.id);
+    if ours.is_some() && disk.root.is_some() && ours != disk.root {
+        return Err(Fault::new(format!(
+            "cannot tell what is wanted: {} is of another environment's root",
+            path.display()
+        ))
+        .hint("`roadbed up` writes it anew"));
+    }
+    Ok(Some(disk.wanted))
 }
 
 /// Keeps what is wanted. When this returns, it is on disk.
 pub fn write(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
     let kept = Wanted { tools: without_credentials(&wanted.tools), ..wanted.clone() };
-    let json = serde_json::to_vec_pretty(&kept).expect("what is wanted is plain data");
+    let root_id = identity::read(root)?.map(|identity| identity.id);
+    let json =
+        serde_json::to_vec_pretty(&OnDisk { root: root_id, wanted: kept }).expect("what is wanted is plain data");
     files::write_durable(&path(root), &json, Access::Owner)
         .map_err(|fault| Fault::because("cannot keep what is wanted", &fault).hint("see whether the disk is full"))
 }

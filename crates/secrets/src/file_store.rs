@@ -25,6 +25,9 @@ pub enum StoreFault {
     },
     #[error("the secret store {} has version {found}, this Roadbed reads version {VERSION}", path.display())]
     Version { path: PathBuf, found: u32 },
+    /// Swapped in from another environment: its values open nothing here, and must not open anything by accident.
+    #[error("the secret store {} belongs to another environment's root", path.display())]
+    Foreign { path: PathBuf },
     #[error("cannot get random numbers from the kernel")]
     Random(#[from] getrandom::Error),
 }
@@ -34,6 +37,9 @@ const VERSION: u32 = 1;
 #[derive(Serialize, Deserialize)]
 struct OnDisk {
     version: u32,
+    /// Id of the root that the values belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    root: Option<String>,
     values: BTreeMap<String, Entry>,
 }
 
@@ -54,6 +60,8 @@ impl Drop for Entry {
 #[derive(Debug)]
 pub struct FileStore {
     path: PathBuf,
+    /// Id of the root that it must belong to.
+    root: Option<String>,
     /// One writer at a time: a read-modify-write of the whole file.
     writing: Mutex<()>,
 }
@@ -67,7 +75,21 @@ pub struct Versioned {
 
 impl FileStore {
     pub fn new(path: PathBuf) -> Self {
-        Self { path, writing: Mutex::new(()) }
+        Self { path, root: None, writing: Mutex::new(()) }
+    }
+
+    /// As [`FileStore::new`], refusing a store that another root wrote. One that is nobody's yet becomes this root's.
+    pub fn of_root(path: PathBuf, root: &str) -> Self {
+        Self { root: Some(root.to_owned()), ..Self::new(path) }
+    }
+
+    /// Takes over what another root wrote: for a root that is adopted with all that lies in it.
+    pub fn take_over(&self) -> Result<(), StoreFault> {
+        let _writing = self.writing.lock().expect("no panic happens while the store is written");
+        match self.read()? {
+            Some(disk) => self.save(&OnDisk { root: self.root.clone(), ..disk }),
+            None => Ok(()),
+        }
     }
 
     pub fn get(&self, name: &SecretName) -> Result<Option<Versioned>, StoreFault> {
@@ -113,16 +135,27 @@ impl FileStore {
     }
 
     fn load(&self) -> Result<OnDisk, StoreFault> {
-        let Some(mut bytes) = files::read_if_exists(&self.path)? else {
-            return Ok(OnDisk { version: VERSION, values: BTreeMap::new() });
+        let Some(mut disk) = self.read()? else {
+            return Ok(OnDisk { version: VERSION, root: self.root.clone(), values: BTreeMap::new() });
         };
+        if let Some(ours) = &self.root {
+            match &disk.root {
+                Some(theirs) if theirs != ours => return Err(StoreFault::Foreign { path: self.path.clone() }),
+                _ => disk.root = Some(ours.clone()),
+            }
+        }
+        Ok(disk)
+    }
+
+    fn read(&self) -> Result<Option<OnDisk>, StoreFault> {
+        let Some(mut bytes) = files::read_if_exists(&self.path)? else { return Ok(None) };
         let parsed = serde_json::from_slice::<OnDisk>(&bytes);
         bytes.zeroize();
         let disk = parsed.map_err(|source| StoreFault::Damaged { path: self.path.clone(), source })?;
         if disk.version != VERSION {
             return Err(StoreFault::Version { path: self.path.clone(), found: disk.version });
         }
-        Ok(disk)
+        Ok(Some(disk))
     }
 
     fn save(&self, disk: &OnDisk) -> Result<(), StoreFault> {
@@ -184,6 +217,22 @@ mod tests {
             assert!(matches!(store.get_or_generate(&name), Err(StoreFault::Damaged { .. })), "{length} bytes");
             assert_eq!(files::read(&path).unwrap().len(), length, "the evidence of the damage stays");
         }
+    }
+
+    #[test]
+    fn the_store_of_another_root_is_refused_until_it_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.json");
+        let name = SecretName::new("mongodb/admin");
+        let [ours, theirs] = ["ours", "theirs"].map(|root| FileStore::of_root(path.clone(), root));
+        // What is nobody's is ours from the first write on.
+        FileStore::new(path.clone()).get_or_generate(&SecretName::new("x")).unwrap();
+        let made = ours.get_or_generate(&name).unwrap();
+        assert!(matches!(theirs.get(&name), Err(StoreFault::Foreign { .. })));
+        assert!(matches!(theirs.get_or_generate(&name), Err(StoreFault::Foreign { .. })));
+        theirs.take_over().unwrap();
+        assert_eq!(theirs.get(&name).unwrap().unwrap().secret.expose(), made.secret.expose());
+        assert!(matches!(ours.names(), Err(StoreFault::Foreign { .. })));
     }
 
     #[test]

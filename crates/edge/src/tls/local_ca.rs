@@ -34,6 +34,8 @@ pub enum CaFault {
     Generate(#[source] rcgen::Error),
     #[error("cannot use {}: {why}", path.display())]
     Damaged { path: std::path::PathBuf, why: String },
+    #[error("cannot use {}: it is the authority of another environment's root", path.display())]
+    Foreign { path: std::path::PathBuf },
     #[error("cannot use the key of the certificate")]
     Key(#[source] rustls::Error),
 }
@@ -41,7 +43,7 @@ pub enum CaFault {
 impl CaFault {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Damaged { .. } => Some(
+            Self::Damaged { .. } | Self::Foreign { .. } => Some(
                 "remove the folder `tls` of this environment; `roadbed up` makes a new authority, to be trusted again",
             ),
             _ => None,
@@ -67,10 +69,22 @@ pub enum State {
     Due,
 }
 
+/// Whom an authority signs for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// In the authority's name, so that a browser's list of authorities tells environments apart.
+    pub environment: String,
+    /// Id of the root: an authority of another root is refused.
+    pub root: String,
+}
+
 /// What is kept of the authority beside its key and certificate: enough to sign in its name.
 #[derive(Debug, Serialize, Deserialize)]
 struct Authority {
     name: String,
+    /// Id of the root that it signs for.
+    #[serde(default)]
+    root: Option<String>,
     not_after_ms: i64,
     certificate_pem: String,
     key_pem: String,
@@ -116,8 +130,8 @@ fn leaf_file(root: &Root) -> std::path::PathBuf {
 }
 
 /// Whether [`ensure`] would do anything.
-pub fn state(root: &Root, hosts: &[String], now: Timestamp) -> Result<State, CaFault> {
-    let Some(authority) = read_authority(root)?.filter(|authority| outlives_a_leaf(authority, now)) else {
+pub fn state(root: &Root, owner: &Owner, hosts: &[String], now: Timestamp) -> Result<State, CaFault> {
+    let Some(authority) = authority_of(root, owner)?.filter(|authority| outlives_a_leaf(authority, now)) else {
         return Ok(State::Due);
     };
     let shown = files::read_if_exists(&root.ca_certificate())?;
@@ -127,11 +141,11 @@ pub fn state(root: &Root, hosts: &[String], now: Timestamp) -> Result<State, CaF
 }
 
 /// Makes sure that there is an authority, and a leaf of it for exactly these hosts with a third of its life left.
-pub fn ensure(root: &Root, hosts: &[String], now: Timestamp) -> Result<Ensured, CaFault> {
+pub fn ensure(root: &Root, owner: &Owner, hosts: &[String], now: Timestamp) -> Result<Ensured, CaFault> {
     files::create_dir(&root.tls(), Access::Owner)?;
-    let (authority, made) = match read_authority(root)?.filter(|authority| outlives_a_leaf(authority, now)) {
+    let (authority, made) = match authority_of(root, owner)?.filter(|authority| outlives_a_leaf(authority, now)) {
         Some(authority) => (authority, false),
-        None => (make_authority(root, now)?, true),
+        None => (make_authority(root, owner, now)?, true),
     };
     // Written after the key file, in which it is too: a crash between the two is mended here.
     files::write_if_changed(&root.ca_certificate(), authority.certificate_pem.as_bytes(), Access::Everyone)?;
@@ -142,6 +156,17 @@ pub fn ensure(root: &Root, hosts: &[String], now: Timestamp) -> Result<Ensured, 
     }
     issue_leaf(root, &authority, wanted, now)?;
     Ok(if made { Ensured::AuthorityMade } else { Ensured::LeafIssued })
+}
+
+/// Makes the authority of another root this one's: for a root that is adopted with all that lies in it. It keeps its name,
+/// under which it may have been trusted.
+pub fn take_over(root: &Root, owner: &Owner) -> Result<(), CaFault> {
+    match read_authority(root)? {
+        Some(authority) => {
+            write_json(&authority_file(root), &Authority { root: Some(owner.root.clone()), ..authority })
+        }
+        None => Ok(()),
+    }
 }
 
 /// The order in which a table lists its hosts changes nothing.
@@ -169,6 +194,16 @@ pub fn load(root: &Root) -> Result<Option<Leaf>, CaFault> {
     Ok(Some(Leaf { hosts: leaf.hosts, certificate: Arc::new(certificate) }))
 }
 
+/// The authority, if it is this root's.
+fn authority_of(root: &Root, owner: &Owner) -> Result<Option<Authority>, CaFault> {
+    match read_authority(root)? {
+        Some(authority) if authority.root.as_ref().is_some_and(|root| *root != owner.root) => {
+            Err(CaFault::Foreign { path: authority_file(root) })
+        }
+        authority => Ok(authority),
+    }
+}
+
 fn read_authority(root: &Root) -> Result<Option<Authority>, CaFault> {
     let path = authority_file(root);
     let Some(bytes) = files::read_if_exists(&path)? else { return Ok(None) };
@@ -190,10 +225,11 @@ fn is_good(leaf: &LeafFile, hosts: &[String], authority: &Authority, now: Timest
         && (leaf.not_before_ms..two_thirds).contains(&now.unix_millis())
 }
 
-fn make_authority(root: &Root, now: Timestamp) -> Result<Authority, CaFault> {
+fn make_authority(root: &Root, owner: &Owner, now: Timestamp) -> Result<Authority, CaFault> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(CaFault::Generate)?;
     // Two environments on one machine have two authorities; their names tell them apart in a browser's list.
-    let name = format!("Roadbed local authority {}", &hex(&Sha256::digest(key.public_key_raw()))[..8]);
+    let number = &hex(&Sha256::digest(key.public_key_raw()))[..8];
+    let name = format!("Roadbed authority of {} {number}", owner.environment);
     let not_after = after(now, AUTHORITY_LIFE);
     let mut params = authority_params(&name);
     params.not_before = before(now, DAY).calendar();
@@ -201,6 +237,7 @@ fn make_authority(root: &Root, now: Timestamp) -> Result<Authority, CaFault> {
     let certificate = params.self_signed(&key).map_err(CaFault::Generate)?;
     let authority = Authority {
         name,
+        root: Some(owner.root.clone()),
         not_after_ms: not_after.unix_millis(),
         certificate_pem: certificate.pem(),
         key_pem: key.serialize_pem(),
@@ -279,6 +316,10 @@ mod tests {
 
     use super::*;
 
+    fn owner() -> Owner {
+        Owner { environment: "local".to_owned(), root: "1".to_owned() }
+    }
+
     const NOW: Timestamp = Timestamp::from_unix_millis(1_795_000_000_000);
 
     fn hosts(names: &[&str]) -> Vec<String> {
@@ -294,17 +335,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path().to_owned());
         let two = hosts(&["www.shop.localhost", "api.shop.localhost"]);
-        assert_eq!(state(&root, &two, NOW).unwrap(), State::Due);
-        assert_eq!(ensure(&root, &two, NOW).unwrap(), Ensured::AuthorityMade);
-        assert_eq!(state(&root, &two, NOW).unwrap(), State::Current);
+        assert_eq!(state(&root, &owner(), &two, NOW).unwrap(), State::Due);
+        assert_eq!(ensure(&root, &owner(), &two, NOW).unwrap(), Ensured::AuthorityMade);
+        assert_eq!(state(&root, &owner(), &two, NOW).unwrap(), State::Current);
         files::remove(&root.ca_certificate()).unwrap();
-        assert_eq!(state(&root, &two, NOW).unwrap(), State::Due);
-        assert_eq!(ensure(&root, &two, NOW).unwrap(), Ensured::Unchanged);
+        assert_eq!(state(&root, &owner(), &two, NOW).unwrap(), State::Due);
+        assert_eq!(ensure(&root, &owner(), &two, NOW).unwrap(), Ensured::Unchanged);
         let authority = authority_of(&root);
-        assert_eq!(ensure(&root, &two, NOW).unwrap(), Ensured::Unchanged);
+        assert_eq!(ensure(&root, &owner(), &two, NOW).unwrap(), Ensured::Unchanged);
         let turned = hosts(&["api.shop.localhost", "www.shop.localhost"]);
-        assert_eq!(ensure(&root, &turned, NOW).unwrap(), Ensured::Unchanged);
-        assert_eq!(ensure(&root, &hosts(&["www.shop.localhost"]), NOW).unwrap(), Ensured::LeafIssued);
+        assert_eq!(ensure(&root, &owner(), &turned, NOW).unwrap(), Ensured::Unchanged);
+        assert_eq!(ensure(&root, &owner(), &hosts(&["www.shop.localhost"]), NOW).unwrap(), Ensured::LeafIssued);
         assert_eq!(authority_of(&root), authority);
         assert_eq!(load(&root).unwrap().unwrap().hosts, ["www.shop.localhost"]);
     }
@@ -314,17 +355,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path().to_owned());
         let one = hosts(&["a.localhost"]);
-        ensure(&root, &one, NOW).unwrap();
-        assert_eq!(ensure(&root, &one, after(NOW, DAY * 264)).unwrap(), Ensured::Unchanged);
-        assert_eq!(ensure(&root, &one, after(NOW, DAY * 265)).unwrap(), Ensured::LeafIssued);
-        assert_eq!(ensure(&root, &one, after(NOW, DAY * 3300)).unwrap(), Ensured::AuthorityMade);
+        ensure(&root, &owner(), &one, NOW).unwrap();
+        assert_eq!(ensure(&root, &owner(), &one, after(NOW, DAY * 264)).unwrap(), Ensured::Unchanged);
+        assert_eq!(ensure(&root, &owner(), &one, after(NOW, DAY * 265)).unwrap(), Ensured::LeafIssued);
+        assert_eq!(ensure(&root, &owner(), &one, after(NOW, DAY * 3300)).unwrap(), Ensured::AuthorityMade);
     }
 
     #[test]
     fn keys_are_for_the_owner_and_the_certificate_for_everyone() {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path().to_owned());
-        ensure(&root, &hosts(&["a.localhost"]), NOW).unwrap();
+        ensure(&root, &owner(), &hosts(&["a.localhost"]), NOW).unwrap();
         let mode = |path: &std::path::Path| files::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&authority_file(&root)), 0o600);
         assert_eq!(mode(&leaf_file(&root)), 0o600);
@@ -336,11 +377,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path().to_owned());
         let one = hosts(&["a.localhost"]);
-        ensure(&root, &one, NOW).unwrap();
+        ensure(&root, &owner(), &one, NOW).unwrap();
         files::write_durable(&leaf_file(&root), b"{", Access::Owner).unwrap();
-        assert_eq!(ensure(&root, &one, NOW).unwrap(), Ensured::LeafIssued);
+        assert_eq!(ensure(&root, &owner(), &one, NOW).unwrap(), Ensured::LeafIssued);
         files::write_durable(&authority_file(&root), b"{", Access::Owner).unwrap();
-        let fault = ensure(&root, &one, NOW).unwrap_err();
+        let fault = ensure(&root, &owner(), &one, NOW).unwrap_err();
         assert!(matches!(fault, CaFault::Damaged { .. }) && fault.hint().is_some());
     }
 }

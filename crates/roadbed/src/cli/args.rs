@@ -129,6 +129,9 @@ pub struct Up {
     /// Do not run the gate
     #[arg(long)]
     pub no_gate: bool,
+    /// Make a root that was copied, brought here from elsewhere or restored in parts an environment of its own
+    #[arg(long)]
+    pub adopt: bool,
     /// Move state files that are damaged aside and go on without them; never secrets or data
     #[arg(long)]
     pub forget_state: bool,

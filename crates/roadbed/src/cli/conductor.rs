@@ -1,7 +1,5 @@
 //! The running environment, as the verbs see it: what they need of keeper and control, and what a test can stand in for.
 
-use std::collections::BTreeMap;
-
 use reconcile::Fault;
 
 use crate::control::wire::{Message, ReadyRequest, Status};
@@ -18,7 +16,7 @@ pub trait Conductor {
     /// Whether processes may be alive though no keeper is: it was not stopped on purpose.
     fn is_meant_to_be_up(&self) -> bool;
     /// Makes keeper and control run.
-    async fn ensure_running(&self, environment: &str, tools: &BTreeMap<String, String>) -> Result<(), Fault>;
+    async fn ensure_running(&self, wanted: &Wanted) -> Result<(), Fault>;
     /// From control; from the keeper alone while control is away.
     async fn status(&self) -> Result<Status, Fault>;
     async fn converge(&self, wanted: &Wanted, on: OnMessage<'_>) -> Result<(), Fault>;

@@ -72,8 +72,8 @@ impl Conductor for Live {
         files::exists(&self.root.keeper_socket()) && !files::exists(&self.root.run().join("down"))
     }
 
-    async fn ensure_running(&self, environment: &str, tools: &BTreeMap<String, String>) -> Result<(), Fault> {
-        launch::ensure_running(&self.root, environment, tools).await
+    async fn ensure_running(&self, wanted: &Wanted) -> Result<(), Fault> {
+        launch::ensure_running(&self.root, wanted).await
     }
 
     async fn status(&self) -> Result<Status, Fault> {

@@ -99,9 +99,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
-    if let Command::Down(_) | Command::Status(_) | Command::Logs(_) | Command::Restart(_) | Command::Ready(_) = command
-    {
+    use Command::{Down, Logs, Plan, Ready, Restart, Status, Trust};
+    if let Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Plan(_) | Trust(_) = command {
         project::refuse_unknown_environment(session)?;
+        session.refuse_copied_root()?;
     }
     let live = Live::new(session.root.clone());
     match command {

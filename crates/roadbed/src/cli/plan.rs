@@ -37,7 +37,7 @@ pub async fn run(session: &Session, args: &args::Plan, conductor: &impl Conducto
 }
 
 async fn planned(wanted: &Wanted, conductor: &impl Conductor) -> Result<Vec<Planned>, Failure> {
-    conductor.ensure_running(&wanted.environment, &wanted.tools).await?;
+    conductor.ensure_running(wanted).await?;
     let mut end: Option<Message> = None;
     conductor.plan(wanted, &mut |message| end = Some(message)).await?;
     match end {

@@ -83,8 +83,10 @@ pub fn list(session: &Session) -> Result<Exit, Failure> {
 fn open(session: &Session) -> Result<(Environment, FileStore), Failure> {
     let project = Project::load(session)?;
     let (name, environment) = project.environment(&session.environment()?)?;
-    identity::ensure(&session.root, &name.to_string(), session.clock)?;
-    Ok((environment, FileStore::new(session.root.secret_store())))
+    let name = name.to_string();
+    let purpose = identity::Purpose { product: environment.product.as_str(), environment: &name };
+    let identity = identity::ensure(&session.root, purpose, &session.roots(), session.clock)?;
+    Ok((environment, FileStore::of_root(session.root.secret_store(), &identity.id)))
 }
 
 fn kept_by_people<'a>(environment: &'a Environment, name: &str) -> Result<&'a Variable, Failure> {

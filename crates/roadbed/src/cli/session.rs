@@ -12,7 +12,8 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::place;
 use crate::cli::surroundings::Surroundings;
-use crate::control::identity;
+use crate::control::{home, identity};
+use crate::roots::Roots;
 
 /// File name of the manifest.
 pub const MANIFEST: &str = "roadbed.toml";
@@ -75,6 +76,20 @@ impl Session {
         }
         let identity = identity::read(&self.root)?;
         Ok(identity.map_or_else(|| place::DEFAULT_ENVIRONMENT.to_owned(), |identity| identity.environment))
+    }
+
+    /// The roots of this user.
+    pub fn roots(&self) -> Roots {
+        Roots::new(self.surroundings.state())
+    }
+
+    /// Refuses a root that is a copy of another. One whose identity cannot be read is left to the verb: it may still have to be
+    /// stopped.
+    pub fn refuse_copied_root(&self) -> Result<(), Failure> {
+        match identity::read(&self.root) {
+            Ok(Some(identity)) => Ok(home::refuse_copy(&self.root, &identity, &self.roots())?),
+            _ => Ok(()),
+        }
     }
 
     /// A command of Roadbed about the same environment, for hints.

@@ -67,6 +67,13 @@ impl Surroundings {
         base.map(|base| base.join("roadbed"))
     }
 
+    /// Where this user keeps what programs remember, of which the list of roots is ours; `None` if the user has no home.
+    pub fn state(&self) -> Option<PathBuf> {
+        let absolute = |name: &str| self.variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+        base.map(|base| base.join("roadbed"))
+    }
+
     /// A path as the user would type it from here.
     pub fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.folder).unwrap_or(path).display().to_string()

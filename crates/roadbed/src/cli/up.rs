@@ -23,7 +23,7 @@ use crate::cli::session::Session;
 use crate::cli::watch::{self, Ended};
 use crate::cli::{args, command_lock, stopping, wanted};
 use crate::control::wire::{Message, ReadyRequest, Status};
-use crate::control::{forgetting, launch};
+use crate::control::{adoption, forgetting, launch};
 use crate::render::gate::Detail;
 use crate::render::progress::{BuildOutput, Lines, Moving, Progress};
 use crate::render::{diagnostic, environment, reach, span};
@@ -41,7 +41,13 @@ pub async fn run(
         lines.iter().for_each(|line| session.output.note(line));
     }
     let wanted = wanted::of(session, &project, args)?;
+    if !args.adopt {
+        session.refuse_copied_root()?;
+    }
     let lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
+    if args.adopt {
+        adopt(session, conductor).await?;
+    }
     // Apps may have outlived a keeper that was killed: then it is up too, and not this command's to stop.
     let was_up = conductor.is_meant_to_be_up() || conductor.is_up().await;
     if args.forget_state {
@@ -89,6 +95,22 @@ pub async fn run(
         }
         Ended::Lost(fault) => Err(Failure::Work(fault)),
     }
+}
+
+/// Makes a root that came from elsewhere an environment of its own.
+async fn adopt(session: &Session, conductor: &impl Conductor) -> Result<(), Failure> {
+    if conductor.is_up().await {
+        return Err(Failure::Work(
+            Fault::new(format!("cannot adopt the root {}: its environment is up", session.root.path().display()))
+                .hint("what runs is at home already; `roadbed up` without --adopt"),
+        ));
+    }
+    adoption::adopt(&session.root, &session.roots(), &(Arc::new(SystemClock) as Arc<dyn Clock>))?;
+    session.output.note(format!(
+        "{} adopted: this root has an identity of its own now, and the passwords it came with",
+        session.output.notes.good("✓")
+    ));
+    Ok(())
 }
 
 /// Goes on without what cannot be read, and says what that is.
@@ -144,7 +166,7 @@ async fn bring_up(
 ) -> Result<Proven, Failure> {
     let mut attempt = 1;
     loop {
-        conductor.ensure_running(&wanted.environment, &wanted.tools).await?;
+        conductor.ensure_running(wanted).await?;
         match converge(session, wanted, conductor).await {
             Err(Failure::Work(fault)) if fault.retry == Retry::Safe && attempt < MOST_ATTEMPTS => {
                 session.output.note(format!("{fault}; going on"));

@@ -91,7 +91,7 @@ impl Conductor for Stand {
         self.is_up.get() && !self.stopped_by_others
     }
 
-    async fn ensure_running(&self, _: &str, _: &BTreeMap<String, String>) -> Result<(), Fault> {
+    async fn ensure_running(&self, _: &Wanted) -> Result<(), Fault> {
         self.is_up.set(true);
         self.called("ensure").await
     }

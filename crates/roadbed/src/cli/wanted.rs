@@ -9,7 +9,7 @@ use crate::cli::session::Session;
 use crate::wanted::{DevApps, PublicPorts, Wanted};
 
 pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wanted, Failure> {
-    let (environment, _) = project.environment(&session.environment()?)?;
+    let (environment, resolved) = project.environment(&session.environment()?)?;
     let dev = match &args.dev {
         None => DevApps::None,
         Some(names) if names.is_empty() => DevApps::All,
@@ -34,6 +34,8 @@ pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wante
         manifest: project.path.clone(),
         text: project.source.text.clone(),
         environment: environment.to_string(),
+        product: resolved.product.to_string(),
+        state: session.surroundings.state(),
         dev,
         http_port: args.http_port,
         https_port: args.https_port,

@@ -8,7 +8,7 @@ use reconcile::ports::{Safeguard, Units};
 use reconcile::{Event, Fault, Progress, Tools};
 
 use super::wire::{Message, Status, Unit};
-use super::{Control, identity};
+use super::{Control, identity, possessions};
 use crate::keeper::KeeperState;
 use crate::wanted;
 use crate::wanted::Wanted;
@@ -20,15 +20,20 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     let _turn = control.turn.lock().await;
     let start = control.clock.instant();
     identity::refuse_lost_secrets(&control.root)?;
+    let identity = identity::read(&control.root)?.ok_or_else(|| lost_identity(control))?;
+    possessions::refuse_strange_secrets(&control.root, &identity)?;
+    possessions::refuse_strange_data(&control.root, &identity)?;
+    let lost = possessions::lost(&control.root, &identity);
     let world = world(control, want, Ports::MayMove).await?;
     if let Some(fault) = lacking(&wanted::resolve(want)?, &control.keeper.health().await?.missing) {
         return Err(fault);
     }
     wanted::write(&control.root, want)?;
-    world.notes.iter().for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
+    lost.iter().chain(&world.notes).for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
     let report = reconcile::converge(&world.graph, &tools).await;
     identity::note_secrets(&control.root)?;
+    possessions::note(&control.root)?;
     let took = control.clock.instant().saturating_duration_since(start);
     Ok(Message::Converged {
         steps: report.steps,
@@ -39,12 +44,18 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     })
 }
 
+fn lost_identity(control: &Control) -> Fault {
+    Fault::new(format!("cannot use the root {}: its environment.json is missing", control.root.path().display()))
+        .hint("restore environment.json from a backup of the root")
+}
+
 /// The world as it is wanted, wired.
 pub(super) async fn world(control: &Control, want: &Wanted, ports: Ports) -> Result<World, Fault> {
     let alive = control.keeper.list().await?;
     refuse_while_stopping(control).await?;
     let ground = Ground {
         root: control.root.clone(),
+        id: control.id.clone(),
         clock: control.clock.clone(),
         units: control.keeper.clone(),
         sockets: control.keeper.clone(),

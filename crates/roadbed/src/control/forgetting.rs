@@ -26,15 +26,16 @@ use crate::world::ports::PortBook;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forgotten {
     pub file: PathBuf,
+    why: &'static str,
     /// `None`: it was missing already.
     pub kept_as: Option<PathBuf>,
 }
 
 impl fmt::Display for Forgotten {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
+        let (file, why) = (self.file.display(), self.why);
         match &self.kept_as {
-            Some(kept_as) => write!(f, "{file} is damaged; it was kept as {} and begins anew", kept_as.display()),
+            Some(kept_as) => write!(f, "{file} {why}; it was kept as {} and begins anew", kept_as.display()),
             None => write!(f, "{file} is missing; it begins anew"),
         }
     }
@@ -46,18 +47,20 @@ pub fn forget_damaged(root: &Root, clock: &Arc<dyn Clock>) -> Result<Vec<Forgott
     let presence = identity.presence();
     let [journal, ledger] = ["journal.db", "evidence.db"].map(|name| root.state().join(name));
     let mut lost = Vec::new();
-    if let Err(fault) = Journal::open(&journal, presence, Arc::clone(clock)) {
-        lost.extend(loss(&fault).then_some(journal));
+    if let Err(fault) =
+        Journal::open(&journal, presence, Arc::clone(clock)).and_then(|journal| journal.of(&identity.id))
+    {
+        lost.extend(loss(&fault).map(|why| (journal, why)));
     }
-    if let Err(fault) = Ledger::open(&ledger, presence) {
-        lost.extend(loss(&fault).then_some(ledger));
+    if let Err(fault) = Ledger::open(&ledger, presence).and_then(|ledger| ledger.of(&identity.id)) {
+        lost.extend(loss(&fault).map(|why| (ledger, why)));
     }
     let are_databases_lost = !lost.is_empty();
-    lost.extend(PortBook::open(root).is_err().then(|| PortBook::path(root)));
-    lost.extend(users::is_damaged(root).then(|| users::path(root)));
-    lost.extend(wanted::read(root).is_err().then(|| wanted::path(root)));
+    lost.extend(PortBook::open(root).is_err().then(|| (PortBook::path(root), DAMAGED)));
+    lost.extend(users::is_damaged(root).then(|| (users::path(root), DAMAGED)));
+    lost.extend(wanted::read(root).is_err().then(|| (wanted::path(root), DAMAGED)));
     let aside = format!("damaged-{}", clock.now().to_string().replace(':', "-"));
-    let forgotten = lost.into_iter().map(|file| move_aside(file, &aside)).collect::<Result<_, _>>()?;
+    let forgotten = lost.into_iter().map(|(file, why)| move_aside(file, why, &aside)).collect::<Result<_, _>>()?;
     if are_databases_lost && presence == Presence::MustExist {
         // Only now may control make them again.
         identity::expect_no_state(root, &identity)?;
@@ -65,18 +68,25 @@ pub fn forget_damaged(root: &Root, clock: &Arc<dyn Clock>) -> Result<Vec<Forgott
     Ok(forgotten)
 }
 
-fn loss(fault: &(dyn Error + 'static)) -> bool {
+const DAMAGED: &str = "is damaged";
+
+/// Why a database is given up; `None`: it is not.
+fn loss(fault: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(fault);
     while let Some(fault) = next {
         if let Some(fault) = fault.downcast_ref::<DatabaseFault>() {
-            return matches!(fault, DatabaseFault::Damaged { .. } | DatabaseFault::Missing { .. });
+            return match fault {
+                DatabaseFault::Damaged { .. } | DatabaseFault::Missing { .. } => Some(DAMAGED),
+                DatabaseFault::Foreign { .. } => Some("belongs to another root"),
+                DatabaseFault::Newer { .. } | DatabaseFault::Sqlite { .. } => None,
+            };
         }
         next = fault.source();
     }
-    false
+    None
 }
 
-fn move_aside(file: PathBuf, aside: &str) -> Result<Forgotten, Fault> {
+fn move_aside(file: PathBuf, why: &'static str, aside: &str) -> Result<Forgotten, Fault> {
     let cannot = |fault: files::FileFault| {
         Fault::because(format!("cannot move {} aside", file.display()), &fault)
             .hint("see whether the disk is full and the folder is yours")
@@ -94,5 +104,5 @@ fn move_aside(file: PathBuf, aside: &str) -> Result<Forgotten, Fault> {
         files::rename(&file, kept_as).map_err(cannot)?;
         files::sync_dir(file.parent().unwrap_or(Path::new("/"))).map_err(cannot)?;
     }
-    Ok(Forgotten { file, kept_as })
+    Ok(Forgotten { file, why, kept_as })
 }

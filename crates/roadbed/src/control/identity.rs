@@ -1,10 +1,15 @@
-//! What a root folder is: which environment, since when, and whether its state files must exist.
+//! What a root folder is: which environment of which product, where it is at home, since when, and what of it must exist.
+
+use std::collections::BTreeSet;
 
 use host::clock::{Clock, Timestamp};
 use host::database::Presence;
 use host::files::{self, Access};
 use reconcile::{Fault, Root};
 use serde::{Deserialize, Serialize};
+
+use super::home::{self, Home};
+use crate::roots::Roots;
 
 /// Layout of the root folder that this Roadbed reads and writes.
 const FORMAT: u32 = 1;
@@ -15,12 +20,30 @@ pub struct Identity {
     pub format: u32,
     pub id: String,
     pub environment: String,
+    /// Empty in a root that was made before roots noted it.
+    #[serde(default)]
+    pub product: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<Home>,
     pub created: Timestamp,
     /// Set once the state files were made: from then on a missing one is a loss and not a beginning.
     pub has_state: bool,
     /// The same of the secret store.
     #[serde(default)]
     pub has_secrets: bool,
+    /// The same of the certificate authority, which may be missing, but not unnoticed.
+    #[serde(default)]
+    pub has_authority: bool,
+    /// Services that have data.
+    #[serde(default)]
+    pub has_data: BTreeSet<String>,
+}
+
+/// What a root shall be for.
+#[derive(Clone, Copy, Debug)]
+pub struct Purpose<'a> {
+    pub product: &'a str,
+    pub environment: &'a str,
 }
 
 impl Identity {
@@ -50,8 +73,8 @@ pub fn read(root: &Root) -> Result<Option<Identity>, Fault> {
     Ok(Some(identity))
 }
 
-/// Makes the root's folders and identity at first use; refuses a root that belongs to another environment.
-pub fn ensure(root: &Root, environment: &str, clock: &dyn Clock) -> Result<Identity, Fault> {
+/// Makes the root's folders and identity at first use; refuses a root that belongs to another environment, and a copy.
+pub fn ensure(root: &Root, purpose: Purpose<'_>, roots: &Roots, clock: &dyn Clock) -> Result<Identity, Fault> {
     let cannot = |fault: &files::FileFault| {
         Fault::because(format!("cannot make the root {}", root.path().display()), fault)
             .hint("see whether the disk is full and the folder is yours, or give another with --root")
@@ -64,24 +87,48 @@ pub fn ensure(root: &Root, environment: &str, clock: &dyn Clock) -> Result<Ident
         files::create_dir(&folder, Access::Owner).map_err(|fault| cannot(&fault))?;
     }
     if let Some(identity) = read(root)? {
-        if identity.environment == environment {
-            return Ok(identity);
+        refuse_other_purpose(root, &identity, purpose)?;
+        home::refuse_copy(root, &identity, roots)?;
+        let here = Home::here(root, roots)?;
+        let identity = Identity { product: purpose.product.to_owned(), home: Some(here), ..identity };
+        // It may have been moved, or be older than what it now notes.
+        if read(root)?.as_ref() != Some(&identity) {
+            write(root, &identity)?;
         }
-        return Err(Fault::new(format!("cannot use the root {} for {environment}", root.path().display()))
-            .cause(format!("it belongs to the environment {}", identity.environment))
-            .hint("give each environment a root of its own with --root"));
+        roots.note(root, &identity)?;
+        return Ok(identity);
     }
     refuse_what_was_used(root)?;
     let identity = Identity {
         format: FORMAT,
         id: uuid::Uuid::new_v4().to_string(),
-        environment: environment.to_owned(),
+        environment: purpose.environment.to_owned(),
+        product: purpose.product.to_owned(),
+        home: Some(Home::here(root, roots)?),
         created: clock.now(),
         has_state: false,
         has_secrets: false,
+        has_authority: false,
+        has_data: BTreeSet::new(),
     };
     write(root, &identity)?;
+    roots.note(root, &identity)?;
     Ok(identity)
+}
+
+fn refuse_other_purpose(root: &Root, identity: &Identity, purpose: Purpose<'_>) -> Result<(), Fault> {
+    let Purpose { product, environment } = purpose;
+    if identity.environment != environment {
+        return Err(Fault::new(format!("cannot use the root {} for {environment}", root.path().display()))
+            .cause(format!("it belongs to the environment {}", identity.environment))
+            .hint("give each environment a root of its own with --root"));
+    }
+    if !identity.product.is_empty() && identity.product != product {
+        return Err(Fault::new(format!("cannot use the root {} for {product}", root.path().display()))
+            .cause(format!("it belongs to the product {}", identity.product))
+            .hint("give each product a root of its own with --root"));
+    }
+    Ok(())
 }
 
 /// Notes that the state files exist.
@@ -129,7 +176,7 @@ fn refuse_what_was_used(root: &Root) -> Result<(), Fault> {
         .hint("restore environment.json from a backup of the root, or move the folder away to begin anew"))
 }
 
-fn write(root: &Root, identity: &Identity) -> Result<(), Fault> {
+pub(super) fn write(root: &Root, identity: &Identity) -> Result<(), Fault> {
     let json = serde_json::to_vec_pretty(identity).expect("an identity is plain data");
     files::write_durable(&root.identity(), &json, Access::Owner)
         .map_err(|fault| Fault::because("cannot note what the root is for", &fault))

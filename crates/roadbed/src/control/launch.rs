@@ -13,7 +13,8 @@ use super::client::ControlClient;
 use super::{identity, open_state};
 use crate::keeper::{self, client::KeeperClient};
 use crate::own;
-use crate::wanted;
+use crate::roots::Roots;
+use crate::wanted::{self, Wanted};
 
 /// Control opens two databases and a socket; on a disk that is busy elsewhere this took 2 s at worst.
 const START_DEADLINE: Duration = Duration::from_secs(20);
@@ -25,8 +26,9 @@ const DEATHS_BEFORE_GIVING_UP: u32 = 3;
 pub const UNIT: &str = "control";
 
 /// Makes sure that keeper and control of `root` run, the control of this very program.
-pub async fn ensure_running(root: &Root, environment: &str, tools: &BTreeMap<String, String>) -> Result<(), Fault> {
-    let identity = identity::ensure(root, environment, &SystemClock)?;
+pub async fn ensure_running(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
+    let purpose = identity::Purpose { product: &wanted.product, environment: &wanted.environment };
+    let identity = identity::ensure(root, purpose, &Roots::new(wanted.state.clone()), &SystemClock)?;
     if !keeper::is_running(root).await {
         if identity.has_state {
             // Control would refuse it too, but three times and in its log.
@@ -37,7 +39,7 @@ pub async fn ensure_running(root: &Root, environment: &str, tools: &BTreeMap<Str
     }
     keeper::launch(root).await?;
     let units = KeeperClient::new(root.clone());
-    units.ensure(spec(root, tools)?).await?;
+    units.ensure(spec(root, &wanted.tools)?).await?;
     let control = ControlClient::new(root.clone());
     let deadline = Instant::now() + START_DEADLINE;
     // It may have crashed often before what was wrong with it was mended.

@@ -11,6 +11,9 @@ pub mod convergence;
 pub mod proof;
 pub mod watch;
 pub mod identity;
+pub mod home;
+pub mod possessions;
+pub mod adoption;
 pub mod forgetting;
 
 use std::collections::BTreeMap;
@@ -29,6 +32,8 @@ use crate::keeper::{SPAWN_MARK, UNIT_MARK, lifeline};
 #[derive(Debug)]
 pub struct Control {
     pub root: Root,
+    /// Id of the root: what its parts are marked with.
+    pub id: String,
     pub clock: Arc<dyn Clock>,
     pub journal: Arc<Journal>,
     pub ledger: Ledger,
@@ -55,6 +60,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let keeper = Arc::new(KeeperClient::new(root.clone()));
     let control = Arc::new(Control {
         root: root.clone(),
+        id: identity.id,
         clock,
         journal: Arc::new(journal),
         ledger,
@@ -74,7 +80,8 @@ pub async fn run(root: Root) -> Result<(), Fault> {
 fn open_state(root: &Root, identity: &Identity, clock: Arc<dyn Clock>) -> Result<(Journal, Ledger), Fault> {
     let presence = identity.presence();
     let journal = Journal::open(&root.state().join("journal.db"), presence, clock);
-    let ledger = Ledger::open(&root.state().join("evidence.db"), presence);
+    let journal = journal.and_then(|journal| journal.of(&identity.id));
+    let ledger = Ledger::open(&root.state().join("evidence.db"), presence).and_then(|ledger| ledger.of(&identity.id));
     Ok((journal.map_err(|fault| state_fault(&fault))?, ledger.map_err(|fault| state_fault(&fault))?))
 }
 

@@ -28,6 +28,11 @@ pub(super) fn mark(root: &Root, unit: &str) -> String {
     format!("{}/{unit}", root.path().display())
 }
 
+/// Whether a process carries the mark of another root: then a record that names it was copied here.
+pub(super) fn is_of_another(root: &Root, pid: u32) -> bool {
+    table::environment(pid).get(UNIT_MARK).is_some_and(|mark| unit_of_mark(root, mark).is_none())
+}
+
 /// Ends everything that carries this root's mark and belongs to none of the adopted units. Returns what was ended.
 pub(super) async fn stop_strangers(root: &Root, adopted: &[Adopted]) -> Vec<String> {
     let strangers = strangers(root, adopted);

@@ -1,7 +1,7 @@
 //! What is known of a unit, on disk: enough for the next keeper to find its process, and never a secret.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use host::files::{self, Access, FileFault};
 use host::process::Identity;
@@ -125,13 +125,22 @@ impl RecordedSpec {
     }
 }
 
+/// As it is on disk: a record that was copied here from another root would start that root's control a second time.
+#[derive(Serialize)]
+struct OnDisk<'a> {
+    root: &'a Path,
+    #[serde(flatten)]
+    record: &'a Record,
+}
+
 impl Record {
     pub(super) fn new(spec: RecordedSpec) -> Self {
         Self { version: VERSION, spec, wanted: Wanted::Running, process: None, restarts: 0, last_exit: None }
     }
 
     pub(super) fn write(&self, root: &Root) -> Result<(), FileFault> {
-        let text = serde_json::to_vec_pretty(self).expect("a record is plain data");
+        let disk = OnDisk { root: root.path(), record: self };
+        let text = serde_json::to_vec_pretty(&disk).expect("a record is plain data");
         files::write_durable(&path(root, &self.spec.name), &text, Access::Owner)
     }
 }
@@ -156,7 +165,7 @@ pub(super) fn read_all(root: &Root) -> Result<(Vec<Record>, Vec<Damaged>), FileF
     for file in files::list(&records_folder(root))? {
         let Some(name) = unit_of(&file) else { continue };
         let bytes = files::read(&file)?;
-        match parse(&name, &bytes) {
+        match parse(root, &name, &bytes) {
             Ok(record) => records.push(record),
             Err(why) => {
                 let aside = file.with_extension("json.damaged");
@@ -172,14 +181,18 @@ pub(super) fn read_all(root: &Root) -> Result<(Vec<Record>, Vec<Damaged>), FileF
     Ok((records, damaged))
 }
 
-fn parse(name: &str, bytes: &[u8]) -> Result<Record, String> {
+fn parse(root: &Root, name: &str, bytes: &[u8]) -> Result<Record, String> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
+        root: Option<PathBuf>,
     }
-    let Versioned { version } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let Versioned { version, root: written_for } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if version != VERSION {
         return Err(format!("its format has version {version}, this program knows {VERSION}"));
+    }
+    if let Some(other) = written_for.filter(|written_for| written_for != root.path()) {
+        return Err(format!("it is of the root {}", other.display()));
     }
     let record: Record = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if record.spec.name == name { Ok(record) } else { Err(format!("it names unit {:?}", record.spec.name)) }
@@ -255,7 +268,15 @@ mod tests {
 
         let other_version = String::from_utf8(good.clone()).unwrap().replacen("\"version\": 1", "\"version\": 2", 1);
         let other_name = String::from_utf8(good.clone()).unwrap().replacen("api-1", "api-2", 1);
-        for bad in [b"".as_slice(), &good[..good.len() / 2], b"{}", other_version.as_bytes(), other_name.as_bytes()] {
+        let other_root = String::from_utf8(good.clone()).unwrap().replacen(root.path().to_str().unwrap(), "/other", 1);
+        for bad in [
+            other_root.as_bytes(),
+            b"",
+            &good[..good.len() / 2],
+            b"{}",
+            other_version.as_bytes(),
+            other_name.as_bytes(),
+        ] {
             files::write_durable(&path(&root, "api-1"), bad, Access::Owner).unwrap();
             let (records, damaged) = read_all(&root).unwrap();
             assert!(records.is_empty());

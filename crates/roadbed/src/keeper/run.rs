@@ -220,6 +220,10 @@ async fn recover_sockets(house: &House, records: &[Record]) {
 fn living(house: &House, record: &Record) -> Option<(Process, Adopted)> {
     let recorded = record.process.as_ref().filter(|recorded| recorded.boot_id == house.boot_id)?;
     let process = Process::find(recorded.identity)?;
+    if orphan::is_of_another(&house.root, process.pid()) {
+        tracing::error!(unit = record.spec.name, "the record is of another root; its process is left alone");
+        return None;
+    }
     let adopted = Adopted { pid: process.pid(), spawn: recorded.spawn.clone() };
     Some((process, adopted))
 }

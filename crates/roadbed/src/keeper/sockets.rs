@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use host::files::{self, Access, FileFault};
 use reconcile::{Fault, Root};
@@ -37,6 +38,9 @@ struct Place {
 #[derive(Debug, Serialize, Deserialize)]
 struct OnDisk {
     version: u32,
+    /// Whose they are: those of another root are another environment's addresses.
+    #[serde(default)]
+    root: Option<PathBuf>,
     sockets: BTreeMap<String, Place>,
 }
 
@@ -49,10 +53,16 @@ impl Sockets {
         let places = match files::read_if_exists(&path)? {
             None => BTreeMap::new(),
             Some(bytes) => match serde_json::from_slice::<OnDisk>(&bytes) {
-                Ok(disk) if disk.version == VERSION => disk.sockets,
+                Ok(disk)
+                    if disk.version == VERSION && disk.root.as_deref().is_none_or(|theirs| theirs == root.path()) =>
+                {
+                    disk.sockets
+                }
                 unusable => {
-                    let why =
-                        unusable.map_or_else(|error| error.to_string(), |disk| format!("version {}", disk.version));
+                    let why = unusable.map_or_else(
+                        |error| error.to_string(),
+                        |disk| format!("version {} of the root {:?}", disk.version, disk.root.unwrap_or_default()),
+                    );
                     let aside = path.with_extension("json.damaged");
                     files::rename(&path, &aside)?;
                     fault = Some(format!(
@@ -161,7 +171,9 @@ impl Sockets {
 
     fn save(&self) -> Result<(), FileFault> {
         let sockets = self.known.iter().map(|(name, socket)| (name.clone(), socket.place)).collect();
-        let text = serde_json::to_vec_pretty(&OnDisk { version: VERSION, sockets }).expect("addresses are plain data");
+        let text =
+            serde_json::to_vec_pretty(&OnDisk { version: VERSION, root: Some(self.root.path().to_owned()), sockets })
+                .expect("addresses are plain data");
         files::write_durable(&sockets_file(&self.root), &text, Access::Owner)
     }
 }

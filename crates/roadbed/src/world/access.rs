@@ -10,7 +10,7 @@ use secrets::{FileStore, Secret, SecretName};
 use sha2::{Digest, Sha256};
 
 /// The one user of a protected app, until people have accounts of their own.
-const USER: &str = "roadbed";
+pub const USER: &str = "roadbed";
 
 /// The credentials file of one protected app.
 #[derive(Debug)]

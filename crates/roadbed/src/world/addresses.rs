@@ -12,7 +12,7 @@ use reconcile::{Fault, Root};
 use super::ports::PortBook;
 use super::serving::{EDGE, PublicSocket};
 use super::{Ports, Running, Urls};
-use crate::wanted::{PublicPorts, Wanted};
+use crate::wanted::{self, PublicPorts, Wanted};
 
 /// Names of the keeper's public sockets.
 const HTTPS: &str = "https";
@@ -147,6 +147,20 @@ pub fn urls(root: &Root, environment: &Environment, want: &Wanted) -> Result<Url
         .iter()
         .filter_map(|app| Some((app.name.to_string(), https_url(app.hosts.first()?, port))))
         .collect())
+}
+
+/// The ports of an environment that is up: those of its units and of its edge, by name.
+pub fn ports_in_use(root: &Root, want: &Wanted, units: &[UnitStatus]) -> Result<BTreeMap<String, u16>, Fault> {
+    let environment = wanted::resolve(want)?;
+    let doors = [Door::https(&environment, want).entry, Door::http(&environment, want).entry];
+    let internal: Vec<String> = environment.apps.iter().map(|app| internal_socket(&app.name)).collect();
+    let is_edge_up = units.iter().any(|unit| unit.name == EDGE);
+    let is_used = |name: &str| {
+        let is_socket = doors.contains(&name) || internal.iter().any(|socket| socket == name);
+        units.iter().any(|unit| unit.name == name && unit.pid.is_some()) || (is_socket && is_edge_up)
+    };
+    let book = PortBook::open(root)?;
+    Ok(book.all().iter().filter(|(name, _)| is_used(name)).map(|(name, port)| (name.clone(), *port)).collect())
 }
 
 /// `https://HOST`, with the port unless it is the usual one.

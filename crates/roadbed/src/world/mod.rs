@@ -35,7 +35,7 @@ use secrets::FileStore;
 
 use crate::wanted::{self, DevApps, Wanted};
 use addresses::Addresses;
-pub use addresses::urls;
+pub use addresses::{ports_in_use, urls};
 use facts::LocalFacts;
 pub use resources::safeguard;
 
@@ -115,6 +115,8 @@ pub enum Ports {
 #[derive(Clone, Debug)]
 pub struct Ground {
     pub root: Root,
+    /// Id of the root: what its parts are marked with.
+    pub id: String,
     pub clock: Arc<dyn Clock>,
     pub units: Arc<dyn Units>,
     pub sockets: Arc<dyn Sockets>,
@@ -128,7 +130,7 @@ impl World {
         let environment = Arc::new(wanted::resolve(want)?);
         let running = running(&environment, &want.dev)?;
         let addresses = Addresses::choose(&ground.root, &environment, want, &running, alive, ports)?;
-        let secrets = Arc::new(FileStore::new(ground.root.secret_store()));
+        let secrets = Arc::new(FileStore::of_root(ground.root.secret_store(), &ground.id));
         let facts = Arc::new(LocalFacts::new(environment.clone(), addresses.clone(), secrets.clone()));
         let parts = resources::Parts {
             ground: ground.clone(),

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use host::files::{self, Access};
 use host::socket::is_port_free;
 use reconcile::{Fault, Root};
+use serde::{Deserialize, Serialize};
+
+use crate::control::identity;
 
 /// Ports are taken from here: above the well-known ones, below the range from which the kernel takes ports for outgoing
 /// connections (32768 up, by default), which could be gone between choosing and listening.
@@ -19,8 +22,18 @@ const PICKS: u32 = 100;
 #[derive(Debug)]
 pub struct PortBook {
     path: PathBuf,
+    /// Id of the root; `None` where nobody can say.
+    root: Option<String>,
     ports: BTreeMap<String, u16>,
     moved: Vec<Moved>,
+}
+
+/// As it is on disk. Before roots marked their files it was the map alone.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum OnDisk {
+    Marked { root: String, ports: BTreeMap<String, u16> },
+    Unmarked(BTreeMap<String, u16>),
 }
 
 /// A remembered port that a stranger took.
@@ -48,14 +61,43 @@ impl PortBook {
         let path = Self::path(root);
         let bytes =
             files::read_if_exists(&path).map_err(|fault| Fault::because("cannot read the port book", &fault))?;
+        const HINT: &str =
+            "`roadbed up --forget-state` moves it aside: new ports are chosen, and addresses change once";
+        let root = identity::read(root)?.map(|identity| identity.id);
         let ports = match bytes {
             None => BTreeMap::new(),
-            Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                Fault::because(format!("cannot use the port book: {} is damaged", path.display()), &error)
-                    .hint("`roadbed up --forget-state` moves it aside: new ports are chosen, and addresses change once")
-            })?,
+            Some(bytes) => match serde_json::from_slice(&bytes) {
+                Err(error) => {
+                    let message = format!("cannot use the port book: {} is damaged", path.display());
+                    return Err(Fault::because(message, &error).hint(HINT));
+                }
+                Ok(OnDisk::Marked { root: theirs, .. }) if root.as_ref().is_some_and(|ours| *ours != theirs) => {
+                    let message = format!("cannot use the port book {}", path.display());
+                    return Err(Fault::new(message).cause("it belongs to another environment's root").hint(HINT));
+                }
+                Ok(OnDisk::Marked { ports, .. } | OnDisk::Unmarked(ports)) => ports,
+            },
         };
-        Ok(Self { path, ports, moved: Vec::new() })
+        Ok(Self { path, root, ports, moved: Vec::new() })
+    }
+
+    /// Makes the book of another root this one's, where there is one.
+    pub fn take_over(root: &Root, id: &str) -> Result<(), Fault> {
+        let path = Self::path(root);
+        let bytes =
+            files::read_if_exists(&path).map_err(|fault| Fault::because("cannot read the port book", &fault))?;
+        match bytes.map(|bytes| serde_json::from_slice(&bytes)) {
+            Some(Ok(OnDisk::Marked { ports, .. } | OnDisk::Unmarked(ports))) => {
+                Self { path, root: Some(id.to_owned()), ports, moved: Vec::new() }.save()
+            }
+            // What is damaged is refused by whoever opens it next.
+            _ => Ok(()),
+        }
+    }
+
+    /// Every port that is remembered, by what it is for.
+    pub fn all(&self) -> &BTreeMap<String, u16> {
+        &self.ports
     }
 
     /// The port of `name`. A remembered port that a stranger took meanwhile is replaced; one that our own unit listens on
@@ -96,7 +138,11 @@ impl PortBook {
     }
 
     fn save(&self) -> Result<(), Fault> {
-        let json = serde_json::to_vec_pretty(&self.ports).expect("a map of ports is plain data");
+        let disk = match &self.root {
+            Some(root) => OnDisk::Marked { root: root.clone(), ports: self.ports.clone() },
+            None => OnDisk::Unmarked(self.ports.clone()),
+        };
+        let json = serde_json::to_vec_pretty(&disk).expect("a map of ports is plain data");
         files::write_durable(&self.path, &json, Access::Owner)
             .map_err(|fault| Fault::because("cannot remember a port", &fault).hint("see whether the disk is full"))
     }

@@ -102,8 +102,12 @@ impl Parts {
     fn add_serving(&self, all: &mut Vec<Box<dyn AnyResource>>) -> Result<(), Fault> {
         let edge: Arc<dyn Routes> = Arc::new(EdgeClient::new(self.ground.root.clone()));
         let hosts = self.running.iter().flat_map(|one| one.app.hosts.clone()).collect();
+        let owner = edge::tls::local_ca::Owner {
+            environment: format!("{} {}", self.environment.product, self.environment.reference()),
+            root: self.ground.id.clone(),
+        };
         let mut needs = vec![Certificate::resource_id(), EdgeProcess::resource_id()];
-        all.push(Box::new(Certificate::new(self.ground.root.clone(), hosts, self.ground.clock.clone())));
+        all.push(Box::new(Certificate::new(self.ground.root.clone(), owner, hosts, self.ground.clock.clone())));
         all.push(Box::new(EdgeProcess::new(
             self.ground.root.clone(),
             self.addresses.sockets(),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge::tls::local_ca::{self, CaFault};
 use host::clock::Clock;
 
 use reconcile::ports::{
@@ -26,13 +27,14 @@ const EDGE_START: Duration = Duration::from_secs(15);
 pub struct Certificate {
     id: ResourceId,
     root: Root,
+    owner: local_ca::Owner,
     hosts: Vec<String>,
     clock: Arc<dyn Clock>,
 }
 
 impl Certificate {
-    pub fn new(root: Root, hosts: Vec<String>, clock: Arc<dyn Clock>) -> Self {
-        Self { id: Self::resource_id(), root, hosts, clock }
+    pub fn new(root: Root, owner: local_ca::Owner, hosts: Vec<String>, clock: Arc<dyn Clock>) -> Self {
+        Self { id: Self::resource_id(), root, owner, hosts, clock }
     }
 
     pub fn resource_id() -> ResourceId {
@@ -53,7 +55,7 @@ impl fmt::Display for Issue {
 }
 
 impl Resource for Certificate {
-    type Observed = edge::tls::local_ca::State;
+    type Observed = local_ca::State;
     type Step = Issue;
 
     fn id(&self) -> &ResourceId {
@@ -65,22 +67,26 @@ impl Resource for Certificate {
     }
 
     async fn observe(&self) -> Result<Self::Observed, Fault> {
-        edge::tls::local_ca::state(&self.root, &self.hosts, self.clock.now())
-            .map_err(|fault| Fault::because("cannot read the certificate", &fault))
+        local_ca::state(&self.root, &self.owner, &self.hosts, self.clock.now())
+            .map_err(|fault| told("cannot read the certificate", &fault))
     }
 
     fn plan(&self, seen: &Self::Observed) -> Vec<Issue> {
         match seen {
-            edge::tls::local_ca::State::Current => Vec::new(),
-            edge::tls::local_ca::State::Due => vec![Issue { hosts: self.hosts.join(", ") }],
+            local_ca::State::Current => Vec::new(),
+            local_ca::State::Due => vec![Issue { hosts: self.hosts.join(", ") }],
         }
     }
 
     async fn apply(&self, _: &Issue, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
-        edge::tls::local_ca::ensure(&self.root, &self.hosts, self.clock.now())
+        local_ca::ensure(&self.root, &self.owner, &self.hosts, self.clock.now())
             .map(|_| ())
-            .map_err(|fault| Fault::because("cannot issue a certificate", &fault))
+            .map_err(|fault| told("cannot issue a certificate", &fault))
     }
+}
+
+fn told(headline: &str, fault: &CaFault) -> Fault {
+    Fault { hint: fault.hint().map(str::to_owned), ..Fault::because(headline, fault) }
 }
 
 /// A socket that the keeper must hold for the edge.

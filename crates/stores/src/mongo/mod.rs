@@ -57,6 +57,12 @@ pub fn app_secret(app: &AppName) -> SecretName {
     SecretName::new(format!("mongodb/app-{app}"))
 }
 
+/// Takes back that the administrator is known to exist, where there is no data that could know it: the next start is a first
+/// boot again, which opens no port before there is an administrator.
+pub fn expect_no_data(root: &reconcile::Root) -> host::files::Result<()> {
+    host::files::remove(&place::guarded_mark(root))
+}
+
 /// What members of a replica set know each other by. There is one member, and mongod insists.
 fn key_secret() -> SecretName {
     SecretName::new("mongodb/keyfile")

@@ -38,6 +38,13 @@ const STOP_GRACE: Duration = Duration::from_secs(20);
 /// What MongoDB's documentation asks for; a connection and a data file take one each.
 const OPEN_FILES: u64 = 64_000;
 
+const GUARDED: &str = "guarded";
+
+/// See [`Place::guarded_mark`].
+pub(crate) fn guarded_mark(root: &Root) -> PathBuf {
+    root.conf().join(UNIT).join(GUARDED)
+}
+
 impl Place {
     pub(crate) fn new(root: &Root, port: u16, settings: environment::MongoDb, require: Vec<Safeguard>) -> Self {
         Self {
@@ -63,7 +70,7 @@ impl Place {
 
     /// Present once the administrator exists.
     pub(crate) fn guarded_mark(&self) -> PathBuf {
-        self.conf.join("guarded")
+        self.conf.join(GUARDED)
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

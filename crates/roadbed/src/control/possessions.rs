@@ -1,0 +1,169 @@
+//! What belongs to a root beside its state files: the data of its stores. Each data folder names its root, so that the data of
+//! another environment is not served by accident, and data that was there and is gone is not taken for a beginning.
+
+use std::path::PathBuf;
+
+use host::files::{self, Access, FileFault};
+use reconcile::{Fault, Root};
+use secrets::FileStore;
+
+use super::identity::{self, Identity};
+use crate::world::ports::PortBook;
+
+/// In each data folder: the id of the root that it belongs to.
+const MARK: &str = ".roadbed-root";
+
+fn mark_of(root: &Root, service: &str) -> PathBuf {
+    root.data(service).join(MARK)
+}
+
+fn cannot(fault: &FileFault) -> Fault {
+    Fault::because("cannot tell whose data this is", fault).hint("see whether the folder is yours to read and write")
+}
+
+/// Marks the data of these services as this root's, where there is some.
+fn note_data(root: &Root, services: &[&str]) -> Result<(), Fault> {
+    let Some(mut identity) = identity::read(root)? else { return Ok(()) };
+    let mut is_new = false;
+    for service in services {
+        if files::list(&root.data(service)).map_err(|fault| cannot(&fault))?.is_empty() {
+            continue;
+        }
+        files::write_if_changed(&mark_of(root, service), identity.id.as_bytes(), Access::Owner)
+            .map_err(|fault| cannot(&fault))?;
+        is_new |= identity.has_data.insert((*service).to_owned());
+    }
+    if is_new { identity::write(root, &identity) } else { Ok(()) }
+}
+
+/// Notes what there is by now.
+pub fn note(root: &Root) -> Result<(), Fault> {
+    note_data(root, &[stores::mongo::UNIT, stores::redis::UNIT])?;
+    match identity::read(root)? {
+        Some(identity) if !identity.has_authority && files::exists(&root.ca_certificate()) => {
+            identity::write(root, &Identity { has_authority: true, ..identity })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was there, is gone, and is made anew: who relied on it is to know.
+pub fn lost(root: &Root, identity: &Identity) -> Vec<String> {
+    let mut lost = Vec::new();
+    if identity.has_authority
+        && !files::exists(&root.ca_certificate())
+        && files::list(&root.tls()).is_ok_and(|files| files.is_empty())
+    {
+        lost.push("the certificate authority was missing; another one is made, and has to be trusted anew".to_owned());
+    }
+    if identity.has_state && !files::exists(&PortBook::path(root)) {
+        lost.push("the port book was missing; ports are chosen anew, and addresses may change".to_owned());
+    }
+    lost
+}
+
+/// Refuses a secret store that is another root's, or cannot be read: before anything is begun with it.
+pub fn refuse_strange_secrets(root: &Root, identity: &Identity) -> Result<(), Fault> {
+    FileStore::of_root(root.secret_store(), &identity.id).names().map(drop).map_err(|fault| {
+        Fault::because("cannot use the secrets of this environment", &fault)
+            .hint("restore the file from a backup: new credentials would lock the apps out of their data")
+    })
+}
+
+/// Refuses data of another root, and refuses to go on without data that was there.
+pub fn refuse_strange_data(root: &Root, identity: &Identity) -> Result<(), Fault> {
+    for folder in files::list(&root.path().join("data")).map_err(|fault| cannot(&fault))? {
+        let Some(mark) = files::read_if_exists(&folder.join(MARK)).map_err(|fault| cannot(&fault))? else { continue };
+        if mark != identity.id.as_bytes() {
+            return Err(Fault::new(format!("cannot use the data in {}", folder.display()))
+                .cause("it belongs to another environment's root")
+                .hint("put back the data that belongs here; `roadbed up --adopt` takes over what lies in this root"));
+        }
+    }
+    for service in &identity.has_data {
+        let folder = root.data(service);
+        if !files::exists(&mark_of(root, service)) {
+            return Err(Fault::new(format!("the data of {service} is missing: it was in {}", folder.display()))
+                .cause("going on would begin with none, and nobody would notice")
+                .hint(
+                    "restore the folder from a backup; `roadbed up --adopt` goes on with what is there, be it nothing",
+                ));
+        }
+    }
+    Ok(())
+}
+
+/// Takes over what data there is, and expects no other.
+pub(super) fn take_over(root: &Root, identity: &mut Identity) -> Result<(), Fault> {
+    let mut left = std::collections::BTreeSet::new();
+    for service in [stores::mongo::UNIT, stores::redis::UNIT] {
+        let files = files::list(&root.data(service)).map_err(|fault| cannot(&fault))?;
+        if files.iter().any(|file| !file.ends_with(MARK)) {
+            files::write_if_changed(&mark_of(root, service), identity.id.as_bytes(), Access::Owner)
+                .map_err(|fault| cannot(&fault))?;
+            left.insert(service.to_owned());
+        } else if service == stores::mongo::UNIT {
+            // Without data there is no administrator: the first boot must be gone through again, behind no open port.
+            stores::mongo::expect_no_data(root).map_err(|fault| cannot(&fault))?;
+        }
+    }
+    identity.has_data = left;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::identity::{Purpose, ensure};
+    use crate::roots::Roots;
+    use host::clock::SystemClock;
+
+    fn root(folder: &std::path::Path, name: &str) -> (Root, Identity) {
+        let root = Root::new(folder.join(name));
+        let purpose = Purpose { product: "shop", environment: name };
+        let identity = ensure(&root, purpose, &Roots::new(Some(folder.join("state"))), &SystemClock).unwrap();
+        let data = root.data("mongodb");
+        files::create_dir(&data, Access::Owner).unwrap();
+        files::write(&data.join("collection.wt"), name.as_bytes(), Access::Owner).unwrap();
+        note(&root).unwrap();
+        (root, identity)
+    }
+
+    fn refused(root: &Root) -> String {
+        let identity = identity::read(root).unwrap().unwrap();
+        refuse_strange_data(root, &identity)
+            .map_or_else(|fault| format!("{fault}: {}", fault.causes.join(": ")), |()| String::new())
+    }
+
+    #[test]
+    fn data_that_was_there_is_not_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, _) = root(folder.path(), "staging");
+        assert_eq!(refused(&root), "");
+        files::remove_dir(&root.data("mongodb")).unwrap();
+        assert!(refused(&root).starts_with("the data of mongodb is missing"), "{}", refused(&root));
+        files::create_dir(&root.data("mongodb"), Access::Owner).unwrap();
+        assert!(refused(&root).starts_with("the data of mongodb is missing"), "an empty folder is no data");
+        // Nothing is put in its place by looking.
+        note(&root).unwrap();
+        assert!(refused(&root).starts_with("the data of mongodb is missing"));
+    }
+
+    #[test]
+    fn data_of_another_root_is_refused_until_it_is_adopted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (staging, _) = root(folder.path(), "staging");
+        let (production, _) = root(folder.path(), "production");
+        files::remove_dir(&staging.data("mongodb")).unwrap();
+        files::rename(&production.data("mongodb"), &staging.data("mongodb")).unwrap();
+        assert!(refused(&staging).contains("belongs to another environment's root"), "{}", refused(&staging));
+        assert!(refused(&production).starts_with("the data of mongodb is missing"));
+        for root in [&staging, &production] {
+            let mut identity = identity::read(root).unwrap().unwrap();
+            take_over(root, &mut identity).unwrap();
+            identity::write(root, &identity).unwrap();
+            assert_eq!(refused(root), "");
+        }
+        assert!(files::exists(&staging.data("mongodb").join("collection.wt")));
+    }
+}
