@@ -22,6 +22,13 @@ impl World {
             Box::new(checks::TargetsFollowBranches { wanted: self.wanted.clone(), environment: environment.clone() }),
         ];
         all.extend(self.store_checks());
+        all.push(Box::new(checks::EnvironmentsAreIsolated {
+            root: self.ground.root.clone(),
+            wanted: self.wanted.clone(),
+            environment: environment.clone(),
+            secrets: self.secrets.clone(),
+            units: units.clone(),
+        }));
         if let Some(check) = self.readiness_check(&visitor) {
             all.push(check);
         }

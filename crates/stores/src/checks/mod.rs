@@ -4,6 +4,7 @@
 
 mod mongo;
 mod redis;
+pub mod intrusion;
 
 pub use mongo::MongoGuardsItsDoor;
 pub use redis::RedisGuardsItsDoor;

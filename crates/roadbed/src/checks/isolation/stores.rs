@@ -1,0 +1,81 @@
+//! Our keys at another environment's stores.
+
+use futures_util::future::join_all;
+use manifest::id::AppName;
+use secrets::{Secret, SecretName};
+use stores::checks::intrusion::{Became, Key, try_mongodb, try_redis};
+
+use super::neighbour::Neighbour;
+use super::{Cells, Ours};
+
+/// Whose key is tried.
+enum Who<'a> {
+    Nobody,
+    App(&'a AppName, Secret),
+    Admin(Secret),
+}
+
+impl Who<'_> {
+    fn key(&self) -> Key<'_> {
+        match self {
+            Self::Nobody => Key::None,
+            Self::App(app, password) => Key::App { app, password },
+            Self::Admin(password) => Key::Admin(password),
+        }
+    }
+
+    fn told(&self) -> String {
+        match self {
+            Self::Nobody => "without a login".to_owned(),
+            Self::App(app, _) => format!("with our {app}'s login"),
+            Self::Admin(_) => "with our administrator's login".to_owned(),
+        }
+    }
+}
+
+/// Logins at MongoDB and Redis, with every key that we have.
+pub(super) async fn try_keys(ours: &Ours<'_>, other: &Neighbour, cells: &mut Cells) {
+    let Some(up) = &other.up else {
+        return cells.good("it is down: none of its stores and doors is open");
+    };
+    let theirs = other.environment.as_ref();
+    if let (Some(settings), Some(own)) = (theirs.and_then(|theirs| theirs.mongodb.as_ref()), &ours.environment.mongodb)
+    {
+        let unit = stores::mongo::UNIT;
+        let Some(port) = up.port_of(unit) else { return cells.good(format!("its {unit} does not run")) };
+        let all = keys(ours, &own.apps, stores::mongo::app_secret, &stores::mongo::admin_secret());
+        let tries = all.iter().map(|who| try_mongodb(port, &settings.database, who.key()));
+        judge(unit, port, &all, join_all(tries).await, cells);
+    }
+    if let (Some(_), Some(own)) = (theirs.and_then(|theirs| theirs.redis.as_ref()), &ours.environment.redis) {
+        let unit = stores::redis::UNIT;
+        let Some(port) = up.port_of(unit) else { return cells.good(format!("its {unit} does not run")) };
+        let all = keys(ours, &own.apps, stores::redis::app_secret, &stores::redis::admin_secret());
+        let tries = all.iter().map(|who| try_redis(port, who.key()));
+        judge(unit, port, &all, join_all(tries).await, cells);
+    }
+}
+
+fn keys<'a>(
+    ours: &Ours<'_>,
+    apps: &'a [AppName],
+    of_app: fn(&AppName) -> SecretName,
+    of_admin: &SecretName,
+) -> Vec<Who<'a>> {
+    let secret = |name: &SecretName| Some(ours.secrets.get(name).ok()??.secret);
+    let mut all = vec![Who::Nobody];
+    all.extend(apps.iter().filter_map(|app| Some(Who::App(app, secret(&of_app(app))?))));
+    all.extend(secret(of_admin).map(Who::Admin));
+    all
+}
+
+fn judge(unit: &str, port: u16, all: &[Who<'_>], became: Vec<Became>, cells: &mut Cells) {
+    for (who, became) in all.iter().zip(became) {
+        let tried = format!("{unit} on port {port} {}", who.told());
+        match became {
+            Became::Refused(why) => cells.good(format!("{tried}: refused ({why})")),
+            Became::Opened => cells.bad(format!("{tried}: opened")),
+            Became::Silent(why) => cells.untried(format!("{tried}: it does not answer ({why})")),
+        }
+    }
+}
