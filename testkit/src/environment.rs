@@ -66,13 +66,15 @@ impl Environment {
         abandoned::sweep();
         let folder = tempfile::Builder::new().prefix(abandoned::PREFIX).tempdir_in(abandoned::PLACE).unwrap();
         abandoned::claim(folder.path());
-        let variables = std::env::vars()
+        let mut variables: BTreeMap<String, String> = std::env::vars()
             .filter(|(name, _)| {
                 PASSED_ON.contains(&name.as_str())
                     || PASSED_ON_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
                     || name.to_ascii_lowercase().ends_with("_proxy")
             })
             .collect();
+        // Other tests' environments are no neighbours of this one: some of them are broken on purpose.
+        variables.insert("XDG_STATE_HOME".to_owned(), folder.path().join("state").display().to_string());
         Self {
             program: std::env::var_os(OTHER_PROGRAM).map_or_else(|| program.into(), PathBuf::from),
             project: fs::canonicalize(project).unwrap(),
@@ -89,10 +91,21 @@ impl Environment {
         self
     }
 
+    /// Another environment of the same user: the two know of each other.
+    pub fn neighbour_of(self, other: &Self) -> Self {
+        let state = other.variables["XDG_STATE_HOME"].clone();
+        self.with_variable("XDG_STATE_HOME", &state)
+    }
+
     /// Gives every command this variable too.
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// What every command is given.
+    pub fn flags(&self) -> &[String] {
+        &self.flags
     }
 
     pub fn root(&self) -> &Path {

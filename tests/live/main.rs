@@ -8,6 +8,7 @@
 //!   canary       leaks that builds hand to browsers are found
 //!   sabotage     each check of the gate, with the thing broken for real
 //!   confinement  an app that tries to get at what is not its own
+//!   environments local, staging, production and a preview at once
 //!   dev          development servers behind the edge
 //!   accessor     the typed module for apps, held to Roadbed's own rules
 //!   apps         the apps' own suites
@@ -29,6 +30,7 @@ mod canary;
 mod confinement;
 mod dev;
 mod drill;
+mod environments;
 mod first_hour;
 mod sabotage;
 mod stage;

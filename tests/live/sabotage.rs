@@ -5,8 +5,8 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,6 +54,7 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("code-matches-the-matrix", scene.a_variable_that_its_app_does_not_read()),
         ("mongodb-guards-its-door", scene.a_mongod_that_asks_nobody()),
         ("redis-guards-its-door", scene.a_redis_open_to_everybody()),
+        ("environments-are-isolated", scene.a_neighbour_with_our_passwords_and_an_open_house()),
         ("readiness-follows-the-stores", scene.an_app_that_always_says_it_is_ready()),
         ("apps-are-reachable", scene.a_certificate_of_another_authority()),
         ("killed-instances-return", scene.an_instance_that_cannot_be_started()),
@@ -195,6 +196,59 @@ impl Scene {
         self.fails("redis-guards-its-door", "unauthenticated");
         self.mended_by_up();
         self.holds("redis-guards-its-door");
+    }
+
+    /// Another environment on this machine whose stores were given our passwords, whose files were opened to everybody, and
+    /// whose MongoDB we believe to be ours.
+    fn a_neighbour_with_our_passwords_and_an_open_house(&self) {
+        const ID: &str = "environments-are-isolated";
+        let neighbour = Environment::new(env!("CARGO_BIN_EXE_roadbed"), self.project.path())
+            .neighbour_of(&self.shop)
+            .with_variable("PATH", &self.shop.variables()["PATH"])
+            .with_flags(&["--env", "preview/pr-7"]);
+        let up = || drop(neighbour.up_with(&["--free-ports", "--no-gate"]));
+        up();
+        self.holds(ID);
+
+        let api = manifest::AppName::new("api").unwrap();
+        let names = [stores::mongo::app_secret(&api), stores::redis::app_secret(&api)];
+        let theirs = FileStore::new(neighbour.root().join("secrets/store.json"));
+        let before = names.each_ref().map(|name| theirs.get(name).unwrap().unwrap().secret);
+        for name in &names {
+            theirs.set(name, &self.secret(name)).unwrap();
+        }
+        up();
+        let seen = self.fails(ID, "both have the value of mongodb/app-api, redis/app-api")["observed"].to_string();
+        for store in ["mongodb", "redis"] {
+            let opened = seen.split("BROKEN: local → preview/pr-7: ").any(|cell| {
+                cell.starts_with(&format!("{store} on port")) && cell.contains("with our api's login: opened")
+            });
+            assert!(opened, "{store} did not open: {seen}");
+        }
+        for (name, secret) in names.iter().zip(&before) {
+            theirs.set(name, secret).unwrap();
+        }
+        up();
+        self.holds(ID);
+
+        let folders = [neighbour.root().to_owned(), neighbour.root().join("secrets")];
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        folders.iter().for_each(|folder| mode(folder, 0o755));
+        mode(&neighbour.root().join("secrets/store.json"), 0o644);
+        let is_root = host::intruder::may_become_others();
+        self.fails(ID, if is_root { "read secrets/store.json: opened" } else { "is open to others by its mode 755" });
+        mode(&neighbour.root().join("secrets/store.json"), 0o600);
+        folders.iter().for_each(|folder| mode(folder, 0o700));
+        self.holds(ID);
+
+        let book = |root: &Path| root.join("state/ports.json");
+        let right = fs::read_to_string(book(self.shop.root())).unwrap();
+        let port = |text: &str| serde_json::from_str::<Value>(text).unwrap()["ports"]["mongodb"].to_string();
+        let (ours, its) = (port(&right), port(&fs::read_to_string(book(neighbour.root())).unwrap()));
+        fs::write(book(self.shop.root()), right.replace(&ours, &its)).unwrap();
+        self.fails(ID, &format!("both have the port {its} (our mongodb, its mongodb)"));
+        fs::write(book(self.shop.root()), right).unwrap();
+        self.holds(ID);
     }
 
     /// Something on the API's port that answers 200 whatever happens.
