@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use usage::Language;
 use usage::javascript::{self, Dialect, Given, Shared, Tool};
-use usage::javascript::{Export, Handed};
+use usage::javascript::{Export, Handed, HandedTo};
 
 /// Sources of the cases, to be cut and mixed.
 static SOURCES: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -77,8 +77,9 @@ fn read(text: &str, dialect: Dialect) {
     let exports = ["env", "default", "need", "config"].into_iter().zip(shared);
     let exports = exports.map(|(name, shared)| Export { name: name.to_owned(), shared, start: 0, line: 1, column: 1 });
     let handed =
-        Handed { specifier: String::new(), function: "f".to_owned(), parameter: 0, language: Language::JavaScript };
-    let given = Given { modules: vec![("./env".to_owned(), exports.collect())], handed: vec![handed] };
+        |name: &str, to| Handed { specifier: String::new(), name: name.to_owned(), to, language: Language::JavaScript };
+    let handed = vec![handed("f", HandedTo::Argument(0)), handed("schema", HandedTo::Schema)];
+    let given = Given { modules: vec![("./env".to_owned(), exports.collect())], handed };
     let _ = javascript::links(text, dialect);
     let _ = javascript::settings(text, dialect, Tool::Vite);
     match javascript::uses_given(text, dialect, &wrappers, &given) {

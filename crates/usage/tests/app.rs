@@ -123,6 +123,24 @@ fn a_function_that_is_given_the_environment_is_read_where_it_is() {
 }
 
 #[test]
+fn a_schema_of_another_file_is_read_where_it_is() {
+    expect(
+        &[
+            ("app/main.ts", "import { schema } from \"./schema\";\nexport const env = schema.parse(process.env);\n"),
+            (
+                "app/other.ts",
+                "import * as v from \"valibot\";\nimport { S } from \"./schema\";\nv.parse(S, process.env);\n",
+            ),
+            (
+                "app/schema.ts",
+                "export const schema = z.object({ A_URL: z.string() });\nexport const S = v.object({ B_URL: v.string() });\n",
+            ),
+        ],
+        &["schema.ts:1 A_URL", "schema.ts:2 B_URL"],
+    );
+}
+
+#[test]
 fn packages_that_it_imports_count_as_its_own_and_others_do_not() {
     let (_root, code) = app(&[
         ("app/package.json", r#"{ "name": "app" }"#),

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use usage::javascript::{self, Dialect, Extracted, Shared, Unreadable};
+use usage::javascript::{self, Dialect, Extracted, HandedTo, Shared, Unreadable};
 use usage::{Fallback, How, Language, Name};
 
 struct Case {
@@ -67,7 +67,11 @@ fn shown(read: Result<Extracted, Unreadable>) -> String {
         let fallback = if used.fallback == Fallback::Literal { ", or a literal" } else { "" };
         let language = if used.language == Language::ImportMeta { " (meta)" } else { "" };
         let handed = used.handed.as_ref().map_or(String::new(), |handed| {
-            format!(" -> {} of {}, argument {}", handed.function, handed.specifier, handed.parameter)
+            let to = match handed.to {
+                HandedTo::Argument(index) => format!("argument {index}"),
+                HandedTo::Schema => "a schema".to_owned(),
+            };
+            format!(" -> {} of {}, {to}", handed.name, handed.specifier)
         });
         lines.push(format!("{}:{} {name}{language}{how}{fallback}{handed}", used.line, used.column));
     }

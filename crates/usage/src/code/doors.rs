@@ -88,14 +88,14 @@ fn doors(sources: &[Source], resolver: &Resolver<'_>) -> Vec<Vec<Export>> {
     doors
 }
 
-/// By file: its functions that others give the environment to.
+/// By file: its functions and schemas that others give the environment to.
 fn handed(sources: &[Source], resolver: &Resolver<'_>) -> Vec<BTreeSet<Handed>> {
     let mut handed = vec![BTreeSet::new(); sources.len()];
     for source in sources {
         for one in handed_by(source) {
-            if let Some((file, function)) = function(sources, source, one, resolver) {
+            if let Some((file, name)) = target(sources, source, one, resolver) {
                 // Who hands it over is all the same.
-                handed[file].insert(Handed { specifier: String::new(), function, ..one.clone() });
+                handed[file].insert(Handed { specifier: String::new(), name, ..one.clone() });
             }
         }
     }
@@ -106,19 +106,19 @@ fn handed_by(source: &Source) -> impl Iterator<Item = &Handed> {
     source.result.iter().flat_map(|extracted| &extracted.uses).filter_map(|used| used.handed.as_ref())
 }
 
-/// The file that has a function, and what it is called there, by way of one file of re-exports at most.
-fn function(sources: &[Source], source: &Source, handed: &Handed, resolver: &Resolver<'_>) -> Option<(usize, String)> {
+/// The file that has what is handed the environment, and what it is called there, by way of one file of re-exports at most.
+fn target(sources: &[Source], source: &Source, handed: &Handed, resolver: &Resolver<'_>) -> Option<(usize, String)> {
     let there = file(source, &handed.specifier, resolver)?;
     let re_exports = sources[there].result.iter().flat_map(|extracted| &extracted.re_exports);
     for re_export in re_exports {
         if let Some((name, here)) = &re_export.names
-            && *here == handed.function
+            && *here == handed.name
             && let Some(file) = file(&sources[there], &re_export.specifier, resolver)
         {
             return Some((file, name.clone()));
         }
     }
-    Some((there, handed.function.clone()))
+    Some((there, handed.name.clone()))
 }
 
 fn given(source: &Source, doors: &[Vec<Export>], handed: &BTreeSet<Handed>, resolver: &Resolver<'_>) -> Given {
@@ -141,10 +141,10 @@ fn drop_followed(sources: &mut [Source], resolver: &Resolver<'_>) {
     let mut followed = BTreeSet::new();
     for (index, source) in sources.iter().enumerate() {
         for one in handed_by(source) {
-            let target = function(sources, source, one, resolver);
-            let accepted = target.is_some_and(|(file, function)| {
+            let target = target(sources, source, one, resolver);
+            let accepted = target.is_some_and(|(file, name)| {
                 let accepted = sources[file].result.iter().flat_map(|extracted| &extracted.accepted);
-                accepted.into_iter().any(|known| known.function == function && known.parameter == one.parameter)
+                accepted.into_iter().any(|known| known.name == name && known.to == one.to)
             });
             if accepted {
                 followed.insert((index, one.clone()));

@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn no_depth_ends_the_process() {
-        let n = 150_000;
+        let n = 60_000;
         let deep = [
             ("(", ")"),
             ("[", "]"),

@@ -60,15 +60,23 @@ pub struct ReExport {
     pub names: Option<(String, String)>,
 }
 
-/// An argument by which a function of another module gets the environment.
+/// What of another module gets the environment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Handed {
     pub specifier: String,
-    /// What the function is called there.
-    pub function: String,
-    /// Which argument, from 0.
-    pub parameter: usize,
+    /// What it is called there.
+    pub name: String,
+    pub to: HandedTo,
     pub language: Language,
+}
+
+/// What the other module has under that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HandedTo {
+    /// A function that gets it as this argument, from 0.
+    Argument(usize),
+    /// A schema that it is held against.
+    Schema,
 }
 
 /// What is known of other modules before a source is read.
@@ -76,7 +84,7 @@ pub struct Handed {
 pub struct Given {
     /// By specifier: what that module exports.
     pub modules: Vec<(String, Vec<Export>)>,
-    /// Exported functions of this source that others give the environment to.
+    /// What this source exports that others give the environment to.
     pub handed: Vec<Handed>,
 }
 

@@ -35,7 +35,7 @@ use oxc_semantic::{SemanticBuilder, Stats};
 
 pub(crate) use depth::{ROOMY, is_roomy};
 pub use dialect::Dialect;
-pub use links::{Export, Given, Handed, Import, ImportKind, ReExport, Shared};
+pub use links::{Export, Given, Handed, HandedTo, Import, ImportKind, ReExport, Shared};
 pub use names::names;
 pub use settings::{Setting, Tool, settings};
 
@@ -52,7 +52,7 @@ pub struct Spotted {
     pub how: How,
     pub fallback: Fallback,
     pub language: Language,
-    /// Of a [`Name::Whole`] that goes to a function of another module: to which. Whoever follows it there drops this use.
+    /// Of a [`Name::Whole`] that goes to another module: to what of it. Whoever follows it there drops this use.
     pub handed: Option<Handed>,
 }
 
@@ -69,7 +69,7 @@ pub struct Extracted {
     pub is_client: bool,
     /// It begins with `"use server"`: browsers call it and never get its code.
     pub is_server: bool,
-    /// Of what [`Given::handed`] names: whose function was found here, so that its reads are among the uses.
+    /// Of what [`Given::handed`] names: what was found here, so that its reads are among the uses.
     pub accepted: Vec<Handed>,
 }
 

@@ -5,9 +5,9 @@ use oxc_ast::ast::{Argument, Expression, ObjectProperty, ObjectPropertyKind};
 use oxc_span::GetSpan;
 use oxc_syntax::node::NodeId;
 
-use super::Handed;
 use super::flow::{Flow, Role};
 use super::key::Key;
+use super::{Handed, HandedTo};
 use crate::{Fallback, How, Name};
 
 /// Words of a callee that a person still reads.
@@ -38,11 +38,16 @@ impl<'a> Flow<'_, 'a> {
         }
         let by = if path.is_empty() { verb.to_owned() } else { format!("{verb}:{path}") };
         match self.symbol_of(callee).and_then(|symbol| self.imported(symbol)) {
-            Some((specifier, function)) if function != "*" => {
-                let (specifier, function) = (specifier.to_owned(), function.to_owned());
-                self.hand_over(node, by, Handed { specifier, function, parameter: index, language });
+            Some((specifier, name)) if name != "*" => {
+                let (specifier, name) = (specifier.to_owned(), name.to_owned());
+                self.hand_over(node, by, Handed { specifier, name, to: HandedTo::Argument(index), language });
             }
-            _ => self.escape(node, role, by),
+            _ => match self.foreign_schema(callee, arguments) {
+                Some((specifier, name)) => {
+                    self.hand_over(node, by, Handed { specifier, name, to: HandedTo::Schema, language });
+                }
+                None => self.escape(node, role, by),
+            },
         }
     }
 

@@ -10,7 +10,7 @@ use oxc_syntax::symbol::SymbolId;
 use super::flow::{Flow, Role};
 use super::key::Key;
 use super::links::required;
-use super::{Handed, Shared};
+use super::{HandedTo, Shared};
 use crate::{Fallback, How, Language, Name};
 
 /// Names that mean something unless the source declares them itself.
@@ -190,13 +190,18 @@ impl<'a> Flow<'_, 'a> {
         self.wrappers.iter().any(|words| words.last().is_some_and(|last| *last == name))
     }
 
-    /// Functions of this source that another gives the environment to.
+    /// Functions and schemas of this source that another gives the environment to.
     fn given_the_environment(&mut self) {
         let given = self.given;
         for handed in &given.handed {
-            let Some(function) = self.exported_function(&handed.function) else { continue };
-            if self.bind_parameter(function, handed.parameter, Role::Environment(handed.language)) {
-                self.accepted.push(Handed { ..handed.clone() });
+            let accepted = match handed.to {
+                HandedTo::Argument(index) => self
+                    .exported_function(&handed.name)
+                    .is_some_and(|function| self.bind_parameter(function, index, Role::Environment(handed.language))),
+                HandedTo::Schema => self.exported_schema(&handed.name, handed.language),
+            };
+            if accepted {
+                self.accepted.push(handed.clone());
             }
         }
     }

@@ -155,6 +155,43 @@ impl<'a> Flow<'_, 'a> {
         index.is_some_and(|index| self.parsed(call, &expression.callee, &expression.arguments, index, language))
     }
 
+    /// `schema.parse(process.env)` or `parse(schema, process.env)` with a schema of another module: which one.
+    pub(super) fn foreign_schema(
+        &self,
+        callee: &Expression<'a>,
+        arguments: &'a [Argument<'a>],
+    ) -> Option<(String, String)> {
+        let name = path(callee);
+        if !PARSERS.contains(&name.rsplit('.').next()?) {
+            return None;
+        }
+        let object = callee.get_inner_expression().as_member_expression().map(|member| member.object());
+        let candidates = object.into_iter().chain(arguments.iter().filter_map(Argument::as_expression));
+        for candidate in candidates {
+            // The library that parses is imported too, by a name of its own; a schema comes from beside us.
+            let from = self.symbol_of(candidate).and_then(|symbol| self.imported(symbol));
+            if let Some((specifier, name)) = from
+                && name != "*"
+                && name != "z"
+            {
+                return Some((specifier.to_owned(), name.to_owned()));
+            }
+        }
+        None
+    }
+
+    /// Another module holds the environment against a schema that this one exports.
+    pub(super) fn exported_schema(&mut self, name: &str, language: Language) -> bool {
+        let symbol = self.scoping.symbol_ids().find(|symbol| self.export_names(*symbol).contains(&name));
+        let Some(value) = symbol.and_then(|symbol| self.initial_value(symbol)) else { return false };
+        self.ask();
+        let mut keys = Vec::new();
+        self.schema_keys(value, MOST_STEPS, &mut keys);
+        let found = !keys.is_empty();
+        self.spot_keys(keys, language);
+        found
+    }
+
     /// A call whose first argument says what the library reads: t3's `createEnv`, `envsafe`.
     pub(super) fn own_schema(&mut self, call: NodeId, expression: &CallExpression<'a>) -> bool {
         let words = path(&expression.callee);
