@@ -61,3 +61,22 @@ fn a_remembered_port_that_a_stranger_took_is_replaced_and_that_is_said() {
     stage.up().says_not("was taken");
     assert_eq!(stage.url(), now);
 }
+
+#[test]
+fn a_declared_port_that_is_taken_is_refused_with_the_way_to_rehearse() {
+    let stage = Stage::new();
+    let (_taken, number) = stranger(0);
+    stage.edit("domain = \"tiny.example\"", &format!("domain = \"tiny.example\"\nports = {{ https = {number} }}"));
+    stage
+        .roadbed("up --detach --no-gate --env production")
+        .refuses(1, &[&format!("cannot listen on 0.0.0.0:{number} for https"), "--free-ports"]);
+    stage.is_empty();
+    let up = "up --detach --no-gate --env production --free-ports";
+    stage.roadbed(up).exits(0).says(&["--resolve www.tiny.example:"]);
+    stage.is_whole();
+    let before = stage.url();
+    stage.roadbed("plan --env production --free-ports").exits(0).says(&["nothing to change"]);
+    stage.roadbed("down").exits(0);
+    stage.roadbed(up).exits(0);
+    assert_eq!(stage.url(), before, "a rehearsal keeps its ports");
+}
