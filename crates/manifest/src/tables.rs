@@ -109,7 +109,7 @@ record! {
         /// Who may reach it.
         network: NetworkTable = {},
         /// What must keep apps and data services to their own business. What is not named is in force where the machine allows it;
-        /// what is named is a condition: without it `roadbed up` refuses.
+        /// what is named is a condition: without it `roadbed up` refuses. Development servers (`up --dev`) are not held to it.
         require: Vec<At<Safeguard>> = [],
     }
 }

@@ -54,7 +54,13 @@ async fn two_hundred_kills_in_any_order_end_in_the_wanted_state() {
         let pid = match UNITS.get(victim) {
             // Found by what the machine shows, not by what the keeper says: it may be dead.
             Some(unit) => {
-                let instances = environment.instances(unit);
+                let mut instances = environment.instances(unit);
+                if instances.len() > 1 {
+                    // What a role starts as the next keeper looks like the role until its program begins.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    let still = environment.instances(unit);
+                    instances.retain(|pid| still.contains(pid));
+                }
                 assert!(instances.len() <= 1, "two instances of {unit} after {kill} kills: {instances:?}");
                 instances.first().copied()
             }
