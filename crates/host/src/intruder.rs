@@ -5,8 +5,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::{Pid, test_kill_process};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -28,6 +30,8 @@ pub enum Door {
     Write(PathBuf),
     List(PathBuf),
     Connect(PathBuf),
+    /// Connect to a port of this machine.
+    Port(u16),
     /// Send the process a signal.
     Signal(u32),
 }
@@ -80,14 +84,27 @@ fn try_one(door: &Door) -> Tried {
         Door::Write(path) => OpenOptions::new().append(true).open(path).map(drop),
         Door::List(path) => fs::read_dir(path).map(drop),
         Door::Connect(path) => UnixStream::connect(path).map(drop),
+        Door::Port(port) => connect(*port),
         Door::Signal(pid) => signal(*pid),
     };
     match tried.as_ref().map_err(io::Error::kind) {
         Ok(()) => Tried::Opened,
+        Err(io::ErrorKind::PermissionDenied | io::ErrorKind::ConnectionRefused) if is_refusal(door) => Tried::Refused,
         Err(io::ErrorKind::PermissionDenied) => Tried::Refused,
         Err(io::ErrorKind::NotFound) => Tried::Absent,
         Err(_) => Tried::Otherwise(tried.expect_err("it is none of the above").to_string()),
     }
+}
+
+/// A socket file whose process is gone refuses too, and says nothing about who may connect; a port that is known to be
+/// listened on refuses by the packet filter.
+fn is_refusal(door: &Door) -> bool {
+    matches!(door, Door::Port(_))
+}
+
+/// On loopback an answer comes at once or, where a filter drops, never.
+fn connect(port: u16) -> io::Result<()> {
+    TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), Duration::from_secs(2)).map(drop)
 }
 
 fn signal(pid: u32) -> io::Result<()> {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use host::files;
 use host::intruder::{Door, NOBODY, Tried, User, may_become_others, own_user, try_all_as};
 use host::process::table;
+use manifest::environment::Safeguard;
 use reconcile::Root;
 
 use super::neighbour::Neighbour;
@@ -38,7 +39,11 @@ pub(super) fn try_doors(ours: &Ours<'_>, other: &Neighbour, cells: &mut Cells) {
     }
     for (user, apps) in users {
         let apps = apps.join(", ");
-        if user.uid == owner {
+        if user.uid == owner && ours.environment.require.contains(&Safeguard::OwnUser) {
+            cells.bad(format!(
+                "our {apps} run as the user {owner}, who owns its files too, though own users are required"
+            ));
+        } else if user.uid == owner {
             cells.good(format!(
                 "our {apps} run as the user {owner}, who owns its files too: against these the system draws no line \
                  between the two, and nothing here asks it to"

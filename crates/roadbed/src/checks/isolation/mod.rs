@@ -5,6 +5,7 @@
 //!   roots ──► each other environment ─┬─► names      databases, prefixes, hosts, ports, folders, generated secrets: disjoint
 //!                                     ├─► stores     logins with our keys, and without any
 //!                                     ├─► edge       our authority, our host names, our passwords
+//!                                     ├─► ports      connections to its stores and apps, as whoever our apps run as
 //!                                     └─► files      files, sockets and processes, as whoever our apps run as
 //! ```
 //!
@@ -14,6 +15,7 @@ mod edge;
 mod files;
 mod names;
 mod neighbour;
+mod ports;
 mod stores;
 
 use std::sync::Arc;
@@ -86,6 +88,7 @@ impl EnvironmentsAreIsolated {
                     names::compare(&ours, &neighbour, &mut cells);
                     stores::try_keys(&ours, &neighbour, &mut cells).await;
                     edge::try_doors(&ours, &neighbour, &mut cells).await;
+                    ports::try_doors(&ours, &neighbour, &mut cells).await;
                 }
             }
             files::try_doors(&ours, &neighbour, &mut cells);

@@ -6,6 +6,7 @@
 mod nft;
 mod rules;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -158,6 +159,15 @@ pub async fn observe(root: &Root) -> Observed {
             Observed { in_force: false, detail: format!("bind addresses and passwords only: {why}") }
         }
     }
+}
+
+/// What of a root the packet filter guards right now, by the names that its ports have. Empty where it may not be asked.
+pub async fn guarded(root: &Root) -> BTreeSet<String> {
+    let tables = async { Nft::find("").await?.tables().await };
+    let tables = tables.await.unwrap_or_default();
+    let own = tables.into_iter().filter(|table| table.name == table_of(root.path()));
+    let names = own.flat_map(|table| table.comments).filter_map(|comment| Some(comment.split_once(' ')?.0.to_owned()));
+    names.collect()
 }
 
 /// Takes back the rules of a root whose processes are gone. Where there is no packet filter there is nothing to take back.
