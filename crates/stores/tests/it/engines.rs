@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex};
 
 use reconcile::progress::Unwatched;
 use reconcile::{Event, Resource};
+use stores::engines::address::Address;
 use stores::engines::download::{self, Download, DownloadFault, Watch};
 use stores::engines::machine::Platform;
+use stores::engines::network::Network;
 use stores::engines::{CacheDir, Engine, EngineKind, Machine, Origin, Sources, checksum};
 use tempfile::TempDir;
 
@@ -28,7 +30,7 @@ async fn both_real_engines_are_there_after_a_fetch_and_need_no_second_one() {
 }
 
 /// A program that says what a mongod of this version says, and is large enough to be interrupted.
-fn fake_mongod(version: &str) -> Vec<u8> {
+pub(crate) fn fake_mongod(version: &str) -> Vec<u8> {
     let mut script = format!("#!/bin/sh\necho 'db version v{version}'\nexit 0\n").into_bytes();
     script.extend(std::iter::repeat_n(b'#', 400_000));
     script
@@ -107,11 +109,11 @@ fn answer(mut stream: TcpStream, content: &[u8], conduct: Conduct, noted: &Mutex
 
 fn download_of(server: &Server, content: &[u8], folder: &TempDir) -> Download {
     Download {
-        url: server.url.clone(),
+        from: Address::parse(&server.url).unwrap(),
+        network: Network::loopback(),
         size: content.len() as u64,
         sha256: checksum::of_bytes(content),
         to: folder.path().join("engine"),
-        trusted: Vec::new(),
     }
 }
 
@@ -168,8 +170,8 @@ fn whatever_else_goes_wrong_has_its_own_sentence() {
     let cutting = serve(content.clone(), &[Conduct::CutAfter(0)]);
     assert!(matches!(fault_of(&cutting, |_| ()), DownloadFault::Broken { attempts: 4, .. }));
     // Plain HTTP is for this machine alone.
-    let plain = fault_of(&serving, |download| download.url = "http://192.0.2.1/engine".to_owned());
-    assert!(matches!(plain, DownloadFault::Unreachable { .. }), "{plain:?}");
+    let plain = fault_of(&serving, |download| download.from = Address::parse("http://192.0.2.1/engine").unwrap());
+    assert!(matches!(plain, DownloadFault::Astray { .. }), "{plain:?}");
 }
 
 #[test]

@@ -10,4 +10,6 @@ mod checks;
 mod engines;
 mod mongo;
 mod redis;
+mod shelf;
 mod stand;
+mod tools;
