@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use host::files::{self, Access, FileFault};
 use serde::{Deserialize, Serialize};
 
+use super::checksum;
 use super::sources::{EngineKind, Source};
 use super::version::Version;
 
@@ -89,6 +91,12 @@ pub(crate) struct Label {
     /// Relative to the folder.
     pub(crate) program: String,
     pub(crate) program_size: u64,
+    /// Of the program as it was installed. Labels of older versions have neither.
+    #[serde(default)]
+    pub(crate) program_sha256: Option<String>,
+    /// Nanoseconds since 1970.
+    #[serde(default)]
+    pub(crate) program_modified: Option<u64>,
     /// Folders with shared libraries, relative to the folder.
     pub(crate) libraries: Vec<String>,
     pub(crate) origin: String,
@@ -105,8 +113,29 @@ impl Label {
         libraries: Vec<String>,
         origin: String,
     ) -> Result<Self, FileFault> {
-        let program_size = files::metadata(&folder.join(&program))?.len();
-        Ok(Self { format: FORMAT, version, program, program_size, libraries, origin })
+        let path = folder.join(&program);
+        Ok(Self {
+            format: FORMAT,
+            version,
+            program,
+            program_size: files::metadata(&path)?.len(),
+            program_sha256: Some(checksum::of_file(&path)?),
+            program_modified: modified(&path),
+            libraries,
+            origin,
+        })
+    }
+
+    /// Whether the program is the one that was installed. To hash a mongod takes half a second, too much for every start; so it
+    /// is hashed if it was touched since. What damages a file without touching it, as a failing disk does, is not seen here.
+    fn holds(&self, folder: &Path) -> bool {
+        let path = folder.join(&self.program);
+        if !files::metadata(&path).is_ok_and(|program| program.len() == self.program_size) {
+            return false;
+        }
+        let Some(sha256) = &self.program_sha256 else { return true };
+        let untouched = self.program_modified.is_some() && self.program_modified == modified(&path);
+        untouched || checksum::of_file(&path).is_ok_and(|found| &found == sha256)
     }
 
     pub(crate) fn write(&self, folder: &Path) -> Result<(), FileFault> {
@@ -138,7 +167,11 @@ pub(crate) fn library_env(folder: &Path, libraries: &[String]) -> BTreeMap<Strin
 pub(crate) fn installed(folder: &Path) -> Result<Option<Located>, FileFault> {
     let Some(bytes) = files::read_if_exists(&folder.join(LABEL))? else { return Ok(None) };
     let Ok(label) = serde_json::from_slice::<Label>(&bytes) else { return Ok(None) };
-    let whole = label.format == FORMAT
-        && files::metadata(&folder.join(&label.program)).is_ok_and(|program| program.len() == label.program_size);
+    let whole = label.format == FORMAT && label.holds(folder);
     Ok(whole.then(|| label.located(folder)))
+}
+
+fn modified(path: &Path) -> Option<u64> {
+    let since_1970 = files::metadata(path).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since_1970.as_nanos()).ok()
 }

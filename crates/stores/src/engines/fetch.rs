@@ -82,7 +82,11 @@ pub(crate) async fn fetch(job: &Job<'_>) -> Result<Located, Fault> {
         .map_err(|fault| job.file_fault(&fault))?;
     let mut staged = fill(job, &stage).await?;
     let version = try_out(job, &stage, &mut staged).await?;
-    install(&stage, &folder, version, staged).map_err(|fault| job.file_fault(&fault))?;
+    let target = folder.clone();
+    // The whole program is read for its digest.
+    off_thread(job, move || install(&stage, &target, version, staged))
+        .await?
+        .map_err(|fault| job.file_fault(&fault))?;
     // Downloads are worth nothing any more; a failure to remove them is not worth failing for.
     let _ = files::remove_dir(&job.workshop());
     cache::installed(&folder)

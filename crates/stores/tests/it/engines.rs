@@ -286,9 +286,17 @@ async fn a_damaged_installation_is_fetched_again() {
     let server = serve(content.clone(), &[Conduct::Serve]);
     let engine = || engine(sources(&server.url, &content, "6.0.5"), cache.path(), "/nowhere", None);
     let found = located(&engine()).await;
-    std::fs::write(&found.program, "#!/bin/sh\n").unwrap();
-    let again = located(&engine()).await;
-    assert_eq!(std::fs::read(&again.program).unwrap(), content);
+    let mut one_byte_off = content.clone();
+    *one_byte_off.last_mut().unwrap() = b'+';
+    for damaged in [&b"#!/bin/sh\n"[..], &one_byte_off] {
+        std::fs::write(&found.program, damaged).unwrap();
+        let again = located(&engine()).await;
+        assert_eq!(std::fs::read(&again.program).unwrap(), content);
+    }
+    // Written again as it was: touched, but not damaged.
+    std::fs::write(&found.program, &content).unwrap();
+    located(&engine()).await;
+    assert_eq!(server.ranges.lock().unwrap().len(), 3, "three fetches, the first and one per damage");
 }
 
 #[tokio::test(flavor = "multi_thread")]
