@@ -205,6 +205,10 @@ mod tests {
         assert!(sources.best(EngineKind::RedisServer, Version::parse("7").unwrap(), &platform("debian-12")).is_some());
         assert!(sources.best(EngineKind::Mongod, min, &platform("plan9-4")).is_none());
         assert!(sources.best(EngineKind::Mongod, Version::parse("8").unwrap(), &platform("debian-12")).is_none());
+        let arm = Platform { arch: "aarch64".to_owned(), ..platform("debian-12") };
+        for engine in [EngineKind::Mongod, EngineKind::RedisServer] {
+            assert!(sources.best(engine, min, &arm).unwrap().name.ends_with("-aarch64"));
+        }
     }
 
     #[test]
