@@ -19,8 +19,8 @@ fn all_four_environments_are_up_at_once_and_none_gets_into_another() {
     let [staging, production, preview] =
         OTHERS.map(|name| stage::urbancart().neighbour_of(&local).with_flags(&["--env", name]));
     // Before the first `up` there is a root already: the value is what `up` needs.
-    for shop in [&staging, &production] {
-        set_secret(shop, "PAYMENT_SECRET_KEY", "sk_test_of_nobody_in_particular");
+    for (shop, key) in [(&staging, "sk_test_of_nobody"), (&production, "sk_live_of_nobody")] {
+        set_secret(shop, "PAYMENT_SECRET_KEY", key);
     }
     local.up();
     for shop in [&staging, &production, &preview] {
@@ -35,7 +35,15 @@ fn all_four_environments_are_up_at_once_and_none_gets_into_another() {
         let row = checks.iter().find(|check| check["id"] == "environments-are-isolated").unwrap();
         let observed = row["observed"].to_string();
         for (other, _) in all.iter().filter(|(other, _)| *other != name) {
-            for cell in ["mongodb on port", "redis on port", "its certificate", "at its edge", "its folder"] {
+            for cell in [
+                "mongodb on port",
+                "redis on port",
+                "its certificate",
+                "at its edge",
+                "its folder",
+                "each refused by the packet filter",
+                "each refused: list the root",
+            ] {
                 assert!(
                     row["observed"].as_array().unwrap().iter().any(|seen| {
                         seen.as_str().unwrap().starts_with(&format!("{name} → {other}: "))
@@ -79,7 +87,7 @@ fn a_payment_key_that_is_missing_is_named_with_its_owner_and_the_way_to_set_it()
     for words in ["PAYMENT_SECRET_KEY", "owner: payments", "roadbed secrets set --env staging NAME"] {
         assert!(refused.stderr.contains(words), "no {words:?} in\n{}", refused.stderr);
     }
-    set_secret(&staging, "PAYMENT_SECRET_KEY", "sk_test_of_nobody_in_particular");
+    set_secret(&staging, "PAYMENT_SECRET_KEY", "sk_test_of_nobody");
     staging.up_with(&["--free-ports"]);
 }
 

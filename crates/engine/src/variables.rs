@@ -73,7 +73,7 @@ pub fn assemble(environment: &Environment, app: &AppName, facts: &dyn Facts) -> 
         (true, true) => return Ok(assembled),
         (false, _) => (
             format!("{place}: required variables have no value"),
-            format!("ask the owner named above for the value, then `roadbed secrets set NAME --env {}`", environment.reference()),
+            format!("ask the owner named above for the value, then `roadbed secrets set --env {} NAME`", environment.reference()),
         ),
         (true, false) => (
             format!("{place}: variables have values that their type does not allow"),

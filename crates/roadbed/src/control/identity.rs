@@ -34,6 +34,9 @@ pub struct Identity {
     /// The same of the certificate authority, which may be missing, but not unnoticed.
     #[serde(default)]
     pub has_authority: bool,
+    /// The same of the port book.
+    #[serde(default)]
+    pub has_ports: bool,
     /// Services that have data.
     #[serde(default)]
     pub has_data: BTreeSet<String>,
@@ -109,6 +112,7 @@ pub fn ensure(root: &Root, purpose: Purpose<'_>, roots: &Roots, clock: &dyn Cloc
         has_state: false,
         has_secrets: false,
         has_authority: false,
+        has_ports: false,
         has_data: BTreeSet::new(),
     };
     write(root, &identity)?;

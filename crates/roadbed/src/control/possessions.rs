@@ -39,12 +39,13 @@ fn note_data(root: &Root, services: &[&str]) -> Result<(), Fault> {
 /// Notes what there is by now.
 pub fn note(root: &Root) -> Result<(), Fault> {
     note_data(root, &[stores::mongo::UNIT, stores::redis::UNIT])?;
-    match identity::read(root)? {
-        Some(identity) if !identity.has_authority && files::exists(&root.ca_certificate()) => {
-            identity::write(root, &Identity { has_authority: true, ..identity })
-        }
-        _ => Ok(()),
+    let Some(identity) = identity::read(root)? else { return Ok(()) };
+    let has_authority = identity.has_authority || files::exists(&root.ca_certificate());
+    let has_ports = identity.has_ports || files::exists(&PortBook::path(root));
+    if (has_authority, has_ports) == (identity.has_authority, identity.has_ports) {
+        return Ok(());
     }
+    identity::write(root, &Identity { has_authority, has_ports, ..identity })
 }
 
 /// What was there, is gone, and is made anew: who relied on it is to know.
@@ -56,7 +57,7 @@ pub fn lost(root: &Root, identity: &Identity) -> Vec<String> {
     {
         lost.push("the certificate authority was missing; another one is made, and has to be trusted anew".to_owned());
     }
-    if identity.has_state && !files::exists(&PortBook::path(root)) {
+    if identity.has_ports && !files::exists(&PortBook::path(root)) {
         lost.push("the port book was missing; ports are chosen anew, and addresses may change".to_owned());
     }
     lost

@@ -47,7 +47,7 @@ pub const UNIT_MARK: &str = "ROADBED_UNIT";
 pub const SPAWN_MARK: &str = "ROADBED_SPAWN";
 
 /// Present while the environment was stopped on purpose: nobody revives its keeper then.
-fn down_marker(root: &Root) -> PathBuf {
+pub fn down_marker(root: &Root) -> PathBuf {
     root.run().join("down")
 }
 

@@ -8,8 +8,9 @@ mod rules;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use host::files;
 use manifest::network::Enforce;
 use reconcile::ports::Observed;
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId, Root};
@@ -19,6 +20,9 @@ pub use rules::{Guarded, Rules, table_of};
 
 use crate::keeper;
 
+/// What `nft` is handed.
+const SCRIPT: &str = "network.nft";
+
 /// Asked at each look: units get their users when they first start.
 pub type RulesOf = Box<dyn Fn() -> Result<Rules, Fault> + Send + Sync>;
 
@@ -26,11 +30,20 @@ pub type RulesOf = Box<dyn Fn() -> Result<Rules, Fault> + Send + Sync>;
 pub struct NetworkRules {
     id: ResourceId,
     needs: Vec<ResourceId>,
+    turn: Turn,
     root: Root,
     rules: RulesOf,
     enforce: Enforce,
     /// Where `nft` is looked for.
     path: String,
+}
+
+/// When in a convergence it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Sweeps what others left behind, too: once is enough.
+    BeforeUnits,
+    AfterUnits,
 }
 
 impl fmt::Debug for NetworkRules {
@@ -72,16 +85,16 @@ impl fmt::Display for Step {
 impl NetworkRules {
     /// Before anything listens: whether the filter can be used at all, and the rules for users that are known from before.
     pub fn before_units(root: Root, rules: RulesOf, enforce: Enforce, path: String) -> Self {
-        Self { id: ResourceId::new("network"), needs: Vec::new(), root, rules, enforce, path }
+        Self { id: ResourceId::new("network"), needs: Vec::new(), turn: Turn::BeforeUnits, root, rules, enforce, path }
     }
 
     /// Once `units` have started, and with that have users.
     pub fn after_units(units: Vec<ResourceId>, root: Root, rules: RulesOf, enforce: Enforce, path: String) -> Self {
-        Self { id: ResourceId::new("network/users"), needs: units, root, rules, enforce, path }
+        Self { id: ResourceId::new("network/users"), needs: units, turn: Turn::AfterUnits, root, rules, enforce, path }
     }
 
     fn file(&self) -> PathBuf {
-        self.root.run().join("network.nft")
+        self.root.run().join(SCRIPT)
     }
 }
 
@@ -106,14 +119,9 @@ impl Resource for NetworkRules {
         let own = table_of(self.root.path());
         let (ours, others): (Vec<Table>, Vec<Table>) =
             nft.tables().await?.into_iter().partition(|table| table.name == own);
-        let mut orphans = Vec::new();
-        for table in others {
-            if let Some(root) = table.root
-                && !keeper::is_running(&Root::new(root)).await
-            {
-                orphans.push(table.name);
-            }
-        }
+        let is_orphan = |table: &Table| table.root.as_ref().is_some_and(|root| !is_meant_to_be_up(root));
+        let swept = others.into_iter().filter(|table| self.turn == Turn::BeforeUnits && is_orphan(table));
+        let orphans = swept.map(|table| table.name).collect();
         Ok(Seen::Tables { wanted: (self.rules)()?, ours: ours.into_iter().next(), orphans })
     }
 
@@ -135,9 +143,15 @@ impl Resource for NetworkRules {
         let nft = Nft::find(&self.path).await?;
         match step {
             Step::Load { rules } => nft.load(&self.file(), &rules.script(self.root.path())).await,
-            Step::Remove { table } => nft.remove(table).await,
+            Step::Remove { table } => nft.remove(&self.file(), table).await,
         }
     }
+}
+
+/// A root whose keeper was just killed is meant to be up, and is again in a moment: its rules are no leftovers.
+fn is_meant_to_be_up(root: &Path) -> bool {
+    let root = Root::new(root.to_owned());
+    files::exists(&root.keeper_socket()) && !files::exists(&keeper::down_marker(&root))
 }
 
 /// What the packet filter holds of a root right now.
@@ -175,7 +189,7 @@ pub async fn lift(root: &Root) -> Result<(), Fault> {
     let Ok(nft) = Nft::find("").await else { return Ok(()) };
     let own = table_of(root.path());
     if nft.tables().await?.iter().any(|table| table.name == own) {
-        nft.remove(&own).await?;
+        nft.remove(&root.run().join(SCRIPT), &own).await?;
     }
     Ok(())
 }
