@@ -30,20 +30,11 @@ pub type RulesOf = Box<dyn Fn() -> Result<Rules, Fault> + Send + Sync>;
 pub struct NetworkRules {
     id: ResourceId,
     needs: Vec<ResourceId>,
-    turn: Turn,
     root: Root,
     rules: RulesOf,
     enforce: Enforce,
     /// Where `nft` is looked for.
     path: String,
-}
-
-/// When in a convergence it is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    /// Sweeps what others left behind, too: once is enough.
-    BeforeUnits,
-    AfterUnits,
 }
 
 impl fmt::Debug for NetworkRules {
@@ -61,8 +52,6 @@ pub enum Seen {
         wanted: Rules,
         /// `None`: our root has no table.
         ours: Option<Table>,
-        /// Tables of environments that are no more: they would refuse whoever gets their ports next.
-        orphans: Vec<String>,
     },
 }
 
@@ -85,12 +74,24 @@ impl fmt::Display for Step {
 impl NetworkRules {
     /// Before anything listens: whether the filter can be used at all, and the rules for users that are known from before.
     pub fn before_units(root: Root, rules: RulesOf, enforce: Enforce, path: String) -> Self {
-        Self { id: ResourceId::new("network"), needs: Vec::new(), turn: Turn::BeforeUnits, root, rules, enforce, path }
+        Self { id: ResourceId::new("network"), needs: Vec::new(), root, rules, enforce, path }
     }
 
     /// Once `units` have started, and with that have users.
     pub fn after_units(units: Vec<ResourceId>, root: Root, rules: RulesOf, enforce: Enforce, path: String) -> Self {
-        Self { id: ResourceId::new("network/users"), needs: units, turn: Turn::AfterUnits, root, rules, enforce, path }
+        Self { id: ResourceId::new("network/users"), needs: units, root, rules, enforce, path }
+    }
+
+    /// Removes the rules of environments that are no more: they would refuse whoever gets their ports next. It comes with a load,
+    /// and is no step of its own: whether others left something behind is not a matter of this environment.
+    async fn sweep(&self, nft: &Nft) -> Result<(), Fault> {
+        let own = table_of(self.root.path());
+        for table in nft.tables().await?.into_iter().filter(|table| table.name != own) {
+            if table.root.is_some_and(|root| !is_meant_to_be_up(&root)) {
+                nft.remove(&self.file(), &table.name).await?;
+            }
+        }
+        Ok(())
     }
 
     fn file(&self) -> PathBuf {
@@ -117,32 +118,29 @@ impl Resource for NetworkRules {
             Err(_) => return Ok(Seen::Unavailable),
         };
         let own = table_of(self.root.path());
-        let (ours, others): (Vec<Table>, Vec<Table>) =
-            nft.tables().await?.into_iter().partition(|table| table.name == own);
-        let is_orphan = |table: &Table| table.root.as_ref().is_some_and(|root| !is_meant_to_be_up(root));
-        let swept = others.into_iter().filter(|table| self.turn == Turn::BeforeUnits && is_orphan(table));
-        let orphans = swept.map(|table| table.name).collect();
-        Ok(Seen::Tables { wanted: (self.rules)()?, ours: ours.into_iter().next(), orphans })
+        let ours = nft.tables().await?.into_iter().find(|table| table.name == own);
+        Ok(Seen::Tables { wanted: (self.rules)()?, ours })
     }
 
     fn plan(&self, seen: &Seen) -> Vec<Step> {
-        let Seen::Tables { wanted: rules, ours, orphans } = seen else { return Vec::new() };
-        let mut steps: Vec<Step> = orphans.iter().map(|table| Step::Remove { table: table.clone() }).collect();
+        let Seen::Tables { wanted: rules, ours } = seen else { return Vec::new() };
         let is_wanted = self.enforce != Enforce::Off && !rules.is_empty();
         let wanted = rules.comments(self.root.path());
         match ours {
-            Some(table) if is_wanted && table.comments == wanted => {}
-            _ if is_wanted => steps.push(Step::Load { rules: rules.clone() }),
-            Some(table) => steps.push(Step::Remove { table: table.name.clone() }),
-            None => {}
+            Some(table) if is_wanted && table.comments == wanted => Vec::new(),
+            _ if is_wanted => vec![Step::Load { rules: rules.clone() }],
+            Some(table) => vec![Step::Remove { table: table.name.clone() }],
+            None => Vec::new(),
         }
-        steps
     }
 
     async fn apply(&self, step: &Step, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
         let nft = Nft::find(&self.path).await?;
         match step {
-            Step::Load { rules } => nft.load(&self.file(), &rules.script(self.root.path())).await,
+            Step::Load { rules } => {
+                nft.load(&self.file(), &rules.script(self.root.path())).await?;
+                self.sweep(&nft).await
+            }
             Step::Remove { table } => nft.remove(&self.file(), table).await,
         }
     }
