@@ -29,6 +29,23 @@ fn a_build_that_makes_nothing_is_a_failed_one() {
 }
 
 #[test]
+fn a_build_reads_its_variables_and_is_made_anew_when_they_change() {
+    let stage = Stage::new();
+    stage.write("web/build.sh", "mkdir -p dist && cp server.js dist/ && printf %s \"$COLOUR\" > dist/colour\n");
+    stage.edit(
+        "[variables.SESSION_SECRET]",
+        "[variables.COLOUR]\ndescription = \"x\"\napps = [\"web\"]\nclass = \"public\"\nowner = \"team\"\n\
+         phase = \"build\"\nvalue = \"red\"\n\n[variables.SESSION_SECRET]",
+    );
+    let built = || std::fs::read_to_string(stage.project.join("web/dist/colour")).unwrap();
+    stage.up();
+    assert_eq!(built(), "red");
+    stage.edit("value = \"red\"", "value = \"blue\"");
+    stage.up().says(&["build/web: build"]);
+    assert_eq!(built(), "blue");
+}
+
+#[test]
 fn a_missing_app_folder_is_a_fault_of_the_manifest_with_its_place() {
     let stage = Stage::new();
     stage.edit("path = \"web\"", "path = \"wbe\"");

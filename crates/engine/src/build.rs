@@ -86,6 +86,10 @@ fn command(project: &Path, app: &App, env: &ToolEnv) -> Result<Run, Fault> {
     env.insert("NODE_ENV".into(), "production".into());
     env.insert("NEXT_TELEMETRY_DISABLED".into(), "1".into());
     env.insert("CI".into(), "1".into());
+    // Whoever builds to try something out may have set one otherwise.
+    for (name, value) in &app.build.variables {
+        env.entry(name.to_string()).or_insert_with(|| value.clone());
+    }
     Ok(Run { program, args: args.to_vec(), cwd: project.join(&app.path), env, deadline: BUILD_DEADLINE })
 }
 
@@ -116,8 +120,10 @@ impl Resource for AppBuild {
         }
         let mut parts: Vec<&str> = vec![self.app.path.as_str()];
         parts.extend(self.app.build.inputs.iter().map(String::as_str));
-        let command = self.app.build.command.join(" ");
-        let inputs = inputs::digest(&self.project, &parts, &[&command])
+        let variables = self.app.build.variables.iter().map(|(name, value)| format!("{name}={value}"));
+        let words: Vec<String> = std::iter::once(self.app.build.command.join(" ")).chain(variables).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let inputs = inputs::digest(&self.project, &parts, &words)
             .map_err(|fault| Fault::because(format!("cannot read what goes into {}", self.app.name), &fault))?;
         Ok(Seen { inputs, built_from: built_from(&self.project, &self.app)? })
     }

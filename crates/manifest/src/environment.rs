@@ -44,15 +44,6 @@ impl Environment {
         let runs = |variable: &&Variable| variable.phase.is_at_run_time() && variable.source != Source::Ci;
         self.variables.iter().filter(move |variable| variable.consumers.contains(app)).filter(runs)
     }
-
-    /// What the build of one app may receive: values that are the same in every environment.
-    pub fn build_variables_of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (&'a VarName, &'a str)> {
-        let of_the_build = |variable: &&'a Variable| variable.phase.is_at_build() && variable.consumers.contains(app);
-        self.variables.iter().filter(of_the_build).filter_map(|variable| match &variable.source {
-            Source::Literal(text) => Some((&variable.name, text.as_str())),
-            _ => None,
-        })
-    }
 }
 
 choice! {
@@ -123,6 +114,8 @@ pub struct Build {
     pub output: String,
     /// What goes into it, relative to the manifest: files and folders, beside the app's own folder.
     pub inputs: Vec<String>,
+    /// What it reads of the environment, by name: the same in every environment, since one build serves all.
+    pub variables: Vec<(VarName, String)>,
 }
 
 /// What an app is at run time.

@@ -121,6 +121,7 @@ impl Manifest {
                     .as_ref()
                     .map_or_else(|| default_output(table.kind), |output| output.0.clone()),
                 inputs: inputs.map(|path| path.0.clone()).collect(),
+                variables: self.build_variables(name),
             },
             runs,
             dev: Some(table.dev.0.clone()),
@@ -132,6 +133,18 @@ impl Manifest {
                 .map(|smoke| Smoke { path: smoke.path.0.clone(), contains: smoke.contains.clone() })
                 .collect(),
         }
+    }
+
+    /// What the build of an app reads. Validation let nothing pass that differs between environments.
+    fn build_variables(&self, app: &AppName) -> Vec<(VarName, String)> {
+        let read = self.document.variables.iter().filter(|(_, table)| {
+            table.phase.value.is_at_build() && table.apps.iter().any(|consumer| &consumer.value == app)
+        });
+        read.filter_map(|(name, table)| match table.value.as_ref()?.0.as_slice() {
+            [Chunk::Plain(text)] => Some((name.value.clone(), text.clone())),
+            _ => None,
+        })
+        .collect()
     }
 
     fn variable(&self, name: &VarName, table: &VariableTable, environment: &EnvName) -> Option<Variable> {

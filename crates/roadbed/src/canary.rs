@@ -61,7 +61,7 @@ impl CanaryBuild<'_> {
                 .environment
                 .app(&scanned.name)
                 .ok_or_else(|| Fault::new(format!("{} is not in {}", scanned.name, self.environment.name)))?;
-            engine::build::build_once(&self.scratch, app, &self.variables(scanned, &planted), progress).await?;
+            engine::build::build_once(&self.scratch, app, &self.variables(&planted), progress).await?;
             let folder = self.scratch.join(&app.path);
             let cannot =
                 |fault: FileFault| Fault::because(format!("cannot search what was built of {}", app.name), &fault);
@@ -92,10 +92,8 @@ impl CanaryBuild<'_> {
     }
 
     /// As if somebody had leaked every variable of every app into the environment of the build.
-    fn variables(&self, app: &ScannedApp, planted: &Planted) -> BTreeMap<String, String> {
+    fn variables(&self, planted: &Planted) -> BTreeMap<String, String> {
         let mut variables = self.tools.clone();
-        let of_the_build = self.environment.build_variables_of(&app.name);
-        variables.extend(of_the_build.map(|(name, value)| (name.to_string(), value.to_owned())));
         variables.extend(planted.canaries.iter().map(|canary| (canary.name.to_string(), canary.value.clone())));
         variables
     }
