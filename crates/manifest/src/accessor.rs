@@ -10,8 +10,9 @@ use crate::Manifest;
 use crate::environment::{Delivery, Reach};
 use crate::id::{AppName, EnvName};
 use crate::source::At;
-use crate::tables::{AppTable, Kind, VariableTable};
+use crate::tables::{AppTable, Kind};
 use crate::value::{Rule, ValueType};
+use crate::variable_tables::VariableTable;
 
 /// What Roadbed gives a server beside its variables, and an app's code reads: name, type, what it is. Frameworks read the rest
 /// of `environment::GIVEN` themselves.

@@ -5,8 +5,9 @@ use crate::environment::GIVEN;
 use crate::id::AppName;
 use crate::matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
 use crate::source::At;
-use crate::tables::{AppTable, Kind, VariableTable};
+use crate::tables::{AppTable, Kind};
 use crate::template::{Chunk, Text};
+use crate::variable_tables::VariableTable;
 
 /// `.env.example` of one app, or of the whole repository with the variables grouped by app.
 pub fn example(manifest: &Manifest, app: Option<&AppName>) -> String {

@@ -6,7 +6,7 @@
 //!                              └── matrix, examples, schema ──► generated files
 //! ```
 //!
-//! The tables are defined once, in `tables`: that definition is the Rust type, the reading of it and its JSON Schema.
+//! The tables are defined once, in `tables` and its like: that definition is the Rust type, the reading of it and its JSON Schema.
 //!
 //! **Invariant:** pure. No clock, no file, no network, no randomness, no process: the same text means the same thing
 //! everywhere.
@@ -35,6 +35,7 @@ mod syntax;
 mod tables;
 mod target;
 mod template;
+mod variable_tables;
 pub mod value;
 
 pub use accessor::accessor;

@@ -8,9 +8,9 @@ use crate::Manifest;
 use crate::environment::{Class, Delivery, Fact, Phase, Reach};
 use crate::id::{AppName, EnvName, OwnerName, VarName};
 use crate::record::choice;
-use crate::tables::{Origin, VariableOrigin, VariableTable};
 use crate::template::Chunk;
 use crate::value::ValueType;
+use crate::variable_tables::{Origin, VariableOrigin, VariableTable};
 
 /// Variables by environments.
 #[derive(Clone, Debug, Serialize)]

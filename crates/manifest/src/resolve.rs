@@ -10,11 +10,11 @@ use crate::naming::Names;
 use crate::scalars::{Bytes, Cpus, Processes};
 use crate::source::At;
 use crate::tables::{
-    AppTable, Deadlines, EnvironmentTable, Kind, LimitsTable, MediaTable, MongoDbTable, Origin, Per, RedisTable,
-    VariableOrigin, VariableTable,
+    AppTable, Deadlines, EnvironmentTable, Kind, LimitsTable, MediaTable, MongoDbTable, Per, RedisTable,
 };
 use crate::target::{EnvRef, Instance};
 use crate::template::{Chunk, Text};
+use crate::variable_tables::{Origin, VariableOrigin, VariableTable};
 
 /// Why there is no such environment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

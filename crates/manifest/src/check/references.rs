@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::findings::Findings;
 use crate::id::VarName;
 use crate::source::{At, Span};
-use crate::tables::{Document, VariableOrigin, VariableTable};
+use crate::tables::Document;
 use crate::template::Text;
+use crate::variable_tables::{VariableOrigin, VariableTable};
 
 /// A value may consist of so many pieces once all references are filled in. Doubling a reference thirty times would
 /// otherwise fill the memory.

@@ -5,9 +5,10 @@ use crate::environment::{Class, Delivery, Phase, Reach};
 use crate::findings::Findings;
 use crate::id::VarName;
 use crate::source::At;
-use crate::tables::{Document, Kind, Origin, VariableTable};
+use crate::tables::{Document, Kind};
 use crate::template::{Chunk, Text};
 use crate::value::ValueType;
+use crate::variable_tables::{Origin, VariableTable};
 
 /// What build tools put into pages that visitors load.
 pub(crate) const PUBLIC_PREFIXES: [&str; 5] = ["NEXT_PUBLIC_", "VITE_", "REACT_APP_", "GATSBY_", "EXPO_PUBLIC_"];

@@ -5,8 +5,9 @@ use crate::environment::{Class, Fact, GIVEN, ServiceName};
 use crate::findings::Findings;
 use crate::id::VarName;
 use crate::source::At;
-use crate::tables::{Document, Kind, Origin, Required, VariableTable};
+use crate::tables::{Document, Kind};
 use crate::template::Text;
+use crate::variable_tables::{Origin, Required, VariableTable};
 
 pub(super) fn check(document: &Document, findings: &mut Findings) {
     for (name, variable) in document.variables.iter() {
