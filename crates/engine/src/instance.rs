@@ -191,8 +191,13 @@ impl Instances {
     fn confinement(&self, program: &Program) -> Option<Confinement> {
         let certificates = self.tools.get("NODE_EXTRA_CA_CERTS").map(PathBuf::from).filter(|file| files::exists(file));
         let release = program.release.clone()?;
+        // Where a link leads out of the release, a module that is loaded by its real path looks for others beside it.
+        let linked = ["node_modules", self.app.path.as_str()].map(|inner| release.join(inner)).into_iter();
+        let linked =
+            linked.filter_map(|inner| files::canonical(&inner).ok()).filter(|real| !real.starts_with(&release));
+        let outside: Vec<PathBuf> = linked.collect();
         Some(Confinement {
-            release: std::iter::once(release).chain(certificates).collect(),
+            release: std::iter::once(release).chain(outside).chain(certificates).collect(),
             require: self.require.clone(),
             ..Confinement::default()
         })
