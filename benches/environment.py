@@ -47,7 +47,7 @@ class Environment:
         return next(one["pid"] for one in self.status()["units"] if one["name"] == unit)
 
     def ports(self):
-        return json.loads((self.root / "state/ports.json").read_text())
+        return json.loads((self.root / "state/ports.json").read_text())["ports"]
 
     def keeper(self):
         """The keeper is nobody's unit: it is the process that runs `roadbed keeper` on our root."""

@@ -7,6 +7,7 @@ The peer of `up` is the floor: the same four processes started bare, side by sid
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -52,6 +53,14 @@ def answers(port, path):
         return False
 
 
+def give_back(root):
+    """What the bare servers wrote belongs to whoever runs this; the environment's servers are users of their own."""
+    for data in (root / "data").iterdir():
+        owner = data.stat()
+        for path in data.rglob("*"):
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def floor(found, ports):
     """Seconds from starting all four at once until api and storefront say that they are ready."""
     start = time.monotonic()
@@ -59,16 +68,17 @@ def floor(found, ports):
         subprocess.Popen(words, cwd=cwd, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for words, cwd, variables in found
     ]
-    while not answers(ports["api-1"], "/ready"):
-        if time.monotonic() - start > 60:
-            raise SystemExit("the bare processes do not get ready")
-        time.sleep(0.01)
-    took = time.monotonic() - start
-    for child in children:
-        child.terminate()
-    for child in children:
-        child.wait()
-    return took
+    try:
+        while not answers(ports["api-1"], "/ready"):
+            if time.monotonic() - start > 60:
+                raise SystemExit("the bare processes do not get ready")
+            time.sleep(0.01)
+        return time.monotonic() - start
+    finally:
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.wait()
 
 
 with Environment() as env:
@@ -80,6 +90,7 @@ with Environment() as env:
     for _ in range(ROUNDS):
         downs.append(env.roadbed("down")[1])
         floors.append(floor(found, ports))
+        give_back(env.root)
         ups.append(env.roadbed("up", "--detach")[1])
     up = shown("warm `up` to a green gate", ups)
     shown("warm `down`", downs)

@@ -28,6 +28,8 @@ pub enum StoreFault {
     /// Swapped in from another environment: its values open nothing here, and must not open anything by accident.
     #[error("the secret store {} belongs to another environment's root", path.display())]
     Foreign { path: PathBuf },
+    #[error("the secret store has no {name}")]
+    Absent { name: SecretName },
     #[error("cannot get random numbers from the kernel")]
     Random(#[from] getrandom::Error),
 }
@@ -45,12 +47,30 @@ struct OnDisk {
 
 #[derive(Serialize, Deserialize)]
 struct Entry {
+    #[serde(flatten)]
+    current: Value,
+    /// Known to the servers, given to nobody yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pending: Option<Value>,
+    /// Still held by instances that have not been replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Value {
     /// Counts the values this name has had, so that a revision can name a value without showing it.
     version: u32,
     value: String,
 }
 
-impl Drop for Entry {
+impl Value {
+    fn opened(&self, state: VersionState) -> Versioned {
+        Versioned { secret: Secret::new(self.value.clone()), version: self.version, state }
+    }
+}
+
+impl Drop for Value {
     fn drop(&mut self) {
         self.value.zeroize();
     }
@@ -66,11 +86,23 @@ pub struct FileStore {
     writing: Mutex<()>,
 }
 
+/// Where a version of a value is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionState {
+    /// Servers let it in already; no process was given it.
+    Pending,
+    /// What a process that starts now is given.
+    Current,
+    /// Servers still let it in, for processes that were started with it.
+    Previous,
+}
+
 /// A value with the version it has.
 #[derive(Debug)]
 pub struct Versioned {
     pub secret: Secret,
     pub version: u32,
+    pub state: VersionState,
 }
 
 impl FileStore {
@@ -94,10 +126,52 @@ impl FileStore {
 
     pub fn get(&self, name: &SecretName) -> Result<Option<Versioned>, StoreFault> {
         let disk = self.load()?;
-        Ok(disk
-            .values
-            .get(name.as_str())
-            .map(|entry| Versioned { secret: Secret::new(entry.value.clone()), version: entry.version }))
+        Ok(disk.values.get(name.as_str()).map(|entry| entry.current.opened(VersionState::Current)))
+    }
+
+    /// Every version that a server must let in: the current one first.
+    pub fn accepted(&self, name: &SecretName) -> Result<Vec<Versioned>, StoreFault> {
+        let disk = self.load()?;
+        let Some(entry) = disk.values.get(name.as_str()) else { return Ok(Vec::new()) };
+        let mut all = vec![entry.current.opened(VersionState::Current)];
+        all.extend(entry.pending.as_ref().map(|value| value.opened(VersionState::Pending)));
+        all.extend(entry.previous.as_ref().map(|value| value.opened(VersionState::Previous)));
+        Ok(all)
+    }
+
+    /// Keeps a value that is to follow the current one, and says its version. One that is pending already stays, whatever
+    /// `secret` is: a rotation that was killed goes on with what servers may have learnt.
+    pub fn stage(&self, name: &SecretName, secret: &Secret) -> Result<u32, StoreFault> {
+        self.change(name, |entry| {
+            let next = entry.current.version + 1;
+            let pending =
+                entry.pending.get_or_insert_with(|| Value { version: next, value: secret.expose().to_owned() });
+            pending.version
+        })
+    }
+
+    /// The pending version becomes the current one, which becomes the previous. Without a pending one nothing changes.
+    pub fn promote(&self, name: &SecretName) -> Result<u32, StoreFault> {
+        self.change(name, |entry| {
+            if let Some(next) = entry.pending.take() {
+                entry.previous = Some(std::mem::replace(&mut entry.current, next));
+            }
+            entry.current.version
+        })
+    }
+
+    /// Forgets the previous version: no process has it any more.
+    pub fn retire(&self, name: &SecretName) -> Result<(), StoreFault> {
+        self.change(name, |entry| entry.previous = None)
+    }
+
+    fn change<T>(&self, name: &SecretName, change: impl FnOnce(&mut Entry) -> T) -> Result<T, StoreFault> {
+        let _writing = self.writing.lock().expect("no panic happens while the store is written");
+        let mut disk = self.load()?;
+        let entry = disk.values.get_mut(name.as_str()).ok_or_else(|| StoreFault::Absent { name: name.clone() })?;
+        let result = change(entry);
+        self.save(&disk)?;
+        Ok(result)
     }
 
     /// Sets a value; setting the value it already has changes nothing.
@@ -109,11 +183,12 @@ impl FileStore {
     fn put(&self, _: &MutexGuard<'_, ()>, name: &SecretName, secret: &Secret) -> Result<u32, StoreFault> {
         let mut disk = self.load()?;
         let version = match disk.values.get(name.as_str()) {
-            Some(entry) if secret.matches(entry.value.as_bytes()) => return Ok(entry.version),
-            Some(entry) => entry.version + 1,
+            Some(entry) if secret.matches(entry.current.value.as_bytes()) => return Ok(entry.current.version),
+            Some(entry) => entry.pending.as_ref().unwrap_or(&entry.current).version + 1,
             None => 1,
         };
-        disk.values.insert(name.as_str().to_owned(), Entry { version, value: secret.expose().to_owned() });
+        let current = Value { version, value: secret.expose().to_owned() };
+        disk.values.insert(name.as_str().to_owned(), Entry { current, pending: None, previous: None });
         self.save(&disk)?;
         Ok(version)
     }
@@ -127,7 +202,7 @@ impl FileStore {
         }
         let fresh = generate::credential()?;
         let version = self.put(&writing, name, &fresh)?;
-        Ok(Versioned { secret: fresh, version })
+        Ok(Versioned { secret: fresh, version, state: VersionState::Current })
     }
 
     pub fn names(&self) -> Result<Vec<SecretName>, StoreFault> {
@@ -195,6 +270,29 @@ mod tests {
         let versions: Vec<u32> =
             ["one", "one", "two"].map(|value| store.set(&name, &Secret::new(value.into())).unwrap()).to_vec();
         assert_eq!(versions, [1, 1, 2]);
+    }
+
+    #[test]
+    fn a_rotation_keeps_the_old_value_until_it_is_retired() {
+        let (_folder, store) = store();
+        let name = SecretName::new("mongodb/app-api");
+        let [one, two, three] = ["one", "two", "three"].map(|value| Secret::new(value.into()));
+        store.set(&name, &one).unwrap();
+        let states = || -> Vec<(String, u32, VersionState)> {
+            let all = store.accepted(&name).unwrap();
+            all.into_iter().map(|each| (each.secret.expose().to_owned(), each.version, each.state)).collect()
+        };
+        assert_eq!(store.stage(&name, &two).unwrap(), 2);
+        // A killed rotation that begins again goes on with the value it had.
+        assert_eq!(store.stage(&name, &three).unwrap(), 2);
+        assert_eq!(states(), [("one".into(), 1, VersionState::Current), ("two".into(), 2, VersionState::Pending)]);
+        for _ in 0..2 {
+            assert_eq!(store.promote(&name).unwrap(), 2);
+            assert_eq!(states(), [("two".into(), 2, VersionState::Current), ("one".into(), 1, VersionState::Previous)]);
+        }
+        store.retire(&name).unwrap();
+        assert_eq!(states(), [("two".into(), 2, VersionState::Current)]);
+        assert!(matches!(store.stage(&SecretName::new("nobody"), &one), Err(StoreFault::Absent { .. })));
     }
 
     #[test]

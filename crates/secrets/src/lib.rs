@@ -11,5 +11,5 @@ pub mod file_store;
 pub mod generate;
 pub mod secret;
 
-pub use file_store::FileStore;
+pub use file_store::{FileStore, VersionState, Versioned};
 pub use secret::{Secret, SecretName};
