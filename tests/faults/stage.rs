@@ -71,13 +71,24 @@ impl Stage {
         self.begin(words).end()
     }
 
+    /// As [`Stage::roadbed`], from a shell that has these variables as well.
+    pub(crate) fn roadbed_with(&self, words: &str, variables: &[(&str, &str)]) -> Answer {
+        let mut command = self.command(words);
+        command.envs(variables.iter().copied());
+        command::begin(format!("roadbed {words}"), command).end()
+    }
+
     pub(crate) fn begin(&self, words: &str) -> Running {
+        command::begin(format!("roadbed {words}"), self.command(words))
+    }
+
+    fn command(&self, words: &str) -> Command {
         let mut line = self.before.clone();
         line.push(env!("CARGO_BIN_EXE_roadbed").to_owned());
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).args(words.split(' ')).arg("--root").arg(&self.root);
         command.current_dir(&self.project).env_clear().envs(&self.env);
-        command::begin(format!("roadbed {words}"), command)
+        command
     }
 
     /// Up and quick about it: without the gate.

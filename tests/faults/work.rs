@@ -46,6 +46,30 @@ fn a_build_reads_its_variables_and_is_made_anew_when_they_change() {
 }
 
 #[test]
+fn a_build_takes_from_the_shell_what_it_declares_and_nothing_of_that_is_kept() {
+    let stage = Stage::new();
+    stage.write("web/build.sh", "mkdir -p dist && cp server.js dist/ && env > dist/given\n");
+    stage.edit(
+        "[variables.SESSION_SECRET]",
+        "[variables.UPLOAD_TOKEN]\ndescription = \"x\"\napps = [\"web\"]\nclass = \"secret\"\nowner = \"team\"\n\
+         phase = \"build\"\nsource = \"ci\"\nmatch = \"upload-[a-z]+\"\n\n[variables.SESSION_SECRET]",
+    );
+    let up = "up --detach --no-gate";
+    stage.roadbed(up).refuses(1, &["cannot build web: UPLOAD_TOKEN is required and not set", "export UPLOAD_TOKEN="]);
+    let wrong = stage.roadbed_with(up, &[("UPLOAD_TOKEN", "another-thing")]);
+    wrong.refuses(1, &["cannot build web: UPLOAD_TOKEN must match upload-[a-z]+"]);
+    let shell = [("UPLOAD_TOKEN", "upload-onlyforthebuild"), ("OTHER_TOKEN", "of the shell")];
+    stage.roadbed_with(up, &shell).exits(0);
+    let given = std::fs::read_to_string(stage.project.join("web/dist/given")).unwrap();
+    assert!(given.contains("UPLOAD_TOKEN=upload-onlyforthebuild\n"), "{given}");
+    assert!(!given.contains("OTHER_TOKEN"), "{given}");
+    // It is no input: what is built is there, and no later `up` needs it.
+    stage.up();
+    let kept = std::process::Command::new("grep").args(["-rl", "upload-onlyforthebuild"]).arg(&stage.root).output();
+    assert_eq!(String::from_utf8_lossy(&kept.unwrap().stdout), "", "it is kept somewhere in the root");
+}
+
+#[test]
 fn a_missing_app_folder_is_a_fault_of_the_manifest_with_its_place() {
     let stage = Stage::new();
     stage.edit("path = \"web\"", "path = \"wbe\"");

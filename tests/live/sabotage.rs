@@ -249,6 +249,43 @@ impl Scene {
         self.fails(ID, &format!("both have the port {its} (our mongodb, its mongodb)"));
         fs::write(book(self.shop.root()), right).unwrap();
         self.holds(ID);
+
+        if host::intruder::may_become_others() {
+            self.without_the_packet_filter(ID, &neighbour, &up);
+        }
+    }
+
+    /// As root the packet filter holds the neighbour's network rules: a rule in front of them that lets everybody in, then no
+    /// rules at all where the neighbour demands them.
+    fn without_the_packet_filter(&self, id: &str, neighbour: &Environment, up: &dyn Fn()) {
+        let table = roadbed::world::network::table_of(neighbour.root());
+        let nft = |words: &str| {
+            let done = Command::new("nft").args(words.split(' ')).output().expect("./setup installs nft");
+            assert!(done.status.success(), "nft {words}: {}", String::from_utf8_lossy(&done.stderr));
+        };
+        nft(&format!("insert rule inet {table} inside accept"));
+        let seen = self.fails(id, "as our app's user")["observed"].to_string();
+        assert!(seen.contains("a connection came about"), "{seen}");
+        // Its rules are right but for the one that nobody of ours wrote, so that `up` sees nothing to do: they go as a whole.
+        nft(&format!("delete table inet {table}"));
+        up();
+        self.holds(id);
+
+        let demanded = |manifest: String| {
+            let preview = "domain = \"pr-{pr}.preview.urbancart.example\"";
+            assert!(manifest.contains(preview), "the manifest has another preview");
+            manifest.replace(preview, &format!("{preview}\nnetwork = {{ enforce = \"required\" }}"))
+        };
+        self.with_manifest(demanded, || {
+            up();
+            self.holds(id);
+            nft(&format!("delete table inet {table}"));
+            let seen = self.fails(id, "no packet filter holds its network rules");
+            up();
+            self.holds(id);
+            seen
+        });
+        up();
     }
 
     /// Something on the API's port that answers 200 whatever happens.

@@ -26,6 +26,8 @@ pub struct AppBuild {
     project: PathBuf,
     app: App,
     tools: ToolEnv,
+    /// What whoever builds gives, by name.
+    given: ToolEnv,
     turn: Turn,
 }
 
@@ -51,7 +53,37 @@ pub struct Seen {
 
 impl AppBuild {
     pub fn new(project: PathBuf, app: App, tools: ToolEnv, turn: Turn) -> Self {
-        Self { id: Self::resource_id(&app), needs: vec![Packages::resource_id()], project, app, tools, turn }
+        let (id, needs) = (Self::resource_id(&app), vec![Packages::resource_id()]);
+        Self { id, needs, project, app, tools, given: ToolEnv::new(), turn }
+    }
+
+    /// With what whoever builds gives to builds; the app's own takes what it declares.
+    pub fn given(self, given: ToolEnv) -> Self {
+        Self { given, ..self }
+    }
+
+    /// What its build takes of that.
+    fn taken(&self) -> Result<ToolEnv, Fault> {
+        let App { name: app, build, .. } = &self.app;
+        let mut taken = ToolEnv::new();
+        for variable in &build.from_builder {
+            let name = &variable.name;
+            let cannot = |why: String| {
+                Fault::new(format!("cannot build {app}: {name} {why}")).hint(format!(
+                    "it comes from where it is built (source = \"ci\"): `export {name}=…`, then run this again"
+                ))
+            };
+            // An empty text is not set.
+            match self.given.get(name.as_str()).filter(|value| !value.is_empty()) {
+                Some(value) => {
+                    variable.rule.check(value).map_err(|fault| cannot(fault.to_string()))?;
+                    taken.insert(name.to_string(), value.clone());
+                }
+                None if variable.required => return Err(cannot("is required and not set".to_owned())),
+                None => {}
+            }
+        }
+        Ok(taken)
     }
 
     pub fn resource_id(app: &App) -> ResourceId {
@@ -136,7 +168,8 @@ impl Resource for AppBuild {
     }
 
     async fn apply(&self, step: &RunBuild, _: &Begun, progress: &dyn Progress) -> Result<(), Fault> {
-        let run = command(&self.project, &self.app, &self.tools)?;
+        let mut run = command(&self.project, &self.app, &self.tools)?;
+        run.env.extend(self.taken()?);
         let headline = format!("cannot build {}", self.app.name);
         let _turn = self.turn.take(&headline, BUILD_DEADLINE).await?;
         if built_from(&self.project, &self.app)?.as_ref() == Some(&step.inputs) {

@@ -116,6 +116,16 @@ pub struct Build {
     pub inputs: Vec<String>,
     /// What it reads of the environment, by name: the same in every environment, since one build serves all.
     pub variables: Vec<(VarName, String)>,
+    /// What it is given by whoever builds, such as a token for uploads: nowhere kept, and no input of what is built.
+    pub from_builder: Vec<FromBuilder>,
+}
+
+/// A variable with `source = "ci"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FromBuilder {
+    pub name: VarName,
+    pub required: bool,
+    pub rule: Rule,
 }
 
 /// What an app is at run time.
@@ -270,7 +280,7 @@ choice! {
         Server = "server",
         /// Code that runs in visitors' browsers: public.
         Client = "client",
-        /// Code that runs on a server before routing, such as Next.js's proxy.
+        /// Code of a server, also where it runs before routing: Next.js's middleware and modules with `runtime = "edge"`.
         Edge = "edge",
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::Manifest;
 use crate::environment::{
-    App, Bucket, Build, EdgePorts, Environment, Media, MongoDb, Need, Piece, Redis, Runs, Server, ServiceName, Smoke,
-    Source, Template, Variable,
+    App, Bucket, Build, EdgePorts, Environment, FromBuilder, Media, MongoDb, Need, Piece, Redis, Runs, Server,
+    ServiceName, Smoke, Source, Template, Variable,
 };
 use crate::id::{AppName, EnvName, VarName};
 use crate::naming::Names;
@@ -122,6 +122,7 @@ impl Manifest {
                     .map_or_else(|| default_output(table.kind), |output| output.0.clone()),
                 inputs: inputs.map(|path| path.0.clone()).collect(),
                 variables: self.build_variables(name),
+                from_builder: self.given_by_builder(name, environment),
             },
             runs,
             dev: Some(table.dev.0.clone()),
@@ -145,6 +146,18 @@ impl Manifest {
             _ => None,
         })
         .collect()
+    }
+
+    fn given_by_builder(&self, app: &AppName, environment: &EnvName) -> Vec<FromBuilder> {
+        let mut found = Vec::new();
+        for (name, table) in self.document.variables.iter() {
+            let Some(variable) = self.variable(&name.value, table, environment) else { continue };
+            if variable.source == Source::Ci && variable.consumers.contains(app) {
+                let Variable { name, required, rule, .. } = variable;
+                found.push(FromBuilder { name, required, rule });
+            }
+        }
+        found
     }
 
     fn variable(&self, name: &VarName, table: &VariableTable, environment: &EnvName) -> Option<Variable> {

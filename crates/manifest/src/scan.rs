@@ -67,6 +67,8 @@ choice! {
         SecretInPublicName = "secret-in-public-name",
         /// Code that runs in visitors' browsers reads a variable of the server.
         ServerVariableInClient = "server-variable-in-client",
+        /// Code that runs before routing reads a variable of the server.
+        ServerVariableAtEdge = "server-variable-at-edge",
         /// A name that only the running program knows.
         ComputedName = "computed-name",
         /// The environment as a whole is handed on.

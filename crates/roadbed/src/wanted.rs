@@ -1,6 +1,7 @@
 //! What the environment is wanted to be, kept so that a crash of control forgets nothing.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use host::files::{self, Access};
@@ -34,6 +35,26 @@ pub struct Wanted {
     pub cache: PathBuf,
     /// What build tools need of the user's environment: PATH, HOME, proxies, certificates. No secrets.
     pub tools: BTreeMap<String, String>,
+    /// What builds take from whoever builds. It serves as long as the command that brought it, and is never on disk.
+    #[serde(default, skip_serializing_if = "Given::is_empty")]
+    pub given: Given,
+}
+
+/// Values of variables with `source = "ci"`, by name.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Given(pub BTreeMap<String, String>);
+
+impl Given {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// As it is on disk: with the id of the root that it is wanted of.
@@ -88,7 +109,7 @@ pub fn read(root: &Root) -> Result<Option<Wanted>, Fault> {
 
 /// Keeps what is wanted. When this returns, it is on disk.
 pub fn write(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
-    let kept = Wanted { tools: without_credentials(&wanted.tools), ..wanted.clone() };
+    let kept = Wanted { tools: without_credentials(&wanted.tools), given: Given::default(), ..wanted.clone() };
     let root_id = identity::read(root)?.map(|identity| identity.id);
     let json =
         serde_json::to_vec_pretty(&OnDisk { root: root_id, wanted: kept }).expect("what is wanted is plain data");

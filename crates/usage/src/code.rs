@@ -3,6 +3,7 @@
 
 mod doors;
 mod filter;
+mod reach;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -15,7 +16,7 @@ use host::files as disk;
 
 pub use filter::Filter;
 
-use crate::imports::{Aliases, Resolver, Target, joined, reached, scripts};
+use crate::imports::{Aliases, Resolver, joined};
 use crate::javascript::{self, Extracted, Given, Setting, Spotted, Tool, Unreadable};
 use crate::walk::{self, CodeFile, Package, Part, WalkFault};
 use crate::{Place, Use};
@@ -46,6 +47,8 @@ pub struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     Server,
+    /// Code before routing: Next.js's middleware, modules that ask for the edge runtime, and what they import.
+    Edge,
     /// It is imported, by way of others maybe, from a module that says `"use client"`, or from a script of the page that a
     /// bundler begins with.
     Client,
@@ -86,8 +89,8 @@ pub fn read(root: &Path, folder: &str, wrappers: &[String]) -> Result<Code, Walk
     let names: Vec<String> = sources.iter().map(|source| source.file.path.clone()).collect();
     let resolver = Resolver::new(names.iter().map(String::as_str), &packages, &aliases);
     doors::follow(&mut sources, &resolver, wrappers);
-    let client = client_reach(root, folder, &sources, &resolver);
-    Ok(told(sources, &client))
+    let reach = reach::of(root, folder, &sources, &resolver);
+    Ok(told(sources, &reach))
 }
 
 fn package_of<'p>(specifier: &str, packages: &'p BTreeMap<String, Package>) -> Option<&'p Package> {
@@ -178,35 +181,18 @@ fn aliases(root: &Path, sources: &[Source]) -> BTreeMap<String, Aliases> {
     found
 }
 
-fn client_reach(root: &Path, folder: &str, sources: &[Source], resolver: &Resolver<'_>) -> Vec<bool> {
-    let is = |says: fn(&Extracted) -> bool| move |source: &Source| source.result.as_ref().is_ok_and(says);
-    let imports: Vec<Vec<usize>> = sources.iter().map(|source| doors::imported(source, resolver)).collect();
-    let clients = sources.iter().enumerate().filter(|(_, source)| is(|extracted| extracted.is_client)(source));
-    let mut from: Vec<usize> = clients.map(|(index, _)| index).collect();
-    let page = joined(folder, "index.html").and_then(|path| disk::read_string(&root.join(path)).ok());
-    for script in scripts(page.as_deref().unwrap_or_default()) {
-        let path = format!("./{}", script.trim_start_matches("./").trim_start_matches('/'));
-        if let Target::File(file) = resolver.resolve(&format!("{folder}/index.html"), &path) {
-            from.push(file);
-        }
-    }
-    let stops: Vec<bool> = sources.iter().map(is(|extracted| extracted.is_server)).collect();
-    reached(&imports, from, &stops)
-}
-
-fn told(sources: Vec<Source>, client: &[bool]) -> Code {
+fn told(sources: Vec<Source>, reach: &[Reach]) -> Code {
     let mut code = Code::default();
-    for (source, is_client) in sources.into_iter().zip(client) {
+    for (source, reach) in sources.into_iter().zip(reach) {
         let Source { file, text, result, .. } = source;
         code.bytes += text.len();
         let place = |line, column| Place { file: file.path.clone(), line, column };
         match result {
             Ok(extracted) => {
-                let reach = if *is_client { Reach::Client } else { Reach::Server };
                 code.uses.extend(extracted.uses.into_iter().map(|spotted| {
                     let Spotted { start, line, column, name, how, fallback, language, .. } = spotted;
                     let used = Use { place: place(line, column), name, how, fallback, language };
-                    Seen { used, part: file.part, reach, offset: start }
+                    Seen { used, part: file.part, reach: *reach, offset: start }
                 }));
                 if let Some(tool) = Tool::of(&file.path) {
                     let settings = javascript::settings(&text, file.dialect, tool).unwrap_or_default();

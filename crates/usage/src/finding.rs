@@ -39,12 +39,13 @@ pub enum Id {
 }
 
 impl Id {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Use(FindingKind::Undeclared),
         Self::Use(FindingKind::Unused),
         Self::Use(FindingKind::NotAConsumer),
         Self::Use(FindingKind::SecretInPublicName),
         Self::Use(FindingKind::ServerVariableInClient),
+        Self::Use(FindingKind::ServerVariableAtEdge),
         Self::Use(FindingKind::ComputedName),
         Self::Use(FindingKind::WholeEnvironment),
         Self::Use(FindingKind::LiteralForASecret),
@@ -79,6 +80,9 @@ impl Id {
             }
             Self::Use(FindingKind::ServerVariableInClient) => {
                 "Code that runs in visitors' browsers reads a variable of the server"
+            }
+            Self::Use(FindingKind::ServerVariableAtEdge) => {
+                "Code that runs before routing reads a variable of the server"
             }
             Self::Use(FindingKind::ComputedName) => "Code reads a variable whose name only the running program knows",
             Self::Use(FindingKind::WholeEnvironment) => "Code hands on the environment as a whole",

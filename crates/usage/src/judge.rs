@@ -236,6 +236,11 @@ impl Judge<'_> {
             let message = format!("{name} is not there in visitors' browsers, where this code runs");
             return self.tell(FindingKind::ServerVariableInClient, name, message, CLIENT_HINT);
         }
+        if row.reach == Reach::Server && reads_directly && self.is_at_edge() {
+            let message = format!("{name} is for servers, but this code runs at the edge, before routing");
+            let hint = format!("read it behind the route, or set reach = \"edge\" in [variables.{name}]");
+            self.tell(FindingKind::ServerVariableAtEdge, name, message, &hint);
+        }
         self.frozen(row, is_filled_in);
     }
 
@@ -285,6 +290,11 @@ impl Judge<'_> {
     fn is_in_browsers(&self) -> bool {
         let is_code = matches!(self.one.language, Language::JavaScript | Language::ImportMeta);
         is_code && self.app.is_some_and(|code| code.in_browsers.contains(&self.one.place.file))
+    }
+
+    fn is_at_edge(&self) -> bool {
+        self.one.language == Language::JavaScript
+            && self.app.is_some_and(|code| code.at_edge.contains(&self.one.place.file))
     }
 
     /// Where this language keeps the environment.

@@ -27,6 +27,8 @@ pub struct AppCode {
     pub uses: Vec<Use>,
     /// Files that visitors' browsers load.
     pub in_browsers: BTreeSet<String>,
+    /// Files whose code runs before routing, and in no browser.
+    pub at_edge: BTreeSet<String>,
     /// Names in capitals that are read off any object: `environment.API_URL` of the generated accessor.
     pub named: BTreeSet<String>,
     pub inlined: Vec<Inlined>,
@@ -40,6 +42,7 @@ impl AppCode {
             app,
             uses: Vec::new(),
             in_browsers: BTreeSet::new(),
+            at_edge: BTreeSet::new(),
             named: BTreeSet::new(),
             inlined: Vec::new(),
             shown_prefixes: Vec::new(),

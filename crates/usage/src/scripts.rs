@@ -8,7 +8,7 @@ use aho_corasick::AhoCorasick;
 use host::files;
 use manifest::{RunsIn, Scan, ScannedApp};
 
-use crate::code::{self, Code, Reach};
+use crate::code::{self, Code, Reach, Seen};
 use crate::javascript::{self, Setting};
 use crate::project::ProjectFault;
 use crate::project_code::{AppCode, Inlined, ProjectCode, ShownPrefix};
@@ -52,20 +52,28 @@ pub(crate) fn read(
     project.unreadable.extend(unreadable.map(|(place, why)| (Some(scanned.name.clone()), place.clone(), why.clone())));
     shown(&code, app);
     app.in_browsers = in_browsers(&code, scanned.runs_in);
+    if scanned.runs_in == RunsIn::Both {
+        app.at_edge = reached(&code, Reach::Edge).map(|seen| seen.used.place.file.clone()).collect();
+    }
     app.uses.extend(code.uses.into_iter().map(|seen| seen.used).filter(|used| is_kept(&used.place.file)));
     Ok(())
 }
 
 fn in_browsers(code: &Code, runs_in: RunsIn) -> BTreeSet<String> {
-    let reached = || code.uses.iter().filter(|seen| seen.reach == Reach::Client && seen.part == Part::Source);
     match runs_in {
         RunsIn::Server => BTreeSet::new(),
         // A static app whose page names no script that we know: all of it.
-        RunsIn::Browsers if reached().next().is_none() => {
+        RunsIn::Browsers if reached(code, Reach::Client).next().is_none() => {
             code.files.iter().filter(|file| file.part == Part::Source).map(|file| file.path.clone()).collect()
         }
-        RunsIn::Both | RunsIn::Browsers => reached().map(|seen| seen.used.place.file.clone()).collect(),
+        RunsIn::Both | RunsIn::Browsers => {
+            reached(code, Reach::Client).map(|seen| seen.used.place.file.clone()).collect()
+        }
     }
+}
+
+fn reached(code: &Code, reach: Reach) -> impl Iterator<Item = &Seen> {
+    code.uses.iter().filter(move |seen| seen.reach == reach && seen.part == Part::Source)
 }
 
 /// The first line of every file that Roadbed makes of the manifest.

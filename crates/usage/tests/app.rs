@@ -34,7 +34,11 @@ fn shown(code: &Code) -> Vec<String> {
             Part::Test => ", in a test",
             Part::Settings => ", in settings",
         };
-        let reach = if seen.reach == Reach::Client { ", in browsers" } else { "" };
+        let reach = match seen.reach {
+            Reach::Client => ", in browsers",
+            Reach::Edge => ", at the edge",
+            Reach::Server => "",
+        };
         format!("{file}:{} {name}{how}{part}{reach}", seen.used.place.line)
     };
     code.uses.iter().map(one).collect()
@@ -203,6 +207,40 @@ fn what_a_page_begins_with_is_in_browsers() {
         ],
         &["src/app.tsx:1 VITE_B, in browsers", "src/main.tsx:2 VITE_A, in browsers", "vite.config.ts:1 X, in settings"],
     );
+}
+
+#[test]
+fn what_middleware_and_edge_modules_import_is_at_the_edge() {
+    let edge = "export const runtime = \"edge\";\nimport { url } from \"../lib/url\";\n";
+    expect(
+        &[
+            ("app/src/middleware.ts", "import \"./lib/who\";\nstart(process.env.MIDDLE);\n"),
+            ("app/src/lib/who.ts", "start(process.env.WHO);\n"),
+            ("app/src/lib/url.ts", "export const url = process.env.URL;\n"),
+            ("app/src/lib/db.ts", "start(process.env.DB);\n"),
+            ("app/src/route/fast.ts", edge),
+            (
+                "app/src/route/typed.ts",
+                "export const config = { runtime: \"edge\" as const };\nstart(process.env.TYPED);\n",
+            ),
+            ("app/src/route/slow.ts", "export const runtime = 'nodejs';\nstart(process.env.SLOW);\n"),
+            // Only in its place does the name mean anything, and a proxy runs on Node.
+            ("app/src/route/middleware.ts", "start(process.env.INNER);\n"),
+            ("app/src/proxy.ts", "start(process.env.PROXY);\n"),
+        ],
+        &[
+            "src/lib/db.ts:1 DB",
+            "src/lib/url.ts:1 URL, at the edge",
+            "src/lib/who.ts:1 WHO, at the edge",
+            "src/middleware.ts:2 MIDDLE, at the edge",
+            "src/proxy.ts:1 PROXY",
+            "src/route/middleware.ts:1 INNER",
+            "src/route/slow.ts:2 SLOW",
+            "src/route/typed.ts:2 TYPED, at the edge",
+        ],
+    );
+    let on_node = "export const config = { runtime: \"nodejs\", matcher: [\"/\"] };\nstart(process.env.MIDDLE);\n";
+    expect(&[("app/middleware.ts", on_node)], &["middleware.ts:2 MIDDLE"]);
 }
 
 #[test]

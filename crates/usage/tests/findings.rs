@@ -41,6 +41,13 @@ apps = ["api", "web"]
 class = "internal"
 owner = "team"
 value = "${environment}"
+[variables.ROUTE_KEY]
+description = "Which page a visitor is shown"
+apps = ["web"]
+class = "internal"
+reach = "edge"
+owner = "team"
+value = "blue"
 [variables.SITE_NAME]
 description = "Its name"
 apps = ["web"]
@@ -95,11 +102,12 @@ fn read(file: &str, name: &str) -> Use {
 
 /// One use in an app; whatever else the app receives counts as read.
 fn found(app: &str, one: Use) -> Vec<Finding> {
-    let everything = ["KEY", "API_URL", "SITE_NAME", "NEXT_PUBLIC_THEME", "TENANT_A_URL"];
+    let everything = ["KEY", "API_URL", "SITE_NAME", "NEXT_PUBLIC_THEME", "TENANT_A_URL", "ROUTE_KEY"];
     let code = AppCode {
         uses: vec![one],
         in_browsers: BTreeSet::from(["apps/web/client.tsx".to_owned()]),
         named: everything.map(str::to_owned).into(),
+        at_edge: BTreeSet::from(["apps/web/middleware.ts".to_owned()]),
         ..AppCode::new(AppName::new(app).unwrap())
     };
     judge(&rules(), &ProjectCode { apps: vec![code], ..ProjectCode::default() })
@@ -133,6 +141,11 @@ fn every_kind_of_finding_and_its_innocent_neighbour() {
         ("web", read(client, "NEXT_PUBLIC_THEME"), &[]),
         ("web", read(client, "PORT"), &["server-variable-in-client PORT"]),
         ("web", read(client, "NODE_ENV"), &[]),
+        ("web", read("apps/web/middleware.ts", "API_URL"), &["server-variable-at-edge API_URL"]),
+        ("web", read("apps/web/middleware.ts", "ROUTE_KEY"), &[]),
+        ("web", read("apps/web/middleware.ts", "NEXT_PUBLIC_THEME"), &[]),
+        ("web", read(page, "ROUTE_KEY"), &[]),
+        ("web", read(client, "ROUTE_KEY"), &["server-variable-in-client ROUTE_KEY"]),
         ("web", read(client, "NEXT_PUBLIC_STRIPE_SECRET"), &["secret-in-public-name NEXT_PUBLIC_STRIPE_SECRET"]),
         (
             "web",
@@ -242,7 +255,7 @@ fn settings_of_build_tools_show_what_is_public_and_nothing_else() {
         |variable: &str| Inlined { place: place.clone(), variable: variable.to_owned(), shown_as: "SHOWN".to_owned() };
     let prefix = |prefix: &str| ShownPrefix { place: place.clone(), prefix: prefix.to_owned() };
     let code = AppCode {
-        named: ["API_URL", "SITE_NAME", "NEXT_PUBLIC_THEME"].map(str::to_owned).into(),
+        named: ["API_URL", "SITE_NAME", "NEXT_PUBLIC_THEME", "ROUTE_KEY"].map(str::to_owned).into(),
         inlined: vec![inlined("API_URL"), inlined("SITE_NAME"), inlined("NOWHERE")],
         shown_prefixes: vec![prefix("API_"), prefix("SITE_")],
         ..AppCode::new(AppName::new("web").unwrap())

@@ -127,6 +127,17 @@ fn what_browsers_load_is_followed_along_imports() {
 }
 
 #[test]
+fn what_runs_before_routing_is_followed_along_imports() {
+    let seen = found_beside(&[
+        ("apps/web/middleware.ts", "import { key } from \"./key\";"),
+        ("apps/web/key.ts", "export const key = process.env.KEY;"),
+        // Only Next.js knows such a file.
+        ("apps/api/middleware.ts", "export const key = process.env.KEY;"),
+    ]);
+    assert_eq!(seen, ["apps/web/key.ts:1:20 server-variable-at-edge KEY"]);
+}
+
+#[test]
 fn settings_of_build_tools_are_looked_into() {
     let seen = found_beside(&[("apps/web/next.config.ts", "export default { env: { SHOWN: process.env.KEY } };")]);
     let expected = [

@@ -1,12 +1,13 @@
 //! What the command line and the manifest together ask control for.
 
+use manifest::Environment;
 use reconcile::Fault;
 
 use crate::cli::args;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
-use crate::wanted::{DevApps, PublicPorts, Wanted};
+use crate::wanted::{DevApps, Given, PublicPorts, Wanted};
 
 pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wanted, Failure> {
     let (environment, resolved) = project.environment(&session.environment()?)?;
@@ -42,5 +43,16 @@ pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wante
         ports: if args.free_ports { PublicPorts::Free } else { PublicPorts::AsDeclared },
         cache,
         tools: session.surroundings.tools(),
+        given: given(session, &resolved),
     })
+}
+
+/// What builds are to take from the shell of whoever calls.
+fn given(session: &Session, environment: &Environment) -> Given {
+    let declared = environment.apps.iter().flat_map(|app| &app.build.from_builder);
+    let values = declared.filter_map(|variable| {
+        let name = variable.name.to_string();
+        session.surroundings.variable(&name).map(|value| (name, value))
+    });
+    Given(values.collect())
 }

@@ -92,7 +92,8 @@ impl Parts {
         all.push(Box::new(Packages::new(self.project.clone(), tools.clone(), turn("packages"))));
         for one in self.running.iter().filter(|one| one.dev.is_none()) {
             let turn = turn(&format!("build-{}", one.app.name));
-            all.push(Box::new(AppBuild::new(self.project.clone(), one.app.clone(), tools.clone(), turn)));
+            let build = AppBuild::new(self.project.clone(), one.app.clone(), tools.clone(), turn);
+            all.push(Box::new(build.given(self.wanted.given.0.clone())));
             if matches!(one.app.runs, Runs::Static { .. }) {
                 all.push(Box::new(StaticSite::new(self.project.clone(), self.ground.root.clone(), one.app.clone())));
             }

@@ -8,7 +8,7 @@ use oxc_parser::ParserReturn;
 use oxc_semantic::Semantic;
 use oxc_syntax::module_record::{ExportExportName, ExportImportName};
 
-use super::Extracted;
+use super::{Extracted, runtime};
 use crate::Language;
 
 /// A module that a source asks for.
@@ -115,6 +115,7 @@ pub(super) fn add(extracted: &mut Extracted, read: &ParserReturn<'_>, semantic: 
 pub(super) fn add_imports(extracted: &mut Extracted, read: &ParserReturn<'_>) {
     let says = |what: &str| read.program.directives.iter().any(|directive| directive.directive == what);
     (extracted.is_client, extracted.is_server) = (says("use client"), says("use server"));
+    extracted.runtime = runtime::of(&read.program);
     let mut imports = BTreeSet::new();
     for statement in &read.program.body {
         let (specifier, is_type) = match statement {

@@ -23,6 +23,7 @@ mod patterns;
 mod places;
 mod readers;
 mod roots;
+mod runtime;
 mod schema;
 mod settings;
 
@@ -37,6 +38,7 @@ pub(crate) use depth::{ROOMY, is_roomy};
 pub use dialect::Dialect;
 pub use links::{Export, Given, Handed, HandedTo, Import, ImportKind, ReExport, Shared};
 pub use names::names;
+pub use runtime::Runtime;
 pub use settings::{Setting, Tool, settings};
 
 use crate::{Fallback, How, Language, Name};
@@ -69,6 +71,8 @@ pub struct Extracted {
     pub is_client: bool,
     /// It begins with `"use server"`: browsers call it and never get its code.
     pub is_server: bool,
+    /// The runtime of Next.js that it asks for.
+    pub runtime: Option<Runtime>,
     /// Of what [`Given::handed`] names: what was found here, so that its reads are among the uses.
     pub accepted: Vec<Handed>,
 }

@@ -73,6 +73,7 @@ impl EnvironmentsAreIsolated {
         let ours = Ours::see(self, identity).await?;
         let mut cells = Cells::default();
         files::closed_to_strangers(&ours, &mut cells);
+        ports::are_held(&self.root, &self.environment, &mut cells).await;
         if others.is_empty() {
             cells.good(format!(
                 "this user has no other environment of {} on this machine: there was no other door to try",

@@ -4,16 +4,29 @@ use std::collections::BTreeSet;
 
 use host::intruder::{Door, Tried, User, may_become_others, own_user, try_all_as};
 use host::process::table;
+use manifest::Environment;
+use manifest::network::Enforce;
+use reconcile::Root;
 
 use super::neighbour::Neighbour;
 use super::{Cells, Ours};
 use crate::world::network;
+
+/// An environment that demands the packet filter has it: `up` saw to that, and somebody may have taken it away since.
+pub(super) async fn are_held(root: &Root, environment: &Environment, cells: &mut Cells) {
+    if environment.network.enforce == Enforce::Required && network::guarded(root).await.is_empty() {
+        cells.bad("network.enforce is \"required\", but no packet filter holds its network rules");
+    }
+}
 
 /// The other's ports behind its edge refuse our apps, where its network rules are held by the packet filter.
 pub(super) async fn try_doors(ours: &Ours<'_>, other: &Neighbour, cells: &mut Cells) {
     let Some(up) = &other.up else { return };
     // What the filter itself says that it guards: what is not among it, passwords guard alone.
     let guarded = network::guarded(&other.root).await;
+    if let Some(environment) = &other.environment {
+        are_held(&other.root, environment, cells).await;
+    }
     let ports: Vec<(&str, u16)> = up
         .ports
         .iter()
