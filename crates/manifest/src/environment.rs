@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
+use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::network::Reachability;
 use crate::record::choice;
 use crate::target::{EnvRef, Instance};
@@ -201,6 +201,41 @@ pub struct MongoDb {
     pub cache_bytes: u64,
     /// Oplog size, bytes.
     pub oplog_bytes: u64,
+    /// What is kept as the manifest says; empty: apps make their own.
+    pub collections: Vec<Collection>,
+}
+
+/// A collection whose schema and indexes are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collection {
+    pub name: CollectionName,
+    /// What is in it.
+    pub doc: String,
+    /// Path of a JSON Schema, relative to the manifest.
+    pub schema: Option<String>,
+    pub indexes: Vec<Index>,
+}
+
+/// An index of a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    pub name: String,
+    /// Most significant first.
+    pub keys: Vec<(String, KeyKind)>,
+    pub unique: bool,
+    /// A filter in JSON: what it leaves out is not in the index.
+    pub only: Option<String>,
+    pub expire_after: Option<Duration>,
+}
+
+/// How a field is ordered in an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    Ascending,
+    Descending,
+    Text,
+    Hashed,
+    Sphere,
 }
 
 /// Redis of this environment.

@@ -30,6 +30,19 @@ fn is_name(text: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
+const COLLECTION_PATTERN: &str = "^(?!system\\.)[A-Za-z_][A-Za-z0-9_.-]{0,63}$";
+const COLLECTION_RULE: &str = "a collection starts with a letter or '_', goes on with letters, digits, '_', '.' or '-', has at most 64 characters \
+     and does not begin with \"system.\"";
+
+/// What every driver and shell can write without quotes; names that begin with `system.` are the server's.
+fn is_collection(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    text.len() <= 64
+        && !text.starts_with("system.")
+        && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+}
+
 fn is_variable(text: &str) -> bool {
     let mut bytes = text.bytes();
     text.len() <= 64
@@ -98,6 +111,10 @@ name_type!(
 name_type!(
     /// A bucket of the object storage, for example `products`.
     BucketName, is_name, NAME_PATTERN, NAME_RULE
+);
+name_type!(
+    /// A collection of MongoDB, for example `orders`.
+    CollectionName, is_collection, COLLECTION_PATTERN, COLLECTION_RULE
 );
 name_type!(
     /// A variable, for example `MONGODB_URL`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use crate::id::{AppName, BucketName, EnvName, NameRule, OwnerName, ProductName, VarName};
+use crate::id::{AppName, BucketName, CollectionName, EnvName, NameRule, OwnerName, ProductName, VarName};
 use crate::naming::BranchSlug;
 use crate::shape::{Definitions, Reader, Shape, Text, Value, text_shape};
 use crate::tables::Per;
@@ -32,6 +32,7 @@ name_text! {
     EnvName: "the name of an environment", "unreadable";
     OwnerName: "the name of an owner", "unreadable";
     BucketName: "the name of a bucket", "unreadable";
+    CollectionName: "the name of a collection", "unreadable";
     VarName: "the name of a variable", "UNREADABLE";
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::collections::CollectionTable;
 use crate::environment::{Access, Safeguard, ServiceName};
-use crate::id::{AppName, BucketName, EnvName, OwnerName, ProductName, VarName};
+use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::network::NetworkTable;
 use crate::record::{choice, record};
 use crate::scalars::{
@@ -260,6 +261,9 @@ record! {
         cache: At<Bytes> = "256 MiB",
         /// Oplog: how far back a lost member or a restore can go.
         oplog: At<Bytes> = "1 GiB",
+        /// Collections whose schema and indexes Roadbed keeps. Where there is one, apps may not make
+        /// indexes themselves.
+        collections: Table<CollectionName, CollectionTable>,
         /// What is different in an environment.
         r#in: Table<EnvName, MongoDbOverride>,
     }

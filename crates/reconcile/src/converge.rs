@@ -32,10 +32,17 @@ pub struct Tools {
 pub trait AnyResource: Send + Sync + std::fmt::Debug {
     fn id(&self) -> &ResourceId;
     fn needs(&self) -> &[ResourceId];
-    /// The lines of the plan as things stand now.
-    fn steps_now(&self) -> BoxFuture<'_, Result<Vec<String>, Fault>>;
+    /// The lines of the plan as things stand now, and what is only told.
+    fn steps_now(&self) -> BoxFuture<'_, Result<StepsNow, Fault>>;
     /// Looks, plans and applies until the plan is empty; returns how many steps that took.
     fn converge<'a>(&'a self, tools: &'a Tools) -> BoxFuture<'a, Result<u32, Fault>>;
+}
+
+/// What a look at one resource finds to do, and what differs and is left alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepsNow {
+    pub steps: Vec<String>,
+    pub drift: Vec<String>,
 }
 
 impl<R: Resource> AnyResource for R {
@@ -47,8 +54,12 @@ impl<R: Resource> AnyResource for R {
         Resource::needs(self)
     }
 
-    fn steps_now(&self) -> BoxFuture<'_, Result<Vec<String>, Fault>> {
-        Box::pin(async { Ok(self.plan(&self.observe().await?).iter().map(ToString::to_string).collect()) })
+    fn steps_now(&self) -> BoxFuture<'_, Result<StepsNow, Fault>> {
+        Box::pin(async {
+            let seen = self.observe().await?;
+            let steps = self.plan(&seen).iter().map(ToString::to_string).collect();
+            Ok(StepsNow { steps, drift: self.drift(&seen) })
+        })
     }
 
     fn converge<'a>(&'a self, tools: &'a Tools) -> BoxFuture<'a, Result<u32, Fault>> {
@@ -60,8 +71,13 @@ async fn converge_one<R: Resource>(resource: &R, tools: &Tools) -> Result<u32, F
     let id = Resource::id(resource).as_str();
     let (mut last, mut repeats) = (String::new(), 0);
     for round in 0..MOST_ROUNDS {
-        let plan = resource.plan(&resource.observe().await?);
-        let Some(step) = plan.first() else { return Ok(round) };
+        let seen = resource.observe().await?;
+        let plan = resource.plan(&seen);
+        let Some(step) = plan.first() else {
+            let told = |drift: String| tools.progress.emit(Event::Noted { note: format!("{id}: not done: {drift}") });
+            resource.drift(&seen).into_iter().for_each(told);
+            return Ok(round);
+        };
         let line = step.to_string();
         repeats = if line == last { repeats + 1 } else { 0 };
         if repeats >= MOST_REPEATS {
@@ -153,6 +169,9 @@ async fn timed<'a>(resource: &'a dyn AnyResource, tools: &'a Tools) -> (&'a Reso
 pub struct Planned {
     pub resource: String,
     pub steps: Vec<String>,
+    /// What differs and is left alone, since it needs somebody's word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<String>,
     /// Set if the steps can only be known once this other resource is converged.
     pub after: Option<String>,
 }
@@ -167,13 +186,13 @@ pub async fn plan(graph: &Graph) -> Result<Vec<Planned>, Fault> {
                 .any(|other| other.resource == need.as_str() && (!other.steps.is_empty() || other.after.is_some()))
         };
         let after = resource.needs().iter().find(is_open).map(ToString::to_string);
-        let steps = match (resource.steps_now().await, &after) {
-            (Ok(steps), _) => steps,
+        let StepsNow { steps, drift } = match (resource.steps_now().await, &after) {
+            (Ok(now), _) => now,
             // It could not even be looked at; that is no news while what it stands on is missing.
-            (Err(_), Some(_)) => Vec::new(),
+            (Err(_), Some(_)) => StepsNow::default(),
             (Err(fault), None) => return Err(fault),
         };
-        planned.push(Planned { resource: resource.id().to_string(), steps, after });
+        planned.push(Planned { resource: resource.id().to_string(), steps, drift, after });
     }
     Ok(planned)
 }

@@ -41,6 +41,10 @@ pub trait Resource: Send + Sync + fmt::Debug {
     fn observe(&self) -> impl Future<Output = Result<Self::Observed, Fault>> + Send;
     /// Pure: no clock, no file, no randomness. Empty means converged.
     fn plan(&self, seen: &Self::Observed) -> Vec<Self::Step>;
+    /// Pure as well. What is not as wanted and stays so, since it needs somebody's word: one sentence each.
+    fn drift(&self, _seen: &Self::Observed) -> Vec<String> {
+        Vec::new()
+    }
     /// One effect, safe to do twice. The `Begun` shows that the journal knows of it.
     fn apply(
         &self,
@@ -69,6 +73,10 @@ impl<R: Resource> Resource for Arc<R> {
 
     fn plan(&self, seen: &Self::Observed) -> Vec<Self::Step> {
         R::plan(self, seen)
+    }
+
+    fn drift(&self, seen: &Self::Observed) -> Vec<String> {
+        R::drift(self, seen)
     }
 
     fn apply(

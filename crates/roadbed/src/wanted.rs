@@ -35,9 +35,21 @@ pub struct Wanted {
     pub cache: PathBuf,
     /// What build tools need of the user's environment: PATH, HOME, proxies, certificates. No secrets.
     pub tools: BTreeMap<String, String>,
+    /// Whether what the manifest does not declare may be destroyed. It holds for the command that said so, and is never on disk.
+    #[serde(default)]
+    pub destroy: Destroy,
     /// What builds take from whoever builds. It serves as long as the command that brought it, and is never on disk.
     #[serde(default, skip_serializing_if = "Given::is_empty")]
     pub given: Given,
+}
+
+/// May something be destroyed that the manifest does not declare, such as an index?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Destroy {
+    #[default]
+    Never,
+    Allowed,
 }
 
 /// Values of variables with `source = "ci"`, by name.
@@ -109,7 +121,8 @@ pub fn read(root: &Root) -> Result<Option<Wanted>, Fault> {
 
 /// Keeps what is wanted. When this returns, it is on disk.
 pub fn write(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
-    let kept = Wanted { tools: without_credentials(&wanted.tools), given: Given::default(), ..wanted.clone() };
+    let (tools, given, destroy) = (without_credentials(&wanted.tools), Given::default(), Destroy::Never);
+    let kept = Wanted { tools, given, destroy, ..wanted.clone() };
     let root_id = identity::read(root)?.map(|identity| identity.id);
     let json =
         serde_json::to_vec_pretty(&OnDisk { root: root_id, wanted: kept }).expect("what is wanted is plain data");

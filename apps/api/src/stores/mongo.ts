@@ -43,7 +43,7 @@ export interface MongoStore {
   catalogue: Catalogue;
   orders: Orders;
   probe(): Promise<unknown>;
-  /** Makes the indexes and the first catalogue as soon as the server can be reached. Resolves then, or when the store is closed. */
+  /** Fills in the first catalogue as soon as the server can be reached. Resolves then, or when the store is closed. */
   prepare(): Promise<void>;
   close(): Promise<void>;
 }
@@ -70,9 +70,9 @@ export function createMongoStore(url: string, instance: string, log: Log): Mongo
   let prepared = false;
 
   const reach: Reach = async (operation) => {
-    // Without the unique index a retried order is a second order. And without this line the first operation would
-    // connect by itself, fail, and leave the driver with a closed topology that it uses for ever after.
-    if (!prepared) throw new StoreUnavailable("mongodb", new Error("the indexes are not made yet"));
+    // Without this line the first operation would connect by itself, fail, and leave the driver with a closed topology
+    // that it uses for ever after.
+    if (!prepared) throw new StoreUnavailable("mongodb", new Error("the catalogue is not filled yet"));
     try {
       return await within(OPERATION_TIMEOUT_MS, operation);
     } catch (error) {
@@ -90,7 +90,7 @@ export function createMongoStore(url: string, instance: string, log: Log): Mongo
       while (!closing.signal.aborted) {
         try {
           await client.connect();
-          await makeIndexesAndSeed(products, orders);
+          await seed(products);
           prepared = true;
           log.info("mongodb prepared");
           return;
@@ -109,16 +109,8 @@ export function createMongoStore(url: string, instance: string, log: Log): Mongo
   };
 }
 
-async function makeIndexesAndSeed(
-  products: Collection<ProductDocument>,
-  orders: Collection<OrderDocument>,
-): Promise<void> {
-  await products.createIndex({ slug: 1 }, { unique: true });
-  await orders.createIndex(
-    { idempotency_key: 1 },
-    // Partial: orders without a key are not duplicates of each other.
-    { unique: true, partialFilterExpression: { idempotency_key: { $type: "string" } } },
-  );
+/** Collections, their schemas and indexes are the infrastructure's: see [services.mongodb.collections] in roadbed.toml. */
+async function seed(products: Collection<ProductDocument>): Promise<void> {
   // $setOnInsert: a product that someone edited stays as edited. Instances that start together agree by the unique index.
   await products.bulkWrite(
     SEED.map((product) => ({

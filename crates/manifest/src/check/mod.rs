@@ -1,6 +1,7 @@
 //! What no table shows alone: names that refer to each other, and rules across tables.
 
 mod apps;
+mod collections;
 mod environments;
 mod hosts;
 mod meeting;

@@ -1,7 +1,7 @@
 //! Data services.
 
-use super::known_environments;
 use super::meeting::may_meet;
+use super::{collections, known_environments};
 use crate::findings::Findings;
 use crate::id::EnvName;
 use crate::naming::{BranchSlug, slug_pattern};
@@ -32,6 +32,9 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
                     )
                     .hint("shorten the name of the environment or the product");
             }
+        }
+        for (name, collection) in mongodb.collections.iter() {
+            collections::check(name, collection, findings);
         }
         let own = mongodb.r#in.iter().filter_map(|(_, own)| own.cache.as_ref());
         for cache in std::iter::once(&mongodb.cache).chain(own) {

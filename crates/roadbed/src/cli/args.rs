@@ -129,6 +129,9 @@ pub struct Up {
     /// Do not run the gate
     #[arg(long)]
     pub no_gate: bool,
+    /// Drop what the manifest does not declare, such as an index; never a collection or a database
+    #[arg(long)]
+    pub allow_destroy: bool,
     /// Make a root that was copied, brought here from elsewhere or restored in parts an environment of its own
     #[arg(long)]
     pub adopt: bool,
@@ -250,6 +253,9 @@ pub struct Plan {
     /// As with `up --free-ports`
     #[arg(long)]
     pub free_ports: bool,
+    /// As with `up --allow-destroy`
+    #[arg(long)]
+    pub allow_destroy: bool,
 }
 
 /// Show where a branch or a pull request is deployed to, and what everything is called there

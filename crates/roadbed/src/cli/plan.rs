@@ -22,7 +22,7 @@ struct Plan<'a> {
 
 pub async fn run(session: &Session, args: &args::Plan, conductor: &impl Conductor) -> Result<Exit, Failure> {
     let project = Project::load(session)?;
-    let as_up = args::Up { free_ports: args.free_ports, ..args::Up::default() };
+    let as_up = args::Up { free_ports: args.free_ports, allow_destroy: args.allow_destroy, ..args::Up::default() };
     let wanted = wanted::of(session, &project, &as_up)?;
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
     let was_up = conductor.is_meant_to_be_up() || conductor.is_up().await;
@@ -53,10 +53,15 @@ fn show(session: &Session, plan: &Plan<'_>) -> Result<(), Failure> {
         return output.json(plan);
     }
     let paint = output.data;
-    for planned in plan.resources.iter().filter(|planned| !planned.steps.is_empty() || planned.after.is_some()) {
+    let is_news =
+        |planned: &&Planned| !planned.steps.is_empty() || !planned.drift.is_empty() || planned.after.is_some();
+    for planned in plan.resources.iter().filter(is_news) {
         output.line(paint.strong(&planned.resource))?;
         for step in &planned.steps {
             output.line(format!("  {step}"))?;
+        }
+        for drift in &planned.drift {
+            output.line(format!("  {}", paint.faint(format!("not done: {drift}"))))?;
         }
         if let Some(after) = &planned.after {
             output.line(format!("  {}", paint.faint(format!("known after {after}"))))?;

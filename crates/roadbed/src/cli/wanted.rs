@@ -7,7 +7,7 @@ use crate::cli::args;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
-use crate::wanted::{DevApps, Given, PublicPorts, Wanted};
+use crate::wanted::{Destroy, DevApps, Given, PublicPorts, Wanted};
 
 pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wanted, Failure> {
     let (environment, resolved) = project.environment(&session.environment()?)?;
@@ -43,6 +43,7 @@ pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wante
         ports: if args.free_ports { PublicPorts::Free } else { PublicPorts::AsDeclared },
         cache,
         tools: session.surroundings.tools(),
+        destroy: if args.allow_destroy { Destroy::Allowed } else { Destroy::Never },
         given: given(session, &resolved),
     })
 }

@@ -19,6 +19,7 @@ use reconcile::{AnyResource, Fault, ResourceId};
 use secrets::FileStore;
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
+use stores::mongo::collections::{Collections, Destroy};
 
 use super::access::AccessFile;
 use super::addresses::{Addresses, https_url};
@@ -29,7 +30,7 @@ use super::network::{NetworkRules, RulesOf};
 use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
 use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
 use crate::keeper;
-use crate::wanted::Wanted;
+use crate::wanted::{self, Wanted};
 
 /// Everything that resources are made of.
 pub(super) struct Parts {
@@ -76,6 +77,12 @@ impl Parts {
         if let (Some(settings), Some(port)) = (&self.environment.mongodb, self.addresses.mongodb) {
             let engine = Arc::new(Engine::mongod(settings, &self.project, cache.clone(), machine.clone())?);
             all.push(Box::new(stores::mongo::Mongo::new(settings.clone(), port, engine.clone(), ground.clone())));
+            let destroy = match self.wanted.destroy {
+                wanted::Destroy::Never => Destroy::Never,
+                wanted::Destroy::Allowed => Destroy::Allowed,
+            };
+            let (settings, project) = (settings.clone(), self.project.clone());
+            all.push(Box::new(Collections::new(settings, port, project, destroy, ground.clone())));
             all.push(Box::new(engine));
         }
         if let (Some(settings), Some(port)) = (&self.environment.redis, self.addresses.redis) {
@@ -178,7 +185,7 @@ impl Parts {
         }];
         for need in &app.needs {
             match need {
-                Need::Service(ServiceName::MongoDb) => needs.push(ResourceId::new(stores::mongo::UNIT)),
+                Need::Service(ServiceName::MongoDb) => needs.push(Collections::resource_id()),
                 Need::Service(ServiceName::Redis) => needs.push(ResourceId::new(stores::redis::UNIT)),
                 // Object storage is declared, and nothing serves it yet.
                 Need::Service(ServiceName::Media) => {}

@@ -105,6 +105,9 @@ pub(crate) mod code {
     pub(crate) const NOT_YET_INITIALIZED: i32 = 94;
     pub(crate) const USER_EXISTS: i32 = 51003;
     pub(crate) const ROLE_EXISTS: i32 = 51002;
+    pub(crate) const INDEX_NOT_FOUND: i32 = 27;
+    pub(crate) const NAMESPACE_EXISTS: i32 = 48;
+    pub(crate) const DUPLICATE_KEY: i32 = 11000;
 }
 
 /// Whether the server understood and said no: the right answer to a stranger.

@@ -13,6 +13,7 @@
 
 mod apply;
 mod client;
+pub mod collections;
 mod configuration;
 mod observe;
 mod place;

@@ -12,6 +12,7 @@ use super::client::{self, Address, Identity, MongoFault, code, command, connect}
 use super::place::Mode;
 use super::roles::{self, APP_ROLE, UserKey, documents};
 use super::{ADMIN, Mongo, REPLICA_SET, UNIT, admin_secret, app_secret, configuration, key_secret};
+use crate::Ground;
 use crate::engines::find::Found;
 use crate::ground::file_fault;
 use crate::start::accepts;
@@ -149,7 +150,16 @@ pub(crate) fn first_boot_client(mongo: &Mongo) -> Result<(Address, Client), Faul
 }
 
 pub(crate) fn as_admin(mongo: &Mongo, address: &Address) -> Result<Client, Fault> {
-    let Some(password) = mongo.ground.secret(&admin_secret())? else {
+    admin_at(&mongo.ground, address)
+}
+
+/// The administrator on the server's port.
+pub(crate) fn admin_client(ground: &Ground, port: u16) -> Result<Client, Fault> {
+    admin_at(ground, &Address::Port(port))
+}
+
+fn admin_at(ground: &Ground, address: &Address) -> Result<Client, Fault> {
+    let Some(password) = ground.secret(&admin_secret())? else {
         return Err(Fault::new("the administrator's password of mongodb has gone from the secret store"));
     };
     let who = Identity::User { name: ADMIN, database: "admin", password: &password.secret };
@@ -213,6 +223,7 @@ async fn look_at_users(mongo: &Mongo, client: &Client) -> Result<Serving, Look> 
     let seen: Vec<UserKey> = documents(&listed, "users").filter_map(UserKey::of).collect();
     let mut wanted: Vec<UserKey> = place.settings.apps.iter().map(|app| UserKey::app(&place.settings, app)).collect();
     wanted.push(UserKey::admin());
+    let kept: Vec<UserKey> = UserKey::collections(&place.settings).into_iter().collect();
 
     let details = user_details(client, &wanted).await?;
     let detail = |key: &UserKey| details.iter().find(|user| UserKey::of(user).as_ref() == Some(key));
@@ -234,7 +245,7 @@ async fn look_at_users(mongo: &Mongo, client: &Client) -> Result<Serving, Look> 
         admin_is_right: detail(&UserKey::admin()).is_some_and(roles::admin_is_right),
         role_is_right: documents(&role, "roles").any(|role| roles::role_is_right(role, &place.settings)),
         apps: apps.into_iter().filter(|(_, faults)| !faults.is_empty()).collect(),
-        strangers: seen.into_iter().filter(|user| !wanted.contains(user)).collect(),
+        strangers: seen.into_iter().filter(|user| !wanted.contains(user) && !kept.contains(user)).collect(),
     })
 }
 

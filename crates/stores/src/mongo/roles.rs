@@ -10,8 +10,8 @@ use crate::ground::user_of;
 /// Name of the apps' role, in their own database.
 pub(crate) const APP_ROLE: &str = "roadbed-app";
 
-/// What an app may do in its one database: work with documents, follow them, and make collections and indexes. It may not drop
-/// anything, see users, or touch the server.
+/// What an app may do in its one database: work with documents, follow them, and, where nobody looks after collections, make
+/// indexes. It may not drop anything, see users, or touch the server.
 const APP_ACTIONS: [&str; 11] = [
     "changeStream",
     "collStats",
@@ -33,7 +33,7 @@ pub(crate) const ADMIN_ROLES: [&str; 3] = ["clusterManager", "clusterMonitor", "
 const LOOPBACK: &str = "127.0.0.1";
 
 pub(crate) fn app_privileges(settings: &environment::MongoDb) -> Vec<Bson> {
-    let actions: Vec<Bson> = APP_ACTIONS.iter().map(|&action| action.into()).collect();
+    let actions: Vec<Bson> = app_actions(settings).into_iter().map(Bson::from).collect();
     vec![doc! { "resource": { "db": &settings.database, "collection": "" }, "actions": actions }.into()]
 }
 
@@ -46,7 +46,12 @@ pub(crate) fn role_is_right(seen: &Document, settings: &environment::MongoDb) ->
     !inherits
         && resource.get_str("db").ok() == Some(settings.database.as_str())
         && resource.get_str("collection").ok() == Some("")
-        && sorted_strings(privilege, "actions") == APP_ACTIONS
+        && sorted_strings(privilege, "actions") == app_actions(settings)
+}
+
+fn app_actions(settings: &environment::MongoDb) -> Vec<&'static str> {
+    let is_looked_after = !settings.collections.is_empty();
+    APP_ACTIONS.into_iter().filter(|action| !is_looked_after || *action != "createIndex").collect()
 }
 
 /// Fields of `createUser` and `updateUser`, without name and password. `mechanisms` is always sent: a change of password
@@ -85,7 +90,7 @@ pub(crate) fn admin_is_right(seen: &Document) -> bool {
     roles_of(seen) == wanted && sorted_strings(seen, "mechanisms") == ["SCRAM-SHA-256"]
 }
 
-fn is_restricted_to_loopback(seen: &Document) -> bool {
+pub(crate) fn is_restricted_to_loopback(seen: &Document) -> bool {
     let Ok(restrictions) = seen.get_array("authenticationRestrictions") else { return false };
     let [Bson::Document(restriction)] = restrictions.as_slice() else { return false };
     // Some versions wrap the list of one into another list.
@@ -95,7 +100,7 @@ fn is_restricted_to_loopback(seen: &Document) -> bool {
     })
 }
 
-fn roles_of(seen: &Document) -> Vec<(String, String)> {
+pub(crate) fn roles_of(seen: &Document) -> Vec<(String, String)> {
     let mut roles: Vec<(String, String)> = documents(seen, "roles")
         .filter_map(|role| Some((role.get_str("role").ok()?.to_owned(), role.get_str("db").ok()?.to_owned())))
         .collect();
@@ -103,7 +108,7 @@ fn roles_of(seen: &Document) -> Vec<(String, String)> {
     roles
 }
 
-fn sorted_strings(document: &Document, key: &str) -> Vec<String> {
+pub(crate) fn sorted_strings(document: &Document, key: &str) -> Vec<String> {
     let mut strings: Vec<String> = document
         .get_array(key)
         .map(|list| list.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
@@ -130,6 +135,12 @@ impl UserKey {
 
     pub(crate) fn app(settings: &environment::MongoDb, app: &AppName) -> Self {
         Self { database: settings.database.clone(), name: user_of(app) }
+    }
+
+    /// The user that changes collections, where there are some to look after.
+    pub(crate) fn collections(settings: &environment::MongoDb) -> Option<Self> {
+        let name = super::collections::USER.to_owned();
+        (!settings.collections.is_empty()).then(|| Self { database: settings.database.clone(), name })
     }
 
     pub(crate) fn of(seen: &Document) -> Option<Self> {

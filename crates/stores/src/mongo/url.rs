@@ -37,6 +37,7 @@ mod tests {
             apps: Vec::new(),
             cache_bytes: 0,
             oplog_bytes: 0,
+            collections: Vec::new(),
         };
         let url = mongo_url(&settings, &AppName::new("api").unwrap(), 27017, &Secret::new("p@ss:/?#%".to_owned()));
         assert_eq!(

@@ -7,6 +7,7 @@
 )]
 
 mod checks;
+mod collections;
 mod engines;
 mod mongo;
 mod redis;

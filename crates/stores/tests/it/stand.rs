@@ -81,6 +81,7 @@ pub(crate) fn mongo_settings() -> environment::MongoDb {
         apps: vec![app()],
         cache_bytes: 256 << 20,
         oplog_bytes: 64 << 20,
+        collections: Vec::new(),
     }
 }
 

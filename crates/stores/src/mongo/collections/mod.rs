@@ -1,0 +1,106 @@
+//! Collections of one environment's MongoDB: there, with the schema and the indexes that the manifest says.
+//!
+//! ```text
+//!   manifest + schema files ──► wanted ─┐
+//!                                       ├─► plan: make, set schema, make index ──► apply, as a user that can do this and no more
+//!   server ──► seen ────────────────────┘        └─► what would destroy something waits for a word: drift until then
+//! ```
+//!
+//! **Invariant:** nothing that is on the server and not in the manifest is dropped, unless whoever calls allows it; and no
+//! collection is ever dropped.
+
+mod apply;
+mod duplicates;
+mod observe;
+mod plan;
+mod user;
+mod wanted;
+
+use std::path::PathBuf;
+
+use manifest::environment;
+use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
+use secrets::SecretName;
+
+pub use observe::{Seen, SeenCollection, SeenIndex};
+pub use plan::Step;
+pub(crate) use user::USER;
+pub use wanted::{Wanted, WantedCollection};
+
+use crate::Ground;
+
+/// May what is on the server and not in the manifest be dropped?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Destroy {
+    /// It is told, and left alone.
+    #[default]
+    Never,
+    Allowed,
+}
+
+/// The collections as a resource.
+#[derive(Debug)]
+pub struct Collections {
+    id: ResourceId,
+    needs: Vec<ResourceId>,
+    settings: environment::MongoDb,
+    port: u16,
+    /// Folder of the manifest, to which the paths of schemas are relative.
+    project: PathBuf,
+    destroy: Destroy,
+    ground: Ground,
+}
+
+impl Collections {
+    /// `port` is where the server listens on loopback.
+    pub fn new(settings: environment::MongoDb, port: u16, project: PathBuf, destroy: Destroy, ground: Ground) -> Self {
+        let needs = vec![ResourceId::new(super::UNIT)];
+        Self { id: Self::resource_id(), needs, settings, port, project, destroy, ground }
+    }
+
+    pub fn resource_id() -> ResourceId {
+        ResourceId::new("mongodb/collections")
+    }
+
+    /// Does a step. Public so that what needs no journal, a test, can do one.
+    ///
+    /// # Errors
+    /// Where the server refuses, as on an index that its documents do not allow.
+    pub async fn perform(&self, step: &Step) -> Result<(), Fault> {
+        apply::perform(self, step).await
+    }
+}
+
+/// The password of the user that changes collections.
+pub fn secret() -> SecretName {
+    SecretName::new("mongodb/collections")
+}
+
+impl Resource for Collections {
+    type Observed = Seen;
+    type Step = Step;
+
+    fn id(&self) -> &ResourceId {
+        &self.id
+    }
+
+    fn needs(&self) -> &[ResourceId] {
+        &self.needs
+    }
+
+    async fn observe(&self) -> Result<Seen, Fault> {
+        observe::observe(self).await
+    }
+
+    fn plan(&self, seen: &Seen) -> Vec<Step> {
+        plan::plan(seen, self.destroy)
+    }
+
+    fn drift(&self, seen: &Seen) -> Vec<String> {
+        plan::drift(seen, self.destroy)
+    }
+
+    async fn apply(&self, step: &Step, _begun: &Begun, _progress: &dyn Progress) -> Result<(), Fault> {
+        self.perform(step).await
+    }
+}
