@@ -9,6 +9,7 @@
 
 pub mod file_store;
 pub mod generate;
+pub mod redact;
 pub mod secret;
 
 pub use file_store::{FileStore, VersionState, Versioned};
