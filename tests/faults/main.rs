@@ -27,3 +27,4 @@ mod hosts;
 mod interrupts;
 mod crashes;
 mod running;
+mod redaction;

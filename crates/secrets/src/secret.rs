@@ -58,6 +58,11 @@ impl SecretName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// As people know it: a variable by its own name.
+    pub fn shown(&self) -> &str {
+        self.0.strip_prefix("var/").unwrap_or(&self.0)
+    }
 }
 
 impl fmt::Display for SecretName {

@@ -13,6 +13,7 @@ pub mod watch;
 pub mod identity;
 pub mod home;
 pub mod possessions;
+pub(crate) mod redacting;
 pub mod adoption;
 pub mod forgetting;
 
@@ -24,6 +25,8 @@ use host::clock::{Clock, SystemClock};
 use identity::Identity;
 use journal::Journal;
 use reconcile::{Fault, Root};
+use redacting::Redactions;
+use secrets::FileStore;
 
 use crate::keeper::client::KeeperClient;
 use crate::keeper::{SPAWN_MARK, UNIT_MARK, lifeline};
@@ -43,6 +46,14 @@ pub struct Control {
     pub marks: BTreeMap<String, String>,
     /// One convergence or gate run at a time: a gate that looks while things move would see neither state.
     pub turn: tokio::sync::Mutex<()>,
+}
+
+impl Control {
+    /// What keeps secrets out of what is said; `given` are those that whoever asks gave to builds.
+    pub(crate) fn redactions(&self, given: &BTreeMap<String, String>) -> Redactions {
+        let secrets = FileStore::of_root(self.root.secret_store(), &self.id);
+        Redactions::new(secrets, given, self.clock.clone())
+    }
 }
 
 /// Runs control until it is told to stop.

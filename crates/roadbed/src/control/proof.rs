@@ -1,5 +1,6 @@
 //! Runs the gate, and keeps the evidence.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gate::{Check, Evidence, Report};
@@ -50,8 +51,10 @@ pub async fn run(
     }
     checks.retain(|check| wants(check.as_ref()));
     let mut unkept = None;
+    let redactions = control.redactions(&BTreeMap::new());
     let evidence = gate::run(&checks, BUDGET, control.clock.as_ref(), |evidence| {
-        if let Err(fault) = control.ledger.append(evidence) {
+        let observed = evidence.observed.iter().map(|text| redactions.redact(text).into_owned()).collect();
+        if let Err(fault) = control.ledger.append(&Evidence { observed, ..evidence.clone() }) {
             unkept.get_or_insert(fault);
         }
         on_evidence(evidence);

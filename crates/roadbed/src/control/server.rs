@@ -1,5 +1,6 @@
 //! Control's socket: see [`super::wire`] for what goes over it.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest};
 use super::{Control, convergence, proof};
 use crate::wanted::Wanted;
@@ -52,32 +54,31 @@ async fn status(State(control): State<Arc<Control>>) -> Response {
 }
 
 async fn converge(State(control): State<Arc<Control>>, Json(want): Json<Wanted>) -> Response {
-    answer_in_lines(|lines| async move {
-        let progress = Arc::new(Lines(lines));
-        convergence::converge(&control, &want, progress).await
-    })
+    let redactions = control.redactions(&want.given.0);
+    answer_in_lines(redactions, |lines| async move { convergence::converge(&control, &want, Arc::new(lines)).await })
 }
 
 async fn plan(State(control): State<Arc<Control>>, Json(want): Json<Wanted>) -> Response {
-    answer_in_lines(|_| async move { convergence::plan(&control, &want).await })
+    let redactions = control.redactions(&want.given.0);
+    answer_in_lines(redactions, |_| async move { convergence::plan(&control, &want).await })
 }
 
 async fn ready(State(control): State<Arc<Control>>, Json(request): Json<ReadyRequest>) -> Response {
-    answer_in_lines(|lines| async move {
-        let lines = Lines(lines);
+    let redactions = control.redactions(&BTreeMap::new());
+    answer_in_lines(redactions, |lines| async move {
         proof::run(&control, &request, |evidence| lines.send(&Message::Evidence { evidence: evidence.clone() })).await
     })
 }
 
 /// Runs `work` in a task of its own, so that it goes on when the asker leaves, and answers with what it says line by line.
-fn answer_in_lines<W, F>(work: W) -> Response
+fn answer_in_lines<W, F>(redactions: Redactions, work: W) -> Response
 where
-    W: FnOnce(UnboundedSender<Bytes>) -> F,
+    W: FnOnce(Lines) -> F,
     F: Future<Output = Result<Message, Fault>> + Send + 'static,
 {
     let (sender, mut receiver) = unbounded_channel::<Bytes>();
-    let last = Lines(sender.clone());
-    let work = work(sender);
+    let last = Lines { sender, redactions: Arc::new(redactions) };
+    let work = work(last.clone());
     tokio::spawn(async move {
         let message = work.await.unwrap_or_else(|fault| Message::Refused { fault });
         last.send(&message);
@@ -90,14 +91,18 @@ where
 use futures_util::StreamExt;
 
 /// The asker's end of a long answer. Whoever left hears nothing; that is no fault.
-#[derive(Debug)]
-struct Lines(UnboundedSender<Bytes>);
+#[derive(Clone, Debug)]
+struct Lines {
+    sender: UnboundedSender<Bytes>,
+    redactions: Arc<Redactions>,
+}
 
 impl Lines {
     fn send(&self, message: &Message) {
-        let mut line = serde_json::to_vec(message).expect("wire types are plain data");
-        line.push(b'\n');
-        let _ = self.0.send(line.into());
+        let line = serde_json::to_string(message).expect("wire types are plain data");
+        // Whatever a build, a driver or a check had to say: what stands in place of a secret is plain letters in JSON too.
+        let line = self.redactions.redact(&line);
+        let _ = self.sender.send(format!("{line}\n").into());
     }
 }
 

@@ -15,11 +15,13 @@ use hyper_util::rt::TokioIo;
 use reconcile::fault::Retry;
 use reconcile::ports::{Confined, Ensured, PortFuture, Sockets, UnitSpec, UnitStatus, Units};
 use reconcile::{Fault, Root};
+use secrets::Secret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
+use super::redaction::Unspeakable;
 use super::wire::{EnsureAnswer, Health, Listening, Manner, Shutdown};
 use super::{down_marker, log};
 
@@ -49,6 +51,12 @@ impl KeeperClient {
     /// What keeps each running unit to its own business, looked at now.
     pub async fn confined(&self) -> Result<BTreeMap<String, Confined>, Fault> {
         self.request(Method::GET, "/confinement", &()).await
+    }
+
+    /// From here on these are taken out of what units write, each shown by its name.
+    pub async fn look_for(&self, secrets: &[(String, Secret)]) -> Result<(), Fault> {
+        let secrets: Vec<Unspeakable> = secrets.iter().map(|(name, secret)| Unspeakable::new(name, secret)).collect();
+        self.request(Method::PUT, "/secrets", &secrets).await
     }
 
     /// Stops every unit in order, and the keeper. Returns when the keeper is gone.

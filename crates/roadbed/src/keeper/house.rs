@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::confinement::Means;
 use super::life::Moment;
+use super::redaction::Redaction;
 use super::sockets::Sockets;
 use super::units::Units;
 use super::wire::Manner;
@@ -26,6 +27,8 @@ pub(super) struct House {
     pub(super) faults: Vec<String>,
     /// What keeps units to their own business here.
     pub(super) means: Means,
+    /// What must not be in units' logs.
+    pub(super) redaction: Redaction,
     /// Processes whose role said hello on the lifeline.
     pub(super) greeted: watch::Sender<HashSet<u32>>,
     /// What was asked of the keeper as a whole; `None` while it should run.
@@ -56,6 +59,7 @@ impl House {
             units: Units::default(),
             faults,
             means,
+            redaction: Redaction::new(),
             greeted: watch::Sender::new(HashSet::new()),
             shutdown: watch::Sender::new(None),
             stopped: watch::Sender::new(false),

@@ -24,6 +24,7 @@ mod offers;
 mod orphan;
 mod output;
 mod record;
+mod redaction;
 mod run;
 mod server;
 mod sockets;

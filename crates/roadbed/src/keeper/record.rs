@@ -52,12 +52,23 @@ pub(super) struct RecordedProcess {
     /// Safeguards that could not be had for it, and why.
     #[serde(default)]
     pub(super) missing: Missing,
+    /// The keeper that began it knew what must not be in its log; so must whoever reads its output.
+    #[serde(default)]
+    pub(super) is_redacted: bool,
 }
 
 impl RecordedProcess {
     /// A process of which nothing more is known yet.
     pub(super) fn new(identity: Identity, boot_id: String, spawn: String) -> Self {
-        Self { identity, boot_id, spawn, groups: Vec::new(), killed_before: 0, missing: Missing::new() }
+        Self {
+            identity,
+            boot_id,
+            spawn,
+            groups: Vec::new(),
+            killed_before: 0,
+            missing: Missing::new(),
+            is_redacted: false,
+        }
     }
 }
 

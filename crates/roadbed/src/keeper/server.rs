@@ -13,6 +13,7 @@ use reconcile::ports::{Confined, UnitSpec, UnitStatus};
 
 use super::house::House;
 use super::record::is_unit_name;
+use super::redaction::Unspeakable;
 use super::units::{self, Request};
 use super::wire::{EnsureAnswer, Health, KeeperState, Listening, Shutdown};
 
@@ -26,6 +27,7 @@ pub(super) fn routes(house: Arc<House>) -> Router {
         .route("/units/{name}/hold", post(hold))
         .route("/units/{name}/resume", post(resume))
         .route("/sockets/{name}", put(listen))
+        .route("/secrets", put(look_for))
         .route("/shutdown", post(shutdown))
         .with_state(house)
 }
@@ -107,6 +109,10 @@ async fn listen(
     }
     let address = house.sockets().listen(&name, wanted.address)?;
     Ok(Json(Listening { address }))
+}
+
+async fn look_for(State(house): State<Arc<House>>, Json(secrets): Json<Vec<Unspeakable>>) -> Answer<()> {
+    Ok(Json(house.redaction.look_for(secrets)?))
 }
 
 /// Answers when everything is stopped.

@@ -33,6 +33,8 @@ use reconcile::ports::{Sockets, UnitStatus, Units};
 use reconcile::{Fault, Graph, Root};
 use secrets::FileStore;
 
+use crate::control::redacting::Redacting;
+use crate::keeper::client::KeeperClient;
 use crate::wanted::{self, DevApps, Wanted};
 use addresses::Addresses;
 pub use addresses::{ports_in_use, urls};
@@ -131,6 +133,8 @@ impl World {
         let running = running(&environment, &want.dev)?;
         let addresses = Addresses::choose(&ground.root, &environment, want, &running, alive, ports)?;
         let secrets = Arc::new(FileStore::of_root(ground.root.secret_store(), &ground.id));
+        let units: Arc<dyn Units> = Arc::new(Redacting::new(KeeperClient::new(ground.root.clone()), secrets.clone()));
+        let ground = Ground { units, ..ground };
         let facts = Arc::new(LocalFacts::new(environment.clone(), addresses.clone(), secrets.clone()));
         let parts = resources::Parts {
             ground: ground.clone(),

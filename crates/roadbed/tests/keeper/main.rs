@@ -10,6 +10,7 @@ mod chaos;
 mod confinement;
 mod life;
 mod output;
+mod redaction;
 mod secrets;
 mod shutdown;
 mod sockets;

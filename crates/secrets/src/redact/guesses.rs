@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use aho_corasick::AhoCorasick;
 use regex::{Captures, Regex};
 
-/// The password of an address: between the name before it and the `@` behind it.
-const USER_INFO: &str = r"(?P<before>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@'\x22<>]*:)[^\s/@'\x22<>]+@";
+/// The password of an address: between the name before it and the `@` behind it. Spaces are written out: the classes of the
+/// library's tables are not in every build of it.
+const USER_INFO: &str = r"(?P<before>[a-zA-Z][a-zA-Z0-9+.-]*://[^ \t\r\n/:@'\x22<>]*:)[^ \t\r\n/@'\x22<>]+@";
 
 /// What begins and is long enough like this is a key, whatever it stands in.
 const KEYS: [&str; 16] = [

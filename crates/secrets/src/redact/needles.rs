@@ -101,6 +101,12 @@ impl Needles {
         }
     }
 
+    /// As [`Needles::redact`], of a text whose end was cut off: what may be the beginning of a secret goes with it.
+    pub fn redact_beginning(&self, text: &str) -> String {
+        let whole = text.floor_char_boundary(self.pending(text.as_bytes()));
+        self.redact(&text[..whole]).into_owned()
+    }
+
     /// Needles begin and end at letters, but one of a text in another alphabet's encoding may not: the rest is made whole.
     fn without(&self, text: &str, ranges: &[Range]) -> String {
         let mut bytes = Vec::with_capacity(text.len());

@@ -15,7 +15,7 @@ use reconcile::ports::{Confinement, Safeguard};
 
 use super::Unit;
 use crate::keeper::confinement::Subject;
-use crate::keeper::output::{self, Output};
+use crate::keeper::output::{self, Output, Redaction};
 use crate::keeper::record::{RecordedProcess, Wanted};
 use crate::keeper::{SPAWN_MARK, UNIT_MARK, orphan};
 
@@ -73,6 +73,7 @@ impl Unit {
             house.children().insert(process.pid());
             let (identity, boot_id) = (process.identity(), house.boot_id.clone());
             let mut recorded = RecordedProcess::new(identity, boot_id, spawn_id.clone());
+            recorded.is_redacted = house.redaction.subscribe().borrow().is_some();
             if let Some(group) = &decided.group {
                 recorded.killed_before = group.used().killed_for_memory;
                 match group.join(process.pid()) {
@@ -106,7 +107,9 @@ impl Unit {
 
     pub(super) fn open_output(&mut self) -> Result<(), Fault> {
         if self.output.is_none() {
-            let opened = Output::open(&self.house.root, &self.name, Arc::clone(&self.house.clock));
+            let is_redacted = self.record.process.as_ref().is_some_and(|process| process.is_redacted);
+            let redaction = Redaction { known: self.house.redaction.subscribe(), is_redacted };
+            let opened = Output::open(&self.house.root, &self.name, Arc::clone(&self.house.clock), redaction);
             let headline = || format!("cannot take the output of unit {:?}", self.name);
             self.output = Some(opened.map_err(|fault| Fault::because(headline(), &fault))?);
         }
