@@ -1,7 +1,7 @@
 //! One run of a program to its end, within a deadline.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -56,6 +56,20 @@ pub fn run(
     variables: &BTreeMap<String, String>,
     deadline: Duration,
 ) -> Ran {
+    run_with(program, args, folder, variables, deadline, "")
+}
+
+/// As [`run`], with `input` on its stdin.
+#[track_caller]
+#[must_use = "a command that failed must not pass unseen"]
+pub fn run_with(
+    program: &Path,
+    args: &[&str],
+    folder: &Path,
+    variables: &BTreeMap<String, String>,
+    deadline: Duration,
+    input: &str,
+) -> Ran {
     let start = Instant::now();
     let command = format!("{} {}", program.file_name().unwrap_or_default().display(), args.join(" "));
     let mut child = Command::new(program)
@@ -63,12 +77,14 @@ pub fn run(
         .current_dir(folder)
         .env_clear()
         .envs(variables)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+    // Who does not read it may have ended before.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let (ended, end) = mpsc::channel();
     let stdout = read(child.stdout.take().unwrap(), &ended);
     let stderr = read(child.stderr.take().unwrap(), &ended);

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::command::{self, Ran};
+use crate::marker;
 use crate::{Client, abandoned, leftovers, processes_of, wait_until};
 
 /// Enough for a first `up` that fetches engines, installs packages and builds three apps on a busy machine.
@@ -46,6 +48,10 @@ pub struct Environment {
     variables: BTreeMap<String, String>,
     /// Given to every command, for instance `--manifest FILE`.
     flags: Vec<String>,
+    /// Secrets that were set, which must come up nowhere.
+    secrets: Mutex<Vec<String>>,
+    /// What commands said.
+    said: Mutex<String>,
     /// Last, so that it goes when nothing uses it any more.
     folder: TempDir,
 }
@@ -81,6 +87,8 @@ impl Environment {
             root: fs::canonicalize(folder.path()).unwrap().join("root"),
             variables,
             flags: Vec::new(),
+            secrets: Mutex::default(),
+            said: Mutex::default(),
             folder,
         }
     }
@@ -140,11 +148,28 @@ impl Environment {
     #[track_caller]
     #[must_use = "a command that failed must not pass unseen"]
     pub fn roadbed_within(&self, deadline: Duration, args: &[&str]) -> Ran {
+        self.roadbed_with(deadline, args, "")
+    }
+
+    /// Runs `roadbed ARGS` in the project, with `input` on its stdin.
+    #[track_caller]
+    #[must_use = "a command that failed must not pass unseen"]
+    pub fn roadbed_with(&self, deadline: Duration, args: &[&str], input: &str) -> Ran {
         let root = self.root.display().to_string();
         let mut all = args.to_vec();
         all.extend(["--root", &root]);
         all.extend(self.flags.iter().map(String::as_str));
-        command::run(&self.program, &all, &self.project, &self.variables, deadline)
+        let ran = command::run_with(&self.program, &all, &self.project, &self.variables, deadline, input);
+        let mut said = self.said.lock().unwrap();
+        [&ran.stdout, &ran.stderr].into_iter().for_each(|text| said.push_str(text));
+        ran
+    }
+
+    /// Sets a secret of this environment. At the end of the test its value must be in no byte that was written or said.
+    #[track_caller]
+    pub fn set_secret(&self, name: &str, value: &str) {
+        let _ = self.roadbed_with(DEADLINE, &["secrets", "set", name], value).expect(0);
+        self.secrets.lock().unwrap().push(value.to_owned());
     }
 
     /// `up --detach`, which must end with a gate that holds.
@@ -274,10 +299,19 @@ impl Drop for Environment {
             }));
             leftovers::kill_all(&self.root);
         }
+        self.secrets_stayed_secret();
     }
 }
 
 impl Environment {
+    fn secrets_stayed_secret(&self) {
+        let secrets = self.secrets.lock().unwrap();
+        if !secrets.is_empty() && !std::thread::panicking() {
+            let found = marker::found(&secrets, self.folder.path(), &self.said.lock().unwrap());
+            assert!(found.is_empty(), "a secret that was set came up:\n{}", found.join("\n"));
+        }
+    }
+
     /// For whoever reads the failure: the last lines of everybody.
     fn tell_what_was(&self) {
         const LINES: usize = 10;

@@ -23,6 +23,7 @@ mod command;
 mod der;
 mod environment;
 mod leftovers;
+mod marker;
 mod abandoned;
 mod project;
 mod wait;
@@ -30,7 +31,7 @@ mod web_socket;
 
 pub use browser::Browser;
 pub use client::{Answer, Client};
-pub use command::{Ran, run};
+pub use command::{Ran, run, run_with};
 pub use environment::{Environment, Unit};
 pub use leftovers::processes_of;
 pub use project::{copy_folder, copy_repository, link_repository, repository};

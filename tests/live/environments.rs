@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use serde_json::json;
 use testkit::{Environment, processes_of};
@@ -15,12 +13,12 @@ const OTHERS: [&str; 3] = ["staging", "production", "preview/pr-42"];
 #[test]
 fn all_four_environments_are_up_at_once_and_none_gets_into_another() {
     let _stage = stage::enter();
-    let local = stage::urbancart();
+    let local = stage::urbancart_with_a_marked_secret();
     let [staging, production, preview] =
         OTHERS.map(|name| stage::urbancart().neighbour_of(&local).with_flags(&["--env", name]));
     // Before the first `up` there is a root already: the value is what `up` needs.
     for (shop, key) in [(&staging, "sk_test_of_nobody"), (&production, "sk_live_of_nobody")] {
-        set_secret(shop, "PAYMENT_SECRET_KEY", key);
+        shop.set_secret("PAYMENT_SECRET_KEY", key);
     }
     local.up();
     for shop in [&staging, &production, &preview] {
@@ -87,23 +85,8 @@ fn a_payment_key_that_is_missing_is_named_with_its_owner_and_the_way_to_set_it()
     for words in ["PAYMENT_SECRET_KEY", "owner: payments", "roadbed secrets set --env staging NAME"] {
         assert!(refused.stderr.contains(words), "no {words:?} in\n{}", refused.stderr);
     }
-    set_secret(&staging, "PAYMENT_SECRET_KEY", "sk_test_of_nobody");
+    staging.set_secret("PAYMENT_SECRET_KEY", "sk_test_of_nobody");
     staging.up_with(&["--free-ports"]);
-}
-
-fn set_secret(shop: &Environment, name: &str, value: &str) {
-    let mut child = Command::new(shop.program())
-        .args(["secrets", "set", name, "--root"])
-        .arg(shop.root())
-        .args(shop.flags())
-        .current_dir(shop.project())
-        .env_clear()
-        .envs(shop.variables())
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(value.as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success());
 }
 
 fn place_order(shop: &Environment) -> String {

@@ -16,3 +16,11 @@ pub(crate) fn enter() -> MutexGuard<'static, ()> {
 pub(crate) fn urbancart() -> Environment {
     Environment::new(env!("CARGO_BIN_EXE_roadbed"), &repository())
 }
+
+/// The same with a payment key of its own, which whatever the test does must leave in no byte that is written.
+pub(crate) fn urbancart_with_a_marked_secret() -> Environment {
+    let shop = urbancart();
+    let random: String = secrets::generate::credential().unwrap().expose()[..24].to_owned();
+    shop.set_secret("PAYMENT_SECRET_KEY", &format!("sk_test_{random}"));
+    shop
+}
