@@ -81,6 +81,8 @@ impl Environment {
             .collect();
         // Other tests' environments are no neighbours of this one: some of them are broken on purpose.
         variables.insert("XDG_STATE_HOME".to_owned(), folder.path().join("state").display().to_string());
+        // Nor has the user who runs the tests anything to do with their secrets.
+        variables.insert("XDG_CONFIG_HOME".to_owned(), folder.path().join("config").display().to_string());
         Self {
             program: std::env::var_os(OTHER_PROGRAM).map_or_else(|| program.into(), PathBuf::from),
             project: fs::canonicalize(project).unwrap(),
@@ -101,8 +103,8 @@ impl Environment {
 
     /// Another environment of the same user: the two know of each other.
     pub fn neighbour_of(self, other: &Self) -> Self {
-        let state = other.variables["XDG_STATE_HOME"].clone();
-        self.with_variable("XDG_STATE_HOME", &state)
+        let [state, config] = ["XDG_STATE_HOME", "XDG_CONFIG_HOME"].map(|name| other.variables[name].clone());
+        self.with_variable("XDG_STATE_HOME", &state).with_variable("XDG_CONFIG_HOME", &config)
     }
 
     /// Gives every command this variable too.

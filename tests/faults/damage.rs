@@ -60,7 +60,7 @@ fn used_and_down() -> Stage {
 }
 
 fn secrets(root: &Path) -> Vec<u8> {
-    fs::read(root.join("secrets/store.json")).unwrap()
+    fs::read(root.join("secrets/store.db")).unwrap()
 }
 
 #[test]
@@ -155,13 +155,13 @@ fn a_damaged_port_book_is_not_an_empty_one() {
 #[test]
 fn a_damaged_secret_store_is_refused_and_never_given_up() {
     let stage = used_and_down();
-    let file = Kept::new(stage.root.join("secrets/store.json"));
+    let file = Kept::new(stage.root.join("secrets/store.db"));
     for damage in ALL {
         file.damage(damage);
         for flag in ["", " --forget-state"] {
             stage
                 .roadbed(&format!("up --detach --no-gate{flag}"))
-                .refuses(1, &["store.json is damaged", "restore the file from a backup"])
+                .refuses(1, &["store.db is damaged", "restore the file from a backup"])
                 .says_not("SESSION_SECRET=");
             file.is_still(damage);
         }
@@ -188,7 +188,7 @@ fn what_was_wanted_is_asked_for_anew_after_down() {
 fn damage_while_up_takes_nothing_down_and_is_told() {
     let stage = Stage::new();
     stage.up();
-    let files = ["state/wanted.json", "state/ports.json", "secrets/store.json"];
+    let files = ["state/wanted.json", "state/ports.json", "secrets/store.db"];
     for name in files {
         let file = Kept::new(stage.root.join(name));
         let url = stage.url();
@@ -202,7 +202,7 @@ fn damage_while_up_takes_nothing_down_and_is_told() {
         let answer = stage.roadbed("status");
         assert_eq!(answer.code, Some(0), "{answer}");
         let answer = match name {
-            "secrets/store.json" => answer,
+            "secrets/store.db" => answer,
             _ => answer.says(&[&format!("{name} is damaged"), "hint: "]),
         };
         let units: Vec<&String> = answer.out.iter().filter(|line| line.starts_with("web-1")).collect();
@@ -245,12 +245,12 @@ fn an_up_that_is_refused_stops_no_app_that_outlived_its_keeper() {
 #[test]
 fn a_lost_secret_store_is_not_an_empty_one() {
     let stage = used_and_down();
-    let file = Kept::new(stage.root.join("secrets/store.json"));
+    let file = Kept::new(stage.root.join("secrets/store.db"));
     fs::remove_file(&file.path).unwrap();
     for flag in ["", " --forget-state"] {
         stage.roadbed(&format!("up --detach --no-gate{flag}")).refuses(
             1,
-            &["store.json is missing", "lock the apps out of their data", "restore the file from a backup"],
+            &["store.db is missing", "lock the apps out of their data", "restore the file from a backup"],
         );
     }
     assert!(!file.path.exists(), "no new secrets were made");

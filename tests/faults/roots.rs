@@ -125,14 +125,14 @@ fn a_root_of_another_machine_is_refused_until_it_is_adopted() {
     stage.up();
     stage.roadbed("down").exits(0);
     edit_identity(&stage.root, |identity| identity["home"]["machine"] = "another".into());
-    let secrets = fs::read_to_string(stage.root.join("secrets/store.json")).unwrap();
+    let secrets = fs::read_to_string(stage.root.join("secrets/store.db")).unwrap();
     for verb in EVERY_VERB {
         stage.roadbed(verb).refuses(1, &["was made on another machine", "--adopt"]);
     }
     stage.roadbed("up --detach --no-gate --adopt").exits(0);
     stage.is_whole();
     let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["values"].clone();
-    let now = fs::read_to_string(stage.root.join("secrets/store.json")).unwrap();
+    let now = fs::read_to_string(stage.root.join("secrets/store.db")).unwrap();
     assert_eq!(value(&now), value(&secrets), "the data is tied to its secrets");
 }
 
@@ -173,8 +173,8 @@ fn a_half_deleted_root_is_refused_or_healed_and_never_begun_anew_unsaid() {
         ("state", "journal.db is missing"),
         ("state/journal.db", "journal.db is missing"),
         ("state/evidence.db", "evidence.db is missing"),
-        ("secrets", "store.json is missing"),
-        ("secrets/store.json", "store.json is missing"),
+        ("secrets", "store.db is missing"),
+        ("secrets/store.db", "store.db is missing"),
     ] {
         again(lost);
         stage.roadbed("up --detach --no-gate").refuses(1, &[said, "hint: "]);
@@ -211,7 +211,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 /// Files of a root that say whose they are, and what is said of a stranger's.
 const BOUND: [(&str, &str); 6] = [
     ("environment.json", "is a copy of"),
-    ("secrets/store.json", "belongs to another environment's root"),
+    ("secrets/store.db", "belongs to another environment's root"),
     ("state/journal.db", "belongs to another environment's root"),
     ("state/evidence.db", "belongs to another environment's root"),
     ("state/ports.json", "belongs to another environment's root"),

@@ -166,7 +166,7 @@ fn an_app_gets_at_nothing_that_is_not_its_own() {
     assert_eq!(scene.confinement("edge")["user"]["in_force"], false, "it must be able to bring the keeper back");
 
     // The secret store, the keys, the state, other units' data and files, as well by way of their processes.
-    for path in ["secrets/store.json", "tls/leaf.json", "state/journal.db", "data/redis", "conf/redis/users.acl", ""] {
+    for path in ["secrets/store.db", "tls/leaf.json", "state/journal.db", "data/redis", "conf/redis/users.acl", ""] {
         assert!(scene.jail.root().join(path).exists(), "{path} is there to be tried");
         scene.is_refused("read", &format!("{root}/{path}"));
         scene.is_refused("read", &format!("/proc/{redis}/root/{root}/{path}"));

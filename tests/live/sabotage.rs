@@ -17,7 +17,8 @@ use host::process::table;
 use reconcile::Root;
 use reconcile::ports::{Routes, Units};
 use roadbed::keeper::client::KeeperClient;
-use secrets::{FileStore, Secret, SecretName};
+use manifest::environment::Class;
+use secrets::{Secret, SecretName, Store};
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::{Environment, copy_folder, link_repository, wait_until};
@@ -212,10 +213,10 @@ impl Scene {
 
         let api = manifest::AppName::new("api").unwrap();
         let names = [stores::mongo::app_secret(&api), stores::redis::app_secret(&api)];
-        let theirs = FileStore::new(neighbour.root().join("secrets/store.json"));
+        let theirs = store_of(&neighbour);
         let before = names.each_ref().map(|name| theirs.get(name).unwrap().unwrap().secret);
         for name in &names {
-            theirs.set(name, &self.secret(name)).unwrap();
+            theirs.set(name, Class::Secret, &self.secret(name)).unwrap();
         }
         up();
         let seen = self.fails(ID, "both have the value of mongodb/app-api, redis/app-api")["observed"].to_string();
@@ -226,7 +227,7 @@ impl Scene {
             assert!(opened, "{store} did not open: {seen}");
         }
         for (name, secret) in names.iter().zip(&before) {
-            theirs.set(name, secret).unwrap();
+            theirs.set(name, Class::Secret, secret).unwrap();
         }
         up();
         self.holds(ID);
@@ -234,10 +235,10 @@ impl Scene {
         let folders = [neighbour.root().to_owned(), neighbour.root().join("secrets")];
         let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         folders.iter().for_each(|folder| mode(folder, 0o755));
-        mode(&neighbour.root().join("secrets/store.json"), 0o644);
+        mode(&neighbour.root().join("secrets/store.db"), 0o644);
         let is_root = host::intruder::may_become_others();
-        self.fails(ID, if is_root { "read secrets/store.json: opened" } else { "is open to others by its mode 755" });
-        mode(&neighbour.root().join("secrets/store.json"), 0o600);
+        self.fails(ID, if is_root { "read secrets/store.db: opened" } else { "is open to others by its mode 755" });
+        mode(&neighbour.root().join("secrets/store.db"), 0o600);
         folders.iter().for_each(|folder| mode(folder, 0o700));
         self.holds(ID);
 
@@ -361,7 +362,7 @@ impl Scene {
 
     /// Nobody can tell what to search for. That nothing was found then proves nothing.
     fn a_store_that_cannot_be_read(&self) {
-        let store = self.shop.root().join("secrets/store.json");
+        let store = self.shop.root().join("secrets/store.db");
         let whole = fs::read(&store).unwrap();
         fs::write(&store, &whole[..whole.len() / 2]).unwrap();
         let check = self.check("secrets-stay-secret");
@@ -425,9 +426,17 @@ impl Scene {
     }
 
     fn secret(&self, name: &SecretName) -> Secret {
-        let store = FileStore::new(self.shop.root().join("secrets/store.json"));
-        store.get(name).unwrap().unwrap_or_else(|| panic!("there is no {}", name.as_str())).secret
+        store_of(&self.shop).get(name).unwrap().unwrap_or_else(|| panic!("there is no {}", name.as_str())).secret
     }
+}
+
+/// The secret store of an environment, as control works with it.
+fn store_of(environment: &Environment) -> Store {
+    let root = Root::new(environment.root().to_owned());
+    let identity = roadbed::control::identity::read(&root).unwrap().unwrap();
+    let [state, config] = ["XDG_STATE_HOME", "XDG_CONFIG_HOME"]
+        .map(|name| Some(PathBuf::from(&environment.variables()[name]).join("roadbed")));
+    Store::new(roadbed::seats::of_root(&root, &identity, &roadbed::roots::Roots::new(state, config)))
 }
 
 fn now<T>(work: impl Future<Output = T>) -> T {

@@ -4,6 +4,7 @@
 //! silent loss, so whether the file must be there is part of opening it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -69,8 +70,28 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// How long a reader waits for a writer of the same file. Writes here take milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How SQLite survives a crash in the midst of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Journalling {
+    /// Changes gather in a file beside it: one fsync each, readers never wait.
+    Ahead,
+    /// What is changed is kept beside it until the change is done. Slower, and the file alone is whole at every other time: it
+    /// can be copied, put back and judged while the environment is up, and what was wiped from it is in no other file.
+    Behind,
+}
+
 /// Opens a database, checks that it is whole, and brings its tables up to date.
 pub fn open(path: &Path, schema: Schema, presence: Presence) -> Result<Connection, DatabaseFault> {
+    open_with(path, schema, presence, Journalling::Ahead)
+}
+
+/// As [`open`], with the way of surviving crashes that is asked for.
+pub fn open_with(
+    path: &Path,
+    schema: Schema,
+    presence: Presence,
+    journalling: Journalling,
+) -> Result<Connection, DatabaseFault> {
     let damaged = |what: String| DatabaseFault::Damaged { path: path.to_owned(), what };
     let sqlite = |source| DatabaseFault::Sqlite { path: path.to_owned(), source };
     match files::read_prefix(path, MAGIC.len()) {
@@ -96,10 +117,29 @@ pub fn open(path: &Path, schema: Schema, presence: Presence) -> Result<Connectio
         return Err(damaged("it holds something else".into()));
     }
     // FULL: a step that is journalled as begun is on disk before its effect happens.
-    connection.pragma_update(None, "journal_mode", "wal").map_err(sqlite)?;
+    let journal_mode = match journalling {
+        Journalling::Ahead => "wal",
+        Journalling::Behind => "delete",
+    };
+    connection.pragma_update(None, "journal_mode", journal_mode).map_err(sqlite)?;
     connection.pragma_update(None, "synchronous", "full").map_err(sqlite)?;
     migrate(&mut connection, path, schema)?;
     Ok(connection)
+}
+
+/// Opens a database that another is responsible for, to look something up. `None` if there is none, or it has other tables.
+pub fn open_to_read(path: &Path, schema: Schema) -> Result<Option<Connection>, DatabaseFault> {
+    let sqlite = |source| DatabaseFault::Sqlite { path: path.to_owned(), source };
+    if !files::exists(path) {
+        return Ok(None);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
+    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
+    let is_ours = id == schema.application_id && usize::try_from(version).is_ok_and(|done| done == schema.migrations.len());
+    Ok(is_ours.then_some(connection))
 }
 
 /// Notes whose the database is, and refuses one that is another's. One that is nobody's yet becomes the caller's.
@@ -132,9 +172,12 @@ fn give(connection: &Connection, owner: &str) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
-/// Makes the file under a temporary name, so that a crash in between leaves no half-made database behind.
+/// Makes the file under a temporary name, so that a crash in between leaves no half-made database behind. Of several who make
+/// it at once, one does: nobody's first writes are covered by another's empty file.
 fn create(path: &Path, schema: Schema) -> rusqlite::Result<()> {
-    let fresh = path.with_extension("new");
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let fresh = path.with_extension(format!("{}-{number}.new", crate::own::pid()));
     // Leftover of a crash at this very place.
     let _ = files::remove(&fresh);
     let connection = Connection::open(&fresh)?;
@@ -142,7 +185,7 @@ fn create(path: &Path, schema: Schema) -> rusqlite::Result<()> {
     connection.pragma_update(None, "user_version", 0)?;
     drop(connection);
     files::make_private(&fresh)
-        .and_then(|()| files::rename(&fresh, path))
+        .and_then(|()| files::rename_new(&fresh, path).map(drop))
         .and_then(|()| files::sync_dir(path.parent().unwrap_or(Path::new("."))))
         .map_err(|fault| rusqlite::Error::InvalidPath(fault.path))
 }

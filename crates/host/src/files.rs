@@ -162,16 +162,84 @@ pub fn write_new(path: &Path, content: &[u8], access: Access) -> Result<Created>
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.{}.new", std::process::id()));
     write(&temporary, content, access)?;
-    let linked = fs::hard_link(&temporary, path);
-    remove(&temporary)?;
+    rename_new(&temporary, path)
+}
+
+/// Gives a file another name unless that name is taken. The old name is gone either way.
+pub fn rename_new(from: &Path, to: &Path) -> Result<Created> {
+    let linked = fs::hard_link(from, to);
+    remove(from)?;
     match linked {
         Ok(()) => Ok(Created::New),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::WasThere),
-        Err(error) => Err(FileFault::new("write", path, error)),
+        Err(error) => Err(FileFault::new("write", to, error)),
     }
 }
 
-/// What [`write_new`] did.
+/// Replaces `path` so that a reader sees the old content or the new. A power cut may leave either, or an empty file: for what is
+/// told from other places again.
+pub fn replace(path: &Path, content: &[u8], access: Access) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    write(&temporary, content, access)?;
+    rename(&temporary, path)
+}
+
+/// Writes zeros over a file's content, down to the disk, and removes it. What the file system or the disk kept aside of earlier
+/// writes is out of reach.
+pub fn wipe(path: &Path) -> Result<()> {
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.named("wipe", path)?,
+    };
+    let length = file.metadata().named("wipe", path)?.len();
+    io::copy(&mut io::repeat(0).take(length), &mut file).and_then(|_| file.sync_all()).named("wipe", path)?;
+    remove(path)?;
+    sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes a file that takes up `size` bytes of the disk in truth, so that removing it makes room.
+pub fn occupy(path: &Path, size: u64) -> Result<()> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(Access::Owner.file_mode())
+        .open(path)
+        .named("write", path)?;
+    let taken = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size);
+    if let Err(errno) = taken {
+        // A part of it would be neither a reserve nor free.
+        let _ = fs::remove_file(path);
+        return Err(FileFault::new("write", path, errno.into()));
+    }
+    Ok(())
+}
+
+/// Tells whether a file is still the one that was looked at before, unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    inode: u64,
+    length: u64,
+    changed: (i64, i64),
+}
+
+/// The stamp of a file as it is now; `None` if there is none.
+pub fn stamp(path: &Path) -> Result<Option<Stamp>> {
+    use std::os::unix::fs::MetadataExt;
+    match fs::metadata(path) {
+        Ok(meta) => Ok(Some(Stamp {
+            inode: meta.ino(),
+            length: meta.len(),
+            changed: (meta.mtime(), meta.mtime_nsec()),
+        })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileFault::new("look at", path, error)),
+    }
+}
+
+/// What [`write_new`] and [`rename_new`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
     New,
@@ -192,6 +260,11 @@ pub fn write_if_changed(path: &Path, content: &[u8], access: Access) -> Result<W
 pub enum Written {
     Changed,
     Unchanged,
+}
+
+/// Brings a file's content down to the disk.
+pub fn sync_file(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).named("sync", path)
 }
 
 pub fn sync_dir(folder: &Path) -> Result<()> {

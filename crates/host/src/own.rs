@@ -13,6 +13,18 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// The user whom this process acts for, as people know them: the name if the system has one, else the number.
+pub fn user() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut names = known.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, number) = (fields.next()?, fields.nth(1)?);
+        (number.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    names.next().unwrap_or_else(|| format!("uid {uid}"))
+}
+
 /// Path of the program that this process runs. After the file was replaced (a rebuild) this is the new file, which is what
 /// whoever starts another role of it wants.
 pub fn program() -> Result<PathBuf> {

@@ -64,6 +64,11 @@ impl Root {
 
     /// The secret store's file.
     pub fn secret_store(&self) -> PathBuf {
+        self.secrets().join("store.db")
+    }
+
+    /// What secrets were kept in before there was a sealed store: read once, then wiped.
+    pub fn secrets_before(&self) -> PathBuf {
         self.secrets().join("store.json")
     }
 

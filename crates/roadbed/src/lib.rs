@@ -11,6 +11,7 @@ pub mod cli;
 pub mod render;
 pub mod wanted;
 pub mod roots;
+pub mod seats;
 pub mod control;
 pub mod world;
 pub mod checks;

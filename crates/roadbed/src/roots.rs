@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use host::files::{self, Access};
 use reconcile::{Fault, Root};
+use secrets::UserKeys;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -23,6 +24,8 @@ use crate::control::identity::{self, Identity};
 pub struct Roots {
     /// `None`: this user keeps no state anywhere.
     state: Option<PathBuf>,
+    /// Where this user's settings lie: the operator's identity is one.
+    config: Option<PathBuf>,
 }
 
 /// One root, as it is listed.
@@ -40,9 +43,14 @@ pub struct Other {
 }
 
 impl Roots {
-    /// `state` is where this user's state of Roadbed lies.
-    pub fn new(state: Option<PathBuf>) -> Self {
-        Self { state }
+    /// `state` is where this user's state of Roadbed lies, `config` where the settings do.
+    pub fn new(state: Option<PathBuf>, config: Option<PathBuf>) -> Self {
+        Self { state, config }
+    }
+
+    /// Where this user's keys of secret stores are.
+    pub fn keys(&self) -> UserKeys {
+        UserKeys { state: self.state.clone(), config: self.config.clone() }
     }
 
     /// Lists a root, or notes where it is by now.

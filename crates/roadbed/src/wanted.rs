@@ -24,6 +24,9 @@ pub struct Wanted {
     /// Where this user's roots are listed.
     #[serde(default)]
     pub state: Option<PathBuf>,
+    /// Where this user's settings are.
+    #[serde(default)]
+    pub config: Option<PathBuf>,
     /// Apps that run their own development server instead of the build.
     pub dev: DevApps,
     /// Ports asked for on the command line; they win over the manifest's.

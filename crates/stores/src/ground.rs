@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use host::clock::Clock;
 use host::files::FileFault;
+use manifest::environment::Class;
 use manifest::id::AppName;
 use reconcile::ports::{Safeguard, Units};
 use reconcile::{Fault, Root};
-use secrets::file_store::{StoreFault, Versioned};
-use secrets::{FileStore, SecretName};
+use secrets::{SecretName, Store, StoreFault, Versioned};
 
 use crate::engines::checksum;
 
@@ -19,7 +19,7 @@ use crate::engines::checksum;
 pub struct Ground {
     pub root: Root,
     pub units: Arc<dyn Units>,
-    pub secrets: Arc<FileStore>,
+    pub secrets: Arc<Store>,
     pub clock: Arc<dyn Clock>,
     /// What must keep the servers to their own business.
     pub require: Vec<Safeguard>,
@@ -33,12 +33,12 @@ impl Ground {
 
     /// A secret, made now if there is none. Only for steps: looking must not change anything.
     pub(crate) fn make_secret(&self, name: &SecretName) -> Result<Versioned, Fault> {
-        self.secrets.get_or_generate(name).map_err(|fault| secret_fault(&fault))
+        self.secrets.get_or_generate(name, Class::Secret).map_err(|fault| secret_fault(&fault))
     }
 }
 
 pub(crate) fn secret_fault(fault: &StoreFault) -> Fault {
-    Fault::because("cannot use the credentials of the data services", fault)
+    Fault::because("cannot use the credentials of the data services", fault).hint(fault.hint())
 }
 
 pub(crate) fn file_fault(service: &str, fault: &FileFault) -> Fault {

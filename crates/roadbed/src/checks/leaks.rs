@@ -9,7 +9,7 @@ use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
 use host::files::{self, FileFault};
 use host::process::table::command_lines;
 use reconcile::{Fault, Root};
-use secrets::{FileStore, Secret};
+use secrets::{Secret, Store};
 
 const CLAIM: Claim = Claim {
     task: "T7",
@@ -26,7 +26,7 @@ const SHORTEST: usize = 12;
 #[derive(Debug)]
 pub struct SecretsStaySecret {
     pub root: Root,
-    pub secrets: Arc<FileStore>,
+    pub secrets: Arc<Store>,
 }
 
 impl Check for SecretsStaySecret {
@@ -47,13 +47,14 @@ impl Check for SecretsStaySecret {
     }
 }
 
-fn search(root: &Root, store: &FileStore) -> Result<Outcome, Fault> {
+fn search(root: &Root, store: &Store) -> Result<Outcome, Fault> {
     let cannot = |fault: &(dyn std::error::Error + 'static)| Fault::because("cannot search for secrets", fault);
     let mut names = Vec::new();
     let mut values: Vec<Secret> = Vec::new();
     for name in store.names().map_err(|fault| cannot(&fault))? {
-        let found = store.get(&name).map_err(|fault| cannot(&fault))?;
-        if let Some(found) = found.filter(|found| found.secret.expose().len() >= SHORTEST) {
+        // Also what was let in before: it may still open something elsewhere.
+        let held = store.held(&name).map_err(|fault| cannot(&fault))?;
+        for found in held.into_iter().filter(|found| found.secret.expose().len() >= SHORTEST) {
             names.push(name.to_string());
             values.push(found.secret);
         }

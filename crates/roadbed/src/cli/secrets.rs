@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read};
 use manifest::Environment;
 use manifest::environment::{Source, Variable};
 use reconcile::Fault;
-use secrets::{FileStore, Secret, SecretName};
+use secrets::{Secret, SecretName, Store, Writing};
 use serde::Serialize;
 use zeroize::Zeroize;
 
@@ -17,6 +17,7 @@ use crate::cli::project::{Project, no_such};
 use crate::cli::session::Session;
 use crate::control::identity;
 use crate::render::table::Table;
+use crate::seats;
 
 /// What `--json` prints of one variable. Never a value.
 #[derive(Debug, Serialize)]
@@ -41,7 +42,13 @@ pub fn set(session: &Session, args: &args::SetSecret) -> Result<Exit, Failure> {
         )
     })?;
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
-    let version = store.set(&SecretName::variable(variable.name.as_str()), &secret).map_err(|fault| cannot(&fault))?;
+    let version = store
+        .set(
+            &SecretName::variable(variable.name.as_str()),
+            Writing { class: variable.class, rule: Some(&variable.rule) },
+            &secret,
+        )
+        .map_err(|fault| cannot(&fault))?;
     session.output.note(format!(
         "{} {} has version {version}; `{}` hands it to its apps",
         session.output.notes.good("✓"),
@@ -80,13 +87,14 @@ pub fn list(session: &Session) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn open(session: &Session) -> Result<(Environment, FileStore), Failure> {
+fn open(session: &Session) -> Result<(Environment, Store), Failure> {
     let project = Project::load(session)?;
     let (name, environment) = project.environment(&session.environment()?)?;
     let name = name.to_string();
     let purpose = identity::Purpose { product: environment.product.as_str(), environment: &name };
     let identity = identity::ensure(&session.root, purpose, &session.roots(), session.clock)?;
-    Ok((environment, FileStore::of_root(session.root.secret_store(), &identity.id)))
+    let seat = seats::of_person(&session.root, &identity, &session.roots(), "", Vec::new());
+    Ok((environment, Store::new(seat)))
 }
 
 fn kept_by_people<'a>(environment: &'a Environment, name: &str) -> Result<&'a Variable, Failure> {
@@ -106,7 +114,7 @@ fn kept_by_people<'a>(environment: &'a Environment, name: &str) -> Result<&'a Va
     )))
 }
 
-fn kept(store: &FileStore, variable: &Variable) -> Result<Kept, Failure> {
+fn kept(store: &Store, variable: &Variable) -> Result<Kept, Failure> {
     let found = store.get(&SecretName::variable(variable.name.as_str())).map_err(|fault| cannot(&fault))?;
     Ok(Kept {
         name: variable.name.to_string(),

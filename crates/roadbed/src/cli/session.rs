@@ -80,7 +80,7 @@ impl Session {
 
     /// The roots of this user.
     pub fn roots(&self) -> Roots {
-        Roots::new(self.surroundings.state())
+        Roots::new(self.surroundings.state(), self.surroundings.config())
     }
 
     /// Refuses a root that is a copy of another. One whose identity cannot be read is left to the verb: it may still have to be

@@ -74,6 +74,13 @@ impl Surroundings {
         base.map(|base| base.join("roadbed"))
     }
 
+    /// Where this user keeps settings, of which the operator's identity is ours; `None` if the user has no home.
+    pub fn config(&self) -> Option<PathBuf> {
+        let absolute = |name: &str| self.variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let base = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
+        base.map(|base| base.join("roadbed"))
+    }
+
     /// A path as the user would type it from here.
     pub fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.folder).unwrap_or(path).display().to_string()

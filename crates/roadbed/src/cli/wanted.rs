@@ -37,6 +37,7 @@ pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wante
         environment: environment.to_string(),
         product: resolved.product.to_string(),
         state: session.surroundings.state(),
+        config: session.surroundings.config(),
         dev,
         http_port: args.http_port,
         https_port: args.https_port,

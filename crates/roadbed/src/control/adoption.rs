@@ -13,12 +13,13 @@ use host::database::Presence;
 use host::files;
 use journal::Journal;
 use reconcile::{Fault, Root};
-use secrets::FileStore;
+use secrets::Store;
 
 use super::home::Home;
 use super::identity::{self, Identity};
 use super::{possessions, state_fault};
 use crate::roots::Roots;
+use crate::seats;
 use crate::wanted;
 use crate::world::ports::PortBook;
 
@@ -36,7 +37,8 @@ pub fn adopt(root: &Root, roots: &Roots, clock: &Arc<dyn Clock>) -> Result<Ident
     // Whatever it says runs, runs elsewhere.
     files::remove_dir(&root.run()).map_err(|fault| cannot(&fault))?;
     wanted::clear(root)?;
-    FileStore::of_root(root.secret_store(), &identity.id).take_over().map_err(|fault| cannot(&fault))?;
+    let store = Store::new(seats::of_root(root, &identity, roots));
+    store.take_over().map_err(|fault| cannot(&fault).hint(fault.hint()))?;
     local_ca::take_over(
         root,
         &local_ca::Owner { environment: identity.environment.clone(), root: identity.id.clone() },

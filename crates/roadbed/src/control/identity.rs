@@ -151,18 +151,23 @@ pub fn expect_no_state(root: &Root, identity: &Identity) -> Result<(), Fault> {
 /// Notes that there are secrets, once there are.
 pub fn note_secrets(root: &Root) -> Result<(), Fault> {
     match read(root)? {
-        Some(identity) if !identity.has_secrets && files::exists(&root.secret_store()) => {
+        Some(identity) if !identity.has_secrets && has_store(root) => {
             write(root, &Identity { has_secrets: true, ..identity })
         }
         _ => Ok(()),
     }
 }
 
+/// A store of before is one too: it is taken in when it is first opened.
+fn has_store(root: &Root) -> bool {
+    files::exists(&root.secret_store()) || files::exists(&root.secrets_before())
+}
+
 /// Refuses to go on without secrets that were there: new ones would lock the apps out of their data.
 pub fn refuse_lost_secrets(root: &Root) -> Result<(), Fault> {
     let store = root.secret_store();
     match read(root)? {
-        Some(identity) if identity.has_secrets && !files::exists(&store) => {
+        Some(identity) if identity.has_secrets && !has_store(root) => {
             Err(Fault::new(format!("the secret store {} is missing", store.display()))
                 .cause("new credentials would lock the apps out of their data")
                 .hint("restore the file from a backup of the root"))
@@ -173,7 +178,7 @@ pub fn refuse_lost_secrets(root: &Root) -> Result<(), Fault> {
 
 /// A root without identity that holds state has lost it: it is not known what it is for.
 fn refuse_what_was_used(root: &Root) -> Result<(), Fault> {
-    let traces = [root.state().join("journal.db"), root.secret_store()];
+    let traces = [root.state().join("journal.db"), root.secret_store(), root.secrets_before()];
     let Some(trace) = traces.iter().find(|path| files::exists(path)) else { return Ok(()) };
     Err(Fault::new(format!("cannot use the root {}: its environment.json is missing", root.path().display()))
         .cause(format!("it was used before, since there is {}", trace.display()))

@@ -26,9 +26,11 @@ use identity::Identity;
 use journal::Journal;
 use reconcile::{Fault, Root};
 use redacting::Redactions;
-use secrets::FileStore;
+use secrets::Store;
 
 use crate::keeper::client::KeeperClient;
+use crate::seats;
+use crate::wanted::Wanted;
 use crate::keeper::{SPAWN_MARK, UNIT_MARK, lifeline};
 
 /// What control works with: one per process.
@@ -49,10 +51,10 @@ pub struct Control {
 }
 
 impl Control {
-    /// What keeps secrets out of what is said; `given` are those that whoever asks gave to builds.
-    pub(crate) fn redactions(&self, given: &BTreeMap<String, String>) -> Redactions {
-        let secrets = FileStore::of_root(self.root.secret_store(), &self.id);
-        Redactions::new(secrets, given, self.clock.clone())
+    /// What keeps secrets out of what is said: those of the store, and those that whoever asks gave to builds.
+    pub(crate) fn redactions(&self, want: &Wanted) -> Redactions {
+        let secrets = Store::new(seats::of_control(&self.root, &self.id, &self.clock, want));
+        Redactions::new(secrets, &want.given.0, self.clock.clone())
     }
 }
 

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use host::files::{self, Access, FileFault};
 use reconcile::{Fault, Root};
-use secrets::FileStore;
+use secrets::Store;
 
 use super::identity::{self, Identity};
+use crate::roots::Roots;
+use crate::seats;
 use crate::world::ports::PortBook;
 
 /// In each data folder: the id of the root that it belongs to.
@@ -64,11 +66,10 @@ pub fn lost(root: &Root, identity: &Identity) -> Vec<String> {
 }
 
 /// Refuses a secret store that is another root's, or cannot be read: before anything is begun with it.
-pub fn refuse_strange_secrets(root: &Root, identity: &Identity) -> Result<(), Fault> {
-    FileStore::of_root(root.secret_store(), &identity.id).names().map(drop).map_err(|fault| {
-        Fault::because("cannot use the secrets of this environment", &fault)
-            .hint("restore the file from a backup: new credentials would lock the apps out of their data")
-    })
+pub fn refuse_strange_secrets(root: &Root, identity: &Identity, roots: &Roots) -> Result<(), Fault> {
+    Store::new(seats::of_root(root, identity, roots))
+        .judge()
+        .map_err(|fault| Fault::because("cannot use the secrets of this environment", &fault).hint(fault.hint()))
 }
 
 /// Refuses data of another root, and refuses to go on without data that was there.
@@ -116,13 +117,12 @@ pub(super) fn take_over(root: &Root, identity: &mut Identity) -> Result<(), Faul
 mod tests {
     use super::*;
     use crate::control::identity::{Purpose, ensure};
-    use crate::roots::Roots;
     use host::clock::SystemClock;
 
     fn root(folder: &std::path::Path, name: &str) -> (Root, Identity) {
         let root = Root::new(folder.join(name));
         let purpose = Purpose { product: "shop", environment: name };
-        let identity = ensure(&root, purpose, &Roots::new(Some(folder.join("state"))), &SystemClock).unwrap();
+        let identity = ensure(&root, purpose, &Roots::new(Some(folder.join("state")), None), &SystemClock).unwrap();
         let data = root.data("mongodb");
         files::create_dir(&data, Access::Owner).unwrap();
         files::write(&data.join("collection.wt"), name.as_bytes(), Access::Owner).unwrap();

@@ -1,6 +1,5 @@
 //! Runs the gate, and keeps the evidence.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gate::{Check, Evidence, Report};
@@ -51,7 +50,7 @@ pub async fn run(
     }
     checks.retain(|check| wants(check.as_ref()));
     let mut unkept = None;
-    let redactions = control.redactions(&BTreeMap::new());
+    let redactions = control.redactions(&want);
     let evidence = gate::run(&checks, BUDGET, control.clock.as_ref(), |evidence| {
         let observed = evidence.observed.iter().map(|text| redactions.redact(text).into_owned()).collect();
         if let Err(fault) = control.ledger.append(&Evidence { observed, ..evidence.clone() }) {

@@ -11,7 +11,7 @@ use host::clock::Clock;
 use reconcile::Fault;
 use reconcile::ports::{Ensured, PortFuture, UnitSpec, UnitStatus, Units};
 use secrets::redact::Needles;
-use secrets::{FileStore, Secret};
+use secrets::{Secret, Store};
 
 use crate::keeper::client::KeeperClient;
 
@@ -19,11 +19,11 @@ use crate::keeper::client::KeeperClient;
 #[derive(Debug)]
 pub(crate) struct Redacting {
     keeper: KeeperClient,
-    secrets: Arc<FileStore>,
+    secrets: Arc<Store>,
 }
 
 impl Redacting {
-    pub(crate) fn new(keeper: KeeperClient, secrets: Arc<FileStore>) -> Self {
+    pub(crate) fn new(keeper: KeeperClient, secrets: Arc<Store>) -> Self {
         Self { keeper, secrets }
     }
 
@@ -40,7 +40,8 @@ const FRESH: Duration = Duration::from_millis(500);
 /// What control says, without secrets.
 #[derive(Debug)]
 pub(crate) struct Redactions {
-    secrets: FileStore,
+    /// `None`: there is no store to be told from.
+    secrets: Option<Store>,
     /// Those that are in no store: what whoever builds gave to builds.
     given: Vec<(String, Secret)>,
     clock: Arc<dyn Clock>,
@@ -48,9 +49,14 @@ pub(crate) struct Redactions {
 }
 
 impl Redactions {
-    pub(crate) fn new(secrets: FileStore, given: &BTreeMap<String, String>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(secrets: Store, given: &BTreeMap<String, String>, clock: Arc<dyn Clock>) -> Self {
         let given = given.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect();
-        Self { secrets, given, clock, built: Mutex::default() }
+        Self { secrets: Some(secrets), given, clock, built: Mutex::default() }
+    }
+
+    /// Takes out nothing.
+    pub(crate) fn none(clock: Arc<dyn Clock>) -> Self {
+        Self { secrets: None, given: Vec::new(), clock, built: Mutex::default() }
     }
 
     pub(crate) fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
@@ -64,7 +70,7 @@ impl Redactions {
             Some((at, needles)) if now.saturating_duration_since(*at) < FRESH => Arc::clone(needles),
             before => {
                 // A store that cannot be opened has told nobody its secrets; what was known before is still looked for.
-                let known = known(&self.secrets).unwrap_or_default();
+                let known = self.secrets.as_ref().and_then(|store| known(store).ok()).unwrap_or_default();
                 let all = known.iter().chain(&self.given).map(|(name, secret)| (name.clone(), secret));
                 let fresh = match (Needles::new(all), before) {
                     (Ok(needles), before) if !known.is_empty() || before.is_none() => Arc::new(needles),
@@ -79,11 +85,11 @@ impl Redactions {
 }
 
 /// Every value that the store can still open, by the name that is shown in its place.
-pub(crate) fn known(store: &FileStore) -> Result<Vec<(String, Secret)>, Fault> {
+pub(crate) fn known(store: &Store) -> Result<Vec<(String, Secret)>, Fault> {
     let cannot = |fault| Fault::because("cannot tell what must not be in logs", &fault);
     let mut known = Vec::new();
     for name in store.names().map_err(cannot)? {
-        for found in store.accepted(&name).map_err(cannot)? {
+        for found in store.held(&name).map_err(cannot)? {
             known.push((format!("{}@{}", name.shown(), found.version), found.secret));
         }
     }

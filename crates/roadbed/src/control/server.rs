@@ -1,6 +1,5 @@
 //! Control's socket: see [`super::wire`] for what goes over it.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest};
 use super::{Control, convergence, proof};
-use crate::wanted::Wanted;
+use crate::wanted::{self, Wanted};
 
 /// Answers until SIGTERM or SIGINT.
 pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
@@ -54,17 +53,21 @@ async fn status(State(control): State<Arc<Control>>) -> Response {
 }
 
 async fn converge(State(control): State<Arc<Control>>, Json(want): Json<Wanted>) -> Response {
-    let redactions = control.redactions(&want.given.0);
+    let redactions = control.redactions(&want);
     answer_in_lines(redactions, |lines| async move { convergence::converge(&control, &want, Arc::new(lines)).await })
 }
 
 async fn plan(State(control): State<Arc<Control>>, Json(want): Json<Wanted>) -> Response {
-    let redactions = control.redactions(&want.given.0);
+    let redactions = control.redactions(&want);
     answer_in_lines(redactions, |_| async move { convergence::plan(&control, &want).await })
 }
 
 async fn ready(State(control): State<Arc<Control>>, Json(request): Json<ReadyRequest>) -> Response {
-    let redactions = control.redactions(&BTreeMap::new());
+    // Where nothing is wanted there is nothing to check, and no key with which to tell what must not be said.
+    let redactions = match wanted::read(&control.root) {
+        Ok(Some(want)) => control.redactions(&want),
+        _ => Redactions::none(control.clock.clone()),
+    };
     answer_in_lines(redactions, |lines| async move {
         proof::run(&control, &request, |evidence| lines.send(&Message::Evidence { evidence: evidence.clone() })).await
     })

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use host::files::{self, Access};
+use manifest::environment::Class;
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
-use secrets::{FileStore, Secret, SecretName};
+use secrets::{Secret, SecretName, Store};
 use sha2::{Digest, Sha256};
 
 /// The one user of a protected app, until people have accounts of their own.
@@ -18,11 +19,11 @@ pub struct AccessFile {
     id: ResourceId,
     secret: SecretName,
     file: PathBuf,
-    secrets: Arc<FileStore>,
+    secrets: Arc<Store>,
 }
 
 impl AccessFile {
-    pub fn new(app: &str, file: PathBuf, secrets: Arc<FileStore>) -> Self {
+    pub fn new(app: &str, file: PathBuf, secrets: Arc<Store>) -> Self {
         let id = ResourceId::new(format!("access/{app}"));
         Self { id, secret: SecretName::new(format!("access/{app}")), file, secrets }
     }
@@ -70,7 +71,7 @@ impl Resource for AccessFile {
 
     async fn apply(&self, _: &WriteDigest, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
         let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("cannot note who may come in", error);
-        let password = self.secrets.get_or_generate(&self.secret).map_err(|fault| cannot(&fault))?;
+        let password = self.secrets.get_or_generate(&self.secret, Class::Secret).map_err(|fault| cannot(&fault))?;
         files::write_durable(&self.file, Self::line(&password.secret).as_bytes(), Access::Owner)
             .map_err(|fault| cannot(&fault))
     }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use engine::variables::{Facts, Value};
-use manifest::environment::Fact;
+use manifest::environment::{Class, Fact};
 use manifest::{AppName, Environment, VarName};
 use reconcile::Fault;
-use secrets::file_store::{StoreFault, Versioned};
-use secrets::{FileStore, Secret, SecretName};
+use secrets::{Secret, SecretName, Store, StoreFault, Versioned};
 
 use super::addresses::{Addresses, https_url};
 
@@ -16,12 +15,16 @@ use super::addresses::{Addresses, https_url};
 pub(super) struct LocalFacts {
     environment: Arc<Environment>,
     addresses: Addresses,
-    secrets: Arc<FileStore>,
+    secrets: Arc<Store>,
 }
 
 impl LocalFacts {
-    pub(super) fn new(environment: Arc<Environment>, addresses: Addresses, secrets: Arc<FileStore>) -> Self {
+    pub(super) fn new(environment: Arc<Environment>, addresses: Addresses, secrets: Arc<Store>) -> Self {
         Self { environment, addresses, secrets }
+    }
+
+    fn class_of(&self, name: &VarName) -> Class {
+        self.environment.variables.iter().find(|known| known.name == *name).map_or(Class::Secret, |known| known.class)
     }
 
     /// An app's own credentials for a store; made when the store is provisioned.
@@ -81,7 +84,7 @@ impl Facts for LocalFacts {
 
     fn generated(&self, variable: &VarName) -> Result<Value, Fault> {
         let name = SecretName::variable(variable.as_str());
-        let found = self.secrets.get_or_generate(&name).map_err(|fault| store_fault(&fault))?;
+        let found = self.secrets.get_or_generate(&name, self.class_of(variable)).map_err(|fault| store_fault(&fault))?;
         Ok(value(&name, found))
     }
 }
@@ -91,6 +94,5 @@ fn value(name: &SecretName, found: Versioned) -> Value {
 }
 
 fn store_fault(fault: &StoreFault) -> Fault {
-    Fault::because("cannot use the secrets of this environment", fault)
-        .hint("restore the file from a backup: new credentials would lock the apps out of their data")
+    Fault::because("cannot use the secrets of this environment", fault).hint(fault.hint())
 }

@@ -31,10 +31,11 @@ use manifest::Environment;
 use manifest::environment::{App, Runs, Server};
 use reconcile::ports::{Sockets, UnitStatus, Units};
 use reconcile::{Fault, Graph, Root};
-use secrets::FileStore;
+use secrets::Store;
 
 use crate::control::redacting::Redacting;
 use crate::keeper::client::KeeperClient;
+use crate::seats;
 use crate::wanted::{self, DevApps, Wanted};
 use addresses::Addresses;
 pub use addresses::{ports_in_use, urls};
@@ -58,7 +59,7 @@ pub struct World {
     wanted: Wanted,
     addresses: Addresses,
     facts: Arc<LocalFacts>,
-    secrets: Arc<FileStore>,
+    secrets: Arc<Store>,
 }
 
 /// An app, and the way it runs here: as built, or as its own development server.
@@ -132,7 +133,7 @@ impl World {
         let environment = Arc::new(wanted::resolve(want)?);
         let running = running(&environment, &want.dev)?;
         let addresses = Addresses::choose(&ground.root, &environment, want, &running, alive, ports)?;
-        let secrets = Arc::new(FileStore::of_root(ground.root.secret_store(), &ground.id));
+        let secrets = Arc::new(Store::new(seats::of_control(&ground.root, &ground.id, &ground.clock, want)));
         let units: Arc<dyn Units> = Arc::new(Redacting::new(KeeperClient::new(ground.root.clone()), secrets.clone()));
         let ground = Ground { units, ..ground };
         let facts = Arc::new(LocalFacts::new(environment.clone(), addresses.clone(), secrets.clone()));

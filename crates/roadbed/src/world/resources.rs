@@ -16,7 +16,7 @@ use manifest::Environment;
 use manifest::environment::{self, Access, Need, Runs, Server, ServiceName};
 use reconcile::ports::{Routes, Safeguard};
 use reconcile::{AnyResource, Fault, ResourceId};
-use secrets::FileStore;
+use secrets::Store;
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::mongo::collections::{Collections, Destroy};
@@ -44,7 +44,7 @@ pub(super) struct Parts {
     pub(super) tools: BTreeMap<String, String>,
     pub(super) addresses: Addresses,
     pub(super) facts: Arc<LocalFacts>,
-    pub(super) secrets: Arc<FileStore>,
+    pub(super) secrets: Arc<Store>,
 }
 
 impl Parts {

@@ -65,7 +65,7 @@ async fn a_unit_gets_to_what_is_its_own_and_to_nothing_else() {
         r#"try() {{ if "$@" >/dev/null 2>&1; then echo "may $*"; else echo "must not $*"; fi; }}
         echo "user $(id -u)"; try cat code; try cat '{root}/conf/api-1/key'; try touch '{root}/data/api-1/new'
         try touch "$TMPDIR/new"; try touch code; try touch new; try touch '{root}/conf/api-1/key2'
-        try cat '{root}/secrets/store.json'; try ls '{root}/data/other'; try ls '{root}'; try cat /proc/{other}/environ
+        try cat '{root}/secrets/store.db'; try ls '{root}/data/other'; try ls '{root}'; try cat /proc/{other}/environ
         try ls /proc/{other}/root/; try kill -0 {other}; try cat /etc/shadow; echo over; {LIVE}"#
     );
     environment.client.ensure(confined(&environment, "api-1", &script)).await.unwrap();

@@ -8,7 +8,7 @@ use manifest::environment;
 use manifest::id::AppName;
 use mongodb::Client;
 use mongodb::bson::{Document, doc, oid::ObjectId};
-use secrets::{FileStore, Secret, generate};
+use secrets::{Secret, Store, generate};
 
 use super::{Tried, must_be_allowed, must_be_refused};
 use crate::ground::user_of;
@@ -30,11 +30,11 @@ const PROBE: &str = "roadbed_probe";
 pub struct MongoGuardsItsDoor {
     settings: environment::MongoDb,
     port: u16,
-    secrets: Arc<FileStore>,
+    secrets: Arc<Store>,
 }
 
 impl MongoGuardsItsDoor {
-    pub fn new(settings: environment::MongoDb, port: u16, secrets: Arc<FileStore>) -> Self {
+    pub fn new(settings: environment::MongoDb, port: u16, secrets: Arc<Store>) -> Self {
         Self { settings, port, secrets }
     }
 

@@ -8,7 +8,7 @@ use manifest::environment;
 use manifest::id::AppName;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value, cmd};
-use secrets::{FileStore, Secret, generate};
+use secrets::{Secret, Store, generate};
 
 use super::{Tried, must_be_allowed, must_be_refused};
 use crate::ground::user_of;
@@ -34,11 +34,11 @@ const CLAIM: Claim = Claim {
 pub struct RedisGuardsItsDoor {
     settings: environment::Redis,
     port: u16,
-    secrets: Arc<FileStore>,
+    secrets: Arc<Store>,
 }
 
 impl RedisGuardsItsDoor {
-    pub fn new(settings: environment::Redis, port: u16, secrets: Arc<FileStore>) -> Self {
+    pub fn new(settings: environment::Redis, port: u16, secrets: Arc<Store>) -> Self {
         Self { settings, port, secrets }
     }
 

@@ -1,5 +1,6 @@
 //! The checks hold on a guarded store, and fail on each way to leave its door open.
 
+use manifest::environment::Class;
 use std::time::Duration;
 
 use gate::{Check, CheckCx, Outcome, Verdict};
@@ -68,9 +69,9 @@ async fn mongodb_guards_its_door_or_the_check_fails() {
     // The right password is refused.
     let right = stand.secret(&stores::mongo::app_secret(&app()));
     let wrong = generate::credential().unwrap();
-    stand.ground.secrets.set(&stores::mongo::app_secret(&app()), &wrong).unwrap();
+    stand.ground.secrets.set(&stores::mongo::app_secret(&app()), Class::Secret, &wrong).unwrap();
     assert_fails(&outcome(&check).await, "app-api cannot log in");
-    stand.ground.secrets.set(&stores::mongo::app_secret(&app()), &right).unwrap();
+    stand.ground.secrets.set(&stores::mongo::app_secret(&app()), Class::Secret, &right).unwrap();
     assert_holds(&outcome(&check).await, 14);
 
     // Authorisation is off.
@@ -132,7 +133,7 @@ async fn redis_guards_its_door_or_the_check_fails() {
     until("the check holds again", || async { outcome(&check).await.verdict == Verdict::Holds }).await;
 
     // The right password is refused.
-    stand.ground.secrets.set(&stores::redis::app_secret(&app()), &Secret::new("wrong".to_owned())).unwrap();
+    stand.ground.secrets.set(&stores::redis::app_secret(&app()), Class::Secret, &Secret::new("wrong password".to_owned())).unwrap();
     assert_fails(&outcome(&check).await, "app-api cannot log in");
     stand.units.lose_all();
     assert_fails(&outcome(&check).await, "nobody listens on port");

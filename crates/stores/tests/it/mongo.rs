@@ -1,5 +1,6 @@
 //! MongoDB on a real mongod: what an app may do, what drifts, and what is left after a kill.
 
+use manifest::environment::Class;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -235,15 +236,15 @@ async fn data_without_its_password_is_left_alone() {
     let stand = Stand::new();
     let mongo = settled(&stand).await;
     stand.units.lose_all();
-    let store = stand.ground.root.secrets().join("secrets.json");
-    let kept = std::fs::read(&store).unwrap();
-    std::fs::remove_file(&store).unwrap();
+    let (store, kept) = (stand.ground.root.secrets(), stand.ground.root.path().join("kept"));
+    std::fs::rename(&store, &kept).unwrap();
+    std::fs::create_dir(&store).unwrap();
     let fault = mongo.observe().await.unwrap_err();
     assert!(fault.message.contains("no password for it"), "{fault:#?}");
 
     // A store of other passwords is no better.
     for name in ["mongodb/admin", "mongodb/keyfile", "mongodb/app-api"] {
-        stand.ground.secrets.set(&SecretName::new(name), &Secret::new("0".repeat(64))).unwrap();
+        stand.ground.secrets.set(&SecretName::new(name), Class::Secret, &Secret::new("0".repeat(64))).unwrap();
     }
     let fault = converge_mongo(&mongo).await.unwrap_err();
     assert!(fault.message.contains("belongs to another secret store"), "{fault:#?}");
@@ -253,7 +254,8 @@ async fn data_without_its_password_is_left_alone() {
     let fault = converge_mongo(&mongo).await.unwrap_err();
     assert!(fault.message.contains("already has users, and they are not ours"), "{fault:#?}");
 
-    std::fs::write(&store, kept).unwrap();
+    std::fs::remove_dir_all(&store).unwrap();
+    std::fs::rename(&kept, &store).unwrap();
     let steps = converge_mongo(&mongo).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
     assert!(steps.contains(&Step::NoteGuarded.to_string()), "{steps:?}");
     assert_nothing_to_do(&mongo).await;

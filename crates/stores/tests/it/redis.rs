@@ -1,5 +1,6 @@
 //! Redis on a real redis-server: what an app may do, what drifts, and what is left after a kill.
 
+use manifest::environment::Class;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -121,7 +122,7 @@ async fn other_passwords_are_loaded_without_a_restart_and_cut_the_old_ones_off()
     let mut old = as_app(&stand).await.unwrap();
     ask(&mut old, "SET shop:local:a 1").await.unwrap();
 
-    stand.ground.secrets.set(&app_secret(&app()), &Secret::new("fresh".repeat(10))).unwrap();
+    stand.ground.secrets.set(&app_secret(&app()), Class::Secret, &Secret::new("fresh".repeat(10))).unwrap();
     assert_eq!(
         converge_redis(&redis).await.unwrap(),
         ["write the users and make missing credentials", "load the users into the running server"]
@@ -131,7 +132,7 @@ async fn other_passwords_are_loaded_without_a_restart_and_cut_the_old_ones_off()
     ask(&mut as_app(&stand).await.unwrap(), "GET shop:local:a").await.unwrap();
 
     // Our own password changes just as well: the server is restarted once, because it does not know us any more.
-    stand.ground.secrets.set(&admin_secret(), &Secret::new("ours".repeat(10))).unwrap();
+    stand.ground.secrets.set(&admin_secret(), Class::Secret, &Secret::new("ours".repeat(10))).unwrap();
     let steps = converge_redis(&redis).await.unwrap();
     assert!(steps.contains(&"restart: the running server does not know us".to_owned()), "{steps:?}");
     assert_nothing_to_do(&redis).await;
@@ -222,7 +223,7 @@ async fn a_missing_password_is_made_again_since_the_data_does_not_depend_on_it()
     let stand = Stand::new();
     let redis = settled(&stand).await;
     ask(&mut as_app(&stand).await.unwrap(), "SET shop:local:a kept").await.unwrap();
-    std::fs::remove_file(stand.ground.root.secrets().join("secrets.json")).unwrap();
+    stand.ground.secrets.remove(&SecretName::new("redis/app-api")).unwrap();
     converge_redis(&redis).await.unwrap();
     assert_nothing_to_do(&redis).await;
     assert!(stand.ground.secrets.get(&SecretName::new("redis/app-api")).unwrap().is_some());

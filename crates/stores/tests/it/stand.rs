@@ -14,7 +14,7 @@ use manifest::id::AppName;
 use reconcile::ports::{Ensured, PortFuture, UnitKind, UnitSpec, UnitState, UnitStatus, Units};
 use reconcile::progress::Unwatched;
 use reconcile::{Event, Fault, Progress, Resource, Root};
-use secrets::{FileStore, Secret, SecretName};
+use secrets::{Seat, Secret, SecretName, Store};
 use stores::Ground;
 use stores::engines::{CacheDir, Engine, Located, Machine, machine::Platform};
 use stores::mongo::Mongo;
@@ -39,7 +39,7 @@ impl Stand {
         }
         let units = Arc::new(Direct { root: root.clone(), running: Mutex::new(Vec::new()) });
         let ground = Ground {
-            secrets: Arc::new(FileStore::new(root.secrets().join("secrets.json"))),
+            secrets: Arc::new(Store::new(Seat::standalone(&root.secrets(), Arc::new(SystemClock)))),
             root,
             units: Arc::clone(&units) as Arc<dyn Units>,
             clock: Arc::new(SystemClock),

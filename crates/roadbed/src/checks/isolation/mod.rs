@@ -26,7 +26,7 @@ use gate::{Check, CheckCx, Claim, Impact, Outcome, Verdict};
 use manifest::Environment;
 use reconcile::ports::Units;
 use reconcile::{Fault, Root};
-use secrets::FileStore;
+use secrets::Store;
 
 use crate::control::identity::{self, Identity};
 use crate::roots::Roots;
@@ -47,7 +47,7 @@ pub struct EnvironmentsAreIsolated {
     pub root: Root,
     pub wanted: Wanted,
     pub environment: Arc<Environment>,
-    pub secrets: Arc<FileStore>,
+    pub secrets: Arc<Store>,
     pub units: Arc<dyn Units>,
 }
 
@@ -69,7 +69,7 @@ impl Check for EnvironmentsAreIsolated {
 impl EnvironmentsAreIsolated {
     async fn look(&self) -> Result<Cells, Fault> {
         let identity = identity::read(&self.root)?.ok_or_else(|| Fault::new("this root has lost its identity"))?;
-        let others = Roots::new(self.wanted.state.clone()).others(&identity)?;
+        let others = Roots::new(self.wanted.state.clone(), self.wanted.config.clone()).others(&identity)?;
         let ours = Ours::see(self, identity).await?;
         let mut cells = Cells::default();
         files::closed_to_strangers(&ours, &mut cells);
@@ -105,7 +105,7 @@ struct Ours<'a> {
     root: &'a Root,
     environment: &'a Environment,
     wanted: &'a Wanted,
-    secrets: &'a FileStore,
+    secrets: &'a Store,
     ports: neighbour::Ports,
     /// Process ids of our apps.
     apps: Vec<(String, u32)>,

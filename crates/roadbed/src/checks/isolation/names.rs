@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use manifest::Environment;
 use manifest::environment::Source;
-use secrets::{FileStore, SecretName};
+use secrets::{SecretName, Store, StoreFault};
 
 use super::neighbour::Neighbour;
 use super::{Cells, Ours};
-use crate::roots::place_of;
+use crate::roots::{Roots, place_of};
+use crate::seats;
 
 /// Names, ports, folders and generated secrets.
 pub(super) fn compare(ours: &Ours<'_>, other: &Neighbour, cells: &mut Cells) {
@@ -69,15 +70,17 @@ fn compare_secrets(ours: &Ours<'_>, other: &Neighbour, cells: &mut Cells) {
         let mut set = ours.environment.variables.iter().filter(|variable| variable.source == Source::Store);
         set.any(|variable| SecretName::variable(variable.name.as_str()) == *name)
     };
-    let theirs = FileStore::new(other.root.secret_store());
+    let roots = Roots::new(ours.wanted.state.clone(), ours.wanted.config.clone());
+    let theirs = Store::new(seats::of_root(&other.root, &other.identity, &roots));
     let mut compared = 0_usize;
     let mut shared = Vec::new();
-    let mut compare = || -> Result<(), secrets::file_store::StoreFault> {
-        for name in ours.secrets.names()?.into_iter().filter(|name| !by_people(name)) {
-            let (Some(ours), Some(theirs)) = (ours.secrets.get(&name)?, theirs.get(&name)?) else { continue };
-            compared += 1;
-            if theirs.secret.matches(ours.secret.expose().as_bytes()) {
-                shared.push(name.to_string());
+    // By fingerprints: nobody's store is opened for it.
+    let mut compare = || -> Result<(), StoreFault> {
+        let theirs = theirs.fingerprints()?;
+        for print in ours.secrets.fingerprints()?.iter().filter(|print| !by_people(&print.name)) {
+            compared += theirs.iter().filter(|other| other.key == print.key).count().min(1);
+            if theirs.iter().any(|other| other.is_of_the_same_value_as(print)) {
+                shared.push(print.name.to_string());
             }
         }
         Ok(())

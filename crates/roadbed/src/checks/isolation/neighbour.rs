@@ -9,6 +9,7 @@ use reconcile::{Fault, Root};
 use tokio::time::timeout;
 
 use super::Ours;
+use crate::control::identity::Identity;
 use crate::keeper::client::KeeperClient;
 use crate::roots::Other;
 use crate::wanted::{self, Wanted};
@@ -24,6 +25,7 @@ pub(super) struct Neighbour {
     /// With its folder, where it is called like ours.
     pub(super) name: String,
     pub(super) root: Root,
+    pub(super) identity: Identity,
     /// As its own manifest or ours says.
     pub(super) environment: Option<Environment>,
     /// What runs, and where it listens; `None`: it is down.
@@ -46,7 +48,7 @@ impl Neighbour {
             false => identity.environment.clone(),
         };
         let units = timeout(LOOK_DEADLINE, KeeperClient::new(root.clone()).list()).await.ok().and_then(Result::ok);
-        let as_ours_says = Wanted { environment: identity.environment, ..ours.wanted.clone() };
+        let as_ours_says = Wanted { environment: identity.environment.clone(), ..ours.wanted.clone() };
         let (environment, up, fault) = match units {
             None => (wanted::resolve(&as_ours_says).ok(), None, None),
             Some(units) => match Self::look(&root, units) {
@@ -54,7 +56,7 @@ impl Neighbour {
                 Err(fault) => (None, None, Some(fault)),
             },
         };
-        Self { name, root, environment, up, fault }
+        Self { name, root, identity, environment, up, fault }
     }
 
     fn look(root: &Root, units: Vec<UnitStatus>) -> Result<(Environment, Up), Fault> {
