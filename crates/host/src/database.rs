@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use crate::files;
 
@@ -199,11 +199,14 @@ fn migrate(connection: &mut Connection, path: &Path, schema: Schema) -> Result<(
         return Err(DatabaseFault::Newer { path: path.to_owned(), found: done, known });
     }
     for (index, statements) in schema.migrations.iter().enumerate().skip(done) {
-        let transaction = connection.transaction().map_err(sqlite)?;
-        transaction.execute_batch(statements).map_err(sqlite)?;
-        transaction
-            .pragma_update(None, "user_version", i64::try_from(index + 1).expect("migrations are few"))
-            .map_err(sqlite)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        // Another process may have opened the same new file and been first.
+        let now: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
+        let next = i64::try_from(index + 1).expect("migrations are few");
+        if now < next {
+            transaction.execute_batch(statements).map_err(sqlite)?;
+            transaction.pragma_update(None, "user_version", next).map_err(sqlite)?;
+        }
         transaction.commit().map_err(sqlite)?;
     }
     Ok(())
