@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::damage::secrets;
 use crate::stage::Stage;
 
 /// A build that takes until the file `go` is there.
@@ -125,15 +126,13 @@ fn a_root_of_another_machine_is_refused_until_it_is_adopted() {
     stage.up();
     stage.roadbed("down").exits(0);
     edit_identity(&stage.root, |identity| identity["home"]["machine"] = "another".into());
-    let secrets = fs::read_to_string(stage.root.join("secrets/store.db")).unwrap();
+    let before = secrets(&stage.root);
     for verb in EVERY_VERB {
         stage.roadbed(verb).refuses(1, &["was made on another machine", "--adopt"]);
     }
     stage.roadbed("up --detach --no-gate --adopt").exits(0);
     stage.is_whole();
-    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["values"].clone();
-    let now = fs::read_to_string(stage.root.join("secrets/store.db")).unwrap();
-    assert_eq!(value(&now), value(&secrets), "the data is tied to its secrets");
+    assert_eq!(secrets(&stage.root), before, "the data is tied to its secrets");
 }
 
 #[test]

@@ -93,6 +93,19 @@ pub fn wrap(keys: &[&PublicKey], plain: &[u8]) -> Result<Vec<u8>, CannotWrap> {
     Ok(wrapped)
 }
 
+/// As [`wrap`], as a text that survives mail and terminals.
+pub fn wrap_as_text(keys: &[&PublicKey], plain: &[u8]) -> Result<String, CannotWrap> {
+    as_text(&wrap(keys, plain)?).map_err(|error| CannotWrap(error.to_string()))
+}
+
+pub(crate) fn as_text(wrapped: &[u8]) -> std::io::Result<String> {
+    let mut text = Vec::new();
+    let mut writer = age::armor::ArmoredWriter::wrap_output(&mut text, age::armor::Format::AsciiArmor)?;
+    writer.write_all(wrapped)?;
+    writer.finish()?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("cannot seal to these keys: {0}")]
 pub struct CannotWrap(String);

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::cli::exit::Exit;
+use crate::cli::secrets_args::Secrets;
 
 /// Runs a product from one manifest: apps, databases, a TLS edge, and a gate that proves it all.
 #[derive(Debug, Parser)]
@@ -382,41 +383,6 @@ pub struct EnvCheck {
     /// Print SARIF 2.1.0 on stdout
     #[arg(long, conflicts_with = "json")]
     pub sarif: bool,
-}
-
-/// Keep the values that people set
-#[derive(Debug, Subcommand)]
-pub enum Secrets {
-    Set(SetSecret),
-    /// Show which variables have a value; never the value
-    #[command(after_help = "\
-Examples:
-  roadbed secrets list
-  roadbed secrets list --json | jq '.[] | select(.required and .version == null)'
-
-Exit codes:
-  0  shown
-  2  the manifest is wrong")]
-    List,
-}
-
-/// Set the value of a variable with source "store", read from stdin or asked for
-///
-/// The value is never an argument: those are seen by every user of the machine.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  roadbed secrets set PAYMENT_SECRET_KEY < key.txt
-  roadbed secrets set PAYMENT_SECRET_KEY          asks, without showing what is typed
-
-Exit codes:
-  0  kept
-  2  no such variable, no value, or one that its type does not allow
-  3  another command holds the root")]
-pub struct SetSecret {
-    /// The variable
-    #[arg(value_name = "VARIABLE")]
-    pub name: String,
 }
 
 /// Work on the manifest

@@ -31,6 +31,12 @@ pub mod reference;
 pub mod restart;
 pub mod roles;
 pub mod secrets;
+pub mod secrets_args;
+pub mod secrets_values;
+pub mod secrets_transfer;
+pub mod dotenv;
+pub mod secrets_recipients;
+pub mod secrets_audit;
 pub mod session;
 pub mod status;
 pub mod stopping;
@@ -46,7 +52,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use reconcile::Fault;
 
-use crate::cli::args::{Arguments, Command, Env, Manifest, Secrets};
+use crate::cli::args::{Arguments, Command, Env, Manifest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
@@ -121,8 +127,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Env(Env::Check(args)) => {
             wait(async { env_check::run(session, args, &mut Interrupts::of_process()?).await })
         }
-        Command::Secrets(Secrets::Set(args)) => secrets::set(session, args),
-        Command::Secrets(Secrets::List) => secrets::list(session),
+        Command::Secrets(verb) => secrets::run(session, verb),
         Command::Manifest(Manifest::Check) => manifest_verbs::check(session),
         Command::Manifest(Manifest::Schema) => manifest_verbs::schema(session),
         Command::Generate(args) => generate::run(session, args),

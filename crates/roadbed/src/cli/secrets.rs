@@ -1,27 +1,39 @@
-//! `roadbed secrets`: the values that people keep, for variables with `source = "store"`.
-
-use std::io::{IsTerminal, Read};
+//! `roadbed secrets`: the store of one environment as people work with it.
 
 use manifest::Environment;
 use manifest::environment::{Source, Variable};
 use reconcile::Fault;
-use secrets::{Secret, SecretName, Store, Writing};
+use secrets::{SecretName, Store, StoreFault};
 use serde::Serialize;
-use zeroize::Zeroize;
 
-use crate::cli::args;
-use crate::cli::command_lock;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::project::{Project, no_such};
+use crate::cli::secrets_args::{Secrets, Versions, With};
 use crate::cli::session::Session;
+use crate::cli::{secrets_audit, secrets_recipients, secrets_transfer, secrets_values};
 use crate::control::identity;
 use crate::render::table::Table;
 use crate::seats;
 
+pub fn run(session: &Session, verb: &Secrets) -> Result<Exit, Failure> {
+    match verb {
+        Secrets::Set(args) => secrets_values::set(session, args),
+        Secrets::Get(args) => secrets_values::get(session, args),
+        Secrets::List => list(session),
+        Secrets::Versions(args) => versions(session, args),
+        Secrets::Rm(args) => secrets_values::remove(session, args),
+        Secrets::Import(args) => secrets_transfer::import(session, args),
+        Secrets::Export(args) => secrets_transfer::export(session, args),
+        Secrets::Recipients(verb) => secrets_recipients::run(session, verb),
+        Secrets::Rekey(args) => secrets_recipients::rekey(session, args),
+        Secrets::Audit(args) => secrets_audit::run(session, args),
+    }
+}
+
 /// What `--json` prints of one variable. Never a value.
 #[derive(Debug, Serialize)]
-struct Kept {
+pub(super) struct Kept {
     name: String,
     owner: String,
     required: bool,
@@ -29,41 +41,9 @@ struct Kept {
     version: Option<u32>,
 }
 
-/// Sets the value of one variable, read from stdin or asked for without echo: never an argument, which every user of the
-/// machine could see.
-pub fn set(session: &Session, args: &args::SetSecret) -> Result<Exit, Failure> {
-    let (environment, store) = open(session)?;
-    let variable = kept_by_people(&environment, &args.name)?;
-    let secret = read_value(variable.name.as_str())?;
-    variable.rule.check(secret.expose()).map_err(|wrong| {
-        let what = format!("cannot keep this value of {}: it {wrong}", variable.name);
-        Failure::Usage(
-            Fault::new(what).hint(format!("[variables.{}] in roadbed.toml says type and match", variable.name)),
-        )
-    })?;
-    let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
-    let version = store
-        .set(
-            &SecretName::variable(variable.name.as_str()),
-            Writing { class: variable.class, rule: Some(&variable.rule) },
-            &secret,
-        )
-        .map_err(|fault| cannot(&fault))?;
-    session.output.note(format!(
-        "{} {} has version {version}; `{}` hands it to its apps",
-        session.output.notes.good("✓"),
-        variable.name,
-        session.command("up")
-    ));
-    if session.output.is_json() {
-        session.output.json(&kept(&store, variable)?)?;
-    }
-    Ok(Exit::Done)
-}
-
 /// Shows which variables have a value, and never the value.
-pub fn list(session: &Session) -> Result<Exit, Failure> {
-    let (environment, store) = open(session)?;
+fn list(session: &Session) -> Result<Exit, Failure> {
+    let (environment, store) = open(session, None)?;
     let all = environment
         .variables
         .iter()
@@ -87,23 +67,64 @@ pub fn list(session: &Session) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn open(session: &Session) -> Result<(Environment, Store), Failure> {
+/// Shows the versions of values.
+fn versions(session: &Session, args: &Versions) -> Result<Exit, Failure> {
+    let (environment, store) = open(session, None)?;
+    let mut rows = store.versions().map_err(cannot)?;
+    if let Some(name) = &args.name {
+        let name = named(&environment, name)?;
+        rows.retain(|row| row.name == name.as_str());
+    }
+    let output = &session.output;
+    if output.is_json() {
+        output.json(&rows)?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::with_head(["NAME", "VERSION", "STATE", "CLASS", "MADE"].map(str::to_owned).into());
+    for row in rows {
+        let state = row.state.as_str().to_owned();
+        table.row(vec![row.name, row.version.to_string(), state, row.class, row.created.to_string()]);
+    }
+    for line in table.lines() {
+        output.line(line)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The environment that is meant, and its store.
+pub(super) fn open(session: &Session, with: Option<&With>) -> Result<(Environment, Store), Failure> {
     let project = Project::load(session)?;
     let (name, environment) = project.environment(&session.environment()?)?;
     let name = name.to_string();
     let purpose = identity::Purpose { product: environment.product.as_str(), environment: &name };
     let identity = identity::ensure(&session.root, purpose, &session.roots(), session.clock)?;
-    let seat = seats::of_person(&session.root, &identity, &session.roots(), "", Vec::new());
-    Ok((environment, Store::new(seat)))
+    let here = &session.surroundings.folder;
+    let identities = with.iter().flat_map(|with| &with.identity).map(|path| here.join(path)).collect();
+    let reason = with.map_or("", |with| with.reason.as_str());
+    identity::refuse_lost_secrets(&session.root)?;
+    Ok((environment, Store::new(seats::of_person(&session.root, &identity, &session.roots(), reason, identities))))
 }
 
-fn kept_by_people<'a>(environment: &'a Environment, name: &str) -> Result<&'a Variable, Failure> {
+/// The secret that is meant: of a variable, or by its full name.
+pub(super) fn named(environment: &Environment, name: &str) -> Result<SecretName, Failure> {
+    if name.contains('/') {
+        return Ok(SecretName::new(name));
+    }
+    variable(environment, name).map(|variable| SecretName::variable(variable.name.as_str()))
+}
+
+fn variable<'a>(environment: &'a Environment, name: &str) -> Result<&'a Variable, Failure> {
     let known = environment.variables.iter().map(|variable| variable.name.as_str());
-    let variable = environment
+    environment
         .variables
         .iter()
         .find(|variable| variable.name.as_str() == name)
-        .ok_or_else(|| Failure::Usage(no_such("variable", name, known)))?;
+        .ok_or_else(|| Failure::Usage(no_such("variable", name, known)))
+}
+
+/// A variable whose value people set.
+pub(super) fn kept_by_people<'a>(environment: &'a Environment, name: &str) -> Result<&'a Variable, Failure> {
+    let variable = variable(environment, name)?;
     if variable.source == Source::Store {
         return Ok(variable);
     }
@@ -114,39 +135,41 @@ fn kept_by_people<'a>(environment: &'a Environment, name: &str) -> Result<&'a Va
     )))
 }
 
-fn kept(store: &Store, variable: &Variable) -> Result<Kept, Failure> {
-    let found = store.get(&SecretName::variable(variable.name.as_str())).map_err(|fault| cannot(&fault))?;
+pub(super) fn kept(store: &Store, variable: &Variable) -> Result<Kept, Failure> {
+    let name = SecretName::variable(variable.name.as_str());
+    let version = store.current_version(&name).map_err(cannot)?;
     Ok(Kept {
         name: variable.name.to_string(),
         owner: variable.owner.to_string(),
         required: variable.required,
-        version: found.map(|found| found.version),
+        version,
     })
 }
 
-/// One line end at the end is the terminal's or the editor's, not the secret's.
-fn read_value(name: &str) -> Result<Secret, Failure> {
-    let unread =
-        |error: &std::io::Error| Failure::Usage(Fault::because(format!("cannot read the value of {name}"), error));
-    let mut text = String::new();
-    if std::io::stdin().is_terminal() {
-        let terminal = console::Term::stderr();
-        terminal.write_str(&format!("{name}: ")).map_err(|error| unread(&error))?;
-        text = terminal.read_secure_line().map_err(|error| unread(&error))?;
-    } else {
-        std::io::stdin().read_to_string(&mut text).map_err(|error| unread(&error))?;
+/// What a store refuses because of the value is the caller's fault; nothing was changed.
+pub(super) fn cannot(fault: StoreFault) -> Failure {
+    let is_usage = matches!(
+        fault,
+        StoreFault::Empty { .. }
+            | StoreFault::Short { .. }
+            | StoreFault::Long { .. }
+            | StoreFault::Forbidden { .. }
+            | StoreFault::Shared { .. }
+            | StoreFault::NotAName { .. }
+    );
+    match is_usage {
+        true => Failure::Usage(Fault::new(fault.to_string()).hint(fault.hint())),
+        false => Failure::Work(Fault::because("cannot use the secret store", &fault).hint(fault.hint())),
     }
-    let value = text.strip_suffix('\n').unwrap_or(&text);
-    let value = value.strip_suffix('\r').unwrap_or(value).to_owned();
-    text.zeroize();
-    if value.is_empty() {
-        return Err(Failure::Usage(
-            Fault::new(format!("the value of {name} is empty")).hint(format!("`roadbed secrets set {name} < FILE`")),
-        ));
-    }
-    Ok(Secret::new(value))
 }
 
-fn cannot(fault: &(dyn std::error::Error + 'static)) -> Failure {
-    Failure::Work(Fault::because("cannot use the secret store", fault))
+/// What only goes on with a reason goes into the audit log with it.
+pub(super) fn require_reason(with: &With, verb: &str) -> Result<(), Failure> {
+    match with.reason.trim().is_empty() {
+        true => Err(Failure::Usage(
+            Fault::new(format!("`secrets {verb}` takes a reason, which is noted in the audit log"))
+                .hint(format!("`roadbed secrets {verb} ... --reason 'why'`")),
+        )),
+        false => Ok(()),
+    }
 }

@@ -36,8 +36,10 @@ pub(crate) enum Found {
     Missing,
     /// Cut short, or not signed with the key that it names.
     Damaged,
-    /// Well signed, but not with the store's key.
+    /// Well signed as this root's, but not with the store's key.
     Strange,
+    /// Another root's.
+    Foreign,
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -106,8 +108,19 @@ pub(crate) fn read(path: &Path, key: &[u8], install: &str) -> Result<Found, Stor
     if head.format != FORMAT || UnparsedPublicKey::new(&ED25519, &of).verify(&message, &signature).is_err() {
         return Ok(Found::Damaged);
     }
-    match of == key && head.install == install {
-        true => Ok(Found::Head(head)),
-        false => Ok(Found::Strange),
+    Ok(match (head.install == install, of == key) {
+        (true, true) => Found::Head(head),
+        (true, false) => Found::Strange,
+        (false, _) => Found::Foreign,
+    })
+}
+
+/// Whether some head says that there was a store of this root.
+pub(crate) fn tells_of(seat: &Seat) -> Result<bool, StoreFault> {
+    for path in seat.heads() {
+        if matches!(read(&path, &[], &seat.install)?, Found::Strange | Found::Damaged) {
+            return Ok(true);
+        }
     }
+    Ok(false)
 }

@@ -91,7 +91,7 @@ pub(crate) fn verify(
                 findings.push(Finding::HeadDamaged { head: path });
                 continue;
             }
-            Found::Strange => {
+            Found::Strange | Found::Foreign => {
                 findings.push(Finding::HeadStrange { head: path });
                 continue;
             }

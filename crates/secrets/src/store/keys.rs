@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use host::files;
 use rusqlite::{Connection, params};
 
 use super::recipients::{self, HOST, OPERATOR, Recipient, RecipientKind};
@@ -24,7 +23,7 @@ const SIGNER: &str = "signer";
 /// Gives a new store its keys: the environment's, the one that signs the log, and the host's and the operator's identity, made
 /// where there are none. Both are seen to open it before anything is kept in it.
 pub(super) fn lay(connection: &Connection, seat: &Seat) -> Result<Unlocked, StoreFault> {
-    if seat.heads().iter().any(|head| files::exists(head)) {
+    if head::tells_of(seat)? {
         return Err(StoreFault::Lost { path: seat.file.clone() });
     }
     let (key, seed) = (Key::fresh()?, Key::fresh()?);
@@ -189,7 +188,8 @@ fn check_heads(connection: &Connection, seat: &Seat, unlocked: &Unlocked) -> Res
                 }
             }
             Found::Strange => return Err(StoreFault::StrangeHead { path }),
-            Found::Missing | Found::Damaged => {}
+            // What is not there or not ours says nothing of this store; the next head takes its place.
+            Found::Missing | Found::Damaged | Found::Foreign => {}
         }
     }
     gaps.dedup();

@@ -80,6 +80,14 @@ pub struct Versioned {
     pub state: VersionState,
 }
 
+/// One of several values that are set at once.
+#[derive(Debug)]
+pub struct Setting<'a> {
+    pub name: SecretName,
+    pub writing: Writing<'a>,
+    pub secret: Secret,
+}
+
 /// The store of one environment. It opens its file when it is first asked for something.
 pub struct Store {
     seat: Seat,
@@ -130,6 +138,20 @@ impl Store {
     ) -> Result<u32, StoreFault> {
         let writing = writing.into();
         self.change(|work| values::set(work, name, writing, secret, audit::Action::Set))
+    }
+
+    /// Sets several values, all or none, and says their versions.
+    pub fn set_all(&self, all: &[Setting<'_>]) -> Result<Vec<u32>, StoreFault> {
+        let set = |work: &mut Work<'_>, one: &Setting<'_>| {
+            values::set(work, &one.name, one.writing, &one.secret, audit::Action::Set)
+        };
+        self.change(|work| all.iter().map(|one| set(work, one)).collect())
+    }
+
+    /// The version of the current value, which is not opened for it.
+    pub fn current_version(&self, name: &SecretName) -> Result<Option<u32>, StoreFault> {
+        let rows = self.look(|connection| rows::current_versions(connection), Default::default)?;
+        Ok(rows.get(name.as_str()).copied())
     }
 
     /// The value under `name`, generated and kept first if there is none. Two who ask at once get one value.

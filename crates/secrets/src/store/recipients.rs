@@ -13,7 +13,7 @@ use super::session::{Access, Unlocked, Work, belonging};
 use crate::audit::{self, Action};
 use crate::SecretName;
 use crate::fault::StoreFault;
-use crate::identity::{PrivateKey, PublicKey, wrap};
+use crate::identity::{PrivateKey, PublicKey, as_text, wrap};
 use crate::seal::{self, Key};
 use crate::seat::Seat;
 
@@ -62,7 +62,18 @@ pub struct Recipient {
 
 /// What somebody must open to prove that the key is theirs: an age file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Challenge(pub Vec<u8>);
+pub struct Challenge(Vec<u8>);
+
+impl Challenge {
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As a text that survives mail and terminals.
+    pub fn to_text(&self) -> String {
+        as_text(&self.0).expect("memory takes what is written to it")
+    }
+}
 
 impl Recipient {
     pub(super) fn public(&self) -> Result<PublicKey, StoreFault> {

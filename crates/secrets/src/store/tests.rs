@@ -334,7 +334,7 @@ fn a_person_is_added_proved_and_removed_and_what_they_read_is_told() {
     let bea = |store: &Store| store.recipients().unwrap().into_iter().find(|one| one.name == "bea");
     assert!(bea(&store).unwrap().proved.is_none());
     assert!(matches!(store.prove_recipient("bea", "a guess"), Err(StoreFault::WrongAnswer { .. })));
-    let answer = PrivateKey::read(&path).unwrap().unwrap().unwrap(&challenge.0).unwrap();
+    let answer = PrivateKey::read(&path).unwrap().unwrap().unwrap(challenge.bytes()).unwrap();
     store.prove_recipient("bea", std::str::from_utf8(&answer).unwrap()).unwrap();
     assert!(bea(&store).unwrap().proved.is_some());
     assert!(matches!(store.prove_recipient("bea", std::str::from_utf8(&answer).unwrap()), Err(StoreFault::WrongAnswer { .. })));
@@ -366,7 +366,7 @@ fn nothing_is_sealed_before_two_are_proved_able_to_open_it() {
     let path = bench.path("bea");
     let challenge = store.add_recipient("bea", &key(&path)).unwrap();
     assert!(matches!(store.remove_recipient("operator"), Err(StoreFault::TooFewProved { proved: 1 })));
-    let answer = PrivateKey::read(&path).unwrap().unwrap().unwrap(&challenge.0).unwrap();
+    let answer = PrivateKey::read(&path).unwrap().unwrap().unwrap(challenge.bytes()).unwrap();
     store.prove_recipient("bea", std::str::from_utf8(&answer).unwrap()).unwrap();
     store.remove_recipient("operator").unwrap();
     assert_eq!(value(&bench.store("production"), "a"), "a value of production");
