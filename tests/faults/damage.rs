@@ -255,10 +255,9 @@ fn a_lost_secret_store_is_not_an_empty_one() {
     let file = Kept::new(stage.root.join("secrets/store.db"));
     fs::remove_file(&file.path).unwrap();
     for flag in ["", " --forget-state"] {
-        stage.roadbed(&format!("up --detach --no-gate{flag}")).refuses(
-            1,
-            &["store.db is missing", "lock the apps out of their data", "restore the file from a backup"],
-        );
+        stage
+            .roadbed(&format!("up --detach --no-gate{flag}"))
+            .refuses(1, &["store.db is missing", "lock the apps out of their data", "restore the file from a backup"]);
     }
     assert!(!file.path.exists(), "no new secrets were made");
     file.mend();

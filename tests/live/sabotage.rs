@@ -14,10 +14,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use host::process::table;
+use manifest::environment::Class;
 use reconcile::Root;
 use reconcile::ports::{Routes, Units};
 use roadbed::keeper::client::KeeperClient;
-use manifest::environment::Class;
 use secrets::{Secret, SecretName, Store};
 use serde_json::Value;
 use tempfile::TempDir;

@@ -138,7 +138,8 @@ pub fn open_to_read(path: &Path, schema: Schema) -> Result<Option<Connection>, D
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
     let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite)?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
-    let is_ours = id == schema.application_id && usize::try_from(version).is_ok_and(|done| done == schema.migrations.len());
+    let is_ours =
+        id == schema.application_id && usize::try_from(version).is_ok_and(|done| done == schema.migrations.len());
     Ok(is_ours.then_some(connection))
 }
 

@@ -229,11 +229,9 @@ pub struct Stamp {
 pub fn stamp(path: &Path) -> Result<Option<Stamp>> {
     use std::os::unix::fs::MetadataExt;
     match fs::metadata(path) {
-        Ok(meta) => Ok(Some(Stamp {
-            inode: meta.ino(),
-            length: meta.len(),
-            changed: (meta.mtime(), meta.mtime_nsec()),
-        })),
+        Ok(meta) => {
+            Ok(Some(Stamp { inode: meta.ino(), length: meta.len(), changed: (meta.mtime(), meta.mtime_nsec()) }))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(FileFault::new("look at", path, error)),
     }

@@ -42,7 +42,9 @@ pub enum StoreFault {
     Identity(#[from] IdentityFault),
     #[error(transparent)]
     Wrap(#[from] CannotWrap),
-    #[error("there is no place to keep the keys of the secret store: neither HOME nor XDG_CONFIG_HOME and XDG_STATE_HOME are set")]
+    #[error(
+        "there is no place to keep the keys of the secret store: neither HOME nor XDG_CONFIG_HOME and XDG_STATE_HOME are set"
+    )]
     NoPlaceForKeys,
     #[error("the secret store has no {name}")]
     Absent { name: SecretName },
@@ -96,7 +98,18 @@ impl StoreFault {
             Self::Tampered { .. } | Self::StrangeHead { .. } => {
                 "restore the file from a backup, and see `roadbed secrets audit verify`"
             }
-            Self::Lost { .. } => "restore the file from a backup; `roadbed up --adopt` goes on without it, and with new credentials",
+            Self::Lost { .. } => {
+                "restore the file from a backup; `roadbed up --adopt` goes on without it, and with new credentials"
+            }
+            Self::NoRecipient { .. } | Self::RecipientThere { .. } => {
+                "`roadbed secrets recipients list` shows who there is"
+            }
+            Self::NotAName { .. } => "give another name",
+            Self::Given { .. } => "it is this host itself: what runs here could not open the store any more",
+            Self::Absent { .. } | Self::NoVersion { .. } => "`roadbed secrets versions` shows what there is",
+            Self::Long { .. } => "keep the document elsewhere, and here what opens it",
+            Self::Wrap(_) => "name other recipients",
+            Self::Stale | Self::Random(_) => "run this again",
             Self::DiskFull => "free some space, then run this again",
             Self::Newer { .. } => "use the Roadbed that wrote it, or a later one",
             Self::NoPlaceForKeys => "set HOME",

@@ -42,7 +42,7 @@ impl FromStr for PublicKey {
         if text.starts_with("age1") {
             return text.parse().map(Self::Age).map_err(|_| NotAKey::Unknown);
         }
-        if text.starts_with("ssh-rsa ") {
+        if text.starts_with("ssh-rsa") {
             return Err(NotAKey::Rsa);
         }
         // Nothing else reaches the parser of SSH keys.
@@ -104,6 +104,13 @@ pub(crate) fn as_text(wrapped: &[u8]) -> std::io::Result<String> {
     writer.write_all(wrapped)?;
     writer.finish()?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// What [`wrap_as_text`] wrote as text; `None` if it is not that.
+pub fn of_text(text: &str) -> Option<Vec<u8>> {
+    let mut wrapped = Vec::new();
+    age::armor::ArmoredReader::new(text.as_bytes()).read_to_end(&mut wrapped).ok()?;
+    Some(wrapped)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -205,8 +212,7 @@ impl PrivateKey {
             Kind::Age(key) => key,
             Kind::Ssh(key) => key,
         };
-        let mut reader =
-            age::Decryptor::new_buffered(wrapped).ok()?.decrypt(std::iter::once(identity)).ok()?;
+        let mut reader = age::Decryptor::new_buffered(wrapped).ok()?.decrypt(std::iter::once(identity)).ok()?;
         // Never longer than what is wrapped, so it does not grow.
         let mut plain = Zeroizing::new(Vec::with_capacity(wrapped.len()));
         reader.read_to_end(&mut plain).ok()?;
@@ -222,7 +228,8 @@ mod tests {
     #[test]
     fn what_is_sealed_to_two_opens_for_each_and_nobody_else() {
         let folder = tempfile::tempdir().unwrap();
-        let [one, two, three] = ["one", "two", "three"].map(|name| PrivateKey::ensure(&folder.path().join(name)).unwrap());
+        let [one, two, three] =
+            ["one", "two", "three"].map(|name| PrivateKey::ensure(&folder.path().join(name)).unwrap());
         let keys = [one.public().unwrap(), two.public().unwrap()];
         let wrapped = wrap(&[&keys[0], &keys[1]], b"the key").unwrap();
         for key in [&one, &two] {
@@ -263,13 +270,12 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "this is how people make such keys")]
     fn a_key_of_ssh_opens_what_is_sealed_to_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("id_ed25519");
-        let made = std::process::Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-            .arg(&path)
-            .status();
+        let made =
+            std::process::Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status();
         // Not everybody has ssh-keygen; the keys themselves are age's to test.
         let Ok(true) = made.map(|status| status.success()) else { return };
         let public: PublicKey = files::read_string(&path.with_extension("pub")).unwrap().parse().unwrap();
@@ -281,7 +287,8 @@ mod tests {
     fn an_rsa_key_opens_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("id_rsa");
-        files::write(&path, b"-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----\n", Access::Owner).unwrap();
+        files::write(&path, b"-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----\n", Access::Owner)
+            .unwrap();
         assert!(matches!(PrivateKey::read(&path), Err(IdentityFault::Unknown { .. })));
     }
 

@@ -83,7 +83,12 @@ mod tests {
     #[test]
     fn previews_share_among_themselves_alone() {
         assert!(may_share("preview/pr-1", "preview/pr-2"));
-        for (ours, theirs) in [("production", "staging"), ("preview/pr-1", "production"), ("local", "staging"), ("preview/pr-1", "branch/x")] {
+        for (ours, theirs) in [
+            ("production", "staging"),
+            ("preview/pr-1", "production"),
+            ("local", "staging"),
+            ("preview/pr-1", "branch/x"),
+        ] {
             assert!(!may_share(ours, theirs), "{ours} {theirs}");
         }
     }

@@ -264,11 +264,14 @@ pub struct Rekey {
 
 /// Show who did what with which secret, or see whether that log is whole
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   roadbed secrets audit
   roadbed secrets audit --name PAYMENT_SECRET_KEY --json
-  roadbed secrets audit verify")]
+  roadbed secrets audit verify"
+)]
 pub struct Audit {
     #[command(subcommand)]
     pub verb: Option<AuditVerb>,

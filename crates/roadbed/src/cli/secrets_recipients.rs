@@ -118,7 +118,10 @@ fn add(session: &Session, args: &AddRecipient) -> Result<Exit, Failure> {
 fn prove(session: &Session, args: &ProveRecipient) -> Result<Exit, Failure> {
     let mut answer = Zeroizing::new(String::new());
     std::io::stdin().read_to_string(&mut answer).map_err(|error| {
-        Failure::Usage(Fault::because("cannot read the answer from stdin", &error).hint("see `roadbed secrets recipients prove --help`"))
+        Failure::Usage(
+            Fault::because("cannot read the answer from stdin", &error)
+                .hint("see `roadbed secrets recipients prove --help`"),
+        )
     })?;
     change(session, &args.with, |store| {
         store.prove_recipient(&args.name, &answer).map_err(cannot)?;

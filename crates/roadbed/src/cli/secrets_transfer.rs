@@ -70,7 +70,7 @@ pub fn import(session: &Session, args: &Import) -> Result<Exit, Failure> {
     let kept = settings.iter().zip(versions);
     let kept: Vec<Imported> =
         kept.map(|(setting, version)| Imported { name: setting.name.to_string(), version }).collect();
-    session.output.note(format!("{} {} values kept", session.output.notes.good("✓"), kept.len()));
+    session.output.note(format!("{} values kept: {}", session.output.notes.good("✓"), kept.len()));
     if session.output.is_json() {
         session.output.json(&kept)?;
     }
@@ -122,8 +122,9 @@ fn assignments(text: &str, shown: &str) -> Result<Vec<Assignment>, Failure> {
         });
     }
     // What the parser says of a value could quote it; its place cannot.
-    let parsed: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
-        .map_err(|error| refuse(vec![format!("{shown}:{}:{}: this is no JSON object", error.line(), error.column())]))?;
+    let parsed: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|error| {
+        refuse(vec![format!("{shown}:{}:{}: this is no JSON object", error.line(), error.column())])
+    })?;
     let mut found = Vec::new();
     let mut wrong = Vec::new();
     for (name, value) in parsed {
@@ -163,6 +164,6 @@ pub fn export(session: &Session, args: &Export) -> Result<Exit, Failure> {
         }
     };
     session.output.text(&text)?;
-    session.output.note(format!("{} {} values exported", session.output.notes.good("✓"), all.len()));
+    session.output.note(format!("{} values exported: {}", session.output.notes.good("✓"), all.len()));
     Ok(Exit::Done)
 }

@@ -125,9 +125,7 @@ fn read_value(name: &str) -> Result<Secret, Failure> {
         std::io::stdin().read_to_end(&mut bytes).map_err(|error| unread(&error))?;
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| {
-        Failure::Usage(
-            Fault::new(format!("the value of {name} is not UTF-8")).hint("encode it, for example as base64"),
-        )
+        Failure::Usage(Fault::new(format!("the value of {name} is not UTF-8")).hint("encode it, for example as base64"))
     })?;
     let value = text.strip_suffix('\n').unwrap_or(text);
     let value = value.strip_suffix('\r').unwrap_or(value);

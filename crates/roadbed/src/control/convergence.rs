@@ -10,9 +10,9 @@ use reconcile::{Event, Fault, Progress, Tools};
 use super::wire::{Message, Status, Unit};
 use super::{Control, identity, possessions};
 use crate::keeper::KeeperState;
+use crate::roots::Roots;
 use crate::wanted;
 use crate::wanted::Wanted;
-use crate::roots::Roots;
 use crate::world::{Ground, Ports, World};
 
 /// Converges to `wanted`, which is kept first: a crash from then on changes nothing about what will be. What cannot be had at
@@ -22,7 +22,11 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     let start = control.clock.instant();
     identity::refuse_lost_secrets(&control.root)?;
     let identity = identity::read(&control.root)?.ok_or_else(|| lost_identity(control))?;
-    possessions::refuse_strange_secrets(&control.root, &identity, &Roots::new(want.state.clone(), want.config.clone()))?;
+    possessions::refuse_strange_secrets(
+        &control.root,
+        &identity,
+        &Roots::new(want.state.clone(), want.config.clone()),
+    )?;
     possessions::refuse_strange_data(&control.root, &identity)?;
     let lost = possessions::lost(&control.root, &identity);
     let world = world(control, want, Ports::MayMove).await?;

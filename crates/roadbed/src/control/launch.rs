@@ -28,7 +28,8 @@ pub const UNIT: &str = "control";
 /// Makes sure that keeper and control of `root` run, the control of this very program.
 pub async fn ensure_running(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
     let purpose = identity::Purpose { product: &wanted.product, environment: &wanted.environment };
-    let identity = identity::ensure(root, purpose, &Roots::new(wanted.state.clone(), wanted.config.clone()), &SystemClock)?;
+    let identity =
+        identity::ensure(root, purpose, &Roots::new(wanted.state.clone(), wanted.config.clone()), &SystemClock)?;
     if !keeper::is_running(root).await {
         if identity.has_state {
             // Control would refuse it too, but three times and in its log.

@@ -84,7 +84,8 @@ impl Facts for LocalFacts {
 
     fn generated(&self, variable: &VarName) -> Result<Value, Fault> {
         let name = SecretName::variable(variable.as_str());
-        let found = self.secrets.get_or_generate(&name, self.class_of(variable)).map_err(|fault| store_fault(&fault))?;
+        let found =
+            self.secrets.get_or_generate(&name, self.class_of(variable)).map_err(|fault| store_fault(&fault))?;
         Ok(value(&name, found))
     }
 }

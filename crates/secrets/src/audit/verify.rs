@@ -17,24 +17,55 @@ use crate::seat::Seat;
 #[serde(tag = "finding", rename_all = "kebab-case")]
 pub enum Finding {
     /// Row numbers do not follow each other.
-    Missing { after: u64, next: u64 },
+    Missing {
+        after: u64,
+        next: u64,
+    },
     /// A row's content is not what was hashed.
-    Changed { seq: u64 },
+    Changed {
+        seq: u64,
+    },
     /// A row does not continue the one before it.
-    Unlinked { seq: u64 },
+    Unlinked {
+        seq: u64,
+    },
     /// The signed end is beyond the log's.
-    Cut { head: PathBuf, signed: u64, last: u64 },
+    Cut {
+        head: PathBuf,
+        signed: u64,
+        last: u64,
+    },
     /// The row at the signed end is another one.
-    Rewritten { head: PathBuf, seq: u64 },
+    Rewritten {
+        head: PathBuf,
+        seq: u64,
+    },
     /// The store is older than its head.
-    RolledBack { head: PathBuf, signed: u64, store: u64 },
-    HeadMissing { head: PathBuf },
-    HeadDamaged { head: PathBuf },
-    HeadStrange { head: PathBuf },
+    RolledBack {
+        head: PathBuf,
+        signed: u64,
+        store: u64,
+    },
+    HeadMissing {
+        head: PathBuf,
+    },
+    HeadDamaged {
+        head: PathBuf,
+    },
+    HeadStrange {
+        head: PathBuf,
+    },
     /// Noted when it was first seen.
-    Gap { seq: u64, reason: String },
+    Gap {
+        seq: u64,
+        reason: String,
+    },
     /// The newest version that is in use is not the one that was last made so.
-    Version { name: String, logged: u32, kept: Option<u32> },
+    Version {
+        name: String,
+        logged: u32,
+        kept: Option<u32>,
+    },
 }
 
 impl fmt::Display for Finding {

@@ -27,12 +27,8 @@ pub(super) fn lay(connection: &Connection, seat: &Seat) -> Result<Unlocked, Stor
         return Err(StoreFault::Lost { path: seat.file.clone() });
     }
     let (key, seed) = (Key::fresh()?, Key::fresh()?);
-    let unlocked = Unlocked {
-        signer: signer_of(&seed)?,
-        keys: BTreeMap::from([(1, key)]),
-        active: 1,
-        by: HOST.to_owned(),
-    };
+    let unlocked =
+        Unlocked { signer: signer_of(&seed)?, keys: BTreeMap::from([(1, key)]), active: 1, by: HOST.to_owned() };
     write_store(connection, seat, &unlocked, &seed)?;
     for (name, kind, identity) in own_identities(seat)? {
         let public = identity.public().ok_or(StoreFault::NoPlaceForKeys)?.to_string();
@@ -94,10 +90,8 @@ pub(super) fn wrap_for_all(connection: &Connection, seat: &Seat, unlocked: &Unlo
             _ => {}
         }
     }
-    connection.execute(
-        "INSERT OR REPLACE INTO keys (kver, wrapped) VALUES (?1, ?2)",
-        params![unlocked.active, wrapped],
-    )?;
+    connection
+        .execute("INSERT OR REPLACE INTO keys (kver, wrapped) VALUES (?1, ?2)", params![unlocked.active, wrapped])?;
     recipients::wrap_break_glass(connection, &all, key)
 }
 
@@ -184,7 +178,10 @@ fn check_heads(connection: &Connection, seat: &Seat, unlocked: &Unlocked) -> Res
             Found::Head(head) => {
                 let there = audit::hash_at(connection, head.seq)?.map(|hash| head::hex(&hash));
                 if there.as_ref() != Some(&head.hash) {
-                    gaps.push(format!("row {} was signed with hash {}, and the log ended at row {last}", head.seq, head.hash));
+                    gaps.push(format!(
+                        "row {} was signed with hash {}, and the log ended at row {last}",
+                        head.seq, head.hash
+                    ));
                 }
             }
             Found::Strange => return Err(StoreFault::StrangeHead { path }),

@@ -150,7 +150,7 @@ impl Store {
 
     /// The version of the current value, which is not opened for it.
     pub fn current_version(&self, name: &SecretName) -> Result<Option<u32>, StoreFault> {
-        let rows = self.look(|connection| rows::current_versions(connection), Default::default)?;
+        let rows = self.look(rows::current_versions, Default::default)?;
         Ok(rows.get(name.as_str()).copied())
     }
 
@@ -160,7 +160,9 @@ impl Store {
             return Ok(found);
         }
         self.change(|work| {
-            if let Some(found) = values::open_all(work, name, &|state| state == VersionState::Current)?.into_iter().next() {
+            if let Some(found) =
+                values::open_all(work, name, &|state| state == VersionState::Current)?.into_iter().next()
+            {
                 work.note(audit::Action::Read, name, found.version)?;
                 return Ok(found);
             }
@@ -203,22 +205,22 @@ impl Store {
 
     /// Names that have a current value, in order.
     pub fn names(&self) -> Result<Vec<SecretName>, StoreFault> {
-        self.look(|connection| rows::names(connection), Vec::new)
+        self.look(rows::names, Vec::new)
     }
 
     /// All versions of all values, without the values.
     pub fn versions(&self) -> Result<Vec<VersionRow>, StoreFault> {
-        self.look(|connection| rows::all(connection), Vec::new)
+        self.look(rows::all, Vec::new)
     }
 
     /// The fingerprints of what is current here, to be compared with those of another environment; no value is opened.
     pub fn fingerprints(&self) -> Result<Vec<Fingerprint>, StoreFault> {
-        self.look(|connection| rows::fingerprints(connection), Vec::new)
+        self.look(rows::fingerprints, Vec::new)
     }
 
     /// The audit log, the oldest first.
     pub fn audit(&self) -> Result<Vec<Entry>, StoreFault> {
-        self.look(|connection| audit::entries(connection), Vec::new)
+        self.look(audit::entries, Vec::new)
     }
 
     /// Whether the audit log is whole, and says what the store says.

@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 use super::Store;
 use super::keys;
 use super::session::{Access, Unlocked, Work, belonging};
-use crate::audit::{self, Action};
 use crate::SecretName;
+use crate::audit::{self, Action};
 use crate::fault::StoreFault;
 use crate::identity::{PrivateKey, PublicKey, as_text, wrap};
 use crate::seal::{self, Key};
@@ -249,8 +249,13 @@ impl Store {
             getrandom::fill(&mut nonce)?;
             let answer = Zeroizing::new(audit::head::hex(&nonce).into_bytes());
             let added = work.seat.clock.now();
-            let recipient =
-                Recipient { name: name.to_owned(), kind: RecipientKind::Person, key: key.to_string(), added, proved: None };
+            let recipient = Recipient {
+                name: name.to_owned(),
+                kind: RecipientKind::Person,
+                key: key.to_string(),
+                added,
+                proved: None,
+            };
             write(work.connection, work.seat, work.unlocked, &recipient, Some(&answer))?;
             keys::wrap_for_all(work.connection, work.seat, work.unlocked)?;
             work.note_of_store(Action::RecipientAdded, name)?;

@@ -7,8 +7,8 @@ use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
 use super::VersionState;
-use crate::{Fingerprint, SecretName};
 use crate::fault::StoreFault;
+use crate::{Fingerprint, SecretName};
 
 /// A version without its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,8 +61,7 @@ fn of(row: &Row<'_>) -> rusqlite::Result<Sealed> {
 
 /// The versions of one name, the newest first.
 pub(super) fn of_name(connection: &Connection, name: &SecretName) -> Result<Vec<Sealed>, StoreFault> {
-    let mut statement =
-        connection.prepare(&format!("SELECT {COLUMNS} WHERE name = ?1 ORDER BY version DESC"))?;
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} WHERE name = ?1 ORDER BY version DESC"))?;
     let rows = statement.query_map([name.as_str()], of)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -79,7 +78,8 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<VersionRow>, StoreFault
 }
 
 pub(super) fn names(connection: &Connection) -> Result<Vec<SecretName>, StoreFault> {
-    let mut statement = connection.prepare("SELECT DISTINCT name FROM versions WHERE state = 'current' ORDER BY name")?;
+    let mut statement =
+        connection.prepare("SELECT DISTINCT name FROM versions WHERE state = 'current' ORDER BY name")?;
     let names = statement.query_map([], |row| row.get::<_, String>(0).map(SecretName::new))?;
     Ok(names.collect::<Result<_, _>>()?)
 }

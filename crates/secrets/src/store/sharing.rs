@@ -10,12 +10,11 @@ use crate::seat::{Neighbour, Seat};
 use crate::{Secret, SecretName};
 use host::database;
 
-/// The fingerprint of a sensitive value, and the id of the key it was made with.
-pub(super) fn fingerprint(
-    seat: &Seat,
-    class: &str,
-    secret: &Secret,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreFault> {
+/// A fingerprint, and the id of the key it was made with.
+type PrintAndKey = (Vec<u8>, Vec<u8>);
+
+/// The fingerprint of a sensitive value.
+pub(super) fn fingerprint(seat: &Seat, class: &str, secret: &Secret) -> Result<Option<PrintAndKey>, StoreFault> {
     let is_open = ["public", "internal"].contains(&class);
     let (false, Some(path)) = (is_open, seat.keys.fingerprint_key()) else { return Ok(None) };
     let key = Fingerprints::ensure(&path)?;
@@ -31,11 +30,7 @@ pub(super) fn refuse_shared(seat: &Seat, name: &SecretName, secret: &Secret) -> 
     for other in others {
         // One that cannot be looked at is judged by its own commands, and must not keep others from theirs.
         if let Ok(Some(theirs)) = find(other, &print, &key.id) {
-            return Err(StoreFault::Shared {
-                name: name.clone(),
-                environment: other.environment.clone(),
-                theirs,
-            });
+            return Err(StoreFault::Shared { name: name.clone(), environment: other.environment.clone(), theirs });
         }
     }
     Ok(())

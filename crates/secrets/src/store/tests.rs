@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use host::clock::SystemClock;
+use host::clock::{Clock, SystemClock};
 use host::files::{self, Access as FileAccess};
 use manifest::environment::Class;
 
@@ -135,7 +135,9 @@ fn no_value_is_in_the_file_and_a_destroyed_one_has_left_no_key() {
     };
     assert!(!has(b"a value to search for"));
     let dek = || -> Option<Vec<u8>> {
-        store.look(|connection| Ok(connection.query_row("SELECT dek FROM versions", [], |row| row.get(0))?), || None).unwrap()
+        store
+            .look(|connection| Ok(connection.query_row("SELECT dek FROM versions", [], |row| row.get(0))?), || None)
+            .unwrap()
     };
     let before = dek().unwrap();
     assert!(has(&before));
@@ -194,7 +196,10 @@ fn both_identities_are_outside_of_the_root_and_each_opens_the_store() {
     let fault = bench.store("local").get(&name("a")).unwrap_err();
     assert!(matches!(fault, StoreFault::Locked { .. }), "{fault:?}");
     assert!(fault.hint().contains("break-glass"), "{}", fault.hint());
-    assert!(matches!(bench.store("local").set(&name("b"), Class::Secret, &secret("another value")), Err(StoreFault::Locked { .. })));
+    assert!(matches!(
+        bench.store("local").set(&name("b"), Class::Secret, &secret("another value")),
+        Err(StoreFault::Locked { .. })
+    ));
     files::rename(&bench.path("aside"), &operator).unwrap();
     assert_eq!(value(&bench.store("local"), "a"), made.secret.expose());
 }
@@ -291,7 +296,8 @@ fn another_key_for_the_environment_touches_no_value() {
         .unwrap();
     let digest = || -> (i64, Vec<u8>, u32) {
         let look = |connection: &rusqlite::Connection| {
-            let mut statement = connection.prepare("SELECT rowid, name, version, sealed FROM sealed_values ORDER BY name")?;
+            let mut statement =
+                connection.prepare("SELECT rowid, name, version, sealed FROM sealed_values ORDER BY name")?;
             let mut rows = statement.query([])?;
             let (mut count, mut context) = (0, aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256));
             while let Some(row) = rows.next()? {
@@ -305,7 +311,7 @@ fn another_key_for_the_environment_touches_no_value() {
         store.look(look, || (0, Vec::new(), 0)).unwrap()
     };
     let before = digest();
-    let began = std::time::Instant::now();
+    let began = SystemClock.instant();
     assert_eq!(store.rekey().unwrap(), values);
     println!("another key for {values} values: {:?}", began.elapsed());
     let after = digest();
@@ -313,7 +319,10 @@ fn another_key_for_the_environment_touches_no_value() {
     assert_eq!((before.2, after.2), (1, 2));
     assert_eq!(value(&bench.store("production"), "n4711"), "value number 4711");
     let old: i64 = store
-        .look(|connection| Ok(connection.query_row("SELECT count(*) FROM keys WHERE kver = 1", [], |row| row.get(0))?), || 9)
+        .look(
+            |connection| Ok(connection.query_row("SELECT count(*) FROM keys WHERE kver = 1", [], |row| row.get(0))?),
+            || 9,
+        )
         .unwrap();
     assert_eq!(old, 0, "the old key is forgotten");
 }
@@ -337,7 +346,10 @@ fn a_person_is_added_proved_and_removed_and_what_they_read_is_told() {
     let answer = PrivateKey::read(&path).unwrap().unwrap().unwrap(challenge.bytes()).unwrap();
     store.prove_recipient("bea", std::str::from_utf8(&answer).unwrap()).unwrap();
     assert!(bea(&store).unwrap().proved.is_some());
-    assert!(matches!(store.prove_recipient("bea", std::str::from_utf8(&answer).unwrap()), Err(StoreFault::WrongAnswer { .. })));
+    assert!(matches!(
+        store.prove_recipient("bea", std::str::from_utf8(&answer).unwrap()),
+        Err(StoreFault::WrongAnswer { .. })
+    ));
 
     // On a machine of hers, with nothing but her own key.
     let elsewhere = Bench::new();
@@ -447,11 +459,17 @@ fn what_was_cut_changed_reordered_or_put_back_is_found() {
     };
     has("DELETE FROM audit WHERE seq = 6", |finding| matches!(finding, Finding::Gap { .. }));
     has("DELETE FROM audit WHERE seq = 3", |finding| matches!(finding, Finding::Missing { after: 2, next: 4 }));
-    for column in ["time = time + 1", "actor = 'eve'", "via = 'x'", "action = 'read'", "environment = 'x'", "name = 'x'"] {
-        has(&format!("UPDATE audit SET {column} WHERE seq = 3"), |finding| matches!(finding, Finding::Changed { seq: 3 }));
+    for column in
+        ["time = time + 1", "actor = 'eve'", "via = 'x'", "action = 'read'", "environment = 'x'", "name = 'x'"]
+    {
+        has(&format!("UPDATE audit SET {column} WHERE seq = 3"), |finding| {
+            matches!(finding, Finding::Changed { seq: 3 })
+        });
     }
     for column in ["version = 9", "version = NULL", "reason = 'x'", "recipient = 'x'", "previous = x'00'"] {
-        has(&format!("UPDATE audit SET {column} WHERE seq = 3"), |finding| matches!(finding, Finding::Changed { seq: 3 }));
+        has(&format!("UPDATE audit SET {column} WHERE seq = 3"), |finding| {
+            matches!(finding, Finding::Changed { seq: 3 })
+        });
     }
     has(
         "UPDATE audit SET seq = 100 WHERE seq = 3; UPDATE audit SET seq = 3 WHERE seq = 4; UPDATE audit SET seq = 4 WHERE seq = 100",
@@ -477,7 +495,10 @@ fn an_older_copy_of_the_whole_file_is_refused() {
     for store in [&store, &bench.store("local")] {
         let fault = store.get(&name("a")).unwrap_err();
         assert!(matches!(fault, StoreFault::RolledBack { .. }), "{fault:?}");
-        assert!(matches!(store.set(&name("a"), Class::Secret, &secret("yet another one")), Err(StoreFault::RolledBack { .. })));
+        assert!(matches!(
+            store.set(&name("a"), Class::Secret, &secret("yet another one")),
+            Err(StoreFault::RolledBack { .. })
+        ));
     }
     // One head is enough.
     files::remove(&store.seat().heads()[0]).unwrap();

@@ -78,7 +78,8 @@ pub(super) fn open_value(work: &Work<'_>, sealed: &Sealed) -> Result<Secret, Sto
         .query_row(params![row.name, row.version], |row| row.get(0))
         .optional()?;
     let belonging = work.belonging(&row.name, row.version, &row.class, VALUE);
-    let plain = value.and_then(|value: Vec<u8>| seal::open(&dek, belonging, &[], &value)).ok_or_else(|| tampered(row))?;
+    let plain =
+        value.and_then(|value: Vec<u8>| seal::open(&dek, belonging, &[], &value)).ok_or_else(|| tampered(row))?;
     let text = std::str::from_utf8(&plain).map_err(|_| tampered(row))?;
     Ok(Secret::new(text.to_owned()))
 }
@@ -92,9 +93,8 @@ pub(super) fn open_all(
     let mut found = rows::of_name(work.connection, name)?;
     found.retain(|sealed| wanted(sealed.row.state));
     found.sort_by_key(|sealed| sealed.row.state);
-    let twice = found.windows(2).find(|two| {
-        two[0].row.state == two[1].row.state && two[0].row.state <= VersionState::Previous
-    });
+    let twice =
+        found.windows(2).find(|two| two[0].row.state == two[1].row.state && two[0].row.state <= VersionState::Previous);
     if let Some(two) = twice {
         return Err(tampered(&two[0].row));
     }
@@ -261,8 +261,14 @@ pub(super) fn write(
     secret: &Secret,
 ) -> Result<(), StoreFault> {
     let now = work.seat.clock.now();
-    let row =
-        VersionRow { name: name.as_str().to_owned(), version, class: class.to_owned(), state, created: now, changed: now };
+    let row = VersionRow {
+        name: name.as_str().to_owned(),
+        version,
+        class: class.to_owned(),
+        state,
+        created: now,
+        changed: now,
+    };
     let fingerprint = sharing::fingerprint(work.seat, class, secret)?;
     let (fingerprint, fingerprint_key) = fingerprint.unzip();
     write_row(work, Sealed { row, fingerprint, fingerprint_key, kver: 0, dek: None }, secret)

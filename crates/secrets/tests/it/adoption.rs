@@ -66,7 +66,8 @@ fn what_was_kept_before_is_adopted_too_and_nothing_is_nothing() {
     let store = Store::new(adopted(&bench));
     store.take_over().unwrap();
     assert!(!bench.seat().file.exists());
-    let file = r#"{"version": 1, "root": "the one before", "values": {"a": {"version": 1, "value": "the value of a"}}}"#;
+    let file =
+        r#"{"version": 1, "root": "the one before", "values": {"a": {"version": 1, "value": "the value of a"}}}"#;
     std::fs::write(bench.seat().before, file).unwrap();
     assert!(matches!(value(&store, "a"), Err(StoreFault::Foreign { .. })));
     store.take_over().unwrap();

@@ -63,7 +63,8 @@ fn writes_without_end() {
 fn writes_ten_values() {
     let Some((folder, writer)) = told() else { return };
     let store = Store::new(seat(&folder));
-    let shared = store.get_or_generate(&secrets::SecretName::new("shared"), manifest::environment::Class::Secret).unwrap();
+    let shared =
+        store.get_or_generate(&secrets::SecretName::new("shared"), manifest::environment::Class::Secret).unwrap();
     say(shared.secret.expose());
     for number in 0..10 {
         set(&store, &format!("{writer}/{number}"), &format!("value of {writer}, number {number}")).unwrap();

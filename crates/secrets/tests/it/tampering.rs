@@ -40,7 +40,9 @@ const CHANGES: [&str; 27] = [
 fn a_row_that_somebody_else_wrote_opens_nothing() {
     let bench = Bench::new();
     let store = bench.store();
-    for (of, text) in [("a", "the value of a"), ("b", "the value of b"), ("c", "the first of c"), ("c", "the next of c")] {
+    for (of, text) in
+        [("a", "the value of a"), ("b", "the value of b"), ("c", "the first of c"), ("c", "the next of c")]
+    {
         set(&store, of, text).unwrap();
     }
     drop(store);

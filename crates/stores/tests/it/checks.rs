@@ -133,7 +133,11 @@ async fn redis_guards_its_door_or_the_check_fails() {
     until("the check holds again", || async { outcome(&check).await.verdict == Verdict::Holds }).await;
 
     // The right password is refused.
-    stand.ground.secrets.set(&stores::redis::app_secret(&app()), Class::Secret, &Secret::new("wrong password".to_owned())).unwrap();
+    stand
+        .ground
+        .secrets
+        .set(&stores::redis::app_secret(&app()), Class::Secret, &Secret::new("wrong password".to_owned()))
+        .unwrap();
     assert_fails(&outcome(&check).await, "app-api cannot log in");
     stand.units.lose_all();
     assert_fails(&outcome(&check).await, "nobody listens on port");
