@@ -120,6 +120,11 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether it declares a key for tests: its pattern says `test`, and leaves no room for `live`.
+    pub fn is_for_tests(&self) -> bool {
+        self.pattern.as_ref().is_some_and(|pattern| pattern.text.contains("test") && !pattern.text.contains("live"))
+    }
+
     /// Whether `text` is such a value. What is told never quotes the text: it may be a secret.
     pub fn check(&self, text: &str) -> Result<(), NotSuchAValue> {
         self.check_type(text)?;

@@ -24,9 +24,7 @@ impl From<Class> for Writing<'_> {
 impl Writing<'_> {
     /// Whether the manifest says that the value is one for tests, and the value is one.
     fn is_declared_for_tests(&self, value: &str) -> bool {
-        self.rule.is_some_and(|rule| {
-            rule.pattern.as_ref().is_some_and(|pattern| pattern.as_str().contains("test")) && rule.check(value).is_ok()
-        })
+        self.rule.is_some_and(|rule| rule.is_for_tests() && rule.check(value).is_ok())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::source::{At, Span};
 use crate::tables::{Document, EnvironmentTable, Per};
 
 /// The environment on a developer's own machine.
-const LOCAL: &str = "local";
+pub(super) const LOCAL: &str = "local";
 
 pub(super) fn check(document: &Document, findings: &mut Findings) {
     if document.environments.is_empty() {

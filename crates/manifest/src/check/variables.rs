@@ -1,13 +1,16 @@
 //! Variables: who receives them, where they exist, and that nothing sensitive can leak by declaration.
 
-use super::{apps::internal_app, known_app, known_environment, known_environments, known_owner, no_repetition, values};
+use super::{
+    apps::internal_app, environments::LOCAL, known_app, known_environment, known_environments, known_owner,
+    no_repetition, values,
+};
 use crate::environment::{Class, Fact, GIVEN, ServiceName};
 use crate::findings::Findings;
 use crate::id::VarName;
 use crate::source::At;
 use crate::tables::{Document, Kind};
 use crate::template::Text;
-use crate::variable_tables::{Origin, Required, VariableTable};
+use crate::variable_tables::{Origin, Required, VariableOrigin, VariableTable};
 
 pub(super) fn check(document: &Document, findings: &mut Findings) {
     for (name, variable) in document.variables.iter() {
@@ -105,6 +108,7 @@ fn environments(name: &At<VarName>, variable: &VariableTable, document: &Documen
     }
     if variable.class.value == Class::Payment {
         payment(name, variable, document, findings);
+        payment_for_tests(name, variable, document, findings);
     }
 }
 
@@ -128,6 +132,29 @@ fn payment(name: &At<VarName>, variable: &VariableTable, document: &Document, fi
         findings
             .error(span, format!("{} is of class payment and must not exist in {}", name.value, environment.value))
             .hint(format!("set environments = [{}]", others.join(", ")));
+    }
+}
+
+/// On a developer's machine the store keeps a payment key only if it is declared to be one for tests.
+fn payment_for_tests(name: &At<VarName>, variable: &VariableTable, document: &Document, findings: &mut Findings) {
+    let is_local = |name: &crate::EnvName| name.as_str() == LOCAL;
+    let Some((local, _)) = document.environments.in_order().into_iter().find(|(name, _)| is_local(&name.value)) else {
+        return;
+    };
+    let is_kept = matches!(
+        variable.origin_in(&local.value),
+        Some(VariableOrigin::Elsewhere(source)) if source.value == Origin::Store
+    );
+    if variable.exists_in(&local.value) && is_kept && !variable.rule_in(Some(&local.value)).is_for_tests() {
+        findings
+            .error(
+                variable.class.span,
+                format!(
+                    "{} is of class payment, and nothing says that its value in {LOCAL} is one for tests",
+                    name.value
+                ),
+            )
+            .hint("set match to what the provider's test keys look like, such as \"sk_test_[A-Za-z0-9]+\"");
     }
 }
 
