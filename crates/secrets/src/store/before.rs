@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use host::files;
 use manifest::environment::Class;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::session::Work;
@@ -24,7 +24,7 @@ use crate::{Secret, SecretName};
 
 const VERSION: u32 = 1;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct OnDisk {
     version: u32,
     /// Id of the root that the values belong to.
@@ -33,7 +33,7 @@ struct OnDisk {
     values: BTreeMap<String, Entry>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Entry {
     #[serde(flatten)]
     current: Value,
@@ -43,7 +43,7 @@ struct Entry {
     previous: Option<Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Value {
     version: u32,
     value: String,
@@ -129,11 +129,8 @@ pub(super) fn wipe(seat: &Seat, before: Before) -> Result<(), StoreFault> {
 
 /// Gives the file of before to the root that is adopted with it.
 pub(super) fn rebind(seat: &Seat) -> Result<(), StoreFault> {
-    let Some(bytes) = files::read_if_exists(&seat.before)?.map(Zeroizing::new) else { return Ok(()) };
-    // Judged first: what cannot be read is left as it is.
-    read(&seat.before)?;
-    let mut disk: serde_json::Value = serde_json::from_slice(&bytes).expect("it was read just now");
-    disk["root"] = seat.install.clone().into();
+    let Some(disk) = read(&seat.before)? else { return Ok(()) };
+    let disk = OnDisk { root: Some(seat.install.clone()), ..disk };
     let bytes = Zeroizing::new(serde_json::to_vec(&disk).expect("what was read can be written"));
     Ok(files::write_durable(&seat.before, &bytes, files::Access::Owner)?)
 }

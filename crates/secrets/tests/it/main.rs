@@ -16,3 +16,4 @@ mod crashes;
 mod company;
 mod disk;
 mod adoption;
+mod figures;
