@@ -54,7 +54,7 @@ impl Facts for LocalFacts {
                 };
                 let name = stores::mongo::app_secret(app);
                 let found = self.credentials(&name, "MongoDB")?;
-                let text = stores::mongo::mongo_url(settings, app, port, &found.secret);
+                let text = stores::mongo::mongo_url(settings, app, port, &found);
                 Ok(Value { text, shown: format!("mongodb {port} {} {name}@{}", settings.database, found.version) })
             }
             Fact::RedisUrl => {
@@ -63,7 +63,7 @@ impl Facts for LocalFacts {
                 };
                 let name = stores::redis::app_secret(app);
                 let found = self.credentials(&name, "Redis")?;
-                let text = stores::redis::redis_url(app, port, &found.secret);
+                let text = stores::redis::redis_url(app, port, &found);
                 Ok(Value { text, shown: format!("redis {port} {name}@{}", found.version) })
             }
             Fact::RedisPrefix => {
