@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
+use host::clock::{Clock, SystemClock, Timestamp};
 use host::files::{self, Access, FileFault};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -62,9 +63,32 @@ struct Value {
     /// Counts the values this name has had, so that a revision can name a value without showing it.
     version: u32,
     value: String,
+    /// When it was made. A store of before has none: then it is as old as nothing.
+    #[serde(default = "now")]
+    created: Timestamp,
+    /// When it came to be pending, current or previous.
+    #[serde(default = "now")]
+    changed: Timestamp,
+}
+
+fn now() -> Timestamp {
+    SystemClock.now()
 }
 
 impl Value {
+    fn new(version: u32, secret: &Secret) -> Self {
+        Self { version, value: secret.expose().to_owned(), created: now(), changed: now() }
+    }
+
+    fn changed(mut self) -> Self {
+        self.changed = now();
+        self
+    }
+
+    fn row(&self, name: &str, state: VersionState) -> VersionRow {
+        VersionRow { name: name.to_owned(), version: self.version, state, created: self.created, changed: self.changed }
+    }
+
     fn opened(&self, state: VersionState) -> Versioned {
         Versioned { secret: Secret::new(self.value.clone()), version: self.version, state }
     }
@@ -103,6 +127,17 @@ pub struct Versioned {
     pub secret: Secret,
     pub version: u32,
     pub state: VersionState,
+}
+
+/// A version without its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionRow {
+    pub name: String,
+    pub version: u32,
+    pub state: VersionState,
+    pub created: Timestamp,
+    /// When it came to be in this state.
+    pub changed: Timestamp,
 }
 
 impl FileStore {
@@ -145,7 +180,7 @@ impl FileStore {
         self.change(name, |entry| {
             let next = entry.current.version + 1;
             let pending =
-                entry.pending.get_or_insert_with(|| Value { version: next, value: secret.expose().to_owned() });
+                entry.pending.get_or_insert_with(|| Value::new(next, secret));
             pending.version
         })
     }
@@ -154,7 +189,7 @@ impl FileStore {
     pub fn promote(&self, name: &SecretName) -> Result<u32, StoreFault> {
         self.change(name, |entry| {
             if let Some(next) = entry.pending.take() {
-                entry.previous = Some(std::mem::replace(&mut entry.current, next));
+                entry.previous = Some(std::mem::replace(&mut entry.current, next.changed()).changed());
             }
             entry.current.version
         })
@@ -187,7 +222,7 @@ impl FileStore {
             Some(entry) => entry.pending.as_ref().unwrap_or(&entry.current).version + 1,
             None => 1,
         };
-        let current = Value { version, value: secret.expose().to_owned() };
+        let current = Value::new(version, secret);
         disk.values.insert(name.as_str().to_owned(), Entry { current, pending: None, previous: None });
         self.save(&disk)?;
         Ok(version)
@@ -207,6 +242,17 @@ impl FileStore {
 
     pub fn names(&self) -> Result<Vec<SecretName>, StoreFault> {
         Ok(self.load()?.values.keys().map(SecretName::new).collect())
+    }
+
+    /// All versions that servers must let in, without their values.
+    pub fn versions(&self) -> Result<Vec<VersionRow>, StoreFault> {
+        let mut rows = Vec::new();
+        for (name, entry) in &self.load()?.values {
+            rows.push(entry.current.row(name, VersionState::Current));
+            rows.extend(entry.pending.as_ref().map(|value| value.row(name, VersionState::Pending)));
+            rows.extend(entry.previous.as_ref().map(|value| value.row(name, VersionState::Previous)));
+        }
+        Ok(rows)
     }
 
     fn load(&self) -> Result<OnDisk, StoreFault> {

@@ -10,7 +10,8 @@
 pub mod file_store;
 pub mod generate;
 pub mod redact;
+pub mod jwk;
 pub mod secret;
 
-pub use file_store::{FileStore, VersionState, Versioned};
+pub use file_store::{FileStore, VersionRow, VersionState, Versioned};
 pub use secret::{Secret, SecretName};
