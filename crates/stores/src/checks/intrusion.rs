@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use manifest::id::AppName;
 use mongodb::bson::doc;
-use secrets::{Secret, Versioned};
+use secrets::Secret;
 use tokio::time::{Instant, sleep};
 
-use crate::ground::{Slot, user_of};
+use crate::ground::user_of;
 use crate::{mongo, redis};
 
 /// What is tried at a door.
@@ -19,19 +19,10 @@ pub enum Key<'a> {
     None,
     App {
         app: &'a AppName,
-        password: &'a Versioned,
+        password: &'a Secret,
     },
     /// Our own user's.
     Admin(&'a Secret),
-}
-
-impl Key<'_> {
-    fn user(&self) -> String {
-        match self {
-            Self::App { app, password } => user_of(app, Slot::of(password.version)),
-            Self::None | Self::Admin(_) => String::new(),
-        }
-    }
 }
 
 /// What became of it.
@@ -72,10 +63,10 @@ async fn patiently<F: Future<Output = Became>>(mut once: impl FnMut() -> F) -> B
 
 async fn mongodb_once(port: u16, database: &str, key: Key<'_>) -> Became {
     let address = mongo::Address::Port(port);
-    let app = key.user();
+    let app = if let Key::App { app, .. } = key { user_of(app) } else { String::new() };
     let who = match key {
         Key::None => mongo::Identity::Stranger,
-        Key::App { password, .. } => mongo::Identity::User { name: &app, database, password: &password.secret },
+        Key::App { password, .. } => mongo::Identity::User { name: &app, database, password },
         Key::Admin(password) => mongo::Identity::User { name: mongo::ADMIN, database: "admin", password },
     };
     let asked = match mongo::connect(&address, who) {
@@ -95,10 +86,10 @@ async fn mongodb_once(port: u16, database: &str, key: Key<'_>) -> Became {
 }
 
 async fn redis_once(port: u16, key: Key<'_>) -> Became {
-    let app = key.user();
+    let app = if let Key::App { app, .. } = key { user_of(app) } else { String::new() };
     let who = match key {
         Key::None => redis::Identity::Stranger,
-        Key::App { password, .. } => redis::Identity::User { name: &app, password: &password.secret },
+        Key::App { password, .. } => redis::Identity::User { name: &app, password },
         Key::Admin(password) => redis::Identity::User { name: redis::ADMIN, password },
     };
     let asked = match redis::connect(port, who).await {

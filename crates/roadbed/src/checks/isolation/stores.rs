@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use manifest::id::AppName;
-use secrets::{Secret, SecretName, Versioned};
+use secrets::{Secret, SecretName};
 use stores::checks::intrusion::{Became, Key, try_mongodb, try_redis};
 
 use super::neighbour::Neighbour;
@@ -11,7 +11,7 @@ use super::{Cells, Ours};
 /// Whose key is tried.
 enum Who<'a> {
     Nobody,
-    App(&'a AppName, Versioned),
+    App(&'a AppName, Secret),
     Admin(Secret),
 }
 
@@ -62,10 +62,10 @@ fn keys<'a>(
     of_app: fn(&AppName) -> SecretName,
     of_admin: &SecretName,
 ) -> Vec<Who<'a>> {
-    let secret = |name: &SecretName| ours.secrets.get(name).ok()?;
+    let secret = |name: &SecretName| Some(ours.secrets.get(name).ok()??.secret);
     let mut all = vec![Who::Nobody];
     all.extend(apps.iter().filter_map(|app| Some(Who::App(app, secret(&of_app(app))?))));
-    all.extend(secret(of_admin).map(|found| Who::Admin(found.secret)));
+    all.extend(secret(of_admin).map(Who::Admin));
     all
 }
 
