@@ -269,8 +269,20 @@ pub struct Site {
     pub access: SiteAccess,
     /// Served at `/config.json`, for static apps that read their public settings at run time. Public values only.
     pub config: Option<BTreeMap<String, String>>,
+    /// Served at `/.well-known/jwks.json`, for apps that sign tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_set: Option<KeySet>,
     /// Also reachable without TLS on the keeper's socket of this name, loopback only: how apps call each other.
     pub internal_socket: Option<String>,
+}
+
+/// The public halves of the keys with which an app signs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySet {
+    /// A JSON Web Key Set.
+    pub document: String,
+    /// Seconds for which whoever verifies may keep it.
+    pub max_age_s: u64,
 }
 
 /// What answers.

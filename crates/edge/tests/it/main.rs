@@ -14,6 +14,7 @@ mod world;
 mod drain;
 mod files;
 mod forwarding;
+mod keys;
 mod matrix;
 mod protection;
 mod publishing;
