@@ -340,7 +340,7 @@ impl Scene {
     }
 
     fn a_secret_in_a_log(&self) {
-        let secret = self.secret(&SecretName::variable("JWT_SECRET"));
+        let secret = self.secret(&SecretName::variable("SESSION_SECRET"));
         let log = self.shop.root().join("logs/careless.log");
         fs::write(&log, format!("{{\"line\":\"signing with {}\"}}\n", secret.expose())).unwrap();
         let check = self.fails("secrets-stay-secret", "careless.log holds the value of");

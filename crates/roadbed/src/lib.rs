@@ -13,6 +13,7 @@ pub mod wanted;
 pub mod roots;
 pub mod control;
 pub mod world;
+pub mod rotation;
 pub mod checks;
 pub mod canary;
 pub mod keeper;

@@ -179,8 +179,7 @@ impl FileStore {
     pub fn stage(&self, name: &SecretName, secret: &Secret) -> Result<u32, StoreFault> {
         self.change(name, |entry| {
             let next = entry.current.version + 1;
-            let pending =
-                entry.pending.get_or_insert_with(|| Value::new(next, secret));
+            let pending = entry.pending.get_or_insert_with(|| Value::new(next, secret));
             pending.version
         })
     }

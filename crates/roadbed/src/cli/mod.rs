@@ -31,6 +31,7 @@ pub mod reference;
 pub mod restart;
 pub mod roles;
 pub mod secrets;
+pub mod secrets_rotate;
 pub mod session;
 pub mod status;
 pub mod stopping;
@@ -122,6 +123,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
             wait(async { env_check::run(session, args, &mut Interrupts::of_process()?).await })
         }
         Command::Secrets(Secrets::Set(args)) => secrets::set(session, args),
+        Command::Secrets(Secrets::Rotate(args)) => wait(secrets_rotate::run(session, args, &live)),
         Command::Secrets(Secrets::List) => secrets::list(session),
         Command::Manifest(Manifest::Check) => manifest_verbs::check(session),
         Command::Manifest(Manifest::Schema) => manifest_verbs::schema(session),

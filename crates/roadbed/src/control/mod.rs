@@ -10,6 +10,8 @@ pub mod server;
 pub mod convergence;
 pub mod proof;
 pub mod watch;
+pub mod rotating;
+pub mod fresh_value;
 pub mod identity;
 pub mod home;
 pub mod possessions;
@@ -46,6 +48,7 @@ pub struct Control {
     pub marks: BTreeMap<String, String>,
     /// One convergence or gate run at a time: a gate that looks while things move would see neither state.
     pub turn: tokio::sync::Mutex<()>,
+    pub rotation: rotating::Rotating,
 }
 
 impl Control {
@@ -78,11 +81,14 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         keeper,
         marks: own_marks(),
         turn: tokio::sync::Mutex::default(),
+        rotation: rotating::Rotating::default(),
     });
     let watching = tokio::spawn(watch::watch(control.clone()));
+    let rotating = tokio::spawn(rotating::carry_on(control.clone()));
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
     watching.abort();
+    rotating.abort();
     lifeline.abort();
     served
 }

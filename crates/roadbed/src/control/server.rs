@@ -20,8 +20,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::redacting::Redactions;
-use super::wire::{Message, ReadyRequest};
-use super::{Control, convergence, proof};
+use super::wire::{Message, ReadyRequest, RotateRequest};
+use super::{Control, convergence, proof, rotating};
 use crate::wanted::Wanted;
 
 /// Answers until SIGTERM or SIGINT.
@@ -37,6 +37,7 @@ pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
         .route("/converge", post(converge))
         .route("/plan", post(plan))
         .route("/ready", post(ready))
+        .route("/rotate", post(rotate))
         .with_state(control);
     // No graceful wait for streams: who follows a convergence is told by the end of the stream that control went.
     tokio::select! {
@@ -68,6 +69,11 @@ async fn ready(State(control): State<Arc<Control>>, Json(request): Json<ReadyReq
     answer_in_lines(redactions, |lines| async move {
         proof::run(&control, &request, |evidence| lines.send(&Message::Evidence { evidence: evidence.clone() })).await
     })
+}
+
+async fn rotate(State(control): State<Arc<Control>>, Json(request): Json<RotateRequest>) -> Response {
+    let redactions = control.redactions(&BTreeMap::new());
+    answer_in_lines(redactions, |lines| async move { rotating::rotate(&control, &request, Arc::new(lines)).await })
 }
 
 /// Runs `work` in a task of its own, so that it goes on when the asker leaves, and answers with what it says line by line.

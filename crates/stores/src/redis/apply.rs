@@ -110,7 +110,9 @@ async fn change_versions(redis: &Redis) -> Result<(), Fault> {
     let mut commands = redis::pipe();
     for user in &change.put {
         let put = commands.cmd("ACL").arg("SETUSER").arg(&user.name).arg("reset");
-        user.rules().split(' ').for_each(|rule| drop(put.arg(rule)));
+        for rule in user.rules().split(' ') {
+            put.arg(rule);
+        }
     }
     for name in &change.take_away {
         commands.cmd("ACL").arg("DELUSER").arg(name);

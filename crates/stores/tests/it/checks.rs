@@ -69,7 +69,7 @@ async fn mongodb_guards_its_door_or_the_check_fails() {
     let right = stand.secret(&stores::mongo::app_secret(&app()));
     let wrong = generate::credential().unwrap();
     stand.ground.secrets.set(&stores::mongo::app_secret(&app()), &wrong).unwrap();
-    assert_fails(&outcome(&check).await, "app-api cannot log in");
+    assert_fails(&outcome(&check).await, "app-api.b cannot log in");
     stand.ground.secrets.set(&stores::mongo::app_secret(&app()), &right).unwrap();
     assert_holds(&outcome(&check).await, 14);
 
@@ -133,7 +133,7 @@ async fn redis_guards_its_door_or_the_check_fails() {
 
     // The right password is refused.
     stand.ground.secrets.set(&stores::redis::app_secret(&app()), &Secret::new("wrong".to_owned())).unwrap();
-    assert_fails(&outcome(&check).await, "app-api cannot log in");
+    assert_fails(&outcome(&check).await, "app-api.b cannot log in");
     stand.units.lose_all();
     assert_fails(&outcome(&check).await, "nobody listens on port");
 }
