@@ -18,7 +18,7 @@ const VISITORS: usize = 8;
 const EACH_PER_SECOND: u32 = 30;
 
 /// UrbanCart with times that a test can wait for.
-fn shop(change: impl Fn(String) -> String) -> (Environment, TempDir) {
+fn shop(change: impl Fn(String) -> String) -> (TempDir, Environment) {
     let project = tempfile::tempdir().unwrap();
     link_repository(project.path());
     let path = project.path().join("roadbed.toml");
@@ -34,7 +34,9 @@ fn shop(change: impl Fn(String) -> String) -> (Environment, TempDir) {
         );
     assert!(edited.matches("overlap = \"15s\"").count() == 2, "the manifest rotates in another way");
     fs::write(&path, change(edited)).unwrap();
-    (Environment::new(env!("CARGO_BIN_EXE_roadbed"), project.path()), project)
+    let shop = Environment::new(env!("CARGO_BIN_EXE_roadbed"), project.path());
+    // In this order: the environment ends before its project is gone.
+    (project, shop)
 }
 
 fn store(shop: &Environment) -> FileStore {
@@ -146,7 +148,7 @@ impl Visitor {
 #[test]
 fn keys_and_passwords_are_rotated_under_visitors_and_no_request_is_lost() {
     let _stage = stage::enter();
-    let (shop, _project) = shop(|manifest| manifest);
+    let (_project, shop) = shop(|manifest| manifest);
     shop.up_with(&["--no-gate"]);
     let (api, client, crowd) = (shop.url("api"), shop.client(), Crowd::default());
     let kid = |client: &Client| -> Vec<String> {
@@ -204,7 +206,7 @@ fn keys_and_passwords_are_rotated_under_visitors_and_no_request_is_lost() {
 #[test]
 fn whoever_is_killed_in_a_rotation_it_comes_to_its_end() {
     let _stage = stage::enter();
-    let (shop, _project) = shop(|manifest| manifest.replace("overlap = \"15s\"", "overlap = \"1s\""));
+    let (_project, shop) = shop(|manifest| manifest.replace("overlap = \"15s\"", "overlap = \"1s\""));
     shop.up_with(&["--no-gate"]);
     let ready = format!("{}/ready", shop.url("api"));
     let client = shop.client();
@@ -263,7 +265,7 @@ fn an_instance_that_does_not_take_the_new_value_is_named_and_the_old_one_goes_on
             )
             .replace("start = \"30s\", drain = \"10s\"", "start = \"5s\", drain = \"10s\"")
     };
-    let (shop, _project) = shop(two);
+    let (_project, shop) = shop(two);
     let path = shop.variables()["PATH"].clone();
     let programs = shop.scratch().join("programs");
     fs::create_dir(&programs).unwrap();

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use host::files;
 use manifest::Environment;
 use manifest::environment::{App, Need, Server};
 use reconcile::ports::{
-    Confinement, Limits, RestartPolicy, Safeguard, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus, Units,
+    Confinement, Limits, RestartPolicy, Routes, Safeguard, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus, Units,
 };
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
 use sha2::{Digest, Sha256};
@@ -30,6 +31,10 @@ const PROBE_PAUSE: Duration = Duration::from_millis(50);
 
 /// How much longer an app keeps an idle connection than the edge does, so that the edge never writes into a closing one.
 const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(15);
+
+/// How long the edge sends nothing to an instance that is being replaced, unless it is told again: shorter than a request waits
+/// there for an instance to come back (`edge::Limits::restart_patience`), should whoever replaces it be killed.
+const RESTS_FOR: Duration = Duration::from_secs(5);
 
 /// Lines shown of an instance that does not start.
 const SHOWN_LINES: usize = 25;
@@ -86,6 +91,8 @@ pub struct Instances {
     pub tools: ToolEnv,
     pub facts: Arc<dyn Facts>,
     pub units: Arc<dyn Units>,
+    /// Who sends requests to them: told before one goes.
+    pub routes: Arc<dyn Routes>,
     /// What must keep each instance to its own business.
     pub require: Vec<Safeguard>,
 }
@@ -183,6 +190,12 @@ impl Instances {
         })
     }
 
+    fn index(&self, instance: &str) -> Result<usize, Fault> {
+        (0..self.placement.ports.len())
+            .find(|index| Self::instance_name(&self.app, *index) == instance)
+            .ok_or_else(|| Fault::new(format!("{instance} is not an instance of {}", self.app.name)))
+    }
+
     fn limits(&self) -> Limits {
         let Server { memory_max, processes, cpu, .. } = self.server;
         Limits { open_files: Some(65_536), address_space: None, memory: memory_max, processes, cpu }
@@ -232,6 +245,48 @@ impl Instances {
             }
         }
         given
+    }
+
+    /// A request that is written just as a process closes its connections is lost, if it may not be repeated. So from before the
+    /// process is told to go until the next one is ready, none is sent there.
+    async fn replace(&self, instance: &str, index: usize) -> Result<(), Fault> {
+        self.keep_away(instance).await;
+        let next = async {
+            self.start(instance, index).await?;
+            self.await_ready(instance, self.placement.ports[index]).await
+        };
+        let resting = async {
+            loop {
+                sleep(RESTS_FOR / 4).await;
+                self.keep_away(instance).await;
+            }
+        };
+        let (next, resting) = (pin!(next), pin!(resting));
+        let ready = match select(next, resting).await {
+            Either::Left((ready, _)) => ready,
+            Either::Right(((), _)) => Ok(()),
+        };
+        ready?;
+        if let Err(fault) = self.routes.wake(instance).await {
+            tracing::debug!(instance, %fault, "the edge was not told that an instance is ready");
+        }
+        Ok(())
+    }
+
+    /// Without an edge there is nobody who could send a request.
+    async fn keep_away(&self, instance: &str) {
+        if let Err(fault) = self.routes.rest(instance, RESTS_FOR).await {
+            tracing::debug!(instance, %fault, "the edge was not told that an instance goes");
+        }
+    }
+
+    async fn start(&self, instance: &str, index: usize) -> Result<(), Fault> {
+        self.units.ensure(self.spec(index, self.placement.ports[index])?).await?;
+        // Specifying does not wake what was put on hold.
+        if self.unit(instance).await?.is_some_and(|unit| unit.state == UnitState::Held) {
+            self.units.resume(instance).await?;
+        }
+        Ok(())
     }
 
     async fn await_ready(&self, instance: &str, port: u16) -> Result<(), Fault> {
@@ -377,17 +432,8 @@ impl Resource for Instances {
 
     async fn apply(&self, step: &Step, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
         match step {
-            Step::Start { instance } | Step::Replace { instance } | Step::Specify { instance } => {
-                let index = (0..self.placement.ports.len())
-                    .find(|index| Self::instance_name(&self.app, *index) == *instance)
-                    .ok_or_else(|| Fault::new(format!("{instance} is not an instance of {}", self.app.name)))?;
-                self.units.ensure(self.spec(index, self.placement.ports[index])?).await?;
-                // Specifying does not wake what was put on hold.
-                if self.unit(instance).await?.is_some_and(|unit| unit.state == UnitState::Held) {
-                    self.units.resume(instance).await?;
-                }
-                Ok(())
-            }
+            Step::Start { instance } | Step::Specify { instance } => self.start(instance, self.index(instance)?).await,
+            Step::Replace { instance } => self.replace(instance, self.index(instance)?).await,
             Step::AwaitReady { instance, port } => self.await_ready(instance, *port).await,
         }
     }

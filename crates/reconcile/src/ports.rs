@@ -234,6 +234,11 @@ pub enum UnitState {
 pub trait Routes: Send + Sync + fmt::Debug {
     /// Publishes a route table: durable, then swapped in by the edge. Returns when the edge serves it.
     fn publish(&self, table: RouteTable) -> PortFuture<'_, Published>;
+    /// Sends an instance no new request for at most `longest`, or until it is woken: its process is about to be replaced. Returns
+    /// when what is under way there has been answered, but for what takes its time, such as a stream of events.
+    fn rest<'a>(&'a self, instance: &'a str, longest: Duration) -> PortFuture<'a, ()>;
+    /// Ends that.
+    fn wake<'a>(&'a self, instance: &'a str) -> PortFuture<'a, ()>;
     /// What the edge serves now; `None` if it serves nothing yet.
     fn current(&self) -> PortFuture<'_, Option<RouteTable>>;
 }

@@ -19,6 +19,7 @@ mod matrix;
 mod protection;
 mod publishing;
 mod restart;
+mod resting;
 mod routing;
 mod slow;
 mod streaming;

@@ -218,6 +218,7 @@ impl Parts {
             tools: self.tools.clone(),
             facts: self.facts.clone(),
             units: self.ground.units.clone(),
+            routes: Arc::new(EdgeClient::new(self.ground.root.clone())),
             require: self.require(),
         }
     }
