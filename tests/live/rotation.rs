@@ -58,7 +58,7 @@ const SECRETS: [&str; 4] = ["var/JWT_SIGNING_KEY", "mongodb/app-api", "redis/app
 fn is_at_rest(shop: &Environment, secrets: &[&str], version: u32) -> Result<(), String> {
     let all = versions(shop);
     let at_rest = |name: &&str| matches!(all[*name].as_slice(), [(at, VersionState::Current)] if *at >= version);
-    if secrets.iter().all(|name| at_rest(&name)) { Ok(()) } else { Err(format!("{all:?}")) }
+    if secrets.iter().all(|name| at_rest(name)) { Ok(()) } else { Err(format!("{all:?}")) }
 }
 
 /// One who shops: with a cart, a token of a few seconds ago, and orders.
@@ -128,14 +128,14 @@ impl Visitor {
         let token = answer.json()["access_token"].as_str().unwrap_or_default().to_owned();
         let bearer = format!("Bearer {token}");
         let subject = self.ask("GET", "/auth/me", &[("authorization", &bearer)], "")?;
-        self.token = Some((bearer, subject.json()["subject"].to_string()));
+        self.token = Some((bearer, subject.json()["subject"].as_str().unwrap_or_default().to_owned()));
         Ok(())
     }
 
     fn show_token(&mut self) -> Result<(), String> {
         let Some((bearer, subject)) = self.token.clone() else { return self.take_token() };
         let answer = self.ask("GET", "/auth/me", &[("authorization", &bearer)], "")?;
-        if answer.json()["subject"].to_string() == subject { Ok(()) } else { Err("another subject".to_owned()) }
+        if answer.json()["subject"] == subject.as_str() { Ok(()) } else { Err("another subject".to_owned()) }
     }
 
     fn order(&mut self) -> Result<(), String> {
@@ -240,7 +240,7 @@ fn whoever_is_killed_in_a_rotation_it_comes_to_its_end() {
         });
         let began = |name: &&str| versions(&shop)[*name].iter().any(|(at, _)| *at >= version);
         // Killed before control had read the request: nothing was begun, and that is an end too.
-        let begun: Vec<&str> = SECRETS.into_iter().filter(|name| began(&name)).collect();
+        let begun: Vec<&str> = SECRETS.into_iter().filter(|name| began(name)).collect();
         wait_until(&format!("{unit}, killed after {after} ms: all is at rest"), Duration::from_secs(90), || {
             is_at_rest(&shop, &SECRETS, 1)?;
             is_at_rest(&shop, &begun, version)?;

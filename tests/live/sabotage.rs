@@ -59,6 +59,7 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("apps-are-reachable", scene.a_certificate_of_another_authority()),
         ("killed-instances-return", scene.an_instance_that_cannot_be_started()),
         ("http-redirects", scene.redirects_to_a_port_where_nobody_is()),
+        ("nothing-is-overdue", scene.a_key_that_is_older_than_it_may_be()),
         ("secrets-stay-secret", scene.a_secret_in_a_log()),
         ("secrets-stay-secret", scene.a_secret_in_a_command_line()),
         ("secrets-stay-secret", scene.a_store_that_cannot_be_read()),
@@ -337,6 +338,18 @@ impl Scene {
         self.fails("http-redirects", "urbancart.localhost:1/");
         self.mended_by_up();
         self.holds("http-redirects");
+    }
+
+    fn a_key_that_is_older_than_it_may_be(&self) {
+        let broken = |manifest: String| {
+            let rotates = "kind = \"keyring\", every = \"90d\", overlap = \"24h\"";
+            assert!(manifest.contains(rotates), "the manifest rotates SESSION_SECRET in another way");
+            manifest.replace(rotates, "kind = \"keyring\", every = \"2s\", overlap = \"1s\"")
+        };
+        self.with_manifest(broken, || {
+            self.fails("nothing-is-overdue", "SESSION_SECRET (keyring, owner: backend): overdue since")
+        });
+        self.holds("nothing-is-overdue");
     }
 
     fn a_secret_in_a_log(&self) {

@@ -24,7 +24,7 @@ async fn who_comes_while_the_only_instance_rests_waits_until_it_wakes() {
         tokio::time::sleep(Duration::from_millis(400)).await;
         world.edge.wake(&name).await.unwrap();
     });
-    assert_eq!((reply.status, &*reply.text()), (200, "here"));
+    assert_eq!((reply.status, reply.text()), (200, "here"));
     assert!(began.elapsed() >= Duration::from_millis(400), "it did not rest");
 
     // Whoever asked for the rest was killed: it ends by itself.

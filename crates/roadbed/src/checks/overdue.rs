@@ -11,6 +11,8 @@ use secrets::FileStore;
 use crate::render::span;
 use crate::rotation::due::{no_earlier_than, set_back};
 use crate::rotation::{Due, due, subjects};
+use crate::wanted;
+use crate::wanted::Wanted;
 
 const CLAIM: Claim = Claim {
     task: "T7",
@@ -20,9 +22,10 @@ const CLAIM: Claim = Claim {
     impact: Impact::Observes,
 };
 
+/// Reads the manifest as it is now: who makes the ages shorter wants to know at once what that means.
 #[derive(Debug)]
 pub struct NothingIsOverdue {
-    pub environment: Arc<Environment>,
+    pub wanted: Wanted,
     pub secrets: Arc<FileStore>,
     pub clock: Arc<dyn Clock>,
     /// The newest time that this environment wrote down.
@@ -35,12 +38,17 @@ impl Check for NothingIsOverdue {
     }
 
     fn run<'a>(&'a self, _: &'a CheckCx) -> CheckFuture<'a> {
-        Box::pin(async { self.look() })
+        Box::pin(async {
+            match wanted::resolve_as_edited(&self.wanted) {
+                Ok(environment) => self.look(&environment),
+                Err(fault) => Outcome::fails(std::iter::once(fault.message).chain(fault.causes).collect()),
+            }
+        })
     }
 }
 
 impl NothingIsOverdue {
-    fn look(&self) -> Outcome {
+    fn look(&self, environment: &Environment) -> Outcome {
         let mut findings = Findings::default();
         let rows = match self.secrets.versions() {
             Ok(rows) => rows,
@@ -54,7 +62,7 @@ impl NothingIsOverdue {
             ));
         }
         let now = no_earlier_than(self.noted, &rows, now);
-        for subject in subjects(&self.environment) {
+        for subject in subjects(environment) {
             let (name, kind) = (subject.name(), subject.rotation.kind);
             match due(&subject, &rows, now) {
                 Due::NoValue => findings.good(format!("{name}: has no value")),

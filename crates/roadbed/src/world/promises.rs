@@ -44,7 +44,7 @@ impl World {
         // Without secrets there is nothing that could be promised of them.
         if has_secrets(&self.environment) {
             all.push(Box::new(checks::NothingIsOverdue {
-                environment: self.environment.clone(),
+                wanted: self.wanted.clone(),
                 secrets: self.secrets.clone(),
                 clock: self.ground.clock.clone(),
                 noted,
