@@ -58,7 +58,7 @@ const SECRETS: [&str; 4] = ["var/JWT_SIGNING_KEY", "mongodb/app-api", "redis/app
 fn is_at_rest(shop: &Environment, secrets: &[&str], version: u32) -> Result<(), String> {
     let all = versions(shop);
     let at_rest = |name: &&str| matches!(all[*name].as_slice(), [(at, VersionState::Current)] if *at >= version);
-    if secrets.iter().all(|name| at_rest(name)) { Ok(()) } else { Err(format!("{all:?}")) }
+    if secrets.iter().all(at_rest) { Ok(()) } else { Err(format!("{all:?}")) }
 }
 
 /// One who shops: with a cart, a token of a few seconds ago, and orders.

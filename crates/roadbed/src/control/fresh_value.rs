@@ -98,3 +98,86 @@ async fn run(command: &[String], own: &[(&str, String)], want: &Wanted) -> Resul
     // Its lines are not shown: they may be the value.
     if finished.success() { Ok(told) } else { Err(cannot(format!("it ended with {}", finished.describe()))) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use host::files;
+    use manifest::{EnvRef, Source as Text};
+
+    use super::*;
+    use crate::rotation::subjects;
+
+    /// UrbanCart, whose payment provider has these commands.
+    fn provider(create: &str, revoke: &str) -> Subject {
+        let commands = format!(
+            "rotate = {{ kind = \"provider-dual\", create = [\"sh\", \"-c\", '{create}'], revoke = [\"sh\", \"-c\", '{revoke}'] }}"
+        );
+        let text = include_str!("../../../../roadbed.toml")
+            .replace("deliver = \"file\"\n", &format!("deliver = \"file\"\n{commands}\n"));
+        let (manifest, told) = manifest::parse(&Text::new("roadbed.toml", text));
+        assert!(told.is_empty(), "{told:?}");
+        let environment = manifest.unwrap().resolve(&"local".parse::<EnvRef>().unwrap()).unwrap();
+        subjects(&environment).into_iter().find(|one| one.name().as_str() == "PAYMENT_SECRET_KEY").unwrap()
+    }
+
+    fn wanted(folder: &Path) -> Wanted {
+        Wanted {
+            manifest: folder.join("roadbed.toml"),
+            text: String::new(),
+            environment: "local".to_owned(),
+            product: "urbancart".to_owned(),
+            state: None,
+            dev: crate::wanted::DevApps::None,
+            http_port: None,
+            https_port: None,
+            ports: crate::wanted::PublicPorts::AsDeclared,
+            cache: PathBuf::new(),
+            tools: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+            given: crate::wanted::Given::default(),
+            destroy: Default::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_provider_makes_the_next_value_and_revokes_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let want = wanted(folder.path());
+        let subject = provider("echo sk_test_made$ROADBED_VERSION", "echo revoked $ROADBED_VALUE >> told");
+        assert!(refusal(&subject).is_none());
+        let value = make(&subject, 7, &want).await.unwrap();
+        assert_eq!(value.expose(), "sk_test_made7");
+        revoke(&subject, 6, &Secret::new("sk_test_made6".to_owned()), &want).await.unwrap();
+        assert_eq!(files::read_string(&folder.path().join("told")).unwrap(), "revoked sk_test_made6\n");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_value_is_refused_and_never_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let want = wanted(folder.path());
+        for (create, why) in [
+            ("echo hunter2", "must match"),
+            ("echo sk_test_hunter2; echo sk_test_hunter2", "wrote 2 lines"),
+            ("true", "wrote 0 lines"),
+            ("echo sk_test_hunter2; exit 3", "exit code 3"),
+        ] {
+            let fault = make(&provider(create, "true"), 2, &want).await.unwrap_err();
+            let told = format!("{} {}", fault.message, fault.causes.join(" "));
+            let shown = told.replace(create, "");
+            assert!(shown.contains(why) && !shown.contains("hunter2"), "{create}: {told}");
+        }
+        let fault =
+            revoke(&provider("true", "exit 1"), 2, &Secret::new("hunter2".to_owned()), &want).await.unwrap_err();
+        assert!(!format!("{fault:?}").contains("hunter2"), "{fault:?}");
+    }
+
+    #[test]
+    fn what_nobody_can_make_is_said_with_the_way_out() {
+        let manual = Subject {
+            rotation: manifest::Rotation { create: None, ..provider("true", "true").rotation },
+            ..provider("true", "true")
+        };
+        assert!(refusal(&manual).unwrap().hint.unwrap().contains("roadbed secrets set PAYMENT_SECRET_KEY"));
+    }
+}
