@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::join_all;
 use host::files;
 use manifest::Environment;
 use manifest::environment::{App, Need, Server};
@@ -21,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use crate::ToolEnv;
 use crate::packages::find;
 use crate::probe::{self, Answer};
+use crate::resting;
 use crate::variables::{Facts, assemble};
 
 /// How long one readiness question may take. The apps answer theirs within 800 ms even if a store hangs.
@@ -31,10 +31,6 @@ const PROBE_PAUSE: Duration = Duration::from_millis(50);
 
 /// How much longer an app keeps an idle connection than the edge does, so that the edge never writes into a closing one.
 const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(15);
-
-/// How long the edge sends nothing to an instance that is being replaced, unless it is told again: shorter than a request waits
-/// there for an instance to come back (`edge::Limits::restart_patience`), should whoever replaces it be killed.
-const RESTS_FOR: Duration = Duration::from_secs(5);
 
 /// Lines shown of an instance that does not start.
 const SHOWN_LINES: usize = 25;
@@ -247,37 +243,12 @@ impl Instances {
         given
     }
 
-    /// A request that is written just as a process closes its connections is lost, if it may not be repeated. So from before the
-    /// process is told to go until the next one is ready, none is sent there.
     async fn replace(&self, instance: &str, index: usize) -> Result<(), Fault> {
-        self.keep_away(instance).await;
         let next = async {
             self.start(instance, index).await?;
             self.await_ready(instance, self.placement.ports[index]).await
         };
-        let resting = async {
-            loop {
-                sleep(RESTS_FOR / 4).await;
-                self.keep_away(instance).await;
-            }
-        };
-        let (next, resting) = (pin!(next), pin!(resting));
-        let ready = match select(next, resting).await {
-            Either::Left((ready, _)) => ready,
-            Either::Right(((), _)) => Ok(()),
-        };
-        ready?;
-        if let Err(fault) = self.routes.wake(instance).await {
-            tracing::debug!(instance, %fault, "the edge was not told that an instance is ready");
-        }
-        Ok(())
-    }
-
-    /// Without an edge there is nobody who could send a request.
-    async fn keep_away(&self, instance: &str) {
-        if let Err(fault) = self.routes.rest(instance, RESTS_FOR).await {
-            tracing::debug!(instance, %fault, "the edge was not told that an instance goes");
-        }
+        resting::during(self.routes.as_ref(), instance, next).await
     }
 
     async fn start(&self, instance: &str, index: usize) -> Result<(), Fault> {

@@ -115,7 +115,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Ready(args) => wait(ready::run(session, args, &live)),
         Command::Plan(args) => wait(plan::run(session, args, &live)),
         Command::Target(args) => wait(target::run(session, args)),
-        Command::Env(Env::Matrix) => env_matrix::run(session),
+        Command::Env(Env::Matrix) => wait(env_matrix::run(session, &live)),
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),
         Command::Env(Env::Types(args)) => env_verbs::types(session, args),
         Command::Env(Env::Example(args)) => env_verbs::example(session, args),

@@ -11,6 +11,8 @@ pub mod convergence;
 pub mod proof;
 pub mod watch;
 pub mod rotating;
+pub mod rotation_request;
+pub mod rotation_steps;
 pub mod fresh_value;
 pub mod identity;
 pub mod home;

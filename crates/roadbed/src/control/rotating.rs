@@ -7,18 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use host::clock::Timestamp;
-use journal::Ended;
 use manifest::Environment;
 use reconcile::progress::Unwatched;
 use reconcile::{Event, Fault, Progress};
-use secrets::{FileStore, SecretName, VersionRow, VersionState};
+use secrets::{FileStore, VersionRow, VersionState};
 use tokio::sync::broadcast;
 use tokio::time::sleep;
 
-use super::wire::{Manner, Message, RotateRequest, Rotated, Stands, Which};
-use super::{Control, convergence, fresh_value, state_fault};
-use crate::rotation::{Asked, Due, Move, Seen, Settled, Subject, due, next, subjects};
+use super::rotation_request::{chosen, refuse_within_overlap};
+use super::rotation_steps::{promote, retire, stage};
+use super::wire::{Manner, Message, RotateRequest, Rotated, Stands};
+use super::{Control, convergence};
+use crate::rotation::{Asked, Move, Seen, Settled, Subject, next, subjects};
 use crate::wanted::{self, Wanted};
 use crate::world::Ports;
 
@@ -49,28 +49,28 @@ struct Running {
 }
 
 /// What one look found.
-struct Look {
-    want: Wanted,
-    environment: Environment,
-    subjects: Vec<Subject>,
-    rows: Vec<VersionRow>,
+pub(super) struct Look {
+    pub(super) want: Wanted,
+    pub(super) environment: Environment,
+    pub(super) subjects: Vec<Subject>,
+    pub(super) rows: Vec<VersionRow>,
 }
 
 impl Look {
-    fn named(&self, names: &BTreeSet<String>) -> impl Iterator<Item = &Subject> {
+    pub(super) fn named(&self, names: &BTreeSet<String>) -> impl Iterator<Item = &Subject> {
         self.subjects.iter().filter(|subject| names.contains(subject.name().as_str()))
     }
 }
 
-fn store(control: &Control) -> FileStore {
+pub(super) fn store(control: &Control) -> FileStore {
     FileStore::of_root(control.root.secret_store(), &control.id)
 }
 
-fn store_fault(fault: &secrets::file_store::StoreFault) -> Fault {
+pub(super) fn store_fault(fault: &secrets::file_store::StoreFault) -> Fault {
     Fault::because("cannot use the secrets of this environment", fault)
 }
 
-fn look(control: &Control) -> Result<Look, Fault> {
+pub(super) fn look(control: &Control) -> Result<Look, Fault> {
     let want = wanted::read(&control.root)?
         .ok_or_else(|| Fault::new("there is nothing to rotate: no environment is wanted").hint("`roadbed up` first"))?;
     let environment = wanted::resolve(&want)?;
@@ -139,73 +139,6 @@ async fn followed(mut messages: broadcast::Receiver<Message>, progress: &dyn Pro
     }
 }
 
-/// The names that are meant; every one that cannot be rotated is told at once.
-fn chosen(control: &Control, request: &RotateRequest) -> Result<BTreeSet<String>, Fault> {
-    let look = look(control)?;
-    let names = match &request.which {
-        Which::Due => {
-            let now = control.no_earlier_than_now(&look.rows)?;
-            let is_due = |subject: &&Subject| matches!(due(subject, &look.rows, now), Due::Overdue { .. });
-            let may = |subject: &&Subject| fresh_value::refusal(subject).is_none() && !subject.is_under_way(&look.rows);
-            return Ok(look.subjects.iter().filter(is_due).filter(may).map(|one| one.name().to_string()).collect());
-        }
-        Which::Named(names) => names,
-    };
-    let mut causes = Vec::new();
-    for name in names {
-        let subject = look.subjects.iter().find(|subject| subject.name().as_str() == name);
-        match subject {
-            Some(subject) => causes
-                .extend(fresh_value::refusal(subject).map(|fault| {
-                    fault.hint.map_or(fault.message.clone(), |hint| format!("{}: {hint}", fault.message))
-                })),
-            None if look.environment.variables.iter().any(|variable| variable.name.as_str() == name) => {
-                causes.push(format!("{name} is no secret that Roadbed keeps"));
-            }
-            None => causes.push(format!("there is no variable {name}")),
-        }
-    }
-    if causes.is_empty() {
-        return Ok(names.iter().cloned().collect());
-    }
-    let known: Vec<&str> =
-        look.subjects.iter().filter(|one| fresh_value::refusal(one).is_none()).map(|one| one.name().as_str()).collect();
-    let fault = Fault::new("cannot rotate what was named").hint(format!("what can be rotated: {}", known.join(", ")));
-    Err(Fault { causes, ..fault })
-}
-
-/// Which of them get a new value: those of which none is pending. Refused if one still has a previous value: who makes a third
-/// one, takes the first from those who hold it.
-fn refuse_within_overlap(
-    control: &Control,
-    request: &RotateRequest,
-    names: &BTreeSet<String>,
-) -> Result<BTreeSet<String>, Fault> {
-    let look = look(control)?;
-    let mut asked = BTreeSet::new();
-    let mut causes = Vec::new();
-    for subject in look.named(names) {
-        if subject.has(&look.rows, VersionState::Pending) {
-            continue;
-        }
-        match subject.since(&look.rows, VersionState::Previous) {
-            Some(since) => {
-                let until = next::later(since, subject.rotation.overlap);
-                causes.push(format!(
-                    "{}: its value before was replaced at {since} and holds until {until}",
-                    subject.name()
-                ));
-            }
-            None => drop(asked.insert(subject.name().to_string())),
-        }
-    }
-    if causes.is_empty() || request.which == Which::Due {
-        return Ok(asked);
-    }
-    let fault = Fault::new("cannot rotate twice within the overlap").hint("try again when the value before is retired");
-    Err(Fault { causes, ..fault })
-}
-
 /// Takes up what is under way: after a crash, and when what had to wait need not wait any more.
 pub async fn carry_on(control: Arc<Control>) {
     let mut pause = FIRST_PAUSE;
@@ -271,10 +204,7 @@ async fn drive(
                     continue;
                 }
                 Move::Promote => {
-                    step_of_all(control, subject, progress.as_ref(), "hand out", |store, name| {
-                        store.promote(name).map(drop)
-                    })
-                    .await?;
+                    promote(control, subject, progress.as_ref()).await?;
                     acted = true;
                     continue;
                 }
@@ -366,87 +296,4 @@ async fn settle(
         }
     }
     Ok(())
-}
-
-async fn stage(control: &Control, look: &Look, subject: &Subject, progress: &dyn Progress) -> Result<(), Fault> {
-    let store = store(control);
-    for secret in &subject.secrets {
-        let row = look.rows.iter().find(|row| row.name == secret.as_str() && row.state == VersionState::Current);
-        // Nobody has it yet: the first value is made where it is needed.
-        let Some(row) = row else { continue };
-        let version = row.version + 1;
-        let step = format!("make version {version} of {secret}");
-        journalled(control, subject, &step, progress, async {
-            let value = fresh_value::make(subject, version, &look.want).await?;
-            store.stage(secret, &value).map(drop).map_err(|fault| store_fault(&fault))
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-async fn retire(control: &Control, look: &Look, subject: &Subject, progress: &dyn Progress) -> Result<(), Fault> {
-    let store = store(control);
-    for secret in &subject.secrets {
-        let accepted = store.accepted(secret).map_err(|fault| store_fault(&fault))?;
-        let Some(previous) = accepted.into_iter().find(|version| version.state == VersionState::Previous) else {
-            continue;
-        };
-        let step = format!("retire version {} of {secret}", previous.version);
-        journalled(control, subject, &step, progress, async {
-            fresh_value::revoke(subject, previous.version, &previous.secret, &look.want).await?;
-            store.retire(secret).map_err(|fault| store_fault(&fault))
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-async fn step_of_all(
-    control: &Control,
-    subject: &Subject,
-    progress: &dyn Progress,
-    what: &str,
-    act: impl Fn(&FileStore, &SecretName) -> Result<(), secrets::file_store::StoreFault>,
-) -> Result<(), Fault> {
-    let store = store(control);
-    for secret in &subject.secrets {
-        let step = format!("{what} the new version of {secret}");
-        journalled(control, subject, &step, progress, async {
-            act(&store, secret).map_err(|fault| store_fault(&fault))
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-/// Does a step that the journal knows of, while nobody else changes or looks at the world.
-async fn journalled(
-    control: &Control,
-    subject: &Subject,
-    step: &str,
-    progress: &dyn Progress,
-    work: impl Future<Output = Result<(), Fault>>,
-) -> Result<(), Fault> {
-    let _turn = control.turn.lock().await;
-    let resource = format!("secret/{}", subject.name());
-    progress.emit(Event::Step { resource: resource.clone(), step: step.to_owned() });
-    let begun = control.journal.begin(&resource, step).map_err(|fault| state_fault(&fault))?;
-    let done = work.await;
-    let ended = done.as_ref().map_or_else(|fault| Ended::Failed(fault.message.clone()), |()| Ended::Done);
-    control.journal.end(begun, &ended).map_err(|fault| state_fault(&fault))?;
-    done
-}
-
-impl Control {
-    /// The newest time that this environment has written down.
-    pub fn newest_noted(&self) -> Result<Option<Timestamp>, Fault> {
-        let of_ledger = self.ledger.newest().map_err(|fault| state_fault(&fault))?;
-        let of_journal = self.journal.latest(1).map_err(|fault| state_fault(&fault))?;
-        Ok(of_journal.first().map(|entry| entry.begun_at).into_iter().chain(of_ledger).max())
-    }
-
-    fn no_earlier_than_now(&self, rows: &[VersionRow]) -> Result<Timestamp, Fault> {
-        Ok(due::no_earlier_than(self.newest_noted()?, rows, self.clock.now()))
-    }
 }

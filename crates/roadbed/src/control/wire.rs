@@ -126,9 +126,19 @@ pub struct Status {
     /// Whether the machine's packet filter holds the network rules, as observed; absent where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Observed>,
+    /// Secrets that are older than the manifest lets them be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overdue: Vec<Overdue>,
     /// Why this is only what the keeper knows: control cannot say more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Fault>,
+}
+
+/// A secret that is older than the manifest lets it be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overdue {
+    pub name: String,
+    pub since: Timestamp,
 }
 
 /// One process that the keeper keeps.
