@@ -91,6 +91,12 @@ pub fn public_half(key: &Secret) -> Result<PublicKey, NotAKey> {
     })
 }
 
+/// The part of a key that must not be seen, where `value` is one: it gives the key away also without the notation around it.
+pub fn private_part(value: &Secret) -> Option<Secret> {
+    let private: Private = serde_json::from_str(value.expose()).ok()?;
+    Some(Secret::new(private.d.clone()))
+}
+
 /// A JSON Web Key Set: what is served at `/.well-known/jwks.json`.
 pub fn key_set(keys: &[PublicKey]) -> String {
     json!({ "keys": keys }).to_string()
@@ -130,6 +136,8 @@ mod tests {
         let set = key_set(&[public_half(&key).unwrap()]);
         assert!(!set.contains(private["d"].as_str().unwrap()) && !set.contains("\"d\""), "{set}");
         assert!(set.contains(private["kid"].as_str().unwrap()), "{set}");
+        assert_eq!(private_part(&key).unwrap().expose(), private["d"].as_str().unwrap());
+        assert!(private_part(&Secret::new("hunter2".to_owned())).is_none());
     }
 
     #[test]
