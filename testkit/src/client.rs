@@ -95,14 +95,40 @@ impl Client {
     pub fn request(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer, String> {
         let exchange = async {
             let (mut sender, request) = self.begin(method, url, headers, body).await?;
-            let response = sender.send_request(request).await?;
-            let (head, body) = response.into_parts();
-            let body = body.collect().await?.to_bytes();
-            Ok::<_, AnyError>(Answer {
-                status: head.status.as_u16(),
-                headers: texts(&head.headers),
-                body: String::from_utf8_lossy(&body).into_owned(),
-            })
+            read(sender.send_request(request).await?).await
+        };
+        self.ended(exchange)
+    }
+
+    /// As [`Client::request`], on a connection that is kept.
+    pub(crate) fn request_on(
+        &self,
+        kept: &mut Option<http1::SendRequest<Full<Bytes>>>,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer, String> {
+        let exchange = async {
+            if let Some(mut sender) = kept.take()
+                && sender.ready().await.is_ok()
+            {
+                let request = Self::request_of(method, &Address::of(url)?, headers, body)?;
+                match sender.send_request(request).await {
+                    Ok(response) => {
+                        let answer = read(response).await?;
+                        *kept = Some(sender);
+                        return Ok(answer);
+                    }
+                    // It never left: the other side had closed the connection meanwhile.
+                    Err(error) if error.is_canceled() => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            let (mut sender, request) = self.begin(method, url, headers, body).await?;
+            let answer = read(sender.send_request(request).await?).await?;
+            *kept = Some(sender);
+            Ok(answer)
         };
         self.ended(exchange)
     }
@@ -156,7 +182,8 @@ impl Client {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Result<(http1::SendRequest<Full<Bytes>>, Request<Full<Bytes>>), AnyError> {
-        let Address { scheme, authority, host, port, path } = Address::of(url)?;
+        let address = Address::of(url)?;
+        let Address { scheme, host, port, .. } = address;
         let tcp = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
         let stream: Box<dyn Stream> = match scheme {
             "https" => Box::new(self.tls.connect(ServerName::try_from(host.to_owned())?, tcp).await?),
@@ -165,11 +192,21 @@ impl Client {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends by itself when the sender is dropped.
         tokio::spawn(connection.with_upgrades());
-        let mut request = Request::builder().method(method).uri(format!("/{path}")).header("host", authority);
+        Ok((sender, Self::request_of(method, &address, headers, body)?))
+    }
+
+    fn request_of(
+        method: &str,
+        address: &Address<'_>,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Request<Full<Bytes>>, AnyError> {
+        let uri = format!("/{}", address.path);
+        let mut request = Request::builder().method(method).uri(uri).header("host", address.authority);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Ok((sender, request.body(Full::new(Bytes::from(body.to_owned())))?))
+        Ok(request.body(Full::new(Bytes::from(body.to_owned())))?)
     }
 
     fn ended<T>(&self, work: impl Future<Output = Result<T, AnyError>>) -> Result<T, String> {
@@ -179,6 +216,16 @@ impl Client {
             Err(_) => Err(format!("no answer within {} s", self.patience.as_secs())),
         }
     }
+}
+
+async fn read(response: hyper::Response<hyper::body::Incoming>) -> Result<Answer, AnyError> {
+    let (head, body) = response.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Answer {
+        status: head.status.as_u16(),
+        headers: texts(&head.headers),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
 }
 
 /// A URL, taken apart.

@@ -20,6 +20,7 @@
 mod browser;
 mod client;
 mod command;
+mod crowd;
 mod der;
 mod environment;
 mod leftovers;
@@ -32,6 +33,7 @@ mod web_socket;
 pub use browser::Browser;
 pub use client::{Answer, Client};
 pub use command::{Ran, run, run_with};
+pub use crowd::{Crowd, Kept, SendHomeOnDrop};
 pub use environment::{Environment, Unit};
 pub use leftovers::processes_of;
 pub use project::{copy_folder, copy_repository, link_repository, repository};

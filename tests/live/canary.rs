@@ -31,7 +31,7 @@ fn planted_leaks_of_next_and_vite_are_found() {
     edit(
         "apps/storefront/next.config.ts",
         "  output: \"standalone\",",
-        "  output: \"standalone\",\n  env: { SIGNED_BY: process.env.JWT_SECRET },",
+        "  output: \"standalone\",\n  env: { SIGNED_BY: process.env.JWT_SIGNING_KEY },",
     );
     edit(
         "apps/storefront/src/add-to-basket.tsx",
@@ -68,11 +68,11 @@ fn planted_leaks_of_next_and_vite_are_found() {
     let found = |name: &str, below: &str, form: &str| {
         leaks.iter().any(|(leaked, file, message)| *leaked == name && file.starts_with(below) && message.contains(form))
     };
-    assert!(found("JWT_SECRET", "apps/storefront/.next/static/", "as it is, at byte "), "{leaks:#?}");
+    assert!(found("JWT_SIGNING_KEY", "apps/storefront/.next/static/", "as it is, at byte "), "{leaks:#?}");
     assert!(found("SESSION_SECRET", "apps/admin/dist/assets/", "as it is, at byte "), "{leaks:#?}");
     assert!(found("REDIS_URL", "apps/admin/dist/assets/", "in base64, at byte "), "{leaks:#?}");
     for (name, file, message) in &leaks {
-        assert!(["JWT_SECRET", "SESSION_SECRET", "REDIS_URL"].contains(name), "{name} in {file}");
+        assert!(["JWT_SIGNING_KEY", "SESSION_SECRET", "REDIS_URL"].contains(name), "{name} in {file}");
         assert!(!file.contains(".next/server"), "{file} stays on the server");
         assert!(!message.contains("rbcanary"), "not even a canary is told: {message}");
     }

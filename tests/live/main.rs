@@ -4,6 +4,7 @@
 //!   first_hour   what a new user does and what scripts rely on
 //!   browser      what somebody sees
 //!   storm        kill -9 of everybody in any order while visitors order
+//!   rotation     new keys and passwords under visitors, and with everybody killed in between
 //!   drill        a check that is killed while it has taken something away
 //!   canary       leaks that builds hand to browsers are found
 //!   sabotage     each check of the gate, with the thing broken for real
@@ -32,6 +33,7 @@ mod dev;
 mod drill;
 mod environments;
 mod first_hour;
+mod rotation;
 mod sabotage;
 mod stage;
 mod storm;

@@ -18,7 +18,7 @@ use manifest::environment::Class;
 use reconcile::Root;
 use reconcile::ports::{Routes, Units};
 use roadbed::keeper::client::KeeperClient;
-use secrets::{Secret, SecretName, Store};
+use secrets::{Secret, SecretName};
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::{Environment, copy_folder, link_repository, wait_until};
@@ -60,6 +60,7 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("apps-are-reachable", scene.a_certificate_of_another_authority()),
         ("killed-instances-return", scene.an_instance_that_cannot_be_started()),
         ("http-redirects", scene.redirects_to_a_port_where_nobody_is()),
+        ("nothing-is-overdue", scene.a_key_that_is_older_than_it_may_be()),
         ("secrets-stay-secret", scene.a_secret_in_a_log()),
         ("secrets-stay-secret", scene.a_secret_in_a_command_line()),
         ("secrets-stay-secret", scene.a_store_that_cannot_be_read()),
@@ -213,7 +214,7 @@ impl Scene {
 
         let api = manifest::AppName::new("api").unwrap();
         let names = [stores::mongo::app_secret(&api), stores::redis::app_secret(&api)];
-        let theirs = store_of(&neighbour);
+        let theirs = stage::store_of(&neighbour);
         let before = names.each_ref().map(|name| theirs.get(name).unwrap().unwrap().secret);
         for name in &names {
             theirs.set(name, Class::Secret, &self.secret(name)).unwrap();
@@ -340,8 +341,20 @@ impl Scene {
         self.holds("http-redirects");
     }
 
+    fn a_key_that_is_older_than_it_may_be(&self) {
+        let broken = |manifest: String| {
+            let rotates = "kind = \"keyring\", every = \"90d\", overlap = \"24h\"";
+            assert!(manifest.contains(rotates), "the manifest rotates SESSION_SECRET in another way");
+            manifest.replace(rotates, "kind = \"keyring\", every = \"2s\", overlap = \"1s\"")
+        };
+        self.with_manifest(broken, || {
+            self.fails("nothing-is-overdue", "SESSION_SECRET (keyring, owner: backend): overdue since")
+        });
+        self.holds("nothing-is-overdue");
+    }
+
     fn a_secret_in_a_log(&self) {
-        let secret = self.secret(&SecretName::variable("JWT_SECRET"));
+        let secret = self.secret(&SecretName::variable("SESSION_SECRET"));
         let log = self.shop.root().join("logs/careless.log");
         fs::write(&log, format!("{{\"line\":\"signing with {}\"}}\n", secret.expose())).unwrap();
         let check = self.fails("secrets-stay-secret", "careless.log holds the value of");
@@ -426,17 +439,8 @@ impl Scene {
     }
 
     fn secret(&self, name: &SecretName) -> Secret {
-        store_of(&self.shop).get(name).unwrap().unwrap_or_else(|| panic!("there is no {}", name.as_str())).secret
+        stage::store_of(&self.shop).get(name).unwrap().unwrap_or_else(|| panic!("there is no {}", name.as_str())).secret
     }
-}
-
-/// The secret store of an environment, as control works with it.
-fn store_of(environment: &Environment) -> Store {
-    let root = Root::new(environment.root().to_owned());
-    let identity = roadbed::control::identity::read(&root).unwrap().unwrap();
-    let [state, config] = ["XDG_STATE_HOME", "XDG_CONFIG_HOME"]
-        .map(|name| Some(PathBuf::from(&environment.variables()[name]).join("roadbed")));
-    Store::new(roadbed::seats::of_root(&root, &identity, &roadbed::roots::Roots::new(state, config)))
 }
 
 fn now<T>(work: impl Future<Output = T>) -> T {

@@ -1,7 +1,10 @@
 //! Where the environments of these tests run: one after the other, since a full one keeps two cores busy.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use reconcile::Root;
+use secrets::Store;
 use testkit::{Environment, repository};
 
 static STAGE: Mutex<()> = Mutex::new(());
@@ -23,4 +26,13 @@ pub(crate) fn urbancart_with_a_marked_secret() -> Environment {
     let random: String = secrets::generate::credential().unwrap().expose()[..24].to_owned();
     shop.set_secret("PAYMENT_SECRET_KEY", &format!("sk_test_{random}"));
     shop
+}
+
+/// The secret store of an environment, as control works with it.
+pub(crate) fn store_of(environment: &Environment) -> Store {
+    let root = Root::new(environment.root().to_owned());
+    let identity = roadbed::control::identity::read(&root).unwrap().unwrap();
+    let [state, config] = ["XDG_STATE_HOME", "XDG_CONFIG_HOME"]
+        .map(|name| Some(PathBuf::from(&environment.variables()[name]).join("roadbed")));
+    Store::new(roadbed::seats::of_root(&root, &identity, &roadbed::roots::Roots::new(state, config)))
 }

@@ -28,10 +28,12 @@ export interface Environment {
   readonly REDIS_URL: string;
   /** Every key in Redis starts with this; the user may touch no other */
   readonly REDIS_KEY_PREFIX: string;
-  /** Signs session cookies; a new value ends every session */
+  /** Signs session cookies: keys joined by commas, of which the first signs and each verifies */
   readonly SESSION_SECRET: string;
-  /** Signs access tokens; a new value logs everybody out */
-  readonly JWT_SECRET: string;
+  /** Signs access tokens. Who verifies them gets the public half from the key set */
+  readonly JWT_SIGNING_KEY: string;
+  /** Where the API itself finds the keys of tokens that another instance signed */
+  readonly JWKS_URL: string;
   /** Server key of the payment provider. Without it the API answers that payments are not configured */
   readonly PAYMENT_SECRET_KEY: string | undefined;
   /** Opens POST /debug/error, which fails on demand to prove that errors are seen. Without it the route does not exist */
@@ -99,7 +101,8 @@ export function readEnvironment(source: Record<string, string | undefined> = pro
     REDIS_URL: required("REDIS_URL", source.REDIS_URL, "be a redis:// or rediss:// URL", redisUrl),
     REDIS_KEY_PREFIX: required("REDIS_KEY_PREFIX", source.REDIS_KEY_PREFIX, "match [A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)*:", matching(/^(?:[A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)*:)$/u, anyText)),
     SESSION_SECRET: required("SESSION_SECRET", source.SESSION_SECRET, "match .{32,}", matching(/^(?:.{32,})$/u, anyText)),
-    JWT_SECRET: required("JWT_SECRET", source.JWT_SECRET, "match .{32,}", matching(/^(?:.{32,})$/u, anyText)),
+    JWT_SIGNING_KEY: required("JWT_SIGNING_KEY", source.JWT_SIGNING_KEY, "be a private Ed25519 key as a JSON Web Key with a kid", jwk),
+    JWKS_URL: required("JWKS_URL", source.JWKS_URL, "be an absolute URL", url),
     PAYMENT_SECRET_KEY: requiredIn(["staging", "production"], "PAYMENT_SECRET_KEY", file("PAYMENT_SECRET_KEY"), "be a text of the form that this environment wants", matchingIn({ production: /^(?:sk_live_[A-Za-z0-9_]+)$/u }, /^(?:sk_test_[A-Za-z0-9_]+)$/u, source.ROADBED_ENVIRONMENT, anyText)),
     FAULT_TOKEN: optional("FAULT_TOKEN", source.FAULT_TOKEN, "be a text", anyText),
     CORS_ORIGINS: required("CORS_ORIGINS", source.CORS_ORIGINS, "match https://[^/,]+(,https://[^/,]+)*", matching(/^(?:https:\/\/[^\/,]+(,https:\/\/[^\/,]+)*)$/u, anyText)),
@@ -113,6 +116,17 @@ export function readEnvironment(source: Record<string, string | undefined> = pro
 function host(text: string): string | undefined {
   const name = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/iu;
   return name.test(text) || (text.includes(":") && URL.canParse(`http://[${text}]/`)) ? text : undefined;
+}
+
+/** A private key as RFC 8037 writes it, and the name of its public half. */
+function jwk(text: string): string | undefined {
+  try {
+    const { kty, crv, kid, x, d } = JSON.parse(text) as Record<string, unknown>;
+    const points = [x, d].every((point) => typeof point === "string" && /^[A-Za-z0-9_-]{43}$/u.test(point));
+    return kty === "OKP" && crv === "Ed25519" && typeof kid === "string" && kid !== "" && points ? text : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Environments may want more of a value than others. */

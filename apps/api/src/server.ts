@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import { drain } from "./drain.ts";
 import { type Environment, EnvironmentError, EXIT_CONFIGURATION, readEnvironment } from "./environment.ts";
 import { createApplication } from "./http/application.ts";
+import { keyring } from "./http/session.ts";
 import { createLog, describe } from "./log.ts";
 import { createReadiness } from "./readiness.ts";
 import { authRoutes } from "./routes/auth.ts";
@@ -15,6 +16,7 @@ import { productRoutes } from "./routes/products.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { createMongoStore } from "./stores/mongo.ts";
 import { createRedisStore } from "./stores/redis.ts";
+import { createTokens } from "./tokens.ts";
 
 const writeLine = (line: string) => process.stdout.write(line);
 
@@ -41,6 +43,7 @@ const isDraining = () => draining;
 const mongo = createMongoStore(environment.MONGODB_URL, environment.ROADBED_INSTANCE, log);
 const redis = createRedisStore(environment.REDIS_URL, environment.REDIS_KEY_PREFIX, log);
 const readiness = createReadiness({ mongodb: mongo.probe, redis: redis.probe, isDraining });
+const tokens = createTokens({ signingKey: environment.JWT_SIGNING_KEY, keySetUrl: environment.JWKS_URL });
 const events = eventRoutes(environment.ROADBED_INSTANCE);
 
 const server = createServer(
@@ -59,9 +62,9 @@ const server = createServer(
         instance: environment.ROADBED_INSTANCE,
       }),
       ...productRoutes(mongo.catalogue),
-      ...cartRoutes(redis.carts, mongo.catalogue, environment.SESSION_SECRET),
+      ...cartRoutes(redis.carts, mongo.catalogue, keyring(environment.SESSION_SECRET)),
       ...orderRoutes(mongo.orders, mongo.catalogue),
-      ...authRoutes(),
+      ...authRoutes(tokens),
       ...paymentRoutes(environment.PAYMENT_SECRET_KEY),
       ...faultRoutes(environment.FAULT_TOKEN),
       ...events.routes,

@@ -15,7 +15,8 @@ const COMPLETE = {
   ROADBED_DRAIN_MS: "10000",
   PUBLIC_URL: "https://api.shop.example",
   SESSION_SECRET: "s".repeat(32),
-  JWT_SECRET: "j".repeat(32),
+  JWT_SIGNING_KEY: JSON.stringify({ kty: "OKP", crv: "Ed25519", kid: "k", x: "x".repeat(43), d: "d".repeat(43) }),
+  JWKS_URL: "http://127.0.0.1:4001/.well-known/jwks.json",
   CORS_ORIGINS: "https://www.shop.example,https://admin.shop.example:8443",
 };
 

@@ -1,4 +1,5 @@
 /** The whole HTTP layer on a real socket, over stand-in stores. */
+import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -15,6 +16,7 @@ import { paymentRoutes } from "../src/routes/payments.ts";
 import { productRoutes } from "../src/routes/products.ts";
 import { systemRoutes } from "../src/routes/system.ts";
 import type { Catalogue } from "../src/shop.ts";
+import { createTokens } from "../src/tokens.ts";
 import { catalogueOf, emptyCarts, MUG, noOrders } from "./stand-in-stores.ts";
 
 export const SHOP_ORIGIN = "https://www.shop.example";
@@ -37,6 +39,9 @@ export async function start(
   const state = { draining: false };
   const isDraining = () => state.draining;
   const answers = async () => {};
+  const { privateKey } = generateKeyPairSync("ed25519");
+  const signingKey = JSON.stringify({ ...privateKey.export({ format: "jwk" }), kid: "k" });
+  const tokens = createTokens({ signingKey, keySetUrl: "http://127.0.0.1:9/" });
   const events = eventRoutes("api-1");
   const readiness = createReadiness({ mongodb: answers, redis: answers, isDraining });
 
@@ -45,9 +50,9 @@ export async function start(
       routes: [
         ...systemRoutes(readiness, { environment: "local", release: "r1", instance: "api-1" }),
         ...productRoutes(catalogue),
-        ...cartRoutes(emptyCarts(), catalogue, "s".repeat(32)),
+        ...cartRoutes(emptyCarts(), catalogue, ["s".repeat(32)]),
         ...orderRoutes(noOrders(), catalogue),
-        ...authRoutes(),
+        ...authRoutes(tokens),
         ...paymentRoutes(paymentSecretKey),
         ...faultRoutes(FAULT_TOKEN),
         ...events.routes,

@@ -3,6 +3,8 @@
 //! ```text
 //!   GET  /health   {"generation":7,"state":"serving"}      PUT /routes   a route table in, {"generation":8,"changed":true} out
 //!   GET  /routes   the table that is served, or null
+//!   POST /rest     {"instance":"api-1","longest_ms":60000}  no new request there; answers when those under way are answered
+//!   POST /wake     {"instance":"api-1","longest_ms":0}      ends that
 //! ```
 
 use std::convert::Infallible;
@@ -26,6 +28,7 @@ use crate::edge::Edge;
 use crate::fault::EdgeFault;
 use crate::publish::Publisher;
 use crate::snapshot::Serving;
+use crate::upstream::Instance;
 
 /// A table of ten thousand hosts has about two megabytes.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -90,7 +93,9 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             json(StatusCode::OK, &serving.snapshot().ok().map(|snapshot| &snapshot.table))
         }
         (&Method::PUT, "/routes") => publish(publisher, request).await,
-        _ => fault(StatusCode::NOT_FOUND, &Fault::new("the edge has `/health` and `/routes`")),
+        (&Method::POST, "/rest") => rest(edge, request).await,
+        (&Method::POST, "/wake") => wake(edge, request).await,
+        _ => fault(StatusCode::NOT_FOUND, &Fault::new("the edge has `/health`, `/routes`, `/rest` and `/wake`")),
     }
 }
 
@@ -101,6 +106,56 @@ fn health(edge: &Edge) -> Health {
         Serving::Damaged(_) => Health { generation: 0, state: State::Damaged, log_dropped },
         Serving::Snapshot(snapshot) => Health { generation: snapshot.generation, state: State::Serving, log_dropped },
     }
+}
+
+/// About an instance that is being replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rest {
+    pub instance: String,
+    pub longest_ms: u64,
+}
+
+/// What is not answered by then is long: the app itself ends it in order, since it knows that it is busy with it.
+const UNDER_WAY: Duration = Duration::from_secs(2);
+
+async fn rest(edge: &Edge, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let rest = match read_rest(request).await {
+        Ok(rest) => rest,
+        Err(told) => return fault(StatusCode::BAD_REQUEST, &told),
+    };
+    let instances = named(edge, &rest.instance);
+    let began = edge.clock.instant();
+    for instance in &instances {
+        instance.rest_until(began + Duration::from_millis(rest.longest_ms));
+    }
+    while instances.iter().any(|instance| instance.in_flight() > 0) && edge.clock.instant() < began + UNDER_WAY {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    json(StatusCode::OK, &instances.len())
+}
+
+async fn wake(edge: &Edge, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    match read_rest(request).await {
+        Ok(rest) => {
+            let instances = named(edge, &rest.instance);
+            instances.iter().for_each(|instance| instance.wake());
+            json(StatusCode::OK, &instances.len())
+        }
+        Err(told) => fault(StatusCode::BAD_REQUEST, &told),
+    }
+}
+
+async fn read_rest(request: Request<Incoming>) -> Result<Rest, Fault> {
+    let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("cannot read which instance", error);
+    let body = Limited::new(request.into_body(), 4096).collect().await.map_err(|error| cannot(error.as_ref()))?;
+    serde_json::from_slice(&body.to_bytes()).map_err(|error| cannot(&error))
+}
+
+/// Under one name an instance may be known twice: by the host of its app, and by its internal socket.
+fn named(edge: &Edge, name: &str) -> Vec<Arc<Instance>> {
+    let serving = edge.serving.load();
+    let Ok(snapshot) = serving.snapshot() else { return Vec::new() };
+    snapshot.pools().flat_map(|pool| pool.named(name)).cloned().collect()
 }
 
 async fn publish(publisher: &Arc<Publisher>, request: Request<Incoming>) -> Response<Full<Bytes>> {

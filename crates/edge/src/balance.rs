@@ -22,21 +22,30 @@ impl Pool {
         Self { instances, turn: AtomicUsize::new(0), first_byte, idle }
     }
 
-    /// None if the app has no instances. While all are avoided, none is: an instance that refused a connection a moment ago
-    /// may accept the next.
+    /// None if the app has no instances, or all of them rest. While all others are avoided, none is: an instance that refused a
+    /// connection a moment ago may accept the next.
     pub fn pick(&self, now: Instant) -> Option<&Arc<Instance>> {
         let start = self.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn =
-            (0..self.instances.len()).map(|step| &self.instances[start.wrapping_add(step) % self.instances.len()]);
-        let candidates = in_turn.filter(|instance| !instance.is_avoided(now));
-        candidates
-            .min_by_key(|instance| instance.in_flight())
-            .or_else(|| self.instances.get(start % self.instances.len().max(1)))
+        let in_turn = || {
+            let all = (0..self.instances.len()).map(|step| start.wrapping_add(step) % self.instances.len());
+            all.map(|at| &self.instances[at]).filter(|instance| !instance.rests(now))
+        };
+        let candidates = in_turn().filter(|instance| !instance.is_avoided(now));
+        candidates.min_by_key(|instance| instance.in_flight()).or_else(|| in_turn().next())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.instances.is_empty()
+    }
+
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Arc<Instance>> {
+        self.instances.iter().filter(move |instance| instance.name == name)
     }
 
     /// Whether another instance than `refusing` may be tried at once.
     pub fn has_other(&self, refusing: &Instance, now: Instant) -> bool {
-        self.instances.iter().any(|other| !std::ptr::eq(other.as_ref(), refusing) && !other.is_avoided(now))
+        let is_other = |other: &Arc<Instance>| !std::ptr::eq(other.as_ref(), refusing);
+        self.instances.iter().any(|other| is_other(other) && !other.is_avoided(now) && !other.rests(now))
     }
 
     pub fn instance(&self, name: &str, port: u16) -> Option<Arc<Instance>> {
@@ -86,6 +95,22 @@ mod tests {
         assert!(pool.pick(now).is_some());
         let later = now + Duration::from_secs(2);
         assert!((0..4).any(|_| pool.pick(later).unwrap().name == "api-1"));
+    }
+
+    #[test]
+    fn an_instance_that_rests_gets_nothing_until_it_wakes_or_its_rest_is_over() {
+        let now = SystemClock.instant();
+        let pool = pool(2, now);
+        let (one, two) = (pool.instance("api-1", 4001).unwrap(), pool.instance("api-2", 4002).unwrap());
+        one.rest_until(now + Duration::from_secs(5));
+        two.avoid_until(now + Duration::from_secs(5));
+        assert!((0..4).all(|_| pool.pick(now).unwrap().name == "api-2"), "rather one that refused than one that rests");
+        two.rest_until(now + Duration::from_secs(5));
+        assert!(pool.pick(now).is_none() && !pool.has_other(&one, now));
+        one.wake();
+        assert_eq!(pool.pick(now).unwrap().name, "api-1");
+        let later = now + Duration::from_secs(6);
+        assert!((0..4).any(|_| pool.pick(later).unwrap().name == "api-2"));
     }
 
     #[test]

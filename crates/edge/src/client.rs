@@ -1,5 +1,7 @@
 //! The other end of the edge's socket: how control publishes routes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
@@ -10,7 +12,7 @@ use reconcile::{Fault, Root};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::api::Health;
+use crate::api::{Health, Rest};
 use crate::publish::Outcome;
 
 /// Speaks to the edge of one environment.
@@ -26,6 +28,11 @@ impl EdgeClient {
 
     pub async fn health(&self) -> Result<Health, Fault> {
         self.call(Method::GET, "/health", Bytes::new()).await
+    }
+
+    async fn about(&self, path: &str, rest: &Rest) -> Result<(), Fault> {
+        let body = serde_json::to_vec(rest).map_err(|error| Fault::because("cannot encode an instance", &error))?;
+        self.call::<usize>(Method::POST, path, Bytes::from(body)).await.map(drop)
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Fault> {
@@ -73,6 +80,17 @@ impl Routes for EdgeClient {
                 Outcome { generation, changed: false } => Published::Unchanged { generation },
             })
         })
+    }
+
+    fn rest<'a>(&'a self, instance: &'a str, longest: Duration) -> PortFuture<'a, ()> {
+        Box::pin(async move {
+            let longest_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+            self.about("/rest", &Rest { instance: instance.to_owned(), longest_ms }).await
+        })
+    }
+
+    fn wake<'a>(&'a self, instance: &'a str) -> PortFuture<'a, ()> {
+        Box::pin(async move { self.about("/wake", &Rest { instance: instance.to_owned(), longest_ms: 0 }).await })
     }
 
     fn current(&self) -> PortFuture<'_, Option<RouteTable>> {

@@ -99,7 +99,14 @@ pub async fn forward(
     let mut patience = Patience::new(began, edge.limits.restart_patience.min(pool.first_byte));
     let mut repeats = 0;
     loop {
-        let instance = pool.pick(edge.clock.instant()).ok_or(Refusal::AppUnreachable)?;
+        let Some(instance) = pool.pick(edge.clock.instant()) else {
+            if pool.is_empty() {
+                return Err(Refusal::AppUnreachable);
+            }
+            // All of them are being replaced.
+            patience.wait(edge.clock.instant()).await?;
+            continue;
+        };
         entry.upstream(&instance.name);
         let flight = instance.begin();
         let mut sender = match connection_to(edge, pool, instance).await {

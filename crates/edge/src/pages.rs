@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -63,6 +63,17 @@ pub fn redirect(location: &str) -> Response<Body> {
 /// Public settings of a static app: another environment or release has others, so nobody keeps them.
 pub fn json(text: Bytes) -> Response<Body> {
     own(StatusCode::OK, "application/json", text)
+}
+
+/// Public keys, which anybody may keep for so many seconds and any page may read.
+pub fn key_set(text: Bytes, max_age: u64) -> Response<Body> {
+    let mut response = own(StatusCode::OK, "application/jwk-set+json", text);
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={max_age}")) {
+        headers.insert(CACHE_CONTROL, value);
+    }
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
 }
 
 /// Nothing of ours is framed, sniffed, kept or allowed to load anything.

@@ -78,6 +78,11 @@ async fn reply(
         return Ok(pages::json(config.clone()));
     }
 
+    // Served here, so that no instance has to know the keys of the others, and all of them change at once.
+    if let Some((keys, max_age)) = site.key_set_for(&parts.method, asked.target.path()) {
+        return Ok(pages::key_set(keys.clone(), *max_age));
+    }
+
     let mut response = match &site.target {
         Target::Files(folder) => files::serve(folder, &parts.method, &parts.headers, asked.target.path()).await?,
         Target::Instances(pool) => {

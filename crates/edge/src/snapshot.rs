@@ -18,6 +18,9 @@ use crate::refusal::Refusal;
 use crate::tls::local_ca::Leaf;
 use crate::upstream::Instance;
 
+/// Where verifiers look for keys: the name that providers of OpenID Connect made usual.
+const KEY_SET: &str = "/.well-known/jwks.json";
+
 /// What the edge serves now.
 #[derive(Debug)]
 pub enum Serving {
@@ -74,6 +77,8 @@ pub struct Site {
     pub target: Target,
     pub access: Access,
     config: Option<Bytes>,
+    /// With the seconds for which it may be kept.
+    key_set: Option<(Bytes, u64)>,
 }
 
 #[derive(Debug)]
@@ -219,8 +224,14 @@ impl Site {
                 Some(Bytes::from(text))
             }
         };
+        let key_set = wanted.key_set.as_ref().map(|set| (Bytes::from(set.document.clone()), set.max_age_s));
         let canonical = wanted.hosts.first().map(|host| host.to_ascii_lowercase()).unwrap_or_default();
-        Ok(Self { app: app.clone(), canonical, target, access, config })
+        Ok(Self { app: app.clone(), canonical, target, access, config, key_set })
+    }
+
+    /// The keys that the app signs with, and for how many seconds they may be kept, if they are what is asked for.
+    pub fn key_set_for(&self, method: &Method, path: &str) -> Option<&(Bytes, u64)> {
+        self.key_set.as_ref().filter(|_| path == KEY_SET && matches!(*method, Method::GET | Method::HEAD))
     }
 
     /// The public settings, if they are what is asked for.

@@ -30,6 +30,8 @@ pub struct Instance {
     in_flight: AtomicUsize,
     /// Milliseconds after `born`.
     avoided_until: AtomicU64,
+    /// Milliseconds after `born`. Ends by itself: whoever asked for it may have died.
+    rests_until: AtomicU64,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -50,6 +52,7 @@ impl Instance {
             born: now,
             in_flight: AtomicUsize::new(0),
             avoided_until: AtomicU64::new(0),
+            rests_until: AtomicU64::new(0),
             idle: Mutex::new(Vec::new()),
         }
     }
@@ -62,6 +65,22 @@ impl Instance {
     pub fn begin(self: &Arc<Self>) -> Flight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Flight(Arc::clone(self))
+    }
+
+    /// Whether its process is being replaced: no request may be sent there.
+    pub fn rests(&self, now: Instant) -> bool {
+        self.age(now) < self.rests_until.load(Ordering::Relaxed)
+    }
+
+    pub fn rest_until(&self, then: Instant) {
+        self.rests_until.store(self.age(then), Ordering::Relaxed);
+    }
+
+    /// The process behind it is another one, or the same after all.
+    pub fn wake(&self) {
+        self.forget_idle();
+        self.avoided_until.store(0, Ordering::Relaxed);
+        self.rests_until.store(0, Ordering::Relaxed);
     }
 
     pub fn is_avoided(&self, now: Instant) -> bool {

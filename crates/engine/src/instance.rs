@@ -11,7 +11,7 @@ use host::files;
 use manifest::Environment;
 use manifest::environment::{App, Need, Server};
 use reconcile::ports::{
-    Confinement, Limits, RestartPolicy, Safeguard, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus, Units,
+    Confinement, Limits, RestartPolicy, Routes, Safeguard, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus, Units,
 };
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
 use sha2::{Digest, Sha256};
@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use crate::ToolEnv;
 use crate::packages::find;
 use crate::probe::{self, Answer};
+use crate::resting;
 use crate::variables::{Facts, assemble};
 
 /// How long one readiness question may take. The apps answer theirs within 800 ms even if a store hangs.
@@ -86,6 +87,8 @@ pub struct Instances {
     pub tools: ToolEnv,
     pub facts: Arc<dyn Facts>,
     pub units: Arc<dyn Units>,
+    /// Who sends requests to them: told before one goes.
+    pub routes: Arc<dyn Routes>,
     /// What must keep each instance to its own business.
     pub require: Vec<Safeguard>,
 }
@@ -183,6 +186,12 @@ impl Instances {
         })
     }
 
+    fn index(&self, instance: &str) -> Result<usize, Fault> {
+        (0..self.placement.ports.len())
+            .find(|index| Self::instance_name(&self.app, *index) == instance)
+            .ok_or_else(|| Fault::new(format!("{instance} is not an instance of {}", self.app.name)))
+    }
+
     fn limits(&self) -> Limits {
         let Server { memory_max, processes, cpu, .. } = self.server;
         Limits { open_files: Some(65_536), address_space: None, memory: memory_max, processes, cpu }
@@ -234,6 +243,23 @@ impl Instances {
         given
     }
 
+    async fn replace(&self, instance: &str, index: usize) -> Result<(), Fault> {
+        let next = async {
+            self.start(instance, index).await?;
+            self.await_ready(instance, self.placement.ports[index]).await
+        };
+        resting::during(self.routes.as_ref(), instance, next).await
+    }
+
+    async fn start(&self, instance: &str, index: usize) -> Result<(), Fault> {
+        self.units.ensure(self.spec(index, self.placement.ports[index])?).await?;
+        // Specifying does not wake what was put on hold.
+        if self.unit(instance).await?.is_some_and(|unit| unit.state == UnitState::Held) {
+            self.units.resume(instance).await?;
+        }
+        Ok(())
+    }
+
     async fn await_ready(&self, instance: &str, port: u16) -> Result<(), Fault> {
         let deadline = Instant::now() + self.server.start_deadline;
         let path = &self.server.ready;
@@ -275,11 +301,8 @@ impl Instances {
 
     /// Whether `unit` is an instance of `app`, or something that it needs, directly or not.
     fn relies_on(&self, app: &App, unit: &str) -> bool {
-        let is_instance = unit.strip_prefix(app.name.as_str()).is_some_and(|rest| {
-            rest.strip_prefix('-').is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-        });
         let mut needs = app.needs.iter();
-        is_instance
+        is_instance_of(app, unit)
             || needs.any(|need| match need {
                 Need::Service(service) => service.as_str() == unit,
                 Need::App(name) => {
@@ -289,9 +312,30 @@ impl Instances {
             })
     }
 
+    /// Who still has, or would start again with, other variables or another build than is wanted now. Also a process that is on
+    /// its way out counts: it has what it was given.
+    pub async fn outdated(&self) -> Result<Vec<String>, Fault> {
+        let mut wanted = BTreeMap::new();
+        for (index, port) in self.placement.ports.iter().enumerate() {
+            let spec = self.spec(index, *port)?;
+            wanted.insert(spec.name, spec.revision);
+        }
+        let is_outdated =
+            |unit: &UnitStatus| wanted.get(&unit.name) != Some(&unit.revision) || unit.state == UnitState::Stopping;
+        let units = self.units.list().await?.into_iter().filter(|unit| is_instance_of(&self.app, &unit.name));
+        Ok(units.filter(is_outdated).map(|unit| unit.name).collect())
+    }
+
     async fn unit(&self, instance: &str) -> Result<Option<UnitStatus>, Fault> {
         Ok(self.units.list().await?.into_iter().find(|unit| unit.name == instance))
     }
+}
+
+/// Whether a unit's name is that of an instance of an app.
+fn is_instance_of(app: &App, unit: &str) -> bool {
+    unit.strip_prefix(app.name.as_str()).is_some_and(|rest| {
+        rest.strip_prefix('-').is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    })
 }
 
 /// The folder and command of an app's own development server.
@@ -359,17 +403,8 @@ impl Resource for Instances {
 
     async fn apply(&self, step: &Step, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
         match step {
-            Step::Start { instance } | Step::Replace { instance } | Step::Specify { instance } => {
-                let index = (0..self.placement.ports.len())
-                    .find(|index| Self::instance_name(&self.app, *index) == *instance)
-                    .ok_or_else(|| Fault::new(format!("{instance} is not an instance of {}", self.app.name)))?;
-                self.units.ensure(self.spec(index, self.placement.ports[index])?).await?;
-                // Specifying does not wake what was put on hold.
-                if self.unit(instance).await?.is_some_and(|unit| unit.state == UnitState::Held) {
-                    self.units.resume(instance).await?;
-                }
-                Ok(())
-            }
+            Step::Start { instance } | Step::Specify { instance } => self.start(instance, self.index(instance)?).await,
+            Step::Replace { instance } => self.replace(instance, self.index(instance)?).await,
             Step::AwaitReady { instance, port } => self.await_ready(instance, *port).await,
         }
     }

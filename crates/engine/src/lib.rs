@@ -16,6 +16,7 @@ pub mod site;
 pub mod variables;
 pub mod instance;
 pub mod probe;
+mod resting;
 
 pub use turn::Turn;
 

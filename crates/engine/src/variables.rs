@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use manifest::AppName;
 use manifest::Environment;
 use manifest::environment::{Class, Delivery, Fact as FactName, Piece, Source, Variable};
-use manifest::{AppName, VarName};
 use reconcile::Fault;
 use secrets::Secret;
 
@@ -28,9 +28,9 @@ pub trait Facts: Send + Sync + fmt::Debug {
     /// A fact of the environment as this app sees it: its own credentials in a connection string.
     fn fact(&self, app: &AppName, fact: &FactName) -> Result<Value, Fault>;
     /// What a person put into the secret store.
-    fn stored(&self, variable: &VarName) -> Result<Option<Value>, Fault>;
+    fn stored(&self, variable: &Variable) -> Result<Option<Value>, Fault>;
     /// What Roadbed made at first need.
-    fn generated(&self, variable: &VarName) -> Result<Value, Fault>;
+    fn generated(&self, variable: &Variable) -> Result<Value, Fault>;
 }
 
 /// The variables of an app, ready for a process.
@@ -107,8 +107,8 @@ pub fn public_config(
 fn value(variable: &Variable, app: &AppName, facts: &dyn Facts) -> Result<Option<Value>, Fault> {
     match &variable.source {
         Source::Literal(text) => Ok(Some(Value::plain(text.clone()))),
-        Source::Generated => facts.generated(&variable.name).map(Some),
-        Source::Store => facts.stored(&variable.name),
+        Source::Generated => facts.generated(variable).map(Some),
+        Source::Store => facts.stored(variable),
         // Only a build reads it: `Environment::variables_of` leaves it out.
         Source::Ci => Ok(None),
         Source::Derived(template) => {

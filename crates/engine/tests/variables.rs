@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
 
 use engine::variables::{Assembled, Facts, Value, assemble, public_config};
-use manifest::environment::Fact;
-use manifest::{AppName, Environment, Source, VarName};
+use manifest::environment::{Fact, Variable};
+use manifest::{AppName, Environment, Source, ValueType};
 use reconcile::Fault;
 use secrets::Secret;
 
@@ -33,12 +33,17 @@ impl Facts for Known {
         })
     }
 
-    fn stored(&self, _: &VarName) -> Result<Option<Value>, Fault> {
+    fn stored(&self, _: &Variable) -> Result<Option<Value>, Fault> {
         Ok(self.payment_key.map(|key| secret(key, "var/PAYMENT_SECRET_KEY@7")))
     }
 
-    fn generated(&self, variable: &VarName) -> Result<Value, Fault> {
-        Ok(secret(&format!("generated-{variable}-generated-generated"), &format!("var/{variable}@1")))
+    fn generated(&self, variable: &Variable) -> Result<Value, Fault> {
+        let name = &variable.name;
+        let shown = format!("var/{name}@1");
+        if variable.rule.value_type == ValueType::Jwk {
+            return Ok(Value { text: secrets::jwk::generate().unwrap(), shown });
+        }
+        Ok(secret(&format!("generated-{name}-generated-generated"), &shown))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
+use host::clock::Timestamp;
 use host::database::{self, DatabaseFault, Presence, Schema};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
@@ -81,6 +82,15 @@ impl Ledger {
         Ok(transaction.commit()?)
     }
 
+    /// When the newest evidence was taken.
+    pub fn newest(&self) -> Result<Option<Timestamp>, LedgerFault> {
+        let connection = self.connection();
+        let body = connection
+            .query_row("SELECT body FROM evidence ORDER BY seq DESC LIMIT 1", [], |row| row.get::<_, String>(0))
+            .optional()?;
+        Ok(body.map(|body| serde_json::from_str::<Evidence>(&body)).transpose()?.map(|evidence| evidence.at))
+    }
+
     /// Walks the whole chain. Returns how many rows it has.
     pub fn verify(&self) -> Result<u64, LedgerFault> {
         let connection = self.connection();
@@ -117,7 +127,6 @@ fn link(seq: i64, previous: &[u8; 32], body: &str) -> [u8; 32] {
 mod tests {
     use super::*;
     use crate::Verdict;
-    use host::clock::Timestamp;
 
     fn evidence(id: &str) -> Evidence {
         Evidence {

@@ -285,6 +285,10 @@ fn parser(value_type: ValueType) -> (&'static str, &'static str) {
             "pem",
             "function pem(text: string): string | undefined {\n  return /^-----BEGIN ([A-Z0-9 ]+)-----\\r?\\n[A-Za-z0-9+/=\\s]+-----END \\1-----/mu.test(text) ? text : undefined;\n}\n",
         ),
+        ValueType::Jwk => (
+            "jwk",
+            "/** A private key as RFC 8037 writes it, and the name of its public half. */\nfunction jwk(text: string): string | undefined {\n  try {\n    const { kty, crv, kid, x, d } = JSON.parse(text) as Record<string, unknown>;\n    const points = [x, d].every((point) => typeof point === \"string\" && /^[A-Za-z0-9_-]{43}$/u.test(point));\n    return kty === \"OKP\" && crv === \"Ed25519\" && typeof kid === \"string\" && kid !== \"\" && points ? text : undefined;\n  } catch {\n    return undefined;\n  }\n}\n",
+        ),
         ValueType::Email => (
             "email",
             "function email(text: string): string | undefined {\n  return /^[^\\s@<>()[\\],;:\\\\\"]{1,64}@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$/iu.test(text) ? text : undefined;\n}\n",

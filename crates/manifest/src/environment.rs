@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::network::Reachability;
 use crate::record::choice;
+use crate::rotation::Rotation;
 use crate::target::{EnvRef, Instance};
 use crate::value::Rule;
 
@@ -288,6 +289,8 @@ pub struct Variable {
     pub consumers: Vec<AppName>,
     pub doc: String,
     pub example: Option<String>,
+    /// How it is rotated; `None`: there is nothing to rotate.
+    pub rotation: Option<Rotation>,
 }
 
 choice! {

@@ -8,6 +8,7 @@ use crate::Manifest;
 use crate::environment::{Class, Delivery, Fact, Phase, Reach};
 use crate::id::{AppName, EnvName, OwnerName, VarName};
 use crate::record::choice;
+use crate::rotation::RotationKind;
 use crate::template::Chunk;
 use crate::value::ValueType;
 use crate::variable_tables::{Origin, VariableOrigin, VariableTable};
@@ -47,8 +48,19 @@ pub struct Row {
     pub docs: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub example: Option<String>,
+    /// How it is rotated, if it is a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotate: Option<Rotate>,
     /// In the order of [`Matrix::environments`].
     pub environments: Vec<Cell>,
+}
+
+/// How a variable is rotated, in general; times in seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rotate {
+    pub kind: RotationKind,
+    pub every: u64,
+    pub overlap: u64,
 }
 
 /// One variable in one environment.
@@ -113,6 +125,9 @@ pub fn matrix(manifest: &Manifest) -> Matrix {
         description: table.description.clone(),
         docs: table.docs.as_ref().map(|link| link.0.clone()),
         example: table.example.as_ref().map(|example| example.value.clone()),
+        rotate: environments.iter().find_map(|environment| manifest.rotation(name, environment)).map(|rotation| {
+            Rotate { kind: rotation.kind, every: rotation.every.as_secs(), overlap: rotation.overlap.as_secs() }
+        }),
         environments: environments.iter().map(|environment| cell(table, environment)).collect(),
     };
     let variables = manifest.document.variables.in_order().into_iter().map(|(name, table)| row(name, table)).collect();

@@ -7,6 +7,7 @@ use crate::environment::{
 };
 use crate::id::{AppName, EnvName, VarName};
 use crate::naming::Names;
+use crate::rotation::Rotation;
 use crate::scalars::{Bytes, Cpus, Processes};
 use crate::source::At;
 use crate::tables::{
@@ -160,6 +161,12 @@ impl Manifest {
         found
     }
 
+    /// How a variable is rotated in one environment.
+    pub(crate) fn rotation(&self, name: &VarName, environment: &EnvName) -> Option<Rotation> {
+        let table = self.document.variables.get(name).filter(|table| table.exists_in(environment))?;
+        self.variable(name, table, environment)?.rotation
+    }
+
     fn variable(&self, name: &VarName, table: &VariableTable, environment: &EnvName) -> Option<Variable> {
         let source = match table.origin_in(environment)? {
             VariableOrigin::Elsewhere(origin) => match origin.value {
@@ -177,10 +184,13 @@ impl Manifest {
                 }
             }
         };
+        let class = table.class.value;
+        let rotation = class.is_sensitive() && table.phase.value.is_at_run_time();
+        let rotation = rotation.then(|| Rotation::new(table.rotate.as_deref(), &source, class, table.r#type.value));
         Some(Variable {
             name: name.clone(),
             owner: table.owner.value.clone(),
-            class: table.class.value,
+            class,
             required: table.required.holds_in(environment),
             rule: table.rule_in(Some(environment)),
             reach: table.reach_in(&self.document),
@@ -190,6 +200,7 @@ impl Manifest {
             consumers: table.apps.iter().map(|app| app.value.clone()).collect(),
             doc: table.description.clone(),
             example: table.example.as_ref().map(|example| example.value.clone()),
+            rotation,
         })
     }
 

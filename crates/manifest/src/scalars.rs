@@ -95,6 +95,35 @@ impl Text for Duration {
 }
 text_shape!(Duration);
 
+/// How old something may get: longer than a [`Duration`] that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Age(pub(crate) Duration);
+
+impl Text for Age {
+    const WANTS: &'static str = "an age such as \"90d\"";
+    const PATTERN: Option<&'static str> = Some("^[1-9][0-9]*(s|m|h|d)$");
+    const EXAMPLES: &'static [&'static str] = &["90d", "24h", "15m"];
+    fn read(text: &str) -> Result<Self, Option<String>> {
+        let (number, unit) = number_and_unit(text);
+        let seconds_per_unit = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return Err(Some("write a whole number and s, m, h or d: \"90d\", \"24h\", \"15m\"".to_owned())),
+        };
+        // Ten years: what is older than that is never rotated, which is better said with another word.
+        match number.and_then(|number| number.checked_mul(seconds_per_unit)) {
+            Some(seconds @ 1..=315_360_000) => Ok(Self(Duration::from_secs(seconds))),
+            _ => Err(Some("it must be longer than nothing and at most \"3650d\"".to_owned())),
+        }
+    }
+    fn stand_in() -> Self {
+        Self(Duration::from_secs(1))
+    }
+}
+text_shape!(Age);
+
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Bytes(pub(crate) u64);

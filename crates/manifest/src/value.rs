@@ -37,6 +37,8 @@ choice! {
         Bytes = "bytes",
         /// Keys or certificates in PEM.
         Pem = "pem",
+        /// A private key for signatures, Ed25519, as a JSON Web Key with its key id.
+        Jwk = "jwk",
         /// An e-mail address.
         Email = "email",
         /// A MongoDB connection string that names a database.
@@ -157,6 +159,7 @@ impl Rule {
             ValueType::Duration => "a duration such as 10s".to_owned(),
             ValueType::Bytes => "a size such as 256 MiB".to_owned(),
             ValueType::Pem => "a key or certificate in PEM".to_owned(),
+            ValueType::Jwk => "a private Ed25519 key as a JSON Web Key with a kid".to_owned(),
             ValueType::Email => "an e-mail address".to_owned(),
             ValueType::MongoUrl => "a mongodb:// URL that names a database".to_owned(),
             ValueType::RedisUrl => "a redis:// or rediss:// URL".to_owned(),
@@ -186,6 +189,7 @@ impl ValueType {
             Self::Duration => <std::time::Duration as shape::Text>::read(text).is_ok(),
             Self::Bytes => <Bytes as shape::Text>::read(text).is_ok(),
             Self::Pem => is_pem(text),
+            Self::Jwk => is_signing_key(text),
             Self::Email => is_email(text),
             Self::MongoUrl => names_a_database(text),
             Self::RedisUrl => {
@@ -208,6 +212,24 @@ fn is_pem(text: &str) -> bool {
     use rustls_pki_types::pem::{PemObject, SectionKind};
     let mut sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes()).peekable();
     sections.peek().is_some() && sections.all(|section| section.is_ok())
+}
+
+/// RFC 8037: a curve, two times 32 bytes, and here a name by which verifiers find the public half.
+fn is_signing_key(text: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Key {
+        kty: String,
+        crv: String,
+        kid: String,
+        x: String,
+        d: String,
+    }
+    let is_point = |text: &str| {
+        text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    serde_json::from_str::<Key>(text).is_ok_and(|key| {
+        key.kty == "OKP" && key.crv == "Ed25519" && !key.kid.is_empty() && is_point(&key.x) && is_point(&key.d)
+    })
 }
 
 /// One `@`, something before it, a host name behind it. Whether anybody reads mail there only a mail can tell.

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::environment::{Class, Delivery, Phase, Reach};
 use crate::id::{AppName, EnvName, OwnerName};
 use crate::record::{choice, record};
+use crate::rotation::RotateTable;
 use crate::shape::{Definitions, Reader, Shape, Table, Value};
 use crate::source::At;
 use crate::tables::{Document, Kind};
@@ -57,6 +58,8 @@ record! {
         value: Option<At<Text>>,
         /// Where its value comes from, if it is not in the manifest.
         source: Option<At<Origin>>,
+        /// How it is replaced by another value, and when. Every sensitive value has an age at which that is due.
+        rotate: Option<At<RotateTable>>,
         /// How a value looks, for `.env.example`. For a sensitive variable a plain fake that contains the word "example".
         example: Option<At<String>>,
         /// What is different in an environment.

@@ -234,6 +234,11 @@ pub enum UnitState {
 pub trait Routes: Send + Sync + fmt::Debug {
     /// Publishes a route table: durable, then swapped in by the edge. Returns when the edge serves it.
     fn publish(&self, table: RouteTable) -> PortFuture<'_, Published>;
+    /// Sends an instance no new request for at most `longest`, or until it is woken: its process is about to be replaced. Returns
+    /// when what is under way there has been answered, but for what takes its time, such as a stream of events.
+    fn rest<'a>(&'a self, instance: &'a str, longest: Duration) -> PortFuture<'a, ()>;
+    /// Ends that.
+    fn wake<'a>(&'a self, instance: &'a str) -> PortFuture<'a, ()>;
     /// What the edge serves now; `None` if it serves nothing yet.
     fn current(&self) -> PortFuture<'_, Option<RouteTable>>;
 }
@@ -269,8 +274,20 @@ pub struct Site {
     pub access: SiteAccess,
     /// Served at `/config.json`, for static apps that read their public settings at run time. Public values only.
     pub config: Option<BTreeMap<String, String>>,
+    /// Served at `/.well-known/jwks.json`, for apps that sign tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_set: Option<KeySet>,
     /// Also reachable without TLS on the keeper's socket of this name, loopback only: how apps call each other.
     pub internal_socket: Option<String>,
+}
+
+/// The public halves of the keys with which an app signs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySet {
+    /// A JSON Web Key Set.
+    pub document: String,
+    /// Seconds for which whoever verifies may keep it.
+    pub max_age_s: u64,
 }
 
 /// What answers.

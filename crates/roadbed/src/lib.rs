@@ -14,6 +14,7 @@ pub mod roots;
 pub mod seats;
 pub mod control;
 pub mod world;
+pub mod rotation;
 pub mod checks;
 pub mod canary;
 pub mod keeper;

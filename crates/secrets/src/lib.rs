@@ -22,6 +22,7 @@ mod fingerprint;
 mod seal;
 pub mod generate;
 pub mod redact;
+pub mod jwk;
 pub mod secret;
 
 pub use fault::StoreFault;

@@ -10,7 +10,7 @@ use manifest::environment::Class;
 use manifest::id::AppName;
 use reconcile::ports::{Safeguard, Units};
 use reconcile::{Fault, Root};
-use secrets::{SecretName, Store, StoreFault, Versioned};
+use secrets::{SecretName, Store, StoreFault, VersionState, Versioned};
 
 use crate::engines::checksum;
 
@@ -31,6 +31,24 @@ impl Ground {
         self.secrets.get(name).map_err(|fault| secret_fault(&fault))
     }
 
+    /// The versions of an app's password that log in, each as a user of its own. Where a third is kept already, the two that
+    /// processes hold come first: it gets its user when one of them is retired.
+    pub(crate) fn logins(&self, name: &SecretName) -> Result<Vec<Versioned>, Fault> {
+        let mut accepted = self.secrets.accepted(name).map_err(|fault| secret_fault(&fault))?;
+        accepted.sort_by_key(|version| match version.state {
+            VersionState::Current => 0,
+            VersionState::Previous => 1,
+            _ => 2,
+        });
+        let mut logins: Vec<Versioned> = Vec::new();
+        for version in accepted {
+            if logins.iter().all(|other| Slot::of(other.version) != Slot::of(version.version)) {
+                logins.push(version);
+            }
+        }
+        Ok(logins)
+    }
+
     /// A secret, made now if there is none. Only for steps: looking must not change anything.
     pub(crate) fn make_secret(&self, name: &SecretName) -> Result<Versioned, Fault> {
         self.secrets.get_or_generate(name, Class::Secret).map_err(|fault| secret_fault(&fault))
@@ -49,9 +67,30 @@ pub(crate) fn file_fault(service: &str, fault: &FileFault) -> Fault {
     }
 }
 
-/// The name of an app's own user in a store. The prefix keeps an app called `admin` or `default` from meaning somebody else.
-pub(crate) fn user_of(app: &AppName) -> String {
-    format!("app-{app}")
+/// An app has two users in a store, and the versions of its password sit on them in turn. So the old password and the new one
+/// let in side by side, and the sessions of the old one can be told from the others and ended with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Odd versions; the first password of an app is here.
+    First,
+    Second,
+}
+
+impl Slot {
+    pub const ALL: [Self; 2] = [Self::First, Self::Second];
+
+    pub fn of(version: u32) -> Self {
+        if version % 2 == 1 { Self::First } else { Self::Second }
+    }
+}
+
+/// The name of an app's own user in a store. The prefix keeps an app called `admin` or `default` from meaning somebody else; the
+/// dot, which no app's name has, keeps the second user of `shop` from being the first of an app `shop-b`.
+pub fn user_of(app: &AppName, slot: Slot) -> String {
+    match slot {
+        Slot::First => format!("app-{app}"),
+        Slot::Second => format!("app-{app}.b"),
+    }
 }
 
 /// A revision: changes when one of these public texts does.

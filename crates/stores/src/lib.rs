@@ -16,4 +16,4 @@ pub mod mongo;
 pub mod redis;
 mod start;
 
-pub use ground::Ground;
+pub use ground::{Ground, Slot, user_of};

@@ -54,6 +54,11 @@ fn canary(row: &Row, random: [u8; 16]) -> Option<Canary> {
         ValueType::Email => format!("{token}@canary.example"),
         ValueType::MongoUrl => format!("mongodb://{token}.example/canary"),
         ValueType::RedisUrl => format!("redis://{token}.example"),
+        // A name that no other key has: the only part of it that may be any text.
+        ValueType::Jwk => {
+            let point = "A".repeat(43);
+            format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"{token}","x":"{point}","d":"{point}"}}"#)
+        }
         ValueType::Pem => format!("-----BEGIN PRIVATE KEY-----\n{token}\n-----END PRIVATE KEY-----\n"),
         ValueType::Bool | ValueType::Port | ValueType::Enum | ValueType::Duration | ValueType::Bytes => return None,
     };

@@ -2,14 +2,18 @@ import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from "node:c
 import { promisify } from "node:util";
 import { Problem } from "../http/problem.ts";
 import type { Route } from "../http/router.ts";
+import { TOKEN_SECONDS, type Tokens } from "../tokens.ts";
 
 const derive = promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt);
 // OWASP's floor for scrypt is N=2^17; 2^14 (16 MiB, some 40 ms) is Node's default and enough for a decoy.
 const COST: ScryptOptions = { N: 2 ** 14 };
 const KEY_BYTES = 32;
 
-/** The shop has no accounts yet. The route stands so that the edge's protection of a login can be built and proved. */
-export function authRoutes(): Route[] {
+/**
+ * The shop has no accounts yet: a login fails, so that the edge's protection of it can be built and proved. Guests get a token,
+ * which any instance takes.
+ */
+export function authRoutes(tokens: Tokens): Route[] {
   const salt = randomBytes(16);
   const nobodysKey = randomBytes(KEY_BYTES);
 
@@ -29,6 +33,26 @@ export function authRoutes(): Route[] {
         const isRight = timingSafeEqual(await derive(password, salt, KEY_BYTES, COST), nobodysKey);
         exchange.log.info("login refused", { decoy_matched: isRight });
         throw new Problem(401, "the email or the password is wrong");
+      },
+    },
+    {
+      method: "POST",
+      path: "/auth/token",
+      handler: async (exchange) => {
+        const token = tokens.issue(`guest:${randomBytes(12).toString("base64url")}`);
+        exchange.reply(200, { access_token: token, token_type: "Bearer", expires_in: TOKEN_SECONDS });
+      },
+    },
+    {
+      method: "GET",
+      path: "/auth/me",
+      handler: async (exchange) => {
+        const token = /^Bearer ([A-Za-z0-9_.-]{1,4096})$/.exec(exchange.header("authorization") ?? "")?.[1];
+        const subject = token === undefined ? undefined : await tokens.subjectOf(token);
+        if (subject === undefined) {
+          throw new Problem(401, "there is no token that holds", { "www-authenticate": "Bearer" });
+        }
+        exchange.reply(200, { subject });
       },
     },
   ];

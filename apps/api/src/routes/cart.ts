@@ -4,8 +4,8 @@ import type { Route } from "../http/router.ts";
 import { newSession, sessionCookie, sessionFrom } from "../http/session.ts";
 import { type Carts, type Catalogue, type Line, MOST_LINES, MOST_OF_ONE } from "../shop.ts";
 
-export function cartRoutes(carts: Carts, catalogue: Catalogue, sessionSecret: string): Route[] {
-  const sessionOf = (exchange: Exchange) => sessionFrom(exchange.header("cookie"), sessionSecret);
+export function cartRoutes(carts: Carts, catalogue: Catalogue, sessionKeys: readonly string[]): Route[] {
+  const sessionOf = (exchange: Exchange) => sessionFrom(exchange.header("cookie"), sessionKeys);
 
   return [
     {
@@ -35,7 +35,7 @@ export function cartRoutes(carts: Carts, catalogue: Catalogue, sessionSecret: st
         await carts.put(session, { slug, quantity });
         // Sent with every put: the cookie must live as long as the cart, whose time starts again too.
         exchange.reply(200, cartBody(await carts.read(session)), {
-          "set-cookie": sessionCookie(session, sessionSecret),
+          "set-cookie": sessionCookie(session, sessionKeys),
         });
       },
     },

@@ -143,6 +143,7 @@ pub(crate) fn site(hosts: &[&str], target: Target) -> Site {
         target,
         access: SiteAccess::Public,
         config: None,
+        key_set: None,
         internal_socket: Some("shop-internal".into()),
     }
 }
@@ -150,6 +151,7 @@ pub(crate) fn site(hosts: &[&str], target: Target) -> Site {
 pub(crate) fn folder_site(folder: &Path) -> Site {
     Site {
         config: Some(BTreeMap::from([("PUBLIC_API_URL".to_owned(), "https://api.shop.localhost".to_owned())])),
+        key_set: None,
         ..site(&[SHOP], Target::Files { folder: folder.to_owned(), spa_fallback: Some("index.html".into()) })
     }
 }

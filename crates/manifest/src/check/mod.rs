@@ -6,6 +6,7 @@ mod environments;
 mod hosts;
 mod meeting;
 mod references;
+mod rotation;
 mod services;
 mod scan;
 mod variables;

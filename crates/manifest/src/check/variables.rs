@@ -2,7 +2,7 @@
 
 use super::{
     apps::internal_app, environments::LOCAL, known_app, known_environment, known_environments, known_owner,
-    no_repetition, values,
+    no_repetition, rotation, values,
 };
 use crate::environment::{Class, Fact, GIVEN, ServiceName};
 use crate::findings::Findings;
@@ -25,6 +25,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         origin(name, variable, document, findings);
         example(name, variable, findings);
         values::check(name, variable, document, findings);
+        rotation::check(name, variable, findings);
         let own = variable.r#in.iter().filter_map(|(_, own)| own.value.as_ref());
         for text in variable.value.iter().chain(own) {
             value(name, variable, text, document, findings);

@@ -12,6 +12,7 @@
 //! | T5 | `apps-are-reachable` | every app answers over HTTPS, with a certificate that verifies |
 //! | T5 | `killed-instances-return` | a killed instance is started again and serves |
 //! | T6 | `http-redirects` | plain HTTP leads to HTTPS |
+//! | T7 | `nothing-is-overdue` | no secret is older than the manifest lets it be |
 //! | T7 | `secrets-stay-secret` | no secret's value is in a log, a state file or the process list |
 
 mod variables;
@@ -21,12 +22,14 @@ mod sites;
 mod readiness;
 mod survival;
 mod leaks;
+mod overdue;
 mod isolation;
 mod visitor;
 
 pub use code::CodeMatchesTheMatrix;
 pub use isolation::EnvironmentsAreIsolated;
 pub use leaks::SecretsStaySecret;
+pub use overdue::NothingIsOverdue;
 pub use readiness::ReadinessFollowsStores;
 pub use sites::{AppsAreReachable, HttpRedirects};
 pub use survival::KilledInstancesReturn;

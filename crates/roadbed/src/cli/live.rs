@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::conductor::{Conductor, OnMessage};
 use crate::control::client::ControlClient;
-use crate::control::wire::{ReadyRequest, Status, Unit};
+use crate::control::wire::{ReadyRequest, RotateRequest, Status, Unit};
 use crate::control::{identity, launch};
 use crate::keeper;
 use crate::keeper::client::KeeperClient;
@@ -57,6 +57,7 @@ impl Live {
             ca_file: self.root.ca_certificate(),
             units: Unit::all(units, self.keeper.confined().await?),
             network: None,
+            overdue: Vec::new(),
             trouble: None,
         })
     }
@@ -105,6 +106,10 @@ impl Conductor for Live {
 
     async fn ready(&self, request: &ReadyRequest, on: OnMessage<'_>) -> Result<(), Fault> {
         self.control.ready(request, on).await
+    }
+
+    async fn rotate(&self, request: &RotateRequest, on: OnMessage<'_>) -> Result<(), Fault> {
+        self.control.rotate(request, on).await
     }
 
     async fn restart(&self, unit: &str) -> Result<(), Fault> {

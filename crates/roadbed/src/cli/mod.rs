@@ -37,6 +37,7 @@ pub mod secrets_transfer;
 pub mod dotenv;
 pub mod secrets_recipients;
 pub mod secrets_audit;
+pub mod secrets_rotate;
 pub mod session;
 pub mod status;
 pub mod stopping;
@@ -120,14 +121,14 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Ready(args) => wait(ready::run(session, args, &live)),
         Command::Plan(args) => wait(plan::run(session, args, &live)),
         Command::Target(args) => wait(target::run(session, args)),
-        Command::Env(Env::Matrix) => env_matrix::run(session),
+        Command::Env(Env::Matrix) => wait(env_matrix::run(session, &live)),
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),
         Command::Env(Env::Types(args)) => env_verbs::types(session, args),
         Command::Env(Env::Example(args)) => env_verbs::example(session, args),
         Command::Env(Env::Check(args)) => {
             wait(async { env_check::run(session, args, &mut Interrupts::of_process()?).await })
         }
-        Command::Secrets(verb) => secrets::run(session, verb),
+        Command::Secrets(verb) => secrets::run(session, verb, &live),
         Command::Manifest(Manifest::Check) => manifest_verbs::check(session),
         Command::Manifest(Manifest::Schema) => manifest_verbs::schema(session),
         Command::Generate(args) => generate::run(session, args),
@@ -140,7 +141,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
 }
 
 /// Runs a verb that waits for something. One thread is enough: it waits, others work.
-fn wait(verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+pub(crate) fn wait(verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

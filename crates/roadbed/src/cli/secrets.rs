@@ -6,20 +6,22 @@ use reconcile::Fault;
 use secrets::{SecretName, Store, StoreFault};
 use serde::Serialize;
 
+use crate::cli::conductor::Conductor;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::project::{Project, no_such};
 use crate::cli::secrets_args::{Secrets, Versions, With};
 use crate::cli::session::Session;
-use crate::cli::{secrets_audit, secrets_recipients, secrets_transfer, secrets_values};
+use crate::cli::{secrets_audit, secrets_recipients, secrets_rotate, secrets_transfer, secrets_values, wait};
 use crate::control::identity;
 use crate::render::table::Table;
 use crate::seats;
 
-pub fn run(session: &Session, verb: &Secrets) -> Result<Exit, Failure> {
+pub fn run(session: &Session, verb: &Secrets, conductor: &impl Conductor) -> Result<Exit, Failure> {
     match verb {
         Secrets::Set(args) => secrets_values::set(session, args),
         Secrets::Get(args) => secrets_values::get(session, args),
+        Secrets::Rotate(args) => wait(secrets_rotate::run(session, args, conductor)),
         Secrets::List => list(session),
         Secrets::Versions(args) => versions(session, args),
         Secrets::Rm(args) => secrets_values::remove(session, args),

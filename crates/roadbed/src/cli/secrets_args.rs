@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 pub enum Secrets {
     Set(SetSecret),
     Get(GetSecret),
+    Rotate(RotateSecrets),
     /// Show which variables have a value; never the value
     #[command(after_help = "\
 Examples:
@@ -41,6 +42,33 @@ pub struct With {
     /// Why: noted in the audit log
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub reason: String,
+}
+
+/// Replace values by new ones, without a request lost
+///
+/// The new value is made and let in beside the old one, then handed to the instances one by one, and the old one is retired when
+/// nobody holds it and its overlap has passed. Control does it: Ctrl-C leaves it going on, and the same command follows it again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed secrets rotate JWT_SIGNING_KEY MONGODB_URL
+  roadbed secrets rotate --due --dry-run      what is older than the manifest lets it be
+  roadbed secrets rotate --due                as a nightly job
+
+Exit codes:
+  0  in use, or nothing was due
+  1  an instance does not take the new value, or a value before still holds
+  2  the command line is wrong")]
+pub struct RotateSecrets {
+    /// The variables
+    #[arg(value_name = "VARIABLE", required_unless_present = "due")]
+    pub names: Vec<String>,
+    /// Whatever is overdue
+    #[arg(long, conflicts_with = "names")]
+    pub due: bool,
+    /// Say what would be rotated
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Set the value of a variable with source "store", read from stdin or asked for

@@ -7,7 +7,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::control::identity;
-use crate::control::wire::Status;
+use crate::control::wire::{Overdue, Status};
 use crate::render;
 
 pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, Failure> {
@@ -18,6 +18,9 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
         output.json(&status)?;
     } else if up {
         render::environment::status(&status, output.data).iter().try_for_each(|line| output.line(line))?;
+    }
+    for Overdue { name, since } in status.overdue.iter().filter(|_| !output.is_json()) {
+        output.complain(format!("{} {name} is overdue since {since}", output.notes.caution("!")));
     }
     if let Some(trouble) = &status.trouble {
         render::fault::lines(trouble, output.notes).iter().for_each(|line| output.complain(line));
@@ -49,6 +52,7 @@ fn down(session: &Session) -> Result<Status, Failure> {
         ca_file: session.root.ca_certificate(),
         units: Vec::new(),
         network: None,
+        overdue: Vec::new(),
         trouble: None,
     })
 }

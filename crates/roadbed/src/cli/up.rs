@@ -222,12 +222,12 @@ async fn converge(session: &Session, wanted: &Wanted, conductor: &impl Conductor
     }
 }
 
-fn show(progress: &mut Progress, event: &Event, output: &Output) {
+pub fn show(progress: &mut Progress, event: &Event, output: &Output) {
     let lines = progress.event(event);
     progress.show(&lines, |line| output.complain(line));
 }
 
-fn progress_of(output: &Output) -> Progress {
+pub fn progress_of(output: &Output) -> Progress {
     match (output.voice, output.moving) {
         _ if output.is_json() => Progress::Failures(output.notes),
         (Voice::Quiet, _) => Progress::Failures(output.notes),

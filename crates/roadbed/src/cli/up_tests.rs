@@ -16,7 +16,7 @@ use super::*;
 use crate::cli::args::{Arguments, Command};
 use crate::cli::conductor::OnMessage;
 use crate::cli::surroundings::Surroundings;
-use crate::control::wire::Unit;
+use crate::control::wire::{RotateRequest, Unit};
 
 /// Keeper and control in one. Whatever it is asked, it notes.
 struct Stand {
@@ -77,6 +77,7 @@ impl Stand {
             ca_file: PathBuf::new(),
             units: if self.has_apps.get() { vec![app] } else { Vec::new() },
             network: None,
+            overdue: Vec::new(),
             trouble: None,
         }
     }
@@ -129,6 +130,10 @@ impl Conductor for Stand {
         };
         on(Message::Report { report: Report::new("local".into(), vec![evidence]) });
         Ok(())
+    }
+
+    async fn rotate(&self, _: &RotateRequest, _: OnMessage<'_>) -> Result<(), Fault> {
+        unreachable!("`up` rotates nothing")
     }
 
     async fn restart(&self, _: &str) -> Result<(), Fault> {

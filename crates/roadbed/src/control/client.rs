@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::wire::{Message, ReadyRequest, Status};
+use super::wire::{Message, ReadyRequest, RotateRequest, Status};
 use crate::wanted::Wanted;
 
 /// Talks to the control of one root.
@@ -43,6 +43,10 @@ impl ControlClient {
 
     pub async fn ready(&self, request: &ReadyRequest, on: OnMessage<'_>) -> Result<(), Fault> {
         self.stream("/ready", request, on).await
+    }
+
+    pub async fn rotate(&self, request: &RotateRequest, on: OnMessage<'_>) -> Result<(), Fault> {
+        self.stream("/rotate", request, on).await
     }
 
     async fn stream(&self, path: &str, body: &impl Serialize, on: OnMessage<'_>) -> Result<(), Fault> {

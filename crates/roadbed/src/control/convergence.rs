@@ -8,7 +8,7 @@ use reconcile::ports::{Safeguard, Units};
 use reconcile::{Event, Fault, Progress, Tools};
 
 use super::wire::{Message, Status, Unit};
-use super::{Control, identity, possessions};
+use super::{Control, identity, possessions, rotation_request};
 use crate::keeper::KeeperState;
 use crate::roots::Roots;
 use crate::wanted;
@@ -119,6 +119,8 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         ca_file: control.root.ca_certificate(),
         units: Unit::all(units, control.keeper.confined().await?),
         network: Some(crate::world::network::observe(&control.root).await),
+        // What cannot be told here, a row of the gate tells.
+        overdue: rotation_request::overdue(control).unwrap_or_default(),
         trouble: None,
     })
 }

@@ -10,6 +10,10 @@ pub mod server;
 pub mod convergence;
 pub mod proof;
 pub mod watch;
+pub mod rotating;
+pub mod rotation_request;
+pub mod rotation_steps;
+pub mod fresh_value;
 pub mod identity;
 pub mod home;
 pub mod possessions;
@@ -29,9 +33,9 @@ use redacting::Redactions;
 use secrets::Store;
 
 use crate::keeper::client::KeeperClient;
+use crate::keeper::{SPAWN_MARK, UNIT_MARK, lifeline};
 use crate::seats;
 use crate::wanted::Wanted;
-use crate::keeper::{SPAWN_MARK, UNIT_MARK, lifeline};
 
 /// What control works with: one per process.
 #[derive(Debug)]
@@ -48,6 +52,7 @@ pub struct Control {
     pub marks: BTreeMap<String, String>,
     /// One convergence or gate run at a time: a gate that looks while things move would see neither state.
     pub turn: tokio::sync::Mutex<()>,
+    pub rotation: rotating::Rotating,
 }
 
 impl Control {
@@ -80,11 +85,14 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         keeper,
         marks: own_marks(),
         turn: tokio::sync::Mutex::default(),
+        rotation: rotating::Rotating::default(),
     });
     let watching = tokio::spawn(watch::watch(control.clone()));
+    let rotating = tokio::spawn(rotating::carry_on(control.clone()));
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
     watching.abort();
+    rotating.abort();
     lifeline.abort();
     served
 }

@@ -35,7 +35,7 @@ pub async fn run(
     let want = wanted::read(&control.root)?
         .ok_or_else(|| Fault::new("there is nothing to check: no environment is wanted").hint("`roadbed up` first"))?;
     let world = convergence::world(control, &want, Ports::Stay).await?;
-    let mut checks = world.checks()?;
+    let mut checks = world.checks(control.newest_noted()?)?;
     let wants = |check: &dyn Check| {
         let claim = check.claim();
         request.only.is_empty() || request.only.iter().any(|name| name == claim.id || name == claim.task)

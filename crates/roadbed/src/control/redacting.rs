@@ -11,7 +11,7 @@ use host::clock::Clock;
 use reconcile::Fault;
 use reconcile::ports::{Ensured, PortFuture, UnitSpec, UnitStatus, Units};
 use secrets::redact::Needles;
-use secrets::{Secret, Store};
+use secrets::{Secret, Store, jwk};
 
 use crate::keeper::client::KeeperClient;
 
@@ -90,7 +90,9 @@ pub(crate) fn known(store: &Store) -> Result<Vec<(String, Secret)>, Fault> {
     let mut known = Vec::new();
     for name in store.names().map_err(cannot)? {
         for found in store.held(&name).map_err(cannot)? {
-            known.push((format!("{}@{}", name.shown(), found.version), found.secret));
+            let shown = format!("{}@{}", name.shown(), found.version);
+            known.extend(jwk::private_part(&found.secret).map(|part| (shown.clone(), part)));
+            known.push((shown, found.secret));
         }
     }
     Ok(known)

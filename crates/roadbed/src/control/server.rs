@@ -19,8 +19,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::redacting::Redactions;
-use super::wire::{Message, ReadyRequest};
-use super::{Control, convergence, proof};
+use super::wire::{Message, ReadyRequest, RotateRequest};
+use super::{Control, convergence, proof, rotating};
 use crate::wanted::{self, Wanted};
 
 /// Answers until SIGTERM or SIGINT.
@@ -36,6 +36,7 @@ pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
         .route("/converge", post(converge))
         .route("/plan", post(plan))
         .route("/ready", post(ready))
+        .route("/rotate", post(rotate))
         .with_state(control);
     // No graceful wait for streams: who follows a convergence is told by the end of the stream that control went.
     tokio::select! {
@@ -63,14 +64,24 @@ async fn plan(State(control): State<Arc<Control>>, Json(want): Json<Wanted>) -> 
 }
 
 async fn ready(State(control): State<Arc<Control>>, Json(request): Json<ReadyRequest>) -> Response {
-    // Where nothing is wanted there is nothing to check, and no key with which to tell what must not be said.
-    let redactions = match wanted::read(&control.root) {
-        Ok(Some(want)) => control.redactions(&want),
-        _ => Redactions::none(control.clock.clone()),
-    };
-    answer_in_lines(redactions, |lines| async move {
+    answer_in_lines(as_wanted(&control), |lines| async move {
         proof::run(&control, &request, |evidence| lines.send(&Message::Evidence { evidence: evidence.clone() })).await
     })
+}
+
+async fn rotate(State(control): State<Arc<Control>>, Json(request): Json<RotateRequest>) -> Response {
+    answer_in_lines(
+        as_wanted(&control),
+        |lines| async move { rotating::rotate(&control, &request, Arc::new(lines)).await },
+    )
+}
+
+/// Where nothing is wanted there is nothing to look at, and no key with which to tell what must not be said.
+fn as_wanted(control: &Control) -> Redactions {
+    match wanted::read(&control.root) {
+        Ok(Some(want)) => control.redactions(&want),
+        _ => Redactions::none(control.clock.clone()),
+    }
 }
 
 /// Runs `work` in a task of its own, so that it goes on when the asker leaves, and answers with what it says line by line.

@@ -5,12 +5,14 @@
 //! | `POST /converge` | [`Wanted`](crate::wanted::Wanted) | lines of [`Message`], last one `converged` or `refused` |
 //! | `POST /plan` | as above | lines of [`Message`], last one `planned` or `refused` |
 //! | `POST /ready` | [`ReadyRequest`] | lines of [`Message`], last one `report` or `refused` |
+//! | `POST /rotate` | [`RotateRequest`] | lines of [`Message`], last one `rotated` or `refused` |
 //! | `GET /status` | | [`Status`] |
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use gate::{Evidence, Report};
+use host::clock::Timestamp;
 use reconcile::ports::{Confined, Observed, UnitKind, UnitState, UnitStatus};
 use reconcile::{Event, Fault, Planned};
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,60 @@ use serde::{Deserialize, Serialize};
 pub struct ReadyRequest {
     /// Ids or tasks (`T3`); empty means all.
     pub only: Vec<String>,
+}
+
+/// What to rotate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotateRequest {
+    pub which: Which,
+    pub manner: Manner,
+}
+
+/// Which variables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Which {
+    Named(Vec<String>),
+    /// Whatever is overdue.
+    Due,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Manner {
+    InEarnest,
+    /// Says what would be rotated.
+    Rehearse,
+}
+
+/// How far the rotation of one variable has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotated {
+    pub name: String,
+    pub kind: String,
+    /// The version that processes get now.
+    pub version: Option<u32>,
+    #[serde(flatten)]
+    pub stands: Stands,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "stands")]
+pub enum Stands {
+    Done,
+    /// The new value is in use; the one before is let in until then.
+    HoldsUntil {
+        until: Timestamp,
+    },
+    /// The new value may be used in so many seconds.
+    WaitsFor {
+        seconds: u64,
+    },
+    /// These hold an old value or are not as they should be. Every value that they may hold is let in.
+    Held {
+        by: Vec<String>,
+    },
+    WouldRotate,
 }
 
 /// One line of a long answer.
@@ -48,6 +104,10 @@ pub enum Message {
     Report {
         report: Report,
     },
+    /// The end of `POST /rotate`.
+    Rotated {
+        rotations: Vec<Rotated>,
+    },
     /// The end of anything that could not be begun.
     Refused {
         fault: Fault,
@@ -66,9 +126,19 @@ pub struct Status {
     /// Whether the machine's packet filter holds the network rules, as observed; absent where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Observed>,
+    /// Secrets that are older than the manifest lets them be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overdue: Vec<Overdue>,
     /// Why this is only what the keeper knows: control cannot say more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Fault>,
+}
+
+/// A secret that is older than the manifest lets it be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overdue {
+    pub name: String,
+    pub since: Timestamp,
 }
 
 /// One process that the keeper keeps.

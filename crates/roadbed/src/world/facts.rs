@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use engine::variables::{Facts, Value};
-use manifest::environment::{Class, Fact};
-use manifest::{AppName, Environment, VarName};
+use manifest::environment::{Fact, Variable};
+use manifest::{AppName, Environment, ValueType};
 use reconcile::Fault;
+use reconcile::ports::KeySet;
 use secrets::{Secret, SecretName, Store, StoreFault, Versioned};
 
 use super::addresses::{Addresses, https_url};
@@ -23,15 +24,47 @@ impl LocalFacts {
         Self { environment, addresses, secrets }
     }
 
-    fn class_of(&self, name: &VarName) -> Class {
-        self.environment.variables.iter().find(|known| known.name == *name).map_or(Class::Secret, |known| known.class)
-    }
-
     /// An app's own credentials for a store; made when the store is provisioned.
     fn credentials(&self, name: &SecretName, service: &str) -> Result<Versioned, Fault> {
         self.secrets.get(name).map_err(|fault| store_fault(&fault))?.ok_or_else(|| {
             Fault::new(format!("there are no credentials {name} yet")).cause(format!("{service} is not provisioned"))
         })
+    }
+}
+
+impl LocalFacts {
+    /// The key that signs now, made at first need.
+    fn signing_key(&self, variable: &Variable) -> Result<Value, Fault> {
+        let name = SecretName::variable(variable.name.as_str());
+        if let Some(found) = self.secrets.get(&name).map_err(|fault| store_fault(&fault))? {
+            return Ok(value(&name, found));
+        }
+        let key = secrets::jwk::generate().map_err(|fault| Fault::because(format!("cannot make {name}"), &fault))?;
+        let kept = self.secrets.get_or_keep(&name, variable.class, &key).map_err(|fault| store_fault(&fault))?;
+        Ok(value(&name, kept))
+    }
+
+    /// What verifiers of an app's tokens are told, if it signs any: the public halves of every key whose signatures hold, and how
+    /// long they may be kept.
+    pub(super) fn key_set(&self, app: &AppName) -> Result<Option<KeySet>, Fault> {
+        let is_key = |variable: &&Variable| variable.rule.value_type == ValueType::Jwk;
+        let mut found: Option<KeySet> = None;
+        let mut keys = Vec::new();
+        for variable in self.environment.variables_of(app).filter(is_key) {
+            let name = SecretName::variable(variable.name.as_str());
+            self.signing_key(variable)?;
+            let mut accepted = self.secrets.accepted(&name).map_err(|fault| store_fault(&fault))?;
+            accepted.sort_by_key(|version| version.version);
+            for version in accepted {
+                let public = secrets::jwk::public_half(&version.secret)
+                    .map_err(|fault| Fault::because(format!("cannot serve the key set of {app}: {name}"), &fault))?;
+                keys.push(public);
+            }
+            let max_age = variable.rotation.as_ref().map_or(0, |rotation| rotation.max_age.as_secs());
+            let shortest = found.as_ref().map_or(max_age, |set| set.max_age_s.min(max_age));
+            found = Some(KeySet { document: secrets::jwk::key_set(&keys), max_age_s: shortest });
+        }
+        Ok(found)
     }
 }
 
@@ -57,7 +90,7 @@ impl Facts for LocalFacts {
                 };
                 let name = stores::mongo::app_secret(app);
                 let found = self.credentials(&name, "MongoDB")?;
-                let text = stores::mongo::mongo_url(settings, app, port, &found.secret);
+                let text = stores::mongo::mongo_url(settings, app, port, &found);
                 Ok(Value { text, shown: format!("mongodb {port} {} {name}@{}", settings.database, found.version) })
             }
             Fact::RedisUrl => {
@@ -66,7 +99,7 @@ impl Facts for LocalFacts {
                 };
                 let name = stores::redis::app_secret(app);
                 let found = self.credentials(&name, "Redis")?;
-                let text = stores::redis::redis_url(app, port, &found.secret);
+                let text = stores::redis::redis_url(app, port, &found);
                 Ok(Value { text, shown: format!("redis {port} {name}@{}", found.version) })
             }
             Fact::RedisPrefix => {
@@ -76,18 +109,45 @@ impl Facts for LocalFacts {
         }
     }
 
-    fn stored(&self, variable: &VarName) -> Result<Option<Value>, Fault> {
-        let name = SecretName::variable(variable.as_str());
+    fn stored(&self, variable: &Variable) -> Result<Option<Value>, Fault> {
+        let name = SecretName::variable(variable.name.as_str());
+        if is_list(variable) {
+            let all = self.secrets.accepted(&name).map_err(|fault| store_fault(&fault))?;
+            return Ok((!all.is_empty()).then(|| list(&name, all)));
+        }
         let found = self.secrets.get(&name).map_err(|fault| store_fault(&fault))?;
         Ok(found.map(|found| value(&name, found)))
     }
 
-    fn generated(&self, variable: &VarName) -> Result<Value, Fault> {
-        let name = SecretName::variable(variable.as_str());
-        let found =
-            self.secrets.get_or_generate(&name, self.class_of(variable)).map_err(|fault| store_fault(&fault))?;
+    fn generated(&self, variable: &Variable) -> Result<Value, Fault> {
+        let name = SecretName::variable(variable.name.as_str());
+        if variable.rule.value_type == ValueType::Jwk {
+            return self.signing_key(variable);
+        }
+        let found = self.secrets.get_or_generate(&name, variable.class).map_err(|fault| store_fault(&fault))?;
+        if is_list(variable) {
+            return Ok(list(&name, self.secrets.accepted(&name).map_err(|fault| store_fault(&fault))?));
+        }
         Ok(value(&name, found))
     }
+}
+
+fn is_list(variable: &Variable) -> bool {
+    variable.rotation.as_ref().is_some_and(|rotation| rotation.kind.is_list())
+}
+
+/// The value that is in use comes first; those that are let in beside it follow. Commas are in no generated value.
+fn list(name: &SecretName, accepted: Vec<Versioned>) -> Value {
+    let mut text = String::new();
+    let mut versions = Vec::new();
+    for version in accepted {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(version.secret.expose());
+        versions.push(version.version.to_string());
+    }
+    Value { shown: format!("{name}@{}", versions.join(",")), text: Secret::new(text) }
 }
 
 fn value(name: &SecretName, found: Versioned) -> Value {

@@ -43,7 +43,8 @@ pub(super) fn rules(environment: &Environment, addresses: &Addresses, users: &BT
             guard(&unit, *port, None, Some(BTreeSet::new()));
         }
         if let Some(port) = addresses.internal.get(&app.name) {
-            let needing = of_apps(&|other| other.needs.contains(&Need::App(app.name.clone())));
+            let needing =
+                of_apps(&|other| other.name == app.name || other.needs.contains(&Need::App(app.name.clone())));
             guard(&internal_socket(&app.name), *port, None, needing);
         }
     }

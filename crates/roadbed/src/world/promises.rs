@@ -1,6 +1,7 @@
 //! The checks of one environment: what it has decides what it promises.
 
 use gate::Check;
+use host::clock::Timestamp;
 use manifest::Environment;
 use manifest::environment::{Access, App, Runs, Source};
 use reconcile::Fault;
@@ -9,8 +10,8 @@ use super::World;
 use crate::checks;
 
 impl World {
-    /// The checks of this environment's gate, in the order of the report.
-    pub fn checks(&self) -> Result<Vec<Box<dyn Check>>, Fault> {
+    /// The checks of this environment's gate, in the order of the report. `noted` is the newest time that it wrote down.
+    pub fn checks(&self, noted: Option<Timestamp>) -> Result<Vec<Box<dyn Check>>, Fault> {
         let ca_file = self.ground.root.ca_certificate();
         let visitor = checks::Visitor::new(&ca_file, self.addresses.http, self.addresses.https)?;
         let units = self.ground.units.clone();
@@ -42,6 +43,12 @@ impl World {
         all.push(Box::new(checks::HttpRedirects { environment, visitor }));
         // Without secrets there is nothing that could be promised of them.
         if has_secrets(&self.environment) {
+            all.push(Box::new(checks::NothingIsOverdue {
+                wanted: self.wanted.clone(),
+                secrets: self.secrets.clone(),
+                clock: self.ground.clock.clone(),
+                noted,
+            }));
             all.push(Box::new(checks::SecretsStaySecret {
                 root: self.ground.root.clone(),
                 secrets: self.secrets.clone(),

@@ -53,10 +53,8 @@ impl Parts {
         self.add_stores(&mut all)?;
         self.add_builds(&mut all);
         self.add_serving(&mut all)?;
-        for one in &self.running {
-            if let Some(server) = one.server() {
-                all.push(Box::new(self.instances(one, server)));
-            }
+        for instances in self.all_instances() {
+            all.push(Box::new(instances));
         }
         all.push(Box::new(self.network(None)));
         all.push(Box::new(self.network(Some(self.unit_resources()))));
@@ -177,6 +175,11 @@ impl Parts {
         Leftovers::new(needs, wanted, self.ground.units.clone())
     }
 
+    /// Those of each app that is a process.
+    pub(super) fn all_instances(&self) -> Vec<Instances> {
+        self.running.iter().filter_map(|one| Some(self.instances(one, one.server()?))).collect()
+    }
+
     fn instances(&self, one: &Running, server: Server) -> Instances {
         let app = one.app.clone();
         let mut needs = vec![match one.dev {
@@ -215,6 +218,7 @@ impl Parts {
             tools: self.tools.clone(),
             facts: self.facts.clone(),
             units: self.ground.units.clone(),
+            routes: Arc::new(EdgeClient::new(self.ground.root.clone())),
             require: self.require(),
         }
     }

@@ -41,6 +41,7 @@ pub(super) fn table(
                     Runs::Static { .. } => Some(config(project, environment, one, facts)?),
                     Runs::Server(_) => None,
                 },
+                key_set: facts.key_set(&app.name)?,
                 internal_socket: addresses.internal.contains_key(&app.name).then(|| internal_socket(&app.name)),
             })
         })

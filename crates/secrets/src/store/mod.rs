@@ -156,9 +156,14 @@ impl Store {
 
     /// The value under `name`, generated and kept first if there is none. Two who ask at once get one value.
     pub fn get_or_generate(&self, name: &SecretName, class: Class) -> Result<Versioned, StoreFault> {
-        if let Some(found) = self.get(name)? {
-            return Ok(found);
+        match self.get(name)? {
+            Some(found) => Ok(found),
+            None => self.get_or_keep(name, class, &generate::credential()?),
         }
+    }
+
+    /// The value under `name`; if there is none, `fresh` is it from now on. Two who ask at once get one value.
+    pub fn get_or_keep(&self, name: &SecretName, class: Class, fresh: &Secret) -> Result<Versioned, StoreFault> {
         self.change(|work| {
             if let Some(found) =
                 values::open_all(work, name, &|state| state == VersionState::Current)?.into_iter().next()
@@ -166,9 +171,8 @@ impl Store {
                 work.note(audit::Action::Read, name, found.version)?;
                 return Ok(found);
             }
-            let fresh = generate::credential()?;
-            let version = values::set(work, name, class.into(), &fresh, audit::Action::Generated)?;
-            Ok(Versioned { secret: fresh, version, state: VersionState::Current })
+            let version = values::set(work, name, class.into(), fresh, audit::Action::Generated)?;
+            Ok(Versioned { secret: fresh.duplicate(), version, state: VersionState::Current })
         })
     }
 

@@ -9,7 +9,7 @@ use mongodb::bson::doc;
 use secrets::Secret;
 use tokio::time::{Instant, sleep};
 
-use crate::ground::user_of;
+use crate::ground::{Slot, user_of};
 use crate::{mongo, redis};
 
 /// What is tried at a door.
@@ -43,12 +43,35 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Tries `key` at the MongoDB on this port, whose apps have their users in `database`.
 pub async fn try_mongodb(port: u16, database: &str, key: Key<'_>) -> Became {
-    patiently(|| mongodb_once(port, database, key)).await
+    try_each(port, Some(database), key).await
 }
 
 /// Tries `key` at the Redis on this port.
 pub async fn try_redis(port: u16, key: Key<'_>) -> Became {
-    patiently(|| redis_once(port, key)).await
+    try_each(port, None, key).await
+}
+
+/// An app has two users in turn, and which of them a password belongs to there is not ours to know: each is tried.
+fn users(key: Key<'_>) -> Vec<String> {
+    match key {
+        Key::App { app, .. } => Slot::ALL.map(|slot| user_of(app, slot)).to_vec(),
+        Key::None | Key::Admin(_) => vec![String::new()],
+    }
+}
+
+/// Until one opens.
+async fn try_each(port: u16, database: Option<&str>, key: Key<'_>) -> Became {
+    let mut became = Became::Silent("nobody was tried".to_owned());
+    for user in users(key) {
+        became = match database {
+            Some(database) => patiently(|| mongodb_once(port, database, key, &user)).await,
+            None => patiently(|| redis_once(port, key, &user)).await,
+        };
+        if became == Became::Opened {
+            break;
+        }
+    }
+    became
 }
 
 async fn patiently<F: Future<Output = Became>>(mut once: impl FnMut() -> F) -> Became {
@@ -61,12 +84,11 @@ async fn patiently<F: Future<Output = Became>>(mut once: impl FnMut() -> F) -> B
     }
 }
 
-async fn mongodb_once(port: u16, database: &str, key: Key<'_>) -> Became {
+async fn mongodb_once(port: u16, database: &str, key: Key<'_>, app: &str) -> Became {
     let address = mongo::Address::Port(port);
-    let app = if let Key::App { app, .. } = key { user_of(app) } else { String::new() };
     let who = match key {
         Key::None => mongo::Identity::Stranger,
-        Key::App { password, .. } => mongo::Identity::User { name: &app, database, password },
+        Key::App { password, .. } => mongo::Identity::User { name: app, database, password },
         Key::Admin(password) => mongo::Identity::User { name: mongo::ADMIN, database: "admin", password },
     };
     let asked = match mongo::connect(&address, who) {
@@ -85,11 +107,10 @@ async fn mongodb_once(port: u16, database: &str, key: Key<'_>) -> Became {
     }
 }
 
-async fn redis_once(port: u16, key: Key<'_>) -> Became {
-    let app = if let Key::App { app, .. } = key { user_of(app) } else { String::new() };
+async fn redis_once(port: u16, key: Key<'_>, app: &str) -> Became {
     let who = match key {
         Key::None => redis::Identity::Stranger,
-        Key::App { password, .. } => redis::Identity::User { name: &app, password },
+        Key::App { password, .. } => redis::Identity::User { name: app, password },
         Key::Admin(password) => redis::Identity::User { name: redis::ADMIN, password },
     };
     let asked = match redis::connect(port, who).await {

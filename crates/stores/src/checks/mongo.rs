@@ -5,13 +5,12 @@ use std::sync::Arc;
 use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
 use manifest::environment;
-use manifest::id::AppName;
 use mongodb::Client;
 use mongodb::bson::{Document, doc, oid::ObjectId};
-use secrets::{Secret, Store, generate};
+use secrets::{Secret, Store, Versioned, generate};
 
 use super::{Tried, must_be_allowed, must_be_refused};
-use crate::ground::user_of;
+use crate::ground::{Slot, user_of};
 use crate::mongo::{Address, Identity, MongoFault, app_secret, command, connect, hello, is_refusal};
 use crate::start::accepts;
 
@@ -50,8 +49,9 @@ impl MongoGuardsItsDoor {
                 Err(_) => findings.bad("the secret store cannot be read"),
                 Ok(None) => findings.bad(format!("there is no password for {app} in the secret store")),
                 Ok(Some(password)) => {
-                    self.as_guesser(app, &mut findings).await;
-                    self.as_app(app, &password.secret, &mut findings).await;
+                    let user = user_of(app, Slot::of(password.version));
+                    self.as_guesser(&user, &mut findings).await;
+                    self.as_app(&user, &password, &mut findings).await;
                 }
             }
         }
@@ -76,21 +76,20 @@ impl MongoGuardsItsDoor {
         }
     }
 
-    async fn as_guesser(&self, app: &AppName, findings: &mut Findings) {
+    async fn as_guesser(&self, user: &str, findings: &mut Findings) {
         let Ok(guess) = generate::credential() else {
             return findings.bad("there are no random numbers to guess with");
         };
-        let tried = match self.log_in(app, &guess) {
+        let tried = match self.log_in(user, &guess) {
             Ok(client) => ask(&client, &self.settings.database, doc! { "find": PROBE, "limit": 1 }).await,
             Err(fault) => judge_fault(&fault),
         };
-        must_be_refused(findings, &format!("a client with a wrong password for {} tried to read", user_of(app)), tried);
+        must_be_refused(findings, &format!("a client with a wrong password for {user} tried to read"), tried);
     }
 
-    async fn as_app(&self, app: &AppName, password: &Secret, findings: &mut Findings) {
-        let user = user_of(app);
+    async fn as_app(&self, user: &str, password: &Versioned, findings: &mut Findings) {
         // Asking on after a refused login would take the driver half a second for each question.
-        let logged_in = match self.log_in(app, password) {
+        let logged_in = match self.log_in(user, &password.secret) {
             Ok(client) => hello(&client).await.map(|_| client),
             Err(fault) => Err(fault),
         };
@@ -125,8 +124,8 @@ impl MongoGuardsItsDoor {
         }
     }
 
-    fn log_in(&self, app: &AppName, password: &Secret) -> Result<Client, MongoFault> {
-        let (name, database) = (&user_of(app), &self.settings.database);
+    fn log_in(&self, user: &str, password: &Secret) -> Result<Client, MongoFault> {
+        let (name, database) = (user, &self.settings.database);
         connect(&Address::Port(self.port), Identity::User { name, database, password })
     }
 

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
 use manifest::environment;
-use manifest::id::AppName;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value, cmd};
-use secrets::{Secret, Store, generate};
+use secrets::{Secret, Store, Versioned, generate};
 
 use super::{Tried, must_be_allowed, must_be_refused};
-use crate::ground::user_of;
+use crate::ground::{Slot, user_of};
 use crate::redis::{Identity, RedisFault, app_secret, connect, is_refusal};
 
 /// Reads from within a script. Servers word this refusal differently from version to version; the script gives it the code
@@ -54,8 +53,9 @@ impl RedisGuardsItsDoor {
                 Err(_) => findings.bad("the secret store cannot be read"),
                 Ok(None) => findings.bad(format!("there is no password for {app} in the secret store")),
                 Ok(Some(password)) => {
-                    self.as_guesser(app, &mut findings).await;
-                    self.as_app(app, &password.secret, &mut findings).await;
+                    let user = user_of(app, Slot::of(password.version));
+                    self.as_guesser(&user, &mut findings).await;
+                    self.as_app(&user, &password, &mut findings).await;
                 }
             }
         }
@@ -77,20 +77,19 @@ impl RedisGuardsItsDoor {
         }
     }
 
-    async fn as_guesser(&self, app: &AppName, findings: &mut Findings) {
+    async fn as_guesser(&self, user: &str, findings: &mut Findings) {
         let Ok(guess) = generate::credential() else {
             return findings.bad("there are no random numbers to guess with");
         };
-        let tried = match self.log_in(app, &guess).await {
+        let tried = match self.log_in(user, &guess).await {
             Ok(mut connection) => ask(&mut connection, &command(&["GET", &self.probe_key()])).await,
             Err(fault) => judge_fault(&fault),
         };
-        must_be_refused(findings, &format!("a client with a wrong password for {} tried to read", user_of(app)), tried);
+        must_be_refused(findings, &format!("a client with a wrong password for {user} tried to read"), tried);
     }
 
-    async fn as_app(&self, app: &AppName, password: &Secret, findings: &mut Findings) {
-        let user = user_of(app);
-        let mut connection = match self.log_in(app, password).await {
+    async fn as_app(&self, user: &str, password: &Versioned, findings: &mut Findings) {
+        let mut connection = match self.log_in(user, &password.secret).await {
             Ok(connection) => connection,
             Err(fault) => return findings.bad(format!("{user} cannot log in: {}", told(&fault))),
         };
@@ -116,8 +115,8 @@ impl RedisGuardsItsDoor {
         }
     }
 
-    async fn log_in(&self, app: &AppName, password: &Secret) -> Result<MultiplexedConnection, RedisFault> {
-        connect(self.port, Identity::User { name: &user_of(app), password }).await
+    async fn log_in(&self, user: &str, password: &Secret) -> Result<MultiplexedConnection, RedisFault> {
+        connect(self.port, Identity::User { name: user, password }).await
     }
 
     fn probe_key(&self) -> String {

@@ -16,13 +16,15 @@ use super::roles::{self, APP_ROLE, UserKey};
 use super::{ADMIN, Mongo, REPLICA_SET, UNIT, admin_secret, app_secret, configuration, key_secret};
 use crate::engines::Located;
 use crate::engines::find::Found;
-use crate::ground::file_fault;
+use crate::ground::{Slot, file_fault};
 use crate::start::{Look, Start, accepts};
 
 /// mongod asks the address in its configuration whether that is itself, and gives a silent stranger there 30 seconds.
 const MEMBERSHIP_DEADLINE: Duration = Duration::from_secs(60);
 /// An election among one takes half a second.
 const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
+/// No instance was given a retired password; what still has it is a process that ends. Apps get ten seconds to drain.
+const LEAVING_DEADLINE: Duration = Duration::from_secs(15);
 
 pub(crate) async fn perform(mongo: &Mongo, step: &Step) -> Result<(), Fault> {
     match step {
@@ -35,8 +37,9 @@ pub(crate) async fn perform(mongo: &Mongo, step: &Step) -> Result<(), Fault> {
         Step::MoveReplicaSet => relocate(mongo).await,
         Step::CorrectAdmin => correct_admin(mongo).await,
         Step::PutRole => put_role(mongo).await,
-        Step::PutUser { app, .. } => put_user(mongo, app).await,
+        Step::PutUser { app, slot, .. } => put_user(mongo, app, *slot).await,
         Step::RemoveUser(user) => remove_user(mongo, user).await,
+        Step::RetireUser(user) => retire_user(mongo, user).await,
     }
 }
 
@@ -246,11 +249,14 @@ async fn put_role(mongo: &Mongo) -> Result<(), Fault> {
     }
 }
 
-async fn put_user(mongo: &Mongo, app: &AppName) -> Result<(), Fault> {
+async fn put_user(mongo: &Mongo, app: &AppName, slot: Slot) -> Result<(), Fault> {
     let settings = &mongo.place.settings;
     let client = admin(mongo)?;
-    let key = UserKey::app(settings, app);
-    let password = mongo.ground.make_secret(&app_secret(app))?;
+    let key = UserKey::app(settings, app, slot);
+    mongo.ground.make_secret(&app_secret(app))?;
+    let logins = mongo.ground.logins(&app_secret(app))?;
+    // Retired since the plan was made: the next look finds nothing to do.
+    let Some(password) = logins.into_iter().find(|version| Slot::of(version.version) == slot) else { return Ok(()) };
     let fields = || {
         let mut fields = doc! { "pwd": password.secret.expose() };
         fields.extend(roles::app_user_fields(settings));
@@ -273,6 +279,32 @@ async fn remove_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
         Err(fault) if fault.code() == Some(code::USER_NOT_FOUND) => Ok(()),
         other => done(other),
     }
+}
+
+/// `dropUser` ends connections and open cursors at once: whoever still finishes with the old password is waited for.
+async fn retire_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
+    let client = admin(mongo)?;
+    let give_up = mongo.ground.clock.instant() + LEAVING_DEADLINE;
+    while sessions_of(&client, user).await.map_err(|fault| asking(&fault))? > 0 {
+        if mongo.ground.clock.instant() >= give_up {
+            tracing::warn!(user = user.name, "still logged in with a retired password: cutting it off");
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    remove_user(mongo, user).await
+}
+
+/// How many connections are logged in as this user, idle ones too.
+async fn sessions_of(client: &Client, user: &UserKey) -> Result<usize, MongoFault> {
+    let pipeline = [
+        doc! { "$currentOp": { "allUsers": true, "idleConnections": true } },
+        doc! { "$match": { "effectiveUsers": { "$elemMatch": { "user": &user.name, "db": &user.database } } } },
+        doc! { "$project": { "connectionId": 1 } },
+    ];
+    let look = doc! { "aggregate": 1, "pipeline": pipeline.to_vec(), "cursor": { "batchSize": 1000 } };
+    let answer = command(client, "admin", look).await?;
+    Ok(answer.get_document("cursor").map_or(0, |cursor| roles::documents(cursor, "firstBatch").count()))
 }
 
 fn admin(mongo: &Mongo) -> Result<Client, Fault> {

@@ -31,7 +31,7 @@ use secrets::SecretName;
 
 pub(crate) use client::{Address, command, connect, hello, is_refusal};
 pub use client::{Identity, MongoFault};
-pub use observe::{Files, Observed, Server, Serving};
+pub use observe::{Files, Observed, Server, Serving, WrongUser};
 pub use place::Mode;
 pub use plan::Step;
 pub use roles::UserKey;

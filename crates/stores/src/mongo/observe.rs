@@ -7,6 +7,7 @@ use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
 use reconcile::Fault;
 use reconcile::ports::UnitState;
+use secrets::Versioned;
 
 use super::client::{self, Address, Identity, MongoFault, code, command, connect};
 use super::place::Mode;
@@ -14,7 +15,7 @@ use super::roles::{self, APP_ROLE, UserKey, documents};
 use super::{ADMIN, Mongo, REPLICA_SET, UNIT, admin_secret, app_secret, configuration, key_secret};
 use crate::Ground;
 use crate::engines::find::Found;
-use crate::ground::file_fault;
+use crate::ground::{Slot, file_fault};
 use crate::start::accepts;
 
 /// What a look at one MongoDB found.
@@ -27,7 +28,8 @@ pub struct Observed {
     /// What runs, if it runs as specified.
     pub runs: Option<Mode>,
     pub server: Server,
-    pub apps: Vec<AppName>,
+    /// The users that apps are to have.
+    pub users: Vec<(AppName, Slot)>,
 }
 
 /// State of the files that Roadbed writes.
@@ -59,22 +61,31 @@ pub enum Server {
 pub struct Serving {
     pub admin_is_right: bool,
     pub role_is_right: bool,
-    /// Apps whose user is missing or not right, and why.
-    pub apps: Vec<(AppName, Vec<&'static str>)>,
+    pub apps: Vec<WrongUser>,
     /// Users that nobody asked for.
     pub strangers: Vec<UserKey>,
+    /// Users of apps whose password is retired.
+    pub retired: Vec<UserKey>,
+}
+
+/// An app's user that is missing or not right, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongUser {
+    pub app: AppName,
+    pub slot: Slot,
+    pub because: Vec<&'static str>,
 }
 
 pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
     let place = &mongo.place;
-    let apps = place.settings.apps.clone();
+    let users = logins(mongo)?.into_iter().map(|login| (login.app, login.slot)).collect();
     refuse_orphaned_data(mongo)?;
     let mut seen = Observed {
         files: files_state(mongo)?,
         guarded: files::exists(&place.guarded_mark()),
         runs: running_mode(mongo).await?,
         server: Server::Silent,
-        apps,
+        users,
     };
     if seen.files == Files::Missing {
         return Ok(seen);
@@ -196,6 +207,32 @@ async fn look_at_serving(mongo: &Mongo) -> Result<Server, Fault> {
     }
 }
 
+/// A user that an app is to have.
+pub(crate) struct Login {
+    pub(crate) app: AppName,
+    pub(crate) slot: Slot,
+    /// `None`: to be made.
+    pub(crate) password: Option<Versioned>,
+}
+
+/// One for each password that must be let in.
+pub(crate) fn logins(mongo: &Mongo) -> Result<Vec<Login>, Fault> {
+    let mut all = Vec::new();
+    for app in &mongo.place.settings.apps {
+        let accepted = mongo.ground.logins(&app_secret(app))?;
+        if accepted.is_empty() {
+            all.push(Login { app: app.clone(), slot: Slot::of(1), password: None });
+        }
+        let login = |password: Versioned| Login {
+            app: app.clone(),
+            slot: Slot::of(password.version),
+            password: Some(password),
+        };
+        all.extend(accepted.into_iter().map(login));
+    }
+    Ok(all)
+}
+
 /// Why a look failed.
 enum Look {
     Mongo(MongoFault),
@@ -221,31 +258,36 @@ async fn look_at_users(mongo: &Mongo, client: &Client) -> Result<Serving, Look> 
     let role = command(client, database, doc! { "rolesInfo": APP_ROLE, "showPrivileges": true });
     let (listed, role) = futures_util::try_join!(listed, role)?;
     let seen: Vec<UserKey> = documents(&listed, "users").filter_map(UserKey::of).collect();
-    let mut wanted: Vec<UserKey> = place.settings.apps.iter().map(|app| UserKey::app(&place.settings, app)).collect();
+    let logins = logins(mongo)?;
+    let key = |login: &Login| UserKey::app(&place.settings, &login.app, login.slot);
+    let mut wanted: Vec<UserKey> = logins.iter().map(key).collect();
     wanted.push(UserKey::admin());
     let kept: Vec<UserKey> = UserKey::collections(&place.settings).into_iter().collect();
 
     let details = user_details(client, &wanted).await?;
     let detail = |key: &UserKey| details.iter().find(|user| UserKey::of(user).as_ref() == Some(key));
-    let apps = try_join_all(place.settings.apps.iter().map(|app| async {
-        let faults = match detail(&UserKey::app(&place.settings, app)) {
+    let apps = try_join_all(logins.iter().map(|login| async {
+        let because = match detail(&key(login)) {
             None => vec!["missing"],
             Some(user) => {
                 let mut faults = roles::faults_of_app_user(user, &place.settings);
-                if !logs_in(mongo, app).await? {
+                if !logs_in(mongo, login).await? {
                     faults.push("password");
                 }
                 faults
             }
         };
-        Ok::<_, Look>((app.clone(), faults))
+        Ok::<_, Look>(WrongUser { app: login.app.clone(), slot: login.slot, because })
     }))
     .await?;
+    let unwanted = seen.into_iter().filter(|user| !wanted.contains(user) && !kept.contains(user));
+    let (retired, strangers) = unwanted.partition(|user| user.is_of_an_app(&place.settings));
     Ok(Serving {
         admin_is_right: detail(&UserKey::admin()).is_some_and(roles::admin_is_right),
         role_is_right: documents(&role, "roles").any(|role| roles::role_is_right(role, &place.settings)),
-        apps: apps.into_iter().filter(|(_, faults)| !faults.is_empty()).collect(),
-        strangers: seen.into_iter().filter(|user| !wanted.contains(user) && !kept.contains(user)).collect(),
+        apps: apps.into_iter().filter(|user| !user.because.is_empty()).collect(),
+        strangers,
+        retired,
     })
 }
 
@@ -257,9 +299,9 @@ async fn user_details(client: &Client, keys: &[UserKey]) -> Result<Vec<Document>
 }
 
 /// The only way to compare a password with a server's is to use it.
-async fn logs_in(mongo: &Mongo, app: &AppName) -> Result<bool, Look> {
-    let Some(password) = mongo.ground.secret(&app_secret(app))? else { return Ok(false) };
-    let key = UserKey::app(&mongo.place.settings, app);
+async fn logs_in(mongo: &Mongo, login: &Login) -> Result<bool, Look> {
+    let Some(password) = &login.password else { return Ok(false) };
+    let key = UserKey::app(&mongo.place.settings, &login.app, login.slot);
     let who = Identity::User { name: &key.name, database: &key.database, password: &password.secret };
     let client = connect(&Address::Port(mongo.place.port), who)?;
     match client::hello(&client).await {

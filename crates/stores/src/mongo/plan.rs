@@ -4,9 +4,10 @@ use std::fmt;
 
 use manifest::id::AppName;
 
-use super::observe::{Files, Observed, Server, Serving};
+use super::observe::{Files, Observed, Server, Serving, WrongUser};
 use super::place::Mode;
 use super::roles::UserKey;
+use crate::ground::Slot;
 
 /// One effect on MongoDB.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +21,9 @@ pub enum Step {
     MoveReplicaSet,
     CorrectAdmin,
     PutRole,
-    PutUser { app: AppName, because: Vec<&'static str> },
+    PutUser { app: AppName, slot: Slot, because: Vec<&'static str> },
     RemoveUser(UserKey),
+    RetireUser(UserKey),
 }
 
 impl fmt::Display for Step {
@@ -36,9 +38,15 @@ impl fmt::Display for Step {
             Self::MoveReplicaSet => f.write_str("move the replica set to this port"),
             Self::CorrectAdmin => f.write_str("correct the administrator's roles"),
             Self::PutRole => f.write_str("set the rights of apps"),
-            Self::PutUser { app, because } => write!(f, "set the user of {app} ({})", because.join(", ")),
+            Self::PutUser { app, slot, because } => {
+                let which = if *slot == Slot::First { "the" } else { "the second" };
+                write!(f, "set {which} user of {app} ({})", because.join(", "))
+            }
             Self::RemoveUser(user) => {
                 write!(f, "remove user {} of {}, which nobody asked for", user.name, user.database)
+            }
+            Self::RetireUser(user) => {
+                write!(f, "remove user {} of {}, whose password is retired", user.name, user.database)
             }
         }
     }
@@ -57,7 +65,7 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
             _ => steps.extend([Step::StartFirstBoot, Step::CreateAdmin]),
         }
         steps.extend([Step::NoteGuarded, Step::Start, Step::InitiateReplicaSet, Step::PutRole]);
-        steps.extend(seen.apps.iter().map(|app| Step::PutUser { app: app.clone(), because: vec!["missing"] }));
+        steps.extend(missing_users(seen));
         return steps;
     }
     // Without its files right, a running server was not asked; the next look does that.
@@ -68,7 +76,7 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
     match &seen.server {
         Server::NotInitiated => {
             steps.extend([Step::InitiateReplicaSet, Step::PutRole]);
-            steps.extend(seen.apps.iter().map(|app| Step::PutUser { app: app.clone(), because: vec!["missing"] }));
+            steps.extend(missing_users(seen));
         }
         Server::Elsewhere => steps.push(Step::MoveReplicaSet),
         Server::Serving(serving) => steps.extend(put_right(serving)),
@@ -86,9 +94,17 @@ fn put_right(serving: &Serving) -> Vec<Step> {
     if !serving.role_is_right {
         steps.push(Step::PutRole);
     }
+    let put =
+        |wrong: &WrongUser| Step::PutUser { app: wrong.app.clone(), slot: wrong.slot, because: wrong.because.clone() };
+    steps.extend(serving.apps.iter().map(put));
+    steps.extend(serving.retired.iter().cloned().map(Step::RetireUser));
     steps
-        .extend(serving.apps.iter().map(|(app, because)| Step::PutUser { app: app.clone(), because: because.clone() }));
-    steps
+}
+
+/// Everybody, where nobody is there yet.
+fn missing_users(seen: &Observed) -> impl Iterator<Item = Step> {
+    let put = |(app, slot): &(AppName, Slot)| Step::PutUser { app: app.clone(), slot: *slot, because: vec!["missing"] };
+    seen.users.iter().map(put)
 }
 
 #[cfg(test)]
@@ -100,13 +116,19 @@ mod tests {
     }
 
     fn settled() -> Observed {
-        let serving = Serving { admin_is_right: true, role_is_right: true, apps: Vec::new(), strangers: Vec::new() };
+        let serving = Serving {
+            admin_is_right: true,
+            role_is_right: true,
+            apps: Vec::new(),
+            strangers: Vec::new(),
+            retired: Vec::new(),
+        };
         Observed {
             files: Files::Right,
             guarded: true,
             runs: Some(Mode::Serving),
             server: Server::Serving(serving),
-            apps: vec![AppName::new("api").unwrap()],
+            users: vec![(AppName::new("api").unwrap(), Slot::First)],
         }
     }
 

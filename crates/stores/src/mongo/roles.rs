@@ -5,7 +5,7 @@ use manifest::id::AppName;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::ADMIN;
-use crate::ground::user_of;
+use crate::ground::{Slot, user_of};
 
 /// Name of the apps' role, in their own database.
 pub(crate) const APP_ROLE: &str = "roadbed-app";
@@ -133,8 +133,14 @@ impl UserKey {
         Self { database: "admin".to_owned(), name: ADMIN.to_owned() }
     }
 
-    pub(crate) fn app(settings: &environment::MongoDb, app: &AppName) -> Self {
-        Self { database: settings.database.clone(), name: user_of(app) }
+    pub(crate) fn app(settings: &environment::MongoDb, app: &AppName, slot: Slot) -> Self {
+        Self { database: settings.database.clone(), name: user_of(app, slot) }
+    }
+
+    /// Whether one of our apps has this user, now or at another version of its password.
+    pub(crate) fn is_of_an_app(&self, settings: &environment::MongoDb) -> bool {
+        let mut apps = settings.apps.iter();
+        apps.any(|app| Slot::ALL.iter().any(|slot| Self::app(settings, app, *slot) == *self))
     }
 
     /// The user that changes collections, where there are some to look after.

@@ -3,30 +3,36 @@
 use manifest::environment;
 use manifest::id::AppName;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use secrets::Secret;
+use secrets::{Secret, Versioned};
 
 use super::REPLICA_SET;
-use crate::ground::user_of;
+use crate::ground::{Slot, user_of};
 
 /// The app's own user on its one database.
 ///
 /// It names the replica set rather than a direct connection: the driver then waits for a primary instead of failing on a
 /// server that is still electing itself. The timeouts are short, so that `/ready` can say within its second that there is none.
-pub fn mongo_url(settings: &environment::MongoDb, app: &AppName, port: u16, secret: &Secret) -> Secret {
+pub fn mongo_url(settings: &environment::MongoDb, app: &AppName, port: u16, password: &Versioned) -> Secret {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let database = encode(&settings.database);
     Secret::new(format!(
         "mongodb://{user}:{password}@127.0.0.1:{port}/{database}\
          ?authSource={database}&authMechanism=SCRAM-SHA-256&replicaSet={REPLICA_SET}&retryWrites=true&w=majority\
          &serverSelectionTimeoutMS=1000&connectTimeoutMS=1000&heartbeatFrequencyMS=2000",
-        user = encode(&user_of(app)),
-        password = encode(secret.expose()),
+        user = encode(&user_of(app, Slot::of(password.version))),
+        password = encode(password.secret.expose()),
     ))
 }
 
 #[cfg(test)]
 mod tests {
+    use secrets::VersionState;
+
     use super::*;
+
+    fn first(password: &str) -> Versioned {
+        Versioned { secret: Secret::new(password.to_owned()), version: 1, state: VersionState::Current }
+    }
 
     #[test]
     fn no_character_of_a_password_means_anything_in_the_url() {
@@ -39,7 +45,7 @@ mod tests {
             oplog_bytes: 0,
             collections: Vec::new(),
         };
-        let url = mongo_url(&settings, &AppName::new("api").unwrap(), 27017, &Secret::new("p@ss:/?#%".to_owned()));
+        let url = mongo_url(&settings, &AppName::new("api").unwrap(), 27017, &first("p@ss:/?#%"));
         assert_eq!(
             url.expose(),
             "mongodb://app%2Dapi:p%40ss%3A%2F%3F%23%25@127.0.0.1:27017/shop%2Dlocal?authSource=shop%2Dlocal\

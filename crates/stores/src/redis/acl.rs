@@ -1,18 +1,20 @@
 //! Who may do what: the ACL file, and whether a living server agrees with it.
 
 use manifest::environment;
-use secrets::Secret;
+use manifest::id::AppName;
+use secrets::{Secret, Versioned};
 
 use super::ADMIN;
 use crate::engines::checksum;
-use crate::ground::user_of;
+use crate::ground::{Slot, user_of};
 
 /// What an app may do, on its own keys and channels. `@dangerous` does not cover everything that empties a server: libraries of
 /// functions and the script cache are taken away by name. `INFO` is needed by clients that wait for a loading server.
 const APP_COMMANDS: &str = "-@all +@all -@admin -@dangerous -function -script|flush +info";
 
-/// What our own user may do: no key at all.
-const ADMIN_COMMANDS: &str = "-@all +acl|load +acl|list +acl|dryrun +acl|whoami +client|id +ping +info +memory|stats +latency|latest +slowlog|len";
+/// What our own user may do: no key at all. It puts and takes away users one by one, because a server of version 7.0 that loads
+/// its file ends every connection, also of those whose user did not change.
+const ADMIN_COMMANDS: &str = "-@all +acl|load +acl|setuser +acl|deluser +acl|list +acl|dryrun +acl|whoami +client|id +ping +info +memory|stats +latency|latest +slowlog|len";
 
 /// One user as the ACL file says it.
 #[derive(Debug)]
@@ -26,37 +28,43 @@ pub(crate) struct User {
 }
 
 impl User {
-    fn line(&self) -> String {
+    /// What the user is, in words of `ACL SETUSER`.
+    pub(crate) fn rules(&self) -> String {
         let Some(digest) = &self.digest else {
-            return format!("user {} off resetpass resetkeys resetchannels {}\n", self.name, self.commands);
+            return format!("off resetpass resetkeys resetchannels {}", self.commands);
         };
         let scope = match &self.prefix {
             Some(prefix) => format!("resetkeys ~{prefix}* resetchannels &{prefix}*"),
             None => "resetkeys resetchannels".to_owned(),
         };
-        format!("user {} on resetpass #{digest} {scope} {}\n", self.name, self.commands)
+        format!("on resetpass #{digest} {scope} {}", self.commands)
     }
 }
 
-/// Everybody who exists. `passwords` are the apps', in the order of the settings.
-pub(crate) fn users(settings: &environment::Redis, admin: &Secret, passwords: &[Secret]) -> Vec<User> {
+/// Everybody who exists. An app has a user for each of its passwords.
+pub(crate) fn users(settings: &environment::Redis, admin: &Secret, logins: &[(AppName, Versioned)]) -> Vec<User> {
     let digest = |secret: &Secret| Some(checksum::of_bytes(secret.expose().as_bytes()));
     let mut users = vec![
         // Who does not log in is this user. It cannot be removed, so it is off and may do nothing.
         User { name: "default".to_owned(), digest: None, prefix: None, commands: "-@all" },
         User { name: ADMIN.to_owned(), digest: digest(admin), prefix: None, commands: ADMIN_COMMANDS },
     ];
-    users.extend(settings.apps.iter().zip(passwords).map(|(app, password)| User {
-        name: user_of(app),
-        digest: digest(password),
+    users.extend(logins.iter().map(|(app, password)| User {
+        name: user_of(app, Slot::of(password.version)),
+        digest: digest(&password.secret),
         prefix: Some(settings.key_prefix.clone()),
         commands: APP_COMMANDS,
     }));
     users
 }
 
+/// Whether one of our apps has this user, now or at another version of its password.
+pub(crate) fn is_of_an_app(name: &str, settings: &environment::Redis) -> bool {
+    settings.apps.iter().any(|app| Slot::ALL.iter().any(|slot| user_of(app, *slot) == name))
+}
+
 pub(crate) fn render(users: &[User]) -> String {
-    users.iter().map(User::line).collect()
+    users.iter().map(|user| format!("user {} {}\n", user.name, user.rules())).collect()
 }
 
 /// What `ACL LIST` says of one user, without the commands: their text is rewritten by each version in its own way, so rights
@@ -142,7 +150,6 @@ pub(crate) const PROBES: [(Right, &[&str]); 16] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use manifest::id::AppName;
 
     fn settings() -> environment::Redis {
         environment::Redis {
@@ -155,10 +162,28 @@ mod tests {
         }
     }
 
+    fn login(password: &str, version: u32) -> (AppName, Versioned) {
+        let state = secrets::VersionState::Current;
+        (AppName::new("api").unwrap(), Versioned { secret: Secret::new(password.to_owned()), version, state })
+    }
+
+    #[test]
+    fn each_version_of_a_password_is_a_user_of_its_own() {
+        let users = users(&settings(), &Secret::new("a".into()), &[login("new", 4), login("old", 3)]);
+        let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
+        assert_eq!(names, ["default", ADMIN, "app-api.b", "app-api"]);
+        assert!(names[2..].iter().all(|name| is_of_an_app(name, &settings())));
+        assert!(!is_of_an_app(ADMIN, &settings()) && !is_of_an_app("app-api.c", &settings()));
+        assert_ne!(users[2].digest, users[3].digest);
+        assert_eq!(
+            users[2].rules().replace(users[2].digest.as_deref().unwrap(), ""),
+            users[3].rules().replace(users[3].digest.as_deref().unwrap(), "")
+        );
+    }
+
     #[test]
     fn the_file_holds_digests_and_no_password() {
-        let passwords = [Secret::new("open-sesame".to_owned())];
-        let text = render(&users(&settings(), &Secret::new("admin-password".to_owned()), &passwords));
+        let text = render(&users(&settings(), &Secret::new("admin-password".to_owned()), &[login("open-sesame", 1)]));
         assert!(!text.contains("open-sesame") && !text.contains("admin-password"), "{text}");
         assert!(text.contains(&checksum::of_bytes(b"open-sesame")), "{text}");
         assert!(text.starts_with("user default off "), "{text}");
@@ -167,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_user_with_more_than_asked_for_is_noticed() {
-        let users = users(&settings(), &Secret::new("a".into()), &[Secret::new("b".into())]);
+        let users = users(&settings(), &Secret::new("a".into()), &[login("b", 1)]);
         let app = &users[2];
         let digest = app.digest.as_deref().unwrap();
         let agrees_with = |line: String| agrees(app, &parse_line(&line).unwrap());

@@ -4,7 +4,7 @@ use host::files::{self, Access};
 use reconcile::Fault;
 
 use super::client;
-use super::observe::{as_admin, asking, wanted_users};
+use super::observe::{as_admin, asking, change_of_versions, wanted_users};
 use super::plan::Step;
 use super::{Redis, UNIT, acl, admin_secret, app_secret, configuration};
 use crate::engines::find::Found;
@@ -17,6 +17,7 @@ pub(crate) async fn perform(redis: &Redis, step: &Step) -> Result<(), Fault> {
         Step::WriteUsers => write_users(redis),
         Step::Start => start(redis).await,
         Step::LoadUsers => load_users(redis).await,
+        Step::ChangeVersions => change_versions(redis).await,
         Step::Restart => restart(redis).await,
     }
 }
@@ -95,6 +96,34 @@ async fn load_users(redis: &Redis) -> Result<(), Fault> {
         Ok(_) => Ok(()),
         // Our own password was among those that changed: the server has loaded and closed our connection.
         Err(fault) if fault.is_io_error() => is_known_again(redis).await,
+        Err(fault) => Err(asking(&fault)),
+    }
+}
+
+/// New users first: nobody is locked out in between. With a user its connections go, and with them only what came in by a
+/// retired password.
+async fn change_versions(redis: &Redis) -> Result<(), Fault> {
+    let Some(users) = wanted_users(redis)? else { return load_users(redis).await };
+    let mut connection = as_admin(redis).await?.map_err(|fault| asking(&fault))?;
+    let change = change_of_versions(&mut connection, redis, &users).await.map_err(|fault| asking(&fault))?;
+    let Some(change) = change else { return load_users(redis).await };
+    let mut commands = redis::pipe();
+    for user in &change.put {
+        let put = commands.cmd("ACL").arg("SETUSER").arg(&user.name).arg("reset");
+        for rule in user.rules().split(' ') {
+            put.arg(rule);
+        }
+    }
+    for name in &change.take_away {
+        commands.cmd("ACL").arg("DELUSER").arg(name);
+    }
+    if commands.is_empty() {
+        return Ok(());
+    }
+    match commands.exec_async(&mut connection).await {
+        Ok(()) => Ok(()),
+        // Started by a Roadbed before this one, whose own user could not do that yet.
+        Err(fault) if client::is_refusal(&fault) => load_users(redis).await,
         Err(fault) => Err(asking(&fault)),
     }
 }

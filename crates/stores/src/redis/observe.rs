@@ -34,6 +34,8 @@ pub enum Server {
     Estranged,
     /// It knows other users, passwords or rights than the ACL file.
     Differs,
+    /// All that differs is which versions of apps' passwords have a user.
+    OtherVersions,
     Agrees,
 }
 
@@ -60,14 +62,15 @@ pub(crate) async fn observe(redis: &Redis) -> Result<Observed, Fault> {
 /// Everybody who should exist; `None` while a password is missing.
 pub(crate) fn wanted_users(redis: &Redis) -> Result<Option<Vec<User>>, Fault> {
     let Some(admin) = redis.ground.secret(&admin_secret())? else { return Ok(None) };
-    let mut passwords = Vec::new();
+    let mut all = Vec::new();
     for app in &redis.place.settings.apps {
-        match redis.ground.secret(&app_secret(app))? {
-            Some(password) => passwords.push(password.secret),
-            None => return Ok(None),
+        let logins = redis.ground.logins(&app_secret(app))?;
+        if logins.is_empty() {
+            return Ok(None);
         }
+        all.extend(logins.into_iter().map(|password| (app.clone(), password)));
     }
-    Ok(Some(acl::users(&redis.place.settings, &admin.secret, &passwords)))
+    Ok(Some(acl::users(&redis.place.settings, &admin.secret, &all)))
 }
 
 async fn runs(redis: &Redis) -> Result<bool, Fault> {
@@ -83,30 +86,67 @@ async fn compare(redis: &Redis, wanted: &[User]) -> Result<Server, Fault> {
         Err(fault) if client::is_wrong_password(&fault) => return Ok(Server::Estranged),
         Err(fault) => return Err(asking(&fault)),
     };
-    match is_as_wanted(&mut connection, redis, wanted).await {
-        Ok(true) => Ok(Server::Agrees),
-        Ok(false) => Ok(Server::Differs),
+    match compare_users(&mut connection, redis, wanted).await {
+        Ok(server) => Ok(server),
         // Our user is there but may not do what it should.
         Err(fault) if client::is_refusal(&fault) => Ok(Server::Estranged),
         Err(fault) => Err(asking(&fault)),
     }
 }
 
-async fn is_as_wanted(
+/// The users by name, where none that is there should be another: those to put, and those to take away.
+pub(crate) struct Change<'a> {
+    pub(crate) put: Vec<&'a User>,
+    pub(crate) take_away: Vec<String>,
+}
+
+/// What tells the server's users from the wanted ones, if that is nothing but versions of apps' passwords.
+pub(crate) async fn change_of_versions<'a>(
+    connection: &mut MultiplexedConnection,
+    redis: &Redis,
+    wanted: &'a [User],
+) -> Result<Option<Change<'a>>, RedisFault> {
+    let lines: Vec<String> = redis::cmd("ACL").arg("LIST").query_async(connection).await?;
+    let listed: Vec<_> = lines.iter().filter_map(|line| acl::parse_line(line)).collect();
+    let settings = &redis.place.settings;
+    let (known, put): (Vec<_>, Vec<_>) =
+        wanted.iter().partition(|user| listed.iter().any(|seen| seen.name == user.name));
+    let are_right =
+        known.iter().all(|user| listed.iter().any(|seen| seen.name == user.name && acl::agrees(user, seen)));
+    let extra = listed.into_iter().map(|seen| seen.name).filter(|name| wanted.iter().all(|user| user.name != *name));
+    let take_away: Vec<String> = extra.collect();
+    let are_of_apps = put.iter().map(|user| &user.name).chain(&take_away).all(|name| acl::is_of_an_app(name, settings));
+    Ok((are_right && are_of_apps).then_some(Change { put, take_away }))
+}
+
+async fn compare_users(
     connection: &mut MultiplexedConnection,
     redis: &Redis,
     wanted: &[User],
+) -> Result<Server, RedisFault> {
+    let Some(change) = change_of_versions(connection, redis, wanted).await? else { return Ok(Server::Differs) };
+    let is_known = |user: &&User| change.put.iter().all(|missing| missing.name != user.name);
+    let known: Vec<&User> = wanted.iter().filter(is_known).collect();
+    Ok(
+        match (
+            have_their_rights(connection, redis, &known).await?,
+            change.put.is_empty() && change.take_away.is_empty(),
+        ) {
+            (false, _) => Server::Differs,
+            (true, false) => Server::OtherVersions,
+            (true, true) => Server::Agrees,
+        },
+    )
+}
+
+async fn have_their_rights(
+    connection: &mut MultiplexedConnection,
+    redis: &Redis,
+    users: &[&User],
 ) -> Result<bool, RedisFault> {
-    let lines: Vec<String> = redis::cmd("ACL").arg("LIST").query_async(connection).await?;
-    let listed: Vec<_> = lines.iter().filter_map(|line| acl::parse_line(line)).collect();
-    let same_users = listed.len() == wanted.len()
-        && wanted.iter().all(|user| listed.iter().any(|seen| seen.name == user.name && acl::agrees(user, seen)));
-    if !same_users {
-        return Ok(false);
-    }
     let key = format!("{}probe", redis.place.settings.key_prefix);
     let mut pipeline = redis::pipe();
-    let apps = || wanted.iter().filter(|user| user.prefix.is_some());
+    let apps = || users.iter().filter(|user| user.prefix.is_some());
     for user in apps() {
         for (_, command) in PROBES {
             let dry_run = pipeline.cmd("ACL").arg("DRYRUN").arg(&user.name);

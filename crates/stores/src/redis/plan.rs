@@ -12,6 +12,8 @@ pub enum Step {
     Start,
     /// Makes a living server read its users again; their connections are closed where something changed.
     LoadUsers,
+    /// Puts and takes away users of apps, and nobody else's connection is closed.
+    ChangeVersions,
     Restart,
 }
 
@@ -22,6 +24,7 @@ impl fmt::Display for Step {
             Self::WriteUsers => "write the users and make missing credentials",
             Self::Start => "start on the loopback port",
             Self::LoadUsers => "load the users into the running server",
+            Self::ChangeVersions => "let apps in with every password that holds, and with no other",
             Self::Restart => "restart: the running server does not know us",
         })
     }
@@ -44,6 +47,7 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
     match seen.server {
         Server::Estranged => steps.push(Step::Restart),
         Server::Differs => steps.push(Step::LoadUsers),
+        Server::OtherVersions => steps.push(Step::ChangeVersions),
         Server::Agrees if seen.users => {}
         Server::Agrees | Server::Silent => steps.push(Step::LoadUsers),
     }
@@ -68,6 +72,7 @@ mod tests {
             [Step::WriteUsers, Step::LoadUsers]
         );
         assert_eq!(plan(&Observed { server: Server::Differs, ..RIGHT }), [Step::LoadUsers]);
+        assert_eq!(plan(&Observed { server: Server::OtherVersions, ..RIGHT }), [Step::ChangeVersions]);
         assert_eq!(plan(&Observed { server: Server::Estranged, ..RIGHT }), [Step::Restart]);
     }
 

@@ -70,7 +70,7 @@ async fn mongodb_guards_its_door_or_the_check_fails() {
     let right = stand.secret(&stores::mongo::app_secret(&app()));
     let wrong = generate::credential().unwrap();
     stand.ground.secrets.set(&stores::mongo::app_secret(&app()), Class::Secret, &wrong).unwrap();
-    assert_fails(&outcome(&check).await, "app-api cannot log in");
+    assert_fails(&outcome(&check).await, "app-api.b cannot log in");
     stand.ground.secrets.set(&stores::mongo::app_secret(&app()), Class::Secret, &right).unwrap();
     assert_holds(&outcome(&check).await, 14);
 
@@ -138,7 +138,7 @@ async fn redis_guards_its_door_or_the_check_fails() {
         .secrets
         .set(&stores::redis::app_secret(&app()), Class::Secret, &Secret::new("wrong password".to_owned()))
         .unwrap();
-    assert_fails(&outcome(&check).await, "app-api cannot log in");
+    assert_fails(&outcome(&check).await, "app-api.b cannot log in");
     stand.units.lose_all();
     assert_fails(&outcome(&check).await, "nobody listens on port");
 }

@@ -41,7 +41,7 @@ impl Shop {
     }
 
     async fn as_app(&self) -> mongodb::Database {
-        let url = mongo_url(&mongo_settings(), &app(), self.stand.port, &self.stand.secret(&app_secret(&app())));
+        let url = mongo_url(&mongo_settings(), &app(), self.stand.port, &self.stand.versioned(&app_secret(&app())));
         Client::with_uri_str(url.expose()).await.unwrap().database("shop-local")
     }
 

@@ -11,6 +11,7 @@ mod collections;
 mod engines;
 mod mongo;
 mod redis;
+mod rotation;
 mod shelf;
 mod stand;
 mod tools;

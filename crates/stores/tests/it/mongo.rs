@@ -24,7 +24,7 @@ async fn settled(stand: &Stand) -> Mongo {
 }
 
 async fn as_app(stand: &Stand) -> Client {
-    let url = mongo_url(&mongo_settings(), &app(), stand.port, &stand.secret(&app_secret(&app())));
+    let url = mongo_url(&mongo_settings(), &app(), stand.port, &stand.versioned(&app_secret(&app())));
     Client::with_uri_str(url.expose()).await.unwrap()
 }
 

@@ -18,7 +18,7 @@ async fn settled(stand: &Stand) -> Redis {
 }
 
 async fn as_app(stand: &Stand) -> RedisResult<MultiplexedConnection> {
-    let url = redis_url(&app(), stand.port, &stand.secret(&app_secret(&app())));
+    let url = redis_url(&app(), stand.port, &stand.versioned(&app_secret(&app())));
     Client::open(url.expose())?.get_multiplexed_async_connection().await
 }
 
@@ -125,7 +125,10 @@ async fn other_passwords_are_loaded_without_a_restart_and_cut_the_old_ones_off()
     stand.ground.secrets.set(&app_secret(&app()), Class::Secret, &Secret::new("fresh".repeat(10))).unwrap();
     assert_eq!(
         converge_redis(&redis).await.unwrap(),
-        ["write the users and make missing credentials", "load the users into the running server"]
+        [
+            "write the users and make missing credentials",
+            "let apps in with every password that holds, and with no other"
+        ]
     );
     assert_eq!(stand.units.pid("redis"), pid);
     assert!(ask(&mut old, "GET shop:local:a").await.is_err(), "the old password's connection lives on");

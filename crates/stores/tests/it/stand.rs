@@ -14,7 +14,7 @@ use manifest::id::AppName;
 use reconcile::ports::{Ensured, PortFuture, UnitKind, UnitSpec, UnitState, UnitStatus, Units};
 use reconcile::progress::Unwatched;
 use reconcile::{Event, Fault, Progress, Resource, Root};
-use secrets::{Seat, Secret, SecretName, Store};
+use secrets::{Seat, Secret, SecretName, Store, Versioned};
 use stores::Ground;
 use stores::engines::{CacheDir, Engine, Located, Machine, machine::Platform};
 use stores::mongo::Mongo;
@@ -62,6 +62,10 @@ impl Stand {
 
     pub(crate) async fn redis_with(&self, settings: environment::Redis) -> Redis {
         Redis::new(settings, self.port, redis_server().await, self.ground.clone())
+    }
+
+    pub(crate) fn versioned(&self, name: &SecretName) -> Versioned {
+        self.ground.secrets.get(name).unwrap().unwrap_or_else(|| panic!("there is no {name}"))
     }
 
     pub(crate) fn secret(&self, name: &SecretName) -> Secret {
