@@ -23,6 +23,7 @@
 
 mod case;
 mod command;
+mod scan;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -31,6 +31,7 @@ pub mod reference;
 pub mod restart;
 pub mod roles;
 pub mod secrets;
+pub mod secrets_scan;
 pub mod session;
 pub mod status;
 pub mod stopping;
@@ -123,6 +124,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         }
         Command::Secrets(Secrets::Set(args)) => secrets::set(session, args),
         Command::Secrets(Secrets::List) => secrets::list(session),
+        Command::Secrets(Secrets::Scan(args)) => secrets_scan::run(session, args),
         Command::Manifest(Manifest::Check) => manifest_verbs::check(session),
         Command::Manifest(Manifest::Schema) => manifest_verbs::schema(session),
         Command::Generate(args) => generate::run(session, args),

@@ -80,7 +80,7 @@ pub fn list(session: &Session) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn open(session: &Session) -> Result<(Environment, FileStore), Failure> {
+pub(super) fn open(session: &Session) -> Result<(Environment, FileStore), Failure> {
     let project = Project::load(session)?;
     let (name, environment) = project.environment(&session.environment()?)?;
     let name = name.to_string();
