@@ -23,6 +23,7 @@
 
 mod case;
 mod command;
+mod scan;
 mod secrets;
 
 use std::fs;

@@ -12,11 +12,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("gate", &[]),
     ("secrets", &[]),
     ("usage", &[]),
+    ("leaks", &["secrets"]),
     ("reconcile", &["journal", "gate"]),
     ("engine", &["reconcile", "gate", "secrets"]),
     ("edge", &["reconcile", "gate", "secrets"]),
     ("stores", &["reconcile", "gate", "secrets"]),
-    ("roadbed", &["journal", "gate", "secrets", "reconcile", "engine", "edge", "stores", "usage"]),
+    ("roadbed", &["journal", "gate", "secrets", "reconcile", "engine", "edge", "stores", "usage", "leaks"]),
 ];
 
 const LAYER_0: [&str; 2] = ["manifest", "host"];

@@ -38,6 +38,7 @@ pub mod dotenv;
 pub mod secrets_recipients;
 pub mod secrets_audit;
 pub mod secrets_rotate;
+pub mod secrets_scan;
 pub mod session;
 pub mod status;
 pub mod stopping;

@@ -12,7 +12,9 @@ use crate::cli::failure::Failure;
 use crate::cli::project::{Project, no_such};
 use crate::cli::secrets_args::{Secrets, Versions, With};
 use crate::cli::session::Session;
-use crate::cli::{secrets_audit, secrets_recipients, secrets_rotate, secrets_transfer, secrets_values, wait};
+use crate::cli::{
+    secrets_audit, secrets_recipients, secrets_rotate, secrets_scan, secrets_transfer, secrets_values, wait,
+};
 use crate::control::identity;
 use crate::render::table::Table;
 use crate::seats;
@@ -22,6 +24,7 @@ pub fn run(session: &Session, verb: &Secrets, conductor: &impl Conductor) -> Res
         Secrets::Set(args) => secrets_values::set(session, args),
         Secrets::Get(args) => secrets_values::get(session, args),
         Secrets::Rotate(args) => wait(secrets_rotate::run(session, args, conductor)),
+        Secrets::Scan(args) => secrets_scan::run(session, args),
         Secrets::List => list(session),
         Secrets::Versions(args) => versions(session, args),
         Secrets::Rm(args) => secrets_values::remove(session, args),

@@ -11,6 +11,7 @@ pub enum Secrets {
     Set(SetSecret),
     Get(GetSecret),
     Rotate(RotateSecrets),
+    Scan(ScanSecrets),
     /// Show which variables have a value; never the value
     #[command(after_help = "\
 Examples:
@@ -69,6 +70,68 @@ pub struct RotateSecrets {
     /// Say what would be rotated
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Search for secrets where they must not be: files, all of git's history, logs, archives, images
+///
+/// First the values of this environment's store, in every form in which they are written; then whatever looks like a credential
+/// of some 140 kinds. Without a flag or a path: the files that could be committed, and every commit of every branch, tag, note,
+/// stash and log of git. No value is shown: findings have a masked line and a keyed hash, by which leaks-allow.toml can accept
+/// one for a time. Git itself is not needed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed secrets scan                          files and history
+  roadbed secrets scan --staged                 what the next commit would add; for a pre-commit hook
+  roadbed secrets scan build.log dist image.tar files, folders, archives, saved images; ignored ones too
+  kubectl logs shop | roadbed secrets scan --stdin
+  roadbed secrets scan --sarif > leaks.sarif    for a code host or an editor
+  roadbed secrets scan --accept \"test vector of RFC 8725\" --until 2027-06-30
+                                                accepts everything found now
+  roadbed secrets scan --install-hooks          writes the pre-commit hook, prints one for a server
+
+Exit codes:
+  0  nothing found that is not accepted
+  1  something found, or something could not be searched
+  2  the command line or the allow-list is wrong")]
+#[command(group = clap::ArgGroup::new("what").multiple(false))]
+pub struct ScanSecrets {
+    /// Files and folders, all that is in them
+    #[arg(value_name = "PATH", group = "what")]
+    pub paths: Vec<PathBuf>,
+    /// Only the history
+    #[arg(long, group = "what")]
+    pub history: bool,
+    /// Only what is staged
+    #[arg(long, group = "what")]
+    pub staged: bool,
+    /// Only what comes on stdin
+    #[arg(long, group = "what")]
+    pub stdin: bool,
+    /// What a push brings: lines of a pre-receive hook on stdin
+    #[arg(long, group = "what")]
+    pub received: bool,
+    /// Write the pre-commit hook of this repository, and print a pre-receive hook for a server's
+    #[arg(long, group = "what")]
+    pub install_hooks: bool,
+    /// Of the history also what no branch, tag or log leads to any more
+    #[arg(long, conflicts_with_all = ["paths", "staged", "stdin", "received", "install_hooks"])]
+    pub unreachable: bool,
+    /// Leave the values of the store out: patterns only
+    #[arg(long)]
+    pub no_store: bool,
+    /// The list of accepted findings [default: leaks-allow.toml beside the manifest]
+    #[arg(long, value_name = "FILE")]
+    pub allow: Option<PathBuf>,
+    /// Add everything found to that list, for this reason
+    #[arg(long, value_name = "REASON", requires = "until")]
+    pub accept: Option<String>,
+    /// Last day on which --accept holds
+    #[arg(long, value_name = "DATE", requires = "accept")]
+    pub until: Option<String>,
+    /// Print SARIF 2.1.0 on stdout
+    #[arg(long, conflicts_with = "json")]
+    pub sarif: bool,
 }
 
 /// Set the value of a variable with source "store", read from stdin or asked for

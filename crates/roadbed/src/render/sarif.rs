@@ -37,7 +37,7 @@ struct Driver {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Rule {
-    id: &'static str,
+    id: String,
     short_description: Message,
 }
 
@@ -49,7 +49,7 @@ struct Message {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SarifResult {
-    rule_id: &'static str,
+    rule_id: String,
     rule_index: usize,
     level: &'static str,
     message: Message,
@@ -91,28 +91,61 @@ struct Fingerprints {
     finding: String,
 }
 
-/// The findings of one run.
+/// The findings of one look at code.
 pub fn log(findings: &[Finding]) -> Log {
     let rules = Id::ALL
         .into_iter()
-        .map(|id| Rule { id: id.as_str(), short_description: Message { text: id.meaning().to_owned() } })
+        .map(|id| Rule { id: id.as_str().to_owned(), short_description: Message { text: id.meaning().to_owned() } })
         .collect();
+    of(rules, findings.iter().map(result).collect())
+}
+
+/// The findings of one search for secrets.
+pub fn leaks(findings: &[leaks::Finding], known: &leaks::Rules) -> Log {
+    let rule = |id: &str, text: &str| Rule { id: id.to_owned(), short_description: Message { text: text.to_owned() } };
+    let rules = known.all().iter().map(|known| rule(&known.id, &known.description));
+    let rules: Vec<Rule> =
+        std::iter::once(rule(leaks::STORE_VALUE, "A value of the secret store")).chain(rules).collect();
+    let results = findings.iter().map(|finding| leak(finding, &rules)).collect();
+    of(rules, results)
+}
+
+fn of(rules: Vec<Rule>, results: Vec<SarifResult>) -> Log {
     let driver = Driver { name: "roadbed", version: env!("CARGO_PKG_VERSION"), rules };
     Log {
         schema: "https://json.schemastore.org/sarif-2.1.0.json",
         version: "2.1.0",
-        runs: [Run {
-            tool: Tool { driver },
-            column_kind: "unicodeCodePoints",
-            results: findings.iter().map(result).collect(),
+        runs: [Run { tool: Tool { driver }, column_kind: "unicodeCodePoints", results }],
+    }
+}
+
+fn leak(finding: &leaks::Finding, rules: &[Rule]) -> SarifResult {
+    let history = match (&finding.first_commit, &finding.last_commit) {
+        (Some(first), Some(last)) => format!(", in commits {first} to {last}"),
+        _ => String::new(),
+    };
+    SarifResult {
+        rule_id: finding.rule.clone(),
+        rule_index: rules.iter().position(|rule| rule.id == finding.rule).expect("what finds is a known rule"),
+        level: match finding.confidence {
+            leaks::Confidence::Low => "warning",
+            leaks::Confidence::Medium | leaks::Confidence::High => "error",
+        },
+        message: Message { text: format!("{}{history}: {}", finding.description, finding.excerpt) },
+        locations: [Location {
+            physical_location: PhysicalLocation {
+                artifact_location: ArtifactLocation { uri: uri(&finding.file), uri_base_id: "%SRCROOT%" },
+                region: Region { start_line: finding.line, start_column: finding.column },
+            },
         }],
+        partial_fingerprints: Fingerprints { finding: format!("{}:{}:{}", finding.rule, finding.value, finding.file) },
     }
 }
 
 fn result(finding: &Finding) -> SarifResult {
     let Finding { id, name, place, severity, message, hint, .. } = finding;
     SarifResult {
-        rule_id: id.as_str(),
+        rule_id: id.as_str().to_owned(),
         rule_index: Id::ALL.iter().position(|known| known == id).expect("ALL has every id"),
         level: match severity {
             Severity::Error => "error",
