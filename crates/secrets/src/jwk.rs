@@ -54,10 +54,10 @@ pub struct PublicKey {
 /// A fresh key.
 pub fn generate() -> Result<Secret, NoKey> {
     let mut seed = Zeroizing::new([0_u8; 32]);
-    getrandom::fill(seed.as_mut())?;
-    let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_ref())?;
+    getrandom::fill(&mut seed[..])?;
+    let pair = Ed25519KeyPair::from_seed_unchecked(&seed[..])?;
     let x = BASE64_URL_SAFE_NO_PAD.encode(pair.public_key());
-    let d = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode::<&[u8]>(seed.as_ref()));
+    let d = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(&seed[..]));
     let kid = thumbprint(&x);
     // Written by hand, so that the private part is in no other text that would have to be wiped.
     Ok(Secret::new(format!(
