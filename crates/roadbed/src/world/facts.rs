@@ -55,7 +55,8 @@ impl Facts for LocalFacts {
                 let name = stores::mongo::app_secret(app);
                 let found = self.credentials(&name, "MongoDB")?;
                 let text = stores::mongo::mongo_url(settings, app, port, &found.secret);
-                Ok(Value { text, shown: format!("mongodb {port} {} {name}@{}", settings.database, found.version) })
+                let shown = format!("mongodb {port} {} {name}@{}", settings.database, found.version);
+                Ok(Value { text, shown, loaded: [(name.to_string(), found.version)].into() })
             }
             Fact::RedisUrl => {
                 let (Some(_), Some(port)) = (&self.environment.redis, self.addresses.redis) else {
@@ -64,7 +65,8 @@ impl Facts for LocalFacts {
                 let name = stores::redis::app_secret(app);
                 let found = self.credentials(&name, "Redis")?;
                 let text = stores::redis::redis_url(app, port, &found.secret);
-                Ok(Value { text, shown: format!("redis {port} {name}@{}", found.version) })
+                let shown = format!("redis {port} {name}@{}", found.version);
+                Ok(Value { text, shown, loaded: [(name.to_string(), found.version)].into() })
             }
             Fact::RedisPrefix => {
                 let settings = self.environment.redis.as_ref().ok_or_else(|| missing("Redis".into()))?;
@@ -87,7 +89,11 @@ impl Facts for LocalFacts {
 }
 
 fn value(name: &SecretName, found: Versioned) -> Value {
-    Value { shown: format!("{name}@{}", found.version), text: Secret::new(found.secret.expose().to_owned()) }
+    Value {
+        shown: format!("{name}@{}", found.version),
+        text: Secret::new(found.secret.expose().to_owned()),
+        loaded: [(name.to_string(), found.version)].into(),
+    }
 }
 
 fn store_fault(fault: &StoreFault) -> Fault {
