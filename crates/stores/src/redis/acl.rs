@@ -6,13 +6,18 @@ use secrets::Secret;
 use super::ADMIN;
 use crate::engines::checksum;
 use crate::ground::user_of;
+use crate::leases::{Lease, Rights, State};
 
 /// What an app may do, on its own keys and channels. `@dangerous` does not cover everything that empties a server: libraries of
 /// functions and the script cache are taken away by name. `INFO` is needed by clients that wait for a loading server.
 const APP_COMMANDS: &str = "-@all +@all -@admin -@dangerous -function -script|flush +info";
 
-/// What our own user may do: no key at all.
-const ADMIN_COMMANDS: &str = "-@all +acl|load +acl|list +acl|dryrun +acl|whoami +client|id +ping +info +memory|stats +latency|latest +slowlog|len";
+/// What somebody who looks may do, on the apps' keys.
+const READER_COMMANDS: &str = "-@all +@read +@connection -@admin -@dangerous +info";
+
+/// What our own user may do: no key at all. It puts and takes away users one by one, because a server of version 7.0 that loads
+/// its file ends every connection, also of those whose user did not change.
+const ADMIN_COMMANDS: &str = "-@all +acl|load +acl|setuser +acl|deluser +acl|list +acl|dryrun +acl|whoami +client|id +ping +info +memory|stats +latency|latest +slowlog|len";
 
 /// One user as the ACL file says it.
 #[derive(Debug)]
@@ -26,15 +31,21 @@ pub(crate) struct User {
 }
 
 impl User {
-    fn line(&self) -> String {
+    /// Whether it may do what apps may.
+    pub(crate) fn is_as_apps(&self) -> bool {
+        self.commands == APP_COMMANDS
+    }
+
+    /// What the user is, in words of `ACL SETUSER`.
+    pub(crate) fn rules(&self) -> String {
         let Some(digest) = &self.digest else {
-            return format!("user {} off resetpass resetkeys resetchannels {}\n", self.name, self.commands);
+            return format!("off resetpass resetkeys resetchannels {}", self.commands);
         };
         let scope = match &self.prefix {
             Some(prefix) => format!("resetkeys ~{prefix}* resetchannels &{prefix}*"),
             None => "resetkeys resetchannels".to_owned(),
         };
-        format!("user {} on resetpass #{digest} {scope} {}\n", self.name, self.commands)
+        format!("on resetpass #{digest} {scope} {}", self.commands)
     }
 }
 
@@ -55,8 +66,22 @@ pub(crate) fn users(settings: &environment::Redis, admin: &Secret, passwords: &[
     users
 }
 
+/// The user of a lease that lasts, if it has one in Redis.
+pub(crate) fn leased(lease: &Lease) -> Option<User> {
+    let user = lease.redis.as_ref().filter(|_| lease.state == State::Live)?;
+    Some(User {
+        name: lease.id.clone(),
+        digest: Some(user.digest.clone()),
+        prefix: Some(user.prefix.clone()),
+        commands: match lease.rights {
+            Rights::OfApp => APP_COMMANDS,
+            Rights::ReadOnly => READER_COMMANDS,
+        },
+    })
+}
+
 pub(crate) fn render(users: &[User]) -> String {
-    users.iter().map(User::line).collect()
+    users.iter().map(|user| format!("user {} {}\n", user.name, user.rules())).collect()
 }
 
 /// What `ACL LIST` says of one user, without the commands: their text is rewritten by each version in its own way, so rights

@@ -11,6 +11,7 @@ use super::client::{self, Identity, RedisFault};
 use super::{ADMIN, Redis, UNIT, admin_secret, app_secret, configuration};
 use crate::engines::find::Found;
 use crate::ground::file_fault;
+use crate::leases;
 use crate::start::accepts;
 
 /// What a look at one Redis found.
@@ -67,7 +68,9 @@ pub(crate) fn wanted_users(redis: &Redis) -> Result<Option<Vec<User>>, Fault> {
             None => return Ok(None),
         }
     }
-    Ok(Some(acl::users(&redis.place.settings, &admin.secret, &passwords)))
+    let mut users = acl::users(&redis.place.settings, &admin.secret, &passwords);
+    users.extend(leases::book::read(&redis.ground.root)?.iter().filter_map(acl::leased));
+    Ok(Some(users))
 }
 
 async fn runs(redis: &Redis) -> Result<bool, Fault> {
@@ -106,7 +109,7 @@ async fn is_as_wanted(
     }
     let key = format!("{}probe", redis.place.settings.key_prefix);
     let mut pipeline = redis::pipe();
-    let apps = || wanted.iter().filter(|user| user.prefix.is_some());
+    let apps = || wanted.iter().filter(|user| user.prefix.is_some() && user.is_as_apps());
     for user in apps() {
         for (_, command) in PROBES {
             let dry_run = pipeline.cmd("ACL").arg("DRYRUN").arg(&user.name);
