@@ -22,6 +22,12 @@ pub fn program() -> Result<PathBuf> {
     Ok(text.strip_suffix(" (deleted)").map_or_else(|| path.clone(), PathBuf::from))
 }
 
+/// Ends this process with a code that another program chose, such as the command that was run for the user.
+#[expect(clippy::disallowed_methods, reason = "the exit code of somebody else is handed on as it is")]
+pub fn end_with(code: u8) -> ! {
+    std::process::exit(i32::from(code))
+}
+
 /// From now on a crash of this process, or of a program that it starts, leaves no memory image: it might hold secrets.
 ///
 /// The limit is one byte and not none: the kernel minds a limit of none only where images are files, and hands them to a

@@ -16,6 +16,8 @@ pub mod possessions;
 pub(crate) mod redacting;
 pub mod adoption;
 pub mod forgetting;
+pub mod lent;
+pub mod lending;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,9 +82,11 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         turn: tokio::sync::Mutex::default(),
     });
     let watching = tokio::spawn(watch::watch(control.clone()));
+    let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
     watching.abort();
+    sweeping.abort();
     lifeline.abort();
     served
 }

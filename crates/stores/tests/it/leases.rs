@@ -39,7 +39,9 @@ async fn borrow_mongo(stand: &Stand, rights: Rights) -> (Lease, Client) {
     let password = generate::credential().unwrap();
     let lease = Lease { redis: None, ..lease(rights, &password) };
     book::note(&stand.ground.root, lease.clone()).unwrap();
-    leases::mongo::lend(&stand.ground, stand.port, &lease, &password).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    leases::mongo::lend(&stand.ground, stand.port, &lease, &password)
+        .await
+        .unwrap_or_else(|fault| panic!("{fault:#?}"));
     let url = leases::mongo::mongo_url(&mongo_settings(), &lease, stand.port, &password);
     (lease, Client::with_uri_str(url.expose()).await.unwrap())
 }
@@ -76,7 +78,8 @@ async fn who_only_reads_in_mongodb_changes_nothing_and_an_orphan_is_taken_away()
     let database = client.database("shop-local");
     database.list_collection_names().await.unwrap();
     assert_eq!(database.collection::<Document>("things").count_documents(doc! {}).await.unwrap(), 0);
-    let refused = |answer: Result<_, mongodb::error::Error>| assert!(answer.unwrap_err().to_string().contains("not authorized"));
+    let refused =
+        |answer: Result<_, mongodb::error::Error>| assert!(answer.unwrap_err().to_string().contains("not authorized"));
     refused(database.collection::<Document>("things").insert_one(doc! { "a": 1 }).await.map(|_| ()));
     refused(database.create_collection("other").await);
     refused(client.database("admin").run_command(doc! { "usersInfo": 1 }).await.map(|_| ()));
@@ -117,7 +120,8 @@ async fn a_lent_user_of_redis_comes_and_goes_and_nobody_else_notices() {
         assert_eq!(value, "1");
         let written: redis::RedisResult<()> = lent.set("shop:local:b", "2").await;
         assert_eq!(written.is_ok(), rights == Rights::OfApp);
-        for command in [vec!["GET", "somebody-else"], vec!["FLUSHALL"], vec!["ACL", "LIST"], vec!["CONFIG", "GET", "*"]] {
+        for command in [vec!["GET", "somebody-else"], vec!["FLUSHALL"], vec!["ACL", "LIST"], vec!["CONFIG", "GET", "*"]]
+        {
             let mut asked = redis::cmd(command[0]);
             asked.arg(&command[1..]);
             let answer: redis::RedisResult<redis::Value> = asked.query_async(&mut lent).await;
