@@ -1,12 +1,13 @@
 //! What is lent to developers' commands: users of their own on real servers, taken back whatever ends.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use host::process::terminal::Screen;
 use host::process::{Process, Signal, table};
 use serde_json::Value;
 use testkit::{Environment, repository, wait_until};
@@ -234,6 +235,7 @@ fn a_command_is_lent_users_of_its_own_and_nothing_of_them_stays() {
     shop.nothing_is_lent();
 
     what_is_shown_and_what_is_not(&shop);
+    what_a_terminal_shows(&shop);
     what_the_users_may(&shop);
     whatever_ends(&shop);
     assert_eq!(shop.environment.ready(&["secrets-stay-secret"])["holds"], true);
@@ -292,6 +294,40 @@ fn holds_not(folder: &Path, secret: &[u8]) {
             assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{}", path.display());
         }
     }
+}
+
+/// As somebody sees it who sits at a terminal.
+fn what_a_terminal_shows(shop: &Shop) {
+    let (screen, theirs) = Screen::open().unwrap();
+    let script = "console.log(process.stdout.isTTY, process.stdin.isTTY, process.env.SESSION_SECRET); \
+                  process.stdin.on('data', (typed) => { console.log('typed', String(typed).trim()); }); \
+                  process.on('SIGINT', () => { console.log('interrupted'); process.exit(3); })";
+    let mut line = shop.command(&["env", "exec"], &["node", "-e", script]);
+    let copy = || Stdio::from(theirs.try_clone().unwrap());
+    let mut child = line.stdin(copy()).stdout(copy()).stderr(copy()).spawn().unwrap();
+    drop((line, theirs));
+    let (sender, seen) = std::sync::mpsc::channel();
+    let mut from = fs::File::from(screen.side().unwrap());
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count) = from.read(&mut buffer) {
+            let _ = sender.send(text(&buffer[..count]));
+        }
+    });
+    let mut shown = String::new();
+    let mut shows = |what: &str| {
+        while !shown.contains(what) {
+            shown += &seen.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|_| panic!("no {what:?} in {shown:?}"));
+        }
+    };
+    let mut keyboard = fs::File::from(screen.side().unwrap());
+    shows("true true ‹SESSION_SECRET@1›");
+    keyboard.write_all(b"hello\r").unwrap();
+    shows("typed hello");
+    keyboard.write_all(&[3]).unwrap();
+    shows("interrupted");
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    shop.nothing_is_lent();
 }
 
 fn what_the_users_may(shop: &Shop) {

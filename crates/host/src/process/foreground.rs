@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Signal, getppid, ioctl_tiocsctty, set_parent_process_death_signal, setsid};
 
+use super::terminal::Screen;
 use super::{Process, ProcessFault};
 
 /// What to run. It inherits our environment, our working folder and our stdin.
@@ -30,6 +31,8 @@ pub enum Output {
     AsOurs,
     /// To us, stdout and stderr apart.
     ToUs,
+    /// To a terminal of its own, which it reads from too, in a session of its own.
+    Terminal,
 }
 
 /// A running one. What it writes, if it writes to us.
@@ -38,6 +41,8 @@ pub struct Running {
     pub process: Process,
     pub stdout: Option<OwnedFd>,
     pub stderr: Option<OwnedFd>,
+    /// Its terminal, if it has one of its own.
+    pub screen: Option<Screen>,
 }
 
 /// Starts a program in the foreground. When we die, however that comes, it is asked to end: it holds what we lent it.
@@ -48,18 +53,26 @@ pub fn start(spec: &Foreground) -> Result<Running, ProcessFault> {
     let fault = |source| ProcessFault::Start { program: spec.program.clone(), source };
     let mut command = Command::new(&spec.program);
     command.args(&spec.args).envs(&spec.env);
-    if spec.output == Output::ToUs {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut screen = None;
+    match spec.output {
+        Output::AsOurs => {}
+        Output::ToUs => drop(command.stdout(Stdio::piped()).stderr(Stdio::piped())),
+        Output::Terminal => {
+            let (ours, theirs) = Screen::open().map_err(fault)?;
+            let copy = || theirs.try_clone().map(Stdio::from).map_err(fault);
+            command.stdin(copy()?).stdout(copy()?).stderr(copy()?);
+            screen = Some(ours);
+        }
     }
-    end_with_us(&mut command);
+    end_with_us(&mut command, spec.output);
     let mut child = command.spawn().map_err(fault)?;
     let (stdout, stderr) = (child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from));
     let process = Process::open(child.id()).map_err(fault)?;
-    Ok(Running { process, stdout, stderr })
+    Ok(Running { process, stdout, stderr, screen })
 }
 
 #[expect(unsafe_code, reason = "what must happen between fork and exec")]
-fn end_with_us(command: &mut Command) {
+fn end_with_us(command: &mut Command, output: Output) {
     let parent = rustix::process::getpid();
     // SAFETY: the closure makes only system calls.
     unsafe {
@@ -68,6 +81,10 @@ fn end_with_us(command: &mut Command) {
             // We may have died before the line above.
             if getppid() != Some(parent) {
                 return Err(io::Error::from_raw_os_error(libc::ECANCELED));
+            }
+            if output == Output::Terminal {
+                setsid()?;
+                ioctl_tiocsctty(rustix::stdio::stdin())?;
             }
             Ok(())
         });

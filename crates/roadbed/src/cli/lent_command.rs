@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use host::process::foreground::{self, Foreground, Read};
+use host::process::terminal::{self, Raw, Screen};
 use host::process::{Exit as Ended, Process, Signal, find_in_path};
 use host::sealed_file::sealed_file;
 use reconcile::Fault;
@@ -64,7 +66,7 @@ pub async fn run(
         session.output.note(format!("{name} is not lent: it moves money"));
     }
     let ended = match command(&lent).and_then(|command| start(asked.output, &lent, command)) {
-        Ok(started) => started.to_its_end(session, &control, &lent, &mut signals).await.map_err(Failure::from),
+        Ok(started) => started.wait(session, &control, &lent, &mut signals).await.map_err(Failure::from),
         Err(failure) => Err(failure),
     };
     give_back(&control, &lent.lease).await;
@@ -80,7 +82,10 @@ pub async fn run(
 struct Started {
     process: Process,
     showing: Vec<JoinHandle<()>>,
+    screen: Option<Screen>,
     needles: Arc<Needles>,
+    /// Our own terminal, as long as the command has one of its own.
+    _raw: Option<Raw<'static>>,
     /// Read by the command at paths of this process.
     _files: Vec<OwnedFd>,
 }
@@ -106,13 +111,34 @@ fn start(output: Output, lent: &Lent, command: LentCommand) -> Result<Started, F
     let needles = Arc::new(needles.map_err(|error| cannot(&error))?);
     let output = match output {
         Output::Raw => foreground::Output::AsOurs,
+        Output::Redacted if terminal::is_there() => foreground::Output::Terminal,
         Output::Redacted => foreground::Output::ToUs,
     };
     let spec = Foreground { program, args: args.to_vec(), env, output };
     let running = foreground::start(&spec).map_err(|error| cannot(&error))?;
-    let showing = [(running.stdout, Shown::Stdout), (running.stderr, Shown::Stderr)];
+    let raw = match &running.screen {
+        Some(screen) => Some(connect(screen).map_err(|error| cannot(&error))?),
+        None => None,
+    };
+    let screen = running.screen.as_ref().map(Screen::side).transpose().map_err(|error| cannot(&error))?;
+    let showing = [(running.stdout.or(screen), Shown::Stdout), (running.stderr, Shown::Stderr)];
     let showing = showing.into_iter().filter_map(|(from, to)| Some(show(from?, to, needles.clone())));
-    Ok(Started { process: running.process, showing: showing.collect(), needles, _files: files })
+    let showing = showing.collect();
+    Ok(Started { process: running.process, showing, screen: running.screen, needles, _raw: raw, _files: files })
+}
+
+/// What is typed goes to the command's terminal from here on, every byte of it.
+fn connect(screen: &Screen) -> io::Result<Raw<'static>> {
+    let to = screen.side()?;
+    // One that is gone already cannot be measured; nobody looks at it either.
+    let _ = screen.fit(io::stdin());
+    let raw = Raw::make(terminal::stdin())?;
+    // Ends with this process: nothing else ends a wait for a key.
+    thread::spawn(move || {
+        let mut to = File::from(to);
+        io::copy(&mut io::stdin().lock(), &mut to)
+    });
+    Ok(raw)
 }
 
 fn found(program: &str) -> Option<PathBuf> {
@@ -123,7 +149,7 @@ fn found(program: &str) -> Option<PathBuf> {
 }
 
 impl Started {
-    async fn to_its_end(
+    async fn wait(
         self,
         session: &Session,
         control: &ControlClient,
@@ -139,12 +165,12 @@ impl Started {
                     ended.map_err(cannot)?;
                     break;
                 }
-                signal = signals.next() => {
+                heard = signals.next() => match heard {
                     // One that cannot be sent is for a process that is gone.
-                    if let Some(signal) = signal {
-                        let _ = self.process.signal(signal);
-                    }
-                }
+                    Heard::Wish(signal) => drop(self.process.signal(signal)),
+                    Heard::KnownToTheCommand => {}
+                    Heard::Resized => drop(self.screen.as_ref().map(|screen| screen.fit(io::stdin()))),
+                },
                 () = sleep_until(renewal) => {
                     renewal += period;
                     if let Err(fault) = control.renew(&lent.lease).await {
@@ -213,11 +239,21 @@ fn show(from: OwnedFd, to: Shown, needles: Arc<Needles>) -> JoinHandle<()> {
     })
 }
 
-/// Wishes that the command should end.
+/// What we are told by signals.
+enum Heard {
+    /// That the command should end.
+    Wish(Signal),
+    /// A terminal has told the command already.
+    KnownToTheCommand,
+    /// Our terminal has another size.
+    Resized,
+}
+
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
+    resized: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -227,15 +263,19 @@ impl Signals {
             interrupt: of(SignalKind::interrupt())?,
             terminate: of(SignalKind::terminate())?,
             hangup: of(SignalKind::hangup())?,
+            resized: of(SignalKind::window_change())?,
         })
     }
 
-    /// The next one, as it is to be handed on. `None`: a terminal has told the command already.
-    async fn next(&mut self) -> Option<Signal> {
+    async fn next(&mut self) -> Heard {
         tokio::select! {
-            _ = self.interrupt.recv() => (!io::stdin().is_terminal()).then_some(Signal::INT),
-            _ = self.terminate.recv() => Some(Signal::TERM),
-            _ = self.hangup.recv() => Some(Signal::HUP),
+            _ = self.interrupt.recv() => match io::stdin().is_terminal() {
+                true => Heard::KnownToTheCommand,
+                false => Heard::Wish(Signal::INT),
+            },
+            _ = self.terminate.recv() => Heard::Wish(Signal::TERM),
+            _ = self.hangup.recv() => Heard::Wish(Signal::HUP),
+            _ = self.resized.recv() => Heard::Resized,
         }
     }
 }

@@ -22,9 +22,9 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::redacting::Redactions;
 use super::lending::{self, Peer};
 use super::lent::Asked;
+use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest};
 use super::{Control, convergence, proof};
 use crate::wanted::Wanted;
@@ -85,24 +85,31 @@ async fn lend(
     Json(asked): Json<Asked>,
 ) -> Response {
     // In a task of its own: a borrower that goes away must not leave a user half made.
-    finished(async move { lending::lend(&control, &asked, peer).await }).await
+    let redactions = control.redactions(&BTreeMap::new());
+    finished(redactions, async move { lending::lend(&control, &asked, peer).await }).await
 }
 
 async fn renew(State(control): State<Arc<Control>>, Path(id): Path<String>) -> Response {
-    finished(async move { lending::renew(&control, &id).await }).await
+    let redactions = control.redactions(&BTreeMap::new());
+    finished(redactions, async move { lending::renew(&control, &id).await }).await
 }
 
 async fn take_back(State(control): State<Arc<Control>>, Path(id): Path<String>) -> Response {
-    finished(async move { lending::take_back(&control, &id).await }).await
+    let redactions = control.redactions(&BTreeMap::new());
+    finished(redactions, async move { lending::take_back(&control, &id).await }).await
 }
 
 async fn finished<T: Serialize + Send + 'static>(
+    redactions: Redactions,
     work: impl Future<Output = Result<T, Fault>> + Send + 'static,
 ) -> Response {
     let done = tokio::spawn(work).await;
     match done.unwrap_or_else(|error| Err(Fault::because("control failed over a request", &error))) {
         Ok(answer) => Json(answer).into_response(),
-        Err(fault) => (StatusCode::UNPROCESSABLE_ENTITY, Json(fault)).into_response(),
+        Err(fault) => {
+            let text = serde_json::to_string(&fault).expect("a fault is plain data");
+            (StatusCode::UNPROCESSABLE_ENTITY, redactions.redact(&text).into_owned()).into_response()
+        }
     }
 }
 
