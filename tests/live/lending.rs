@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -130,12 +130,19 @@ const tried = async (work) => { try { await work(); return "done"; } catch (erro
 })();
 "#;
 
-fn project(folder: &Path) {
+/// A project, and the key of the one person that its manifest knows.
+fn project(folder: &Path) -> PathBuf {
+    let key = folder.join("id_ed25519");
+    let made =
+        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "annika", "-f"]).arg(&key).status();
+    assert!(made.unwrap().success());
+    let public = fs::read_to_string(folder.join("id_ed25519.pub")).unwrap();
+    let people = format!("\n[people.annika]\nssh = [\"{}\"]\n", public.trim());
     let write = |name: &str, text: &str| {
         fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
         fs::write(folder.join(name), text).unwrap();
     };
-    write("roadbed.toml", MANIFEST);
+    write("roadbed.toml", &(MANIFEST.to_owned() + &people));
     write("apps/api/src/server.mjs", SERVER);
     write("use.cjs", USE);
     write("package.json", r#"{"name":"lend","version":"1.0.0"}"#);
@@ -143,6 +150,7 @@ fn project(folder: &Path) {
         "package-lock.json",
         r#"{"name":"lend","version":"1.0.0","lockfileVersion":3,"packages":{"":{"name":"lend","version":"1.0.0"}}}"#,
     );
+    key
 }
 
 struct Shop {
@@ -222,7 +230,7 @@ fn ended_with(output: &Output, code: i32) -> (String, String) {
 fn a_command_is_lent_users_of_its_own_and_nothing_of_them_stays() {
     let _stage = stage::enter();
     let folder = tempfile::tempdir().unwrap();
-    project(folder.path());
+    let key = project(folder.path());
     let environment = Environment::new(env!("CARGO_BIN_EXE_roadbed"), folder.path());
     let shop = Shop { environment };
 
@@ -238,6 +246,7 @@ fn a_command_is_lent_users_of_its_own_and_nothing_of_them_stays() {
     what_a_terminal_shows(&shop);
     what_the_users_may(&shop);
     whatever_ends(&shop);
+    what_a_login_says(&shop, &key);
     assert_eq!(shop.environment.ready(&["secrets-stay-secret"])["holds"], true);
 }
 
@@ -391,6 +400,38 @@ fn whatever_ends(shop: &Shop) {
     Process::open(child.id()).unwrap().signal(Signal::TERM).unwrap();
     child.wait().unwrap();
     shop.nothing_is_lent();
+}
+
+/// Commands act in the name of whoever logged in, and a control that starts again is told without a question.
+fn what_a_login_says(shop: &Shop, key: &Path) {
+    let login = |words: &[&str]| {
+        let mut line = Command::new(shop.environment.program());
+        line.args(["--root", &shop.environment.root().display().to_string(), "login"]).args(words);
+        line.current_dir(shop.environment.project()).env_clear().envs(shop.environment.variables());
+        line.stdin(Stdio::null()).output().unwrap()
+    };
+    let (_, told) = ended_with(&login(&[]), 1);
+    assert!(told.contains("hint:"), "there is no agent: {told}");
+    let (_, told) = ended_with(&login(&["--key", key.to_str().unwrap()]), 0);
+    assert!(told.contains("logged in as annika"), "{told}");
+    let name = "console.log(process.env.REDIS_URL.split('%2D')[1])";
+    let (stdout, _) = ended_with(&shop.exec_node(&["--raw"], name), 0);
+    assert_eq!(stdout, "annika\n");
+
+    let before = shop.environment.kill9("control");
+    wait_until("another control answers", Duration::from_secs(30), || {
+        let now = shop.environment.pid_of("control");
+        if now == before { Err(now.to_string()) } else { Ok(()) }
+    });
+    let (stdout, told) = ended_with(&shop.exec_node(&["--raw"], name), 0);
+    assert_eq!(stdout, "annika\n", "{told}");
+
+    // Somebody whose key the manifest does not have.
+    let stranger = shop.environment.scratch().join("id_stranger");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&stranger).status();
+    assert!(made.unwrap().success());
+    let (_, told) = ended_with(&login(&["--key", stranger.to_str().unwrap()]), 1);
+    assert!(told.contains("nobody in the manifest has the key that signed"), "{told}");
 }
 
 #[test]

@@ -8,6 +8,11 @@ pub fn pid() -> u32 {
     std::process::id()
 }
 
+/// As whom this process acts.
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// Whether this process is root, and so may act for others.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

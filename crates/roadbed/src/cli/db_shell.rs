@@ -29,6 +29,7 @@ pub async fn run(session: &Session, args: &args::DbShell) -> Result<Exit, Failur
         output: if args.raw { Output::Raw } else { Output::Redacted },
         reason: args.reason.clone(),
         name: borrower(session),
+        token: None,
     };
     lent_command::run(session, &asked, |lent| {
         let command = if args.command.is_empty() { client(service, lent) } else { args.command.clone() };

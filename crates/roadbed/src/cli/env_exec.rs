@@ -18,6 +18,7 @@ pub async fn run(session: &Session, args: &args::EnvExec) -> Result<Exit, Failur
         output: if args.raw { Output::Raw } else { Output::Redacted },
         reason: args.reason.clone(),
         name: borrower(session),
+        token: None,
     };
     let command = LentCommand { command: args.command.clone(), variables: [].into() };
     lent_command::run(session, &asked, |_| Ok(command)).await

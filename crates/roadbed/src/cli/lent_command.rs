@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::login;
 use crate::cli::session::Session;
 use crate::control::client::ControlClient;
 use crate::control::lent::{Asked, Lent, Output};
@@ -61,7 +62,7 @@ pub async fn run(
         .map_err(|error| Fault::because("cannot keep memory from being written down", &error))?;
     let control = ControlClient::new(session.root.clone());
     let mut signals = Signals::listen()?;
-    let lent = control.lend(asked).await?;
+    let lent = borrow(session, &control, asked).await?;
     for name in &lent.withheld {
         session.output.note(format!("{name} is not lent: it moves money"));
     }
@@ -76,6 +77,18 @@ pub async fn run(
         // As shells say it.
         Ended::Signal(signal) => host::own::end_with(u8::try_from(128 + signal).unwrap_or(1)),
         Ended::Unseen => Ok(Exit::Failed),
+    }
+}
+
+/// In the name of whoever logged in. A control that started again knows no token: then it is signed for anew, once.
+async fn borrow(session: &Session, control: &ControlClient, asked: &Asked) -> Result<Lent, Fault> {
+    let known = Asked { token: login::token(session, control).await, ..asked.clone() };
+    match control.lend(&known).await {
+        Err(_) if known.token.is_some() => {
+            let anew = Asked { token: login::renewed(session, control).await, ..asked.clone() };
+            control.lend(&anew).await
+        }
+        answer => answer,
     }
 }
 

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::lent::{Asked, Lent, Renewed};
+use super::login::{Challenge, LoggedIn, Signed};
 use super::wire::{Message, ReadyRequest, Status};
 use crate::wanted::Wanted;
 
@@ -37,6 +38,14 @@ impl ControlClient {
     /// Borrows for as long as this process lives and renews.
     pub async fn lend(&self, asked: &Asked) -> Result<Lent, Fault> {
         self.answered(Method::POST, "/leases", asked).await
+    }
+
+    pub async fn challenge(&self) -> Result<Challenge, Fault> {
+        self.answered(Method::POST, "/login/challenge", &()).await
+    }
+
+    pub async fn log_in(&self, signed: &Signed) -> Result<LoggedIn, Fault> {
+        self.answered(Method::POST, "/login", signed).await
     }
 
     pub async fn renew(&self, lease: &str) -> Result<Renewed, Fault> {

@@ -11,12 +11,14 @@ use engine::variables::Assembled;
 use host::process::{Identity, Process, table};
 use manifest::{AppName, Environment};
 use reconcile::Fault;
-use reconcile::loaded::Loaded;
+use reconcile::loaded::{Holders, Loaded};
+use reconcile::ports::Units;
 use secrets::{SecretName, generate};
 use stores::leases::{self, Holder, InRedis, Lease, Rights, State, book};
 use tokio::time::sleep;
 
 use super::lent::{Asked, Lent, Renewed, Service, What};
+use super::login::{LoggedIn, Signed};
 use super::{Control, convergence};
 use crate::wanted;
 use crate::world::Ports;
@@ -41,8 +43,36 @@ pub struct Peer {
     pub pid: u32,
 }
 
+/// Lets somebody be known by a key that the wanted manifest names.
+pub fn log_in(control: &Control, signed: &Signed) -> Result<LoggedIn, Fault> {
+    let people = match wanted::read(&control.root)? {
+        Some(want) => wanted::manifest_as_wanted(&want)?.people(),
+        None => Vec::new(),
+    };
+    let logged_in = control.desk.log_in(signed, &people, control.clock.now())?;
+    tracing::info!(person = %logged_in.person, until = %logged_in.until, "logged in");
+    Ok(logged_in)
+}
+
+/// In whose name something is lent: whoever logged in, else whoever has the root, by the name that they give.
+fn borrower(control: &Control, asked: &Asked, peer: Peer) -> Result<String, Fault> {
+    match &asked.token {
+        Some(token) => {
+            let person = control.desk.bearer(&token.0, control.clock.now());
+            let over = || Fault::new("the login is over").hint("`roadbed login` renews it");
+            Ok(person.ok_or_else(over)?.to_string())
+        }
+        None if peer.uid == 0 || peer.uid == host::own::user() => Ok(asked.name.clone()),
+        None => {
+            Err(Fault::new(format!("user {} has nothing to say here", peer.uid))
+                .hint("`roadbed login` tells who you are"))
+        }
+    }
+}
+
 /// Lends what is asked for.
 pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, Fault> {
+    let asked = &Asked { name: borrower(control, asked, peer)?, ..asked.clone() };
     let lender = lender(control).await?;
     let (mut lease, passwords) = drawn_up(control, &lender, asked, peer)?;
     // Before anything is made: where a variable has no value there is nothing to take back.
@@ -94,6 +124,18 @@ pub async fn take_back(control: &Control, id: &str) -> Result<(), Fault> {
     take_away(control, &lender(control).await?, &lease).await?;
     tracing::info!(lease = id, "given back");
     Ok(())
+}
+
+/// Who holds which version of a secret: units by name, and commands by their leases.
+pub async fn holders(control: &Control, secret: &SecretName) -> Result<Holders, Fault> {
+    let units = control.keeper.list().await?;
+    let mut holders = reconcile::loaded::holders(&units, secret.as_str());
+    for lease in book::read(&control.root)? {
+        if let Some(version) = lease.loaded.get(secret.as_str()) {
+            holders.by_version.entry(*version).or_default().insert(lease.id);
+        }
+    }
+    Ok(holders)
 }
 
 /// Takes back, for as long as it is polled, what nobody holds any more.

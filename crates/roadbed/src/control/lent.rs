@@ -5,6 +5,8 @@
 //! | `POST /leases` | [`Asked`] | [`Lent`] |
 //! | `POST /leases/ID/renew` | | [`Renewed`] |
 //! | `DELETE /leases/ID` | | `null` |
+//! | `POST /login/challenge` | | [`Challenge`](super::login::Challenge) |
+//! | `POST /login` | [`Signed`](super::login::Signed) | [`LoggedIn`](super::login::LoggedIn) |
 //!
 //! A fault comes as [`reconcile::Fault`]. Values are in [`Lent`] alone, which goes from memory to memory.
 
@@ -23,6 +25,20 @@ pub struct Asked {
     pub reason: Option<String>,
     /// What the borrower is called; for names and the record, not for rights.
     pub name: String,
+    /// Of a login: then the lease is that person's, whatever name was given.
+    #[serde(default)]
+    pub token: Option<Token>,
+}
+
+/// Stands for a login for a while. Its `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(pub String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
 }
 
 /// What is wanted.

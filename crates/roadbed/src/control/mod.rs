@@ -18,6 +18,7 @@ pub mod adoption;
 pub mod forgetting;
 pub mod lent;
 pub mod lending;
+pub mod login;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub struct Control {
     pub marks: BTreeMap<String, String>,
     /// One convergence or gate run at a time: a gate that looks while things move would see neither state.
     pub turn: tokio::sync::Mutex<()>,
+    /// Where people log in.
+    pub desk: login::Desk,
 }
 
 impl Control {
@@ -70,6 +73,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     for cut_off in journal.take_interrupted().map_err(|fault| state_fault(&fault))? {
         tracing::warn!(resource = cut_off.resource, step = cut_off.step, "a crash cut this step off; looking again");
     }
+    let desk = login::Desk::new(&identity.id, host::machine::name());
     let keeper = Arc::new(KeeperClient::new(root.clone()));
     let control = Arc::new(Control {
         root: root.clone(),
@@ -80,6 +84,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         keeper,
         marks: own_marks(),
         turn: tokio::sync::Mutex::default(),
+        desk,
     });
     let watching = tokio::spawn(watch::watch(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));

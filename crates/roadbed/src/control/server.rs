@@ -24,6 +24,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::lending::{self, Peer};
 use super::lent::Asked;
+use super::login::Signed;
 use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest};
 use super::{Control, convergence, proof};
@@ -42,6 +43,8 @@ pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
         .route("/converge", post(converge))
         .route("/plan", post(plan))
         .route("/ready", post(ready))
+        .route("/login/challenge", post(challenge))
+        .route("/login", post(log_in))
         .route("/leases", post(lend))
         .route("/leases/{id}/renew", post(renew))
         .route("/leases/{id}", delete(take_back))
@@ -77,6 +80,16 @@ async fn ready(State(control): State<Arc<Control>>, Json(request): Json<ReadyReq
     answer_in_lines(redactions, |lines| async move {
         proof::run(&control, &request, |evidence| lines.send(&Message::Evidence { evidence: evidence.clone() })).await
     })
+}
+
+async fn challenge(State(control): State<Arc<Control>>) -> Response {
+    let redactions = control.redactions(&BTreeMap::new());
+    finished(redactions, async move { control.desk.challenge(control.clock.now()) }).await
+}
+
+async fn log_in(State(control): State<Arc<Control>>, Json(signed): Json<Signed>) -> Response {
+    let redactions = control.redactions(&BTreeMap::new());
+    finished(redactions, async move { lending::log_in(&control, &signed) }).await
 }
 
 async fn lend(
