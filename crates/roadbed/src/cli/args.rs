@@ -68,6 +68,7 @@ pub enum Command {
     /// Look at the manifest's environments
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Env(Env),
+    Login(Login),
     /// Look into the data services
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Db(Db),
@@ -334,6 +335,25 @@ pub struct EnvExec {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+/// Say who you are, with an SSH key that the manifest names
+///
+/// The SSH agent signs; a security key asks to be touched. For eight hours commands then act in your name, and sign again without a
+/// question every 15 minutes. Nobody needs this who has the environment's root: it puts a person's name where a machine's user is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed login                             a key of the SSH agent
+  roadbed login --key ~/.ssh/id_ed25519     a key in a file without a passphrase
+
+Exit codes:
+  0  logged in
+  1  not logged in, or the environment is down")]
+pub struct Login {
+    /// Sign with this key: its file, or its .pub file if the agent has it
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
 }
 
 /// Look into the data services

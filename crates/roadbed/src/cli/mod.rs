@@ -22,6 +22,7 @@ pub mod generate;
 pub mod interrupts;
 pub mod lent_command;
 pub mod live;
+pub mod login;
 pub mod logs;
 pub mod manifest_verbs;
 pub mod names;
@@ -125,6 +126,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
             wait(async { env_check::run(session, args, &mut Interrupts::of_process()?).await })
         }
         Command::Env(Env::Exec(args)) => wait(env_exec::run(session, args)),
+        Command::Login(args) => wait(login::run(session, args)),
         Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
         Command::Secrets(Secrets::Set(args)) => secrets::set(session, args),
         Command::Secrets(Secrets::List) => secrets::list(session),
