@@ -128,12 +128,13 @@ fn state_that_is_given_up_is_moved_aside_and_secrets_and_data_stay() {
     let ports = Kept::new(stage.root.join("state/ports.json"));
     journal.damage(Damage::Halved);
     ports.damage(Damage::Emptied);
+    fs::write(stage.root.join("state/leases.json"), "{").unwrap();
     let answer = stage.roadbed("up --detach --no-gate --forget-state").exits(0);
     let aside = |name: &str| {
         let files = fs::read_dir(stage.root.join("state")).unwrap().flatten().map(|entry| entry.path());
         files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(name)).collect::<Vec<_>>()
     };
-    let answer = answer.says(&["journal.db is damaged", "ports.json is damaged", "kept as"]);
+    let answer = answer.says(&["journal.db is damaged", "ports.json is damaged", "leases.json is damaged", "kept as"]);
     assert_eq!(fs::read(&aside("journal.db.damaged-")[0]).unwrap(), Damage::Halved.of(&journal.whole));
     assert!(aside("evidence.db.damaged-").is_empty(), "what is whole is not forgotten\n{answer}");
     assert_eq!(secrets(&stage.root), before);

@@ -8,6 +8,7 @@
 //!   drill        a check that is killed while it has taken something away
 //!   canary       leaks that builds hand to browsers are found
 //!   sabotage     each check of the gate, with the thing broken for real
+//!   lending      users that are lent to developers' commands
 //!   confinement  an app that tries to get at what is not its own
 //!   environments local, staging, production and a preview at once
 //!   dev          development servers behind the edge
@@ -33,6 +34,7 @@ mod dev;
 mod drill;
 mod environments;
 mod first_hour;
+mod lending;
 mod rotation;
 mod sabotage;
 mod stage;

@@ -178,6 +178,7 @@ impl Instances {
             env,
             revision,
             in_files: assembled.in_files,
+            loaded: assembled.loaded,
             sockets: Vec::new(),
             restart: RestartPolicy::default(),
             stop: StopPolicy { grace: self.server.drain_deadline + Duration::from_secs(1) },

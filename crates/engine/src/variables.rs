@@ -7,6 +7,7 @@ use manifest::AppName;
 use manifest::Environment;
 use manifest::environment::{Class, Delivery, Fact as FactName, Piece, Source, Variable};
 use reconcile::Fault;
+use reconcile::loaded::Loaded;
 use secrets::Secret;
 
 /// A value, and what may be shown of it.
@@ -15,11 +16,13 @@ pub struct Value {
     pub text: Secret,
     /// The text itself if it is not sensitive, otherwise the secret's name and version. Goes into revisions.
     pub shown: String,
+    /// Which secrets are in it.
+    pub loaded: Loaded,
 }
 
 impl Value {
     pub fn plain(text: String) -> Self {
-        Self { shown: text.clone(), text: Secret::new(text) }
+        Self { shown: text.clone(), text: Secret::new(text), loaded: Loaded::new() }
     }
 }
 
@@ -42,6 +45,8 @@ pub struct Assembled {
     pub in_files: Vec<String>,
     /// `NAME=what may be shown`, for the revision.
     pub shown: Vec<String>,
+    /// Which version of which secret is among the values.
+    pub loaded: Loaded,
 }
 
 /// Assembles what one app may receive. Every required variable without a value, and every value that is not what its variable
@@ -60,6 +65,7 @@ pub fn assemble(environment: &Environment, app: &AppName, facts: &dyn Facts) -> 
                 if variable.delivery == Delivery::File {
                     assembled.in_files.push(variable.name.to_string());
                 }
+                assembled.loaded.extend(value.loaded);
                 assembled.values.insert(variable.name.to_string(), value.text.expose().to_owned());
             }
             _ if variable.required => {
@@ -112,7 +118,7 @@ fn value(variable: &Variable, app: &AppName, facts: &dyn Facts) -> Result<Option
         // Only a build reads it: `Environment::variables_of` leaves it out.
         Source::Ci => Ok(None),
         Source::Derived(template) => {
-            let (mut text, mut shown) = (String::new(), String::new());
+            let (mut text, mut shown, mut loaded) = (String::new(), String::new(), Loaded::new());
             for piece in &template.pieces {
                 match piece {
                     Piece::Text(part) => {
@@ -123,10 +129,11 @@ fn value(variable: &Variable, app: &AppName, facts: &dyn Facts) -> Result<Option
                         let value = facts.fact(app, name)?;
                         text.push_str(value.text.expose());
                         shown.push_str(&value.shown);
+                        loaded.extend(value.loaded);
                     }
                 }
             }
-            Ok(Some(Value { text: Secret::new(text), shown }))
+            Ok(Some(Value { text: Secret::new(text), shown, loaded }))
         }
     }
 }

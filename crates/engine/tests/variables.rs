@@ -41,14 +41,16 @@ impl Facts for Known {
         let name = &variable.name;
         let shown = format!("var/{name}@1");
         if variable.rule.value_type == ValueType::Jwk {
-            return Ok(Value { text: secrets::jwk::generate().unwrap(), shown });
+            return Ok(Value { text: secrets::jwk::generate().unwrap(), shown, loaded: Default::default() });
         }
         Ok(secret(&format!("generated-{name}-generated-generated"), &shown))
     }
 }
 
 fn secret(text: &str, shown: &str) -> Value {
-    Value { text: Secret::new(text.to_owned()), shown: shown.to_owned() }
+    let (name, version) = shown.split_once('@').unwrap();
+    let loaded = [(name.to_owned(), version.parse().unwrap())].into();
+    Value { text: Secret::new(text.to_owned()), shown: shown.to_owned(), loaded }
 }
 
 fn of(app: &str, facts: &Known) -> Result<Assembled, Fault> {
@@ -75,6 +77,14 @@ fn what_is_shown_holds_versions_and_no_values() {
     }
     assert!(shown.contains("MONGODB_URL=mongodb/app-api@3"), "{shown}");
     assert!(shown.contains("PAYMENT_SECRET_KEY=var/PAYMENT_SECRET_KEY@7"), "{shown}");
+}
+
+#[test]
+fn what_an_app_is_given_is_noted_by_name_and_version() {
+    let api = of("api", &Known { payment_key: Some("sk_test_123") }).unwrap();
+    assert_eq!(api.loaded["mongodb/app-api"], 3, "also where it is a part of a value");
+    assert_eq!(api.loaded["var/PAYMENT_SECRET_KEY"], 7);
+    assert_eq!(of("storefront", &Known { payment_key: None }).unwrap().loaded, [].into());
 }
 
 #[test]

@@ -48,8 +48,7 @@ impl Prepared {
     pub(crate) fn take_on(&mut self) -> io::Result<()> {
         // The folders of the view are to have the mode that they are made with.
         rustix::process::umask(rustix::fs::Mode::empty());
-        let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-        rustix::process::setrlimit(rustix::process::Resource::Core, none)?;
+        crate::own::leave_no_core_dump()?;
         if let Some(view) = &mut self.view {
             view.take_on()?;
             rustix::process::chdir(self.cwd.as_c_str()).map_err(|errno| told(b"cannot enter ", &self.cwd, errno))?;

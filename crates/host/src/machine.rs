@@ -11,6 +11,11 @@ pub fn id() -> Option<String> {
     FILES.iter().find_map(|path| parse(&std::fs::read_to_string(Path::new(path)).ok()?))
 }
 
+/// What its administrator calls it.
+pub fn name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// An image that is yet to be installed says `uninitialized`, or nothing.
 fn parse(text: &str) -> Option<String> {
     let id = text.trim();

@@ -8,13 +8,18 @@ pub fn pid() -> u32 {
     std::process::id()
 }
 
+/// As whom this process acts.
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// Whether this process is root, and so may act for others.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// The user whom this process acts for, as people know them: the name if the system has one, else the number.
-pub fn user() -> String {
+pub fn user_name() -> String {
     let uid = rustix::process::getuid().as_raw();
     let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let mut names = known.lines().filter_map(|line| {
@@ -34,9 +39,29 @@ pub fn program() -> Result<PathBuf> {
     Ok(text.strip_suffix(" (deleted)").map_or_else(|| path.clone(), PathBuf::from))
 }
 
-/// From now on a crash of this process or its children leaves no memory image on disk: it might hold secrets.
+/// Ends this process with a code that another program chose, such as the command that was run for the user.
+#[expect(clippy::disallowed_methods, reason = "the exit code of somebody else is handed on as it is")]
+pub fn end_with(code: u8) -> ! {
+    std::process::exit(i32::from(code))
+}
+
+/// From now on a crash of this process, or of a program that it starts, leaves no memory image: it might hold secrets.
+///
+/// The limit is one byte and not none: the kernel minds a limit of none only where images are files, and hands them to a
+/// collector (`|PROGRAM` in `/proc/sys/kernel/core_pattern`) all the same. One byte is too little for a file, and to
+/// `fs/coredump.c` it means that no collector is asked either.
 pub fn leave_no_core_dump() -> std::io::Result<()> {
     let hard = rustix::process::getrlimit(rustix::process::Resource::Core).maximum;
-    let none = rustix::process::Rlimit { current: Some(0), maximum: hard };
+    // What somebody has forbidden altogether stays so: only root could take that back.
+    let limit = hard.unwrap_or(1).min(1);
+    let none = rustix::process::Rlimit { current: Some(limit), maximum: Some(limit) };
     Ok(rustix::process::setrlimit(rustix::process::Resource::Core, none)?)
+}
+
+/// From now on nobody but root and this process itself reads its memory, its variables and what it has open, not even other
+/// processes of the same user; and the kernel takes no image of it. What it starts is as any other process: a new program
+/// begins with the kernel's own rules.
+pub fn keep_memory_private() -> std::io::Result<()> {
+    leave_no_core_dump()?;
+    Ok(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?)
 }

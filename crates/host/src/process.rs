@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   run     ── short-lived: output line by line, a deadline, nothing left behind
+//!   foreground ── in the terminal of whoever runs us, or in one between; not longer than we do
 //!   spawn   ── long-lived: identity known before the program runs, inherited descriptors, limits
 //!   Process ── a pidfd and what to do with it: wait, signal, reap; works for processes that are not our children too
 //!   table   ── what /proc says: start time, session, environment, open files
@@ -9,11 +10,13 @@
 //!
 //! A process is its pid *and* its start time: a pid alone is a number that the kernel gives to somebody else later.
 
+pub mod foreground;
 pub mod handle;
 pub mod line;
 pub mod reaper;
 mod run;
 mod search;
+pub mod terminal;
 pub mod spawn;
 pub mod table;
 

@@ -109,6 +109,10 @@ name_type!(
     OwnerName, is_name, NAME_PATTERN, NAME_RULE
 );
 name_type!(
+    /// Somebody who logs in, for example `anna`.
+    PersonName, is_name, NAME_PATTERN, NAME_RULE
+);
+name_type!(
     /// A bucket of the object storage, for example `products`.
     BucketName, is_name, NAME_PATTERN, NAME_RULE
 );

@@ -45,7 +45,7 @@ pub use diff::{Difference, diff};
 pub use environment::Environment;
 pub use example::example;
 pub use generated::{GeneratedFile, generated};
-pub use id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
+pub use id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
 pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
 pub use naming::{BranchSlug, Names};
 pub use parse::{DeclaredPath, Manifest, parse};

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::check;
 use crate::findings::Findings;
-use crate::id::{AppName, EnvName};
+use crate::id::{AppName, EnvName, PersonName};
 use crate::shape::{Reader, Shape};
 use crate::source::{Diagnostic, Source, Span};
 use crate::syntax;
@@ -63,6 +63,14 @@ impl Manifest {
     pub fn branches(&self) -> Vec<(String, EnvName)> {
         let branches = self.document.branches.in_order().into_iter();
         branches.map(|(branch, name)| (branch.value.0.clone(), name.value.clone())).collect()
+    }
+
+    /// Who may log in, each with the public keys of OpenSSH that are theirs.
+    pub fn people(&self) -> Vec<(PersonName, Vec<String>)> {
+        let people = self.document.people.in_order().into_iter();
+        people
+            .map(|(name, person)| (name.value.clone(), person.ssh.iter().map(|key| key.value.0.clone()).collect()))
+            .collect()
     }
 
     /// All apps, in the order of the manifest.

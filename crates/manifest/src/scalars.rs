@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use crate::id::{AppName, BucketName, CollectionName, EnvName, NameRule, OwnerName, ProductName, VarName};
+use crate::id::{AppName, BucketName, CollectionName, EnvName, NameRule, OwnerName, PersonName, ProductName, VarName};
 use crate::naming::BranchSlug;
 use crate::shape::{Definitions, Reader, Shape, Text, Value, text_shape};
 use crate::tables::Per;
@@ -31,6 +31,7 @@ name_text! {
     AppName: "the name of an app", "unreadable";
     EnvName: "the name of an environment", "unreadable";
     OwnerName: "the name of an owner", "unreadable";
+    PersonName: "the name of a person", "unreadable";
     BucketName: "the name of a bucket", "unreadable";
     CollectionName: "the name of a collection", "unreadable";
     VarName: "the name of a variable", "UNREADABLE";
@@ -67,6 +68,39 @@ impl Text for BranchName {
     }
 }
 text_shape!(BranchName);
+
+/// A public key of OpenSSH, of a kind that no weak key has: Ed25519, in a file or on a security key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SshKey(pub(crate) String);
+
+impl Text for SshKey {
+    const WANTS: &'static str = "a public key of OpenSSH";
+    const PATTERN: Option<&'static str> =
+        Some(r"^(ssh-ed25519|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/]{60,}={0,2}( .*)?$");
+    const EXAMPLES: &'static [&'static str] = &["ssh-ed25519 AAAA… anna@laptop"];
+    fn read(text: &str) -> Result<Self, Option<String>> {
+        let mut words = text.split(' ');
+        let kind = words.next().unwrap_or_default();
+        let is_base64 = |body: &str| {
+            body.len() >= 60
+                && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
+        };
+        if !["ssh-ed25519", "sk-ssh-ed25519@openssh.com"].contains(&kind) {
+            return Err(Some(
+                "write a line of an `id_ed25519.pub` or `id_ed25519_sk.pub`: no other kind is taken".to_owned(),
+            ));
+        }
+        if words.next().is_some_and(is_base64) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Some("write the whole line of the `.pub` file".to_owned()))
+        }
+    }
+    fn stand_in() -> Self {
+        Self(String::new())
+    }
+}
+text_shape!(SshKey);
 
 impl Text for Duration {
     const WANTS: &'static str = "a duration such as \"10s\"";

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::collections::CollectionTable;
 use crate::environment::{Access, Safeguard, ServiceName};
-use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
+use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
 use crate::network::NetworkTable;
 use crate::record::{choice, record};
 use crate::scalars::{
-    BranchName, Bytes, Command, Count, Cpus, Domain, Host, Port, Processes, RelativePath, UrlPath, Version,
+    BranchName, Bytes, Command, Count, Cpus, Domain, Host, Port, Processes, RelativePath, SshKey, UrlPath, Version,
 };
 use crate::scan::{NamePattern, PatternTable, ScanTable};
 use crate::shape::{Reader, Shape, Table};
@@ -22,6 +22,8 @@ record! {
         product: Product,
         /// Who answers for what. Apps and variables name their owner.
         owners: Table<OwnerName, Owner>,
+        /// Who may log in to environments of this product, with `roadbed login`.
+        people: Table<PersonName, Person>,
         /// Which branch is deployed to which environment. Nothing else decides where a deploy goes.
         branches: Table<BranchName, At<EnvName>>,
         /// Where the product runs. Environments share nothing. `roadbed up` runs the one named `local`.
@@ -56,6 +58,14 @@ record! {
         description: String,
         /// How to reach it.
         contact: String,
+    }
+}
+
+record! {
+    /// Somebody who logs in.
+    pub(crate) struct Person {
+        /// Public keys of OpenSSH, Ed25519 only: whoever can sign with one of them is this person.
+        ssh: Vec<At<SshKey>>,
     }
 }
 

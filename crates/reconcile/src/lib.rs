@@ -14,6 +14,7 @@ pub mod converge;
 pub mod progress;
 pub mod fault;
 pub mod ports;
+pub mod loaded;
 pub mod root;
 
 pub use converge::{AnyResource, Converged, Planned, StepsNow, Tools, converge, plan};

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Fault;
+use crate::loaded::Loaded;
 
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
 
@@ -64,6 +65,9 @@ pub struct UnitSpec {
     pub in_files: Vec<String>,
     /// Changes when anything that matters changes: digests of public parts, *versions* of secrets.
     pub revision: String,
+    /// Which version of which secret is among its variables, by the secret's name: told of the process for as long as it lives.
+    #[serde(default)]
+    pub loaded: Loaded,
     /// Names of listening sockets of the keeper to hand over, in the way of systemd (`LISTEN_FDS`, `LISTEN_FDNAMES`).
     pub sockets: Vec<String>,
     pub restart: RestartPolicy,
@@ -209,6 +213,9 @@ pub struct UnitStatus {
     pub revision: String,
     /// How the last process ended, in words: `exit code 1`, `killed by SIGKILL`.
     pub last_exit: Option<String>,
+    /// What the living process was started with. `None`: none lives, or the keeper that started it kept no such note.
+    #[serde(default)]
+    pub loaded: Option<Loaded>,
 }
 
 /// Where a unit is in its life.

@@ -38,7 +38,7 @@ fn neighbour(other: crate::roots::Other) -> Neighbour {
 }
 
 fn actor(via: Via, reason: &str) -> Actor {
-    Actor { user: host::own::user(), via, reason: reason.to_owned() }
+    Actor { user: host::own::user_name(), via, reason: reason.to_owned() }
 }
 
 fn seat(root: &Root, id: &str, environment: &str, keys: UserKeys) -> Seat {

@@ -162,6 +162,11 @@ pub fn resolve_as_edited(wanted: &Wanted) -> Result<manifest::Environment, Fault
     resolved(&manifest_as_edited(wanted)?, wanted)
 }
 
+/// The manifest that is wanted.
+pub fn manifest_as_wanted(wanted: &Wanted) -> Result<Manifest, Fault> {
+    manifest(wanted, wanted.text.clone())
+}
+
 /// The manifest as it stands on disk by now.
 pub fn manifest_as_edited(wanted: &Wanted) -> Result<Manifest, Fault> {
     manifest(wanted, source_as_edited(wanted)?.text)

@@ -14,6 +14,7 @@ pub mod engines;
 mod ground;
 pub mod mongo;
 pub mod redis;
+pub mod leases;
 mod start;
 
 pub use ground::{Ground, Slot, user_of};

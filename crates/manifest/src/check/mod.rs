@@ -13,7 +13,7 @@ mod variables;
 pub(crate) mod values;
 
 use crate::findings::Findings;
-use crate::id::{AppName, EnvName, OwnerName};
+use crate::id::{AppName, EnvName, OwnerName, PersonName};
 use crate::shape::Table;
 use crate::source::At;
 use crate::tables::Document;
@@ -27,6 +27,26 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     references::check(document, findings);
     scan::check(document, findings);
     unused_owners(document, findings);
+    keys_of_two_people(document, findings);
+}
+
+/// Whoever signs with it would be either.
+fn keys_of_two_people(document: &Document, findings: &mut Findings) {
+    let mut seen: Vec<(&str, &PersonName)> = Vec::new();
+    for (name, person) in document.people.in_order() {
+        for key in &person.ssh {
+            // The comment at the end is no part of the key.
+            let Some(body) = key.value.0.split(' ').nth(1) else { continue };
+            match seen.iter().find(|(other, _)| *other == body) {
+                Some((_, owner)) => {
+                    findings
+                        .error(key.span, format!("this key of \"{}\" is one of \"{owner}\" already", name.value))
+                        .hint("a key tells who somebody is: give each person their own");
+                }
+                None => seen.push((body, &name.value)),
+            }
+        }
+    }
 }
 
 /// An owner that answers for nothing is mostly a name that was changed elsewhere.

@@ -69,6 +69,10 @@ pub enum Command {
     /// Look at the manifest's environments
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Env(Env),
+    Login(Login),
+    /// Look into the data services
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Db(Db),
     /// Keep the values that people set
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Secrets(Secrets),
@@ -299,6 +303,103 @@ Exit codes:
     Diff(EnvDiff),
     Types(OfApp),
     Example(Example),
+    Exec(EnvExec),
+}
+
+/// Run a command with an app's variables, and with users of its own in the data services
+///
+/// The users are made for this command: they may what the app may, are renewed while it runs and are taken away when it ends,
+/// also after a crash. Nothing is written. The command's output is shown without the secrets it was given. Variables that move
+/// money are lent to nobody. The environment must be up; the exit code is the command's.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed env exec --app api -- node scripts/report.js
+  cd apps/api && roadbed env exec -- npm run dev
+  roadbed env exec --app api --raw -- node    a terminal of its own, output as it is
+
+Exit codes:
+  0    the command ended well
+  1    nothing could be lent, or the environment is down
+  2    the command line or the manifest is wrong
+  any  else is the command's own; 128 and more: it was killed by a signal")]
+pub struct EnvExec {
+    /// Whose variables [default: those of the app in whose folder this is]
+    #[arg(long, value_name = "APP")]
+    pub app: Option<String>,
+    /// Show the output as it is; this is noted
+    #[arg(long)]
+    pub raw: bool,
+    /// Why, for the record
+    #[arg(long, value_name = "WHY")]
+    pub reason: Option<String>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Say who you are, with an SSH key that the manifest names
+///
+/// The SSH agent signs; a security key asks to be touched. For eight hours commands then act in your name, and sign again without a
+/// question every 15 minutes. Nobody needs this who has the environment's root: it puts a person's name where a machine's user is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed login                             a key of the SSH agent
+  roadbed login --key ~/.ssh/id_ed25519     a key in a file without a passphrase
+
+Exit codes:
+  0  logged in
+  1  not logged in, or the environment is down")]
+pub struct Login {
+    /// Sign with this key: its file, or its .pub file if the agent has it
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+/// Look into the data services
+#[derive(Debug, Subcommand)]
+pub enum Db {
+    Shell(DbShell),
+}
+
+/// Open a data service's own client as a user that may read and nothing else
+///
+/// The user is made for this look, lasts 30 minutes, is renewed while the client runs and is taken away when it ends. Its password
+/// is in no argument and no file. A command of your own finds the address in MONGODB_URL or REDIS_URL.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed db shell                        mongosh
+  roadbed db shell redis                  redis-cli
+  roadbed db shell --env production --reason \"order 4711 is missing\"
+  roadbed db shell mongodb -- node count.js
+
+Exit codes:
+  0    the client ended well
+  1    nothing could be lent, or the environment is down
+  2    no such service, no such program, or no reason for a look into production
+  any  else is the client's own")]
+pub struct DbShell {
+    /// Which
+    #[arg(value_enum, value_name = "SERVICE", default_value = "mongodb")]
+    pub service: DataService,
+    /// Why, for the record; production asks for it
+    #[arg(long, value_name = "WHY")]
+    pub reason: Option<String>,
+    /// Show the output as it is; this is noted
+    #[arg(long)]
+    pub raw: bool,
+    /// A command of your own in place of the service's client
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// A data service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DataService {
+    Mongodb,
+    Redis,
 }
 
 /// Show what two environments have different: domains, sizes, and variables' values as the manifest has them

@@ -10,15 +10,19 @@ pub mod args;
 pub mod command_lock;
 pub mod completions;
 pub mod conductor;
+pub mod db_shell;
 pub mod down;
 pub mod env_check;
+pub mod env_exec;
 pub mod env_matrix;
 pub mod env_verbs;
 pub mod exit;
 pub mod failure;
 pub mod generate;
 pub mod interrupts;
+pub mod lent_command;
 pub mod live;
+pub mod login;
 pub mod logs;
 pub mod manifest_verbs;
 pub mod names;
@@ -54,7 +58,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use reconcile::Fault;
 
-use crate::cli::args::{Arguments, Command, Env, Manifest};
+use crate::cli::args::{Arguments, Command, Db, Env, Manifest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
@@ -129,6 +133,9 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Env(Env::Check(args)) => {
             wait(async { env_check::run(session, args, &mut Interrupts::of_process()?).await })
         }
+        Command::Env(Env::Exec(args)) => wait(env_exec::run(session, args)),
+        Command::Login(args) => wait(login::run(session, args)),
+        Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
         Command::Secrets(verb) => secrets::run(session, verb, &live),
         Command::Manifest(Manifest::Check) => manifest_verbs::check(session),
         Command::Manifest(Manifest::Schema) => manifest_verbs::schema(session),

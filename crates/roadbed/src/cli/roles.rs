@@ -28,6 +28,7 @@ pub fn keeper(session: &Session) -> Result<Exit, Failure> {
 /// Decides.
 pub fn control(session: &Session) -> Result<Exit, Failure> {
     speak();
+    keep_memory_private()?;
     trust_nobody_else();
     threads()?.block_on(control::run(session.root.clone()))?;
     Ok(Exit::Done)
@@ -36,6 +37,7 @@ pub fn control(session: &Session) -> Result<Exit, Failure> {
 /// Serves visitors.
 pub fn edge(session: &Session) -> Result<Exit, Failure> {
     speak();
+    keep_memory_private()?;
     trust_nobody_else();
     threads()?.block_on(serve(session))
 }
@@ -70,6 +72,11 @@ async fn serve(session: &Session) -> Result<Exit, Failure> {
 /// What a unit says goes to stderr; the keeper adds the time and keeps it.
 fn speak() {
     tracing_subscriber::fmt().with_ansi(false).without_time().with_target(false).with_writer(io::stderr).init();
+}
+
+/// Control reads the secret store, and the edge has the key of the certificate.
+fn keep_memory_private() -> Result<(), Fault> {
+    host::own::keep_memory_private().map_err(|error| Fault::because("cannot keep others out of our memory", &error))
 }
 
 /// One implementation of cryptography for all who ask for the default. A second call changes nothing.

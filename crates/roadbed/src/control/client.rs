@@ -10,6 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use super::lent::{Asked, Lent, Renewed};
+use super::login::{Challenge, LoggedIn, Signed};
 use super::wire::{Message, ReadyRequest, RotateRequest, Status};
 use crate::wanted::Wanted;
 
@@ -29,6 +31,38 @@ impl ControlClient {
 
     pub async fn status(&self) -> Result<Status, Fault> {
         let response = self.send(Method::GET, "/status", &()).await?;
+        let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
+        parse(&body)
+    }
+
+    /// Borrows for as long as this process lives and renews.
+    pub async fn lend(&self, asked: &Asked) -> Result<Lent, Fault> {
+        self.answered(Method::POST, "/leases", asked).await
+    }
+
+    pub async fn challenge(&self) -> Result<Challenge, Fault> {
+        self.answered(Method::POST, "/login/challenge", &()).await
+    }
+
+    pub async fn log_in(&self, signed: &Signed) -> Result<LoggedIn, Fault> {
+        self.answered(Method::POST, "/login", signed).await
+    }
+
+    pub async fn renew(&self, lease: &str) -> Result<Renewed, Fault> {
+        self.answered(Method::POST, &format!("/leases/{lease}/renew"), &()).await
+    }
+
+    pub async fn give_back(&self, lease: &str) -> Result<(), Fault> {
+        self.answered(Method::DELETE, &format!("/leases/{lease}"), &()).await
+    }
+
+    async fn answered<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Fault> {
+        let response = self.send(method, path, body).await?;
         let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
         parse(&body)
     }

@@ -2,8 +2,8 @@
 //!
 //! What is lost with each: the journal says what a crash left half done (convergence looks at the world anyway), the ledger is
 //! the history of the gate, the port book keeps addresses what they were, the users' book
-//! owners, the wish is what the next `up` says again. Secrets and
-//! data are not among them: without those, apps are locked out of what they kept, and nobody may choose that in a hurry.
+//! owners, the book of leases knows whom users were lent to (they are taken away), the wish is what the next `up` says again.
+//! Secrets and data are not among them: without those, apps are locked out of what they kept, and nobody may choose that in a hurry.
 
 use std::error::Error;
 use std::fmt;
@@ -16,6 +16,7 @@ use host::database::{DatabaseFault, Presence};
 use host::files;
 use journal::Journal;
 use reconcile::{Fault, Root};
+use stores::leases::book as leases;
 
 use super::identity;
 use crate::keeper::confinement::users;
@@ -58,6 +59,7 @@ pub fn forget_damaged(root: &Root, clock: &Arc<dyn Clock>) -> Result<Vec<Forgott
     let are_databases_lost = !lost.is_empty();
     lost.extend(PortBook::open(root).is_err().then(|| (PortBook::path(root), DAMAGED)));
     lost.extend(users::is_damaged(root).then(|| (users::path(root), DAMAGED)));
+    lost.extend(leases::is_damaged(root).then(|| (leases::path(root), DAMAGED)));
     lost.extend(wanted::read(root).is_err().then(|| (wanted::path(root), DAMAGED)));
     let aside = format!("damaged-{}", clock.now().to_string().replace(':', "-"));
     let forgotten = lost.into_iter().map(|(file, why)| move_aside(file, why, &aside)).collect::<Result<_, _>>()?;

@@ -75,6 +75,7 @@ fn spec(root: &Root, tools: &BTreeMap<String, String>) -> Result<UnitSpec, Fault
         env: wanted::without_credentials(tools),
         revision: own::revision()?,
         in_files: Vec::new(),
+        loaded: reconcile::loaded::Loaded::new(),
         sockets: Vec::new(),
         restart: RestartPolicy { max_delay: Duration::from_secs(5), ..RestartPolicy::default() },
         stop: StopPolicy::default(),

@@ -20,6 +20,9 @@ pub mod possessions;
 pub(crate) mod redacting;
 pub mod adoption;
 pub mod forgetting;
+pub mod lent;
+pub mod lending;
+pub mod login;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,6 +56,8 @@ pub struct Control {
     /// One convergence or gate run at a time: a gate that looks while things move would see neither state.
     pub turn: tokio::sync::Mutex<()>,
     pub rotation: rotating::Rotating,
+    /// Where people log in.
+    pub desk: login::Desk,
 }
 
 impl Control {
@@ -75,6 +80,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     for cut_off in journal.take_interrupted().map_err(|fault| state_fault(&fault))? {
         tracing::warn!(resource = cut_off.resource, step = cut_off.step, "a crash cut this step off; looking again");
     }
+    let desk = login::Desk::new(&identity.id, host::machine::name());
     let keeper = Arc::new(KeeperClient::new(root.clone()));
     let control = Arc::new(Control {
         root: root.clone(),
@@ -86,13 +92,16 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         marks: own_marks(),
         turn: tokio::sync::Mutex::default(),
         rotation: rotating::Rotating::default(),
+        desk,
     });
     let watching = tokio::spawn(watch::watch(control.clone()));
     let rotating = tokio::spawn(rotating::carry_on(control.clone()));
+    let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
     watching.abort();
     rotating.abort();
+    sweeping.abort();
     lifeline.abort();
     served
 }

@@ -5,19 +5,25 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
+use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use reconcile::{Event, Fault, Progress};
+use serde::Serialize;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use super::lending::{self, Peer};
+use super::lent::Asked;
+use super::login::Signed;
 use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest, RotateRequest};
 use super::{Control, convergence, proof, rotating};
@@ -37,7 +43,13 @@ pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
         .route("/plan", post(plan))
         .route("/ready", post(ready))
         .route("/rotate", post(rotate))
-        .with_state(control);
+        .route("/login/challenge", post(challenge))
+        .route("/login", post(log_in))
+        .route("/leases", post(lend))
+        .route("/leases/{id}/renew", post(renew))
+        .route("/leases/{id}", delete(take_back))
+        .with_state(control)
+        .into_make_service_with_connect_info::<Peer>();
     // No graceful wait for streams: who follows a convergence is told by the end of the stream that control went.
     tokio::select! {
         served = axum::serve(listener, router) => served.map_err(|error| cannot(&error)),
@@ -81,6 +93,59 @@ fn as_wanted(control: &Control) -> Redactions {
     match wanted::read(&control.root) {
         Ok(Some(want)) => control.redactions(&want),
         _ => Redactions::none(control.clock.clone()),
+    }
+}
+
+async fn challenge(State(control): State<Arc<Control>>) -> Response {
+    let redactions = as_wanted(&control);
+    finished(redactions, async move { control.desk.challenge(control.clock.now()) }).await
+}
+
+async fn log_in(State(control): State<Arc<Control>>, Json(signed): Json<Signed>) -> Response {
+    let redactions = as_wanted(&control);
+    finished(redactions, async move { lending::log_in(&control, &signed) }).await
+}
+
+async fn lend(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(asked): Json<Asked>,
+) -> Response {
+    // In a task of its own: a borrower that goes away must not leave a user half made.
+    let redactions = as_wanted(&control);
+    finished(redactions, async move { lending::lend(&control, &asked, peer).await }).await
+}
+
+async fn renew(State(control): State<Arc<Control>>, Path(id): Path<String>) -> Response {
+    let redactions = as_wanted(&control);
+    finished(redactions, async move { lending::renew(&control, &id).await }).await
+}
+
+async fn take_back(State(control): State<Arc<Control>>, Path(id): Path<String>) -> Response {
+    let redactions = as_wanted(&control);
+    finished(redactions, async move { lending::take_back(&control, &id).await }).await
+}
+
+async fn finished<T: Serialize + Send + 'static>(
+    redactions: Redactions,
+    work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+) -> Response {
+    let done = tokio::spawn(work).await;
+    match done.unwrap_or_else(|error| Err(Fault::because("control failed over a request", &error))) {
+        Ok(answer) => Json(answer).into_response(),
+        Err(fault) => {
+            let text = serde_json::to_string(&fault).expect("a fault is plain data");
+            (StatusCode::UNPROCESSABLE_ENTITY, redactions.redact(&text).into_owned()).into_response()
+        }
+    }
+}
+
+/// Who is at the other end, as the kernel says. The socket lets nobody else in than its owner and root.
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let credentials = stream.io().peer_cred().ok();
+        let pid = credentials.and_then(|credentials| u32::try_from(credentials.pid()?).ok());
+        Self { uid: credentials.map_or(u32::MAX, |credentials| credentials.uid()), pid: pid.unwrap_or(0) }
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use gate::{Evidence, Report};
 use host::clock::Timestamp;
+use reconcile::loaded::Loaded;
 use reconcile::ports::{Confined, Observed, UnitKind, UnitState, UnitStatus};
 use reconcile::{Event, Fault, Planned};
 use serde::{Deserialize, Serialize};
@@ -149,6 +150,9 @@ pub struct Unit {
     pub state: UnitState,
     pub pid: Option<u32>,
     pub restarts: u32,
+    /// Which version of which secret it was started with; absent while it does not run, or where nobody noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<Loaded>,
     /// What keeps it to its own business, as observed; absent while it does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confinement: Option<Confined>,
@@ -170,6 +174,7 @@ impl From<UnitStatus> for Unit {
             state: unit.state,
             pid: unit.pid,
             restarts: unit.restarts,
+            loaded: unit.loaded,
             confinement: None,
         }
     }

@@ -1,12 +1,14 @@
 //! Processes that carry our mark and belong to no unit we keep.
 //!
 //! A process is ours by its environment, or, since some programs write over theirs, by an output pipe of this root that it
-//! holds as stdout or stderr.
+//! holds as stdout or stderr. Our own roles keep both to themselves: they are known by their command line, which everybody may
+//! see.
 
 use std::path::Path;
 use std::time::Duration;
 
 use host::confine::group::Group;
+use host::files;
 use host::process::{Process, Signal, table};
 use reconcile::Root;
 
@@ -30,7 +32,10 @@ pub(super) fn mark(root: &Root, unit: &str) -> String {
 
 /// Whether a process carries the mark of another root: then a record that names it was copied here.
 pub(super) fn is_of_another(root: &Root, pid: u32) -> bool {
-    table::environment(pid).get(UNIT_MARK).is_some_and(|mark| unit_of_mark(root, mark).is_none())
+    match table::environment(pid).get(UNIT_MARK) {
+        Some(mark) => unit_of_mark(root, mark).is_none(),
+        None => role(&table::command_line(pid)).is_some_and(|(_, of)| !is_root(of, root)),
+    }
 }
 
 /// Ends everything that carries this root's mark and belongs to none of the adopted units. Returns what was ended.
@@ -74,7 +79,8 @@ fn strangers(root: &Root, adopted: &[Adopted]) -> Vec<Stranger> {
             let unit = environment
                 .get(UNIT_MARK)
                 .and_then(|mark| unit_of_mark(root, mark))
-                .or_else(|| unit_of_output(&fifos, entry.pid))?;
+                .or_else(|| unit_of_output(&fifos, entry.pid))
+                .or_else(|| unit_of_role(root, entry.pid))?;
             let belongs = adopted.iter().any(|unit| match environment.get(SPAWN_MARK) {
                 Some(spawn) => *spawn == unit.spawn,
                 None => entry.session == unit.pid || entry.group == unit.pid,
@@ -87,6 +93,25 @@ fn strangers(root: &Root, adopted: &[Adopted]) -> Vec<Stranger> {
 fn unit_of_mark(root: &Root, mark: &str) -> Option<String> {
     let unit = mark.strip_prefix(root.path().to_str()?)?.strip_prefix('/')?;
     is_unit_name(unit).then(|| unit.to_owned())
+}
+
+fn unit_of_role(root: &Root, pid: u32) -> Option<String> {
+    let line = table::command_line(pid);
+    let (unit, of) = role(&line)?;
+    let is_our_user = table::user(pid)?.uid == table::user(host::own::pid())?.uid;
+    (is_our_user && is_root(of, root)).then(|| unit.to_owned())
+}
+
+/// Whoever started the role may have come to the root by a link.
+fn is_root(path: &Path, root: &Root) -> bool {
+    files::canonical(path).is_ok_and(|path| path == root.path())
+}
+
+/// Unit and root of one of our roles that is a unit, by its command line: `PROGRAM control --root ROOT`.
+fn role(line: &str) -> Option<(&'static str, &Path)> {
+    let (program, root) = line.split_once(" --root ")?;
+    let unit = ["control", "edge"].into_iter().find(|unit| program.rsplit(' ').next() == Some(unit))?;
+    Some((unit, Path::new(root)))
 }
 
 fn unit_of_output(fifos: &Path, pid: u32) -> Option<String> {
@@ -161,6 +186,15 @@ mod tests {
             ["/srv/shop2/api-1", "/srv/shop/below/api-1", "/srv/shop", "/srv/shop/", "/srv/other/api-1", "api-1"]
         {
             assert_eq!(unit_of_mark(&root, other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_role_is_known_by_what_everybody_may_see_of_it() {
+        assert_eq!(role("/usr/bin/roadbed control --root /srv/my shop"), Some(("control", Path::new("/srv/my shop"))));
+        assert_eq!(role("/opt/a b/roadbed edge --root /srv/shop"), Some(("edge", Path::new("/srv/shop"))));
+        for other in ["/usr/bin/roadbed keeper --root /srv/shop", "vi control --root", "roadbed status", ""] {
+            assert_eq!(role(other), None, "{other}");
         }
     }
 }

@@ -7,6 +7,7 @@ use host::files::{self, Access, FileFault};
 use host::process::Identity;
 use manifest::AppName;
 use reconcile::Root;
+use reconcile::loaded::Loaded;
 use reconcile::ports::{Confinement, Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,9 @@ pub(super) struct RecordedProcess {
     /// The keeper that began it knew what must not be in its log; so must whoever reads its output.
     #[serde(default)]
     pub(super) is_redacted: bool,
+    /// The secrets that it was started with. Absent in records of keepers that kept no such note.
+    #[serde(default)]
+    pub(super) loaded: Option<Loaded>,
 }
 
 impl RecordedProcess {
@@ -68,6 +72,7 @@ impl RecordedProcess {
             killed_before: 0,
             missing: Missing::new(),
             is_redacted: false,
+            loaded: None,
         }
     }
 }
@@ -86,6 +91,9 @@ pub(super) struct RecordedSpec {
     #[serde(default)]
     pub(super) in_files: Vec<String>,
     pub(super) revision: String,
+    /// For the next start; what the living process has is in its own record.
+    #[serde(default)]
+    pub(super) loaded: Loaded,
     pub(super) sockets: Vec<String>,
     pub(super) restart: RestartPolicy,
     pub(super) stop: StopPolicy,
@@ -107,6 +115,7 @@ impl RecordedSpec {
             env: is_own_role.then(|| spec.env.clone()),
             in_files: spec.in_files,
             revision: spec.revision,
+            loaded: spec.loaded,
             sockets: spec.sockets,
             restart: spec.restart,
             stop: spec.stop,
@@ -126,6 +135,7 @@ impl RecordedSpec {
             cwd: PathBuf::new(),
             env: None,
             revision: String::new(),
+            loaded: Loaded::new(),
             in_files: Vec::new(),
             sockets: Vec::new(),
             restart: RestartPolicy::default(),
@@ -245,6 +255,7 @@ mod tests {
             env: BTreeMap::from([("TOKEN".to_owned(), "s3cret".to_owned())]),
             revision: "1".to_owned(),
             in_files: Vec::new(),
+            loaded: BTreeMap::new(),
             sockets: Vec::new(),
             restart: RestartPolicy::default(),
             stop: StopPolicy::default(),

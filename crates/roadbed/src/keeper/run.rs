@@ -102,7 +102,8 @@ async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held) -> Result<Ended, F
     let _hangup = signal(SignalKind::hangup()).map_err(because_io)?;
     let mut child = signal(SignalKind::child()).map_err(because_io)?;
     reaper::become_subreaper().map_err(because_io)?;
-    host::own::leave_no_core_dump().map_err(because_io)?;
+    // It holds every unit's variables.
+    host::own::keep_memory_private().map_err(because_io)?;
 
     let house = take_up(root, clock).await.map_err(because_file)?;
     let reaping = tokio::spawn({

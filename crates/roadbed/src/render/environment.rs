@@ -163,7 +163,15 @@ mod tests {
     use super::*;
 
     fn unit(name: &str, state: UnitState, pid: u32, restarts: u32) -> Unit {
-        Unit { name: name.into(), kind: UnitKind::App, state, pid: Some(pid), restarts, confinement: None }
+        Unit {
+            name: name.into(),
+            kind: UnitKind::App,
+            state,
+            pid: Some(pid),
+            restarts,
+            loaded: None,
+            confinement: None,
+        }
     }
 
     #[test]

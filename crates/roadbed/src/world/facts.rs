@@ -91,7 +91,8 @@ impl Facts for LocalFacts {
                 let name = stores::mongo::app_secret(app);
                 let found = self.credentials(&name, "MongoDB")?;
                 let text = stores::mongo::mongo_url(settings, app, port, &found);
-                Ok(Value { text, shown: format!("mongodb {port} {} {name}@{}", settings.database, found.version) })
+                let shown = format!("mongodb {port} {} {name}@{}", settings.database, found.version);
+                Ok(Value { text, shown, loaded: [(name.to_string(), found.version)].into() })
             }
             Fact::RedisUrl => {
                 let (Some(_), Some(port)) = (&self.environment.redis, self.addresses.redis) else {
@@ -100,7 +101,8 @@ impl Facts for LocalFacts {
                 let name = stores::redis::app_secret(app);
                 let found = self.credentials(&name, "Redis")?;
                 let text = stores::redis::redis_url(app, port, &found);
-                Ok(Value { text, shown: format!("redis {port} {name}@{}", found.version) })
+                let shown = format!("redis {port} {name}@{}", found.version);
+                Ok(Value { text, shown, loaded: [(name.to_string(), found.version)].into() })
             }
             Fact::RedisPrefix => {
                 let settings = self.environment.redis.as_ref().ok_or_else(|| missing("Redis".into()))?;
@@ -139,6 +141,7 @@ fn is_list(variable: &Variable) -> bool {
 /// The value that is in use comes first; those that are let in beside it follow. Commas are in no generated value.
 fn list(name: &SecretName, accepted: Vec<Versioned>) -> Value {
     let mut text = String::new();
+    let newest = accepted.first().map(|version| version.version);
     let mut versions = Vec::new();
     for version in accepted {
         if !text.is_empty() {
@@ -147,11 +150,16 @@ fn list(name: &SecretName, accepted: Vec<Versioned>) -> Value {
         text.push_str(version.secret.expose());
         versions.push(version.version.to_string());
     }
-    Value { shown: format!("{name}@{}", versions.join(",")), text: Secret::new(text) }
+    let loaded = newest.into_iter().map(|version| (name.to_string(), version)).collect();
+    Value { shown: format!("{name}@{}", versions.join(",")), text: Secret::new(text), loaded }
 }
 
 fn value(name: &SecretName, found: Versioned) -> Value {
-    Value { shown: format!("{name}@{}", found.version), text: Secret::new(found.secret.expose().to_owned()) }
+    Value {
+        shown: format!("{name}@{}", found.version),
+        text: Secret::new(found.secret.expose().to_owned()),
+        loaded: [(name.to_string(), found.version)].into(),
+    }
 }
 
 fn store_fault(fault: &StoreFault) -> Fault {

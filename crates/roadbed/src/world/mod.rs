@@ -19,6 +19,7 @@ pub mod ports;
 pub mod serving;
 pub mod access;
 pub mod leftovers;
+pub mod lending;
 pub mod network;
 
 use std::collections::BTreeMap;

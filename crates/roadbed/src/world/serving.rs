@@ -140,6 +140,7 @@ impl EdgeProcess {
             env: std::collections::BTreeMap::new(),
             revision: self.revision(),
             in_files: Vec::new(),
+            loaded: reconcile::loaded::Loaded::new(),
             sockets: self.sockets.iter().map(|socket| socket.name.clone()).collect(),
             restart: RestartPolicy {
                 first_delay: Duration::ZERO,

@@ -152,6 +152,7 @@ pub(crate) fn app(name: &str, script: &str) -> UnitSpec {
         env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
         revision: "1".to_owned(),
         in_files: Vec::new(),
+        loaded: BTreeMap::new(),
         sockets: Vec::new(),
         restart: RestartPolicy { first_delay: Duration::from_millis(20), ..RestartPolicy::default() },
         stop: StopPolicy { grace: Duration::from_secs(10) },

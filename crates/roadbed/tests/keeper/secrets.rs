@@ -4,7 +4,8 @@ use std::path::Path;
 
 use host::files;
 use host::process::table;
-use reconcile::ports::{UnitKind, Units};
+use reconcile::loaded::holders;
+use reconcile::ports::{UnitKind, UnitState, Units};
 
 use crate::environment::{Environment, LIVE, app, eventually};
 
@@ -58,6 +59,64 @@ async fn what_is_delivered_by_file_is_in_no_environment_and_read_again_after_a_r
     assert!(variables["TOKEN_FILE"].starts_with("/proc/self/fd/"), "{variables:?}");
     assert!(!variables.values().any(|value| value.contains(SECRET)), "{variables:?}");
     search(environment.root.path(), SECRET.as_bytes());
+}
+
+#[tokio::test]
+async fn what_a_process_was_started_with_is_told_for_as_long_as_it_lives() {
+    let environment = Environment::start().await;
+    let with = |version: u32, script: &str| {
+        let mut spec = app("api-1", script);
+        spec.revision = version.to_string();
+        spec.loaded = [("var/TOKEN".to_owned(), version)].into();
+        spec
+    };
+    let held = async || holders(&environment.client.list().await.unwrap(), "var/TOKEN").by_version;
+    let of = |version: u32| [(version, ["api-1".to_owned()].into())].into();
+    // Takes its time to go, as an app that still answers somebody.
+    let slow = "trap 'while [ ! -e go ]; do sleep 0.01; done; exit' TERM; touch ready; while :; do sleep 0.01; done";
+    let mut first = with(1, slow);
+    first.cwd = environment.root.path().to_owned();
+    environment.client.ensure(first).await.unwrap();
+    assert_eq!(held().await, of(1));
+    eventually("it listens to signals", async || files::exists(&environment.root.path().join("ready")).then_some(()))
+        .await;
+
+    // The next keeper knows it too.
+    environment.kill_keeper().await;
+    environment.launch().await;
+    assert_eq!(environment.status("api-1").await.unwrap().state, UnitState::Adopted);
+    assert_eq!(held().await, of(1));
+
+    let client = environment.client.clone();
+    let replacing = tokio::spawn(async move { client.ensure(with(2, LIVE)).await });
+    environment.in_state("api-1", UnitState::Stopping).await;
+    assert_eq!(held().await, of(1), "the successor is specified, and the old process still lives");
+    files::write_durable(&environment.root.path().join("go"), b"", files::Access::Owner).unwrap();
+    replacing.await.unwrap().unwrap();
+    assert_eq!(held().await, of(2));
+
+    environment.client.hold("api-1").await.unwrap();
+    assert_eq!(held().await, [].into(), "who does not run holds nothing");
+}
+
+#[tokio::test]
+async fn nobody_looks_into_the_keeper_and_no_crash_leaves_an_image() {
+    use std::os::unix::fs::MetadataExt;
+    let environment = Environment::start().await;
+    environment.client.ensure(app("api-1", LIVE)).await.unwrap();
+    let unit = environment.running_again("api-1", None).await;
+    let keeper = environment.keeper_pid().await;
+    for pid in [keeper, unit] {
+        assert_eq!(table::limit(pid, "Max core file size").as_deref(), Some("1"), "process {pid}");
+    }
+    // The kernel gives the files of a process that is kept from others to root.
+    let owner = |pid: u32| files::metadata(Path::new(&format!("/proc/{pid}/environ"))).unwrap().uid();
+    assert_eq!(owner(keeper), 0);
+    if !host::own::is_root() {
+        assert_ne!(owner(unit), 0);
+        assert!(files::read(Path::new(&format!("/proc/{keeper}/environ"))).is_err());
+        assert!(table::open_file(keeper, 1).is_none());
+    }
 }
 
 /// Reads every byte below a folder; returns how many files it read.

@@ -15,11 +15,11 @@ mod apply;
 mod client;
 pub mod collections;
 mod configuration;
-mod observe;
+pub(crate) mod observe;
 mod place;
 mod plan;
-mod roles;
-mod url;
+pub(crate) mod roles;
+pub(crate) mod url;
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use reconcile::Begun;
 use reconcile::{Fault, Progress, Resource, ResourceId};
 use secrets::SecretName;
 
-pub(crate) use client::{Address, command, connect, hello, is_refusal};
+pub(crate) use client::{Address, code, command, connect, hello, is_refusal};
 pub use client::{Identity, MongoFault};
 pub use observe::{Files, Observed, Server, Serving, WrongUser};
 pub use place::Mode;

@@ -16,6 +16,7 @@ use super::{ADMIN, Mongo, REPLICA_SET, UNIT, admin_secret, app_secret, configura
 use crate::Ground;
 use crate::engines::find::Found;
 use crate::ground::{Slot, file_fault};
+use crate::leases;
 use crate::start::accepts;
 
 /// What a look at one MongoDB found.
@@ -262,7 +263,10 @@ async fn look_at_users(mongo: &Mongo, client: &Client) -> Result<Serving, Look> 
     let key = |login: &Login| UserKey::app(&place.settings, &login.app, login.slot);
     let mut wanted: Vec<UserKey> = logins.iter().map(key).collect();
     wanted.push(UserKey::admin());
-    let kept: Vec<UserKey> = UserKey::collections(&place.settings).into_iter().collect();
+    let mut kept: Vec<UserKey> = UserKey::collections(&place.settings).into_iter().collect();
+    // Read after the server's list: what is lent is in the book before its user is made.
+    let leases = leases::book::read(&mongo.ground.root)?.into_iter();
+    kept.extend(leases.filter_map(|lease| Some(UserKey { database: lease.mongodb?, name: lease.id })));
 
     let details = user_details(client, &wanted).await?;
     let detail = |key: &UserKey| details.iter().find(|user| UserKey::of(user).as_ref() == Some(key));

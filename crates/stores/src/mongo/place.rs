@@ -98,6 +98,7 @@ impl Place {
             revision: revision(&parts.each_ref().map(String::as_str), &env),
             env,
             in_files: Vec::new(),
+            loaded: BTreeMap::new(),
             sockets: Vec::new(),
             restart: RestartPolicy::default(),
             stop: StopPolicy { grace: STOP_GRACE },

@@ -57,8 +57,13 @@ fn app_actions(settings: &environment::MongoDb) -> Vec<&'static str> {
 /// Fields of `createUser` and `updateUser`, without name and password. `mechanisms` is always sent: a change of password
 /// without it silently adds SCRAM-SHA-1.
 pub(crate) fn app_user_fields(settings: &environment::MongoDb) -> Document {
+    user_fields(APP_ROLE, &settings.database)
+}
+
+/// As [`app_user_fields`], with another role.
+pub(crate) fn user_fields(role: &str, database: &str) -> Document {
     doc! {
-        "roles": [{ "role": APP_ROLE, "db": &settings.database }],
+        "roles": [{ "role": role, "db": database }],
         "mechanisms": ["SCRAM-SHA-256"],
         "authenticationRestrictions": [{ "clientSource": [LOOPBACK], "serverAddress": [LOOPBACK] }],
     }

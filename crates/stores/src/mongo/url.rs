@@ -13,14 +13,19 @@ use crate::ground::{Slot, user_of};
 /// It names the replica set rather than a direct connection: the driver then waits for a primary instead of failing on a
 /// server that is still electing itself. The timeouts are short, so that `/ready` can say within its second that there is none.
 pub fn mongo_url(settings: &environment::MongoDb, app: &AppName, port: u16, password: &Versioned) -> Secret {
+    of_user(settings, &user_of(app, Slot::of(password.version)), port, &password.secret)
+}
+
+/// As [`mongo_url`], of another user of the same database.
+pub(crate) fn of_user(settings: &environment::MongoDb, user: &str, port: u16, password: &Secret) -> Secret {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let database = encode(&settings.database);
     Secret::new(format!(
         "mongodb://{user}:{password}@127.0.0.1:{port}/{database}\
          ?authSource={database}&authMechanism=SCRAM-SHA-256&replicaSet={REPLICA_SET}&retryWrites=true&w=majority\
          &serverSelectionTimeoutMS=1000&connectTimeoutMS=1000&heartbeatFrequencyMS=2000",
-        user = encode(&user_of(app, Slot::of(password.version))),
-        password = encode(password.secret.expose()),
+        user = encode(user),
+        password = encode(password.expose()),
     ))
 }
 

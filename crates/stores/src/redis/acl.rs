@@ -7,10 +7,14 @@ use secrets::{Secret, Versioned};
 use super::ADMIN;
 use crate::engines::checksum;
 use crate::ground::{Slot, user_of};
+use crate::leases::{self, Lease, Rights, State};
 
 /// What an app may do, on its own keys and channels. `@dangerous` does not cover everything that empties a server: libraries of
 /// functions and the script cache are taken away by name. `INFO` is needed by clients that wait for a loading server.
 const APP_COMMANDS: &str = "-@all +@all -@admin -@dangerous -function -script|flush +info";
+
+/// What somebody who looks may do, on the apps' keys.
+const READER_COMMANDS: &str = "-@all +@read +@connection -@admin -@dangerous +info";
 
 /// What our own user may do: no key at all. It puts and takes away users one by one, because a server of version 7.0 that loads
 /// its file ends every connection, also of those whose user did not change.
@@ -28,6 +32,11 @@ pub(crate) struct User {
 }
 
 impl User {
+    /// Whether it may do what apps may.
+    pub(crate) fn is_as_apps(&self) -> bool {
+        self.commands == APP_COMMANDS
+    }
+
     /// What the user is, in words of `ACL SETUSER`.
     pub(crate) fn rules(&self) -> String {
         let Some(digest) = &self.digest else {
@@ -58,9 +67,24 @@ pub(crate) fn users(settings: &environment::Redis, admin: &Secret, logins: &[(Ap
     users
 }
 
-/// Whether one of our apps has this user, now or at another version of its password.
-pub(crate) fn is_of_an_app(name: &str, settings: &environment::Redis) -> bool {
-    settings.apps.iter().any(|app| Slot::ALL.iter().any(|slot| user_of(app, *slot) == name))
+/// Whether one of our apps has this user, now or at another version of its password, or it is lent: users that come and go while
+/// everybody else stays.
+pub(crate) fn comes_and_goes(name: &str, settings: &environment::Redis) -> bool {
+    settings.apps.iter().any(|app| Slot::ALL.iter().any(|slot| user_of(app, *slot) == name)) || leases::is_name(name)
+}
+
+/// The user of a lease that lasts, if it has one in Redis.
+pub(crate) fn leased(lease: &Lease) -> Option<User> {
+    let user = lease.redis.as_ref().filter(|_| lease.state == State::Live)?;
+    Some(User {
+        name: lease.id.clone(),
+        digest: Some(user.digest.clone()),
+        prefix: Some(user.prefix.clone()),
+        commands: match lease.rights {
+            Rights::OfApp => APP_COMMANDS,
+            Rights::ReadOnly => READER_COMMANDS,
+        },
+    })
 }
 
 pub(crate) fn render(users: &[User]) -> String {
@@ -172,8 +196,8 @@ mod tests {
         let users = users(&settings(), &Secret::new("a".into()), &[login("new", 4), login("old", 3)]);
         let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
         assert_eq!(names, ["default", ADMIN, "app-api.b", "app-api"]);
-        assert!(names[2..].iter().all(|name| is_of_an_app(name, &settings())));
-        assert!(!is_of_an_app(ADMIN, &settings()) && !is_of_an_app("app-api.c", &settings()));
+        assert!(names[2..].iter().all(|name| comes_and_goes(name, &settings())));
+        assert!(!comes_and_goes(ADMIN, &settings()) && !comes_and_goes("app-api.c", &settings()));
         assert_ne!(users[2].digest, users[3].digest);
         assert_eq!(
             users[2].rules().replace(users[2].digest.as_deref().unwrap(), ""),

@@ -9,6 +9,7 @@ use super::plan::Step;
 use super::{Redis, UNIT, acl, admin_secret, app_secret, configuration};
 use crate::engines::find::Found;
 use crate::ground::file_fault;
+use crate::leases;
 use crate::start::{Look, Start, accepts};
 
 pub(crate) async fn perform(redis: &Redis, step: &Step) -> Result<(), Fault> {
@@ -38,6 +39,7 @@ fn write_users(redis: &Redis) -> Result<(), Fault> {
     for app in &place.settings.apps {
         redis.ground.make_secret(&app_secret(app))?;
     }
+    let _changing = leases::users_change();
     let Some(users) = wanted_users(redis)? else {
         return Err(Fault::new("a password of redis that was just made has gone from the secret store").retry_safe());
     };

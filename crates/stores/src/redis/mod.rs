@@ -6,11 +6,11 @@
 //!
 //! **Invariant:** redis-server never runs with its `default` user on, and its files hold digests of passwords, never passwords.
 
-mod acl;
+pub(crate) mod acl;
 mod apply;
 mod client;
 mod configuration;
-mod observe;
+pub(crate) mod observe;
 mod place;
 mod plan;
 mod url;

@@ -11,6 +11,7 @@ use super::client::{self, Identity, RedisFault};
 use super::{ADMIN, Redis, UNIT, admin_secret, app_secret, configuration};
 use crate::engines::find::Found;
 use crate::ground::file_fault;
+use crate::leases;
 use crate::start::accepts;
 
 /// What a look at one Redis found.
@@ -70,7 +71,9 @@ pub(crate) fn wanted_users(redis: &Redis) -> Result<Option<Vec<User>>, Fault> {
         }
         all.extend(logins.into_iter().map(|password| (app.clone(), password)));
     }
-    Ok(Some(acl::users(&redis.place.settings, &admin.secret, &all)))
+    let mut users = acl::users(&redis.place.settings, &admin.secret, &all);
+    users.extend(leases::book::read(&redis.ground.root)?.iter().filter_map(acl::leased));
+    Ok(Some(users))
 }
 
 async fn runs(redis: &Redis) -> Result<bool, Fault> {
@@ -115,7 +118,8 @@ pub(crate) async fn change_of_versions<'a>(
         known.iter().all(|user| listed.iter().any(|seen| seen.name == user.name && acl::agrees(user, seen)));
     let extra = listed.into_iter().map(|seen| seen.name).filter(|name| wanted.iter().all(|user| user.name != *name));
     let take_away: Vec<String> = extra.collect();
-    let are_of_apps = put.iter().map(|user| &user.name).chain(&take_away).all(|name| acl::is_of_an_app(name, settings));
+    let are_of_apps =
+        put.iter().map(|user| &user.name).chain(&take_away).all(|name| acl::comes_and_goes(name, settings));
     Ok((are_right && are_of_apps).then_some(Change { put, take_away }))
 }
 
@@ -146,7 +150,7 @@ async fn have_their_rights(
 ) -> Result<bool, RedisFault> {
     let key = format!("{}probe", redis.place.settings.key_prefix);
     let mut pipeline = redis::pipe();
-    let apps = || users.iter().filter(|user| user.prefix.is_some());
+    let apps = || users.iter().filter(|user| user.prefix.is_some() && user.is_as_apps());
     for user in apps() {
         for (_, command) in PROBES {
             let dry_run = pipeline.cmd("ACL").arg("DRYRUN").arg(&user.name);

@@ -9,6 +9,7 @@
 mod checks;
 mod collections;
 mod engines;
+mod leases;
 mod mongo;
 mod redis;
 mod rotation;

@@ -342,6 +342,7 @@ impl Units for Direct {
                         restarts: running.restarts,
                         revision: running.spec.revision.clone(),
                         last_exit: running.last_exit.clone(),
+                        loaded: None,
                     }
                 })
                 .collect())

@@ -97,8 +97,13 @@ pub(in crate::keeper) fn bytes(bytes: u64) -> String {
 fn limits(pid: u32) -> Observed {
     let shown = [("core file", "Max core file size"), ("open files", "Max open files"), ("processes", "Max processes")]
         .map(|(name, key)| (name, table::limit(pid, key).unwrap_or_else(|| "?".to_owned())));
-    let in_force = shown[0].1 == "0";
-    let detail = shown.map(|(name, limit)| format!("{name} {limit}")).join(", ");
+    // One byte is no image either, see `host::own::leave_no_core_dump`.
+    let in_force = matches!(shown[0].1.as_str(), "0" | "1");
+    let shown = shown.map(|(name, limit)| match (name, in_force) {
+        ("core file", true) => "no core file".to_owned(),
+        (name, _) => format!("{name} {limit}"),
+    });
+    let detail = shown.join(", ");
     if in_force { yes(detail) } else { no(detail) }
 }
 

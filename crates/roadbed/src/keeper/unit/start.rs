@@ -74,6 +74,7 @@ impl Unit {
             let (identity, boot_id) = (process.identity(), house.boot_id.clone());
             let mut recorded = RecordedProcess::new(identity, boot_id, spawn_id.clone());
             recorded.is_redacted = house.redaction.subscribe().borrow().is_some();
+            recorded.loaded = Some(record.spec.loaded.clone());
             if let Some(group) = &decided.group {
                 recorded.killed_before = group.used().killed_for_memory;
                 match group.join(process.pid()) {

@@ -1,0 +1,353 @@
+//! Lends variables and users to developers' commands, and takes back what nobody holds any more.
+//!
+//! The borrower is the process at the other end of the socket, as the kernel names it: when it is gone, whatever it was lent is
+//! taken back within [`LOOK`], also by a control that was started in between.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::variables::Assembled;
+use host::process::{Identity, Process, table};
+use manifest::{AppName, Environment};
+use reconcile::Fault;
+use reconcile::loaded::{Holders, Loaded};
+use reconcile::ports::Units;
+use secrets::{SecretName, generate};
+use stores::leases::{self, Holder, InRedis, Lease, Rights, State, book};
+use tokio::time::sleep;
+
+use super::lent::{Asked, Lent, Renewed, Service, What};
+use super::login::{LoggedIn, Signed};
+use super::{Control, convergence};
+use crate::wanted;
+use crate::world::Ports;
+use crate::world::lending::{Lender, Passwords};
+
+/// A working day: a development server runs for hours. Renewed while its command runs.
+const COMMAND_LASTS: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// A look at data. Renewed while it goes on.
+const LOOK_LASTS: Duration = Duration::from_secs(30 * 60);
+
+/// Time between two looks at who still holds what. One look reads one small file.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Digits of a lease's name that nobody guesses.
+const RANDOM_DIGITS: usize = 12;
+
+/// The process at the other end of the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub uid: u32,
+    pub pid: u32,
+}
+
+/// Lets somebody be known by a key that the wanted manifest names.
+pub fn log_in(control: &Control, signed: &Signed) -> Result<LoggedIn, Fault> {
+    let people = match wanted::read(&control.root)? {
+        Some(want) => wanted::manifest_as_wanted(&want)?.people(),
+        None => Vec::new(),
+    };
+    let logged_in = control.desk.log_in(signed, &people, control.clock.now())?;
+    tracing::info!(person = %logged_in.person, until = %logged_in.until, "logged in");
+    Ok(logged_in)
+}
+
+/// In whose name something is lent: whoever logged in, else whoever has the root, by the name that they give.
+fn borrower(control: &Control, asked: &Asked, peer: Peer) -> Result<String, Fault> {
+    match &asked.token {
+        Some(token) => {
+            let person = control.desk.bearer(&token.0, control.clock.now());
+            let over = || Fault::new("the login is over").hint("`roadbed login` renews it");
+            Ok(person.ok_or_else(over)?.to_string())
+        }
+        None if peer.uid == 0 || peer.uid == host::own::user() => Ok(asked.name.clone()),
+        None => {
+            Err(Fault::new(format!("user {} has nothing to say here", peer.uid))
+                .hint("`roadbed login` tells who you are"))
+        }
+    }
+}
+
+/// Lends what is asked for.
+pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, Fault> {
+    let asked = &Asked { name: borrower(control, asked, peer)?, ..asked.clone() };
+    let lender = lender(control).await?;
+    let (mut lease, passwords) = drawn_up(control, &lender, asked, peer)?;
+    // Before anything is made: where a variable has no value there is nothing to take back.
+    let contents = contents(&lender, asked, &lease, &passwords)?;
+    lease.loaded = contents.loaded;
+    book::note(&control.root, lease.clone())?;
+    if let Err(fault) = make_users(&lender, &lease, &passwords).await {
+        let _ = book::end(&control.root, &lease.id);
+        // Where this fails too, it is tried again at the next look.
+        let _ = take_away(control, &lender, &lease).await;
+        return Err(fault);
+    }
+    record(asked, &lease);
+    let port = match asked.what {
+        What::Variables { .. } => None,
+        What::Look { service: Service::MongoDb } => lender.mongodb.as_ref().map(|(_, port)| *port),
+        What::Look { service: Service::Redis } => lender.redis.as_ref().map(|(_, port)| *port),
+    };
+    Ok(Lent {
+        lease: lease.id,
+        until: lease.until,
+        lasts_ms: u64::try_from(lease.lasts.as_millis()).unwrap_or(u64::MAX),
+        variables: contents.variables,
+        in_files: contents.in_files,
+        withheld: contents.withheld,
+        secrets: contents.secrets,
+        port,
+    })
+}
+
+/// Lets a lease go on.
+pub async fn renew(control: &Control, id: &str) -> Result<Renewed, Fault> {
+    let Some(lease) = book::renew(&control.root, id, control.clock.now())? else {
+        return Err(Fault::new(format!("the lease {id} is over")).hint("run the command again to be lent another"));
+    };
+    // Only told to who looks at the server alone: the book decides.
+    if let Ok(lender) = lender(control).await
+        && let Some((_, port)) = &lender.mongodb
+        && let Err(fault) = leases::mongo::renew(&lender.ground, *port, &lease).await
+    {
+        tracing::warn!(lease = id, causes = ?fault.causes, "{fault}");
+    }
+    Ok(Renewed { until: lease.until })
+}
+
+/// Takes back what was lent. One that is over is fine.
+pub async fn take_back(control: &Control, id: &str) -> Result<(), Fault> {
+    let Some(lease) = book::end(&control.root, id)? else { return Ok(()) };
+    take_away(control, &lender(control).await?, &lease).await?;
+    tracing::info!(lease = id, "given back");
+    Ok(())
+}
+
+/// Who holds which version of a secret: units by name, and commands by their leases.
+pub async fn holders(control: &Control, secret: &SecretName) -> Result<Holders, Fault> {
+    let units = control.keeper.list().await?;
+    let mut holders = reconcile::loaded::holders(&units, secret.as_str());
+    for lease in book::read(&control.root)? {
+        if let Some(version) = lease.loaded.get(secret.as_str()) {
+            holders.by_version.entry(*version).or_default().insert(lease.id);
+        }
+    }
+    Ok(holders)
+}
+
+/// Takes back, for as long as it is polled, what nobody holds any more.
+pub async fn sweep(control: Arc<Control>) {
+    let mut told = String::new();
+    loop {
+        match sweep_once(&control).await {
+            Ok(()) => told.clear(),
+            // A server that is down stays so for a while: say it once.
+            Err(fault) => {
+                let now = format!("{fault} {:?}", fault.causes);
+                if now != told {
+                    tracing::warn!(causes = ?fault.causes, "cannot take back what was lent: {fault}");
+                    told = now;
+                }
+            }
+        }
+        sleep(LOOK).await;
+    }
+}
+
+async fn sweep_once(control: &Control) -> Result<(), Fault> {
+    let leases = book::read(&control.root)?;
+    if leases.is_empty() {
+        return Ok(());
+    }
+    let boot_id = table::boot_id().map_err(|fault| Fault::because("cannot tell who holds a lease", &fault))?;
+    let is_alive = |holder: &Holder| holder.boot_id == boot_id && Process::find(holder.process).is_some();
+    let now = control.clock.now();
+    let over = leases.into_iter().filter_map(|lease| lease.over(now, is_alive).map(|why| (lease, why)));
+    let over: Vec<_> = over.collect();
+    if over.is_empty() {
+        return Ok(());
+    }
+    let lender = lender(control).await?;
+    for (lease, why) in over {
+        let Some(lease) = book::end(&control.root, &lease.id)? else { continue };
+        take_away(control, &lender, &lease).await?;
+        tracing::info!(lease = lease.id, holder = lease.holder.name, ?why, "taken back");
+    }
+    Ok(())
+}
+
+async fn lender(control: &Control) -> Result<Lender, Fault> {
+    let want = wanted::read(&control.root)?.ok_or_else(|| {
+        Fault::new("nothing can be lent: the environment was never brought up").hint("`roadbed up` brings it up")
+    })?;
+    convergence::world(control, &want, Ports::Stay).await?.lender()
+}
+
+/// A lease and its passwords. Nothing of it is known to anybody yet.
+fn drawn_up(control: &Control, lender: &Lender, asked: &Asked, peer: Peer) -> Result<(Lease, Passwords), Fault> {
+    let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("cannot lend anything", error);
+    let credential = || generate::credential().map_err(|error| cannot(&error));
+    let (mongodb, redis, random) = (credential()?, credential()?, credential()?);
+    let random = &random.expose()[..RANDOM_DIGITS];
+    let gone = || Fault::new("cannot lend anything: whoever asked is gone");
+    let process = table::entry(peer.pid).ok_or_else(gone)?;
+    let (app, rights, lasts) = match &asked.what {
+        What::Variables { app } => (app_of(&lender.environment, app)?, Rights::OfApp, COMMAND_LASTS),
+        What::Look { service } => (some_app_of(lender, *service)?, Rights::ReadOnly, LOOK_LASTS),
+    };
+    let wants = |service: Service| match &asked.what {
+        What::Variables { .. } => true,
+        What::Look { service: wanted } => *wanted == service,
+    };
+    let in_mongodb =
+        lender.mongodb.as_ref().filter(|(settings, _)| wants(Service::MongoDb) && settings.apps.contains(&app));
+    let in_redis = lender.redis.as_ref().filter(|(settings, _)| wants(Service::Redis) && settings.apps.contains(&app));
+    let now = control.clock.now();
+    let mut lease = Lease {
+        id: leases::name(&asked.name, random),
+        app,
+        rights,
+        holder: Holder {
+            name: asked.name.clone(),
+            uid: peer.uid,
+            process: Identity { pid: peer.pid, start_time: process.start_time },
+            boot_id: table::boot_id().map_err(|fault| cannot(&fault))?,
+        },
+        since: now,
+        until: now,
+        lasts,
+        state: State::Live,
+        reason: asked.reason.clone(),
+        mongodb: in_mongodb.map(|(settings, _)| settings.database.clone()),
+        redis: in_redis.map(|(settings, _)| InRedis::new(&redis, &settings.key_prefix)),
+        loaded: [].into(),
+    };
+    lease.renew(now);
+    Ok((lease, Passwords { mongodb, redis }))
+}
+
+fn app_of(environment: &Environment, name: &str) -> Result<AppName, Fault> {
+    let app = environment.apps.iter().find(|app| app.name.as_str() == name);
+    app.map(|app| app.name.clone()).ok_or_else(|| {
+        let known: Vec<&str> = environment.apps.iter().map(|app| app.name.as_str()).collect();
+        Fault::new(format!("there is no app {name:?} in {}", environment.name))
+            .hint(format!("there is {}", known.join(", ")))
+    })
+}
+
+/// Apps share a service's data, so any of those that use it will do.
+fn some_app_of(lender: &Lender, service: Service) -> Result<AppName, Fault> {
+    let apps = match service {
+        Service::MongoDb => lender.mongodb.as_ref().map(|(settings, _)| &settings.apps),
+        Service::Redis => lender.redis.as_ref().map(|(settings, _)| &settings.apps),
+    };
+    let app = apps.and_then(|apps| apps.first()).cloned();
+    app.ok_or_else(|| {
+        Fault::new(format!("there is no {} in {}, or no app uses it", service.as_str(), lender.environment.name))
+    })
+}
+
+/// What is handed out, and which of it must not be shown.
+#[derive(Default)]
+struct Contents {
+    variables: BTreeMap<String, String>,
+    in_files: Vec<String>,
+    withheld: Vec<String>,
+    secrets: Vec<(String, String)>,
+    loaded: Loaded,
+}
+
+fn contents(lender: &Lender, asked: &Asked, lease: &Lease, passwords: &Passwords) -> Result<Contents, Fault> {
+    let mut contents = match asked.what {
+        What::Variables { .. } => variables(lender, lease, passwords)?,
+        What::Look { service } => way_in(service, lender, lease, passwords),
+    };
+    let users = [(lease.mongodb.is_some(), &passwords.mongodb), (lease.redis.is_some(), &passwords.redis)];
+    let lent = users.into_iter().filter(|(is_lent, _)| *is_lent);
+    contents.secrets.extend(lent.map(|(_, password)| (lease.id.clone(), password.expose().to_owned())));
+    Ok(contents)
+}
+
+fn variables(lender: &Lender, lease: &Lease, passwords: &Passwords) -> Result<Contents, Fault> {
+    let (mut assembled, withheld) = lender.variables(lease, passwords)?;
+    let mut hidden = Vec::new();
+    for variable in lender.environment.variables_of(&lease.app).filter(|variable| variable.class.is_sensitive()) {
+        let name = variable.name.as_str();
+        let Some(value) = assembled.values.get(name) else { continue };
+        let version = assembled.loaded.get(SecretName::variable(name).as_str());
+        let shown = version.map_or_else(|| name.to_owned(), |version| format!("{name}@{version}"));
+        hidden.push((shown, value.clone()));
+    }
+    assembled.values.insert("ROADBED_ENVIRONMENT".to_owned(), lender.environment.name.to_string());
+    let Assembled { values: variables, in_files, loaded, .. } = assembled;
+    Ok(Contents { variables, in_files, withheld, secrets: hidden, loaded })
+}
+
+fn way_in(service: Service, lender: &Lender, lease: &Lease, passwords: &Passwords) -> Contents {
+    let (name, url) = match service {
+        Service::MongoDb => ("MONGODB_URL", lender.mongo_url(lease, passwords)),
+        Service::Redis => ("REDIS_URL", lender.redis_url(lease, passwords)),
+    };
+    let mut variables: BTreeMap<String, String> =
+        url.iter().map(|url| (name.to_owned(), url.expose().to_owned())).collect();
+    if service == Service::Redis {
+        // Where Redis's own client reads the password, which no argument may hold.
+        variables.insert("REDISCLI_AUTH".to_owned(), passwords.redis.expose().to_owned());
+    }
+    Contents { variables, ..Contents::default() }
+}
+
+async fn make_users(lender: &Lender, lease: &Lease, passwords: &Passwords) -> Result<(), Fault> {
+    let in_mongodb = async {
+        match &lender.mongodb {
+            Some((_, port)) => leases::mongo::lend(&lender.ground, *port, lease, &passwords.mongodb).await,
+            None => Ok(()),
+        }
+    };
+    let in_redis = async {
+        match &lender.redis_users {
+            Some(redis) => leases::redis::lend(redis, lease).await,
+            None => Ok(()),
+        }
+    };
+    futures_util::try_join!(in_mongodb, in_redis).map(|_| ())
+}
+
+/// Takes the users of a lease away, which the book says to be ending, and strikes it.
+async fn take_away(control: &Control, lender: &Lender, lease: &Lease) -> Result<(), Fault> {
+    let in_mongodb = async {
+        match &lender.mongodb {
+            Some((_, port)) => leases::mongo::take_back(&lender.ground, *port, lease).await,
+            None => Ok(()),
+        }
+    };
+    let in_redis = async {
+        match &lender.redis_users {
+            Some(redis) => leases::redis::take_back(redis, lease).await,
+            None => Ok(()),
+        }
+    };
+    // Both are tried, whatever becomes of one.
+    let (mongodb, redis) = futures_util::join!(in_mongodb, in_redis);
+    mongodb.and(redis)?;
+    book::strike(&control.root, &lease.id)
+}
+
+/// Who was lent what and why, for whoever asks later.
+fn record(asked: &Asked, lease: &Lease) {
+    let Lease { id, app, rights, holder, reason, .. } = lease;
+    tracing::info!(
+        lease = id,
+        holder = holder.name,
+        uid = holder.uid,
+        %app,
+        ?rights,
+        what = ?asked.what,
+        output = ?asked.output,
+        reason = reason.as_deref().unwrap_or("none given"),
+        "lent"
+    );
+}
