@@ -260,7 +260,10 @@ fn what_is_shown_and_what_is_not(shop: &Shop) {
     assert!(stdout.starts_with("mongodb://dev%2Danna%2D"), "{stdout}");
     let password = stdout.split(['@', ':']).nth(2).unwrap().to_owned();
     assert_eq!(password.len(), 64, "{stdout}");
+    let session = stdout.split(' ').nth(1).unwrap().to_owned();
+    let _ = ended_with(&shop.exec(&["--reason", &format!("pasted {session}")], &["true"]), 0);
     let log = shop.environment.log("control");
+    assert!(log.contains("pasted ‹") && !log.contains(&session), "{log}");
     assert!(log.contains("to compare") && log.contains("output=Raw"), "{log}");
 
     let files = "const { readFileSync } = require('fs'); console.log(process.env.LICENCE, readFileSync(process.env.LICENCE_FILE).length, \

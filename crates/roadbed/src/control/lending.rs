@@ -72,7 +72,11 @@ fn borrower(control: &Control, asked: &Asked, peer: Peer) -> Result<String, Faul
 
 /// Lends what is asked for.
 pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, Fault> {
-    let asked = &Asked { name: borrower(control, asked, peer)?, ..asked.clone() };
+    let name = borrower(control, asked, peer)?;
+    // It goes into the book and the log, and people paste what they have in mind.
+    let redactions = control.redactions(&BTreeMap::new());
+    let reason = asked.reason.as_deref().map(|reason| redactions.redact(reason).into_owned());
+    let asked = &Asked { name, reason, ..asked.clone() };
     let lender = lender(control).await?;
     let (mut lease, passwords) = drawn_up(control, &lender, asked, peer)?;
     // Before anything is made: where a variable has no value there is nothing to take back.
