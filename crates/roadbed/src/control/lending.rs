@@ -74,7 +74,7 @@ fn borrower(control: &Control, asked: &Asked, peer: Peer) -> Result<String, Faul
 pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, Fault> {
     let name = borrower(control, asked, peer)?;
     // It goes into the book and the log, and people paste what they have in mind.
-    let redactions = control.redactions(&BTreeMap::new());
+    let redactions = control.redactions_as_wanted();
     let reason = asked.reason.as_deref().map(|reason| redactions.redact(reason).into_owned());
     let asked = &Asked { name, reason, ..asked.clone() };
     let lender = lender(control).await?;

@@ -38,7 +38,7 @@ use secrets::Store;
 use crate::keeper::client::KeeperClient;
 use crate::keeper::{SPAWN_MARK, UNIT_MARK, lifeline};
 use crate::seats;
-use crate::wanted::Wanted;
+use crate::wanted::{self, Wanted};
 
 /// What control works with: one per process.
 #[derive(Debug)]
@@ -61,6 +61,15 @@ pub struct Control {
 }
 
 impl Control {
+    /// As [`Control::redactions`], of what is wanted already. Where nothing is, there is nothing to look at, and no key with which
+    /// to tell what must not be said.
+    pub(crate) fn redactions_as_wanted(&self) -> Redactions {
+        match wanted::read(&self.root) {
+            Ok(Some(want)) => self.redactions(&want),
+            _ => Redactions::none(self.clock.clone()),
+        }
+    }
+
     /// What keeps secrets out of what is said: those of the store, and those that whoever asks gave to builds.
     pub(crate) fn redactions(&self, want: &Wanted) -> Redactions {
         let secrets = Store::new(seats::of_control(&self.root, &self.id, &self.clock, want));

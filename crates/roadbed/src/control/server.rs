@@ -27,7 +27,7 @@ use super::login::Signed;
 use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest, RotateRequest};
 use super::{Control, convergence, proof, rotating};
-use crate::wanted::{self, Wanted};
+use crate::wanted::Wanted;
 
 /// Answers until SIGTERM or SIGINT.
 pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
@@ -76,33 +76,24 @@ async fn plan(State(control): State<Arc<Control>>, Json(want): Json<Wanted>) -> 
 }
 
 async fn ready(State(control): State<Arc<Control>>, Json(request): Json<ReadyRequest>) -> Response {
-    answer_in_lines(as_wanted(&control), |lines| async move {
+    answer_in_lines(control.redactions_as_wanted(), |lines| async move {
         proof::run(&control, &request, |evidence| lines.send(&Message::Evidence { evidence: evidence.clone() })).await
     })
 }
 
 async fn rotate(State(control): State<Arc<Control>>, Json(request): Json<RotateRequest>) -> Response {
-    answer_in_lines(
-        as_wanted(&control),
-        |lines| async move { rotating::rotate(&control, &request, Arc::new(lines)).await },
-    )
-}
-
-/// Where nothing is wanted there is nothing to look at, and no key with which to tell what must not be said.
-fn as_wanted(control: &Control) -> Redactions {
-    match wanted::read(&control.root) {
-        Ok(Some(want)) => control.redactions(&want),
-        _ => Redactions::none(control.clock.clone()),
-    }
+    answer_in_lines(control.redactions_as_wanted(), |lines| async move {
+        rotating::rotate(&control, &request, Arc::new(lines)).await
+    })
 }
 
 async fn challenge(State(control): State<Arc<Control>>) -> Response {
-    let redactions = as_wanted(&control);
+    let redactions = control.redactions_as_wanted();
     finished(redactions, async move { control.desk.challenge(control.clock.now()) }).await
 }
 
 async fn log_in(State(control): State<Arc<Control>>, Json(signed): Json<Signed>) -> Response {
-    let redactions = as_wanted(&control);
+    let redactions = control.redactions_as_wanted();
     finished(redactions, async move { lending::log_in(&control, &signed) }).await
 }
 
@@ -112,17 +103,17 @@ async fn lend(
     Json(asked): Json<Asked>,
 ) -> Response {
     // In a task of its own: a borrower that goes away must not leave a user half made.
-    let redactions = as_wanted(&control);
+    let redactions = control.redactions_as_wanted();
     finished(redactions, async move { lending::lend(&control, &asked, peer).await }).await
 }
 
 async fn renew(State(control): State<Arc<Control>>, Path(id): Path<String>) -> Response {
-    let redactions = as_wanted(&control);
+    let redactions = control.redactions_as_wanted();
     finished(redactions, async move { lending::renew(&control, &id).await }).await
 }
 
 async fn take_back(State(control): State<Arc<Control>>, Path(id): Path<String>) -> Response {
-    let redactions = as_wanted(&control);
+    let redactions = control.redactions_as_wanted();
     finished(redactions, async move { lending::take_back(&control, &id).await }).await
 }
 

@@ -101,7 +101,7 @@ async fn a_lent_user_of_redis_comes_and_goes_and_nobody_else_notices() {
     let stand = Stand::new();
     let redis = stand.redis().await;
     converge_redis(&redis).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
-    let app_url = stores::redis::redis_url(&app(), stand.port, &stand.secret(&stores::redis::app_secret(&app())));
+    let app_url = stores::redis::redis_url(&app(), stand.port, &stand.versioned(&stores::redis::app_secret(&app())));
     let mut of_app = log_in(&stand, &app_url).await.unwrap();
     let id_of_app = async |connection: &mut redis::aio::MultiplexedConnection| -> u64 {
         redis::cmd("CLIENT").arg("ID").query_async(connection).await.unwrap()
