@@ -82,7 +82,7 @@ fn status_keeps_its_contract(shop: &Environment) {
     }
     let mut names = Vec::new();
     for unit in status["units"].as_array().unwrap() {
-        assert_eq!(keys(unit), ["confinement", "kind", "name", "pid", "restarts", "state"]);
+        assert_eq!(keys(unit), ["confinement", "kind", "loaded", "name", "pid", "restarts", "state"]);
         let confinement = &unit["confinement"];
         let safeguards = ["cgroup", "limits", "no_new_privs", "private_tmp", "read_only_release", "user"];
         assert_eq!(keys(confinement), safeguards);
