@@ -86,7 +86,7 @@ impl Redactions {
 
 /// Every value that the store can still open, by the name that is shown in its place.
 pub(crate) fn known(store: &Store) -> Result<Vec<(String, Secret)>, Fault> {
-    let cannot = |fault| Fault::because("cannot tell what must not be in logs", &fault);
+    let cannot = |fault| Fault::because("cannot read the values that the secret store holds", &fault);
     let mut known = Vec::new();
     for name in store.names().map_err(cannot)? {
         for found in store.held(&name).map_err(cannot)? {

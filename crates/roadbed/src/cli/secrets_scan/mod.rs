@@ -7,7 +7,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ::secrets::Secret;
 use host::clock::Timestamp;
 use host::files::{self, Access};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,7 +21,7 @@ use crate::cli::output::Voice;
 use crate::cli::secrets;
 use crate::cli::secrets_args::{ScanSecrets, With};
 use crate::cli::session::Session;
-use crate::control::identity;
+use crate::control::{identity, redacting};
 use crate::render::span::{bytes, count};
 use crate::render::{leak, sarif};
 
@@ -193,18 +192,9 @@ fn values(session: &Session, args: &ScanSecrets) -> Result<Option<Values>, Failu
     }
     let with = With { identity: Vec::new(), reason: "searched for by `secrets scan`".to_owned() };
     let (_, store) = secrets::open(session, Some(&with))?;
-    let unread = |fault: &(dyn std::error::Error + 'static)| {
-        Failure::Work(
-            Fault::because("cannot read the values to search for", fault).hint("`--no-store` searches without them"),
-        )
-    };
-    let mut all: Vec<(String, Secret)> = Vec::new();
-    for name in store.names().map_err(|fault| unread(&fault))? {
-        for value in store.held(&name).map_err(|fault| unread(&fault))? {
-            all.push((format!("{}@{}", name.shown(), value.version), value.secret));
-        }
-    }
-    Values::new(all).map(Some).map_err(|fault| unread(&fault))
+    let unread = |fault: Fault| Failure::Work(fault.hint("`--no-store` searches without its values"));
+    let known = redacting::known(&store).map_err(unread)?;
+    Values::new(known).map(Some).map_err(|fault| unread(Fault::because("cannot search for all of the store", &fault)))
 }
 
 /// The new ids of a pre-receive hook's lines: `OLD NEW REF`.
