@@ -18,6 +18,8 @@ import pathlib
 
 from environment import Environment, REPOSITORY, resident_mib
 
+# Idle is what comes after the start: the keeper gives back what only that needed within ten seconds.
+SETTLED = 25
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 
 
@@ -83,6 +85,7 @@ def floor(found, ports):
 
 with Environment() as env:
     found, ports = commands(env), env.ports()
+    time.sleep(SETTLED)
     for name, pid in [("keeper", env.keeper()), ("control", env.pid("control")), ("edge", env.pid("edge"))]:
         rss, pss = resident_mib(pid)
         print(f"idle {name:8} {rss:6.1f} MiB RSS, {pss:6.1f} MiB PSS")

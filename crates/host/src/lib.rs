@@ -23,6 +23,7 @@ pub mod lock;
 pub mod machine;
 pub mod process;
 mod readiness;
+pub mod resident;
 pub mod sealed_file;
 pub mod socket;
 pub mod drill;

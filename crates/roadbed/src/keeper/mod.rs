@@ -15,6 +15,7 @@
 
 pub mod client;
 pub mod confinement;
+mod footprint;
 mod house;
 mod launch;
 pub mod life;

@@ -22,7 +22,7 @@ use super::record::{self, Record};
 use super::sockets::Sockets;
 use super::units::{self, Request};
 use super::wire::Manner;
-use super::{down_marker, fifo_folder, offers, records_folder, server};
+use super::{down_marker, fifo_folder, footprint, offers, records_folder, server};
 
 /// How long a dead keeper's lock may outlive it: a child that it was just starting has a copy until it notices.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -120,6 +120,7 @@ async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held) -> Result<Ended, F
     let serving = axum::serve(listener, server::routes(Arc::clone(&house)))
         .with_graceful_shutdown(async move { drop(stopped.wait_for(|stopped| *stopped).await) });
     let serving = tokio::spawn(serving.into_future());
+    let light = tokio::spawn(footprint::stay_light());
     tracing::info!(root = %root.path().display(), "keeping");
 
     let mut shutdown = house.shutdown.subscribe();
@@ -140,6 +141,7 @@ async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held) -> Result<Ended, F
     house.stopped.send_replace(true);
     let _ = tokio::time::timeout(LAST_ANSWERS, serving).await;
     reaping.abort();
+    light.abort();
     for removed in [files::remove(&root.keeper_socket()), files::remove(&root.lifeline_socket())] {
         note(removed);
     }
