@@ -11,13 +11,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("journal", &[]),
     ("gate", &[]),
     ("secrets", &[]),
+    ("certificates", &[]),
     ("usage", &[]),
     ("leaks", &["secrets"]),
     ("reconcile", &["journal", "gate"]),
     ("engine", &["reconcile", "gate", "secrets"]),
-    ("edge", &["reconcile", "gate", "secrets"]),
-    ("stores", &["reconcile", "gate", "secrets"]),
-    ("roadbed", &["journal", "gate", "secrets", "reconcile", "engine", "edge", "stores", "usage", "leaks"]),
+    ("edge", &["reconcile", "gate", "secrets", "certificates"]),
+    ("stores", &["reconcile", "gate", "secrets", "certificates"]),
+    (
+        "roadbed",
+        &["journal", "gate", "secrets", "certificates", "reconcile", "engine", "edge", "stores", "usage", "leaks"],
+    ),
 ];
 
 const LAYER_0: [&str; 2] = ["manifest", "host"];

@@ -40,7 +40,7 @@ const log = createLog(environment.LOG_LEVEL ?? "info", writeLine, {
 let draining = false;
 const isDraining = () => draining;
 
-const mongo = createMongoStore(environment.MONGODB_URL, environment.ROADBED_INSTANCE, log);
+const mongo = createMongoStore(environment.MONGODB_URL, environment.SERVICES_CA, environment.ROADBED_INSTANCE, log);
 const redis = createRedisStore(environment.REDIS_URL, environment.REDIS_KEY_PREFIX, log);
 const readiness = createReadiness({ mongodb: mongo.probe, redis: redis.probe, isDraining });
 const tokens = createTokens({ signingKey: environment.JWT_SIGNING_KEY, keySetUrl: environment.JWKS_URL });

@@ -11,6 +11,7 @@ const COMPLETE = {
   MONGODB_URL: "mongodb://app:pw@127.0.0.1:27017/urbancart?replicaSet=rs0",
   REDIS_URL: "redis://app:pw@127.0.0.1:6379",
   REDIS_KEY_PREFIX: "urbancart:local:",
+  SERVICES_CA: "-----BEGIN CERTIFICATE-----",
   ROADBED_KEEP_ALIVE_MS: "75000",
   ROADBED_DRAIN_MS: "10000",
   PUBLIC_URL: "https://api.shop.example",

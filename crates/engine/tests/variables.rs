@@ -28,6 +28,7 @@ impl Facts for Known {
             Fact::RedisUrl => secret(&format!("redis://{app}:hunter2-redis@cache"), "redis/app-api@1"),
             Fact::Url(of) => Value::plain(format!("https://{of}.staging.example")),
             Fact::Internal(_) => Value::plain("http://127.0.0.1:4000".to_owned()),
+            Fact::ServiceCa => Value::plain("-----BEGIN CERTIFICATE-----".to_owned()),
             Fact::RedisPrefix => Value::plain("urbancart:staging:".to_owned()),
             Fact::EnvironmentName => Value::plain("staging".to_owned()),
         })

@@ -403,6 +403,8 @@ pub enum Fact {
     RedisUrl,
     /// `${service.redis.prefix}`.
     RedisPrefix,
+    /// `${service.ca}`: certificates, in PEM, of whom the data services' own are signed by.
+    ServiceCa,
     /// `${environment}`.
     EnvironmentName,
 }

@@ -68,7 +68,7 @@ impl shape::Text for Text {
 text_shape!(Text);
 
 const FACTS: &str = "the facts are ${url.APP}, ${internal.APP}, ${service.mongodb.url}, ${service.redis.url}, \
-                     ${service.redis.prefix}, ${environment}, ${variable.NAME}";
+                     ${service.redis.prefix}, ${service.ca}, ${environment}, ${variable.NAME}";
 
 fn reference(name: &str) -> Result<Chunk, Option<String>> {
     let fact = match name.split_once('.') {
@@ -78,6 +78,7 @@ fn reference(name: &str) -> Result<Chunk, Option<String>> {
         Some(("service", "mongodb.url")) => Some(Fact::MongoUrl),
         Some(("service", "redis.url")) => Some(Fact::RedisUrl),
         Some(("service", "redis.prefix")) => Some(Fact::RedisPrefix),
+        Some(("service", "ca")) => Some(Fact::ServiceCa),
         Some(("variable", variable)) => {
             return VarName::new(variable).map(Chunk::Variable).map_err(|fault| Some(fault.to_string()));
         }
@@ -94,7 +95,7 @@ impl Fact {
 
     /// Whether it tells of a data service.
     pub fn is_of_a_service(&self) -> bool {
-        matches!(self, Self::MongoUrl | Self::RedisUrl | Self::RedisPrefix)
+        matches!(self, Self::MongoUrl | Self::RedisUrl | Self::RedisPrefix | Self::ServiceCa)
     }
 
     /// Whether visitors may know it.
@@ -112,6 +113,7 @@ impl std::fmt::Display for Fact {
             Self::MongoUrl => f.write_str("${service.mongodb.url}"),
             Self::RedisUrl => f.write_str("${service.redis.url}"),
             Self::RedisPrefix => f.write_str("${service.redis.prefix}"),
+            Self::ServiceCa => f.write_str("${service.ca}"),
             Self::EnvironmentName => f.write_str("${environment}"),
         }
     }

@@ -17,6 +17,10 @@ use crate::engines::checksum;
 /// One environment's folders, processes, secrets and time.
 #[derive(Clone, Debug)]
 pub struct Ground {
+    /// Which environment this is, for people: `urbancart local`.
+    pub name: String,
+    /// Id of the root: in the certificates, so that those of another environment are none here.
+    pub id: String,
     pub root: Root,
     pub units: Arc<dyn Units>,
     pub secrets: Arc<Store>,

@@ -9,6 +9,7 @@
 //! **Invariant:** this crate never deletes or re-creates data. A data folder whose credentials are gone, or that its server does
 //! not open, is a fault with a hint. No secret is ever in an argument, a log line, a step or a fault.
 
+mod authority;
 pub mod checks;
 pub mod engines;
 mod ground;
@@ -17,4 +18,5 @@ pub mod redis;
 pub mod leases;
 mod start;
 
+pub use authority::authority_secret;
 pub use ground::{Ground, Slot, user_of};

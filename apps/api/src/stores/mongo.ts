@@ -52,8 +52,10 @@ export interface MongoStore {
 type Reach = <T>(operation: () => Promise<T>) => Promise<T>;
 
 /** Connects to nothing: `prepare` does, and from then on the driver by itself after every loss. */
-export function createMongoStore(url: string, instance: string, log: Log): MongoStore {
+/** Who is at the other end is recognised by `trusted`, certificates in PEM, where the address asks for TLS. */
+export function createMongoStore(url: string, trusted: string, instance: string, log: Log): MongoStore {
   const client = new MongoClient(url, {
+    ca: trusted,
     appName: `urbancart-${instance}`,
     serverSelectionTimeoutMS: SELECTION_TIMEOUT_MS,
     connectTimeoutMS: SELECTION_TIMEOUT_MS,

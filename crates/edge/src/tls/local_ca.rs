@@ -12,12 +12,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use certificates::{Authority, Purpose, Subject};
 use host::clock::Timestamp;
 use host::files::{self, Access, FileFault};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256,
-};
 use reconcile::Root;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -31,7 +28,7 @@ pub enum CaFault {
     #[error(transparent)]
     File(#[from] FileFault),
     #[error("cannot make a certificate for this environment")]
-    Generate(#[source] rcgen::Error),
+    Make(#[from] certificates::Fault),
     #[error("cannot use {}: {why}", path.display())]
     Damaged { path: std::path::PathBuf, why: String },
     #[error("cannot use {}: it is the authority of another environment's root", path.display())]
@@ -78,29 +75,24 @@ pub struct Owner {
     pub root: String,
 }
 
-/// What is kept of the authority beside its key and certificate: enough to sign in its name.
+/// The authority as it is on disk.
 #[derive(Debug, Serialize, Deserialize)]
-struct Authority {
-    name: String,
+struct AuthorityFile {
     /// Id of the root that it signs for.
     #[serde(default)]
     root: Option<String>,
-    not_after_ms: i64,
-    certificate_pem: String,
-    key_pem: String,
+    #[serde(flatten)]
+    authority: Authority,
 }
 
 /// The leaf as it is on disk.
 #[derive(Debug, Serialize, Deserialize)]
 struct LeafFile {
     hosts: Vec<String>,
-    not_before_ms: i64,
-    not_after_ms: i64,
     /// Of the authority's certificate: another authority needs another leaf.
     authority_sha256: String,
-    /// Leaf first, then the authority, as they are sent.
-    chain_pem: String,
-    key_pem: String,
+    #[serde(flatten)]
+    leaf: certificates::Leaf,
 }
 
 /// The leaf as it is served.
@@ -116,7 +108,6 @@ impl Leaf {
     }
 }
 
-const DAY: Duration = Duration::from_hours(24);
 const AUTHORITY_LIFE: Duration = Duration::from_hours(24 * 3650);
 /// Apple's systems refuse leaves that live longer than 398 days, also from a local authority.
 const LEAF_LIFE: Duration = Duration::from_hours(24 * 397);
@@ -131,7 +122,7 @@ fn leaf_file(root: &Root) -> std::path::PathBuf {
 
 /// Whether [`ensure`] would do anything.
 pub fn state(root: &Root, owner: &Owner, hosts: &[String], now: Timestamp) -> Result<State, CaFault> {
-    let Some(authority) = authority_of(root, owner)?.filter(|authority| outlives_a_leaf(authority, now)) else {
+    let Some(authority) = authority_of(root, owner)?.filter(|authority| authority.outlives(LEAF_LIFE, now)) else {
         return Ok(State::Due);
     };
     let shown = files::read_if_exists(&root.ca_certificate())?;
@@ -143,7 +134,7 @@ pub fn state(root: &Root, owner: &Owner, hosts: &[String], now: Timestamp) -> Re
 /// Makes sure that there is an authority, and a leaf of it for exactly these hosts with a third of its life left.
 pub fn ensure(root: &Root, owner: &Owner, hosts: &[String], now: Timestamp) -> Result<Ensured, CaFault> {
     files::create_dir(&root.tls(), Access::Owner)?;
-    let (authority, made) = match authority_of(root, owner)?.filter(|authority| outlives_a_leaf(authority, now)) {
+    let (authority, made) = match authority_of(root, owner)?.filter(|authority| authority.outlives(LEAF_LIFE, now)) {
         Some(authority) => (authority, false),
         None => (make_authority(root, owner, now)?, true),
     };
@@ -163,7 +154,7 @@ pub fn ensure(root: &Root, owner: &Owner, hosts: &[String], now: Timestamp) -> R
 pub fn take_over(root: &Root, owner: &Owner) -> Result<(), CaFault> {
     match read_authority(root)? {
         Some(authority) => {
-            write_json(&authority_file(root), &Authority { root: Some(owner.root.clone()), ..authority })
+            write_json(&authority_file(root), &AuthorityFile { root: Some(owner.root.clone()), ..authority })
         }
         None => Ok(()),
     }
@@ -177,19 +168,14 @@ fn in_order(hosts: &[String]) -> Vec<String> {
     hosts
 }
 
-/// The last leaf must not outlive the authority.
-fn outlives_a_leaf(authority: &Authority, now: Timestamp) -> bool {
-    authority.not_after_ms > after(now, LEAF_LIFE).unix_millis()
-}
-
 /// The leaf, ready to serve; None before the first [`ensure`].
 pub fn load(root: &Root) -> Result<Option<Leaf>, CaFault> {
     let Some(leaf) = read_leaf(root)? else { return Ok(None) };
     let damaged =
         |error: rustls::pki_types::pem::Error| CaFault::Damaged { path: leaf_file(root), why: error.to_string() };
     let chain: Vec<_> =
-        CertificateDer::pem_slice_iter(leaf.chain_pem.as_bytes()).collect::<Result<_, _>>().map_err(damaged)?;
-    let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.as_bytes()).map_err(damaged)?;
+        CertificateDer::pem_slice_iter(leaf.leaf.chain_pem.as_bytes()).collect::<Result<_, _>>().map_err(damaged)?;
+    let key = PrivateKeyDer::from_pem_slice(leaf.leaf.key_pem.as_bytes()).map_err(damaged)?;
     let certificate = CertifiedKey::from_der(chain, key, &super::provider()).map_err(CaFault::Key)?;
     Ok(Some(Leaf { hosts: leaf.hosts, certificate: Arc::new(certificate) }))
 }
@@ -197,14 +183,14 @@ pub fn load(root: &Root) -> Result<Option<Leaf>, CaFault> {
 /// The authority, if it is this root's.
 fn authority_of(root: &Root, owner: &Owner) -> Result<Option<Authority>, CaFault> {
     match read_authority(root)? {
-        Some(authority) if authority.root.as_ref().is_some_and(|root| *root != owner.root) => {
+        Some(file) if file.root.as_ref().is_some_and(|root| *root != owner.root) => {
             Err(CaFault::Foreign { path: authority_file(root) })
         }
-        authority => Ok(authority),
+        file => Ok(file.map(|file| file.authority)),
     }
 }
 
-fn read_authority(root: &Root) -> Result<Option<Authority>, CaFault> {
+fn read_authority(root: &Root) -> Result<Option<AuthorityFile>, CaFault> {
     let path = authority_file(root);
     let Some(bytes) = files::read_if_exists(&path)? else { return Ok(None) };
     match serde_json::from_slice(&bytes) {
@@ -218,71 +204,34 @@ fn read_leaf(root: &Root) -> Result<Option<LeafFile>, CaFault> {
     Ok(files::read_if_exists(&leaf_file(root))?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
-fn is_good(leaf: &LeafFile, hosts: &[String], authority: &Authority, now: Timestamp) -> bool {
-    let two_thirds = leaf.not_before_ms + (leaf.not_after_ms - leaf.not_before_ms) / 3 * 2;
-    leaf.hosts == hosts
-        && leaf.authority_sha256 == fingerprint(&authority.certificate_pem)
-        && (leaf.not_before_ms..two_thirds).contains(&now.unix_millis())
+fn is_good(file: &LeafFile, hosts: &[String], authority: &Authority, now: Timestamp) -> bool {
+    file.hosts == hosts
+        && file.authority_sha256 == fingerprint(&authority.certificate_pem)
+        && !file.leaf.life.is_due(now)
 }
 
 fn make_authority(root: &Root, owner: &Owner, now: Timestamp) -> Result<Authority, CaFault> {
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(CaFault::Generate)?;
-    // Two environments on one machine have two authorities; their names tell them apart in a browser's list.
-    let number = &hex(&Sha256::digest(key.public_key_raw()))[..8];
-    let name = format!("Roadbed authority of {} {number}", owner.environment);
-    let not_after = after(now, AUTHORITY_LIFE);
-    let mut params = authority_params(&name);
-    params.not_before = before(now, DAY).calendar();
-    params.not_after = not_after.calendar();
-    let certificate = params.self_signed(&key).map_err(CaFault::Generate)?;
-    let authority = Authority {
-        name,
-        root: Some(owner.root.clone()),
-        not_after_ms: not_after.unix_millis(),
-        certificate_pem: certificate.pem(),
-        key_pem: key.serialize_pem(),
-    };
-    write_json(&authority_file(root), &authority)?;
-    Ok(authority)
-}
-
-fn authority_params(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params
+    let name = format!("Roadbed authority of {}", owner.environment);
+    let authority = Authority::make(&name, now, AUTHORITY_LIFE)?;
+    let file = AuthorityFile { root: Some(owner.root.clone()), authority };
+    write_json(&authority_file(root), &file)?;
+    Ok(file.authority)
 }
 
 fn issue_leaf(root: &Root, authority: &Authority, hosts: Vec<String>, now: Timestamp) -> Result<(), CaFault> {
-    let damaged = |error: rcgen::Error| CaFault::Damaged { path: authority_file(root), why: error.to_string() };
-    let authority_key = KeyPair::from_pem(&authority.key_pem).map_err(damaged)?;
-    let issuer = Issuer::new(authority_params(&authority.name), authority_key);
-
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(CaFault::Generate)?;
-    let mut params = CertificateParams::new(hosts.clone()).map_err(CaFault::Generate)?;
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, hosts.first().map_or("roadbed", String::as_str));
-    // An hour back, for clocks that are not quite right; the whole stays within the longest life.
-    let not_before = before(now, Duration::from_hours(1));
-    let not_after = before(after(now, LEAF_LIFE), Duration::from_hours(2));
-    params.not_before = not_before.calendar();
-    params.not_after = not_after.calendar();
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.use_authority_key_identifier_extension = true;
-    let certificate = params.signed_by(&key, &issuer).map_err(CaFault::Generate)?;
-
-    let leaf = LeafFile {
-        hosts,
-        not_before_ms: not_before.unix_millis(),
-        not_after_ms: not_after.unix_millis(),
-        authority_sha256: fingerprint(&authority.certificate_pem),
-        chain_pem: certificate.pem() + &authority.certificate_pem,
-        key_pem: key.serialize_pem(),
+    let damaged = |fault| match fault {
+        certificates::Fault::Key(source) => CaFault::Damaged { path: authority_file(root), why: source.to_string() },
+        other => CaFault::Make(other),
     };
-    write_json(&leaf_file(root), &leaf)
+    let subject = Subject {
+        common_name: hosts.first().map_or("roadbed", String::as_str),
+        organization: None,
+        hosts: &hosts,
+        purposes: &[Purpose::Server],
+    };
+    let leaf = authority.issue(&subject, now, LEAF_LIFE).map_err(damaged)?;
+    let authority_sha256 = fingerprint(&authority.certificate_pem);
+    write_json(&leaf_file(root), &LeafFile { hosts, authority_sha256, leaf })
 }
 
 fn write_json(path: &std::path::Path, value: &impl Serialize) -> Result<(), CaFault> {
@@ -298,18 +247,6 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn after(now: Timestamp, duration: Duration) -> Timestamp {
-    Timestamp::from_unix_millis(
-        now.unix_millis().saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
-    )
-}
-
-fn before(now: Timestamp, duration: Duration) -> Timestamp {
-    Timestamp::from_unix_millis(
-        now.unix_millis().saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -320,7 +257,12 @@ mod tests {
         Owner { environment: "local".to_owned(), root: "1".to_owned() }
     }
 
+    const DAY: Duration = Duration::from_hours(24);
     const NOW: Timestamp = Timestamp::from_unix_millis(1_795_000_000_000);
+
+    fn after(now: Timestamp, duration: Duration) -> Timestamp {
+        Timestamp::from_unix_millis(now.unix_millis() + i64::try_from(duration.as_millis()).unwrap())
+    }
 
     fn hosts(names: &[&str]) -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()

@@ -225,7 +225,21 @@ fn value(name: &At<VarName>, variable: &VariableTable, text: &At<Text>, document
             Fact::Internal(app) => internal_app(app, text.span, document, findings),
             Fact::MongoUrl => needed(ServiceName::MongoDb, variable, text, document, findings),
             Fact::RedisUrl | Fact::RedisPrefix => needed(ServiceName::Redis, variable, text, document, findings),
+            Fact::ServiceCa => needs_a_store(variable, text, document, findings),
             Fact::EnvironmentName => {}
+        }
+    }
+}
+
+/// Only who talks to a data service has to know whom to trust there.
+fn needs_a_store(variable: &VariableTable, text: &At<Text>, document: &Document, findings: &mut Findings) {
+    for app in &variable.apps.value {
+        let Some(table) = document.apps.get(&app.value) else { continue };
+        let is_store = |service| matches!(service, ServiceName::MongoDb | ServiceName::Redis);
+        if !table.needs.iter().any(|need| need.service().is_some_and(is_store)) {
+            findings
+                .error(text.span, format!("\"{}\" is told whom data services are signed by, but needs none", app.value))
+                .hint(format!("add one to needs of [apps.{}], or take the app off the variable", app.value));
         }
     }
 }

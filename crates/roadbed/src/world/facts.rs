@@ -17,11 +17,12 @@ pub(super) struct LocalFacts {
     environment: Arc<Environment>,
     addresses: Addresses,
     secrets: Arc<Store>,
+    stores: stores::Ground,
 }
 
 impl LocalFacts {
-    pub(super) fn new(environment: Arc<Environment>, addresses: Addresses, secrets: Arc<Store>) -> Self {
-        Self { environment, addresses, secrets }
+    pub(super) fn new(environment: Arc<Environment>, addresses: Addresses, stores: stores::Ground) -> Self {
+        Self { environment, addresses, secrets: stores.secrets.clone(), stores }
     }
 
     /// An app's own credentials for a store; made when the store is provisioned.
@@ -103,6 +104,11 @@ impl Facts for LocalFacts {
                 let text = stores::redis::redis_url(app, port, &found);
                 let shown = format!("redis {port} {name}@{}", found.version);
                 Ok(Value { text, shown, loaded: [(name.to_string(), found.version)].into() })
+            }
+            Fact::ServiceCa => {
+                let bundle = self.stores.trusted()?;
+                let bundle = bundle.ok_or_else(|| Fault::new("the data services have no authority yet"))?;
+                Ok(Value::plain(bundle))
             }
             Fact::RedisPrefix => {
                 let settings = self.environment.redis.as_ref().ok_or_else(|| missing("Redis".into()))?;

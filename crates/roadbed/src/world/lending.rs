@@ -37,13 +37,7 @@ pub struct Passwords {
 impl World {
     /// Who lends in this environment.
     pub fn lender(&self) -> Result<Lender, Fault> {
-        let ground = stores::Ground {
-            root: self.ground.root.clone(),
-            units: self.ground.units.clone(),
-            secrets: self.secrets.clone(),
-            clock: self.ground.clock.clone(),
-            require: self.environment.require.iter().map(|wanted| super::safeguard(*wanted)).collect(),
-        };
+        let ground = self.ground.of_stores(&self.environment, &self.secrets);
         let redis = self.environment.redis.clone().zip(self.addresses.redis);
         let redis_users = match &redis {
             Some((settings, port)) => {

@@ -130,6 +130,21 @@ pub struct Ground {
     pub marks: BTreeMap<String, String>,
 }
 
+impl Ground {
+    /// What the data services stand on.
+    fn of_stores(&self, environment: &Environment, secrets: &Arc<Store>) -> stores::Ground {
+        stores::Ground {
+            name: format!("{} {}", environment.product, environment.reference()),
+            id: self.id.clone(),
+            root: self.root.clone(),
+            units: self.units.clone(),
+            secrets: secrets.clone(),
+            clock: self.clock.clone(),
+            require: resources::required(environment),
+        }
+    }
+}
+
 impl World {
     /// Wires what is wanted. `alive` is what the keeper has now. Chooses ports where none are remembered; changes nothing else.
     pub fn build(ground: Ground, want: &Wanted, alive: &[UnitStatus], ports: Ports) -> Result<Self, Fault> {
@@ -139,7 +154,8 @@ impl World {
         let secrets = Arc::new(Store::new(seats::of_control(&ground.root, &ground.id, &ground.clock, want)));
         let units: Arc<dyn Units> = Arc::new(Redacting::new(KeeperClient::new(ground.root.clone()), secrets.clone()));
         let ground = Ground { units, ..ground };
-        let facts = Arc::new(LocalFacts::new(environment.clone(), addresses.clone(), secrets.clone()));
+        let facts =
+            Arc::new(LocalFacts::new(environment.clone(), addresses.clone(), ground.of_stores(&environment, &secrets)));
         let parts = resources::Parts {
             ground: ground.clone(),
             environment: environment.clone(),

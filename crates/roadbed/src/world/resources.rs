@@ -63,13 +63,7 @@ impl Parts {
     }
 
     fn add_stores(&self, all: &mut Vec<Box<dyn AnyResource>>) -> Result<(), Fault> {
-        let ground = stores::Ground {
-            root: self.ground.root.clone(),
-            units: self.ground.units.clone(),
-            secrets: self.secrets.clone(),
-            clock: self.ground.clock.clone(),
-            require: self.require(),
-        };
+        let ground = self.ground.of_stores(&self.environment, &self.secrets);
         let cache = CacheDir::new(self.wanted.cache.clone());
         let machine = Machine::new(Platform::detect()?, self.tools.clone());
         if let (Some(settings), Some(port)) = (&self.environment.mongodb, self.addresses.mongodb) {
@@ -224,7 +218,7 @@ impl Parts {
     }
 
     fn require(&self) -> Vec<Safeguard> {
-        self.environment.require.iter().map(|wanted| safeguard(*wanted)).collect()
+        required(&self.environment)
     }
 
     fn program(&self, one: &Running, server: Server) -> ProgramOf {
@@ -249,6 +243,10 @@ impl Parts {
             })
         })
     }
+}
+
+pub(super) fn required(environment: &Environment) -> Vec<Safeguard> {
+    environment.require.iter().map(|wanted| safeguard(*wanted)).collect()
 }
 
 /// The manifest knows no machine, and the keeper no manifest: here they meet.

@@ -49,6 +49,7 @@ fn write_files(mongo: &Mongo) -> Result<(), Fault> {
     // Passwords first: data must never exist without them.
     mongo.ground.make_secret(&admin_secret())?;
     let key = mongo.ground.make_secret(&key_secret())?;
+    mongo.ground.make_authority()?;
     for app in &place.settings.apps {
         mongo.ground.make_secret(&app_secret(app))?;
     }

@@ -121,6 +121,7 @@ fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
         }
     }
     if mongo.ground.secret(&admin_secret())?.is_none()
+        || mongo.ground.authority()?.is_none()
         || !files::is_dir(&place.data)
         || !files::is_dir(&place.first_boot)
     {

@@ -36,6 +36,7 @@ fn write_configuration(redis: &Redis) -> Result<(), Fault> {
 fn write_users(redis: &Redis) -> Result<(), Fault> {
     let place = &redis.place;
     redis.ground.make_secret(&admin_secret())?;
+    redis.ground.make_authority()?;
     for app in &place.settings.apps {
         redis.ground.make_secret(&app_secret(app))?;
     }

@@ -63,6 +63,9 @@ pub(crate) async fn observe(redis: &Redis) -> Result<Observed, Fault> {
 /// Everybody who should exist; `None` while a password is missing.
 pub(crate) fn wanted_users(redis: &Redis) -> Result<Option<Vec<User>>, Fault> {
     let Some(admin) = redis.ground.secret(&admin_secret())? else { return Ok(None) };
+    if redis.ground.authority()?.is_none() {
+        return Ok(None);
+    }
     let mut all = Vec::new();
     for app in &redis.place.settings.apps {
         let logins = redis.ground.logins(&app_secret(app))?;

@@ -39,6 +39,8 @@ impl Stand {
         }
         let units = Arc::new(Direct { root: root.clone(), running: Mutex::new(Vec::new()) });
         let ground = Ground {
+            name: "shop local".to_owned(),
+            id: "1".to_owned(),
             secrets: Arc::new(Store::new(Seat::standalone(&root.secrets(), Arc::new(SystemClock)))),
             root,
             units: Arc::clone(&units) as Arc<dyn Units>,

@@ -1,0 +1,28 @@
+//! Certificate authorities of an environment's own, and what they sign.
+//!
+//! ```text
+//!   Authority (key + certificate) ── issue ──► Leaf (chain + key): of the edge, a member of a database, a client
+//! ```
+//!
+//! An environment has two authorities, so that whoever is told to trust one is not told to trust the other: one for its public
+//! hosts, which a browser may be given, and one for its data services, which apps are given. Where keys lie is their users'
+//! business; here are no files.
+//!
+//! **Invariant:** a leaf never outlives its authority.
+
+mod authority;
+mod leaf;
+mod life;
+
+pub use authority::Authority;
+pub use leaf::{Leaf, Purpose, Subject};
+pub use life::Life;
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error("cannot make a key or a certificate")]
+    Generate(#[source] rcgen::Error),
+    #[error("the key of the authority cannot be used")]
+    Key(#[source] rcgen::Error),
+}
