@@ -60,6 +60,7 @@ fn facts(environment: &Environment) -> Vec<Fact> {
             add(&subject, "memory", server.memory.map_or_else(|| "unlimited".to_owned(), mebibytes));
         }
     }
+    add("drift", "what others changed", environment.drift.to_string());
     if let Some(mongodb) = &environment.mongodb {
         add("mongodb", "database", mongodb.database.clone());
         add("mongodb", "cache", mebibytes(mongodb.cache_bytes));

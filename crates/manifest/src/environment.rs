@@ -22,6 +22,7 @@ pub struct Environment {
     pub network: Reachability,
     /// What must be in force for every app and data service, or the environment does not come up.
     pub require: Vec<Safeguard>,
+    pub drift: OnDrift,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,
@@ -58,6 +59,16 @@ choice! {
         PrivateTmp = "private-tmp",
         /// It cannot write what it is made of.
         ReadOnlyRelease = "read-only-release",
+    }
+}
+
+choice! {
+    /// What becomes of what somebody changed by hand: a user, a right, an index, a rule.
+    pub enum OnDrift {
+        /// `status` and `plan` tell it; the next `up` puts it right.
+        Report = "report",
+        /// It is put right as soon as it is seen. Nothing is destroyed that takes somebody's word.
+        Repair = "repair",
     }
 }
 

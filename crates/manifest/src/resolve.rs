@@ -2,7 +2,7 @@
 
 use crate::Manifest;
 use crate::environment::{
-    App, Bucket, Build, EdgePorts, Environment, FromBuilder, Media, MongoDb, Need, Piece, Redis, Runs, Server,
+    App, Bucket, Build, EdgePorts, Environment, FromBuilder, Media, MongoDb, Need, OnDrift, Piece, Redis, Runs, Server,
     ServiceName, Smoke, Source, Template, Variable,
 };
 use crate::id::{AppName, EnvName, VarName};
@@ -73,6 +73,7 @@ impl Manifest {
             },
             network: table.network.resolve(),
             require: table.require.iter().map(|safeguard| safeguard.value).collect(),
+            drift: table.drift.as_ref().map_or(OnDrift::Report, |drift| drift.value),
             apps: document
                 .apps
                 .in_order()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::collections::CollectionTable;
-use crate::environment::{Access, Safeguard, ServiceName};
+use crate::environment::{Access, OnDrift, Safeguard, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
 use crate::network::NetworkTable;
 use crate::record::{choice, record};
@@ -119,6 +119,8 @@ record! {
         /// What must keep apps and data services to their own business. What is not named is in force where the machine allows it;
         /// what is named is a condition: without it `roadbed up` refuses. Development servers (`up --dev`) are not held to it.
         require: Vec<At<Safeguard>> = [],
+        /// What to do about what others changed at data services and packet filter.
+        drift: Option<At<OnDrift>>,
     }
 }
 

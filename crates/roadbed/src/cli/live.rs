@@ -58,6 +58,7 @@ impl Live {
             units: Unit::all(units, self.keeper.confined().await?),
             network: None,
             overdue: Vec::new(),
+            drift: Vec::new(),
             trouble: None,
         })
     }

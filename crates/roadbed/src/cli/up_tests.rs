@@ -79,6 +79,7 @@ impl Stand {
             units: if self.has_apps.get() { vec![app] } else { Vec::new() },
             network: None,
             overdue: Vec::new(),
+            drift: Vec::new(),
             trouble: None,
         }
     }

@@ -37,6 +37,7 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     lost.iter().chain(&world.notes).for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
     let report = reconcile::converge(&world.graph, &tools).await;
+    control.drift.forget();
     identity::note_secrets(&control.root)?;
     possessions::note(&control.root)?;
     let took = control.clock.instant().saturating_duration_since(start);
@@ -121,6 +122,7 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         network: Some(crate::world::network::observe(&control.root).await),
         // What cannot be told here, a row of the gate tells.
         overdue: rotation_request::overdue(control).unwrap_or_default(),
+        drift: control.drift.get(),
         trouble: None,
     })
 }

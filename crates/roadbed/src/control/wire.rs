@@ -130,9 +130,24 @@ pub struct Status {
     /// Secrets that are older than the manifest lets them be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overdue: Vec<Overdue>,
+    /// What others changed at data services and packet filter, as the last look found it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Drift>,
     /// Why this is only what the keeper knows: control cannot say more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Fault>,
+}
+
+/// What differs from the manifest though nobody changed the manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    pub resource: String,
+    /// What the next convergence does about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub would: Vec<String>,
+    /// What stays so until somebody says otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }
 
 /// A secret that is older than the manifest lets it be.

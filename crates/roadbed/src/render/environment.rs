@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use reconcile::ports::{Confined, Observed, UnitKind, UnitState};
 
-use crate::control::wire::{Status, Unit};
+use crate::control::wire::{Drift, Status, Unit};
 use crate::render::paint::Paint;
 use crate::render::table::Table;
 
@@ -93,6 +93,15 @@ pub fn status(status: &Status, paint: Paint) -> Vec<String> {
         lines.extend(block);
     }
     lines
+}
+
+/// What others changed at one resource, and what becomes of it.
+pub fn drift(drift: &Drift, paint: Paint) -> Vec<String> {
+    let resource = &drift.resource;
+    let headline = format!("{} {resource} was changed behind our back", paint.caution("!"));
+    let would = drift.would.iter().map(|step| paint.faint(format!("  the next `roadbed up` does: {step}")));
+    let left = drift.left.iter().map(|left| paint.faint(format!("  stays until you say otherwise: {left}")));
+    std::iter::once(headline).chain(would).chain(left).collect()
 }
 
 pub fn kind(kind: UnitKind) -> &'static str {

@@ -105,6 +105,10 @@ impl Resource for Mongo {
         &self.needs
     }
 
+    fn can_drift(&self) -> bool {
+        true
+    }
+
     async fn observe(&self) -> Result<Observed, Fault> {
         observe::observe(self).await
     }

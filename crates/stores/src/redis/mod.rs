@@ -81,6 +81,10 @@ impl Resource for Redis {
         &self.needs
     }
 
+    fn can_drift(&self) -> bool {
+        true
+    }
+
     async fn observe(&self) -> Result<Observed, Fault> {
         observe::observe(self).await
     }

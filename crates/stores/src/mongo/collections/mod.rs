@@ -88,6 +88,10 @@ impl Resource for Collections {
         &self.needs
     }
 
+    fn can_drift(&self) -> bool {
+        true
+    }
+
     async fn observe(&self) -> Result<Seen, Fault> {
         observe::observe(self).await
     }
