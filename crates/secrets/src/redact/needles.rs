@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, BuildError, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, BuildError, MatchKind};
 use zeroize::Zeroizing;
 
 use super::encodings;
@@ -62,9 +62,13 @@ impl Needles {
             needles.extend(found);
             names.push(Name { replacement: format!("‹{name}›"), name, found: AtomicU64::new(0) });
         }
-        // Overlapping matches are wanted, which only this kind gives.
         let mut builder = AhoCorasickBuilder::new();
-        let automaton = builder.match_kind(MatchKind::Standard).build(needles.iter().map(|needle| needle.as_slice()));
+        // Overlapping matches are wanted, which only this kind gives.
+        builder.match_kind(MatchKind::Standard);
+        // For few needles the library takes a table of all transitions: a dozen secrets and a key were 10 MB, for good, in a
+        // keeper that should weigh no more than that. This one is a fortieth of it.
+        builder.kind(Some(AhoCorasickKind::ContiguousNFA));
+        let automaton = builder.build(needles.iter().map(|needle| needle.as_slice()));
         let automaton = automaton.map_err(TooManyNeedles)?;
         let longest = needles.iter().map(|needle| needle.len()).max().unwrap_or(0);
         needles.sort_unstable_by(|a, b| a.as_slice().cmp(b));
