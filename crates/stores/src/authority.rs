@@ -90,9 +90,9 @@ impl Ground {
     /// A certificate of this environment's data services.
     pub(crate) fn issue(&self, subject: &Subject<'_>, life: Duration) -> Result<Leaf, Fault> {
         let authority = self.authority()?.ok_or_else(|| Fault::new("the data services have no authority yet"))?;
-        authority.issue(subject, self.clock.now(), life).map_err(|fault| {
-            Fault::because(format!("cannot issue a certificate for {}", subject.common_name), &fault)
-        })
+        authority
+            .issue(subject, self.clock.now(), life)
+            .map_err(|fault| Fault::because(format!("cannot issue a certificate for {}", subject.common_name), &fault))
     }
 
     fn authority_folder(&self) -> PathBuf {

@@ -65,6 +65,7 @@ pub enum Command {
     Restart(Restart),
     Ready(Ready),
     Plan(Plan),
+    Build(Build),
     Target(Target),
     /// Look at the manifest's environments
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
@@ -261,6 +262,29 @@ pub struct Plan {
     /// As with `up --allow-destroy`
     #[arg(long)]
     pub allow_destroy: bool,
+}
+
+/// Build apps and pack what each needs to run
+///
+/// Makes one archive per app (tar, zstd) that is named by its content: the same sources make the same archive, on any machine
+/// and for every environment. Beside it lies its bill of materials (CycloneDX). What is built and packed already is not built
+/// again. No environment is touched.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed build
+  roadbed build api storefront
+  roadbed build --json            digests, and where the archives lie
+
+Exit codes:
+  0    built
+  1    an app could not be built or packed
+  2    the command line or the manifest is wrong
+  130  Ctrl-C or SIGTERM")]
+pub struct Build {
+    /// Only these apps
+    #[arg(value_name = "APP")]
+    pub apps: Vec<String>,
 }
 
 /// Show where a branch or a pull request is deployed to, and what everything is called there
