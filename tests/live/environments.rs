@@ -81,7 +81,9 @@ fn a_payment_key_that_is_missing_is_named_with_its_owner_and_the_way_to_set_it()
     for words in ["PAYMENT_SECRET_KEY", "owner: payments", "roadbed secrets set --env staging NAME"] {
         assert!(refused.stderr.contains(words), "no {words:?} in\n{}", refused.stderr);
     }
-    staging.set_secret("PAYMENT_SECRET_KEY", "sk_test_of_nobody");
+    // Made up here: what stands in this file is in the project's history, and the gate would say so.
+    let random = secrets::generate::credential().unwrap();
+    staging.set_secret("PAYMENT_SECRET_KEY", &format!("sk_test_{}", &random.expose()[..24]));
     staging.up_with(&["--free-ports"]);
 }
 
