@@ -93,8 +93,7 @@ const COMPONENT: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC
     .remove(b')');
 
 /// What RFC 3986 leaves as it is, and with it Python's `quote`, Go's and PHP's encoders.
-const UNRESERVED: &percent_encoding::AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const UNRESERVED: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The letters of base64 that the value alone determines, where it begins `offset` bytes after a group of three.
 fn base64_at(bytes: &[u8], offset: usize, encode: impl Fn(&[u8]) -> String) -> Zeroizing<Vec<u8>> {
