@@ -8,6 +8,7 @@
 //!   drill        a check that is killed while it has taken something away
 //!   canary       leaks that builds hand to browsers are found
 //!   sabotage     each check of the gate, with the thing broken for real
+//!   secrecy      the search for secrets with which every one of these tests ends
 //!   lending      users that are lent to developers' commands
 //!   confinement  an app that tries to get at what is not its own
 //!   environments local, staging, production and a preview at once
@@ -37,5 +38,6 @@ mod first_hour;
 mod lending;
 mod rotation;
 mod sabotage;
+mod secrecy;
 mod stage;
 mod storm;

@@ -14,6 +14,9 @@
 //! | T6 | `http-redirects` | plain HTTP leads to HTTPS |
 //! | T7 | `nothing-is-overdue` | no secret is older than the manifest lets it be |
 //! | T7 | `secrets-stay-secret` | no secret's value is in a log, a state file or the process list |
+//! | T7 | `no-secret-is-published` | no secret is in the project's history or in what browsers load |
+//! | T7 | `store-opens-for-its-own` | nobody else's key on this machine opens the secret store |
+//! | T7 | `payments-stay-out-of-previews` | no preview is given, keeps or can open what moves money |
 
 mod variables;
 mod targets;
@@ -22,6 +25,9 @@ mod sites;
 mod readiness;
 mod survival;
 mod leaks;
+mod published;
+mod strangers;
+mod payments;
 mod overdue;
 mod isolation;
 mod visitor;
@@ -30,8 +36,11 @@ pub use code::CodeMatchesTheMatrix;
 pub use isolation::EnvironmentsAreIsolated;
 pub use leaks::SecretsStaySecret;
 pub use overdue::NothingIsOverdue;
+pub use payments::PaymentsStayOutOfPreviews;
+pub use published::NoSecretIsPublished;
 pub use readiness::ReadinessFollowsStores;
 pub use sites::{AppsAreReachable, HttpRedirects};
+pub use strangers::StoreOpensForItsOwn;
 pub use survival::KilledInstancesReturn;
 pub use targets::TargetsFollowBranches;
 pub use variables::VariablesAreOwned;

@@ -23,7 +23,8 @@ pub fn subjects(environment: &Environment) -> Vec<Subject> {
 }
 
 impl Subject {
-    fn of(variable: &Variable) -> Option<Self> {
+    /// `None`: its value is not kept, or never grows old.
+    pub fn of(variable: &Variable) -> Option<Self> {
         let rotation = variable.rotation.clone()?;
         let each = |secret: fn(&AppName) -> SecretName| variable.consumers.iter().map(secret).collect();
         let secrets: Vec<SecretName> = match (rotation.kind, &variable.source) {

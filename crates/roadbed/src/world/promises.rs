@@ -38,7 +38,7 @@ impl World {
             environment: environment.clone(),
             visitor: visitor.clone(),
             units,
-            clock,
+            clock: clock.clone(),
         }));
         all.push(Box::new(checks::HttpRedirects { environment, visitor }));
         // Without secrets there is nothing that could be promised of them.
@@ -46,15 +46,40 @@ impl World {
             all.push(Box::new(checks::NothingIsOverdue {
                 wanted: self.wanted.clone(),
                 secrets: self.secrets.clone(),
-                clock: self.ground.clock.clone(),
+                clock,
                 noted,
             }));
-            all.push(Box::new(checks::SecretsStaySecret {
-                root: self.ground.root.clone(),
-                secrets: self.secrets.clone(),
-            }));
+            all.extend(self.checks_of_secrets());
         }
         Ok(all)
+    }
+
+    /// Where secrets are, and who gets at them.
+    fn checks_of_secrets(&self) -> [Box<dyn Check>; 4] {
+        let (root, secrets) = (self.ground.root.clone(), self.secrets.clone());
+        let (wanted, environment) = (self.wanted.clone(), self.environment.clone());
+        [
+            Box::new(checks::SecretsStaySecret { root: root.clone(), secrets: secrets.clone() }),
+            Box::new(checks::NoSecretIsPublished {
+                root: root.clone(),
+                wanted: wanted.clone(),
+                environment: environment.clone(),
+                secrets: secrets.clone(),
+                clock: self.ground.clock.clone(),
+            }),
+            Box::new(checks::StoreOpensForItsOwn {
+                root: root.clone(),
+                wanted: wanted.clone(),
+                secrets: secrets.clone(),
+            }),
+            Box::new(checks::PaymentsStayOutOfPreviews {
+                root,
+                wanted,
+                environment,
+                secrets,
+                units: self.ground.units.clone(),
+            }),
+        ]
     }
 
     fn readiness_check(&self, visitor: &checks::Visitor) -> Option<Box<dyn Check>> {

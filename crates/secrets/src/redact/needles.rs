@@ -36,6 +36,14 @@ struct Name {
     found: AtomicU64,
 }
 
+/// A secret that stands in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting<'n> {
+    /// As it was given with the secret: `JWT_SECRET@3`.
+    pub name: &'n str,
+    pub place: std::ops::Range<usize>,
+}
+
 /// A part of a text that is to be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Range {
@@ -90,6 +98,13 @@ impl Needles {
     pub fn found(&self) -> impl Iterator<Item = (&str, u64)> {
         let counted = self.secrets.iter().map(|secret| (secret.name.as_str(), secret.found.load(Ordering::Relaxed)));
         counted.filter(|(_, found)| *found > 0)
+    }
+
+    /// Every place where a secret stands, in whatever notation: for whoever has to say that there is none.
+    pub fn find<'n>(&'n self, bytes: &[u8]) -> Vec<Sighting<'n>> {
+        let sighting =
+            |range: Range| Sighting { name: &self.secrets[range.secret].name, place: range.start..range.end };
+        self.ranges(bytes).into_iter().map(sighting).collect()
     }
 
     /// A whole text without the secrets that are known, without passwords in addresses, and without what can only be a key.

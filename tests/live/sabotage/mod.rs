@@ -2,11 +2,14 @@
 //!
 //! A check that cannot fail proves nothing. What is broken here is the running environment, never the check.
 
+mod neighbour;
+mod secrets_elsewhere;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +17,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use host::process::table;
-use manifest::environment::Class;
 use reconcile::Root;
 use reconcile::ports::{Routes, Units};
 use roadbed::keeper::client::KeeperClient;
@@ -64,6 +66,11 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("secrets-stay-secret", scene.a_secret_in_a_log()),
         ("secrets-stay-secret", scene.a_secret_in_a_command_line()),
         ("secrets-stay-secret", scene.a_store_that_cannot_be_read()),
+        ("no-secret-is-published", scene.a_secret_in_an_old_commit_of_a_side_branch()),
+        ("no-secret-is-published", scene.a_secret_in_a_bundle()),
+        ("store-opens-for-its-own", scene.a_store_that_opens_for_a_preview()),
+        ("payments-stay-out-of-previews", scene.a_manifest_that_gives_previews_a_payment_key()),
+        ("payments-stay-out-of-previews", scene.a_preview_with_a_payment_key_under_another_name()),
     ];
     // A check that is added comes with its sabotage.
     let report = scene.shop.ready(&[]);
@@ -77,11 +84,11 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
 impl Scene {
     fn a_required_variable_without_a_value(&self) {
         let broken = |manifest: String| {
-            let wanted = "required = [\"staging\", \"production\"]\nsource = \"store\"";
-            assert!(manifest.contains(wanted), "the manifest has another PAYMENT_SECRET_KEY");
-            manifest.replace(wanted, "required = [\"local\", \"staging\", \"production\"]\nsource = \"store\"")
+            manifest
+                + "\n[variables.NEWCOMER]\ndescription = \"x\"\napps = [\"api\"]\nclass = \"secret\"\nowner = \"platform\"\n\
+                   source = \"store\"\nexample = \"example-only\"\n"
         };
-        self.with_manifest(broken, || self.fails("variables-are-owned", "PAYMENT_SECRET_KEY"));
+        self.with_manifest(broken, || self.fails("variables-are-owned", "NEWCOMER"));
         self.holds("variables-are-owned");
     }
 
@@ -200,96 +207,6 @@ impl Scene {
         self.holds("redis-guards-its-door");
     }
 
-    /// Another environment on this machine whose stores were given our passwords, whose files were opened to everybody, and
-    /// whose MongoDB we believe to be ours.
-    fn a_neighbour_with_our_passwords_and_an_open_house(&self) {
-        const ID: &str = "environments-are-isolated";
-        let neighbour = Environment::new(env!("CARGO_BIN_EXE_roadbed"), self.project.path())
-            .neighbour_of(&self.shop)
-            .with_variable("PATH", &self.shop.variables()["PATH"])
-            .with_flags(&["--env", "preview/pr-7"]);
-        let up = || drop(neighbour.up_with(&["--free-ports", "--no-gate"]));
-        up();
-        self.holds(ID);
-
-        let api = manifest::AppName::new("api").unwrap();
-        let names = [stores::mongo::app_secret(&api), stores::redis::app_secret(&api)];
-        let theirs = stage::store_of(&neighbour);
-        let before = names.each_ref().map(|name| theirs.get(name).unwrap().unwrap().secret);
-        for name in &names {
-            theirs.set(name, Class::Secret, &self.secret(name)).unwrap();
-        }
-        up();
-        let seen = self.fails(ID, "both have the value of mongodb/app-api, redis/app-api")["observed"].to_string();
-        for store in ["mongodb", "redis"] {
-            let opened = seen.split("BROKEN: local → preview/pr-7: ").any(|cell| {
-                cell.starts_with(&format!("{store} on port")) && cell.contains("with our api's login: opened")
-            });
-            assert!(opened, "{store} did not open: {seen}");
-        }
-        for (name, secret) in names.iter().zip(&before) {
-            theirs.set(name, Class::Secret, secret).unwrap();
-        }
-        up();
-        self.holds(ID);
-
-        let folders = [neighbour.root().to_owned(), neighbour.root().join("secrets")];
-        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        folders.iter().for_each(|folder| mode(folder, 0o755));
-        mode(&neighbour.root().join("secrets/store.db"), 0o644);
-        let is_root = host::intruder::may_become_others();
-        self.fails(ID, if is_root { "read secrets/store.db: opened" } else { "is open to others by its mode 755" });
-        mode(&neighbour.root().join("secrets/store.db"), 0o600);
-        folders.iter().for_each(|folder| mode(folder, 0o700));
-        self.holds(ID);
-
-        let book = |root: &Path| root.join("state/ports.json");
-        let right = fs::read_to_string(book(self.shop.root())).unwrap();
-        let port = |text: &str| serde_json::from_str::<Value>(text).unwrap()["ports"]["mongodb"].to_string();
-        let (ours, its) = (port(&right), port(&fs::read_to_string(book(neighbour.root())).unwrap()));
-        fs::write(book(self.shop.root()), right.replace(&ours, &its)).unwrap();
-        self.fails(ID, &format!("both have the port {its} (our mongodb, its mongodb)"));
-        fs::write(book(self.shop.root()), right).unwrap();
-        self.holds(ID);
-
-        if host::intruder::may_become_others() {
-            self.without_the_packet_filter(ID, &neighbour, &up);
-        }
-    }
-
-    /// As root the packet filter holds the neighbour's network rules: a rule in front of them that lets everybody in, then no
-    /// rules at all where the neighbour demands them.
-    fn without_the_packet_filter(&self, id: &str, neighbour: &Environment, up: &dyn Fn()) {
-        let table = roadbed::world::network::table_of(neighbour.root());
-        let nft = |words: &str| {
-            let done = Command::new("nft").args(words.split(' ')).output().expect("./setup installs nft");
-            assert!(done.status.success(), "nft {words}: {}", String::from_utf8_lossy(&done.stderr));
-        };
-        nft(&format!("insert rule inet {table} inside accept"));
-        let seen = self.fails(id, "as our app's user")["observed"].to_string();
-        assert!(seen.contains("a connection came about"), "{seen}");
-        // Its rules are right but for the one that nobody of ours wrote, so that `up` sees nothing to do: they go as a whole.
-        nft(&format!("delete table inet {table}"));
-        up();
-        self.holds(id);
-
-        let demanded = |manifest: String| {
-            let preview = "domain = \"pr-{pr}.preview.urbancart.example\"";
-            assert!(manifest.contains(preview), "the manifest has another preview");
-            manifest.replace(preview, &format!("{preview}\nnetwork = {{ enforce = \"required\" }}"))
-        };
-        self.with_manifest(demanded, || {
-            up();
-            self.holds(id);
-            nft(&format!("delete table inet {table}"));
-            let seen = self.fails(id, "no packet filter holds its network rules");
-            up();
-            self.holds(id);
-            seen
-        });
-        up();
-    }
-
     /// Something on the API's port that answers 200 whatever happens.
     fn an_app_that_always_says_it_is_ready(&self) {
         let port = table::environment(self.shop.pid_of("api-1"))["PORT"].parse().unwrap();
@@ -339,49 +256,6 @@ impl Scene {
         self.fails("http-redirects", "urbancart.localhost:1/");
         self.mended_by_up();
         self.holds("http-redirects");
-    }
-
-    fn a_key_that_is_older_than_it_may_be(&self) {
-        let broken = |manifest: String| {
-            let rotates = "kind = \"keyring\", every = \"90d\", overlap = \"24h\"";
-            assert!(manifest.contains(rotates), "the manifest rotates SESSION_SECRET in another way");
-            manifest.replace(rotates, "kind = \"keyring\", every = \"2s\", overlap = \"1s\"")
-        };
-        self.with_manifest(broken, || {
-            self.fails("nothing-is-overdue", "SESSION_SECRET (keyring, owner: backend): overdue since")
-        });
-        self.holds("nothing-is-overdue");
-    }
-
-    fn a_secret_in_a_log(&self) {
-        let secret = self.secret(&SecretName::variable("SESSION_SECRET"));
-        let log = self.shop.root().join("logs/careless.log");
-        fs::write(&log, format!("{{\"line\":\"signing with {}\"}}\n", secret.expose())).unwrap();
-        let check = self.fails("secrets-stay-secret", "careless.log holds the value of");
-        assert!(!check.to_string().contains(secret.expose()), "the check itself gives the secret away");
-        fs::remove_file(log).unwrap();
-        self.holds("secrets-stay-secret");
-    }
-
-    fn a_secret_in_a_command_line(&self) {
-        let secret = self.secret(&SecretName::variable("SESSION_SECRET"));
-        // Reads its stdin first, and so waits for us.
-        let careless = Command::new("cat").args(["-", secret.expose()]).stdin(Stdio::piped()).spawn().unwrap();
-        let careless = Killed(careless);
-        self.fails("secrets-stay-secret", &format!("the command line of process {} holds", careless.0.id()));
-        drop(careless);
-        self.holds("secrets-stay-secret");
-    }
-
-    /// Nobody can tell what to search for. That nothing was found then proves nothing.
-    fn a_store_that_cannot_be_read(&self) {
-        let store = self.shop.root().join("secrets/store.db");
-        let whole = fs::read(&store).unwrap();
-        fs::write(&store, &whole[..whole.len() / 2]).unwrap();
-        let check = self.check("secrets-stay-secret");
-        assert_eq!(check["verdict"], "inconclusive", "{check:#}");
-        fs::write(&store, whole).unwrap();
-        self.holds("secrets-stay-secret");
     }
 
     /// The one row of `ready` for this check.
