@@ -390,7 +390,8 @@ pub enum Db {
 /// Open a data service's own client as a user that may read and nothing else
 ///
 /// The user is made for this look, lasts 30 minutes, is renewed while the client runs and is taken away when it ends. Its password
-/// is in no argument and no file. A command of your own finds the address in MONGODB_URL or REDIS_URL.
+/// is in no argument and no file. The client is mongosh or redis-cli: the one in PATH, else the one that came with the service. A
+/// command of your own finds the address in MONGODB_URL or REDIS_URL.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

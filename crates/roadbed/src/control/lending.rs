@@ -90,6 +90,11 @@ pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, 
         return Err(fault);
     }
     record(asked, &lease);
+    let client = match asked.what {
+        What::Variables { .. } => None,
+        // Whoever has a client of his own needs none of ours.
+        What::Look { service } => lender.client(service).await.unwrap_or_default(),
+    };
     let port = match asked.what {
         What::Variables { .. } => None,
         What::Look { service: Service::MongoDb } => lender.mongodb.as_ref().map(|(_, port)| *port),
@@ -104,6 +109,7 @@ pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, 
         withheld: contents.withheld,
         secrets: contents.secrets,
         port,
+        client,
     })
 }
 

@@ -14,6 +14,7 @@ use stores::redis::Redis;
 
 use super::facts::LocalFacts;
 use super::{World, project};
+use crate::control::lent::{Client, Service};
 
 /// The data services of one environment as a lender sees them.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Lender {
     pub redis: Option<(environment::Redis, u16)>,
     /// The same Redis, to put users into.
     pub redis_users: Option<Redis>,
+    mongod: Option<Engine>,
+    redis_server: Option<Arc<Engine>>,
     facts: Arc<LocalFacts>,
 }
 
@@ -39,21 +42,27 @@ impl World {
     pub fn lender(&self) -> Result<Lender, Fault> {
         let ground = self.ground.of_stores(&self.environment, &self.secrets);
         let redis = self.environment.redis.clone().zip(self.addresses.redis);
-        let redis_users = match &redis {
-            Some((settings, port)) => {
-                let machine = Machine::new(Platform::detect()?, self.wanted.tools.clone());
-                let cache = CacheDir::new(self.wanted.cache.clone());
-                let engine = Engine::redis_server(settings, project(&self.wanted.manifest), cache, machine)?;
-                Some(Redis::new(settings.clone(), *port, Arc::new(engine), ground.clone()))
-            }
-            None => None,
-        };
+        let mongodb = self.environment.mongodb.clone().zip(self.addresses.mongodb);
+        let platform = Platform::detect()?;
+        let machine = || Machine::new(platform.clone(), self.wanted.tools.clone());
+        let cache = || CacheDir::new(self.wanted.cache.clone());
+        let folder = project(&self.wanted.manifest);
+        let mongod = mongodb.as_ref().map(|(settings, _)| Engine::mongod(settings, folder, cache(), machine()));
+        let redis_server =
+            redis.as_ref().map(|(settings, _)| Engine::redis_server(settings, folder, cache(), machine()));
+        let redis_server = redis_server.transpose()?.map(Arc::new);
+        let redis_users = redis
+            .as_ref()
+            .zip(redis_server.clone())
+            .map(|((settings, port), engine)| Redis::new(settings.clone(), *port, engine, ground.clone()));
         Ok(Lender {
             environment: self.environment.clone(),
             ground,
-            mongodb: self.environment.mongodb.clone().zip(self.addresses.mongodb),
+            mongodb,
             redis,
             redis_users,
+            mongod: mongod.transpose()?,
+            redis_server,
             facts: self.facts.clone(),
         })
     }
@@ -71,6 +80,17 @@ impl Lender {
         environment.variables.retain(|variable| !moves_money(variable.class));
         let facts = LentFacts { lender: self, lease, passwords };
         Ok((assemble(&environment, &lease.app, &facts)?, withheld))
+    }
+
+    /// The client that came with the engine of a service, for who has none.
+    pub async fn client(&self, service: Service) -> Result<Option<Client>, Fault> {
+        let engine = match service {
+            Service::MongoDb => self.mongod.as_ref(),
+            Service::Redis => self.redis_server.as_deref(),
+        };
+        let Some(engine) = engine else { return Ok(None) };
+        let found = engine.companion(service.client()).await?;
+        Ok(found.map(|found| Client { program: found.program, variables: found.env }))
     }
 
     /// The connection string of the lease's user in MongoDB, if it has one.

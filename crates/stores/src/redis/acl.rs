@@ -18,6 +18,12 @@ const READER_COMMANDS: &str = "-@all +@read +@connection -@admin -@dangerous +in
 
 /// What our own user may do: no key at all. It puts and takes away users one by one, because a server of version 7.0 that loads
 /// its file ends every connection, also of those whose user did not change.
+///
+/// So whoever has its password could give it, or a user of their own, every right. Redis has nothing against that: first
+/// arguments (`+select|0`) can be named for commands without subcommands alone, which `ACL SETUSER` is not, and selectors bind
+/// keys, of which it has none. What guards it: the password is sealed in the store and in control's memory, the file has its
+/// digest and is 0600, the server listens on loopback, the packet filter lets only our own user and apps there; and a user that
+/// has more than this is seen by [`ADMIN_PROBES`] at the next convergence, which loads the file again.
 const ADMIN_COMMANDS: &str = "-@all +acl|load +acl|setuser +acl|deluser +acl|list +acl|dryrun +acl|whoami +client|id +ping +info +memory|stats +latency|latest +slowlog|len";
 
 /// One user as the ACL file says it.
@@ -33,8 +39,17 @@ pub(crate) struct User {
 
 impl User {
     /// Whether it may do what apps may.
-    pub(crate) fn is_as_apps(&self) -> bool {
+    fn is_as_apps(&self) -> bool {
         self.commands == APP_COMMANDS
+    }
+
+    /// What is asked about it with `ACL DRYRUN`.
+    pub(crate) fn probes(&self) -> &'static [Probe] {
+        match self.name.as_str() {
+            ADMIN => &ADMIN_PROBES,
+            _ if self.is_as_apps() && self.prefix.is_some() => &PROBES,
+            _ => &[],
+        }
     }
 
     /// What the user is, in words of `ACL SETUSER`.
@@ -92,7 +107,7 @@ pub(crate) fn render(users: &[User]) -> String {
 }
 
 /// What `ACL LIST` says of one user, without the commands: their text is rewritten by each version in its own way, so rights
-/// are compared by asking the server, see [`PROBES`].
+/// are compared by asking the server, see [`User::probes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) name: String,
@@ -151,8 +166,11 @@ pub(crate) enum Right {
     Denied,
 }
 
-/// Commands whose right is looked at with `ACL DRYRUN`, for apps; `{key}` is a key of theirs.
-pub(crate) const PROBES: [(Right, &[&str]); 16] = [
+/// A command, and whether it must be allowed; `{key}` is a key of the apps.
+pub(crate) type Probe = (Right, &'static [&'static str]);
+
+/// Commands whose right is looked at for apps.
+const PROBES: [Probe; 16] = [
     (Right::Allowed, &["get", "{key}"]),
     (Right::Allowed, &["set", "{key}", "1", "ex", "60"]),
     (Right::Allowed, &["publish", "{key}", "x"]),
@@ -169,6 +187,53 @@ pub(crate) const PROBES: [(Right, &[&str]); 16] = [
     (Right::Denied, &["function", "flush"]),
     (Right::Denied, &["script", "flush"]),
     (Right::Denied, &["client", "kill", "id", "1"]),
+];
+
+/// The same for our own user: all that it needs, and of each kind of command what does harm without a key. That it has no key
+/// is seen in [`agrees`].
+const ADMIN_PROBES: [Probe; 42] = [
+    (Right::Allowed, &["acl", "load"]),
+    (Right::Allowed, &["acl", "setuser", "x"]),
+    (Right::Allowed, &["acl", "deluser", "x"]),
+    (Right::Allowed, &["acl", "list"]),
+    (Right::Allowed, &["acl", "dryrun", "x", "ping"]),
+    (Right::Allowed, &["acl", "whoami"]),
+    (Right::Allowed, &["client", "id"]),
+    (Right::Allowed, &["ping"]),
+    (Right::Allowed, &["info"]),
+    (Right::Allowed, &["memory", "stats"]),
+    (Right::Allowed, &["latency", "latest"]),
+    (Right::Allowed, &["slowlog", "len"]),
+    (Right::Denied, &["get", "{key}"]),
+    (Right::Denied, &["set", "{key}", "1"]),
+    (Right::Denied, &["publish", "{key}", "x"]),
+    (Right::Denied, &["keys", "*"]),
+    (Right::Denied, &["scan", "0"]),
+    (Right::Denied, &["randomkey"]),
+    (Right::Denied, &["dbsize"]),
+    (Right::Denied, &["swapdb", "0", "1"]),
+    (Right::Denied, &["flushall"]),
+    (Right::Denied, &["flushdb"]),
+    (Right::Denied, &["eval", "return 1", "0"]),
+    (Right::Denied, &["fcall", "x", "0"]),
+    (Right::Denied, &["function", "flush"]),
+    (Right::Denied, &["script", "flush"]),
+    (Right::Denied, &["config", "get", "*"]),
+    (Right::Denied, &["config", "set", "maxmemory", "0"]),
+    (Right::Denied, &["acl", "getuser", "x"]),
+    (Right::Denied, &["acl", "save"]),
+    (Right::Denied, &["acl", "log"]),
+    (Right::Denied, &["client", "kill", "id", "1"]),
+    (Right::Denied, &["client", "list"]),
+    (Right::Denied, &["module", "load", "x"]),
+    (Right::Denied, &["replicaof", "no", "one"]),
+    (Right::Denied, &["psync", "?", "-1"]),
+    (Right::Denied, &["debug", "sleep", "0"]),
+    (Right::Denied, &["monitor"]),
+    (Right::Denied, &["save"]),
+    (Right::Denied, &["bgrewriteaof"]),
+    (Right::Denied, &["slowlog", "get"]),
+    (Right::Denied, &["shutdown"]),
 ];
 
 #[cfg(test)]

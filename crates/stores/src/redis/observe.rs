@@ -6,7 +6,7 @@ use reconcile::ports::UnitState;
 use redis::aio::MultiplexedConnection;
 use secrets::Secret;
 
-use super::acl::{self, PROBES, Right, User};
+use super::acl::{self, Right, User};
 use super::client::{self, Identity, RedisFault};
 use super::{ADMIN, Redis, UNIT, admin_secret, app_secret, configuration};
 use crate::engines::find::Found;
@@ -153,13 +153,11 @@ async fn have_their_rights(
 ) -> Result<bool, RedisFault> {
     let key = format!("{}probe", redis.place.settings.key_prefix);
     let mut pipeline = redis::pipe();
-    let apps = || users.iter().filter(|user| user.prefix.is_some() && user.is_as_apps());
-    for user in apps() {
-        for (_, command) in PROBES {
-            let dry_run = pipeline.cmd("ACL").arg("DRYRUN").arg(&user.name);
-            for word in command {
-                dry_run.arg(if *word == "{key}" { &key } else { *word });
-            }
+    let probes = || users.iter().flat_map(|user| user.probes().iter().map(|probe| (&user.name, probe)));
+    for (name, (_, command)) in probes() {
+        let dry_run = pipeline.cmd("ACL").arg("DRYRUN").arg(name);
+        for word in *command {
+            dry_run.arg(if *word == "{key}" { &key } else { *word });
         }
     }
     if pipeline.is_empty() {
@@ -167,8 +165,7 @@ async fn have_their_rights(
     }
     // "OK", or a sentence that says why not.
     let answers: Vec<String> = pipeline.query_async(connection).await?;
-    let rights = apps().flat_map(|_| PROBES.iter().map(|(right, _)| *right));
-    Ok(answers.iter().zip(rights).all(|(answer, right)| (answer == "OK") == (right == Right::Allowed)))
+    Ok(answers.iter().zip(probes()).all(|(answer, (_, (right, _)))| (answer == "OK") == (*right == Right::Allowed)))
 }
 
 /// Our own user; the inner result is what the server said.
