@@ -8,7 +8,7 @@ use std::time::Duration;
 use certificates::{Authority, Leaf, Subject};
 use manifest::environment::Class;
 use reconcile::Fault;
-use secrets::{Secret, SecretName, Versioned};
+use secrets::{Secret, SecretName, VersionState, Versioned};
 
 use crate::ground::{Ground, secret_fault};
 
@@ -46,12 +46,16 @@ impl Ground {
     /// # Errors
     /// Where the secret store cannot be read, or what is in it is no authority.
     pub fn trusted(&self) -> Result<Option<String>, Fault> {
-        let accepted = self.secrets.accepted(&authority_secret()).map_err(|fault| secret_fault(&fault))?;
-        let mut bundle = String::new();
-        for kept in &accepted {
-            bundle.push_str(&read(kept)?.certificate_pem);
-        }
+        let all = self.authorities()?;
+        let bundle: String = all.iter().map(|authority| authority.certificate_pem.as_str()).collect();
         Ok((!bundle.is_empty()).then_some(bundle))
+    }
+
+    /// Every authority whose certificates may be met; the one that signs now comes first.
+    pub(crate) fn authorities(&self) -> Result<Vec<Authority>, Fault> {
+        let mut accepted = self.secrets.accepted(&authority_secret()).map_err(|fault| secret_fault(&fault))?;
+        accepted.sort_by_key(|kept| kept.state != VersionState::Current);
+        accepted.iter().map(read).collect()
     }
 
     /// A certificate of this environment's data services.

@@ -22,7 +22,7 @@ pub(crate) fn of_user(settings: &environment::MongoDb, user: &str, port: u16, pa
     let database = encode(&settings.database);
     Secret::new(format!(
         "mongodb://{user}:{password}@127.0.0.1:{port}/{database}\
-         ?authSource={database}&authMechanism=SCRAM-SHA-256&replicaSet={REPLICA_SET}&retryWrites=true&w=majority\
+         ?tls=true&authSource={database}&authMechanism=SCRAM-SHA-256&replicaSet={REPLICA_SET}&retryWrites=true&w=majority\
          &serverSelectionTimeoutMS=1000&connectTimeoutMS=1000&heartbeatFrequencyMS=2000",
         user = encode(user),
         password = encode(password.expose()),
@@ -53,7 +53,7 @@ mod tests {
         let url = mongo_url(&settings, &AppName::new("api").unwrap(), 27017, &first("p@ss:/?#%"));
         assert_eq!(
             url.expose(),
-            "mongodb://app%2Dapi:p%40ss%3A%2F%3F%23%25@127.0.0.1:27017/shop%2Dlocal?authSource=shop%2Dlocal\
+            "mongodb://app%2Dapi:p%40ss%3A%2F%3F%23%25@127.0.0.1:27017/shop%2Dlocal?tls=true&authSource=shop%2Dlocal\
              &authMechanism=SCRAM-SHA-256&replicaSet=roadbed&retryWrites=true&w=majority\
              &serverSelectionTimeoutMS=1000&connectTimeoutMS=1000&heartbeatFrequencyMS=2000"
         );

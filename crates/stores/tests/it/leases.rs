@@ -43,7 +43,7 @@ async fn borrow_mongo(stand: &Stand, rights: Rights) -> (Lease, Client) {
         .await
         .unwrap_or_else(|fault| panic!("{fault:#?}"));
     let url = leases::mongo::mongo_url(&mongo_settings(), &lease, stand.port, &password);
-    (lease, Client::with_uri_str(url.expose()).await.unwrap())
+    (lease, stand.mongo_client(&url).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
