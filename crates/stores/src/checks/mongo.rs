@@ -53,7 +53,8 @@ impl MongoGuardsItsDoor {
         let trusted = self.ground.trusted().ok().flatten().unwrap_or_default();
         match handshake::shown(self.port, &trusted, self.ground.clock.now()).await {
             Shown::Certificate { is_believed: true, .. } => {
-                findings.good("the server's certificate is of this environment's authority, for this address, and holds");
+                findings
+                    .good("the server's certificate is of this environment's authority, for this address, and holds");
             }
             // Whatever else it answered, it would not be ours who answers.
             Shown::Certificate { .. } => {
@@ -65,7 +66,12 @@ impl MongoGuardsItsDoor {
                 return findings.outcome();
             }
         }
-        must_be_refused(&mut findings, "a client in the clear said hello", judge_answer(&handshake::hello(self.port, None).await));
+        must_be_refused(
+            &mut findings,
+            "a client in the clear said hello",
+            judge_answer(&handshake::hello(self.port, None).await),
+        );
+        self.has_room_for_all(&mut findings).await;
         self.as_bearer_of_a_foreign_certificate(&mut findings).await;
         self.as_stranger(&mut findings).await;
         for app in &self.settings.apps {
@@ -82,6 +88,33 @@ impl MongoGuardsItsDoor {
         findings.outcome()
     }
 
+    /// Whether all instances may fill their pools at once.
+    async fn has_room_for_all(&self, findings: &mut Findings) {
+        let monitor = OwnUser::Monitor.client(&self.ground, self.port);
+        let status = match &monitor {
+            Ok(monitor) => {
+                command(monitor, "admin", doc! { "serverStatus": 1 }).await.map_err(|fault| fault.to_string())
+            }
+            Err(fault) => Err(fault.to_string()),
+        };
+        let number = |status: &Document, key: &str| {
+            let connections = status.get_document("connections").ok()?;
+            u32::try_from(connections.get_i32(key).ok()?).ok()
+        };
+        let room = status.map(|status| Some(number(&status, "current")? + number(&status, "available")?));
+        let wanted = self.settings.wanted_connections();
+        match room {
+            Ok(Some(room)) if room >= wanted => {
+                findings.good(format!("the server accepts {room} connections, and {wanted} are wanted at most"));
+            }
+            Ok(Some(room)) => {
+                findings.bad(format!("the server accepts {room} connections, and {wanted} may be wanted"))
+            }
+            Ok(None) => findings.bad("the server does not say how many connections it accepts"),
+            Err(fault) => findings.bad(format!("the server does not say how many connections it accepts: {fault}")),
+        }
+    }
+
     /// One that says the same as our administrator's, by an authority that nobody here knows.
     async fn as_bearer_of_a_foreign_certificate(&self, findings: &mut Findings) {
         let now = self.ground.clock.now();
@@ -91,7 +124,11 @@ impl MongoGuardsItsDoor {
         match foreign {
             Ok(leaf) => {
                 let tried = judge_answer(&handshake::hello(self.port, Some(&leaf)).await);
-                must_be_refused(findings, "a client with our administrator's name and another authority's word said hello", tried);
+                must_be_refused(
+                    findings,
+                    "a client with our administrator's name and another authority's word said hello",
+                    tried,
+                );
             }
             Err(fault) => findings.bad(fault.to_string()),
         }
@@ -176,18 +213,19 @@ impl MongoGuardsItsDoor {
 
 /// Leaves a document in `database`, finds it and takes it away.
 pub(super) async fn write_and_read(client: &Client, database: &str) -> Tried {
-        let id = ObjectId::new();
-        let insert = doc! { "insert": PROBE, "documents": [{ "_id": id }], "writeConcern": { "w": "majority", "wtimeout": 3000 } };
-        let find = doc! { "find": PROBE, "filter": { "_id": id }, "limit": 1 };
-        let delete = doc! { "delete": PROBE, "deletes": [{ "q": { "_id": id }, "limit": 1 }] };
-        for (step, question) in [("insert", insert), ("find", find), ("delete", delete)] {
-            match command(client, database, question).await {
-                Ok(answer) if affected(&answer) == 1 => {}
-                Ok(answer) => return Tried::Broken(format!("the {step} met {} documents", affected(&answer))),
-                Err(fault) => return judge_fault(&fault),
-            }
+    let id = ObjectId::new();
+    let insert =
+        doc! { "insert": PROBE, "documents": [{ "_id": id }], "writeConcern": { "w": "majority", "wtimeout": 3000 } };
+    let find = doc! { "find": PROBE, "filter": { "_id": id }, "limit": 1 };
+    let delete = doc! { "delete": PROBE, "deletes": [{ "q": { "_id": id }, "limit": 1 }] };
+    for (step, question) in [("insert", insert), ("find", find), ("delete", delete)] {
+        match command(client, database, question).await {
+            Ok(answer) if affected(&answer) == 1 => {}
+            Ok(answer) => return Tried::Broken(format!("the {step} met {} documents", affected(&answer))),
+            Err(fault) => return judge_fault(&fault),
         }
-        Tried::Allowed
+    }
+    Tried::Allowed
 }
 
 impl Check for MongoGuardsItsDoor {

@@ -8,7 +8,7 @@ use secrets::Secret;
 use super::{Lease, Rights};
 use crate::Ground;
 use crate::mongo::observe::asking;
-use crate::mongo::{OwnUser, code, command, roles, url};
+use crate::mongo::{OwnUser, certificate, code, command, roles, url};
 
 /// MongoDB's own role: documents, indexes and statistics of one database, and no change.
 const READER: &str = "read";
@@ -52,7 +52,13 @@ fn custom_data(lease: &Lease) -> Document {
     doc! { "lease": &lease.id, "exp": DateTime::from_millis(lease.until.unix_millis()) }
 }
 
-/// The connection string of a lent user.
-pub fn mongo_url(settings: &environment::MongoDb, lease: &Lease, port: u16, password: &Secret) -> Secret {
-    url::of_user(settings, &lease.id, port, password)
+/// The connection string of a lent user. Whoever borrows is on this machine, so it names the file of those to trust.
+pub fn mongo_url(
+    settings: &environment::MongoDb,
+    lease: &Lease,
+    ground: &Ground,
+    port: u16,
+    password: &Secret,
+) -> Secret {
+    url::with_authorities(&url::of_user(settings, &lease.id, port, password), &certificate::ca_file(&ground.root))
 }

@@ -16,7 +16,7 @@ use super::own_users::OwnUser;
 use super::place::Mode;
 use super::plan::Step;
 use super::roles::{self, UserKey};
-use super::whose::as_system;
+use super::whose::{as_system, guard};
 use super::{Mongo, REPLICA_SET, UNIT, app_secret, configuration, key_secret};
 use crate::engines::Located;
 use crate::engines::find::Found;
@@ -102,9 +102,18 @@ fn starting(mongo: &Mongo, port: Option<u16>) -> Start<'_> {
 
 async fn start_first_boot(mongo: &Mongo) -> Result<(), Fault> {
     let spec = mongo.place.unit(&engine(mongo).await?, Mode::FirstBoot);
+    let remove_socket = || files::remove(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault));
     if running_mode(mongo).await? != Some(Mode::FirstBoot) {
         // A socket file of a killed server would look like an answer to come.
-        files::remove(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))?;
+        remove_socket()?;
+    } else if files::exists(&mongo.place.socket()) {
+        let address = socket(mongo)?;
+        let answer = client::hello(&as_system(mongo, &address)?).await;
+        // It was started with the key of another secret store, and reads the file only then.
+        if answer.is_err_and(|fault| fault.is_wrong_password()) {
+            remove_socket()?;
+            mongo.ground.units.restart(UNIT).await?;
+        }
     }
     let ready = || async {
         if !files::exists(&mongo.place.socket()) {
@@ -121,6 +130,8 @@ async fn start_first_boot(mongo: &Mongo) -> Result<(), Fault> {
 /// Our administrator, by the one who is there before anybody else. On the first boot nobody but us can connect; later it takes
 /// the place of one that a Roadbed before this one made, and that is a stranger from then on.
 async fn create_admin(mongo: &Mongo, address: &Address) -> Result<(), Fault> {
+    // A plan may be older than what was just started: nobody else's data gets an administrator of ours.
+    guard(mongo, address).await?;
     let system = as_system(mongo, address)?;
     mongo.forget_admin();
     done(OwnUser::Administrator.put(&system, &mongo.ground, &mongo.place.settings).await)

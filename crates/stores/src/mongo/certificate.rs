@@ -13,7 +13,7 @@ use std::time::Duration;
 use certificates::{Life, Purpose, Subject};
 use host::clock::Timestamp;
 use host::files::{self, Access};
-use reconcile::Fault;
+use reconcile::{Fault, Root};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,9 @@ use crate::ground::file_fault;
 /// Members of a replica set are known by organisation and unit. Our clients have another unit: mongod makes no user of what
 /// could be a member.
 const UNIT_OF_MEMBERS: &str = "members";
+
+/// In the folder of mongod's configuration.
+pub(super) const CA_FILE: &str = "ca.pem";
 
 const BEGINNING: &str = "# roadbed ";
 
@@ -54,8 +57,8 @@ struct Note {
 }
 
 /// Where the authorities are that mongod believes.
-pub(crate) fn ca_file(place: &Place) -> PathBuf {
-    place.conf.join("ca.pem")
+pub(crate) fn ca_file(root: &Root) -> PathBuf {
+    root.conf().join(UNIT).join(CA_FILE)
 }
 
 /// Where the server's key and certificate are.
@@ -73,7 +76,9 @@ pub(super) fn look(mongo: &Mongo) -> Result<Certificate, Fault> {
     let fault = |fault| file_fault(UNIT, &fault);
     let place = &mongo.place;
     let Some(trusted) = mongo.ground.trusted()? else { return Ok(Certificate::Missing) };
-    let Some(known) = files::read_if_exists(&ca_file(place)).map_err(fault)? else { return Ok(Certificate::Missing) };
+    let Some(known) = files::read_if_exists(&ca_file(&mongo.ground.root)).map_err(fault)? else {
+        return Ok(Certificate::Missing);
+    };
     let Some(text) = read(place)? else { return Ok(Certificate::Missing) };
     let Some(by) = fingerprints(&mongo.ground)?.into_iter().next() else { return Ok(Certificate::Missing) };
     let wanted = (hosts(place), by, digest(&trusted));
@@ -106,7 +111,7 @@ pub(super) fn renew(mongo: &Mongo) -> Result<(), Fault> {
     let note = Note { life: leaf.life, hosts: hosts.clone(), by, trusted: digest(&trusted) };
     let note = serde_json::to_string(&note).expect("texts and numbers encode");
     let text = Zeroizing::new(format!("{BEGINNING}{note}\n{}{}", *leaf.key_pem, leaf.chain_pem));
-    files::write_if_changed(&ca_file(place), trusted.as_bytes(), Access::Owner).map_err(fault)?;
+    files::write_if_changed(&ca_file(&mongo.ground.root), trusted.as_bytes(), Access::Owner).map_err(fault)?;
     files::write_if_changed(&certificate_file(place), text.as_bytes(), Access::OwnerReadOnly).map(drop).map_err(fault)
 }
 

@@ -29,15 +29,9 @@ const TOO_LATE: &str = "the server did not answer in time";
 #[derive(Debug)]
 pub(crate) enum Address {
     /// There it speaks TLS, and nothing else.
-    Port {
-        port: u16,
-        trust: Trust,
-    },
+    Port { port: u16, trust: Trust },
     /// In the clear: nobody else enters the folder. A socket file, reached through its open folder: its own path may be longer than a socket address can hold.
-    Socket {
-        folder: std::fs::File,
-        name: String,
-    },
+    Socket { folder: std::fs::File, name: String },
 }
 
 impl Address {

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use super::certificate::{ca_file, certificate_file};
+use manifest::environment;
+
 use super::REPLICA_SET;
+use super::certificate::{CA_FILE, certificate_file};
 use super::place::{Mode, Place};
 
 /// Name of the socket file of the first boot, in its own folder.
@@ -30,12 +32,13 @@ pub(crate) fn render(place: &Place, mode: Mode) -> String {
     };
     format!(
         "# Written by Roadbed; changes here are overwritten.\n\
-         net:\n{net}  ipv6: false\n  unixDomainSocket:\n    enabled: false\n\
+         net:\n{net}  maxIncomingConnections: {connections}\n  ipv6: false\n  unixDomainSocket:\n    enabled: false\n\
          security:\n  authorization: enabled\n  keyFile: {key_file}\n  javascriptEnabled: false\n\
          {replication}\
          storage:\n  dbPath: {data}\n  wiredTiger:\n    engineConfig:\n      cacheSizeGB: {cache}\n\
          setParameter:\n  authenticationMechanisms: {mechanisms}\n  diagnosticDataCollectionEnabled: false\n\
          systemLog:\n  quiet: true\n  timeStampFormat: iso8601-utc\n",
+        connections = environment::MongoDb::CONNECTIONS,
         key_file = quoted(&place.key_file()),
         data = quoted(&place.data),
         cache = cache_gigabytes(place.settings.cache_bytes),
@@ -47,7 +50,7 @@ fn tls(place: &Place) -> String {
     format!(
         "  tls:\n    mode: requireTLS\n    CAFile: {ca}\n    certificateKeyFile: {certificate}\n    \
          allowConnectionsWithoutCertificates: true\n    disabledProtocols: TLS1_0,TLS1_1\n",
-        ca = quoted(&ca_file(place)),
+        ca = quoted(&place.conf.join(CA_FILE)),
         certificate = quoted(&certificate_file(place)),
     )
 }

@@ -27,7 +27,10 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) enum Shown {
     /// Nobody is there, or he does not speak TLS.
     Nothing,
-    Certificate { certificate: CertificateDer<'static>, is_believed: bool },
+    Certificate {
+        certificate: CertificateDer<'static>,
+        is_believed: bool,
+    },
 }
 
 /// Shakes hands and leaves. `trusted` is in PEM; at `now` the certificate must hold.
@@ -97,7 +100,11 @@ async fn connect(port: u16, config: ClientConfig) -> std::io::Result<tokio_rustl
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
-fn config(provider: Arc<CryptoProvider>, witness: Arc<Witness>, with: Option<&Leaf>) -> Result<ClientConfig, rustls::Error> {
+fn config(
+    provider: Arc<CryptoProvider>,
+    witness: Arc<Witness>,
+    with: Option<&Leaf>,
+) -> Result<ClientConfig, rustls::Error> {
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -141,7 +148,12 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -150,7 +162,12 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

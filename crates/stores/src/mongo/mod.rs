@@ -14,7 +14,7 @@
 
 mod place;
 mod configuration;
-mod certificate;
+pub(crate) mod certificate;
 pub(crate) mod observe;
 mod whose;
 mod users;

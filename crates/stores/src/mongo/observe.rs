@@ -130,10 +130,7 @@ fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
             return Ok(Files::Missing);
         }
     }
-    if mongo.ground.authority()?.is_none()
-        || !files::is_dir(&place.data)
-        || !files::is_dir(&place.first_boot)
-    {
+    if mongo.ground.authority()?.is_none() || !files::is_dir(&place.data) || !files::is_dir(&place.first_boot) {
         return Ok(Files::Missing);
     }
     let mut state = Files::Right;
@@ -208,8 +205,12 @@ async fn look_at_serving(mongo: &Mongo) -> Result<Server, Fault> {
 /// Our administrator is gone, or has lost its rights. Whoever guards the data now: it is ours, or this is a fault.
 async fn without_admin(mongo: &Mongo) -> Result<Server, Fault> {
     mongo.forget_admin();
-    guard(mongo, &mongo.address()?).await?;
-    Ok(Server::WithoutAdmin)
+    match guard(mongo, &mongo.address()?).await {
+        Ok(_) => Ok(Server::WithoutAdmin),
+        // The server's own user: its key is another's.
+        Err(Ask::Mongo(fault)) if fault.is_wrong_password() => Err(users::of_another_store(mongo)),
+        Err(ask) => Err(ask.into()),
+    }
 }
 
 /// The replica set of one.

@@ -102,7 +102,10 @@ impl OwnUser {
     }
 
     /// Logged in on the server's port when it is first used.
-    pub(crate) fn client(self, ground: &Ground, port: u16) -> Result<Client, Fault> {
+    ///
+    /// # Errors
+    /// Where there is no authority yet, or its key cannot be used.
+    pub fn client(self, ground: &Ground, port: u16) -> Result<Client, Fault> {
         let trust = Trust::Authorities(ground.trusted()?.unwrap_or_default());
         let leaf = self.certificate(ground)?;
         connect(&Address::Port { port, trust }, Identity::Bearer(&leaf)).map_err(|fault| asking(&fault))
@@ -115,10 +118,29 @@ impl OwnUser {
         let reads = vec!["collStats", "dbStats", "find", "listCollections", "listIndexes"];
         // A role of a database says nothing of another or of the server; one of `admin` may.
         let (home, allows) = match self {
-            Self::Administrator => ("admin", vec![(On::Cluster, vec!["rotateCertificates"])]),
+            // Not the server's own `clusterManager`, which reads the oplog, and with it every document.
+            Self::Administrator => {
+                let actions = [
+                    "inprog",
+                    "replSetConfigure",
+                    "replSetGetConfig",
+                    "replSetGetStatus",
+                    "replSetStateChange",
+                    "rotateCertificates",
+                    "serverStatus",
+                ];
+                ("admin", vec![(On::Cluster, actions.to_vec())])
+            }
             Self::Collections => {
-                let actions =
-                    ["collMod", "createCollection", "createIndex", "dropIndex", "find", "listCollections", "listIndexes"];
+                let actions = [
+                    "collMod",
+                    "createCollection",
+                    "createIndex",
+                    "dropIndex",
+                    "find",
+                    "listCollections",
+                    "listIndexes",
+                ];
                 (database.as_str(), vec![(on_database, actions.to_vec())])
             }
             Self::Backup => {
@@ -131,7 +153,10 @@ impl OwnUser {
             }
             Self::Monitor => (
                 "admin",
-                vec![(On::Cluster, vec!["replSetGetStatus", "serverStatus"]), (on_database, vec!["collStats", "dbStats"])],
+                vec![
+                    (On::Cluster, vec!["replSetGetStatus", "serverStatus"]),
+                    (on_database, vec!["collStats", "dbStats"]),
+                ],
             ),
             Self::Restore => {
                 let actions = [
@@ -154,7 +179,7 @@ impl OwnUser {
             _ => format!("roadbed-{}", self.name()),
         };
         let inherits = match self {
-            Self::Administrator => vec!["clusterManager", "clusterMonitor", "userAdminAnyDatabase"],
+            Self::Administrator => vec!["userAdminAnyDatabase"],
             _ => Vec::new(),
         };
         Role { key: RoleKey { database: home.to_owned(), name }, allows, inherits }
@@ -189,7 +214,12 @@ impl OwnUser {
 
     /// Makes it with its role, or makes both right. Awaited until it is in the journal: a kill may take away no administrator
     /// who was noted.
-    pub(super) async fn put(self, client: &Client, ground: &Ground, settings: &environment::MongoDb) -> Result<(), MongoFault> {
+    pub(super) async fn put(
+        self,
+        client: &Client,
+        ground: &Ground,
+        settings: &environment::MongoDb,
+    ) -> Result<(), MongoFault> {
         let role = self.role(settings);
         role.put(client).await?;
         let authority = ground.authority().ok().flatten().map(|authority| fingerprint(&authority.certificate_pem));

@@ -94,7 +94,8 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
         return steps;
     }
     // Without its files right, a running server was not asked; the next look does that.
-    let silent = seen.server == Server::Silent && seen.files == Files::Right && seen.certificate != Certificate::Missing;
+    let silent =
+        seen.server == Server::Silent && seen.files == Files::Right && seen.certificate != Certificate::Missing;
     if seen.runs != Some(Mode::Serving) || silent {
         steps.push(Step::Start);
     }
@@ -210,6 +211,9 @@ mod tests {
         let obsolete = vec![SecretName::new("mongodb/admin")];
         let seen = Observed { server: Server::WithoutAdmin, obsolete: obsolete.clone(), ..settled() };
         assert_eq!(told(&seen), ["create the administrator in place of the former one"]);
-        assert_eq!(plan(&Observed { obsolete: obsolete.clone(), ..settled() }), [Step::ForgetPassword(obsolete[0].clone())]);
+        assert_eq!(
+            plan(&Observed { obsolete: obsolete.clone(), ..settled() }),
+            [Step::ForgetPassword(obsolete[0].clone())]
+        );
     }
 }

@@ -105,13 +105,13 @@ pub(super) async fn look(mongo: &Mongo, client: &Client) -> Result<Users, Ask> {
         WrongUser { app: login.app.clone(), slot: login.slot, because }
     });
     let apps = apps.filter(|user| !user.because.is_empty()).collect();
-    let own_faults = own.iter().zip(&own_keys).map(|(user, key)| (*user, user.faults(detail(key), &roles, settings, mark)));
+    let own_faults =
+        own.iter().zip(&own_keys).map(|(user, key)| (*user, user.faults(detail(key), &roles, settings, mark)));
     let own_faults = own_faults.filter(|(_, because)| !because.is_empty()).collect();
 
     let app_role = roles::app_role(settings);
     let is_app_role = |role: &Document| RoleKey::of(role).as_ref() == Some(&app_role.key);
-    let known: Vec<RoleKey> =
-        own.iter().map(|user| user.role(settings).key).chain([app_role.key.clone()]).collect();
+    let known: Vec<RoleKey> = own.iter().map(|user| user.role(settings).key).chain([app_role.key.clone()]).collect();
     // Read after the server's list: what is lent is in the book before its user is made.
     let lent = leases::book::read(&mongo.ground.root)?.into_iter();
     let lent: Vec<UserKey> =
@@ -150,7 +150,7 @@ async fn logs_in(mongo: &Mongo, login: &Login) -> Result<bool, Ask> {
     }
 }
 
-fn of_another_store(mongo: &Mongo) -> Fault {
+pub(super) fn of_another_store(mongo: &Mongo) -> Fault {
     Fault::new(format!("the data in {} belongs to another secret store", mongo.place.data.display()))
         .cause("none of its users was made by an authority of ours")
         .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty")

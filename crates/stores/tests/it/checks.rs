@@ -79,7 +79,10 @@ async fn mongodb_guards_its_door_or_the_check_fails() {
         .await;
     assert_fails(&outcome(&check).await, "a client in the clear said hello: allowed");
     let tls = text.find("  tls:").unwrap()..text.find("  ipv6:").unwrap();
-    let bare = text.replace(&text[tls], "").replace(",MONGODB-X509", "").replace("  suppressNoTLSPeerCertificateWarning: true\n", "");
+    let bare = text
+        .replace(&text[tls], "")
+        .replace(",MONGODB-X509", "")
+        .replace("  suppressNoTLSPeerCertificateWarning: true\n", "");
     std::fs::write(conf.join("bare.conf"), bare).unwrap();
     let config = conf.join("bare.conf").to_string_lossy().into_owned();
     stand.units.replace("mongodb", |spec| spec.args = vec!["--config".to_owned(), config]);

@@ -153,6 +153,9 @@ async fn a_copy_of_a_root_gets_users_of_its_own_name() {
     let copy = stand.mongo().await;
     let steps = converge_mongo(&copy).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
     assert_eq!(steps[0], "create the administrator in place of the former one");
-    assert!(steps.iter().any(|step| step.starts_with("remove user CN=roadbed,OU=control,O=1 of $external")), "{steps:#?}");
+    assert!(
+        steps.iter().any(|step| step.starts_with("remove user CN=roadbed,OU=control,O=1 of $external")),
+        "{steps:#?}"
+    );
     assert_eq!(converge_mongo(&copy).await.unwrap(), Vec::<String>::new());
 }

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use host::clock::SystemClock;
 use manifest::environment;
 use manifest::id::AppName;
+use mongodb::options::{AuthMechanism, ClientOptions, Credential, ServerAddress, Tls, TlsOptions};
 use reconcile::ports::{Ensured, PortFuture, UnitKind, UnitSpec, UnitState, UnitStatus, Units};
 use reconcile::progress::Unwatched;
 use reconcile::{Event, Fault, Progress, Resource, Root};
-use mongodb::options::{AuthMechanism, ClientOptions, Credential, ServerAddress, Tls, TlsOptions};
 use secrets::{Seat, Secret, SecretName, Store, Versioned};
 use stores::Ground;
 use stores::engines::{CacheDir, Engine, Located, Machine, machine::Platform};
@@ -128,6 +128,8 @@ pub(crate) fn mongo_settings() -> environment::MongoDb {
         apps: vec![app()],
         cache_bytes: 256 << 20,
         oplog_bytes: 64 << 20,
+        pool: 20,
+        pools: 2,
         collections: Vec::new(),
     }
 }

@@ -5,8 +5,8 @@ use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
 use reconcile::Fault;
 
-use super::wanted::{Wanted, wanted};
 use super::Collections;
+use super::wanted::{Wanted, wanted};
 use crate::mongo::client::{MongoFault, command};
 use crate::mongo::observe::asking;
 use crate::mongo::roles::documents;
