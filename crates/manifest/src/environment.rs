@@ -213,8 +213,26 @@ pub struct MongoDb {
     pub cache_bytes: u64,
     /// Oplog size, bytes.
     pub oplog_bytes: u64,
+    /// Most connections of one instance of an app.
+    pub pool: u32,
+    /// Processes that may hold a pool at the same time: all instances of its apps, and of each app one more while they are
+    /// replaced one by one.
+    pub pools: u32,
     /// What is kept as the manifest says; empty: apps make their own.
     pub collections: Vec<Collection>,
+}
+
+impl MongoDb {
+    /// How many connections the server accepts. Each takes it a megabyte of stack, so a leak must end somewhere.
+    pub const CONNECTIONS: u32 = 1000;
+
+    /// Kept free of apps: for ours, for the server's own, and for people who look.
+    pub const RESERVED: u32 = 100;
+
+    /// How many connections there may be if all goes as the manifest says.
+    pub fn wanted_connections(&self) -> u32 {
+        self.pool * self.pools + Self::RESERVED
+    }
 }
 
 /// A collection whose schema and indexes are kept.

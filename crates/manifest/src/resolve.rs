@@ -80,11 +80,11 @@ impl Manifest {
                 .into_iter()
                 .map(|(app, table)| self.app(app, table, name, &domain))
                 .collect(),
-            mongodb: document
-                .services
-                .mongodb
-                .as_ref()
-                .map(|table| mongodb(table, name, names.database(), needing(ServiceName::MongoDb))),
+            mongodb: document.services.mongodb.as_ref().map(|table| MongoDb {
+                pool: pool(table, name),
+                pools: pools(document, name),
+                ..mongodb(table, name, names.database(), needing(ServiceName::MongoDb))
+            }),
             redis: document
                 .services
                 .redis
@@ -275,8 +275,23 @@ fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: 
         apps,
         cache_bytes: own.and_then(|own| own.cache.as_ref()).unwrap_or(&table.cache).0,
         oplog_bytes: own.and_then(|own| own.oplog.as_ref()).unwrap_or(&table.oplog).0,
+        pool: pool(table, environment),
+        pools: 0,
         collections: table.collections.in_order().into_iter().map(|(name, table)| table.resolve(&name.value)).collect(),
     }
+}
+
+/// Most connections of one instance in an environment: as many as a Node process of one core keeps busy.
+pub(crate) fn pool(table: &MongoDbTable, environment: &EnvName) -> u32 {
+    let own = table.r#in.get(environment).and_then(|own| own.pool.as_ref());
+    own.or(table.pool.as_ref()).map_or(20, |pool| pool.value.0)
+}
+
+/// How many processes may hold such a pool.
+pub(crate) fn pools(document: &crate::tables::Document, environment: &EnvName) -> u32 {
+    let uses = |app: &AppTable| app.needs.iter().any(|need| need.service() == Some(ServiceName::MongoDb));
+    let using = document.apps.iter().map(|(_, app)| app).filter(|app| uses(app));
+    using.map(|app| server(app, environment).replicas + 1).sum()
 }
 
 fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Vec<AppName>) -> Redis {

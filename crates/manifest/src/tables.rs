@@ -273,6 +273,8 @@ record! {
         cache: At<Bytes> = "256 MiB",
         /// Oplog: how far back a lost member or a restore can go.
         oplog: At<Bytes> = "1 GiB",
+        /// Most connections of one instance of an app. Default 20.
+        pool: Option<At<Count>>,
         /// Collections whose schema and indexes Roadbed keeps. Where there is one, apps may not make
         /// indexes themselves.
         collections: Table<CollectionName, CollectionTable>,
@@ -290,6 +292,8 @@ record! {
         cache: Option<At<Bytes>>,
         /// Oplog.
         oplog: Option<At<Bytes>>,
+        /// Most connections of one instance of an app.
+        pool: Option<At<Count>>,
     }
 }
 

@@ -12,7 +12,7 @@ use certificates::{Authority, Leaf, Life, Subject};
 use host::files::{self, Access};
 use manifest::environment::Class;
 use reconcile::Fault;
-use secrets::{Secret, SecretName, Versioned};
+use secrets::{Secret, SecretName, VersionState, Versioned};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -40,13 +40,8 @@ struct Public {
 impl Ground {
     /// The authority that signs, if it was made.
     pub(crate) fn authority(&self) -> Result<Option<Authority>, Fault> {
-        let Some(kept) = self.secret(&authority_secret())? else { return Ok(None) };
-        Ok(self.public(&kept)?.map(|public| Authority {
-            name: public.name,
-            life: public.life,
-            certificate_pem: public.certificate_pem,
-            key_pem: Zeroizing::new(kept.secret.expose().to_owned()),
-        }))
+        let kept = self.secret(&authority_secret())?;
+        Ok(kept.map(|kept| self.read(&kept)).transpose()?.flatten())
     }
 
     /// The authority, made now if there is none. Only for steps: looking must not change anything.
@@ -79,12 +74,17 @@ impl Ground {
     /// # Errors
     /// Where the secret store or a certificate beside it cannot be read.
     pub fn trusted(&self) -> Result<Option<String>, Fault> {
-        let accepted = self.secrets.accepted(&authority_secret()).map_err(|fault| secret_fault(&fault))?;
-        let mut bundle = String::new();
-        for kept in &accepted {
-            bundle.push_str(&self.public(kept)?.map(|public| public.certificate_pem).unwrap_or_default());
-        }
+        let all = self.authorities()?;
+        let bundle: String = all.iter().map(|authority| authority.certificate_pem.as_str()).collect();
         Ok((!bundle.is_empty()).then_some(bundle))
+    }
+
+    /// Every authority whose certificates may be met; the one that signs now comes first.
+    pub(crate) fn authorities(&self) -> Result<Vec<Authority>, Fault> {
+        let mut accepted = self.secrets.accepted(&authority_secret()).map_err(|fault| secret_fault(&fault))?;
+        accepted.sort_by_key(|kept| kept.state != VersionState::Current);
+        let all: Result<Vec<Option<Authority>>, Fault> = accepted.iter().map(|kept| self.read(kept)).collect();
+        Ok(all?.into_iter().flatten().collect())
     }
 
     /// A certificate of this environment's data services.
@@ -103,10 +103,16 @@ impl Ground {
         self.authority_folder().join(format!("{version}.json"))
     }
 
-    /// The certificate that belongs to a key; one that is missing or damaged is made again.
-    fn public(&self, kept: &Versioned) -> Result<Option<Public>, Fault> {
+    /// A key with the certificate that belongs to it; one that is missing or damaged is made again by the next step.
+    fn read(&self, kept: &Versioned) -> Result<Option<Authority>, Fault> {
         let bytes = files::read_if_exists(&self.public_file(kept.version))
             .map_err(|fault| file_fault("the data services", &fault))?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let public = bytes.and_then(|bytes| serde_json::from_slice::<Public>(&bytes).ok());
+        Ok(public.map(|Public { name, life, certificate_pem }| Authority {
+            name,
+            life,
+            certificate_pem,
+            key_pem: Zeroizing::new(kept.secret.expose().to_owned()),
+        }))
     }
 }

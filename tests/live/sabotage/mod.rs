@@ -17,11 +17,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use host::process::table;
+use mongodb::bson::{Document, doc};
 use reconcile::Root;
 use reconcile::ports::{Routes, Units};
 use roadbed::keeper::client::KeeperClient;
 use secrets::{Secret, SecretName};
 use serde_json::Value;
+use stores::mongo::OwnUser;
 use tempfile::TempDir;
 use testkit::{Environment, copy_folder, link_repository, wait_until};
 
@@ -56,6 +58,7 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("code-matches-the-matrix", scene.an_app_that_reads_what_is_not_declared()),
         ("code-matches-the-matrix", scene.a_variable_that_its_app_does_not_read()),
         ("mongodb-guards-its-door", scene.a_mongod_that_asks_nobody()),
+        ("mongodb-gives-least-privilege", scene.rights_that_were_given_behind_our_back()),
         ("redis-guards-its-door", scene.a_redis_open_to_everybody()),
         ("environments-are-isolated", scene.a_neighbour_with_our_passwords_and_an_open_house()),
         ("readiness-follows-the-stores", scene.an_app_that_always_says_it_is_ready()),
@@ -158,30 +161,83 @@ impl Scene {
         self.holds("code-matches-the-matrix");
     }
 
-    /// Another mongod on the same port, which nobody told to ask for passwords.
+    /// Another mongod on the same port, which nobody told to ask for passwords: once in the clear, once with our certificate.
     fn a_mongod_that_asks_nobody(&self) {
+        const ID: &str = "mongodb-guards-its-door";
         let pid = self.shop.pid_of("mongodb");
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
-        let port = port_after(&fs::read_to_string(self.shop.root().join("conf/mongodb/mongod.conf")).unwrap(), "port:");
-        let data = self.shop.scratch().join("impostor");
-        fs::create_dir(&data).unwrap();
-        self.held("mongodb", || {
-            let impostor = Command::new(program)
+        let conf = self.shop.root().join("conf/mongodb");
+        let port = port_after(&fs::read_to_string(conf.join("mongod.conf")).unwrap(), "port:");
+        let with_tls = [
+            "--tlsMode=preferTLS".to_owned(),
+            format!("--tlsCAFile={}", conf.join("ca.pem").display()),
+            format!("--tlsCertificateKeyFile={}", conf.join("certificate.pem").display()),
+            "--tlsAllowConnectionsWithoutCertificates".to_owned(),
+        ];
+        let variables = table::environment(pid);
+        let impostor = |name: &str, args: &[String]| {
+            let data = self.shop.scratch().join(name);
+            fs::create_dir(&data).unwrap();
+            let impostor = Command::new(&program)
                 .args(["--bind_ip", "127.0.0.1", "--port", &port.to_string(), "--wiredTigerCacheSizeGB", "0.25"])
+                .args(args)
                 .arg("--dbpath")
                 .arg(&data)
                 .env_clear()
-                .envs(table::environment(pid))
+                .envs(&variables)
                 .stdout(Stdio::null())
                 .spawn()
                 .unwrap();
-            let _impostor = Killed(impostor);
+            let impostor = Killed(impostor);
             wait_until("the impostor listens", Duration::from_secs(30), || {
                 TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             });
-            self.fails("mongodb-guards-its-door", "unauthenticated");
+            impostor
+        };
+        self.held("mongodb", || {
+            let in_the_clear = impostor("impostor", &[]);
+            self.fails(ID, "the server speaks no TLS");
+            drop(in_the_clear);
+            let _with_our_certificate = impostor("impostor-with-tls", &with_tls);
+            let seen =
+                self.fails(ID, "an unauthenticated client tried to list databases: allowed")["observed"].to_string();
+            assert!(seen.contains("a client in the clear said hello: allowed"), "{seen}");
         });
-        self.holds("mongodb-guards-its-door");
+        self.holds(ID);
+    }
+
+    /// Somebody with our administrator's certificate gives one of our users more, and lets a friend in. `up` takes it back.
+    fn rights_that_were_given_behind_our_back(&self) {
+        const ID: &str = "mongodb-gives-least-privilege";
+        let root = Root::new(self.shop.root().to_owned());
+        let id = roadbed::control::identity::read(&root).unwrap().unwrap().id;
+        let port = port_after(&fs::read_to_string(root.conf().join("mongodb/mongod.conf")).unwrap(), "port:");
+        let ground = stores::Ground {
+            name: "sabotage".to_owned(),
+            id: id.clone(),
+            root: root.clone(),
+            units: Arc::new(KeeperClient::new(root)),
+            secrets: Arc::new(stage::store_of(&self.shop)),
+            clock: Arc::new(host::clock::SystemClock),
+            require: Vec::new(),
+        };
+        let backup = OwnUser::Backup.key(&id).name;
+        let run = |database: &str, command: Document| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let admin = OwnUser::Administrator.client(&ground, port).unwrap();
+                admin.database(database).run_command(command).await.unwrap();
+            });
+        };
+        let role = doc! { "role": "readWriteAnyDatabase", "db": "admin" };
+        run("$external", doc! { "grantRolesToUser": &backup, "roles": [role] });
+        run("admin", doc! { "createUser": "friend", "pwd": "let me in", "roles": [], "mechanisms": ["SCRAM-SHA-256"] });
+        let seen = self.fails(ID, "it has readWriteAnyDatabase of admin")["observed"].to_string();
+        for because in ["nobody asked for friend of admin", "backup tried to delete the apps' data: allowed"] {
+            assert!(seen.contains(because), "no {because:?} in {seen}");
+        }
+        self.mended_by_up();
+        self.holds(ID);
     }
 
     /// What somebody might do in a hurry: the file of users, edited and loaded. `up` takes it back.

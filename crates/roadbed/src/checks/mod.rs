@@ -6,6 +6,7 @@
 //! | T2 | `targets-follow-branches` | the branch alone decides where a deploy goes, and no two environments share a name |
 //! | T1 | `code-matches-the-matrix` | the apps read only variables that are declared for them |
 //! | T3 | `mongodb-guards-its-door` | strangers are refused, the app gets its own database and nothing else |
+//! | T3 | `mongodb-gives-least-privilege` | there is no user that nobody needs, and each may do what it is for |
 //! | T3 | `environments-are-isolated` | no environment's keys open another one's doors, no other user gets at its files, sockets or processes |
 //! | T4 | `redis-guards-its-door` | as above |
 //! | T4 | `readiness-follows-the-stores` | an app says that it is not ready while a store is away, and is ready when it returns |

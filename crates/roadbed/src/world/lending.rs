@@ -96,7 +96,7 @@ impl Lender {
     /// The connection string of the lease's user in MongoDB, if it has one.
     pub fn mongo_url(&self, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
         let (settings, port) = self.mongodb.as_ref().filter(|_| lease.mongodb.is_some())?;
-        Some(leases::mongo::mongo_url(settings, lease, *port, &passwords.mongodb))
+        Some(leases::mongo::mongo_url(settings, lease, &self.ground, *port, &passwords.mongodb))
     }
 
     /// The same for Redis.

@@ -28,6 +28,7 @@ impl World {
             wanted: self.wanted.clone(),
             environment: environment.clone(),
             secrets: self.secrets.clone(),
+            stores: self.ground.of_stores(&self.environment, &self.secrets),
             units: units.clone(),
         }));
         if let Some(check) = self.readiness_check(&visitor) {
@@ -101,11 +102,9 @@ impl World {
     fn store_checks(&self) -> Vec<Box<dyn Check>> {
         let mut checks: Vec<Box<dyn Check>> = Vec::new();
         if let (Some(settings), Some(port)) = (&self.environment.mongodb, self.addresses.mongodb) {
-            checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(
-                settings.clone(),
-                port,
-                self.secrets.clone(),
-            )));
+            let (settings, ground) = (settings.clone(), self.ground.of_stores(&self.environment, &self.secrets));
+            checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(settings.clone(), port, ground.clone())));
+            checks.push(Box::new(stores::checks::MongoGivesLeastPrivilege::new(settings, port, ground)));
         }
         if let (Some(settings), Some(port)) = (&self.environment.redis, self.addresses.redis) {
             checks.push(Box::new(stores::checks::RedisGuardsItsDoor::new(

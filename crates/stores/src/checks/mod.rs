@@ -3,10 +3,12 @@
 //! Nothing that is tried here could do harm if it were allowed: a check that empties the store it finds open is no check.
 
 mod mongo;
+mod mongo_rights;
 mod redis;
 pub mod intrusion;
 
 pub use mongo::MongoGuardsItsDoor;
+pub use mongo_rights::MongoGivesLeastPrivilege;
 pub use redis::RedisGuardsItsDoor;
 
 use gate::Findings;

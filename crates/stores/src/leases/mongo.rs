@@ -7,8 +7,8 @@ use secrets::Secret;
 
 use super::{Lease, Rights};
 use crate::Ground;
-use crate::mongo::observe::{admin_client, asking};
-use crate::mongo::{code, command, roles, url};
+use crate::mongo::observe::asking;
+use crate::mongo::{OwnUser, certificate, code, command, roles, url};
 
 /// MongoDB's own role: documents, indexes and statistics of one database, and no change.
 const READER: &str = "read";
@@ -26,7 +26,7 @@ pub async fn lend(ground: &Ground, port: u16, lease: &Lease, password: &Secret) 
     let mut create = doc! { "createUser": &lease.id, "pwd": password.expose() };
     create.extend(roles::user_fields(role, database));
     create.insert("customData", custom_data(lease));
-    let client = admin_client(ground, port)?;
+    let client = OwnUser::Administrator.client(ground, port)?;
     command(&client, database, create).await.map(|_| ()).map_err(|fault| asking(&fault))
 }
 
@@ -34,14 +34,14 @@ pub async fn lend(ground: &Ground, port: u16, lease: &Lease, password: &Secret) 
 pub async fn renew(ground: &Ground, port: u16, lease: &Lease) -> Result<(), Fault> {
     let Some(database) = &lease.mongodb else { return Ok(()) };
     let update = doc! { "updateUser": &lease.id, "customData": custom_data(lease) };
-    let client = admin_client(ground, port)?;
+    let client = OwnUser::Administrator.client(ground, port)?;
     command(&client, database, update).await.map(|_| ()).map_err(|fault| asking(&fault))
 }
 
 /// Takes the user away, and with it its connections. One that is gone already is fine.
 pub async fn take_back(ground: &Ground, port: u16, lease: &Lease) -> Result<(), Fault> {
     let Some(database) = &lease.mongodb else { return Ok(()) };
-    let client = admin_client(ground, port)?;
+    let client = OwnUser::Administrator.client(ground, port)?;
     match command(&client, database, doc! { "dropUser": &lease.id }).await {
         Err(fault) if fault.code() == Some(code::USER_NOT_FOUND) => Ok(()),
         answer => answer.map(|_| ()).map_err(|fault| asking(&fault)),
@@ -52,7 +52,13 @@ fn custom_data(lease: &Lease) -> Document {
     doc! { "lease": &lease.id, "exp": DateTime::from_millis(lease.until.unix_millis()) }
 }
 
-/// The connection string of a lent user.
-pub fn mongo_url(settings: &environment::MongoDb, lease: &Lease, port: u16, password: &Secret) -> Secret {
-    url::of_user(settings, &lease.id, port, password)
+/// The connection string of a lent user. Whoever borrows is on this machine, so it names the file of those to trust.
+pub fn mongo_url(
+    settings: &environment::MongoDb,
+    lease: &Lease,
+    ground: &Ground,
+    port: u16,
+    password: &Secret,
+) -> Secret {
+    url::with_authorities(&url::of_user(settings, &lease.id, port, password), &certificate::ca_file(&ground.root))
 }

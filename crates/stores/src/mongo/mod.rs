@@ -2,57 +2,63 @@
 //!
 //! ```text
 //!   no data ─► first boot: no port, only a socket file in a 0700 folder ─► admin exists, noted ─► boot on the loopback port
-//!              (mongod lets anybody who reaches it create the first                               replica set, role, users
-//!               user: here, only we can reach it)
+//!              (mongod lets anybody who reaches it create the first                               TLS, replica set, roles,
+//!               user: here, only we can reach it)                                                 users
 //! ```
 //!
-//! After that it is looking and comparing: files, process, replica set, role, users, and whether each password still logs in.
+//! After that it is looking and comparing: files, certificate, process, replica set, roles, users, and whether each password
+//! still logs in. Apps have passwords; our own users show certificates, whose keys are in memory.
 //!
-//! **Invariant:** mongod never listens on a port before its administrator exists, and is never started on data whose
-//! administrator's password we do not have.
+//! **Invariant:** mongod never listens on a port before its administrator exists, nor ever without TLS, and data whose users no
+//! authority of ours has made is left alone.
 
-mod apply;
-mod client;
-pub mod collections;
-mod configuration;
-pub(crate) mod observe;
 mod place;
+mod configuration;
+pub(crate) mod certificate;
+pub(crate) mod observe;
+mod whose;
+mod users;
 mod plan;
+mod apply;
+pub(crate) mod own_users;
 pub(crate) mod roles;
+pub(crate) mod rights;
+pub(crate) mod client;
+pub(crate) mod handshake;
 pub(crate) mod url;
+pub mod collections;
 
 use std::sync::Arc;
 
 use manifest::environment;
 use manifest::id::AppName;
+use mongodb::Client;
 use reconcile::Begun;
 use reconcile::{Fault, Progress, Resource, ResourceId};
 use secrets::SecretName;
 
-pub(crate) use client::{Address, code, command, connect, hello, is_refusal};
+pub use certificate::Certificate;
+pub(crate) use client::{Address, Trust, code, command, connect, hello, is_refusal};
 pub use client::{Identity, MongoFault};
-pub use observe::{Files, Observed, Server, Serving, WrongUser};
+pub use observe::{Files, Observed, Server, Serving};
+pub use own_users::OwnUser;
 pub use place::Mode;
 pub use plan::Step;
+pub use rights::RoleKey;
 pub use roles::UserKey;
 pub use url::mongo_url;
+pub use users::{Users, WrongUser};
+pub use whose::Guard;
 
 use crate::Ground;
 use crate::engines::Engine;
+use client::KeptClient;
 use place::Place;
 
 /// Name of the unit, the resource and the log.
 pub const UNIT: &str = "mongodb";
 /// The replica set: change streams and transactions need one, even of one.
 pub const REPLICA_SET: &str = "roadbed";
-/// Our own administrator: manages users and the replica set, and cannot read an app's documents.
-pub const ADMIN: &str = "roadbed";
-
-/// The administrator's password.
-pub fn admin_secret() -> SecretName {
-    SecretName::new("mongodb/admin")
-}
-
 /// An app's password.
 pub fn app_secret(app: &AppName) -> SecretName {
     SecretName::new(format!("mongodb/app-{app}"))
@@ -77,6 +83,7 @@ pub struct Mongo {
     place: Place,
     engine: Arc<Engine>,
     ground: Ground,
+    admin: KeptClient,
 }
 
 impl Mongo {
@@ -84,7 +91,24 @@ impl Mongo {
     pub fn new(settings: environment::MongoDb, port: u16, engine: Arc<Engine>, ground: Ground) -> Self {
         let needs = vec![engine.id().clone()];
         let place = Place::new(&ground.root, port, settings, ground.require.clone());
-        Self { id: ResourceId::new(UNIT), needs, place, engine, ground }
+        Self { id: ResourceId::new(UNIT), needs, place, engine, ground, admin: KeptClient::default() }
+    }
+
+    /// Where the server listens, and by what we recognise it.
+    fn address(&self) -> Result<Address, Fault> {
+        let trust = Trust::Authorities(self.ground.trusted()?.unwrap_or_default());
+        Ok(Address::Port { port: self.place.port, trust })
+    }
+
+    /// Our administrator on the server's port: one connection for all that is asked.
+    fn admin(&self) -> Result<Client, Fault> {
+        let log_in = || OwnUser::Administrator.client(&self.ground, self.place.port);
+        self.admin.get(self.ground.clock.now(), log_in)
+    }
+
+    /// The next time it logs in anew.
+    fn forget_admin(&self) {
+        self.admin.forget();
     }
 
     /// Does a step. Public so that what needs no journal, a test, can do one.

@@ -1,29 +1,32 @@
 //! Looking at MongoDB. Nothing here changes anything.
 
-use futures_util::future::try_join_all;
 use host::files;
 use manifest::id::AppName;
 use mongodb::Client;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::doc;
 use reconcile::Fault;
 use reconcile::ports::UnitState;
-use secrets::Versioned;
+use secrets::SecretName;
 
-use super::client::{self, Address, Identity, MongoFault, code, command, connect};
+use super::certificate::{self, Certificate};
+use super::client::{Address, MongoFault, code, command, is_refusal};
+use super::handshake::{self, Shown};
+use super::own_users::OwnUser;
 use super::place::Mode;
-use super::roles::{self, APP_ROLE, UserKey, documents};
-use super::{ADMIN, Mongo, REPLICA_SET, UNIT, admin_secret, app_secret, configuration, key_secret};
-use crate::Ground;
+use super::roles::documents;
+use super::users::{self, Users, logins};
+use super::whose::{Ask, Guard, former_secrets, guard, has_former_secret};
+use super::{Mongo, REPLICA_SET, UNIT, app_secret, configuration, key_secret};
+use crate::authority::authority_secret;
 use crate::engines::find::Found;
-use crate::ground::{Slot, file_fault};
-use crate::leases;
-use crate::start::accepts;
+use crate::ground::{Slot, file_fault, secret_fault};
 
 /// What a look at one MongoDB found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Configuration and key file are there as they should be, and all credentials exist.
     pub files: Files,
+    pub certificate: Certificate,
     /// The administrator is known to exist, so that a port may be opened.
     pub guarded: bool,
     /// What runs, if it runs as specified.
@@ -31,6 +34,10 @@ pub struct Observed {
     pub server: Server,
     /// The users that apps are to have.
     pub users: Vec<(AppName, Slot)>,
+    /// The users of ours that there are to be.
+    pub own: Vec<OwnUser>,
+    /// Passwords of users that have certificates now.
+    pub obsolete: Vec<SecretName>,
 }
 
 /// State of the files that Roadbed writes.
@@ -47,9 +54,11 @@ pub enum Server {
     /// It does not run as specified, or does not answer yet.
     Silent,
     /// The first boot's server.
-    FirstBoot {
-        admin: bool,
-    },
+    FirstBoot(Guard),
+    /// On its port, with a certificate that we cannot believe, such as one that has run out.
+    NotBelieved,
+    /// On its port, with our data, and our administrator cannot log in.
+    WithoutAdmin,
     /// On its port, without a replica set. It shows no users before it has one.
     NotInitiated,
     /// On its port, with a replica set whose member has another port.
@@ -60,21 +69,9 @@ pub enum Server {
 /// A server on its port, seen by the administrator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serving {
-    pub admin_is_right: bool,
-    pub role_is_right: bool,
-    pub apps: Vec<WrongUser>,
-    /// Users that nobody asked for.
-    pub strangers: Vec<UserKey>,
-    /// Users of apps whose password is retired.
-    pub retired: Vec<UserKey>,
-}
-
-/// An app's user that is missing or not right, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WrongUser {
-    pub app: AppName,
-    pub slot: Slot,
-    pub because: Vec<&'static str>,
+    /// It shows the certificate that is in its file.
+    pub certificate_is_loaded: bool,
+    pub users: Users,
 }
 
 pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
@@ -83,32 +80,45 @@ pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
     refuse_orphaned_data(mongo)?;
     let mut seen = Observed {
         files: files_state(mongo)?,
+        certificate: certificate::look(mongo)?,
         guarded: files::exists(&place.guarded_mark()),
         runs: running_mode(mongo).await?,
         server: Server::Silent,
         users,
+        own: OwnUser::of(&place.settings),
+        obsolete: obsolete(mongo)?,
     };
-    if seen.files == Files::Missing {
+    if seen.files == Files::Missing || seen.certificate == Certificate::Missing {
         return Ok(seen);
     }
     seen.server = match (seen.runs, seen.guarded) {
         (Some(Mode::FirstBoot), _) => look_at_first_boot(mongo).await?,
-        (Some(Mode::Serving), true) if accepts(place.port).await => look_at_serving(mongo).await?,
+        (Some(Mode::Serving), true) => look_at_serving(mongo).await?,
         _ => Server::Silent,
     };
     Ok(seen)
 }
 
-/// Data without its administrator's password cannot be served, and Roadbed will not throw it away to begin anew.
+/// Data without the authority that made its users cannot be served, and Roadbed will not throw it away to begin anew.
 fn refuse_orphaned_data(mongo: &Mongo) -> Result<(), Fault> {
     let data = &mongo.place.data;
     let present = !files::list(data).map_err(|fault| file_fault(UNIT, &fault))?.is_empty();
-    if !present || mongo.ground.secret(&admin_secret())?.is_some() {
+    if !present || mongo.ground.authority()?.is_some() || has_former_secret(&mongo.ground)? {
         return Ok(());
     }
-    Err(Fault::new(format!("there is data in {} but no password for it in the secret store", data.display()))
-        .cause(format!("{} has no entry {}", mongo.ground.root.secrets().display(), admin_secret()))
+    Err(Fault::new(format!("there is data in {} but no authority for it in the secret store", data.display()))
+        .cause(format!("{} has no entry {}", mongo.ground.root.secrets().display(), authority_secret()))
         .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty"))
+}
+
+fn obsolete(mongo: &Mongo) -> Result<Vec<SecretName>, Fault> {
+    let mut obsolete = Vec::new();
+    for name in former_secrets() {
+        if mongo.ground.secrets.current_version(&name).map_err(|fault| secret_fault(&fault))?.is_some() {
+            obsolete.push(name);
+        }
+    }
+    Ok(obsolete)
 }
 
 fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
@@ -120,11 +130,7 @@ fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
             return Ok(Files::Missing);
         }
     }
-    if mongo.ground.secret(&admin_secret())?.is_none()
-        || mongo.ground.authority()?.is_none()
-        || !files::is_dir(&place.data)
-        || !files::is_dir(&place.first_boot)
-    {
+    if mongo.ground.authority()?.is_none() || !files::is_dir(&place.data) || !files::is_dir(&place.first_boot) {
         return Ok(Files::Missing);
     }
     let mut state = Files::Right;
@@ -155,164 +161,55 @@ pub(crate) async fn running_mode(mongo: &Mongo) -> Result<Option<Mode>, Fault> {
         .find(|&mode| mongo.place.unit(&engine, mode).revision == unit.revision))
 }
 
-/// The administrator over the socket file of the first boot.
-pub(crate) fn first_boot_client(mongo: &Mongo) -> Result<(Address, Client), Fault> {
-    let address = Address::socket(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))?;
-    let client = as_admin(mongo, &address)?;
-    Ok((address, client))
-}
-
-pub(crate) fn as_admin(mongo: &Mongo, address: &Address) -> Result<Client, Fault> {
-    admin_at(&mongo.ground, address)
-}
-
-/// The administrator on the server's port.
-pub(crate) fn admin_client(ground: &Ground, port: u16) -> Result<Client, Fault> {
-    admin_at(ground, &Address::Port(port))
-}
-
-fn admin_at(ground: &Ground, address: &Address) -> Result<Client, Fault> {
-    let Some(password) = ground.secret(&admin_secret())? else {
-        return Err(Fault::new("the administrator's password of mongodb has gone from the secret store"));
-    };
-    let who = Identity::User { name: ADMIN, database: "admin", password: &password.secret };
-    connect(address, who).map_err(|fault| asking(&fault))
-}
-
 async fn look_at_first_boot(mongo: &Mongo) -> Result<Server, Fault> {
     if !files::exists(&mongo.place.socket()) {
         return Ok(Server::Silent);
     }
-    let (_address, client) = first_boot_client(mongo)?;
-    match client::hello(&client).await.map(|_| ()) {
-        Err(fault) if fault.is_wrong_password() => Ok(Server::FirstBoot { admin: false }),
-        Err(_) => Ok(Server::Silent),
-        Ok(()) => Ok(Server::FirstBoot { admin: true }),
+    match guard(mongo, &socket(mongo)?).await {
+        Ok(guard) => Ok(Server::FirstBoot(guard)),
+        Err(Ask::Mongo(_)) => Ok(Server::Silent),
+        Err(Ask::Other(fault)) => Err(fault),
     }
+}
+
+/// Where the first boot's server listens.
+pub(super) fn socket(mongo: &Mongo) -> Result<Address, Fault> {
+    Address::socket(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))
 }
 
 async fn look_at_serving(mongo: &Mongo) -> Result<Server, Fault> {
-    let client = as_admin(mongo, &Address::Port(mongo.place.port))?;
-    match replica_set(&client, mongo.place.port).await {
+    let port = mongo.place.port;
+    let trusted = mongo.ground.trusted()?.unwrap_or_default();
+    let certificate_is_loaded = match handshake::shown(port, &trusted, mongo.ground.clock.now()).await {
+        Shown::Nothing => return Ok(Server::Silent),
+        Shown::Certificate { is_believed: false, .. } => return Ok(Server::NotBelieved),
+        Shown::Certificate { certificate, .. } => certificate::in_file(&mongo.place)?.as_ref() == Some(&certificate),
+    };
+    let client = mongo.admin()?;
+    match replica_set(&client, port).await {
         Ok(ReplicaSet::Right) => {}
         Ok(ReplicaSet::NotInitiated) => return Ok(Server::NotInitiated),
         Ok(ReplicaSet::Elsewhere) => return Ok(Server::Elsewhere),
-        Err(fault) if fault.is_wrong_password() => return Err(wrong_admin_password(mongo)),
+        Err(fault) if is_refusal(&fault) => return without_admin(mongo).await,
         Err(fault) => return Err(asking(&fault)),
     }
-    match look_at_users(mongo, &client).await {
-        Ok(serving) => Ok(Server::Serving(serving)),
+    match users::look(mongo, &client).await {
+        Ok(users) => Ok(Server::Serving(Serving { certificate_is_loaded, users })),
         // Just started, and not yet elected by itself.
-        Err(Look::Mongo(fault)) if fault.code() == Some(code::NOT_PRIMARY_OR_SECONDARY) => Ok(Server::Silent),
-        Err(Look::Mongo(fault)) => Err(asking(&fault)),
-        Err(Look::Other(fault)) => Err(fault),
+        Err(Ask::Mongo(fault)) if fault.code() == Some(code::NOT_PRIMARY_OR_SECONDARY) => Ok(Server::Silent),
+        Err(Ask::Mongo(fault)) if is_refusal(&fault) => without_admin(mongo).await,
+        Err(ask) => Err(ask.into()),
     }
 }
 
-/// A user that an app is to have.
-pub(crate) struct Login {
-    pub(crate) app: AppName,
-    pub(crate) slot: Slot,
-    /// `None`: to be made.
-    pub(crate) password: Option<Versioned>,
-}
-
-/// One for each password that must be let in.
-pub(crate) fn logins(mongo: &Mongo) -> Result<Vec<Login>, Fault> {
-    let mut all = Vec::new();
-    for app in &mongo.place.settings.apps {
-        let accepted = mongo.ground.logins(&app_secret(app))?;
-        if accepted.is_empty() {
-            all.push(Login { app: app.clone(), slot: Slot::of(1), password: None });
-        }
-        let login = |password: Versioned| Login {
-            app: app.clone(),
-            slot: Slot::of(password.version),
-            password: Some(password),
-        };
-        all.extend(accepted.into_iter().map(login));
-    }
-    Ok(all)
-}
-
-/// Why a look failed.
-enum Look {
-    Mongo(MongoFault),
-    Other(Fault),
-}
-
-impl From<MongoFault> for Look {
-    fn from(fault: MongoFault) -> Self {
-        Self::Mongo(fault)
-    }
-}
-
-impl From<Fault> for Look {
-    fn from(fault: Fault) -> Self {
-        Self::Other(fault)
-    }
-}
-
-async fn look_at_users(mongo: &Mongo, client: &Client) -> Result<Serving, Look> {
-    let place = &mongo.place;
-    let database = &place.settings.database;
-    let listed = command(client, "admin", doc! { "usersInfo": { "forAllDBs": true } });
-    let role = command(client, database, doc! { "rolesInfo": APP_ROLE, "showPrivileges": true });
-    let (listed, role) = futures_util::try_join!(listed, role)?;
-    let seen: Vec<UserKey> = documents(&listed, "users").filter_map(UserKey::of).collect();
-    let logins = logins(mongo)?;
-    let key = |login: &Login| UserKey::app(&place.settings, &login.app, login.slot);
-    let mut wanted: Vec<UserKey> = logins.iter().map(key).collect();
-    wanted.push(UserKey::admin());
-    let mut kept: Vec<UserKey> = UserKey::collections(&place.settings).into_iter().collect();
-    // Read after the server's list: what is lent is in the book before its user is made.
-    let leases = leases::book::read(&mongo.ground.root)?.into_iter();
-    kept.extend(leases.filter_map(|lease| Some(UserKey { database: lease.mongodb?, name: lease.id })));
-
-    let details = user_details(client, &wanted).await?;
-    let detail = |key: &UserKey| details.iter().find(|user| UserKey::of(user).as_ref() == Some(key));
-    let apps = try_join_all(logins.iter().map(|login| async {
-        let because = match detail(&key(login)) {
-            None => vec!["missing"],
-            Some(user) => {
-                let mut faults = roles::faults_of_app_user(user, &place.settings);
-                if !logs_in(mongo, login).await? {
-                    faults.push("password");
-                }
-                faults
-            }
-        };
-        Ok::<_, Look>(WrongUser { app: login.app.clone(), slot: login.slot, because })
-    }))
-    .await?;
-    let unwanted = seen.into_iter().filter(|user| !wanted.contains(user) && !kept.contains(user));
-    let (retired, strangers) = unwanted.partition(|user| user.is_of_an_app(&place.settings));
-    Ok(Serving {
-        admin_is_right: detail(&UserKey::admin()).is_some_and(roles::admin_is_right),
-        role_is_right: documents(&role, "roles").any(|role| roles::role_is_right(role, &place.settings)),
-        apps: apps.into_iter().filter(|user| !user.because.is_empty()).collect(),
-        strangers,
-        retired,
-    })
-}
-
-/// Restrictions are shown only to who asks for users by name.
-async fn user_details(client: &Client, keys: &[UserKey]) -> Result<Vec<Document>, MongoFault> {
-    let keys: Vec<Bson> = keys.iter().map(|key| doc! { "user": &key.name, "db": &key.database }.into()).collect();
-    let answer = command(client, "admin", doc! { "usersInfo": keys, "showAuthenticationRestrictions": true }).await?;
-    Ok(documents(&answer, "users").cloned().collect())
-}
-
-/// The only way to compare a password with a server's is to use it.
-async fn logs_in(mongo: &Mongo, login: &Login) -> Result<bool, Look> {
-    let Some(password) = &login.password else { return Ok(false) };
-    let key = UserKey::app(&mongo.place.settings, &login.app, login.slot);
-    let who = Identity::User { name: &key.name, database: &key.database, password: &password.secret };
-    let client = connect(&Address::Port(mongo.place.port), who)?;
-    match client::hello(&client).await {
-        Ok(_) => Ok(true),
-        Err(fault) if fault.is_wrong_password() => Ok(false),
-        Err(fault) => Err(fault.into()),
+/// Our administrator is gone, or has lost its rights. Whoever guards the data now: it is ours, or this is a fault.
+async fn without_admin(mongo: &Mongo) -> Result<Server, Fault> {
+    mongo.forget_admin();
+    match guard(mongo, &mongo.address()?).await {
+        Ok(_) => Ok(Server::WithoutAdmin),
+        // The server's own user: its key is another's.
+        Err(Ask::Mongo(fault)) if fault.is_wrong_password() => Err(users::of_another_store(mongo)),
+        Err(ask) => Err(ask.into()),
     }
 }
 
@@ -340,12 +237,6 @@ pub(crate) async fn replica_set(client: &Client, port: u16) -> Result<ReplicaSet
 /// The address of our one member.
 pub(crate) fn member(port: u16) -> String {
     format!("127.0.0.1:{port}")
-}
-
-fn wrong_admin_password(mongo: &Mongo) -> Fault {
-    Fault::new(format!("the data in {} belongs to another secret store", mongo.place.data.display()))
-        .cause(format!("its server refuses the password under {}", admin_secret()))
-        .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty")
 }
 
 pub(crate) fn asking(fault: &MongoFault) -> Fault {

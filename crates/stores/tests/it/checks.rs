@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use gate::{Check, CheckCx, Outcome, Verdict};
 use mongodb::bson::doc;
-use mongodb::options::{ClientOptions, Credential, ServerAddress};
 use secrets::{Secret, generate};
-use stores::checks::{MongoGuardsItsDoor, RedisGuardsItsDoor};
+use stores::checks::{MongoGivesLeastPrivilege, MongoGuardsItsDoor, RedisGuardsItsDoor};
+use stores::mongo::OwnUser;
 
 use crate::stand::{Stand, app, converge_mongo, converge_redis, mongo_settings, redis_settings, until};
 
@@ -28,7 +28,7 @@ fn assert_fails(outcome: &Outcome, because: &str) {
 }
 
 fn mongo_check(stand: &Stand) -> MongoGuardsItsDoor {
-    MongoGuardsItsDoor::new(mongo_settings(), stand.port, stand.ground.secrets.clone())
+    MongoGuardsItsDoor::new(mongo_settings(), stand.port, stand.ground.clone())
 }
 
 fn redis_check(stand: &Stand) -> RedisGuardsItsDoor {
@@ -52,12 +52,7 @@ async fn mongodb_guards_its_door_or_the_check_fails() {
     println!("{good:#?}");
 
     // The app's role is widened.
-    let password = stand.secret(&stores::mongo::admin_secret());
-    let credential =
-        Credential::builder().username("roadbed".to_owned()).password(password.expose().to_owned()).build();
-    let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: Some(stand.port) };
-    let options = ClientOptions::builder().hosts(vec![address]).direct_connection(true).credential(credential).build();
-    let admin = mongodb::Client::with_options(options).unwrap().database("shop-local");
+    let admin = stand.mongo_admin().database("shop-local");
     let grant = doc! { "grantRolesToUser": "app-api", "roles": [{ "role": "readAnyDatabase", "db": "admin" }] };
     admin.run_command(grant).await.unwrap();
     assert_fails(&outcome(&check).await, "app-api tried to read another database: allowed");
@@ -74,9 +69,27 @@ async fn mongodb_guards_its_door_or_the_check_fails() {
     stand.ground.secrets.set(&stores::mongo::app_secret(&app()), Class::Secret, &right).unwrap();
     assert_holds(&outcome(&check).await, 14);
 
-    // Authorisation is off.
+    // Whoever wants to may speak in the clear.
     let conf = stand.ground.root.conf().join("mongodb");
     let text = std::fs::read_to_string(conf.join("mongod.conf")).unwrap();
+    std::fs::write(conf.join("lax.conf"), text.replace("requireTLS", "preferTLS")).unwrap();
+    let config = conf.join("lax.conf").to_string_lossy().into_owned();
+    stand.units.replace("mongodb", |spec| spec.args = vec!["--config".to_owned(), config]);
+    until("mongod is primary", || async { outcome(&check).await.observed.iter().any(|line| line.ends_with(": done")) })
+        .await;
+    assert_fails(&outcome(&check).await, "a client in the clear said hello: allowed");
+    let tls = text.find("  tls:").unwrap()..text.find("  ipv6:").unwrap();
+    let bare = text
+        .replace(&text[tls], "")
+        .replace(",MONGODB-X509", "")
+        .replace("  suppressNoTLSPeerCertificateWarning: true\n", "");
+    std::fs::write(conf.join("bare.conf"), bare).unwrap();
+    let config = conf.join("bare.conf").to_string_lossy().into_owned();
+    stand.units.replace("mongodb", |spec| spec.args = vec!["--config".to_owned(), config]);
+    until("mongod listens", || async { !host::socket::is_port_free(stand.port) }).await;
+    assert_fails(&outcome(&check).await, "the server speaks no TLS");
+
+    // Authorisation is off.
     let open: Vec<&str> =
         text.lines().filter(|line| !line.contains("authorization") && !line.contains("keyFile")).collect();
     std::fs::write(conf.join("open.conf"), open.join("\n")).unwrap();
@@ -91,6 +104,44 @@ async fn mongodb_guards_its_door_or_the_check_fails() {
     // Nobody is at home.
     stand.units.lose_all();
     assert_fails(&outcome(&check).await, "nobody listens on port");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_in_mongodb_may_what_he_is_for_or_the_check_fails() {
+    let stand = Stand::new();
+    let mongo = stand.mongo().await;
+    converge_mongo(&mongo).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    let check = MongoGivesLeastPrivilege::new(mongo_settings(), stand.port, stand.ground.clone());
+    let began = std::time::Instant::now();
+    let good = outcome(&check).await;
+    println!("the check took {} ms: {good:#?}", began.elapsed().as_millis());
+    assert_holds(&good, 40);
+
+    let admin = stand.mongo_admin();
+    let backup = OwnUser::Backup.key(&stand.ground.id).name;
+    let grant = doc! { "grantRolesToUser": &backup, "roles": [{ "role": "readWrite", "db": "shop-local" }] };
+    admin.database("$external").run_command(grant).await.unwrap();
+    assert_fails(&outcome(&check).await, "it has readWrite of shop-local, roadbed-backup of shop-local instead of");
+    assert_fails(&outcome(&check).await, "backup tried to delete the apps' data: allowed");
+    converge_mongo(&mongo).await.unwrap();
+
+    let privilege = doc! { "resource": { "db": "shop-local", "collection": "" }, "actions": ["find"] };
+    let widen = doc! { "grantPrivilegesToRole": "roadbed-rotator", "privileges": [&privilege] };
+    admin.database("shop-local").run_command(widen).await.unwrap();
+    assert_fails(&outcome(&check).await, "its role roadbed-rotator allows something else than it should");
+    let narrow = doc! { "revokePrivilegesFromRole": "roadbed-backup", "privileges": [&privilege] };
+    admin.database("shop-local").run_command(narrow).await.unwrap();
+    assert_fails(&outcome(&check).await, "backup tried to read the apps' data: refused");
+    converge_mongo(&mongo).await.unwrap();
+
+    let stranger = doc! { "createUser": "mallory", "pwd": "x", "roles": [] };
+    admin.database("shop-local").run_command(stranger).await.unwrap();
+    admin.database("$external").run_command(doc! { "dropUser": &backup }).await.unwrap();
+    let seen = outcome(&check).await;
+    assert_fails(&seen, "nobody asked for mallory of shop-local");
+    assert_fails(&seen, "CN=backup,OU=control,O=1: it is missing");
+    converge_mongo(&mongo).await.unwrap();
+    assert_holds(&outcome(&check).await, 40);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,8 +42,9 @@ async fn borrow_mongo(stand: &Stand, rights: Rights) -> (Lease, Client) {
     leases::mongo::lend(&stand.ground, stand.port, &lease, &password)
         .await
         .unwrap_or_else(|fault| panic!("{fault:#?}"));
-    let url = leases::mongo::mongo_url(&mongo_settings(), &lease, stand.port, &password);
-    (lease, Client::with_uri_str(url.expose()).await.unwrap())
+    let url = leases::mongo::mongo_url(&mongo_settings(), &lease, &stand.ground, stand.port, &password);
+    // As a client of anybody's would read it.
+    (lease, mongodb::Client::with_uri_str(url.expose()).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

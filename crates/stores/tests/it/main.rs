@@ -11,6 +11,7 @@ mod collections;
 mod engines;
 mod leases;
 mod mongo;
+mod mongo_tls;
 mod redis;
 mod rotation;
 mod shelf;

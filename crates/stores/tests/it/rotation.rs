@@ -25,7 +25,7 @@ fn stage(stand: &Stand, name: &SecretName) {
 
 async fn mongo_as(stand: &Stand, password: &Versioned) -> Result<Client, mongodb::error::Error> {
     let url = mongo_url(&mongo_settings(), &app(), stand.port, password);
-    let client = Client::with_uri_str(url.expose()).await?;
+    let client = stand.mongo_client(&url).await?;
     things(&client).find_one(doc! {}).await?;
     Ok(client)
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use host::clock::SystemClock;
 use manifest::environment;
 use manifest::id::AppName;
+use mongodb::options::{AuthMechanism, ClientOptions, Credential, ServerAddress, Tls, TlsOptions};
 use reconcile::ports::{Ensured, PortFuture, UnitKind, UnitSpec, UnitState, UnitStatus, Units};
 use reconcile::progress::Unwatched;
 use reconcile::{Event, Fault, Progress, Resource, Root};
@@ -27,7 +28,7 @@ pub(crate) struct Stand {
     pub(crate) ground: Ground,
     pub(crate) port: u16,
     /// Last: the processes must be gone before their folder is.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Stand {
@@ -47,7 +48,7 @@ impl Stand {
             clock: Arc::new(SystemClock),
             require: Vec::new(),
         };
-        Self { units, ground, port: host::socket::free_port().unwrap(), _folder: folder }
+        Self { units, ground, port: host::socket::free_port().unwrap(), folder }
     }
 
     pub(crate) async fn mongo(&self) -> Mongo {
@@ -64,6 +65,46 @@ impl Stand {
 
     pub(crate) async fn redis_with(&self, settings: environment::Redis) -> Redis {
         Redis::new(settings, self.port, redis_server().await, self.ground.clone())
+    }
+
+    /// As [`Self::mongo_as`], of our administrator.
+    pub(crate) fn mongo_admin(&self) -> mongodb::Client {
+        self.mongo_as(stores::mongo::OwnUser::Administrator)
+    }
+
+    /// One of our users, straight through the driver.
+    pub(crate) fn mongo_as(&self, user: stores::mongo::OwnUser) -> mongodb::Client {
+        let leaf = user.certificate(&self.ground).unwrap();
+        let file = self.scratch("bearer.pem", &format!("{}{}", leaf.chain_pem, *leaf.key_pem));
+        let tls = TlsOptions::builder().ca_file_path(self.mongo_ca()).cert_key_file_path(file).build();
+        let credential = Credential::builder().mechanism(AuthMechanism::MongoDbX509).build();
+        let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: Some(self.port) };
+        let options = ClientOptions::builder()
+            .hosts(vec![address])
+            .direct_connection(true)
+            .server_selection_timeout(Duration::from_secs(3))
+            .tls(Tls::Enabled(tls))
+            .credential(credential)
+            .build();
+        mongodb::Client::with_options(options).unwrap()
+    }
+
+    /// As an app connects: by its address, and by the authorities that it was told to trust.
+    pub(crate) async fn mongo_client(&self, url: &Secret) -> Result<mongodb::Client, mongodb::error::Error> {
+        let mut options = ClientOptions::parse(url.expose()).await?;
+        assert!(matches!(options.tls, Some(Tls::Enabled(_))), "the address asks for TLS");
+        options.tls = Some(Tls::Enabled(TlsOptions::builder().ca_file_path(self.mongo_ca()).build()));
+        mongodb::Client::with_options(options)
+    }
+
+    fn mongo_ca(&self) -> PathBuf {
+        self.scratch("ca.pem", &self.ground.trusted().unwrap().unwrap())
+    }
+
+    fn scratch(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
     }
 
     pub(crate) fn versioned(&self, name: &SecretName) -> Versioned {
@@ -87,6 +128,8 @@ pub(crate) fn mongo_settings() -> environment::MongoDb {
         apps: vec![app()],
         cache_bytes: 256 << 20,
         oplog_bytes: 64 << 20,
+        pool: 20,
+        pools: 2,
         collections: Vec::new(),
     }
 }

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use manifest::id::AppName;
 use secrets::{Secret, SecretName};
-use stores::checks::intrusion::{Became, Key, try_mongodb, try_redis};
+use stores::checks::intrusion::{AdminCertificate, Became, Key, try_mongodb, try_redis};
 
 use super::neighbour::Neighbour;
 use super::{Cells, Ours};
@@ -13,6 +13,7 @@ enum Who<'a> {
     Nobody,
     App(&'a AppName, Secret),
     Admin(Secret),
+    Bearer(AdminCertificate),
 }
 
 impl Who<'_> {
@@ -21,6 +22,7 @@ impl Who<'_> {
             Self::Nobody => Key::None,
             Self::App(app, password) => Key::App { app, password },
             Self::Admin(password) => Key::Admin(password),
+            Self::Bearer(certificate) => Key::Certificate(certificate),
         }
     }
 
@@ -29,6 +31,7 @@ impl Who<'_> {
             Self::Nobody => "without a login".to_owned(),
             Self::App(app, _) => format!("with our {app}'s login"),
             Self::Admin(_) => "with our administrator's login".to_owned(),
+            Self::Bearer(_) => "with our administrator's certificate".to_owned(),
         }
     }
 }
@@ -43,29 +46,28 @@ pub(super) async fn try_keys(ours: &Ours<'_>, other: &Neighbour, cells: &mut Cel
     {
         let unit = stores::mongo::UNIT;
         let Some(port) = up.port_of(unit) else { return cells.good(format!("its {unit} does not run")) };
-        let all = keys(ours, &own.apps, stores::mongo::app_secret, &stores::mongo::admin_secret());
+        let mut all = keys(ours, &own.apps, stores::mongo::app_secret);
+        all.extend(AdminCertificate::new(ours.stores).map(Who::Bearer));
         let tries = all.iter().map(|who| try_mongodb(port, &settings.database, who.key()));
         judge(unit, port, &all, join_all(tries).await, cells);
     }
     if let (Some(_), Some(own)) = (theirs.and_then(|theirs| theirs.redis.as_ref()), &ours.environment.redis) {
         let unit = stores::redis::UNIT;
         let Some(port) = up.port_of(unit) else { return cells.good(format!("its {unit} does not run")) };
-        let all = keys(ours, &own.apps, stores::redis::app_secret, &stores::redis::admin_secret());
+        let mut all = keys(ours, &own.apps, stores::redis::app_secret);
+        all.extend(secret(ours, &stores::redis::admin_secret()).map(Who::Admin));
         let tries = all.iter().map(|who| try_redis(port, who.key()));
         judge(unit, port, &all, join_all(tries).await, cells);
     }
 }
 
-fn keys<'a>(
-    ours: &Ours<'_>,
-    apps: &'a [AppName],
-    of_app: fn(&AppName) -> SecretName,
-    of_admin: &SecretName,
-) -> Vec<Who<'a>> {
-    let secret = |name: &SecretName| Some(ours.secrets.get(name).ok()??.secret);
+fn secret(ours: &Ours<'_>, name: &SecretName) -> Option<Secret> {
+    Some(ours.secrets.get(name).ok()??.secret)
+}
+
+fn keys<'a>(ours: &Ours<'_>, apps: &'a [AppName], of_app: fn(&AppName) -> SecretName) -> Vec<Who<'a>> {
     let mut all = vec![Who::Nobody];
-    all.extend(apps.iter().filter_map(|app| Some(Who::App(app, secret(&of_app(app))?))));
-    all.extend(secret(of_admin).map(Who::Admin));
+    all.extend(apps.iter().filter_map(|app| Some(Who::App(app, secret(ours, &of_app(app))?))));
     all
 }
 

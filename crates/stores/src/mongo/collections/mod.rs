@@ -13,20 +13,20 @@ mod apply;
 mod duplicates;
 mod observe;
 mod plan;
-mod user;
 mod wanted;
 
 use std::path::PathBuf;
 
 use manifest::environment;
+use mongodb::Client;
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
-use secrets::SecretName;
 
 pub use observe::{Seen, SeenCollection, SeenIndex};
 pub use plan::Step;
-pub(crate) use user::USER;
 pub use wanted::{Wanted, WantedCollection};
 
+use super::OwnUser;
+use super::client::KeptClient;
 use crate::Ground;
 
 /// May what is on the server and not in the manifest be dropped?
@@ -49,17 +49,23 @@ pub struct Collections {
     project: PathBuf,
     destroy: Destroy,
     ground: Ground,
+    client: KeptClient,
 }
 
 impl Collections {
     /// `port` is where the server listens on loopback.
     pub fn new(settings: environment::MongoDb, port: u16, project: PathBuf, destroy: Destroy, ground: Ground) -> Self {
         let needs = vec![ResourceId::new(super::UNIT)];
-        Self { id: Self::resource_id(), needs, settings, port, project, destroy, ground }
+        Self { id: Self::resource_id(), needs, settings, port, project, destroy, ground, client: KeptClient::default() }
     }
 
     pub fn resource_id() -> ResourceId {
         ResourceId::new("mongodb/collections")
+    }
+
+    /// The user that changes collections, which can do that and no more. The server has it before there is something to look at.
+    fn client(&self) -> Result<Client, Fault> {
+        self.client.get(self.ground.clock.now(), || OwnUser::Collections.client(&self.ground, self.port))
     }
 
     /// Does a step. Public so that what needs no journal, a test, can do one.
@@ -69,11 +75,6 @@ impl Collections {
     pub async fn perform(&self, step: &Step) -> Result<(), Fault> {
         apply::perform(self, step).await
     }
-}
-
-/// The password of the user that changes collections.
-pub fn secret() -> SecretName {
-    SecretName::new("mongodb/collections")
 }
 
 impl Resource for Collections {
