@@ -251,6 +251,8 @@ pub struct Redis {
     pub max_memory: u64,
     /// What happens when it is full: a value of Redis's `maxmemory-policy`.
     pub eviction: String,
+    /// Bytes of a second Redis, whose content can be made again.
+    pub cache_memory: Option<u64>,
 }
 
 /// Object storage of this environment.
@@ -401,6 +403,8 @@ pub enum Fact {
     MongoUrl,
     /// `${service.redis.url}`: as above.
     RedisUrl,
+    /// `${service.redis.cache.url}`: as above, of the Redis whose content can be made again.
+    RedisCacheUrl,
     /// `${service.redis.prefix}`.
     RedisPrefix,
     /// `${service.ca}`: certificates, in PEM, of whom the data services' own are signed by.

@@ -314,7 +314,7 @@ choice! {
 }
 
 record! {
-    /// Redis.
+    /// Redis for sessions, carts, rate limits: written to disk every second.
     pub(crate) struct RedisTable {
         /// Lowest version that serves.
         min_version: Version = "7.0",
@@ -322,10 +322,21 @@ record! {
         program: Option<String>,
         /// How much it may hold.
         memory: At<Bytes> = "64 MiB",
-        /// What happens when that is full.
-        eviction: Eviction = "volatile-ttl",
+        /// What happens when that is full. It holds sessions: any other policy drops some of them, or all.
+        eviction: Eviction = "noeviction",
+        /// A second Redis for what can be made again: it keeps nothing over a restart, and when it is full it drops what is
+        /// asked for least.
+        cache: Option<At<RedisCacheTable>>,
         /// What is different in an environment.
         r#in: Table<EnvName, RedisOverride>,
+    }
+}
+
+record! {
+    /// A Redis for what can be made again.
+    pub(crate) struct RedisCacheTable {
+        /// How much it may hold.
+        memory: At<Bytes> = "32 MiB",
     }
 }
 
@@ -336,6 +347,8 @@ record! {
         program: Option<String>,
         /// How much it may hold.
         memory: Option<At<Bytes>>,
+        /// The second Redis, for what can be made again.
+        cache: Option<At<RedisCacheTable>>,
     }
 }
 

@@ -44,9 +44,12 @@ fn client(service: Service, lent: &Lent) -> Vec<String> {
         Service::MongoDb => {
             &["mongosh", "--quiet", "--nodb", "--shell", "--eval", "db = connect(process.env.MONGODB_URL)"]
         }
-        Service::Redis => &["redis-cli", "-h", "127.0.0.1", "--no-auth-warning", "--user", &lent.lease],
+        Service::Redis => &["redis-cli", "-h", "127.0.0.1", "--tls", "--no-auth-warning", "--user", &lent.lease],
     };
     let mut command: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    if let (Service::Redis, Some(authorities)) = (service, &lent.authorities) {
+        command.extend(["--cacert".to_owned(), authorities.to_string_lossy().into_owned()]);
+    }
     if let (Service::Redis, Some(port)) = (service, lent.port) {
         command.extend(["-p".to_owned(), port.to_string()]);
     }

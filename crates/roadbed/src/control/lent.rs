@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use host::clock::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,8 @@ pub struct Lent {
     pub secrets: Vec<(String, String)>,
     /// Port of the service that was asked for.
     pub port: Option<u16>,
+    /// Where the authorities lie by which Redis is recognised.
+    pub authorities: Option<PathBuf>,
 }
 
 impl fmt::Debug for Lent {
@@ -131,6 +134,7 @@ mod tests {
             withheld: vec!["PAYMENT_SECRET_KEY".to_owned()],
             secrets: vec![("dev-anna-1".to_owned(), "hunter22".to_owned())],
             port: None,
+            authorities: None,
         };
         let shown = format!("{lent:?}");
         assert!(!shown.contains("hunter22"), "{shown}");

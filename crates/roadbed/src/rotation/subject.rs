@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use host::clock::Timestamp;
-use manifest::environment::{Source, Variable};
+use manifest::environment::{Fact, Piece, Source, Variable};
 use manifest::{AppName, Environment, Rotation, RotationKind, VarName};
 use reconcile::ResourceId;
 use secrets::{SecretName, VersionRow, VersionState};
+use stores::redis::Purpose;
 
 /// A variable with the secrets behind it.
 #[derive(Clone, Debug)]
@@ -28,7 +29,9 @@ impl Subject {
         let each = |secret: fn(&AppName) -> SecretName| variable.consumers.iter().map(secret).collect();
         let secrets: Vec<SecretName> = match (rotation.kind, &variable.source) {
             (RotationKind::MongoAb, _) => each(stores::mongo::app_secret),
-            (RotationKind::RedisDual, _) => each(stores::redis::app_secret),
+            (RotationKind::RedisDual, _) => purposes(variable)
+                .flat_map(|purpose| variable.consumers.iter().map(move |app| purpose.app_secret(app)))
+                .collect(),
             (_, Source::Generated | Source::Store) => vec![SecretName::variable(variable.name.as_str())],
             (_, Source::Literal(_) | Source::Derived(_) | Source::Ci) => return None,
         };
@@ -75,13 +78,26 @@ impl Subject {
 
     /// The resources that must be as they should be before the next step.
     pub fn relies_on(&self) -> Vec<ResourceId> {
-        let of_kind = match self.rotation.kind {
-            RotationKind::MongoAb => Some(stores::mongo::UNIT),
-            RotationKind::RedisDual => Some(stores::redis::UNIT),
-            RotationKind::Jwks => Some("routes"),
-            _ => None,
+        let of_kind: Vec<&str> = match self.rotation.kind {
+            RotationKind::MongoAb => vec![stores::mongo::UNIT],
+            RotationKind::RedisDual => purposes(&self.variable).map(Purpose::unit).collect(),
+            RotationKind::Jwks => vec!["routes"],
+            _ => Vec::new(),
         };
         let apps = self.variable.consumers.iter().map(|app| ResourceId::new(format!("app/{app}")));
-        of_kind.map(ResourceId::new).into_iter().chain(apps).collect()
+        of_kind.into_iter().map(ResourceId::new).chain(apps).collect()
     }
+}
+
+/// What each Redis is for whose address the variable holds.
+fn purposes(variable: &Variable) -> impl Iterator<Item = Purpose> {
+    let pieces = match &variable.source {
+        Source::Derived(template) => template.pieces.as_slice(),
+        _ => &[],
+    };
+    let holds = move |fact: &Fact| pieces.iter().any(|piece| matches!(piece, Piece::Fact(named) if named == fact));
+    Purpose::ALL.into_iter().filter(move |purpose| match purpose {
+        Purpose::Durable => holds(&Fact::RedisUrl),
+        Purpose::Cache => holds(&Fact::RedisCacheUrl),
+    })
 }

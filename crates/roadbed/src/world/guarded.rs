@@ -29,14 +29,11 @@ pub(super) fn rules(environment: &Environment, addresses: &Addresses, users: &BT
         let users = may.into_iter().chain(own.flatten()).collect();
         guarded.push(Guarded { what: what.to_owned(), port, users });
     };
-    let services = [
-        (ServiceName::MongoDb, stores::mongo::UNIT, addresses.mongodb),
-        (ServiceName::Redis, stores::redis::UNIT, addresses.redis),
-    ];
+    let mongodb = addresses.mongodb.map(|port| (ServiceName::MongoDb, stores::mongo::UNIT, port));
+    let redis = addresses.redis.iter().map(|(redis, port)| (ServiceName::Redis, redis.purpose.unit(), *port));
+    let services = mongodb.into_iter().chain(redis);
     for (service, unit, port) in services {
-        if let Some(port) = port {
-            guard(unit, port, Some(unit), of_apps(&|app| app.needs.contains(&Need::Service(service))));
-        }
+        guard(unit, port, Some(unit), of_apps(&|app| app.needs.contains(&Need::Service(service))));
     }
     for app in &environment.apps {
         for (unit, port) in instances(app).into_iter().zip(addresses.instances.get(&app.name).into_iter().flatten()) {

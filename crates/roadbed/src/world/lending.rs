@@ -10,7 +10,7 @@ use secrets::Secret;
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::leases::{self, Lease};
-use stores::redis::Redis;
+use stores::redis::{Purpose, Redis, Settings};
 
 use super::facts::LocalFacts;
 use super::{World, project};
@@ -21,9 +21,10 @@ pub struct Lender {
     pub environment: Arc<Environment>,
     pub ground: stores::Ground,
     pub mongodb: Option<(environment::MongoDb, u16)>,
-    pub redis: Option<(environment::Redis, u16)>,
-    /// The same Redis, to put users into.
-    pub redis_users: Option<Redis>,
+    /// Every Redis with its port.
+    pub redis: Vec<(Settings, u16)>,
+    /// The same, to put users into.
+    pub redis_users: Vec<Redis>,
     facts: Arc<LocalFacts>,
 }
 
@@ -38,15 +39,19 @@ impl World {
     /// Who lends in this environment.
     pub fn lender(&self) -> Result<Lender, Fault> {
         let ground = self.ground.of_stores(&self.environment, &self.secrets);
-        let redis = self.environment.redis.clone().zip(self.addresses.redis);
-        let redis_users = match &redis {
-            Some((settings, port)) => {
+        let redis = self.addresses.redis.clone();
+        let redis_users = match &self.environment.redis {
+            Some(settings) => {
                 let machine = Machine::new(Platform::detect()?, self.wanted.tools.clone());
                 let cache = CacheDir::new(self.wanted.cache.clone());
                 let engine = Engine::redis_server(settings, project(&self.wanted.manifest), cache, machine)?;
-                Some(Redis::new(settings.clone(), *port, Arc::new(engine), ground.clone()))
+                let engine = Arc::new(engine);
+                let to_users = |(settings, port): &(Settings, u16)| {
+                    Redis::new(settings.clone(), *port, engine.clone(), ground.clone())
+                };
+                redis.iter().map(to_users).collect()
             }
-            None => None,
+            None => Vec::new(),
         };
         Ok(Lender {
             environment: self.environment.clone(),
@@ -79,10 +84,15 @@ impl Lender {
         Some(leases::mongo::mongo_url(settings, lease, *port, &passwords.mongodb))
     }
 
-    /// The same for Redis.
-    pub fn redis_url(&self, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
-        let (_, port) = self.redis.as_ref().filter(|_| lease.redis.is_some())?;
-        Some(leases::redis::redis_url(lease, *port, &passwords.redis))
+    /// The same for Redis: a lease has one user in all of them.
+    pub fn redis_url(&self, purpose: Purpose, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
+        let port = self.redis_port(purpose).filter(|_| lease.redis.is_some())?;
+        Some(leases::redis::redis_url(lease, port, &passwords.redis))
+    }
+
+    /// The port of the Redis that serves this purpose.
+    pub fn redis_port(&self, purpose: Purpose) -> Option<u16> {
+        self.redis.iter().find(|(settings, _)| settings.purpose == purpose).map(|(_, port)| *port)
     }
 }
 
@@ -98,7 +108,8 @@ impl Facts for LentFacts<'_> {
     fn fact(&self, app: &AppName, fact: &Fact) -> Result<Value, Fault> {
         let lent = match fact {
             Fact::MongoUrl => self.lender.mongo_url(self.lease, self.passwords),
-            Fact::RedisUrl => self.lender.redis_url(self.lease, self.passwords),
+            Fact::RedisUrl => self.lender.redis_url(Purpose::Durable, self.lease, self.passwords),
+            Fact::RedisCacheUrl => self.lender.redis_url(Purpose::Cache, self.lease, self.passwords),
             _ => None,
         };
         match lent {

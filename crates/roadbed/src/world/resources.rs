@@ -77,9 +77,12 @@ impl Parts {
             all.push(Box::new(Collections::new(settings, port, project, destroy, ground.clone())));
             all.push(Box::new(engine));
         }
-        if let (Some(settings), Some(port)) = (&self.environment.redis, self.addresses.redis) {
+        if let Some(settings) = &self.environment.redis {
             let engine = Arc::new(Engine::redis_server(settings, &self.project, cache, machine)?);
-            all.push(Box::new(stores::redis::Redis::new(settings.clone(), port, engine.clone(), ground)));
+            for (settings, port) in &self.addresses.redis {
+                let redis = stores::redis::Redis::new(settings.clone(), *port, engine.clone(), ground.clone());
+                all.push(Box::new(redis));
+            }
             all.push(Box::new(engine));
         }
         Ok(())
@@ -151,7 +154,8 @@ impl Parts {
     /// Everything with a process of its own beside the edge.
     fn unit_resources(&self) -> Vec<ResourceId> {
         let stores = self.environment.mongodb.iter().map(|_| stores::mongo::UNIT);
-        let stores = stores.chain(self.environment.redis.iter().map(|_| stores::redis::UNIT)).map(ResourceId::new);
+        let stores =
+            stores.chain(self.addresses.redis.iter().map(|(redis, _)| redis.purpose.unit())).map(ResourceId::new);
         let apps = self.running.iter().filter(|one| one.server().is_some());
         stores.chain(apps.map(|one| Instances::resource_id(&one.app))).collect()
     }
@@ -165,7 +169,7 @@ impl Parts {
             wanted.extend((0..ports).map(|index| Instances::instance_name(&one.app, index)));
         }
         wanted.extend(self.environment.mongodb.iter().map(|_| stores::mongo::UNIT.to_owned()));
-        wanted.extend(self.environment.redis.iter().map(|_| stores::redis::UNIT.to_owned()));
+        wanted.extend(self.addresses.redis.iter().map(|(redis, _)| redis.purpose.unit().to_owned()));
         Leftovers::new(needs, wanted, self.ground.units.clone())
     }
 
@@ -183,7 +187,9 @@ impl Parts {
         for need in &app.needs {
             match need {
                 Need::Service(ServiceName::MongoDb) => needs.push(Collections::resource_id()),
-                Need::Service(ServiceName::Redis) => needs.push(ResourceId::new(stores::redis::UNIT)),
+                Need::Service(ServiceName::Redis) => {
+                    needs.extend(self.addresses.redis.iter().map(|(redis, _)| ResourceId::new(redis.purpose.unit())));
+                }
                 // Object storage is declared, and nothing serves it yet.
                 Need::Service(ServiceName::Media) => {}
                 Need::App(other) => {

@@ -113,7 +113,7 @@ async fn redis_once(port: u16, key: Key<'_>, app: &str) -> Became {
         Key::App { password, .. } => redis::Identity::User { name: app, password },
         Key::Admin(password) => redis::Identity::User { name: redis::ADMIN, password },
     };
-    let asked = match redis::connect(port, who).await {
+    let asked = match redis::Door::whoever_it_is(port).enter(who).await {
         Ok(mut connection) => ::redis::cmd("PING").query_async::<::redis::Value>(&mut connection).await,
         Err(fault) => Err(fault),
     };

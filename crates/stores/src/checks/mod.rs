@@ -4,10 +4,12 @@
 
 mod mongo;
 mod redis;
+mod redis_promises;
 pub mod intrusion;
 
 pub use mongo::MongoGuardsItsDoor;
 pub use redis::RedisGuardsItsDoor;
+pub use redis_promises::RedisKeepsItsPromises;
 
 use gate::Findings;
 

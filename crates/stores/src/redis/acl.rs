@@ -1,10 +1,9 @@
 //! Who may do what: the ACL file, and whether a living server agrees with it.
 
-use manifest::environment;
 use manifest::id::AppName;
 use secrets::{Secret, Versioned};
 
-use super::ADMIN;
+use super::{ADMIN, Settings};
 use crate::engines::checksum;
 use crate::ground::{Slot, user_of};
 use crate::leases::{self, Lease, Rights, State};
@@ -17,8 +16,10 @@ const APP_COMMANDS: &str = "-@all +@all -@admin -@dangerous -function -script|fl
 const READER_COMMANDS: &str = "-@all +@read +@connection -@admin -@dangerous +info";
 
 /// What our own user may do: no key at all. It puts and takes away users one by one, because a server of version 7.0 that loads
-/// its file ends every connection, also of those whose user did not change.
-const ADMIN_COMMANDS: &str = "-@all +acl|load +acl|setuser +acl|deluser +acl|list +acl|dryrun +acl|whoami +client|id +ping +info +memory|stats +latency|latest +slowlog|len";
+/// its file ends every connection, also of those whose user did not change. `CONFIG` is for a new certificate, which a living
+/// server takes without closing a connection, and for parameters that somebody changed; who may put users may do more than that
+/// already, and `enable-protected-configs no` keeps folders and file names out of its reach.
+const ADMIN_COMMANDS: &str = "-@all +acl|load +acl|setuser +acl|deluser +acl|list +acl|dryrun +acl|whoami +config|get +config|set +client|id +ping +info +memory|stats +latency|latest +slowlog|len";
 
 /// One user as the ACL file says it.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl User {
 }
 
 /// Everybody who exists. An app has a user for each of its passwords.
-pub(crate) fn users(settings: &environment::Redis, admin: &Secret, logins: &[(AppName, Versioned)]) -> Vec<User> {
+pub(crate) fn users(settings: &Settings, admin: &Secret, logins: &[(AppName, Versioned)]) -> Vec<User> {
     let digest = |secret: &Secret| Some(checksum::of_bytes(secret.expose().as_bytes()));
     let mut users = vec![
         // Who does not log in is this user. It cannot be removed, so it is off and may do nothing.
@@ -69,7 +70,7 @@ pub(crate) fn users(settings: &environment::Redis, admin: &Secret, logins: &[(Ap
 
 /// Whether one of our apps has this user, now or at another version of its password, or it is lent: users that come and go while
 /// everybody else stays.
-pub(crate) fn comes_and_goes(name: &str, settings: &environment::Redis) -> bool {
+pub(crate) fn comes_and_goes(name: &str, settings: &Settings) -> bool {
     settings.apps.iter().any(|app| Slot::ALL.iter().any(|slot| user_of(app, *slot) == name)) || leases::is_name(name)
 }
 
@@ -175,10 +176,9 @@ pub(crate) const PROBES: [(Right, &[&str]); 16] = [
 mod tests {
     use super::*;
 
-    fn settings() -> environment::Redis {
-        environment::Redis {
-            program: None,
-            min_version: "7".to_owned(),
+    fn settings() -> Settings {
+        Settings {
+            purpose: crate::redis::Purpose::Durable,
             key_prefix: "shop:local:".to_owned(),
             apps: vec![AppName::new("api").unwrap()],
             max_memory: 1 << 26,

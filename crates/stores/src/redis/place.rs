@@ -1,25 +1,29 @@
 //! Where one Redis lies, and the process that it is.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use manifest::environment;
 use reconcile::Root;
 use reconcile::ports::{Confinement, Limits, RestartPolicy, Safeguard, StopPolicy, UnitKind, UnitSpec};
 
-use super::{UNIT, configuration};
+use super::{Settings, configuration};
 use crate::engines::Located;
 use crate::ground::revision;
 
 /// Paths, port and settings of one Redis.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    pub(crate) settings: environment::Redis,
+    pub(crate) settings: Settings,
     pub(crate) port: u16,
     pub(crate) require: Vec<Safeguard>,
     pub(crate) conf: PathBuf,
     pub(crate) data: PathBuf,
+}
+
+/// Where the authorities are, below a folder of configuration.
+pub(super) fn authorities_file(conf: &Path) -> PathBuf {
+    conf.join("ca.pem")
 }
 
 /// Long enough to write the append-only file's last second, and to fsync a slow disk.
@@ -28,8 +32,9 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 const OPEN_FILES: u64 = 10_032;
 
 impl Place {
-    pub(crate) fn new(root: &Root, port: u16, settings: environment::Redis, require: Vec<Safeguard>) -> Self {
-        Self { settings, port, require, conf: root.conf().join(UNIT), data: root.data(UNIT) }
+    pub(crate) fn new(root: &Root, port: u16, settings: Settings, require: Vec<Safeguard>) -> Self {
+        let unit = settings.purpose.unit();
+        Self { port, require, conf: root.conf().join(unit), data: root.data(unit), settings }
     }
 
     pub(crate) fn configuration_file(&self) -> PathBuf {
@@ -40,14 +45,29 @@ impl Place {
         self.conf.join("users.acl")
     }
 
-    /// The users are no part of the revision: they change without a restart.
+    /// The server's key and certificate.
+    pub(crate) fn certificate_file(&self) -> PathBuf {
+        self.conf.join("certificate.pem")
+    }
+
+    /// The authorities whose certificates are believed.
+    pub(crate) fn authorities_file(&self) -> PathBuf {
+        authorities_file(&self.conf)
+    }
+
+    /// Also the name of the resource and of the log.
+    pub(crate) fn unit_name(&self) -> &'static str {
+        self.settings.purpose.unit()
+    }
+
+    /// The users and the certificate are no part of the revision: they change without a restart.
     pub(crate) fn unit(&self, engine: &Located) -> UnitSpec {
         let mut env = BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned())]);
         env.extend(engine.env.clone());
         let parts =
             [engine.program.to_string_lossy().into_owned(), engine.version.to_string(), configuration::render(self)];
         UnitSpec {
-            name: UNIT.to_owned(),
+            name: self.unit_name().to_owned(),
             kind: UnitKind::Store,
             program: engine.program.clone(),
             args: vec![self.configuration_file().to_string_lossy().into_owned()],

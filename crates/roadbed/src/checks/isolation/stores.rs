@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use manifest::id::AppName;
 use secrets::{Secret, SecretName};
 use stores::checks::intrusion::{Became, Key, try_mongodb, try_redis};
+use stores::redis::{Purpose, Settings};
 
 use super::neighbour::Neighbour;
 use super::{Cells, Ours};
@@ -47,19 +48,28 @@ pub(super) async fn try_keys(ours: &Ours<'_>, other: &Neighbour, cells: &mut Cel
         let tries = all.iter().map(|who| try_mongodb(port, &settings.database, who.key()));
         judge(unit, port, &all, join_all(tries).await, cells);
     }
-    if let (Some(_), Some(own)) = (theirs.and_then(|theirs| theirs.redis.as_ref()), &ours.environment.redis) {
-        let unit = stores::redis::UNIT;
-        let Some(port) = up.port_of(unit) else { return cells.good(format!("its {unit} does not run")) };
-        let all = keys(ours, &own.apps, stores::redis::app_secret, &stores::redis::admin_secret());
-        let tries = all.iter().map(|who| try_redis(port, who.key()));
-        judge(unit, port, &all, join_all(tries).await, cells);
+    if let (Some(theirs), Some(own)) = (theirs.and_then(|theirs| theirs.redis.as_ref()), &ours.environment.redis) {
+        // The keys of all our purposes at each of theirs.
+        let of_purpose = |purpose: Purpose| {
+            keys(ours, &own.apps, |app| purpose.app_secret(app), &purpose.admin_secret()).into_iter()
+        };
+        let all: Vec<Who<'_>> = Settings::all(own).iter().flat_map(|own| of_purpose(own.purpose)).collect();
+        for purpose in Settings::all(theirs).iter().map(|theirs| theirs.purpose) {
+            let unit = purpose.unit();
+            let Some(port) = up.port_of(unit) else {
+                cells.good(format!("its {unit} does not run"));
+                continue;
+            };
+            let tries = all.iter().map(|who| try_redis(port, who.key()));
+            judge(unit, port, &all, join_all(tries).await, cells);
+        }
     }
 }
 
 fn keys<'a>(
     ours: &Ours<'_>,
     apps: &'a [AppName],
-    of_app: fn(&AppName) -> SecretName,
+    of_app: impl Fn(&AppName) -> SecretName,
     of_admin: &SecretName,
 ) -> Vec<Who<'a>> {
     let secret = |name: &SecretName| Some(ours.secrets.get(name).ok()??.secret);
