@@ -43,7 +43,7 @@ const isDraining = () => draining;
 
 const mongo = createMongoStore(environment.MONGODB_URL, environment.SERVICES_CA, environment.ROADBED_INSTANCE, log);
 const redisAt = (url: string) => ({ url, trusted: environment.SERVICES_CA, keyPrefix: environment.REDIS_KEY_PREFIX });
-const redis = createRedisStore(redisAt(environment.REDIS_URL), log);
+const redis = createRedisStore({ ...redisAt(environment.REDIS_URL), sentinels: environment.REDIS_SENTINELS }, log);
 const cache = cacheCatalogue(mongo.catalogue, redisAt(environment.REDIS_CACHE_URL), log);
 const readiness = createReadiness({ mongodb: mongo.probe, redis: redis.probe, isDraining });
 const tokens = createTokens({ signingKey: environment.JWT_SIGNING_KEY, keySetUrl: environment.JWKS_URL });

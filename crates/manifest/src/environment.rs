@@ -253,6 +253,8 @@ pub struct Redis {
     pub eviction: String,
     /// Bytes of a second Redis, whose content can be made again.
     pub cache_memory: Option<u64>,
+    /// Copies beside the primary that can take over.
+    pub replicas: u32,
 }
 
 /// Object storage of this environment.
@@ -405,6 +407,8 @@ pub enum Fact {
     RedisUrl,
     /// `${service.redis.cache.url}`: as above, of the Redis whose content can be made again.
     RedisCacheUrl,
+    /// `${service.redis.sentinels}`: `HOST:PORT` of who knows the primary, joined by commas; empty where there are no replicas.
+    RedisSentinels,
     /// `${service.redis.prefix}`.
     RedisPrefix,
     /// `${service.ca}`: certificates, in PEM, of whom the data services' own are signed by.

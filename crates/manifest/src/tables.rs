@@ -327,6 +327,8 @@ record! {
         /// A second Redis for what can be made again: it keeps nothing over a restart, and when it is full it drops what is
         /// asked for least.
         cache: Option<At<RedisCacheTable>>,
+        /// Copies that can take over: each is a process of its own, and three sentinels agree on who is primary.
+        replicas: Option<At<Count>>,
         /// What is different in an environment.
         r#in: Table<EnvName, RedisOverride>,
     }
@@ -349,6 +351,8 @@ record! {
         memory: Option<At<Bytes>>,
         /// The second Redis, for what can be made again.
         cache: Option<At<RedisCacheTable>>,
+        /// Copies that can take over.
+        replicas: Option<At<Count>>,
     }
 }
 

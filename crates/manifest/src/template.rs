@@ -68,7 +68,8 @@ impl shape::Text for Text {
 text_shape!(Text);
 
 const FACTS: &str = "the facts are ${url.APP}, ${internal.APP}, ${service.mongodb.url}, ${service.redis.url}, \
-                     ${service.redis.cache.url}, ${service.redis.prefix}, ${service.ca}, ${environment}, ${variable.NAME}";
+                     ${service.redis.cache.url}, ${service.redis.sentinels}, ${service.redis.prefix}, ${service.ca}, \
+                     ${environment}, ${variable.NAME}";
 
 fn reference(name: &str) -> Result<Chunk, Option<String>> {
     let fact = match name.split_once('.') {
@@ -78,6 +79,7 @@ fn reference(name: &str) -> Result<Chunk, Option<String>> {
         Some(("service", "mongodb.url")) => Some(Fact::MongoUrl),
         Some(("service", "redis.url")) => Some(Fact::RedisUrl),
         Some(("service", "redis.cache.url")) => Some(Fact::RedisCacheUrl),
+        Some(("service", "redis.sentinels")) => Some(Fact::RedisSentinels),
         Some(("service", "redis.prefix")) => Some(Fact::RedisPrefix),
         Some(("service", "ca")) => Some(Fact::ServiceCa),
         Some(("variable", variable)) => {
@@ -96,7 +98,7 @@ impl Fact {
 
     /// Whether it tells of a data service.
     pub fn is_of_a_service(&self) -> bool {
-        self.is_sensitive() || matches!(self, Self::RedisPrefix | Self::ServiceCa)
+        self.is_sensitive() || matches!(self, Self::RedisSentinels | Self::RedisPrefix | Self::ServiceCa)
     }
 
     /// Whether visitors may know it.
@@ -114,6 +116,7 @@ impl std::fmt::Display for Fact {
             Self::MongoUrl => f.write_str("${service.mongodb.url}"),
             Self::RedisUrl => f.write_str("${service.redis.url}"),
             Self::RedisCacheUrl => f.write_str("${service.redis.cache.url}"),
+            Self::RedisSentinels => f.write_str("${service.redis.sentinels}"),
             Self::RedisPrefix => f.write_str("${service.redis.prefix}"),
             Self::ServiceCa => f.write_str("${service.ca}"),
             Self::EnvironmentName => f.write_str("${environment}"),

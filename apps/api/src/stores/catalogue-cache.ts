@@ -39,7 +39,9 @@ export function cacheCatalogue(catalogue: Catalogue, address: RedisAddress, log:
         const products = await catalogue.list();
         // An empty list is that of a shop which is still being set up.
         if (products.length > 0) {
-          await attempt(() => client.set(KEY, JSON.stringify(products), { expiration: { type: "EX", value: SECONDS } }));
+          await attempt(() =>
+            client.set(KEY, JSON.stringify(products), { expiration: { type: "EX", value: SECONDS } }),
+          );
         }
         return products;
       },

@@ -224,7 +224,9 @@ fn value(name: &At<VarName>, variable: &VariableTable, text: &At<Text>, document
             }
             Fact::Internal(app) => internal_app(app, text.span, document, findings),
             Fact::MongoUrl => needed(ServiceName::MongoDb, variable, text, document, findings),
-            Fact::RedisUrl | Fact::RedisPrefix => needed(ServiceName::Redis, variable, text, document, findings),
+            Fact::RedisUrl | Fact::RedisPrefix | Fact::RedisSentinels => {
+                needed(ServiceName::Redis, variable, text, document, findings)
+            }
             Fact::RedisCacheUrl => {
                 needed(ServiceName::Redis, variable, text, document, findings);
                 has_a_cache(text, document, findings);

@@ -94,7 +94,7 @@ pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, 
     let port = match asked.what {
         What::Variables { .. } => None,
         What::Look { service: Service::MongoDb } => lender.mongodb.as_ref().map(|(_, port)| *port),
-        What::Look { service: Service::Redis } => lender.redis_port(Purpose::Durable),
+        What::Look { service: Service::Redis } => lender.redis_port(Purpose::Durable)?,
     };
     Ok(Lent {
         lease: lease.id,

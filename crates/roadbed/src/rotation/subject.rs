@@ -96,8 +96,9 @@ fn purposes(variable: &Variable) -> impl Iterator<Item = Purpose> {
         _ => &[],
     };
     let holds = move |fact: &Fact| pieces.iter().any(|piece| matches!(piece, Piece::Fact(named) if named == fact));
-    Purpose::ALL.into_iter().filter(move |purpose| match purpose {
+    Purpose::OF_DATA.into_iter().filter(move |purpose| match purpose {
         Purpose::Durable => holds(&Fact::RedisUrl),
         Purpose::Cache => holds(&Fact::RedisCacheUrl),
+        Purpose::Sentinel => false,
     })
 }

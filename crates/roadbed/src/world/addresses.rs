@@ -83,8 +83,9 @@ impl Addresses {
         let mut store = |wanted: bool, name: &str| wanted.then(|| book.port(name, is_alive(name))).transpose();
         let mongodb = store(environment.mongodb.is_some(), stores::mongo::UNIT)?;
         let with_port = |settings: Settings| {
-            let unit = settings.purpose.unit();
-            Ok((settings, book.port(unit, is_alive(unit))?))
+            let unit = settings.unit();
+            let port = book.port(&unit, is_alive(&unit))?;
+            Ok((settings, port))
         };
         let redis =
             environment.redis.iter().flat_map(Settings::all).map(with_port).collect::<Result<Vec<_>, Fault>>()?;
@@ -92,9 +93,20 @@ impl Addresses {
         Ok(Self { https, http, public, internal, instances, mongodb, redis, moved })
     }
 
-    /// The port of the Redis that serves this purpose.
+    /// The port of the Redis that serves this purpose: where there are several, of the first.
     pub(super) fn redis(&self, purpose: Purpose) -> Option<u16> {
-        self.redis.iter().find(|(settings, _)| settings.purpose == purpose).map(|(_, port)| *port)
+        self.redis_of(purpose).next()
+    }
+
+    /// The port of the Redis that the sentinels made primary last, where there are sentinels.
+    pub(super) fn primary(&self, root: &Root) -> Result<Option<u16>, Fault> {
+        let primary = stores::redis::primary(root)?;
+        Ok(primary.filter(|primary| self.redis_of(Purpose::Durable).any(|port| port == *primary)))
+    }
+
+    /// The ports of all that serve this purpose.
+    pub(super) fn redis_of(&self, purpose: Purpose) -> impl Iterator<Item = u16> {
+        self.redis.iter().filter(move |(settings, _)| settings.purpose == purpose).map(|(_, port)| *port)
     }
 
     /// Every socket that the keeper must hold for the edge.

@@ -36,13 +36,21 @@ impl LocalFacts {
 
 impl LocalFacts {
     fn redis(&self, app: &AppName, purpose: Purpose) -> Option<Result<Value, Fault>> {
-        let port = self.addresses.redis(purpose)?;
+        let first = self.addresses.redis(purpose)?;
         let name = purpose.app_secret(app);
-        Some(self.credentials(&name, "Redis").map(|found| Value {
-            text: stores::redis::redis_url(app, port, &found),
-            shown: format!("{} {port} {name}@{}", purpose.unit(), found.version),
-            loaded: [(name.to_string(), found.version)].into(),
-        }))
+        let value = |found: Versioned| {
+            let port = match purpose {
+                Purpose::Durable => self.addresses.primary(&self.stores.root)?.unwrap_or(first),
+                Purpose::Cache | Purpose::Sentinel => first,
+            };
+            Ok(Value {
+                text: stores::redis::redis_url(app, port, &found),
+                // Not of the primary: an app that asks the sentinels need not start again when there is another.
+                shown: format!("{} {first} {name}@{}", purpose.unit(), found.version),
+                loaded: [(name.to_string(), found.version)].into(),
+            })
+        };
+        Some(self.credentials(&name, "Redis").and_then(value))
     }
 
     /// The key that signs now, made at first need.
@@ -112,6 +120,10 @@ impl Facts for LocalFacts {
                 let bundle = self.stores.trusted()?;
                 let bundle = bundle.ok_or_else(|| Fault::new("the data services have no authority yet"))?;
                 Ok(Value::plain(bundle))
+            }
+            Fact::RedisSentinels => {
+                let all = self.addresses.redis_of(Purpose::Sentinel).map(|port| format!("127.0.0.1:{port}"));
+                Ok(Value::plain(all.collect::<Vec<_>>().join(",")))
             }
             Fact::RedisPrefix => {
                 let settings = self.environment.redis.as_ref().ok_or_else(|| missing("Redis".into()))?;

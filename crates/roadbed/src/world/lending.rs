@@ -47,7 +47,7 @@ impl World {
                 let engine = Engine::redis_server(settings, project(&self.wanted.manifest), cache, machine)?;
                 let engine = Arc::new(engine);
                 let to_users = |(settings, port): &(Settings, u16)| {
-                    Redis::new(settings.clone(), *port, engine.clone(), ground.clone())
+                    Redis::new(settings.clone(), *port, engine.clone(), ground.clone()).among(&redis)
                 };
                 redis.iter().map(to_users).collect()
             }
@@ -86,13 +86,19 @@ impl Lender {
 
     /// The same for Redis: a lease has one user in all of them.
     pub fn redis_url(&self, purpose: Purpose, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
-        let port = self.redis_port(purpose).filter(|_| lease.redis.is_some())?;
+        let port = self.redis_port(purpose).ok().flatten().filter(|_| lease.redis.is_some())?;
         Some(leases::redis::redis_url(lease, port, &passwords.redis))
     }
 
-    /// The port of the Redis that serves this purpose.
-    pub fn redis_port(&self, purpose: Purpose) -> Option<u16> {
-        self.redis.iter().find(|(settings, _)| settings.purpose == purpose).map(|(_, port)| *port)
+    /// The port of the Redis that serves this purpose: of the primary, where there are several.
+    ///
+    /// # Errors
+    /// Where it cannot be read who is primary.
+    pub fn redis_port(&self, purpose: Purpose) -> Result<Option<u16>, Fault> {
+        let of_purpose =
+            || self.redis.iter().filter(|(settings, _)| settings.purpose == purpose).map(|(_, port)| *port);
+        let primary = stores::redis::primary(&self.ground.root)?;
+        Ok(of_purpose().find(|port| Some(*port) == primary).or_else(|| of_purpose().next()))
     }
 }
 

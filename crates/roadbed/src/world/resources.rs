@@ -20,6 +20,7 @@ use secrets::Store;
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::mongo::collections::{Collections, Destroy};
+use stores::redis::Replication;
 
 use super::access::AccessFile;
 use super::addresses::{Addresses, https_url};
@@ -81,7 +82,10 @@ impl Parts {
             let engine = Arc::new(Engine::redis_server(settings, &self.project, cache, machine)?);
             for (settings, port) in &self.addresses.redis {
                 let redis = stores::redis::Redis::new(settings.clone(), *port, engine.clone(), ground.clone());
-                all.push(Box::new(redis));
+                all.push(Box::new(redis.among(&self.addresses.redis)));
+            }
+            if let Some(order) = Replication::new(&self.addresses.redis, ground) {
+                all.push(Box::new(order));
             }
             all.push(Box::new(engine));
         }
@@ -154,8 +158,10 @@ impl Parts {
     /// Everything with a process of its own beside the edge.
     fn unit_resources(&self) -> Vec<ResourceId> {
         let stores = self.environment.mongodb.iter().map(|_| stores::mongo::UNIT);
-        let stores =
-            stores.chain(self.addresses.redis.iter().map(|(redis, _)| redis.purpose.unit())).map(ResourceId::new);
+        let stores = stores
+            .map(ToOwned::to_owned)
+            .chain(self.addresses.redis.iter().map(|(redis, _)| redis.unit()))
+            .map(ResourceId::new);
         let apps = self.running.iter().filter(|one| one.server().is_some());
         stores.chain(apps.map(|one| Instances::resource_id(&one.app))).collect()
     }
@@ -169,7 +175,7 @@ impl Parts {
             wanted.extend((0..ports).map(|index| Instances::instance_name(&one.app, index)));
         }
         wanted.extend(self.environment.mongodb.iter().map(|_| stores::mongo::UNIT.to_owned()));
-        wanted.extend(self.addresses.redis.iter().map(|(redis, _)| redis.purpose.unit().to_owned()));
+        wanted.extend(self.addresses.redis.iter().map(|(redis, _)| redis.unit()));
         Leftovers::new(needs, wanted, self.ground.units.clone())
     }
 
@@ -188,7 +194,10 @@ impl Parts {
             match need {
                 Need::Service(ServiceName::MongoDb) => needs.push(Collections::resource_id()),
                 Need::Service(ServiceName::Redis) => {
-                    needs.extend(self.addresses.redis.iter().map(|(redis, _)| ResourceId::new(redis.purpose.unit())));
+                    let all = &self.addresses.redis;
+                    needs.extend(all.iter().map(|(redis, _)| ResourceId::new(redis.unit())));
+                    let is_replicated = all.iter().any(|(redis, _)| redis.is_replicated());
+                    needs.extend(is_replicated.then(Replication::resource_id));
                 }
                 // Object storage is declared, and nothing serves it yet.
                 Need::Service(ServiceName::Media) => {}

@@ -13,7 +13,7 @@ use super::{Tried, must_be_allowed, must_be_refused};
 use crate::Ground;
 use crate::ground::{Slot, user_of};
 use crate::redis::door::Shown;
-use crate::redis::{Door, Identity, RedisFault, Settings, is_refusal};
+use crate::redis::{Door, Identity, Purpose, RedisFault, Settings, is_refusal, primary};
 
 /// Reads from within a script. Servers word this refusal differently from version to version; the script gives it the code
 /// that every other refusal has. Nothing but a refusal can fail a `GET` of a key that is no collection.
@@ -58,7 +58,7 @@ impl RedisGuardsItsDoor {
         for (settings, port) in &self.all {
             match Door::of(&self.ground, *port) {
                 Ok(door) => Guarded { settings, ground: &self.ground, door }.look(*port, &mut findings).await,
-                Err(fault) => findings.bad(format!("{}: {fault}", settings.purpose.unit())),
+                Err(fault) => findings.bad(format!("{}: {fault}", settings.unit())),
             }
         }
         findings.outcome()
@@ -67,7 +67,7 @@ impl RedisGuardsItsDoor {
 
 impl Guarded<'_> {
     async fn look(&self, port: u16, findings: &mut Findings) {
-        let unit = self.settings.purpose.unit();
+        let unit = self.settings.unit();
         match self.door.in_the_clear().await {
             Ok(None) => findings.good(format!("{unit}: a client that does not encrypt: refused")),
             Ok(Some(answer)) => findings.bad(format!("{unit}: a client that does not encrypt is answered ({answer})")),
@@ -75,6 +75,9 @@ impl Guarded<'_> {
         }
         self.as_who_trusts_others(findings, port).await;
         self.as_stranger(findings).await;
+        if !self.holds_what_apps_write(port) {
+            return;
+        }
         for app in &self.settings.apps {
             match self.ground.secrets.get(&self.settings.purpose.app_secret(app)) {
                 Err(_) => findings.bad("the secret store cannot be read"),
@@ -88,9 +91,19 @@ impl Guarded<'_> {
         }
     }
 
+    /// A replica has what its primary has and takes nothing else; a sentinel has nothing.
+    fn holds_what_apps_write(&self, port: u16) -> bool {
+        match self.settings.purpose {
+            Purpose::Cache => true,
+            Purpose::Sentinel => false,
+            // Where nobody knows, it is tried.
+            Purpose::Durable => primary(&self.ground.root).ok().flatten().is_none_or(|primary| primary == port),
+        }
+    }
+
     /// Who asks for a certificate of somebody else's must not find it here; who asks for one of ours must.
     async fn as_who_trusts_others(&self, findings: &mut Findings, port: u16) {
-        let unit = self.settings.purpose.unit();
+        let unit = self.settings.unit();
         let Ok(other) = Authority::make("somebody else", self.ground.clock.now(), OTHER_AUTHORITY_LIFE) else {
             return findings.bad("there are no random numbers for another authority");
         };
@@ -112,7 +125,7 @@ impl Guarded<'_> {
     }
 
     async fn as_stranger(&self, findings: &mut Findings) {
-        let unit = self.settings.purpose.unit();
+        let unit = self.settings.unit();
         let questions = [
             ("ping", command(&["PING"])),
             ("read a key", command(&["GET", &self.probe_key()])),
@@ -128,7 +141,7 @@ impl Guarded<'_> {
     }
 
     async fn as_guesser(&self, user: &str, findings: &mut Findings) {
-        let unit = self.settings.purpose.unit();
+        let unit = self.settings.unit();
         let Ok(guess) = generate::credential() else {
             return findings.bad("there are no random numbers to guess with");
         };
@@ -140,7 +153,7 @@ impl Guarded<'_> {
     }
 
     async fn as_app(&self, user: &str, password: &Versioned, findings: &mut Findings) {
-        let unit = self.settings.purpose.unit();
+        let unit = self.settings.unit();
         let mut connection = match self.log_in(user, &password.secret).await {
             Ok(connection) => connection,
             Err(fault) => return findings.bad(format!("{unit}: {user} cannot log in: {}", told(&fault))),

@@ -10,7 +10,8 @@ use redis::{InfoDict, cmd};
 
 use crate::Ground;
 use crate::redis::configuration::parameters;
-use crate::redis::{ADMIN, Door, Identity, RedisFault, Settings};
+use crate::redis::replication::Role;
+use crate::redis::{ADMIN, Door, Identity, Purpose, RedisFault, Settings, primary};
 
 const CLAIM: Claim = Claim {
     task: "T4",
@@ -38,8 +39,8 @@ impl RedisKeepsItsPromises {
 
     async fn look(&self) -> Outcome {
         let mut findings = Findings::default();
-        for (settings, port) in &self.all {
-            let unit = settings.purpose.unit();
+        for (settings, port) in self.all.iter().filter(|(settings, _)| settings.purpose != Purpose::Sentinel) {
+            let unit = settings.unit();
             let mut connection = match self.enter(settings, *port).await {
                 Ok(connection) => connection,
                 Err(sentence) => {
@@ -49,6 +50,12 @@ impl RedisKeepsItsPromises {
             };
             if let Err(fault) = compare(settings, &mut connection, &mut findings).await {
                 findings.bad(format!("{unit}: it does not say what it does ({fault})"));
+            }
+            if settings.is_replicated() {
+                match (primary(&self.ground.root), Role::of(&mut connection).await) {
+                    (Ok(Some(primary)), Ok(role)) => judge_role(&unit, *port == primary, primary, &role, &mut findings),
+                    _ => findings.bad(format!("{unit}: nobody knows who is primary")),
+                }
             }
         }
         findings.outcome()
@@ -66,12 +73,23 @@ impl RedisKeepsItsPromises {
     }
 }
 
+fn judge_role(unit: &str, is_named: bool, primary: u16, role: &Role, findings: &mut Findings) {
+    match (is_named, role.follows) {
+        (true, None) => findings.good(format!("{unit}: it is primary, as the sentinels say")),
+        (true, Some(_)) => findings.bad(format!("{unit}: the sentinels call it primary, and it follows another")),
+        (false, Some(port)) if port == primary && role.is_linked => {
+            findings.good(format!("{unit}: it has what the primary on port {primary} has"));
+        }
+        (false, _) => findings.bad(format!("{unit}: it does not follow the primary on port {primary}")),
+    }
+}
+
 async fn compare(
     settings: &Settings,
     connection: &mut MultiplexedConnection,
     findings: &mut Findings,
 ) -> Result<(), RedisFault> {
-    let unit = settings.purpose.unit();
+    let unit = settings.unit();
     let declared = parameters(settings);
     let names: Vec<&str> = declared.iter().map(|(name, _)| *name).collect();
     let seen: HashMap<String, String> = cmd("CONFIG").arg("GET").arg(names).query_async(connection).await?;

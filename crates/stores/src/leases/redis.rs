@@ -21,7 +21,7 @@ impl InRedis {
 /// # Errors
 /// Where the file cannot be written or the server does not answer.
 pub async fn lend(redis: &Redis, lease: &Lease) -> Result<(), Fault> {
-    let Some(user) = acl::leased(lease) else { return Ok(()) };
+    let Some(user) = acl::leased(lease, redis.purpose()) else { return Ok(()) };
     redis.perform(&Step::WriteUsers).await?;
     let mut put = ::redis::cmd("ACL");
     put.arg("SETUSER").arg(&user.name).arg("reset");

@@ -7,7 +7,7 @@ use super::client;
 use super::door::Shown;
 use super::observe::{as_admin, asking, change_of_versions, door, wanted_users};
 use super::plan::Step;
-use super::{Redis, acl, certificate, configuration};
+use super::{Purpose, Redis, acl, certificate, configuration, membership};
 use crate::engines::find::Found;
 use crate::ground::file_fault;
 use crate::leases;
@@ -21,6 +21,8 @@ pub(crate) async fn perform(redis: &Redis, step: &Step) -> Result<(), Fault> {
         Step::Start => start(redis).await,
         Step::LoadUsers => load_users(redis).await,
         Step::ChangeVersions => change_versions(redis).await,
+        // A sentinel has no CONFIG, and two of three are enough meanwhile.
+        Step::LoadCertificate if redis.place.settings.purpose == Purpose::Sentinel => restart(redis).await,
         Step::LoadCertificate => load_certificate(redis).await,
         Step::SetParameters => set(redis, &configuration::parameters(&redis.place.settings)).await,
         Step::Restart => restart(redis).await,
@@ -33,8 +35,8 @@ fn write_configuration(redis: &Redis) -> Result<(), Fault> {
     files::create_dir(&place.conf, Access::Owner)
         .and_then(|()| files::create_dir(&place.data, Access::Owner))
         .and_then(|()| files::write_if_changed(&place.configuration_file(), text.as_bytes(), Access::Owner))
-        .map(|_| ())
-        .map_err(|fault| file_fault(place.unit_name(), &fault))
+        .map_err(|fault| file_fault(place.unit_name(), &fault))?;
+    membership::write(redis)
 }
 
 fn write_users(redis: &Redis) -> Result<(), Fault> {

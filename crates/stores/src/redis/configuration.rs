@@ -37,6 +37,10 @@ pub(crate) fn render(place: &Place) -> String {
         acl = quoted(&place.acl_file()),
         data = quoted(&place.data),
     );
+    if place.settings.purpose == Purpose::Durable && place.settings.is_replicated() {
+        // Without a pause for further replicas: there is one, and it is waited for.
+        let _ = writeln!(text, "include {}\nrepl-diskless-sync-delay 0", quoted(&place.replication_file()));
+    }
     for (name, value) in parameters(&place.settings) {
         let value = if value.is_empty() { "\"\"" } else { &value };
         let _ = writeln!(text, "{name} {value}");
@@ -49,6 +53,7 @@ pub(crate) fn parameters(settings: &Settings) -> Vec<(&'static str, String)> {
     let append_only = match settings.purpose {
         Purpose::Durable => "yes",
         Purpose::Cache => "no",
+        Purpose::Sentinel => return Vec::new(),
     };
     vec![
         ("maxmemory", settings.max_memory.to_string()),
@@ -60,7 +65,7 @@ pub(crate) fn parameters(settings: &Settings) -> Vec<(&'static str, String)> {
 }
 
 /// A double-quoted word as `redis.conf` reads it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     format!("\"{}\"", path.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\""))
 }
 

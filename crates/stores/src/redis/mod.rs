@@ -15,21 +15,26 @@ mod client;
 pub(crate) mod configuration;
 pub(crate) mod door;
 pub(crate) mod observe;
+mod membership;
 mod place;
 mod plan;
 mod purpose;
+pub(crate) mod replication;
 mod url;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId, Root};
+use secrets::SecretName;
 
 pub(crate) use client::{RedisFault, is_refusal};
 pub use door::{Door, Identity};
+pub use membership::primary;
 pub use observe::{Observed, Server};
 pub use plan::Step;
 pub use purpose::{Purpose, Settings};
+pub use replication::Replication;
 pub use url::redis_url;
 
 use crate::Ground;
@@ -38,6 +43,11 @@ use place::Place;
 
 /// Our own user: loads the ACL, looks at figures, and can read no key.
 pub const ADMIN: &str = "roadbed";
+
+/// The password by which members and sentinels know each other.
+pub(crate) fn member_secret() -> SecretName {
+    SecretName::new("redis/member")
+}
 
 /// Where an environment's Redis has, in PEM, the authorities by which its clients know it.
 pub fn authorities_file(root: &Root) -> PathBuf {
@@ -50,6 +60,8 @@ pub struct Redis {
     id: ResourceId,
     needs: Vec<ResourceId>,
     place: Place,
+    /// Ports of all that hold the same, by number.
+    members: Vec<u16>,
     engine: Arc<Engine>,
     ground: Ground,
 }
@@ -58,9 +70,24 @@ impl Redis {
     /// `port` is the loopback port to serve on, remembered by the caller.
     pub fn new(settings: Settings, port: u16, engine: Arc<Engine>, ground: Ground) -> Self {
         let needs = vec![engine.id().clone()];
-        let id = ResourceId::new(settings.purpose.unit());
+        let id = ResourceId::new(settings.unit());
         let place = Place::new(&ground.root, port, settings, ground.require.clone());
-        Self { id, needs, place, engine, ground }
+        Self { id, needs, place, members: vec![port], engine, ground }
+    }
+
+    /// One of several. `all` is every Redis of the environment, with its port.
+    #[must_use]
+    pub fn among(mut self, all: &[(Settings, u16)]) -> Self {
+        let durable = all.iter().filter(|(settings, _)| settings.purpose == Purpose::Durable);
+        self.members = durable.clone().map(|(_, port)| *port).collect();
+        if self.purpose() == Purpose::Sentinel {
+            self.needs.extend(durable.map(|(settings, _)| ResourceId::new(settings.unit())));
+        }
+        self
+    }
+
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.place.settings.purpose
     }
 
     /// Does a step. Public so that what needs no journal, a test, can do one.

@@ -10,7 +10,7 @@ use redis::aio::MultiplexedConnection;
 use super::acl::{self, PROBES, Right, User};
 use super::client::{self, RedisFault};
 use super::door::{Door, Identity, Shown};
-use super::{ADMIN, Purpose, Redis, certificate, configuration};
+use super::{ADMIN, Redis, certificate, configuration, member_secret, membership};
 use crate::engines::find::Found;
 use crate::ground::file_fault;
 use crate::leases;
@@ -51,10 +51,12 @@ pub enum Server {
 
 pub(crate) async fn observe(redis: &Redis) -> Result<Observed, Fault> {
     let place = &redis.place;
+    membership::refuse_to_leave_a_primary(redis)?;
     let fault = |fault| file_fault(place.unit_name(), &fault);
     let on_disk = files::read_if_exists(&place.configuration_file()).map_err(fault)?;
-    let configuration =
-        files::is_dir(&place.data) && on_disk.as_deref() == Some(configuration::render(place).as_bytes());
+    let configuration = files::is_dir(&place.data)
+        && on_disk.as_deref() == Some(configuration::render(place).as_bytes())
+        && membership::is_right(redis)?;
     let wanted = wanted_users(redis)?;
     let on_disk = files::read_if_exists(&place.acl_file()).map_err(fault)?;
     let users = match (&wanted, on_disk) {
@@ -90,20 +92,29 @@ pub(crate) fn door(redis: &Redis) -> Result<Door, Fault> {
 
 /// Everybody who should exist; `None` while a password is missing.
 pub(crate) fn wanted_users(redis: &Redis) -> Result<Option<Vec<User>>, Fault> {
-    let Some(admin) = redis.ground.secret(&purpose(redis).admin_secret())? else { return Ok(None) };
+    let Some(admin) = redis.ground.secret(&redis.purpose().admin_secret())? else { return Ok(None) };
     if redis.ground.authority()?.is_none() {
         return Ok(None);
     }
     let mut all = Vec::new();
     for app in &redis.place.settings.apps {
-        let logins = redis.ground.logins(&purpose(redis).app_secret(app))?;
+        let logins = redis.ground.logins(&redis.purpose().app_secret(app))?;
         if logins.is_empty() {
             return Ok(None);
         }
         all.extend(logins.into_iter().map(|password| (app.clone(), password)));
     }
-    let mut users = acl::users(&redis.place.settings, &admin.secret, &all);
-    users.extend(leases::book::read(&redis.ground.root)?.iter().filter_map(acl::leased));
+    let settings = &redis.place.settings;
+    let among = match settings.is_replicated() {
+        true => match redis.ground.secret(&member_secret())? {
+            Some(found) => Some(found.secret),
+            None => return Ok(None),
+        },
+        false => None,
+    };
+    let mut users = acl::users(settings, &admin.secret, among.as_ref(), &all);
+    let leases = leases::book::read(&redis.ground.root)?;
+    users.extend(leases.iter().filter_map(|lease| acl::leased(lease, settings.purpose)));
     Ok(Some(users))
 }
 
@@ -184,7 +195,7 @@ async fn have_their_rights(
 ) -> Result<bool, RedisFault> {
     let key = format!("{}probe", redis.place.settings.key_prefix);
     let mut pipeline = redis::pipe();
-    let apps = || users.iter().filter(|user| user.prefix.is_some() && user.is_as_apps());
+    let apps = || users.iter().filter(|user| user.is_as_apps());
     for user in apps() {
         for (_, command) in PROBES {
             let dry_run = pipeline.cmd("ACL").arg("DRYRUN").arg(&user.name);
@@ -204,18 +215,17 @@ async fn have_their_rights(
 
 async fn have_their_values(connection: &mut MultiplexedConnection, redis: &Redis) -> Result<bool, RedisFault> {
     let wanted = configuration::parameters(&redis.place.settings);
+    if wanted.is_empty() {
+        return Ok(true);
+    }
     let names: Vec<&str> = wanted.iter().map(|(name, _)| *name).collect();
     let values: HashMap<String, String> = redis::cmd("CONFIG").arg("GET").arg(names).query_async(connection).await?;
     Ok(wanted.iter().all(|(name, value)| values.get(*name) == Some(value)))
 }
 
-fn purpose(redis: &Redis) -> Purpose {
-    redis.place.settings.purpose
-}
-
 /// Our own user; the inner result is what the server said.
 pub(crate) async fn as_admin(redis: &Redis) -> Result<Result<MultiplexedConnection, RedisFault>, Fault> {
-    let Some(password) = redis.ground.secret(&purpose(redis).admin_secret())? else {
+    let Some(password) = redis.ground.secret(&redis.purpose().admin_secret())? else {
         let unit = redis.place.unit_name();
         return Err(Fault::new(format!("our own password of {unit} has gone from the secret store")).retry_safe());
     };

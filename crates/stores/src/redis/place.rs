@@ -7,7 +7,7 @@ use std::time::Duration;
 use reconcile::Root;
 use reconcile::ports::{Confinement, Limits, RestartPolicy, Safeguard, StopPolicy, UnitKind, UnitSpec};
 
-use super::{Settings, configuration};
+use super::{Purpose, Settings, configuration};
 use crate::engines::Located;
 use crate::ground::revision;
 
@@ -15,6 +15,7 @@ use crate::ground::revision;
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) settings: Settings,
+    unit: String,
     pub(crate) port: u16,
     pub(crate) require: Vec<Safeguard>,
     pub(crate) conf: PathBuf,
@@ -33,8 +34,8 @@ const OPEN_FILES: u64 = 10_032;
 
 impl Place {
     pub(crate) fn new(root: &Root, port: u16, settings: Settings, require: Vec<Safeguard>) -> Self {
-        let unit = settings.purpose.unit();
-        Self { port, require, conf: root.conf().join(unit), data: root.data(unit), settings }
+        let unit = settings.unit();
+        Self { port, require, conf: root.conf().join(&unit), data: root.data(&unit), settings, unit }
     }
 
     pub(crate) fn configuration_file(&self) -> PathBuf {
@@ -56,8 +57,31 @@ impl Place {
     }
 
     /// Also the name of the resource and of the log.
-    pub(crate) fn unit_name(&self) -> &'static str {
-        self.settings.purpose.unit()
+    pub(crate) fn unit_name(&self) -> &str {
+        &self.unit
+    }
+
+    /// The password by which members know each other, as Redis reads it; only where there are several.
+    pub(crate) fn replication_file(&self) -> PathBuf {
+        self.conf.join("replication.conf")
+    }
+
+    /// What a sentinel is started with. It writes there itself what it learns.
+    pub(crate) fn sentinel_file(&self) -> PathBuf {
+        self.data.join("sentinel.conf")
+    }
+
+    /// A server that sentinels may make a replica or a primary is started without a file of its own: it would be told to write its
+    /// role there, over what is ours.
+    fn args(&self) -> Vec<String> {
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        match self.settings.purpose {
+            Purpose::Sentinel => vec![text(self.sentinel_file()), "--sentinel".to_owned()],
+            Purpose::Durable if self.settings.is_replicated() => {
+                vec!["--include".to_owned(), text(self.configuration_file())]
+            }
+            Purpose::Durable | Purpose::Cache => vec![text(self.configuration_file())],
+        }
     }
 
     /// The users and the certificate are no part of the revision: they change without a restart.
@@ -70,7 +94,7 @@ impl Place {
             name: self.unit_name().to_owned(),
             kind: UnitKind::Store,
             program: engine.program.clone(),
-            args: vec![self.configuration_file().to_string_lossy().into_owned()],
+            args: self.args(),
             cwd: self.data.clone(),
             revision: revision(&parts.each_ref().map(String::as_str), &env),
             env,

@@ -12,6 +12,7 @@ mod engines;
 mod leases;
 mod mongo;
 mod redis;
+mod redis_replication;
 mod rotation;
 mod shelf;
 mod stand;

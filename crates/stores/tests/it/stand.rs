@@ -147,6 +147,7 @@ pub(crate) fn redis_of_manifest() -> environment::Redis {
         max_memory: 32 << 20,
         eviction: "noeviction".to_owned(),
         cache_memory: Some(16 << 20),
+        replicas: 0,
     }
 }
 

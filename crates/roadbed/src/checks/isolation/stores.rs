@@ -53,15 +53,14 @@ pub(super) async fn try_keys(ours: &Ours<'_>, other: &Neighbour, cells: &mut Cel
         let of_purpose = |purpose: Purpose| {
             keys(ours, &own.apps, |app| purpose.app_secret(app), &purpose.admin_secret()).into_iter()
         };
-        let all: Vec<Who<'_>> = Settings::all(own).iter().flat_map(|own| of_purpose(own.purpose)).collect();
-        for purpose in Settings::all(theirs).iter().map(|theirs| theirs.purpose) {
-            let unit = purpose.unit();
-            let Some(port) = up.port_of(unit) else {
+        let all: Vec<Who<'_>> = Purpose::OF_DATA.into_iter().flat_map(of_purpose).collect();
+        for unit in Settings::all(theirs).iter().map(Settings::unit) {
+            let Some(port) = up.port_of(&unit) else {
                 cells.good(format!("its {unit} does not run"));
                 continue;
             };
             let tries = all.iter().map(|who| try_redis(port, who.key()));
-            judge(unit, port, &all, join_all(tries).await, cells);
+            judge(&unit, port, &all, join_all(tries).await, cells);
         }
     }
 }
