@@ -7,7 +7,7 @@ use manifest::environment::{Fact, Piece, Source, Variable};
 use manifest::{AppName, Environment, Rotation, RotationKind, VarName};
 use reconcile::ResourceId;
 use secrets::{SecretName, VersionRow, VersionState};
-use stores::redis::Purpose;
+use stores::redis::{Purpose, Settings};
 
 /// A variable with the secrets behind it.
 #[derive(Clone, Debug)]
@@ -16,15 +16,17 @@ pub struct Subject {
     pub rotation: Rotation,
     /// What the store keeps for it: one secret, or one per app for the credentials of a data service.
     pub secrets: Vec<SecretName>,
+    /// Resources that let it in, beside the apps that hold it.
+    pub doors: Vec<ResourceId>,
 }
 
 /// Every sensitive variable whose value the store keeps.
 pub fn subjects(environment: &Environment) -> Vec<Subject> {
-    environment.variables.iter().filter_map(Subject::of).collect()
+    environment.variables.iter().filter_map(|variable| Subject::of(variable, environment)).collect()
 }
 
 impl Subject {
-    fn of(variable: &Variable) -> Option<Self> {
+    fn of(variable: &Variable, environment: &Environment) -> Option<Self> {
         let rotation = variable.rotation.clone()?;
         let each = |secret: fn(&AppName) -> SecretName| variable.consumers.iter().map(secret).collect();
         let secrets: Vec<SecretName> = match (rotation.kind, &variable.source) {
@@ -35,7 +37,20 @@ impl Subject {
             (_, Source::Generated | Source::Store) => vec![SecretName::variable(variable.name.as_str())],
             (_, Source::Literal(_) | Source::Derived(_) | Source::Ci) => return None,
         };
-        Some(Self { variable: variable.clone(), rotation, secrets })
+        let doors = match rotation.kind {
+            RotationKind::MongoAb => vec![ResourceId::new(stores::mongo::UNIT)],
+            RotationKind::RedisDual => {
+                let all = environment.redis.iter().flat_map(Settings::all);
+                // Who lets the password of a variable in: its replicas and the sentinels too.
+                let lets_in = |settings: &Settings| {
+                    variable.consumers.iter().any(|app| secrets.contains(&settings.purpose.app_secret(app)))
+                };
+                all.filter(lets_in).map(|settings| ResourceId::new(settings.unit())).collect()
+            }
+            RotationKind::Jwks => vec![ResourceId::new("routes")],
+            _ => Vec::new(),
+        };
+        Some(Self { variable: variable.clone(), rotation, secrets, doors })
     }
 
     pub fn name(&self) -> &VarName {
@@ -78,14 +93,8 @@ impl Subject {
 
     /// The resources that must be as they should be before the next step.
     pub fn relies_on(&self) -> Vec<ResourceId> {
-        let of_kind: Vec<&str> = match self.rotation.kind {
-            RotationKind::MongoAb => vec![stores::mongo::UNIT],
-            RotationKind::RedisDual => purposes(&self.variable).map(Purpose::unit).collect(),
-            RotationKind::Jwks => vec!["routes"],
-            _ => Vec::new(),
-        };
         let apps = self.variable.consumers.iter().map(|app| ResourceId::new(format!("app/{app}")));
-        of_kind.into_iter().map(ResourceId::new).chain(apps).collect()
+        self.doors.iter().cloned().chain(apps).collect()
     }
 }
 

@@ -128,7 +128,10 @@ impl Guarded<'_> {
         let unit = self.settings.unit();
         let questions = [
             ("ping", command(&["PING"])),
-            ("read a key", command(&["GET", &self.probe_key()])),
+            match self.settings.purpose {
+                Purpose::Durable | Purpose::Cache => ("read a key", command(&["GET", &self.probe_key()])),
+                Purpose::Sentinel => ("ask who is primary", command(&["SENTINEL", "MASTERS"])),
+            },
             ("list users", command(&["ACL", "LIST"])),
         ];
         for (what, question) in questions {

@@ -76,8 +76,8 @@ fn starting(redis: &Redis) -> Start<'_> {
         port: Some(redis.place.port),
         explain: explain_log,
         hint: format!(
-            "see `roadbed logs {}`; if {} is damaged, look at it with redis-check-aof or move it away to begin empty: \
-             Roadbed does not touch it",
+            "see `roadbed logs {}`; if {} is damaged or cut off, `redis-check-aof` says where, with `--fix` it cuts off what \
+             follows, and who moves it away begins empty: Roadbed does not touch it",
             redis.place.unit_name(),
             redis.place.data.display()
         ),

@@ -31,7 +31,8 @@ pub(crate) fn render(place: &Place) -> String {
          loglevel notice\n\
          databases 1\n\
          tcp-keepalive 60\n\
-         crash-memcheck-enabled no\n",
+         crash-memcheck-enabled no\n\
+         aof-load-truncated no\n",
         port = place.port,
         authorities = quoted(&place.authorities_file()),
         acl = quoted(&place.acl_file()),

@@ -5,7 +5,8 @@
 //! certificate.pem ──► another one: CONFIG SET on the living server, which keeps its connections
 //! ```
 //!
-//! **Invariant:** redis-server never runs with its `default` user on, and its files hold digests of passwords, never passwords.
+//! **Invariant:** redis-server never runs with its `default` user on, and its files hold digests of passwords, never passwords:
+//! but for the one by which members of a group know each other, which Redis wants to read.
 //! It speaks TLS and nothing else.
 
 pub(crate) mod acl;

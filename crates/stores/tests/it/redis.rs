@@ -355,3 +355,59 @@ async fn a_cache_is_a_redis_of_its_own_that_keeps_nothing_and_whose_keys_open_no
     let left = std::fs::read_dir(stand.ground.root.data("redis-cache")).unwrap().count();
     assert_eq!(left, 0, "it wrote something");
 }
+
+/// The append-only file that grows, and the one that it goes on from.
+async fn files_at_rest(stand: &Stand) -> [std::path::PathBuf; 2] {
+    reconcile::ports::Units::remove(&*stand.units, "redis").await.unwrap();
+    let folder = stand.ground.root.data("redis").join("appendonlydir");
+    let file = |end: &str| {
+        let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.into_iter().find(|path| path.to_string_lossy().ends_with(end)).unwrap()
+    };
+    [file(".incr.aof"), file(".base.rdb")]
+}
+
+/// What a power cut leaves. Redis alone would cut the rest off, go on, and say so in its log only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_cut_off_is_told_and_repaired_only_by_who_says_so() {
+    let stand = Stand::new();
+    let redis = settled(&stand).await;
+    let mut app = as_app(&stand).await.unwrap();
+    for n in 0..100 {
+        ask(&mut app, &format!("SET shop:local:{n} {n}")).await.unwrap();
+    }
+    let [file, _] = files_at_rest(&stand).await;
+    let length = std::fs::metadata(&file).unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(length - 5).unwrap();
+    let fault = converge_redis(&redis).await.unwrap_err();
+    assert!(fault.output.iter().any(|line| line.contains("Unexpected end of file")), "{fault:#?}");
+    assert!(fault.hint.unwrap().contains("--fix"));
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), length - 5, "somebody touched it");
+
+    let engine = crate::stand::located(&*crate::stand::redis_server().await).await;
+    let mut repair = std::process::Command::new(engine.program.with_file_name("redis-check-aof"));
+    repair.envs(&engine.env).arg("--fix").arg(&file).stdin(std::process::Stdio::piped());
+    let mut repair = repair.stdout(std::process::Stdio::null()).spawn().unwrap();
+    std::io::Write::write_all(&mut repair.stdin.take().unwrap(), b"y\n").unwrap();
+    assert!(repair.wait().unwrap().success());
+    reconcile::ports::Units::remove(&*stand.units, "redis").await.unwrap();
+    converge_redis(&redis).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    let mut app = as_app(&stand).await.unwrap();
+    let kept = |value: &str| Value::BulkString(value.as_bytes().to_vec());
+    assert_eq!(ask(&mut app, "GET shop:local:98").await.unwrap(), kept("98"));
+    assert_eq!(ask(&mut app, "GET shop:local:99").await.unwrap(), Value::Nil);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_of_a_newer_version_is_refused_and_not_touched() {
+    let stand = Stand::new();
+    let redis = settled(&stand).await;
+    let [_, base] = files_at_rest(&stand).await;
+    let mut content = std::fs::read(&base).unwrap();
+    assert!(content.starts_with(b"REDIS00"));
+    content[5..9].copy_from_slice(b"9999");
+    std::fs::write(&base, &content).unwrap();
+    let fault = converge_redis(&redis).await.unwrap_err();
+    assert!(fault.output.iter().any(|line| line.contains("RDB format version 9999")), "{fault:#?}");
+    assert_eq!(std::fs::read(&base).unwrap(), content);
+}
