@@ -87,7 +87,7 @@ fn facts(environment: &Environment) -> Vec<Fact> {
     facts
 }
 
-fn mebibytes(bytes: u64) -> String {
+pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
 }
 

@@ -278,7 +278,7 @@ fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: 
     }
 }
 
-fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Vec<AppName>) -> Redis {
+pub(crate) fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Vec<AppName>) -> Redis {
     let own = table.r#in.get(environment);
     Redis {
         program: own.and_then(|own| own.program.clone()).or_else(|| table.program.clone()),
