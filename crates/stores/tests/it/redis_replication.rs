@@ -137,4 +137,34 @@ async fn a_killed_primary_loses_no_acknowledged_write_and_its_replica_takes_over
     let mut connection = group.as_app("redis-2").await.unwrap();
     let value: Option<u32> = cmd("GET").arg("shop:local:2000").query_async(&mut connection).await.unwrap();
     assert_eq!(value, Some(2_000));
+
+    // A new password lets in everywhere, at the sentinels too, without a connection lost or a failover.
+    let name = Purpose::Durable.app_secret(&app());
+    let first = group.stand.versioned(&name);
+    group.stand.ground.secrets.stage(&name, &secrets::generate::credential().unwrap()).unwrap();
+    group.stand.ground.secrets.promote(&name).unwrap();
+    group.converge().await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    for unit in ["redis", "redis-2", "redis-sentinel-1", "redis-sentinel-2", "redis-sentinel-3"] {
+        group.as_app(unit).await.unwrap_or_else(|fault| panic!("{unit}: {fault}"));
+        let by_the_old = redis_url(&app(), group.port(unit), &first);
+        group.stand.redis_by(&by_the_old).await.unwrap_or_else(|fault| panic!("{unit}: {fault}"));
+    }
+    let value: Option<u32> = cmd("GET").arg("shop:local:2000").query_async(&mut connection).await.unwrap();
+    assert_eq!((value, group.primary().as_str()), (Some(2_000), "redis-2"));
+
+    // With other certificates they know each other as before. (By the machine's clock: theirs cannot be set ahead.)
+    for (settings, _) in &group.all {
+        std::fs::remove_file(group.stand.ground.root.conf().join(settings.unit()).join("certificate.pem")).unwrap();
+    }
+    let steps = group.converge().await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    assert_eq!(steps.iter().filter(|step| *step == "issue a certificate of its own").count(), 5, "{steps:#?}");
+    assert_eq!(group.converge().await.unwrap(), Vec::<String>::new());
+    assert_eq!(group.primary(), "redis-2");
+
+    // To go on with the first alone would be to forget what the second was told since.
+    let alone = Settings::all(&redis_of_manifest()).remove(0);
+    let alone = Redis::new(alone, group.port("redis"), redis_server().await, group.stand.ground.clone());
+    let fault = converge_redis(&alone).await.unwrap_err();
+    assert!(fault.message.contains("redis is not primary"), "{fault:#?}");
+    assert!(fault.hint.is_some_and(|hint| hint.contains("services.redis.replicas")));
 }
