@@ -101,6 +101,7 @@ fn status_keeps_its_contract(shop: &Environment) {
         ("edge", "edge"),
         ("mongodb", "store"),
         ("redis", "store"),
+        ("redis-cache", "store"),
         ("storefront-1", "app"),
     ];
     assert_eq!(names, wanted);

@@ -59,6 +59,14 @@ owner = "team"
 value = "${service.redis.url}"
 example = "redis://api:example@127.0.0.1:6379"
 
+[variables.SERVICES_CA]
+description = "Who signs for MongoDB and Redis"
+apps = ["api"]
+class = "internal"
+owner = "team"
+value = "${service.ca}"
+example = "a certificate"
+
 [variables.REDIS_KEY_PREFIX]
 description = "Beginning of every key"
 apps = ["api"]
@@ -119,7 +127,7 @@ const tried = async (work) => { try { await work(); return "done"; } catch (erro
     await mongo.close();
   }
   if (process.env.REDIS_URL) {
-    const redis = createClient({ url: process.env.REDIS_URL });
+    const redis = createClient({ url: process.env.REDIS_URL, socket: { ca: process.env.SERVICES_CA } });
     await redis.connect();
     told.get = await tried(() => redis.get("lend:local:a"));
     told.set = await tried(() => redis.set("lend:local:a", "1"));

@@ -71,6 +71,9 @@ fn facts(environment: &Environment) -> Vec<Fact> {
     if let Some(redis) = &environment.redis {
         add("redis", "keys begin with", redis.key_prefix.clone());
         add("redis", "memory", mebibytes(redis.max_memory));
+        add("redis", "eviction", redis.eviction.clone());
+        add("redis", "cache", redis.cache_memory.map_or_else(|| "none".to_owned(), mebibytes));
+        add("redis", "replicas", redis.replicas.to_string());
         add("redis", "program", redis.program.clone().unwrap_or_else(|| "searched".to_owned()));
     }
     for bucket in environment.media.iter().flat_map(|media| &media.buckets) {
@@ -86,7 +89,7 @@ fn facts(environment: &Environment) -> Vec<Fact> {
     facts
 }
 
-fn mebibytes(bytes: u64) -> String {
+pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
 }
 

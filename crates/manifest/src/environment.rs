@@ -280,6 +280,10 @@ pub struct Redis {
     pub max_memory: u64,
     /// What happens when it is full: a value of Redis's `maxmemory-policy`.
     pub eviction: String,
+    /// Bytes of a second Redis, whose content can be made again.
+    pub cache_memory: Option<u64>,
+    /// Copies beside the primary that can take over.
+    pub replicas: u32,
 }
 
 /// Object storage of this environment.
@@ -430,6 +434,10 @@ pub enum Fact {
     MongoUrl,
     /// `${service.redis.url}`: as above.
     RedisUrl,
+    /// `${service.redis.cache.url}`: as above, of the Redis whose content can be made again.
+    RedisCacheUrl,
+    /// `${service.redis.sentinels}`: `HOST:PORT` of who knows the primary, joined by commas; empty where there are no replicas.
+    RedisSentinels,
     /// `${service.redis.prefix}`.
     RedisPrefix,
     /// `${service.ca}`: certificates, in PEM, of whom the data services' own are signed by.

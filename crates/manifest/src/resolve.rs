@@ -294,7 +294,7 @@ pub(crate) fn pools(document: &crate::tables::Document, environment: &EnvName) -
     using.map(|app| server(app, environment).replicas + 1).sum()
 }
 
-fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Vec<AppName>) -> Redis {
+pub(crate) fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Vec<AppName>) -> Redis {
     let own = table.r#in.get(environment);
     Redis {
         program: own.and_then(|own| own.program.clone()).or_else(|| table.program.clone()),
@@ -303,6 +303,14 @@ fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Ve
         apps,
         max_memory: own.and_then(|own| own.memory.as_ref()).unwrap_or(&table.memory).0,
         eviction: table.eviction.as_str().to_owned(),
+        replicas: {
+            let own = own.and_then(|own| own.replicas.as_ref());
+            own.or(table.replicas.as_ref()).map_or(0, |replicas| replicas.value.0)
+        },
+        cache_memory: {
+            let own = own.and_then(|own| own.cache.as_ref());
+            own.or(table.cache.as_ref()).map(|cache| cache.value.memory.value.0)
+        },
     }
 }
 

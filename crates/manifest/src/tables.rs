@@ -320,7 +320,7 @@ choice! {
 }
 
 record! {
-    /// Redis.
+    /// Redis for sessions, carts, rate limits: written to disk every second.
     pub(crate) struct RedisTable {
         /// Lowest version that serves.
         min_version: Version = "7.0",
@@ -328,10 +328,23 @@ record! {
         program: Option<String>,
         /// How much it may hold.
         memory: At<Bytes> = "64 MiB",
-        /// What happens when that is full.
-        eviction: Eviction = "volatile-ttl",
+        /// What happens when that is full. It holds sessions: any other policy drops some of them, or all.
+        eviction: Eviction = "noeviction",
+        /// A second Redis for what can be made again: it keeps nothing over a restart, and when it is full it drops what is
+        /// asked for least.
+        cache: Option<At<RedisCacheTable>>,
+        /// Copies that can take over: each is a process of its own, and three sentinels agree on who is primary.
+        replicas: Option<At<Count>>,
         /// What is different in an environment.
         r#in: Table<EnvName, RedisOverride>,
+    }
+}
+
+record! {
+    /// A Redis for what can be made again.
+    pub(crate) struct RedisCacheTable {
+        /// How much it may hold.
+        memory: At<Bytes> = "32 MiB",
     }
 }
 
@@ -342,6 +355,10 @@ record! {
         program: Option<String>,
         /// How much it may hold.
         memory: Option<At<Bytes>>,
+        /// The second Redis, for what can be made again.
+        cache: Option<At<RedisCacheTable>>,
+        /// Copies that can take over.
+        replicas: Option<At<Count>>,
     }
 }
 

@@ -60,6 +60,7 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("mongodb-guards-its-door", scene.a_mongod_that_asks_nobody()),
         ("mongodb-gives-least-privilege", scene.rights_that_were_given_behind_our_back()),
         ("redis-guards-its-door", scene.a_redis_open_to_everybody()),
+        ("redis-keeps-its-promises", scene.a_redis_that_drops_carts()),
         ("environments-are-isolated", scene.a_neighbour_with_our_passwords_and_an_open_house()),
         ("readiness-follows-the-stores", scene.an_app_that_always_says_it_is_ready()),
         ("apps-are-reachable", scene.a_certificate_of_another_authority()),
@@ -240,27 +241,38 @@ impl Scene {
         self.holds(ID);
     }
 
-    /// What somebody might do in a hurry: the file of users, edited and loaded. `up` takes it back.
+    /// What somebody might do in a hurry: the file of users, edited and read by a server that starts anew. `up` takes it back.
     fn a_redis_open_to_everybody(&self) {
-        let admin = self.secret(&stores::redis::admin_secret());
-        let port = port_after(&table::command_line(self.shop.pid_of("redis")), "127.0.0.1:");
         let users = self.shop.root().join("conf/redis/users.acl");
         let mut lines: Vec<String> = fs::read_to_string(&users).unwrap().lines().map(str::to_owned).collect();
         lines.retain(|line| !line.starts_with("user default "));
         lines.push("user default on nopass ~* &* +@all\n".to_owned());
         fs::write(&users, lines.join("\n")).unwrap();
-        let mut redis = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-        let mut ask = |command: String| {
-            redis.write_all(command.as_bytes()).unwrap();
-            let mut answer = [0; 256];
-            let length = redis.read(&mut answer).unwrap();
-            assert!(answer.starts_with(b"+OK"), "{}", String::from_utf8_lossy(&answer[..length]));
-        };
-        ask(format!("AUTH {} {}\r\n", stores::redis::ADMIN, admin.expose()));
-        ask("ACL LOAD\r\n".to_owned());
+        self.started_again("redis");
         self.fails("redis-guards-its-door", "unauthenticated");
         self.mended_by_up();
         self.holds("redis-guards-its-door");
+    }
+
+    /// What somebody might do against a full Redis in a hurry: another policy, which drops carts. `up` takes it back.
+    fn a_redis_that_drops_carts(&self) {
+        let conf = self.shop.root().join("conf/redis/redis.conf");
+        let text = fs::read_to_string(&conf).unwrap();
+        fs::write(&conf, text.replace("maxmemory-policy noeviction", "maxmemory-policy allkeys-lru")).unwrap();
+        self.started_again("redis");
+        self.fails("redis-keeps-its-promises", "maxmemory-policy is");
+        self.mended_by_up();
+        self.holds("redis-keeps-its-promises");
+    }
+
+    /// Ends a server as a crash would, and waits until the keeper's next one listens.
+    fn started_again(&self, unit: &str) {
+        let port = port_after(&table::command_line(self.shop.pid_of(unit)), "127.0.0.1:");
+        let before = self.shop.kill9(unit);
+        wait_until("it is started again", Duration::from_secs(30), || {
+            let now = self.shop.pid_of(unit);
+            if now == before || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() { Err(now) } else { Ok(()) }
+        });
     }
 
     /// Something on the API's port that answers 200 whatever happens.

@@ -34,7 +34,7 @@ impl Scene {
         self.holds(ID);
 
         let api = manifest::AppName::new("api").unwrap();
-        let names = [stores::mongo::app_secret(&api), stores::redis::app_secret(&api)];
+        let names = [stores::mongo::app_secret(&api), stores::redis::Purpose::Durable.app_secret(&api)];
         let theirs = stage::store_of(&neighbour);
         let before = names.each_ref().map(|name| theirs.get(name).unwrap().unwrap().secret);
         for name in &names {

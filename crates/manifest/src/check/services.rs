@@ -50,6 +50,17 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         for memory in std::iter::once(&redis.memory).chain(own) {
             at_least(LEAST_MEMORY, "8 MiB", "the memory of Redis", memory, findings);
         }
+        let caches: Vec<_> = redis.r#in.iter().filter_map(|(_, own)| own.cache.as_ref()).collect();
+        for cache in redis.cache.iter().chain(caches.iter().copied()) {
+            at_least(LEAST_MEMORY, "8 MiB", "the memory of Redis's cache", &cache.value.memory, findings);
+        }
+        if redis.cache.is_none() {
+            for cache in caches {
+                findings.error(cache.span, "one environment has a cache, and the others have none").hint(
+                    "add cache = { memory = \"32 MiB\" } to [services.redis]: apps have the same variables everywhere",
+                );
+            }
+        }
     }
     if let Some(media) = &document.services.media {
         for (bucket, _) in media.buckets.iter().filter(|(bucket, _)| bucket.as_str().ends_with('-')) {

@@ -9,6 +9,7 @@
 //! | T3 | `mongodb-gives-least-privilege` | there is no user that nobody needs, and each may do what it is for |
 //! | T3 | `environments-are-isolated` | no environment's keys open another one's doors, no other user gets at its files, sockets or processes |
 //! | T4 | `redis-guards-its-door` | as above |
+//! | T4 | `redis-keeps-its-promises` | memory, eviction and persistence as the server tells them; how full it is |
 //! | T4 | `readiness-follows-the-stores` | an app says that it is not ready while a store is away, and is ready when it returns |
 //! | T5 | `apps-are-reachable` | every app answers over HTTPS, with a certificate that verifies |
 //! | T5 | `killed-instances-return` | a killed instance is started again and serves |

@@ -49,10 +49,13 @@ fn client(service: Service, lent: &Lent) -> Result<LentCommand, Failure> {
     };
     let words: &[&str] = match service {
         Service::MongoDb => &["--quiet", "--nodb", "--shell", "--eval", "db = connect(process.env.MONGODB_URL)"],
-        Service::Redis => &["-h", "127.0.0.1", "--no-auth-warning", "--user", &lent.lease],
+        Service::Redis => &["-h", "127.0.0.1", "--tls", "--no-auth-warning", "--user", &lent.lease],
     };
     let mut command = vec![program.display().to_string()];
     command.extend(words.iter().map(|word| (*word).to_owned()));
+    if let (Service::Redis, Some(authorities)) = (service, &lent.authorities) {
+        command.extend(["--cacert".to_owned(), authorities.to_string_lossy().into_owned()]);
+    }
     if let (Service::Redis, Some(port)) = (service, lent.port) {
         command.extend(["-p".to_owned(), port.to_string()]);
     }

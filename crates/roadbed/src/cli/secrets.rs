@@ -58,7 +58,7 @@ fn list(session: &Session) -> Result<Exit, Failure> {
         .variables
         .iter()
         .filter(|variable| variable.source == Source::Store)
-        .map(|variable| kept(session, &store, variable))
+        .map(|variable| kept(session, &environment, &store, variable))
         .collect::<Result<Vec<_>, _>>()?;
     let output = &session.output;
     if output.is_json() {
@@ -148,12 +148,17 @@ pub(super) fn kept_by_people<'a>(environment: &'a Environment, name: &str) -> Re
     )))
 }
 
-pub(super) fn kept(session: &Session, store: &Store, variable: &Variable) -> Result<Kept, Failure> {
+pub(super) fn kept(
+    session: &Session,
+    environment: &Environment,
+    store: &Store,
+    variable: &Variable,
+) -> Result<Kept, Failure> {
     let name = SecretName::variable(variable.name.as_str());
     let version = store.current_version(&name).map_err(cannot)?;
     let rows = store.versions().map_err(cannot)?;
     let now = no_earlier_than(None, &rows, session.clock.now());
-    let overdue_since = Subject::of(variable).and_then(|subject| match due(&subject, &rows, now) {
+    let overdue_since = Subject::of(variable, environment).and_then(|subject| match due(&subject, &rows, now) {
         Due::Overdue { since } => Some(since),
         Due::NoValue | Due::Later { .. } => None,
     });

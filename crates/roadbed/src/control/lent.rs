@@ -114,6 +114,8 @@ pub struct Lent {
     pub port: Option<u16>,
     /// The client that came with it, if one did.
     pub client: Option<Client>,
+    /// Where the authorities lie by which Redis is recognised.
+    pub authorities: Option<PathBuf>,
 }
 
 impl fmt::Debug for Lent {
@@ -151,6 +153,7 @@ mod tests {
             secrets: vec![("dev-anna-1".to_owned(), "hunter22".to_owned())],
             port: None,
             client: None,
+            authorities: None,
         };
         let shown = format!("{lent:?}");
         assert!(!shown.contains("hunter22"), "{shown}");

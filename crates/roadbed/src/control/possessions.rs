@@ -40,7 +40,7 @@ fn note_data(root: &Root, services: &[&str]) -> Result<(), Fault> {
 
 /// Notes what there is by now.
 pub fn note(root: &Root) -> Result<(), Fault> {
-    note_data(root, &[stores::mongo::UNIT, stores::redis::UNIT])?;
+    note_data(root, &[stores::mongo::UNIT, stores::redis::Purpose::Durable.unit()])?;
     let Some(identity) = identity::read(root)? else { return Ok(()) };
     let has_authority = identity.has_authority || files::exists(&root.ca_certificate());
     let has_ports = identity.has_ports || files::exists(&PortBook::path(root));
@@ -98,7 +98,7 @@ pub fn refuse_strange_data(root: &Root, identity: &Identity) -> Result<(), Fault
 /// Takes over what data there is, and expects no other.
 pub(super) fn take_over(root: &Root, identity: &mut Identity) -> Result<(), Fault> {
     let mut left = std::collections::BTreeSet::new();
-    for service in [stores::mongo::UNIT, stores::redis::UNIT] {
+    for service in [stores::mongo::UNIT, stores::redis::Purpose::Durable.unit()] {
         let files = files::list(&root.data(service)).map_err(|fault| cannot(&fault))?;
         if files.iter().any(|file| !file.ends_with(MARK)) {
             files::write_if_changed(&mark_of(root, service), identity.id.as_bytes(), Access::Owner)

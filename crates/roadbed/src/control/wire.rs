@@ -157,6 +157,14 @@ pub struct Overdue {
     pub since: Timestamp,
 }
 
+/// What one of several data services is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Primary,
+    Replica,
+}
+
 /// One process that the keeper keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
@@ -165,6 +173,9 @@ pub struct Unit {
     pub state: UnitState,
     pub pid: Option<u32>,
     pub restarts: u32,
+    /// What it is among several that hold the same; absent where there is but one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
     /// Which version of which secret it was started with; absent while it does not run, or where nobody noted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<Loaded>,
@@ -175,8 +186,16 @@ pub struct Unit {
 
 impl Unit {
     /// The units of an environment, each with what was observed of it.
-    pub fn all(units: Vec<UnitStatus>, mut confined: BTreeMap<String, Confined>) -> Vec<Self> {
-        let unit = |unit: UnitStatus| Self { confinement: confined.remove(&unit.name), ..Self::from(unit) };
+    pub fn all(
+        units: Vec<UnitStatus>,
+        mut confined: BTreeMap<String, Confined>,
+        roles: &BTreeMap<String, Role>,
+    ) -> Vec<Self> {
+        let unit = |unit: UnitStatus| Self {
+            confinement: confined.remove(&unit.name),
+            role: roles.get(&unit.name).copied(),
+            ..Self::from(unit)
+        };
         units.into_iter().map(unit).collect()
     }
 }
@@ -189,6 +208,7 @@ impl From<UnitStatus> for Unit {
             state: unit.state,
             pid: unit.pid,
             restarts: unit.restarts,
+            role: None,
             loaded: unit.loaded,
             confinement: None,
         }

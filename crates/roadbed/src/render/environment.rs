@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use reconcile::ports::{Confined, Observed, UnitKind, UnitState};
 
-use crate::control::wire::{Drift, Status, Unit};
+use crate::control::wire::{Drift, Role, Status, Unit};
 use crate::render::paint::Paint;
 use crate::render::table::Table;
 
@@ -21,7 +21,11 @@ pub fn units(units: &[Unit], paint: Paint) -> Vec<String> {
         let pid = unit.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         table.row(vec![
             unit.name.clone(),
-            kind(unit.kind).into(),
+            match unit.role {
+                Some(Role::Primary) => format!("{}, primary", kind(unit.kind)),
+                Some(Role::Replica) => format!("{}, replica", kind(unit.kind)),
+                None => kind(unit.kind).to_owned(),
+            },
             state(unit.state).into(),
             pid,
             unit.restarts.to_string(),
@@ -178,6 +182,7 @@ mod tests {
             state,
             pid: Some(pid),
             restarts,
+            role: None,
             loaded: None,
             confinement: None,
         }

@@ -8,6 +8,7 @@ use host::socket::listen;
 use manifest::{AppName, Environment};
 use reconcile::ports::UnitStatus;
 use reconcile::{Fault, Root};
+use stores::redis::{Purpose, Settings};
 
 use super::ports::PortBook;
 use super::serving::{EDGE, PublicSocket};
@@ -28,7 +29,8 @@ pub(super) struct Addresses {
     pub(super) internal: BTreeMap<AppName, u16>,
     pub(super) instances: BTreeMap<AppName, Vec<u16>>,
     pub(super) mongodb: Option<u16>,
-    pub(super) redis: Option<u16>,
+    /// Every Redis with its port.
+    pub(super) redis: Vec<(Settings, u16)>,
     /// What a person should know of ports that had to change.
     pub(super) moved: Vec<String>,
 }
@@ -80,9 +82,31 @@ impl Addresses {
         }
         let mut store = |wanted: bool, name: &str| wanted.then(|| book.port(name, is_alive(name))).transpose();
         let mongodb = store(environment.mongodb.is_some(), stores::mongo::UNIT)?;
-        let redis = store(environment.redis.is_some(), stores::redis::UNIT)?;
+        let with_port = |settings: Settings| {
+            let unit = settings.unit();
+            let port = book.port(&unit, is_alive(&unit))?;
+            Ok((settings, port))
+        };
+        let redis =
+            environment.redis.iter().flat_map(Settings::all).map(with_port).collect::<Result<Vec<_>, Fault>>()?;
         let moved = book.moved().iter().map(ToString::to_string).collect();
         Ok(Self { https, http, public, internal, instances, mongodb, redis, moved })
+    }
+
+    /// The port of the Redis that serves this purpose: where there are several, of the first.
+    pub(super) fn redis(&self, purpose: Purpose) -> Option<u16> {
+        self.redis_of(purpose).next()
+    }
+
+    /// The port of the Redis that the sentinels made primary last, where there are sentinels.
+    pub(super) fn primary(&self, root: &Root) -> Result<Option<u16>, Fault> {
+        let primary = stores::redis::primary(root)?;
+        Ok(primary.filter(|primary| self.redis_of(Purpose::Durable).any(|port| port == *primary)))
+    }
+
+    /// The ports of all that serve this purpose.
+    pub(super) fn redis_of(&self, purpose: Purpose) -> impl Iterator<Item = u16> {
+        self.redis.iter().filter(move |(settings, _)| settings.purpose == purpose).map(|(_, port)| *port)
     }
 
     /// Every socket that the keeper must hold for the edge.

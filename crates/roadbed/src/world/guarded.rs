@@ -29,14 +29,21 @@ pub(super) fn rules(environment: &Environment, addresses: &Addresses, users: &BT
         let users = may.into_iter().chain(own.flatten()).collect();
         guarded.push(Guarded { what: what.to_owned(), port, users });
     };
-    let services = [
-        (ServiceName::MongoDb, stores::mongo::UNIT, addresses.mongodb),
-        (ServiceName::Redis, stores::redis::UNIT, addresses.redis),
-    ];
+    let mongodb = addresses.mongodb.map(|port| (ServiceName::MongoDb, stores::mongo::UNIT, port));
+    let mongodb = mongodb.map(|(service, unit, port)| (service, unit.to_owned(), port));
+    let redis = addresses.redis.iter().map(|(redis, port)| (ServiceName::Redis, redis.unit(), *port));
+    let services = mongodb.into_iter().chain(redis);
+    // Replicas and sentinels talk to each other, and to their primary.
+    let group = addresses.redis.iter().filter(|(redis, _)| redis.is_replicated()).map(|(redis, _)| redis.unit());
+    let group: Vec<String> = group.collect();
     for (service, unit, port) in services {
-        if let Some(port) = port {
-            guard(unit, port, Some(unit), of_apps(&|app| app.needs.contains(&Need::Service(service))));
-        }
+        let others: Option<BTreeSet<u32>> = match group.contains(&unit) {
+            true => group.iter().map(|unit| users.get(unit).copied()).collect(),
+            false => Some(BTreeSet::new()),
+        };
+        let apps = of_apps(&|app| app.needs.contains(&Need::Service(service)));
+        let may = apps.zip(others).map(|(apps, others)| apps.into_iter().chain(others).collect());
+        guard(&unit, port, Some(&unit), may);
     }
     for app in &environment.apps {
         for (unit, port) in instances(app).into_iter().zip(addresses.instances.get(&app.name).into_iter().flatten()) {

@@ -10,7 +10,7 @@ use secrets::Secret;
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::leases::{self, Lease};
-use stores::redis::Redis;
+use stores::redis::{Purpose, Redis, Settings};
 
 use super::facts::LocalFacts;
 use super::{World, project};
@@ -22,9 +22,10 @@ pub struct Lender {
     pub environment: Arc<Environment>,
     pub ground: stores::Ground,
     pub mongodb: Option<(environment::MongoDb, u16)>,
-    pub redis: Option<(environment::Redis, u16)>,
-    /// The same Redis, to put users into.
-    pub redis_users: Option<Redis>,
+    /// Every Redis with its port.
+    pub redis: Vec<(Settings, u16)>,
+    /// The same, to put users into.
+    pub redis_users: Vec<Redis>,
     mongod: Option<Engine>,
     redis_server: Option<Arc<Engine>>,
     facts: Arc<LocalFacts>,
@@ -41,7 +42,7 @@ impl World {
     /// Who lends in this environment.
     pub fn lender(&self) -> Result<Lender, Fault> {
         let ground = self.ground.of_stores(&self.environment, &self.secrets);
-        let redis = self.environment.redis.clone().zip(self.addresses.redis);
+        let redis = self.addresses.redis.clone();
         let mongodb = self.environment.mongodb.clone().zip(self.addresses.mongodb);
         let platform = Platform::detect()?;
         let machine = || Machine::new(platform.clone(), self.wanted.tools.clone());
@@ -49,12 +50,15 @@ impl World {
         let folder = project(&self.wanted.manifest);
         let mongod = mongodb.as_ref().map(|(settings, _)| Engine::mongod(settings, folder, cache(), machine()));
         let redis_server =
-            redis.as_ref().map(|(settings, _)| Engine::redis_server(settings, folder, cache(), machine()));
+            self.environment.redis.as_ref().map(|settings| Engine::redis_server(settings, folder, cache(), machine()));
         let redis_server = redis_server.transpose()?.map(Arc::new);
-        let redis_users = redis
-            .as_ref()
-            .zip(redis_server.clone())
-            .map(|((settings, port), engine)| Redis::new(settings.clone(), *port, engine, ground.clone()));
+        let to_users = |engine: &Arc<Engine>| {
+            let users = |(settings, port): &(Settings, u16)| {
+                Redis::new(settings.clone(), *port, engine.clone(), ground.clone()).among(&redis)
+            };
+            redis.iter().map(users).collect()
+        };
+        let redis_users = redis_server.as_ref().map(to_users).unwrap_or_default();
         Ok(Lender {
             environment: self.environment.clone(),
             ground,
@@ -99,10 +103,21 @@ impl Lender {
         Some(leases::mongo::mongo_url(settings, lease, &self.ground, *port, &passwords.mongodb))
     }
 
-    /// The same for Redis.
-    pub fn redis_url(&self, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
-        let (_, port) = self.redis.as_ref().filter(|_| lease.redis.is_some())?;
-        Some(leases::redis::redis_url(lease, *port, &passwords.redis))
+    /// The same for Redis: a lease has one user in all of them.
+    pub fn redis_url(&self, purpose: Purpose, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
+        let port = self.redis_port(purpose).ok().flatten().filter(|_| lease.redis.is_some())?;
+        Some(leases::redis::redis_url(lease, port, &passwords.redis))
+    }
+
+    /// The port of the Redis that serves this purpose: of the primary, where there are several.
+    ///
+    /// # Errors
+    /// Where it cannot be read who is primary.
+    pub fn redis_port(&self, purpose: Purpose) -> Result<Option<u16>, Fault> {
+        let of_purpose =
+            || self.redis.iter().filter(|(settings, _)| settings.purpose == purpose).map(|(_, port)| *port);
+        let primary = stores::redis::primary(&self.ground.root)?;
+        Ok(of_purpose().find(|port| Some(*port) == primary).or_else(|| of_purpose().next()))
     }
 }
 
@@ -118,7 +133,8 @@ impl Facts for LentFacts<'_> {
     fn fact(&self, app: &AppName, fact: &Fact) -> Result<Value, Fault> {
         let lent = match fact {
             Fact::MongoUrl => self.lender.mongo_url(self.lease, self.passwords),
-            Fact::RedisUrl => self.lender.redis_url(self.lease, self.passwords),
+            Fact::RedisUrl => self.lender.redis_url(Purpose::Durable, self.lease, self.passwords),
+            Fact::RedisCacheUrl => self.lender.redis_url(Purpose::Cache, self.lease, self.passwords),
             _ => None,
         };
         match lent {

@@ -5,6 +5,7 @@ use host::clock::Timestamp;
 use manifest::Environment;
 use manifest::environment::{Access, App, Runs, Source};
 use reconcile::Fault;
+use stores::redis::Purpose;
 
 use super::World;
 use crate::checks;
@@ -94,7 +95,7 @@ impl World {
             ready_path: server.ready.clone(),
             units: self.ground.units.clone(),
             clock: self.ground.clock.clone(),
-            stopped: stores::redis::UNIT,
+            stopped: Purpose::Durable.unit(),
             frozen: stores::mongo::UNIT,
         }))
     }
@@ -106,12 +107,10 @@ impl World {
             checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(settings.clone(), port, ground.clone())));
             checks.push(Box::new(stores::checks::MongoGivesLeastPrivilege::new(settings, port, ground)));
         }
-        if let (Some(settings), Some(port)) = (&self.environment.redis, self.addresses.redis) {
-            checks.push(Box::new(stores::checks::RedisGuardsItsDoor::new(
-                settings.clone(),
-                port,
-                self.secrets.clone(),
-            )));
+        if !self.addresses.redis.is_empty() {
+            let (all, ground) = (self.addresses.redis.clone(), self.ground.of_stores(&self.environment, &self.secrets));
+            checks.push(Box::new(stores::checks::RedisGuardsItsDoor::new(all.clone(), ground.clone())));
+            checks.push(Box::new(stores::checks::RedisKeepsItsPromises::new(all, ground)));
         }
         checks
     }

@@ -135,7 +135,7 @@ async fn redis_once(port: u16, key: Key<'_>, app: &str) -> Became {
         Key::Admin(password) => redis::Identity::User { name: redis::ADMIN, password },
         Key::Certificate(_) => return Became::Refused("nobody is known by a certificate".to_owned()),
     };
-    let asked = match redis::connect(port, who).await {
+    let asked = match redis::Door::whoever_it_is(port).enter(who).await {
         Ok(mut connection) => ::redis::cmd("PING").query_async::<::redis::Value>(&mut connection).await,
         Err(fault) => Err(fault),
     };

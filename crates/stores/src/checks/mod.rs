@@ -5,11 +5,13 @@
 mod mongo;
 mod mongo_rights;
 mod redis;
+mod redis_promises;
 pub mod intrusion;
 
 pub use mongo::MongoGuardsItsDoor;
 pub use mongo_rights::MongoGivesLeastPrivilege;
 pub use redis::RedisGuardsItsDoor;
+pub use redis_promises::RedisKeepsItsPromises;
 
 use gate::Findings;
 

@@ -4,12 +4,16 @@ use manifest::environment::Class;
 use std::time::Duration;
 
 use gate::{Check, CheckCx, Outcome, Verdict};
+use host::clock::Clock;
 use mongodb::bson::doc;
 use secrets::{Secret, generate};
-use stores::checks::{MongoGivesLeastPrivilege, MongoGuardsItsDoor, RedisGuardsItsDoor};
+use stores::checks::{MongoGivesLeastPrivilege, MongoGuardsItsDoor, RedisGuardsItsDoor, RedisKeepsItsPromises};
 use stores::mongo::OwnUser;
 
-use crate::stand::{Stand, app, converge_mongo, converge_redis, mongo_settings, redis_settings, until};
+use crate::redis::sabotage_configuration;
+use crate::stand::{
+    Stand, app, converge_mongo, converge_redis, mongo_settings, redis_of_manifest, redis_settings, until,
+};
 
 async fn outcome(check: &dyn Check) -> Outcome {
     check.run(&CheckCx { budget: Duration::from_secs(30) }).await
@@ -32,7 +36,7 @@ fn mongo_check(stand: &Stand) -> MongoGuardsItsDoor {
 }
 
 fn redis_check(stand: &Stand) -> RedisGuardsItsDoor {
-    RedisGuardsItsDoor::new(redis_settings(), stand.port, stand.ground.secrets.clone())
+    RedisGuardsItsDoor::new(vec![(redis_settings(), stand.port)], stand.ground.clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,16 +184,97 @@ async fn redis_guards_its_door_or_the_check_fails() {
         assert_fails(&outcome(&check).await, because);
     }
     std::fs::write(&file, &right).unwrap();
-    reconcile::ports::Units::restart(&*stand.units, "redis").await.unwrap();
+    sabotage_configuration(&stand, "redis", |text| {
+        text.replace("port 0\ntls-port", "port").replace("tls-replication yes\n", "")
+    })
+    .await;
+    assert_fails(&outcome(&check).await, "a client that does not encrypt is answered");
+
+    // A certificate of somebody else's.
+    let own = stand.ground.root.conf().join("redis/certificate.pem");
+    let other = certificates::Authority::make("mallory", stand.clock.now(), Duration::from_hours(24)).unwrap();
+    let subject = certificates::Subject {
+        common_name: "redis",
+        organization: None,
+        hosts: &["127.0.0.1".to_owned()],
+        purposes: &[certificates::Purpose::Server],
+    };
+    let leaf = other.issue(&subject, stand.clock.now(), Duration::from_hours(24)).unwrap();
+    let foreign = own.with_file_name("foreign.pem");
+    std::fs::write(&foreign, format!("{}{}", *leaf.key_pem, leaf.chain_pem)).unwrap();
+    sabotage_configuration(&stand, "redis", |text| text.replace("certificate.pem", "foreign.pem")).await;
+    assert_fails(&outcome(&check).await, "who trusts our authority does not believe its certificate");
+    let conf = own.with_file_name("redis.conf").to_string_lossy().into_owned();
+    stand.units.replace("redis", |spec| spec.args = vec![conf]);
     until("the check holds again", || async { outcome(&check).await.verdict == Verdict::Holds }).await;
 
     // The right password is refused.
     stand
         .ground
         .secrets
-        .set(&stores::redis::app_secret(&app()), Class::Secret, &Secret::new("wrong password".to_owned()))
+        .set(
+            &stores::redis::Purpose::Durable.app_secret(&app()),
+            Class::Secret,
+            &Secret::new("wrong password".to_owned()),
+        )
         .unwrap();
     assert_fails(&outcome(&check).await, "app-api.b cannot log in");
     stand.units.lose_all();
     assert_fails(&outcome(&check).await, "nobody listens on port");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_keeps_its_promises_or_the_check_fails() {
+    let stand = Stand::new();
+    let (redis, cache) = (stand.redis().await, stand.redis_cache().await);
+    converge_redis(&redis).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    converge_redis(&cache).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    let all = stores::redis::Settings::all(&redis_of_manifest());
+    let all = all.into_iter().zip([stand.port, stand.cache_port]).collect();
+    let check = RedisKeepsItsPromises::new(all, stand.ground.clone());
+    let good = outcome(&check).await;
+    assert_holds(&good, 4);
+    println!("{good:#?}");
+
+    let changes: [(&str, &str, &str, &str); 4] = [
+        ("redis", "maxmemory-policy noeviction", "maxmemory-policy volatile-ttl", "redis: maxmemory-policy is"),
+        ("redis", "appendonly yes", "appendonly no", "redis: appendonly is"),
+        ("redis", "maxmemory 33554432", "maxmemory 0", "redis: there is no end to its memory"),
+        ("redis-cache", "appendonly no", "appendonly yes", "redis-cache: appendonly is"),
+    ];
+    for (unit, from, to, because) in changes {
+        sabotage_configuration(&stand, unit, |text| text.replace(from, to)).await;
+        assert_fails(&outcome(&check).await, because);
+        converge_redis(if unit == "redis" { &redis } else { &cache }).await.unwrap();
+        assert_holds(&outcome(&check).await, 4);
+    }
+
+    // Customers who come and stay: 70 % of 32 MiB, then all of it.
+    let key = stand.versioned(&stores::redis::Purpose::Durable.app_secret(&app()));
+    let mut shop = stand.redis_by(&stores::redis::redis_url(&app(), stand.port, &key)).await.unwrap();
+    let value = "x".repeat(256 << 10);
+    let mut written = 0;
+    let refused = loop {
+        let mut set = redis::cmd("SET");
+        let answer: redis::RedisResult<()> =
+            set.arg(format!("shop:local:{written}")).arg(&value).query_async(&mut shop).await;
+        written += 1;
+        match answer {
+            Ok(()) if written == 95 => {
+                let full = outcome(&check).await;
+                assert_fails(&full, "% of 32 MiB are used; it drops nothing");
+                println!("{full:#?}");
+            }
+            Ok(()) => assert!(written < 300, "it never refuses"),
+            Err(fault) => break fault,
+        }
+    };
+    assert_eq!(refused.code(), Some("OOM"), "{refused}");
+    assert_fails(&outcome(&check).await, "it drops nothing");
+    for n in 0..60 {
+        let _: () = redis::cmd("DEL").arg(format!("shop:local:{n}")).query_async(&mut shop).await.unwrap();
+    }
+    assert_holds(&outcome(&check).await, 4);
+    stand.units.lose_all();
+    assert_fails(&outcome(&check).await, "redis: we cannot log in");
 }

@@ -13,6 +13,7 @@ mod leases;
 mod mongo;
 mod mongo_tls;
 mod redis;
+mod redis_replication;
 mod rotation;
 mod shelf;
 mod stand;

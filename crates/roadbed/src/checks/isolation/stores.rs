@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use manifest::id::AppName;
 use secrets::{Secret, SecretName};
 use stores::checks::intrusion::{AdminCertificate, Became, Key, try_mongodb, try_redis};
+use stores::redis::{Purpose, Settings};
 
 use super::neighbour::Neighbour;
 use super::{Cells, Ours};
@@ -51,13 +52,21 @@ pub(super) async fn try_keys(ours: &Ours<'_>, other: &Neighbour, cells: &mut Cel
         let tries = all.iter().map(|who| try_mongodb(port, &settings.database, who.key()));
         judge(unit, port, &all, join_all(tries).await, cells);
     }
-    if let (Some(_), Some(own)) = (theirs.and_then(|theirs| theirs.redis.as_ref()), &ours.environment.redis) {
-        let unit = stores::redis::UNIT;
-        let Some(port) = up.port_of(unit) else { return cells.good(format!("its {unit} does not run")) };
-        let mut all = keys(ours, &own.apps, stores::redis::app_secret);
-        all.extend(secret(ours, &stores::redis::admin_secret()).map(Who::Admin));
-        let tries = all.iter().map(|who| try_redis(port, who.key()));
-        judge(unit, port, &all, join_all(tries).await, cells);
+    if let (Some(theirs), Some(own)) = (theirs.and_then(|theirs| theirs.redis.as_ref()), &ours.environment.redis) {
+        // The keys of all our purposes at each of theirs.
+        let of_purpose = |purpose: Purpose| {
+            let admin = secret(ours, &purpose.admin_secret()).map(Who::Admin);
+            keys(ours, &own.apps, |app| purpose.app_secret(app)).into_iter().chain(admin)
+        };
+        let all: Vec<Who<'_>> = Purpose::OF_DATA.into_iter().flat_map(of_purpose).collect();
+        for unit in Settings::all(theirs).iter().map(Settings::unit) {
+            let Some(port) = up.port_of(&unit) else {
+                cells.good(format!("its {unit} does not run"));
+                continue;
+            };
+            let tries = all.iter().map(|who| try_redis(port, who.key()));
+            judge(&unit, port, &all, join_all(tries).await, cells);
+        }
     }
 }
 
@@ -65,7 +74,7 @@ fn secret(ours: &Ours<'_>, name: &SecretName) -> Option<Secret> {
     Some(ours.secrets.get(name).ok()??.secret)
 }
 
-fn keys<'a>(ours: &Ours<'_>, apps: &'a [AppName], of_app: fn(&AppName) -> SecretName) -> Vec<Who<'a>> {
+fn keys<'a>(ours: &Ours<'_>, apps: &'a [AppName], of_app: impl Fn(&AppName) -> SecretName) -> Vec<Who<'a>> {
     let mut all = vec![Who::Nobody];
     all.extend(apps.iter().filter_map(|app| Some(Who::App(app, secret(ours, &of_app(app))?))));
     all
