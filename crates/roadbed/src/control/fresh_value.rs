@@ -115,7 +115,7 @@ mod tests {
             "rotate = {{ kind = \"provider-dual\", create = [\"sh\", \"-c\", '{create}'], revoke = [\"sh\", \"-c\", '{revoke}'] }}"
         );
         let text = include_str!("../../../../roadbed.toml")
-            .replace("deliver = \"file\"\n", &format!("deliver = \"file\"\n{commands}\n"));
+            .replace("example = \"sk_test_", &format!("{commands}\nexample = \"sk_test_"));
         let (manifest, told) = manifest::parse(&Text::new("roadbed.toml", text));
         assert!(told.is_empty(), "{told:?}");
         let environment = manifest.unwrap().resolve(&"local".parse::<EnvRef>().unwrap()).unwrap();
