@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use host::process::terminal::Screen;
 use host::process::{Process, Signal, table};
+use secrets::{SecretName, VersionState};
 use serde_json::Value;
 use testkit::{Environment, repository, wait_until};
 
@@ -73,6 +74,7 @@ apps = ["api"]
 class = "auth"
 owner = "team"
 source = "generated"
+rotate = { kind = "keyring", overlap = "1s" }
 example = "example-only-not-a-session-secret"
 
 [variables.LICENCE]
@@ -246,6 +248,7 @@ fn a_command_is_lent_users_of_its_own_and_nothing_of_them_stays() {
     what_a_terminal_shows(&shop);
     what_the_users_may(&shop);
     whatever_ends(&shop);
+    what_a_command_holds(&shop);
     what_a_login_says(&shop, &key);
     assert_eq!(shop.environment.ready(&["secrets-stay-secret"])["holds"], true);
 }
@@ -402,6 +405,35 @@ fn whatever_ends(shop: &Shop) {
     assert!(table::entry(pid).is_some_and(|entry| !entry.is_dead()));
     Process::open(child.id()).unwrap().signal(Signal::TERM).unwrap();
     child.wait().unwrap();
+    shop.nothing_is_lent();
+}
+
+/// A rotation waits for commands as it waits for instances.
+fn what_a_command_holds(shop: &Shop) {
+    let name = SecretName::variable("SESSION_SECRET");
+    let states = || -> Vec<(u32, VersionState)> {
+        let accepted = stage::store_of(&shop.environment).accepted(&name).unwrap();
+        accepted.into_iter().map(|version| (version.version, version.state)).collect()
+    };
+    let rotate = || shop.environment.roadbed_within(Duration::from_secs(120), &["secrets", "rotate", "SESSION_SECRET"]);
+    let before = states()[0].0;
+    let (mut child, _, lease) = shop.begin();
+    let _ = rotate();
+    wait_until("the overlap is over", Duration::from_secs(60), || {
+        let told = rotate().stderr;
+        if told.contains("is held by a command of anna") && told.contains(&lease) { Ok(()) } else { Err(told) }
+    });
+    assert_eq!(states(), [(before + 1, VersionState::Current), (before, VersionState::Previous)]);
+    // What is lent now is the new value, and holds nothing up.
+    let (mut other, _, _) = shop.begin();
+    Process::open(child.id()).unwrap().signal(Signal::TERM).unwrap();
+    child.wait().unwrap();
+    wait_until("the value before is retired", Duration::from_secs(20), || match states().as_slice() {
+        [(version, VersionState::Current)] if *version == before + 1 => Ok(()),
+        states => Err(format!("{states:?}")),
+    });
+    Process::open(other.id()).unwrap().signal(Signal::TERM).unwrap();
+    other.wait().unwrap();
     shop.nothing_is_lent();
 }
 

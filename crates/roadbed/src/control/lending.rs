@@ -11,8 +11,7 @@ use engine::variables::Assembled;
 use host::process::{Identity, Process, table};
 use manifest::{AppName, Environment};
 use reconcile::Fault;
-use reconcile::loaded::{Holders, Loaded};
-use reconcile::ports::Units;
+use reconcile::loaded::Loaded;
 use secrets::{SecretName, generate};
 use stores::leases::{self, Holder, InRedis, Lease, Rights, State, book};
 use tokio::time::sleep;
@@ -128,18 +127,6 @@ pub async fn take_back(control: &Control, id: &str) -> Result<(), Fault> {
     take_away(control, &lender(control).await?, &lease).await?;
     tracing::info!(lease = id, "given back");
     Ok(())
-}
-
-/// Who holds which version of a secret: units by name, and commands by their leases.
-pub async fn holders(control: &Control, secret: &SecretName) -> Result<Holders, Fault> {
-    let units = control.keeper.list().await?;
-    let mut holders = reconcile::loaded::holders(&units, secret.as_str());
-    for lease in book::read(&control.root)? {
-        if let Some(version) = lease.loaded.get(secret.as_str()) {
-            holders.by_version.entry(*version).or_default().insert(lease.id);
-        }
-    }
-    Ok(holders)
 }
 
 /// Takes back, for as long as it is polled, what nobody holds any more.

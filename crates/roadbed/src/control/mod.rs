@@ -13,6 +13,7 @@ pub mod watch;
 pub mod rotating;
 pub mod rotation_request;
 pub mod rotation_steps;
+mod holders;
 pub mod fresh_value;
 pub mod identity;
 pub mod home;

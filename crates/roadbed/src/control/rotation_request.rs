@@ -6,6 +6,7 @@ use host::clock::Timestamp;
 use reconcile::Fault;
 use secrets::{VersionRow, VersionState};
 
+use super::holders::Everybody;
 use super::rotating::look;
 use super::wire::{Overdue, RotateRequest, Which};
 use super::{Control, fresh_value, state_fault};
@@ -48,12 +49,13 @@ pub(super) fn chosen(control: &Control, request: &RotateRequest) -> Result<BTree
 
 /// Which of them get a new value: those of which none is pending. Refused if one still has a previous value: who makes a third
 /// one, takes the first from those who hold it.
-pub(super) fn refuse_within_overlap(
+pub(super) async fn refuse_within_overlap(
     control: &Control,
     request: &RotateRequest,
     names: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, Fault> {
     let look = look(control)?;
+    let everybody = Everybody::look(control).await?;
     let mut asked = BTreeSet::new();
     let mut causes = Vec::new();
     for subject in look.named(names) {
@@ -62,11 +64,14 @@ pub(super) fn refuse_within_overlap(
         }
         match subject.since(&look.rows, VersionState::Previous) {
             Some(since) => {
-                let until = next::later(since, subject.rotation.overlap);
-                causes.push(format!(
-                    "{}: its value before was replaced at {since} and holds until {until}",
-                    subject.name()
-                ));
+                let (name, until) = (subject.name(), next::later(since, subject.rotation.overlap));
+                let holders = everybody.with_previous(subject, &look.rows);
+                let before = format!("{name}: its value before was replaced at {since}");
+                causes.push(if control.clock.now() < until || holders.is_empty() {
+                    format!("{before} and holds until {until}")
+                } else {
+                    format!("{before} and is held by {}", holders.join(", "))
+                });
             }
             None => drop(asked.insert(subject.name().to_string())),
         }
