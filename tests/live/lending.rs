@@ -250,7 +250,34 @@ fn a_command_is_lent_users_of_its_own_and_nothing_of_them_stays() {
     whatever_ends(&shop);
     what_a_command_holds(&shop);
     what_a_login_says(&shop, &key);
+    what_is_noted_of_it(&shop);
     assert_eq!(shop.environment.ready(&["secrets-stay-secret"])["holds"], true);
+}
+
+/// Who, what, when, why and from where, in the log that nobody can cut: names, and no values.
+fn what_is_noted_of_it(shop: &Shop) {
+    let store = stage::store_of(&shop.environment);
+    let rows = store.audit().unwrap();
+    let of = |action: &str, part: &str| {
+        let told = |row: &&secrets::audit::Entry| format!("{row:?}").contains(part);
+        rows.iter().filter(|row| row.action == action).filter(told).count()
+    };
+    let leases = rows.iter().filter(|row| row.action == "lent" && row.name.starts_with("lease/")).count();
+    assert!(leases > 10, "{leases}");
+    assert_eq!(leases, of("given-back", "lease/") + of("taken-back", "lease/"), "each has its end: {rows:#?}");
+    assert!(of("taken-back", "its process is gone") > 0, "{rows:#?}");
+    assert!(of("lent", "without PAYMENT_SECRET_KEY") > 0 && of("lent", "shown as it is") > 0, "{rows:#?}");
+    assert!(of("lent", "a look into redis, to read") > 0, "{rows:#?}");
+    let lent = rows.iter().find(|row| row.action == "lent" && row.reason == "to compare").unwrap();
+    assert_eq!((lent.actor.as_str(), lent.via.as_str()), ("anna", "env exec"));
+    let origin = format!("{}, user {}, process ", host::machine::name(), host::own::user());
+    assert!(lent.origin.starts_with(&origin), "{lent:?}");
+    let login = rows.iter().find(|row| row.action == "logged-in").unwrap();
+    assert_eq!((login.actor.as_str(), login.name.as_str()), ("annika", "person/annika"));
+    // Each secret tells who had it.
+    let shown = shop.environment.roadbed(&["secrets", "audit", "--name", "SESSION_SECRET"]).expect(0).stdout;
+    assert!(shown.contains("lent") && shown.contains("anna") && shown.contains("with dev-anna-"), "{shown}");
+    assert_eq!(store.verify().unwrap().findings, []);
 }
 
 fn what_is_shown_and_what_is_not(shop: &Shop) {

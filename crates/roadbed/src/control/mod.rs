@@ -23,6 +23,7 @@ pub mod adoption;
 pub mod forgetting;
 pub mod lent;
 pub mod lending;
+mod lending_record;
 pub mod login;
 
 use std::collections::BTreeMap;
@@ -59,6 +60,8 @@ pub struct Control {
     pub rotation: rotating::Rotating,
     /// Where people log in.
     pub desk: login::Desk,
+    /// One lease is struck at a time, so that its end is noted once.
+    pub striking: tokio::sync::Mutex<()>,
 }
 
 impl Control {
@@ -103,6 +106,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         turn: tokio::sync::Mutex::default(),
         rotation: rotating::Rotating::default(),
         desk,
+        striking: tokio::sync::Mutex::default(),
     });
     let watching = tokio::spawn(watch::watch(control.clone()));
     let rotating = tokio::spawn(rotating::carry_on(control.clone()));

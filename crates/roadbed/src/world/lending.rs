@@ -6,7 +6,7 @@ use engine::variables::{Assembled, Facts, Value, assemble};
 use manifest::environment::{self, Class, Fact, Variable};
 use manifest::{AppName, Environment};
 use reconcile::Fault;
-use secrets::Secret;
+use secrets::{Secret, Store};
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::leases::{self, Lease};
@@ -24,6 +24,8 @@ pub struct Lender {
     pub redis: Option<(environment::Redis, u16)>,
     /// The same Redis, to put users into.
     pub redis_users: Option<Redis>,
+    /// Where it is noted what was lent.
+    pub secrets: Arc<Store>,
     facts: Arc<LocalFacts>,
 }
 
@@ -60,6 +62,7 @@ impl World {
             mongodb: self.environment.mongodb.clone().zip(self.addresses.mongodb),
             redis,
             redis_users,
+            secrets: self.secrets.clone(),
             facts: self.facts.clone(),
         })
     }
