@@ -15,7 +15,7 @@ use tokio::sync::broadcast;
 use tokio::time::sleep;
 
 use super::holders::Everybody;
-use super::rotation_request::{chosen, refuse_within_overlap};
+use super::rotation_request::{chosen, refuse_within_overlap, rotated_by_itself};
 use super::rotation_steps::{promote, retire, stage};
 use super::wire::{Manner, Message, RotateRequest, Rotated, Stands};
 use super::{Control, convergence};
@@ -88,6 +88,7 @@ pub async fn rotate(control: &Control, request: &RotateRequest, progress: Arc<dy
         return Ok(Message::Rotated { rotations: look.named(&names).map(would).collect() });
     }
     if let Some(following) = follow(control, &names) {
+        tracing::info!(?names, "following what is under way");
         return followed(following, progress.as_ref()).await;
     }
     let _turn = control.rotation.turn.lock().await;
@@ -162,8 +163,10 @@ pub async fn carry_on(control: Arc<Control>) {
                 Move::Stage | Move::Converge | Move::Promote | Move::Retire => true,
             }
         };
-        let names: BTreeSet<String> =
+        let mut names: BTreeSet<String> =
             under_way.iter().filter(is_ripe).map(|subject| subject.name().to_string()).collect();
+        let asked = rotated_by_itself(&control, &look);
+        names.extend(asked.iter().cloned());
         if names.is_empty() {
             pause = FIRST_PAUSE;
             continue;
@@ -176,7 +179,10 @@ pub async fn carry_on(control: Arc<Control>) {
         pause = if is_same { LONGEST_PAUSE.min(pause * 2) } else { FIRST_PAUSE };
         tried = Some((mark, control.clock.instant()));
         tracing::info!(?names, "carrying on with rotations");
-        match drive(&control, &names, BTreeSet::new(), Arc::new(Unwatched)).await {
+        if !asked.is_empty() {
+            tracing::info!(?asked, "overdue, and rotated by the environment itself");
+        }
+        match drive(&control, &names, asked, Arc::new(Unwatched)).await {
             Ok(rotations) => tracing::info!(?rotations, "rotations"),
             Err(fault) => tracing::error!(causes = ?fault.causes, "{fault}"),
         }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use host::clock::Timestamp;
+use manifest::RotatedBy;
 use reconcile::Fault;
 use secrets::{VersionRow, VersionState};
 
 use super::holders::Everybody;
-use super::rotating::look;
+use super::rotating::{Look, look};
 use super::wire::{Overdue, RotateRequest, Which};
 use super::{Control, fresh_value, state_fault};
 use crate::rotation::{Due, Subject, due, next};
@@ -45,6 +46,23 @@ pub(super) fn chosen(control: &Control, request: &RotateRequest) -> Result<BTree
         look.subjects.iter().filter(|one| fresh_value::refusal(one).is_none()).map(|one| one.name().as_str()).collect();
     let fault = Fault::new("cannot rotate what was named").hint(format!("what can be rotated: {}", known.join(", ")));
     Err(Fault { causes, ..fault })
+}
+
+/// What the environment rotates without being asked: what is overdue and takes nobody, where the manifest says so.
+pub(super) fn rotated_by_itself(control: &Control, look: &Look) -> BTreeSet<String> {
+    if look.environment.rotation.by == RotatedBy::People {
+        return BTreeSet::new();
+    }
+    // Where the time of before cannot be told, nothing is begun: a clock that was set back must not make anything due.
+    let Ok(now) = control.no_earlier_than_now(&look.rows) else { return BTreeSet::new() };
+    let is_due = |subject: &&Subject| matches!(due(subject, &look.rows, now), Due::Overdue { .. });
+    let takes_nobody = |subject: &&Subject| {
+        subject.rotation.kind.takes_nobody()
+            && fresh_value::refusal(subject).is_none()
+            && !subject.is_under_way(&look.rows)
+    };
+    let subjects = look.subjects.iter().filter(takes_nobody).filter(is_due);
+    subjects.map(|subject| subject.name().to_string()).collect()
 }
 
 /// Which of them get a new value: those of which none is pending. Refused if one still has a previous value: who makes a third
