@@ -5,6 +5,7 @@
 //!   browser      what somebody sees
 //!   storm        kill -9 of everybody in any order while visitors order
 //!   rotation     new keys and passwords under visitors, and with everybody killed in between
+//!   rotation_kinds  providers and webhooks, and an environment that rotates by itself
 //!   drill        a check that is killed while it has taken something away
 //!   canary       leaks that builds hand to browsers are found
 //!   sabotage     each check of the gate, with the thing broken for real
@@ -37,6 +38,7 @@ mod environments;
 mod first_hour;
 mod lending;
 mod rotation;
+mod rotation_kinds;
 mod sabotage;
 mod secrecy;
 mod stage;

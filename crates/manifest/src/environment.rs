@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::network::Reachability;
 use crate::record::choice;
-use crate::rotation::Rotation;
+use crate::rotation::{Rotation, RotationSchedule};
 use crate::target::{EnvRef, Instance};
 use crate::value::Rule;
 
@@ -29,6 +29,7 @@ pub struct Environment {
     pub media: Option<Media>,
     /// Every variable that exists in this environment, sorted by name.
     pub variables: Vec<Variable>,
+    pub rotation: RotationSchedule,
 }
 
 impl Environment {

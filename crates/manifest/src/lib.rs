@@ -50,7 +50,7 @@ pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
 pub use naming::{BranchSlug, Names};
 pub use parse::{DeclaredPath, Manifest, parse};
 pub use resolve::UnknownEnv;
-pub use rotation::{Rotation, RotationKind};
+pub use rotation::{RotatedBy, Rotation, RotationKind, RotationSchedule};
 pub use scan::{Allowed, ComputedNames, FindingKind, Glob, Position, RunsIn, Scan, ScannedApp, scan};
 pub use schema::schema;
 pub use source::{Diagnostic, Severity, Source, Span};

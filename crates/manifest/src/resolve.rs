@@ -97,6 +97,7 @@ impl Manifest {
                 .filter(|(_, table)| table.exists_in(name))
                 .filter_map(|(variable, table)| self.variable(variable, table, name))
                 .collect(),
+            rotation: document.rotation.schedule(),
             domain,
         }
     }
@@ -187,7 +188,9 @@ impl Manifest {
         };
         let class = table.class.value;
         let rotation = class.is_sensitive() && table.phase.value.is_at_run_time();
-        let rotation = rotation.then(|| Rotation::new(table.rotate.as_deref(), &source, class, table.r#type.value));
+        let rotation = rotation.then(|| {
+            Rotation::new(table.rotate.as_deref(), &source, self.document.rotation.age(class), table.r#type.value)
+        });
         Some(Variable {
             name: name.clone(),
             owner: table.owner.value.clone(),

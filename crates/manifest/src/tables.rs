@@ -7,6 +7,7 @@ use crate::environment::{Access, OnDrift, Safeguard, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
 use crate::network::NetworkTable;
 use crate::record::{choice, record};
+use crate::rotation::RotationTable;
 use crate::scalars::{
     BranchName, Bytes, Command, Count, Cpus, Domain, Host, Port, Processes, RelativePath, SshKey, UrlPath, Version,
 };
@@ -36,6 +37,8 @@ record! {
         variables: Table<VarName, VariableTable>,
         /// Variables whose names the code puts together.
         patterns: Table<NamePattern, PatternTable>,
+        /// How old values may get where their variables do not say, and who sees to it.
+        rotation: RotationTable = {},
         /// How `roadbed env check` reads the code.
         scan: ScanTable = {},
     }

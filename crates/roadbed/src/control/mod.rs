@@ -14,6 +14,7 @@ pub mod watch;
 pub mod rotating;
 pub mod rotation_request;
 pub mod rotation_steps;
+mod holders;
 pub mod fresh_value;
 pub mod identity;
 pub mod home;
@@ -23,6 +24,7 @@ pub mod adoption;
 pub mod forgetting;
 pub mod lent;
 pub mod lending;
+mod lending_record;
 pub mod login;
 
 use std::collections::BTreeMap;
@@ -60,6 +62,8 @@ pub struct Control {
     pub drift: drift::LastLook,
     /// Where people log in.
     pub desk: login::Desk,
+    /// One lease is struck at a time, so that its end is noted once.
+    pub striking: tokio::sync::Mutex<()>,
 }
 
 impl Control {
@@ -105,6 +109,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         rotation: rotating::Rotating::default(),
         drift: drift::LastLook::default(),
         desk,
+        striking: tokio::sync::Mutex::default(),
     });
     let watching = tokio::spawn(watch::watch(control.clone()));
     let rotating = tokio::spawn(rotating::carry_on(control.clone()));

@@ -437,6 +437,7 @@ impl Units for Direct {
                         revision: running.spec.revision.clone(),
                         last_exit: running.last_exit.clone(),
                         loaded: None,
+                        specified: running.spec.loaded.clone(),
                     }
                 })
                 .collect())
