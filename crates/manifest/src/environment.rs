@@ -6,6 +6,7 @@ use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, Product
 use crate::network::Reachability;
 use crate::record::choice;
 use crate::rotation::Rotation;
+use crate::sample::{Sample, Seed};
 use crate::target::{EnvRef, Instance};
 use crate::value::Rule;
 
@@ -22,6 +23,8 @@ pub struct Environment {
     pub network: Reachability,
     /// What must be in force for every app and data service, or the environment does not come up.
     pub require: Vec<Safeguard>,
+    /// How long it lasts after the last `up`; then it is purged.
+    pub ttl: Option<Duration>,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,
@@ -204,6 +207,10 @@ pub struct MongoDb {
     pub oplog_bytes: u64,
     /// What is kept as the manifest says; empty: apps make their own.
     pub collections: Vec<Collection>,
+    /// With what empty collections begin.
+    pub seed: Seed,
+    /// Path of the sample, relative to the manifest.
+    pub sample: String,
 }
 
 /// A collection whose schema and indexes are kept.
@@ -215,6 +222,8 @@ pub struct Collection {
     /// Path of a JSON Schema, relative to the manifest.
     pub schema: Option<String>,
     pub indexes: Vec<Index>,
+    /// What of it goes into a sample.
+    pub sample: Option<Sample>,
 }
 
 /// An index of a collection.

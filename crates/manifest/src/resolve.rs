@@ -8,6 +8,7 @@ use crate::environment::{
 use crate::id::{AppName, EnvName, VarName};
 use crate::naming::Names;
 use crate::rotation::Rotation;
+use crate::sample::Seed;
 use crate::scalars::{Bytes, Cpus, Processes};
 use crate::source::At;
 use crate::tables::{
@@ -73,6 +74,7 @@ impl Manifest {
             },
             network: table.network.resolve(),
             require: table.require.iter().map(|safeguard| safeguard.value).collect(),
+            ttl: table.ttl.as_ref().map(|ttl| ttl.value.0),
             apps: document
                 .apps
                 .in_order()
@@ -83,7 +85,7 @@ impl Manifest {
                 .services
                 .mongodb
                 .as_ref()
-                .map(|table| mongodb(table, name, names.database(), needing(ServiceName::MongoDb))),
+                .map(|mongo| mongodb(mongo, name, names.database(), needing(ServiceName::MongoDb), table.seed())),
             redis: document
                 .services
                 .redis
@@ -265,7 +267,7 @@ impl Limits<'_> {
     }
 }
 
-fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: Vec<AppName>) -> MongoDb {
+fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: Vec<AppName>, seed: Seed) -> MongoDb {
     let own = table.r#in.get(environment);
     MongoDb {
         program: own.and_then(|own| own.program.clone()).or_else(|| table.program.clone()),
@@ -275,6 +277,8 @@ fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: 
         cache_bytes: own.and_then(|own| own.cache.as_ref()).unwrap_or(&table.cache).0,
         oplog_bytes: own.and_then(|own| own.oplog.as_ref()).unwrap_or(&table.oplog).0,
         collections: table.collections.in_order().into_iter().map(|(name, table)| table.resolve(&name.value)).collect(),
+        seed,
+        sample: table.sample.value.0.clone(),
     }
 }
 

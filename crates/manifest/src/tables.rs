@@ -7,8 +7,9 @@ use crate::environment::{Access, Safeguard, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
 use crate::network::NetworkTable;
 use crate::record::{choice, record};
+use crate::sample::Seed;
 use crate::scalars::{
-    BranchName, Bytes, Command, Count, Cpus, Domain, Host, Port, Processes, RelativePath, SshKey, UrlPath, Version,
+    Age, BranchName, Bytes, Command, Count, Cpus, Domain, Host, Port, Processes, RelativePath, SshKey, UrlPath, Version,
 };
 use crate::scan::{NamePattern, PatternTable, ScanTable};
 use crate::shape::{Reader, Shape, Table};
@@ -119,6 +120,10 @@ record! {
         /// What must keep apps and data services to their own business. What is not named is in force where the machine allows it;
         /// what is named is a condition: without it `roadbed up` refuses. Development servers (`up --dev`) are not held to it.
         require: Vec<At<Safeguard>> = [],
+        /// With what data it begins. Default: `sample` where it exists many times, else `nothing`.
+        seed: Option<At<Seed>>,
+        /// How long it lasts after the last `up`: then it is purged, its data too. Only with `per`.
+        ttl: Option<At<Age>>,
     }
 }
 
@@ -274,6 +279,9 @@ record! {
         /// Collections whose schema and indexes Roadbed keeps. Where there is one, apps may not make
         /// indexes themselves.
         collections: Table<CollectionName, CollectionTable>,
+        /// Where the sample of their documents lies that `roadbed sample take` makes, relative to the manifest. It is for nobody's
+        /// repository: its folder gets a `.gitignore`.
+        sample: At<RelativePath> = ".roadbed-samples/mongodb.sample",
         /// What is different in an environment.
         r#in: Table<EnvName, MongoDbOverride>,
     }
@@ -389,6 +397,14 @@ impl Default for Deadlines {
     fn default() -> Self {
         let nothing = toml::de::DeValue::parse("{}").expect("an empty table is TOML");
         Self::decode(&nothing, &mut Reader::default())
+    }
+}
+
+impl EnvironmentTable {
+    /// What exists many times is made in a moment and thrown away: it begins with something to look at.
+    pub(crate) fn seed(&self) -> Seed {
+        let usual = if self.per.is_some() { Seed::Sample } else { Seed::Nothing };
+        self.seed.as_ref().map_or(usual, |seed| seed.value)
     }
 }
 

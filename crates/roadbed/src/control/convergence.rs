@@ -9,6 +9,7 @@ use reconcile::{Event, Fault, Progress, Tools};
 
 use super::wire::{Message, Status, Unit};
 use super::{Control, identity, possessions, rotation_request};
+use crate::expiry;
 use crate::keeper::KeeperState;
 use crate::roots::Roots;
 use crate::wanted;
@@ -112,7 +113,9 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         }
         _ => std::collections::BTreeMap::new(),
     };
+    let ends = want.as_ref().map(expiry::of).transpose()?.flatten();
     Ok(Status {
+        ends,
         environment: want.map(|want| want.environment).unwrap_or_default(),
         root: control.root.path().to_owned(),
         urls,

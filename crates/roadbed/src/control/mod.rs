@@ -23,6 +23,7 @@ pub mod forgetting;
 pub mod lent;
 pub mod lending;
 pub mod login;
+mod expiring;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,11 +107,13 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let watching = tokio::spawn(watch::watch(control.clone()));
     let rotating = tokio::spawn(rotating::carry_on(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
+    let expiring = tokio::spawn(expiring::watch(control.clone()));
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
     watching.abort();
     rotating.abort();
     sweeping.abort();
+    expiring.abort();
     lifeline.abort();
     served
 }

@@ -226,6 +226,12 @@ fn both_names(path: &Path) -> files::Result<[PathBuf; 2]> {
     Ok([path.to_owned(), files::canonical(path)?])
 }
 
+/// Takes away what a root whose processes have ended leaves on the machine: its control groups, and the claim of its users' ids.
+pub fn forget(root: &Root) -> files::Result<()> {
+    group::sweep_named(&group_name(root.path()));
+    users::forget(root.path())
+}
+
 fn group_limits(limits: &Limits) -> group::Limits {
     group::Limits { memory: limits.memory, processes: limits.processes, cpu: limits.cpu }
 }

@@ -19,6 +19,7 @@ pub(crate) mod observe;
 mod place;
 mod plan;
 pub(crate) mod roles;
+pub mod sample;
 pub(crate) mod url;
 
 use std::sync::Arc;

@@ -49,6 +49,8 @@ mod tests {
             cache_bytes: 0,
             oplog_bytes: 0,
             collections: Vec::new(),
+            seed: manifest::Seed::Nothing,
+            sample: String::new(),
         };
         let url = mongo_url(&settings, &AppName::new("api").unwrap(), 27017, &first("p@ss:/?#%"));
         assert_eq!(

@@ -13,6 +13,7 @@ mod leases;
 mod mongo;
 mod redis;
 mod rotation;
+mod sample;
 mod shelf;
 mod stand;
 mod tools;

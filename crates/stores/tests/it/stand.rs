@@ -88,6 +88,8 @@ pub(crate) fn mongo_settings() -> environment::MongoDb {
         cache_bytes: 256 << 20,
         oplog_bytes: 64 << 20,
         collections: Vec::new(),
+        seed: manifest::Seed::Nothing,
+        sample: String::new(),
     }
 }
 

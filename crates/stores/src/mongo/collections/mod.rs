@@ -25,6 +25,7 @@ use secrets::SecretName;
 pub use observe::{Seen, SeenCollection, SeenIndex};
 pub use plan::Step;
 pub(crate) use user::USER;
+pub(crate) use wanted::filter_of;
 pub use wanted::{Wanted, WantedCollection};
 
 use crate::Ground;
