@@ -25,7 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Looks until the task is aborted.
-pub async fn watch(control: Arc<Control>) {
+pub(super) async fn watch(control: Arc<Control>) {
     loop {
         let wait = match look(&control).await {
             Ok(next) => next,

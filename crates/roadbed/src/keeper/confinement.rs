@@ -245,7 +245,7 @@ fn empty_tmp(root: &Root, unit: &str) -> files::Result<PathBuf> {
 }
 
 /// The same for one root for as long as it lies where it does, and another for any other.
-fn group_name(root: &Path) -> String {
+pub fn group_name(root: &Path) -> String {
     let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
     let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     format!("roadbed-{hex}")

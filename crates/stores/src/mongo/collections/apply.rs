@@ -6,12 +6,12 @@ use manifest::environment::Index;
 use mongodb::bson::{Document, doc};
 use reconcile::Fault;
 
-use super::observe::as_user;
+use super::observe::{as_admin, as_user};
 use super::plan::Step;
 use super::wanted::index_spec;
 use super::{Collections, USER, duplicates, secret, user};
 use crate::mongo::client::{MongoFault, code, command, command_within};
-use crate::mongo::observe::{admin_client, asking};
+use crate::mongo::observe::asking;
 
 /// An index of a hundred million documents takes tens of minutes.
 const INDEX_DEADLINE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -80,7 +80,7 @@ async fn run(collections: &Collections, what: Document) -> Result<Result<Documen
 
 async fn put_user(collections: &Collections) -> Result<(), Fault> {
     let settings = &collections.settings;
-    let admin = admin_client(&collections.ground, collections.port)?;
+    let admin = as_admin(collections)?;
     let password = collections.ground.make_secret(&secret())?;
     let privileges = user::privileges(settings);
     let role = doc! { "createRole": USER, "privileges": &privileges, "roles": [] };

@@ -17,8 +17,10 @@ mod user;
 mod wanted;
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use manifest::environment;
+use mongodb::Client;
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
 use secrets::SecretName;
 
@@ -50,13 +52,22 @@ pub struct Collections {
     project: PathBuf,
     destroy: Destroy,
     ground: Ground,
+    clients: Clients,
+}
+
+/// Connected once for all looks and steps: each login costs both sides thousands of rounds of a digest.
+#[derive(Debug, Default)]
+struct Clients {
+    admin: OnceLock<Client>,
+    user: OnceLock<Client>,
 }
 
 impl Collections {
     /// `port` is where the server listens on loopback.
     pub fn new(settings: environment::MongoDb, port: u16, project: PathBuf, destroy: Destroy, ground: Ground) -> Self {
         let needs = vec![ResourceId::new(super::UNIT)];
-        Self { id: Self::resource_id(), needs, settings, port, project, destroy, ground }
+        let clients = Clients::default();
+        Self { id: Self::resource_id(), needs, settings, port, project, destroy, ground, clients }
     }
 
     pub fn resource_id() -> ResourceId {

@@ -58,7 +58,7 @@ pub(super) async fn observe(collections: &Collections) -> Result<Seen, Fault> {
 
 async fn look_at_user(collections: &Collections) -> Result<Vec<&'static str>, Fault> {
     let settings = &collections.settings;
-    let admin = admin_client(&collections.ground, collections.port)?;
+    let admin = as_admin(collections)?;
     let key = doc! { "user": USER, "db": &settings.database };
     let users = doc! { "usersInfo": key, "showAuthenticationRestrictions": true };
     let roles = doc! { "rolesInfo": USER, "showPrivileges": true };
@@ -85,11 +85,24 @@ async fn logs_in(collections: &Collections) -> Result<bool, Fault> {
 
 /// The user that changes collections, logged in when it is first used.
 pub(super) fn as_user(collections: &Collections) -> Result<Client, Fault> {
+    if let Some(client) = collections.clients.user.get() {
+        return Ok(client.clone());
+    }
     let Some(password) = collections.ground.secret(&secret())? else {
         return Err(Fault::new(format!("the password of {USER} has gone from the secret store")).retry_safe());
     };
     let who = Identity::User { name: USER, database: &collections.settings.database, password: &password.secret };
-    connect(&Address::Port(collections.port), who).map_err(|fault| asking(&fault))
+    let client = connect(&Address::Port(collections.port), who).map_err(|fault| asking(&fault))?;
+    Ok(collections.clients.user.get_or_init(|| client).clone())
+}
+
+/// The administrator, who sees and makes that user.
+pub(super) fn as_admin(collections: &Collections) -> Result<Client, Fault> {
+    if let Some(client) = collections.clients.admin.get() {
+        return Ok(client.clone());
+    }
+    let client = admin_client(&collections.ground, collections.port)?;
+    Ok(collections.clients.admin.get_or_init(|| client).clone())
 }
 
 async fn look(client: &Client, database: &str, wanted: &Wanted) -> Result<Vec<SeenCollection>, MongoFault> {

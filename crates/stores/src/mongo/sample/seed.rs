@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use host::clock::Timestamp;
@@ -44,6 +45,8 @@ pub struct Seeding {
     port: u16,
     path: PathBuf,
     ground: Ground,
+    /// Connected once for all looks and steps.
+    client: OnceLock<Client>,
 }
 
 /// What a look found.
@@ -105,7 +108,7 @@ impl Seeding {
             && settings.collections.iter().any(|collection| collection.sample.is_some());
         let path = project.join(&settings.sample);
         let needs = vec![Collections::resource_id()];
-        begins.then(|| Self { id: Self::resource_id(), needs, settings, port, path, ground })
+        begins.then(|| Self { id: Self::resource_id(), needs, settings, port, path, ground, client: OnceLock::new() })
     }
 
     pub fn resource_id() -> ResourceId {
@@ -136,12 +139,16 @@ impl Seeding {
 
     /// An app's own user: what it may do is what this takes.
     fn client(&self) -> Result<Client, Fault> {
+        if let Some(client) = self.client.get() {
+            return Ok(client.clone());
+        }
         let app = self.settings.apps.first().expect("there is none without an app");
         let logins = self.ground.logins(&app_secret(app))?;
         let password = logins.into_iter().next().ok_or_else(|| Fault::new("no app can log in yet").retry_safe())?;
         let key = UserKey::app(&self.settings, app, Slot::of(password.version));
         let who = Identity::User { name: &key.name, database: &key.database, password: &password.secret };
-        connect(&Address::Port(self.port), who).map_err(|fault| asking(&fault))
+        let client = connect(&Address::Port(self.port), who).map_err(|fault| asking(&fault))?;
+        Ok(self.client.get_or_init(|| client).clone())
     }
 
     async fn put(&self, client: &Client, header: &Header, name: &str, documents: &[Document]) -> Result<(), Error> {
