@@ -230,7 +230,7 @@ fn a_preview_begins_with_a_masked_sample_and_goes_without_trace() {
     );
     let again = shop.up_with(&["--no-gate"]);
     assert!(again.stderr.contains("nothing to change"), "{}", again.stderr);
-    assert!(shop.status()["ends"].as_str().is_some(), "{:#}", shop.status());
+    assert!(shop.status()["ends"].as_i64().is_some(), "{:#}", shop.status());
     assert_eq!(local.status().get("ends"), None);
 
     // Nobody confirmed it: it goes on.
@@ -300,7 +300,7 @@ fn a_preview_ends_by_itself_whether_it_runs_or_not_and_each_up_lets_it_live_long
     stopped.down();
     running.up_with(&["--no-gate"]);
     let ids = [id_of(&running), id_of(&stopped)];
-    let ends = |shop: &Environment| shop.status()["ends"].as_str().unwrap().to_owned();
+    let ends = |shop: &Environment| shop.status()["ends"].as_i64().unwrap();
     let before = ends(&running);
     running.up_with(&["--no-gate"]);
     assert!(ends(&running) > before, "{} is not after {before}", ends(&running));
