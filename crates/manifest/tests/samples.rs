@@ -1,5 +1,7 @@
 //! Samples and the schemas of their collections.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may well panic")]
+
 use manifest::environment::Collection;
 use manifest::{Mask, Seed, Source, parse};
 

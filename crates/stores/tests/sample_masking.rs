@@ -1,5 +1,7 @@
 //! Whatever comes in, no value of a masked field goes out: planted anywhere, however deep, in every form.
 
+#![allow(clippy::unwrap_used, reason = "a test may well panic")]
+
 use std::collections::BTreeSet;
 
 use manifest::Mask;

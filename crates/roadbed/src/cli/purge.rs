@@ -87,7 +87,7 @@ fn confirm(session: &Session, args: &args::Down, whose: &Purging) -> Result<(), 
         Some(name) => {
             return usage(
                 format!("you mean {name}, and {root} is {environment}"),
-                format!("nothing was purged; name the environment with --env or --root, and the same with --i-mean"),
+                "nothing was purged; name the environment with --env or --root, and the same with --i-mean".to_owned(),
             );
         }
         None => {}

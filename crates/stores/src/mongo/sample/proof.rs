@@ -243,7 +243,7 @@ fn has_check_digit(digits: &str) -> bool {
             (digit, _) => 2 * digit,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Begins as telephone numbers do; dates and prices do not. However it is written, its last nine digits are the same.
