@@ -12,6 +12,7 @@
 //!   secrecy      the search for secrets with which every one of these tests ends
 //!   lending      users that are lent to developers' commands
 //!   confinement  an app that tries to get at what is not its own
+//!   previews     a masked sample, an end by itself, and no trace
 //!   environments local, staging, production and a preview at once
 //!   dev          development servers behind the edge
 //!   accessor     the typed module for apps, held to Roadbed's own rules
@@ -37,6 +38,7 @@ mod drill;
 mod environments;
 mod first_hour;
 mod lending;
+mod previews;
 mod rotation;
 mod rotation_kinds;
 mod sabotage;

@@ -79,6 +79,7 @@ impl Stand {
             ca_file: PathBuf::new(),
             units: if self.has_apps.get() { vec![app] } else { Vec::new() },
             network: None,
+            ends: None,
             overdue: Vec::new(),
             drift: Vec::new(),
             trouble: None,
@@ -111,7 +112,7 @@ impl Conductor for Stand {
             return Err(Fault::new("control stopped in the middle of its answer").retry_safe());
         }
         let (failed, skipped) = (self.failed.clone(), Vec::new());
-        on(Message::Converged { steps: 0, failed, skipped, took_ms: 0, status: self.known() });
+        on(Message::Converged { steps: 0, failed, skipped, took_ms: 0, status: Box::new(self.known()) });
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use stores::redis::{Purpose, Settings};
 
 use super::wire::{Message, Role, Status, Unit};
 use super::{Control, identity, possessions, rotation_request};
+use crate::expiry;
 use crate::keeper::KeeperState;
 use crate::roots::Roots;
 use crate::wanted;
@@ -48,7 +49,7 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
         failed: report.failed.keys().map(ToString::to_string).collect(),
         skipped: report.skipped.iter().map(ToString::to_string).collect(),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        status: status(control).await?,
+        status: Box::new(status(control).await?),
     })
 }
 
@@ -133,7 +134,9 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
     };
     // What the sentinels noted cannot be read: whoever looks sees the processes all the same.
     let roles = roles(control, want.as_ref(), &units).unwrap_or_default();
+    let ends = want.as_ref().map(expiry::of).transpose()?.flatten();
     Ok(Status {
+        ends,
         environment: want.map(|want| want.environment).unwrap_or_default(),
         root: control.root.path().to_owned(),
         urls,

@@ -137,6 +137,7 @@ mod tests {
             cache: PathBuf::new(),
             tools: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
             given: crate::wanted::Given::default(),
+            asked: None,
             destroy: Default::default(),
         }
     }

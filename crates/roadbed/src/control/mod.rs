@@ -26,6 +26,7 @@ pub mod lent;
 pub mod lending;
 mod lending_record;
 pub mod login;
+mod expiring;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -115,12 +116,14 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let rotating = tokio::spawn(rotating::carry_on(control.clone()));
     let looking_out = tokio::spawn(drift::look_out(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
+    let expiring = tokio::spawn(expiring::watch(control.clone()));
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
     watching.abort();
     rotating.abort();
     looking_out.abort();
     sweeping.abort();
+    expiring.abort();
     lifeline.abort();
     served
 }

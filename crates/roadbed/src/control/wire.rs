@@ -92,7 +92,7 @@ pub enum Message {
         failed: Vec<String>,
         skipped: Vec<String>,
         took_ms: u64,
-        status: Status,
+        status: Box<Status>,
     },
     /// The end of `POST /plan`.
     Planned {
@@ -127,6 +127,9 @@ pub struct Status {
     /// Whether the machine's packet filter holds the network rules, as observed; absent where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Observed>,
+    /// When it ends by itself and is purged, unless it is brought up again before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Timestamp>,
     /// Secrets that are older than the manifest lets them be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overdue: Vec<Overdue>,

@@ -25,6 +25,7 @@ pub(crate) mod roles;
 pub(crate) mod rights;
 pub(crate) mod client;
 pub(crate) mod handshake;
+pub mod sample;
 pub(crate) mod url;
 pub mod collections;
 

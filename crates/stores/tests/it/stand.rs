@@ -174,6 +174,8 @@ pub(crate) fn mongo_settings() -> environment::MongoDb {
         pool: 20,
         pools: 2,
         collections: Vec::new(),
+        seed: manifest::Seed::Nothing,
+        sample: String::new(),
     }
 }
 
