@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use host::process::{Process, Signal};
 use secrets::{SecretName, VersionState};
 use tempfile::TempDir;
@@ -304,6 +306,45 @@ fn who_leaves_a_rotation_changes_nothing_and_who_asks_again_follows_it() {
     assert!(stderr.contains("this is under way already; following it"), "{stderr}");
     assert!(stderr.contains("version 2 is in use"), "{stderr}");
     shop.comes_to_rest("PROVIDER_KEY", 2);
+}
+
+/// The password of a protected app changes, people are let in with both for a day, and old values go at last.
+#[test]
+fn who_may_see_a_protected_app_is_told_anew_and_old_values_are_not_kept_for_ever() {
+    let _stage = stage::enter();
+    let shop = Shop::new(&MANIFEST.replace("hosts = [\"api\"]", "hosts = [\"api\"]\naccess = \"protected\""));
+    let (client, url) = (shop.environment.client(), format!("{}/", shop.environment.url("api")));
+    let name = SecretName::new("access/api");
+    let session = SecretName::variable("SESSION_SECRET");
+    let enter = |password: &str| {
+        let basic = STANDARD.encode(format!("roadbed:{password}"));
+        client.request("GET", &url, &[("authorization", &format!("Basic {basic}"))], "").unwrap().status
+    };
+    let first = stage::store_of(&shop.environment).get(&name).unwrap().unwrap().secret.expose().to_owned();
+    assert_eq!((enter(&first), enter("somebody's guess")), (200, 401));
+    let ran = shop.rotate("access/api").expect(0);
+    assert!(ran.stderr.contains("version 2 is in use; the one before holds until"), "{}", ran.stderr);
+    let second = stage::store_of(&shop.environment).get(&name).unwrap().unwrap().secret.expose().to_owned();
+    assert_ne!(first, second);
+    assert_eq!((enter(&first), enter(&second), enter("somebody's guess")), (200, 200, 401));
+
+    // Twelve values were set by hand since the one that the process holds: control keeps that one, and the newest ten.
+    let store = stage::store_of(&shop.environment);
+    for number in 0..12 {
+        let value = secrets::Secret::new(format!("set-by-hand-{number}"));
+        store.set(&session, manifest::environment::Class::Auth, &value).unwrap();
+    }
+    shop.environment.kill9("control");
+    let retired = || -> Vec<u32> {
+        let rows = stage::store_of(&shop.environment).versions().unwrap().into_iter();
+        let kept = rows.filter(|row| row.name == session.as_str() && row.state == VersionState::Retired);
+        kept.map(|row| row.version).collect()
+    };
+    wait_until("control destroys what is old", Duration::from_secs(60), || match retired() {
+        kept if kept.len() <= 11 => Ok(()),
+        kept => Err(format!("{kept:?}")),
+    });
+    assert!(retired().ends_with(&[10, 11, 12]), "{:?}", retired());
 }
 
 #[test]

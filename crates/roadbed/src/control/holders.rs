@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use engine::instance::is_instance_of;
 use reconcile::Fault;
 use reconcile::loaded::{self, Holders};
-use reconcile::ports::{UnitStatus, Units};
+use reconcile::ports::{UnitKind, UnitStatus, Units};
 use secrets::{VersionRow, VersionState};
 use stores::leases::{Lease, book};
 
@@ -37,6 +37,14 @@ impl Everybody {
             names.extend(unknown.iter().filter(is_given).cloned());
         }
         names
+    }
+
+    /// Whether anybody holds a version, or may.
+    pub(super) fn hold(&self, secret: &str, version: u32) -> bool {
+        let is_app = |unit: &&UnitStatus| unit.kind == UnitKind::App;
+        let apps: Vec<UnitStatus> = self.units.iter().filter(is_app).cloned().collect();
+        !loaded::holders(&apps, secret).of(version).is_empty()
+            || self.leases.iter().any(|lease| lease.loaded.get(secret) == Some(&version))
     }
 
     /// As [`Self::units_with_previous`], and the commands that were lent one, in words.

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::holders::Everybody;
 use super::rotation_request::{chosen, refuse_within_overlap, rotated_by_itself};
-use super::rotation_steps::{promote, retire, stage};
+use super::rotation_steps::{destroy_old, promote, retire, stage};
 use super::wire::{Manner, Message, RotateRequest, Rotated, Stands};
 use super::{Control, convergence};
 use crate::rotation::{Asked, Move, Seen, Settled, Subject, next, subjects};
@@ -32,6 +32,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// What is held by somebody is tried again after this, and then ever more rarely.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Time between two looks for retired values that are kept for too long.
+const BETWEEN_CLEARANCES: Duration = Duration::from_secs(60 * 60);
 
 /// What control knows of rotations beside what is in the store.
 #[derive(Debug, Default)]
@@ -145,12 +148,19 @@ async fn followed(mut messages: broadcast::Receiver<Message>, progress: &dyn Pro
 pub async fn carry_on(control: Arc<Control>) {
     let mut pause = FIRST_PAUSE;
     let mut tried: Option<(String, Instant)> = None;
+    let mut cleared: Option<Instant> = None;
     loop {
         sleep(PERIOD).await;
         let Ok(_turn) = control.rotation.turn.try_lock() else { continue };
         let Ok(look) = look(&control) else { continue };
         if convergence::refuse_while_stopping(&control).await.is_err() {
             continue;
+        }
+        if cleared.is_none_or(|at| at.elapsed() > BETWEEN_CLEARANCES) {
+            cleared = Some(control.clock.instant());
+            if let Err(fault) = destroy_old(&control, &look).await {
+                tracing::warn!(causes = ?fault.causes, "cannot destroy old values: {fault}");
+            }
         }
         let under_way: Vec<&Subject> = look.subjects.iter().filter(|one| one.is_under_way(&look.rows)).collect();
         let Ok(everybody) = everybody(&control, &under_way).await else { continue };
