@@ -33,8 +33,7 @@ record! {
     pub(crate) struct RotationTable {
         /// Age of a value of class `auth`. Default: 90 days.
         auth: Option<At<Age>>,
-        /// Age of a value of class `secret`, and of what Roadbed makes for itself: its users of the data services, passwords of
-        /// protected apps. Default: 180 days.
+        /// Age of a value of class `secret`. Default: 180 days.
         secret: Option<At<Age>>,
         /// Age of a value of class `pii`. Default: a year.
         pii: Option<At<Age>>,

@@ -134,6 +134,10 @@ impl Resource for Mongo {
         true
     }
 
+    fn is_due(&self, seen: &Observed) -> bool {
+        seen.certificate == certificate::Certificate::Due
+    }
+
     async fn observe(&self) -> Result<Observed, Fault> {
         observe::observe(self).await
     }
