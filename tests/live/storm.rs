@@ -13,7 +13,7 @@ use testkit::{Client, Environment, processes_of, wait_until};
 
 use crate::stage;
 
-const UNITS: [&str; 6] = ["control", "edge", "mongodb", "redis", "api-1", "storefront-1"];
+const UNITS: [&str; 7] = ["control", "edge", "mongodb", "redis", "redis-cache", "api-1", "storefront-1"];
 
 /// Each is killed at once. The pairs take away who would bring the other back.
 const BLOWS: [&[&str]; 12] = [
@@ -28,7 +28,7 @@ const BLOWS: [&[&str]; 12] = [
     &["keeper", "edge"],
     &["keeper", "mongodb"],
     &["keeper", "redis", "api-1"],
-    &["mongodb", "redis"],
+    &["mongodb", "redis", "redis-cache"],
 ];
 
 /// Printed when a storm fails, so that it can be had again.
@@ -74,7 +74,7 @@ fn whatever_is_killed_comes_back_and_no_order_is_lost() {
     assert_eq!(shop.ready(&[])["holds"], true);
     let doubles = processes_of(shop.root());
     let names: BTreeSet<&str> = doubles.iter().map(|(_, unit)| unit.as_str()).collect();
-    assert_eq!((doubles.len(), names.len()), (7, 7), "seven processes, each once: {doubles:?}");
+    assert_eq!((doubles.len(), names.len()), (8, 8), "eight processes, each once: {doubles:?}");
 }
 
 /// One blow after the other, each in its turn healed.

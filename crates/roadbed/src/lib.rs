@@ -20,5 +20,6 @@ pub mod rotation;
 mod leak_search;
 pub mod checks;
 pub mod canary;
+mod footprint;
 pub mod keeper;
 pub mod own;

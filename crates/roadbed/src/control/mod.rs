@@ -39,6 +39,7 @@ use reconcile::{Fault, Root};
 use redacting::Redactions;
 use secrets::Store;
 
+use crate::footprint;
 use crate::keeper::client::KeeperClient;
 use crate::keeper::{SPAWN_MARK, UNIT_MARK, lifeline};
 use crate::seats;
@@ -117,6 +118,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let looking_out = tokio::spawn(drift::look_out(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
+    let light = tokio::spawn(footprint::stay_light());
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
     watching.abort();
@@ -124,6 +126,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     looking_out.abort();
     sweeping.abort();
     expiring.abort();
+    light.abort();
     lifeline.abort();
     served
 }

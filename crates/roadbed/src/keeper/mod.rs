@@ -15,7 +15,6 @@
 
 pub mod client;
 pub mod confinement;
-mod footprint;
 mod house;
 mod launch;
 pub mod life;

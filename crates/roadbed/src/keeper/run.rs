@@ -22,7 +22,8 @@ use super::record::{self, Record};
 use super::sockets::Sockets;
 use super::units::{self, Request};
 use super::wire::Manner;
-use super::{down_marker, fifo_folder, footprint, offers, records_folder, server};
+use super::{down_marker, fifo_folder, offers, records_folder, server};
+use crate::footprint;
 
 /// How long a dead keeper's lock may outlive it: a child that it was just starting has a copy until it notices.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);

@@ -1,5 +1,5 @@
-//! The keeper's own weight. It is there for as long as the environment is and mostly waits, while what it ran to start the units
-//! would stay in memory for good.
+//! The weight of keeper and control. They are there for as long as the environment is and mostly wait, while what they took to start
+//! it, or to search a history for the gate, would stay in memory for good.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 const WORTH_IT: u64 = 2 << 20;
 
 /// Never ends.
-pub(super) async fn stay_light() {
+pub(crate) async fn stay_light() {
     // Of what is in use at all times the first look finds out how much it is.
     let mut floor = 0;
     loop {
