@@ -16,6 +16,7 @@ use secrets::{Secret, SecretName, VersionState, Versioned};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::engines::checksum;
 use crate::ground::{Ground, file_fault, secret_fault};
 
 const AUTHORITY_LIFE: Duration = Duration::from_hours(24 * 3650);
@@ -65,7 +66,7 @@ impl Ground {
         let text = serde_json::to_vec_pretty(&Public { name, life, certificate_pem }).expect("plain data");
         let fault = |fault| file_fault("the data services", &fault);
         files::create_dir(&self.authority_folder(), Access::Owner).map_err(fault)?;
-        files::write_durable(&self.public_file(kept.version), &text, Access::Owner).map_err(fault)?;
+        files::write_durable(&self.public_file(&kept.secret), &text, Access::Owner).map_err(fault)?;
         self.authority()?.ok_or_else(|| Fault::new("the authority of the data services was taken away meanwhile"))
     }
 
@@ -99,13 +100,15 @@ impl Ground {
         self.root.conf().join("authority")
     }
 
-    fn public_file(&self, version: u32) -> PathBuf {
-        self.authority_folder().join(format!("{version}.json"))
+    /// Named after the key: a version of another secret store is another key.
+    fn public_file(&self, key: &Secret) -> PathBuf {
+        let digest = checksum::of_bytes(key.expose().as_bytes());
+        self.authority_folder().join(format!("{}.json", &digest[..16]))
     }
 
     /// A key with the certificate that belongs to it; one that is missing or damaged is made again by the next step.
     fn read(&self, kept: &Versioned) -> Result<Option<Authority>, Fault> {
-        let bytes = files::read_if_exists(&self.public_file(kept.version))
+        let bytes = files::read_if_exists(&self.public_file(&kept.secret))
             .map_err(|fault| file_fault("the data services", &fault))?;
         let public = bytes.and_then(|bytes| serde_json::from_slice::<Public>(&bytes).ok());
         Ok(public.map(|Public { name, life, certificate_pem }| Authority {
