@@ -60,6 +60,14 @@ impl Authority {
         Ok(Self { name, life, certificate_pem, key_pem: Zeroizing::new(key.serialize_pem()) })
     }
 
+    /// The public half of its key: the same for every certificate of this authority, also for one that was made again.
+    ///
+    /// # Errors
+    /// Where the key is damaged.
+    pub fn public_key(&self) -> Result<Vec<u8>, Fault> {
+        Ok(KeyPair::from_pem(&self.key_pem).map_err(Fault::Key)?.public_key_raw().to_vec())
+    }
+
     /// Whether a leaf of this length, issued now, would end before the authority does.
     pub fn outlives(&self, length: Duration, now: Timestamp) -> bool {
         self.life.end > later(now, length)

@@ -146,6 +146,8 @@ mod tests {
         let authority = Authority::make("Roadbed data services", NOW, 30 * DAY).unwrap();
         let again = Authority::of_key(&authority.key_pem, "Roadbed data services", NOW, 60 * DAY).unwrap();
         assert_eq!(again.name, authority.name);
+        assert_ne!(again.certificate_pem, authority.certificate_pem);
+        assert_eq!(again.public_key().unwrap(), authority.public_key().unwrap());
         let leaf = again.issue(&member(), NOW, DAY).unwrap();
         verified(&authority, &leaf, "127.0.0.1", Duration::ZERO).unwrap();
         assert!(Authority::of_key("no key", "x", NOW, DAY).is_err());

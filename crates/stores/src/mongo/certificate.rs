@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use certificates::{Life, Purpose, Subject};
+use certificates::{Authority, Life, Purpose, Subject};
 use host::clock::Timestamp;
 use host::files::{self, Access};
 use reconcile::{Fault, Root};
@@ -120,14 +120,15 @@ pub(super) fn in_file(place: &Place) -> Result<Option<CertificateDer<'static>>, 
     Ok(read(place)?.and_then(|text| shown(&text)))
 }
 
-/// Which of the authorities signs now, as data says whose it is.
-pub(crate) fn fingerprint(authority_pem: &str) -> String {
-    checksum::of_bytes(authority_pem.as_bytes())
+/// An authority, as data says whose it is: by its key, since a certificate of it that was lost is made again.
+pub(crate) fn fingerprint(authority: &Authority) -> Result<String, Fault> {
+    let key = authority.public_key().map_err(|fault| Fault::because("cannot tell whose data this is", &fault))?;
+    Ok(checksum::of_bytes(&key))
 }
 
 /// The authorities whose fingerprint our data may carry, the one that signs first.
 pub(crate) fn fingerprints(ground: &Ground) -> Result<Vec<String>, Fault> {
-    Ok(ground.authorities()?.iter().map(|authority| fingerprint(&authority.certificate_pem)).collect())
+    ground.authorities()?.iter().map(fingerprint).collect()
 }
 
 fn read(place: &Place) -> Result<Option<Zeroizing<String>>, Fault> {

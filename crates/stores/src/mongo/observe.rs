@@ -103,7 +103,7 @@ pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
 fn refuse_orphaned_data(mongo: &Mongo) -> Result<(), Fault> {
     let data = &mongo.place.data;
     let present = !files::list(data).map_err(|fault| file_fault(UNIT, &fault))?.is_empty();
-    if !present || mongo.ground.authority()?.is_some() || has_former_secret(&mongo.ground)? {
+    if !present || mongo.ground.secret(&authority_secret())?.is_some() || has_former_secret(&mongo.ground)? {
         return Ok(());
     }
     Err(Fault::new(format!("there is data in {} but no authority for it in the secret store", data.display()))

@@ -222,7 +222,7 @@ impl OwnUser {
     ) -> Result<(), MongoFault> {
         let role = self.role(settings);
         role.put(client).await?;
-        let authority = ground.authority().ok().flatten().map(|authority| fingerprint(&authority.certificate_pem));
+        let authority = ground.authority().ok().flatten().and_then(|authority| fingerprint(&authority).ok());
         let fields = || {
             doc! {
                 "roles": [{ "role": &role.key.name, "db": &role.key.database }],

@@ -146,6 +146,16 @@ async fn data_from_before_certificates_gets_an_administrator_who_has_one_and_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_the_authority_that_is_lost_is_made_again_and_the_data_stays_ours() {
+    let stand = Stand::new();
+    let mongo = settled(&stand).await;
+    std::fs::remove_dir_all(stand.ground.root.conf().join("authority")).unwrap();
+    let steps = converge_mongo(&mongo).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    assert_eq!(steps[0], "write the configuration and make missing credentials", "{steps:#?}");
+    assert_eq!(converge_mongo(&mongo).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_a_root_gets_users_of_its_own_name() {
     let mut stand = Stand::new();
     let _mongo = settled(&stand).await;
