@@ -202,6 +202,8 @@ pub struct MongoDb {
     pub cache_bytes: u64,
     /// Oplog size, bytes.
     pub oplog_bytes: u64,
+    /// Servers that hold the same data: an odd number.
+    pub members: u32,
     /// What is kept as the manifest says; empty: apps make their own.
     pub collections: Vec<Collection>,
 }

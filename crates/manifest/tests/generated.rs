@@ -151,7 +151,7 @@ fn the_matrix_knows_presence_and_source() {
     let json = serde_json::to_value(&matrix).unwrap();
     assert_eq!(json["environments"], json!(["local", "staging", "production", "preview"]));
     assert_eq!(
-        json["variables"][6]["environments"][3],
+        json["variables"][7]["environments"][3],
         json!({ "environment": "preview", "presence": "absent", "source": null })
     );
     let text = matrix.to_string();

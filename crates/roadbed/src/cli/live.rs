@@ -57,6 +57,7 @@ impl Live {
             ca_file: self.root.ca_certificate(),
             units: Unit::all(units, self.keeper.confined().await?),
             network: None,
+            mongodb: Vec::new(),
             overdue: Vec::new(),
             trouble: None,
         })

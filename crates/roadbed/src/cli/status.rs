@@ -52,6 +52,7 @@ fn down(session: &Session) -> Result<Status, Failure> {
         ca_file: session.root.ca_certificate(),
         units: Vec::new(),
         network: None,
+        mongodb: Vec::new(),
         overdue: Vec::new(),
         trouble: None,
     })

@@ -78,6 +78,7 @@ impl Stand {
             ca_file: PathBuf::new(),
             units: if self.has_apps.get() { vec![app] } else { Vec::new() },
             network: None,
+            mongodb: Vec::new(),
             overdue: Vec::new(),
             trouble: None,
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use manifest::Environment;
 use reconcile::ports::{Safeguard, Units};
 use reconcile::{Event, Fault, Progress, Tools};
+use stores::mongo::members::is_member;
 
 use super::wire::{Message, Status, Unit};
 use super::{Control, identity, possessions, rotation_request};
@@ -38,7 +39,7 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
     let report = reconcile::converge(&world.graph, &tools).await;
     identity::note_secrets(&control.root)?;
-    possessions::note(&control.root)?;
+    possessions::note(&control.root, &possessions::data_folders(world.environment()))?;
     let took = control.clock.instant().saturating_duration_since(start);
     Ok(Message::Converged {
         steps: report.steps,
@@ -112,7 +113,15 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         }
         _ => std::collections::BTreeMap::new(),
     };
+    // Like the addresses, this is of an environment that is up.
+    let mongodb = match &want {
+        Some(want) if units.iter().any(|unit| is_member(&unit.name)) => {
+            crate::world::members(&control.root, &wanted::resolve(want)?).await?
+        }
+        _ => Vec::new(),
+    };
     Ok(Status {
+        mongodb,
         environment: want.map(|want| want.environment).unwrap_or_default(),
         root: control.root.path().to_owned(),
         urls,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use reconcile::ports::{Confined, Observed, UnitKind, UnitState};
+use stores::mongo::members::MemberReport;
 
 use crate::control::wire::{Status, Unit};
 use crate::render::paint::Paint;
@@ -75,6 +76,31 @@ fn not_in_force(units: &[Unit], paint: Paint) -> Vec<String> {
     shared.into_iter().map(line).collect()
 }
 
+/// Who is primary of MongoDB's replica set, and what the other members are.
+fn set(members: &[MemberReport], paint: Paint) -> Option<String> {
+    if members.is_empty() {
+        return None;
+    }
+    let of = |state: &str| members.iter().filter(|one| one.state == state).map(|one| one.unit.as_str());
+    let mut parts = vec![match of("primary").next() {
+        Some(unit) => format!("{unit} is primary"),
+        None => paint.bad("no member is primary"),
+    }];
+    let states = [
+        ("secondary", "secondary"),
+        ("joining", "copying or catching up"),
+        ("outside", "not in the set"),
+        ("silent", "silent"),
+    ];
+    for (state, told) in states {
+        let units: Vec<&str> = of(state).collect();
+        if !units.is_empty() {
+            parts.push(format!("{}: {told}", units.join(", ")));
+        }
+    }
+    Some(format!("mongodb: {}", parts.join("; ")))
+}
+
 /// Everything of `roadbed status`.
 pub fn status(status: &Status, paint: Paint) -> Vec<String> {
     let mut lines =
@@ -83,10 +109,11 @@ pub fn status(status: &Status, paint: Paint) -> Vec<String> {
         let sign = if network.in_force { "network" } else { "network not guarded" };
         paint.faint(format!("{sign}: {}", network.detail))
     });
+    let set = set(&status.mongodb, paint);
     let blocks = [
         urls(&status.urls, paint),
         units(&status.units, paint),
-        not_in_force(&status.units, paint).into_iter().chain(network).collect(),
+        set.into_iter().chain(not_in_force(&status.units, paint)).chain(network).collect(),
     ];
     for block in blocks.into_iter().filter(|block| !block.is_empty()) {
         lines.push(String::new());

@@ -8,6 +8,8 @@ use host::socket::listen;
 use manifest::{AppName, Environment};
 use reconcile::ports::UnitStatus;
 use reconcile::{Fault, Root};
+use stores::mongo::Members;
+use stores::mongo::members::unit_of;
 
 use super::ports::PortBook;
 use super::serving::{EDGE, PublicSocket};
@@ -27,7 +29,8 @@ pub(super) struct Addresses {
     public: IpAddr,
     pub(super) internal: BTreeMap<AppName, u16>,
     pub(super) instances: BTreeMap<AppName, Vec<u16>>,
-    pub(super) mongodb: Option<u16>,
+    /// Of each member.
+    pub(super) mongodb: Option<Members>,
     pub(super) redis: Option<u16>,
     /// What a person should know of ports that had to change.
     pub(super) moved: Vec<String>,
@@ -78,9 +81,13 @@ impl Addresses {
                 .collect::<Result<Vec<_>, _>>()?;
             instances.insert(one.app.name.clone(), ports);
         }
-        let mut store = |wanted: bool, name: &str| wanted.then(|| book.port(name, is_alive(name))).transpose();
-        let mongodb = store(environment.mongodb.is_some(), stores::mongo::UNIT)?;
-        let redis = store(environment.redis.is_some(), stores::redis::UNIT)?;
+        let mut store = |name: &str| book.port(name, is_alive(name));
+        let mongodb = environment.mongodb.as_ref().map(|settings| {
+            let ports = (1..=settings.members).map(|number| store(&unit_of(number)));
+            ports.collect::<Result<Vec<u16>, _>>().map(Members::from)
+        });
+        let mongodb = mongodb.transpose()?;
+        let redis = environment.redis.is_some().then(|| store(stores::redis::UNIT)).transpose()?;
         let moved = book.moved().iter().map(ToString::to_string).collect();
         Ok(Self { https, http, public, internal, instances, mongodb, redis, moved })
     }

@@ -29,13 +29,16 @@ pub(super) fn rules(environment: &Environment, addresses: &Addresses, users: &BT
         let users = may.into_iter().chain(own.flatten()).collect();
         guarded.push(Guarded { what: what.to_owned(), port, users });
     };
-    let services = [
-        (ServiceName::MongoDb, stores::mongo::UNIT, addresses.mongodb),
-        (ServiceName::Redis, stores::redis::UNIT, addresses.redis),
-    ];
-    for (service, unit, port) in services {
-        if let Some(port) = port {
-            guard(unit, port, Some(unit), of_apps(&|app| app.needs.contains(&Need::Service(service))));
+    let of_service = |service| of_apps(&|app: &App| app.needs.contains(&Need::Service(service)));
+    if let Some(port) = addresses.redis {
+        guard(stores::redis::UNIT, port, Some(stores::redis::UNIT), of_service(ServiceName::Redis));
+    }
+    if let Some(members) = &addresses.mongodb {
+        // They tell one another what was written, and who is primary.
+        let own: Option<BTreeSet<u32>> = members.units().map(|unit| users.get(&unit).copied()).collect();
+        let may = of_service(ServiceName::MongoDb).zip(own).map(|(apps, own)| apps.into_iter().chain(own).collect());
+        for (unit, port) in members.units().zip(members.ports()) {
+            guard(&unit, *port, Some(&unit), may.clone());
         }
     }
     for app in &environment.apps {

@@ -10,6 +10,7 @@ use secrets::Secret;
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::leases::{self, Lease};
+use stores::mongo::Members;
 use stores::redis::Redis;
 
 use super::facts::LocalFacts;
@@ -20,7 +21,7 @@ use super::{World, project};
 pub struct Lender {
     pub environment: Arc<Environment>,
     pub ground: stores::Ground,
-    pub mongodb: Option<(environment::MongoDb, u16)>,
+    pub mongodb: Option<(environment::MongoDb, Members)>,
     pub redis: Option<(environment::Redis, u16)>,
     /// The same Redis, to put users into.
     pub redis_users: Option<Redis>,
@@ -51,7 +52,7 @@ impl World {
         Ok(Lender {
             environment: self.environment.clone(),
             ground,
-            mongodb: self.environment.mongodb.clone().zip(self.addresses.mongodb),
+            mongodb: self.environment.mongodb.clone().zip(self.addresses.mongodb.clone()),
             redis,
             redis_users,
             facts: self.facts.clone(),
@@ -75,8 +76,8 @@ impl Lender {
 
     /// The connection string of the lease's user in MongoDB, if it has one.
     pub fn mongo_url(&self, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
-        let (settings, port) = self.mongodb.as_ref().filter(|_| lease.mongodb.is_some())?;
-        Some(leases::mongo::mongo_url(settings, lease, *port, &passwords.mongodb))
+        let (settings, members) = self.mongodb.as_ref().filter(|_| lease.mongodb.is_some())?;
+        Some(leases::mongo::mongo_url(settings, lease, members, &passwords.mongodb))
     }
 
     /// The same for Redis.

@@ -69,16 +69,17 @@ impl World {
             units: self.ground.units.clone(),
             clock: self.ground.clock.clone(),
             stopped: stores::redis::UNIT,
-            frozen: stores::mongo::UNIT,
+            // Without one of its members the others would serve.
+            frozen: self.addresses.mongodb.iter().flat_map(|members| members.units()).collect(),
         }))
     }
 
     fn store_checks(&self) -> Vec<Box<dyn Check>> {
         let mut checks: Vec<Box<dyn Check>> = Vec::new();
-        if let (Some(settings), Some(port)) = (&self.environment.mongodb, self.addresses.mongodb) {
+        if let (Some(settings), Some(members)) = (&self.environment.mongodb, &self.addresses.mongodb) {
             checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(
                 settings.clone(),
-                port,
+                members,
                 self.secrets.clone(),
             )));
         }

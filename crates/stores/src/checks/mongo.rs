@@ -11,7 +11,7 @@ use secrets::{Secret, Store, Versioned, generate};
 
 use super::{Tried, must_be_allowed, must_be_refused};
 use crate::ground::{Slot, user_of};
-use crate::mongo::{Address, Identity, MongoFault, app_secret, command, connect, hello, is_refusal};
+use crate::mongo::{Address, Identity, Members, MongoFault, app_secret, command, connect, hello, is_refusal};
 use crate::start::accepts;
 
 const CLAIM: Claim = Claim {
@@ -28,39 +28,59 @@ const PROBE: &str = "roadbed_probe";
 #[derive(Debug)]
 pub struct MongoGuardsItsDoor {
     settings: environment::MongoDb,
-    port: u16,
+    members: Members,
     secrets: Arc<Store>,
 }
 
 impl MongoGuardsItsDoor {
-    pub fn new(settings: environment::MongoDb, port: u16, secrets: Arc<Store>) -> Self {
-        Self { settings, port, secrets }
+    pub fn new(settings: environment::MongoDb, members: impl Into<Members>, secrets: Arc<Store>) -> Self {
+        Self { settings, members: members.into(), secrets }
     }
 
     async fn look(&self) -> Outcome {
         let mut findings = Findings::default();
-        if !accepts(self.port).await {
-            findings.bad(format!("nobody listens on port {}", self.port));
-            return findings.outcome();
+        for port in self.members.ports() {
+            if !accepts(*port).await {
+                findings.bad(format!("nobody listens on port {port}{}", self.told(*port)));
+                return findings.outcome();
+            }
+            self.as_stranger(*port, &mut findings).await;
         }
-        self.as_stranger(&mut findings).await;
+        let primary = match self.members.primary().await {
+            Ok(primary) => primary,
+            Err(fault) => {
+                findings.bad(fault.message);
+                return findings.outcome();
+            }
+        };
+        if !self.members.is_one() {
+            findings.good(format!("{} is primary", self.members.unit_at(primary)));
+        }
         for app in &self.settings.apps {
             match self.secrets.get(&app_secret(app)) {
                 Err(_) => findings.bad("the secret store cannot be read"),
                 Ok(None) => findings.bad(format!("there is no password for {app} in the secret store")),
                 Ok(Some(password)) => {
                     let user = user_of(app, Slot::of(password.version));
-                    self.as_guesser(&user, &mut findings).await;
-                    self.as_app(&user, &password, &mut findings).await;
+                    for port in self.members.ports() {
+                        self.as_guesser(*port, &user, &mut findings).await;
+                    }
+                    self.as_app(primary, &user, &password, &mut findings).await;
                 }
             }
         }
         findings.outcome()
     }
 
-    async fn as_stranger(&self, findings: &mut Findings) {
+    /// Which member is meant, where there is more than one.
+    fn told(&self, port: u16) -> String {
+        if self.members.is_one() { String::new() } else { format!(" at {}", self.members.unit_at(port)) }
+    }
+
+    async fn as_stranger(&self, port: u16, findings: &mut Findings) {
         let database = &self.settings.database;
-        let client = match connect(&Address::Port(self.port), Identity::Stranger) {
+        let told = self.told(port);
+        let client = match connect(&Address::Port(port), Identity::Stranger) {
             Ok(client) => client,
             Err(fault) => return findings.bad(format!("a client without a password cannot be made: {fault}")),
         };
@@ -72,24 +92,28 @@ impl MongoGuardsItsDoor {
         ];
         for (what, database, question) in questions {
             let tried = ask(&client, database, question).await;
-            must_be_refused(findings, &format!("an unauthenticated client tried to {what}"), tried);
+            must_be_refused(findings, &format!("an unauthenticated client{told} tried to {what}"), tried);
         }
     }
 
-    async fn as_guesser(&self, user: &str, findings: &mut Findings) {
+    async fn as_guesser(&self, port: u16, user: &str, findings: &mut Findings) {
         let Ok(guess) = generate::credential() else {
             return findings.bad("there are no random numbers to guess with");
         };
-        let tried = match self.log_in(user, &guess) {
+        let tried = match self.log_in(port, user, &guess) {
             Ok(client) => ask(&client, &self.settings.database, doc! { "find": PROBE, "limit": 1 }).await,
             Err(fault) => judge_fault(&fault),
         };
-        must_be_refused(findings, &format!("a client with a wrong password for {user} tried to read"), tried);
+        must_be_refused(
+            findings,
+            &format!("a client{} with a wrong password for {user} tried to read", self.told(port)),
+            tried,
+        );
     }
 
-    async fn as_app(&self, user: &str, password: &Versioned, findings: &mut Findings) {
+    async fn as_app(&self, port: u16, user: &str, password: &Versioned, findings: &mut Findings) {
         // Asking on after a refused login would take the driver half a second for each question.
-        let logged_in = match self.log_in(user, &password.secret) {
+        let logged_in = match self.log_in(port, user, &password.secret) {
             Ok(client) => hello(&client).await.map(|_| client),
             Err(fault) => Err(fault),
         };
@@ -124,9 +148,9 @@ impl MongoGuardsItsDoor {
         }
     }
 
-    fn log_in(&self, user: &str, password: &Secret) -> Result<Client, MongoFault> {
+    fn log_in(&self, port: u16, user: &str, password: &Secret) -> Result<Client, MongoFault> {
         let (name, database) = (user, &self.settings.database);
-        connect(&Address::Port(self.port), Identity::User { name, database, password })
+        connect(&Address::Port(port), Identity::User { name, database, password })
     }
 
     async fn write_and_read(&self, client: &Client) -> Tried {

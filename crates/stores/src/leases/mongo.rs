@@ -7,7 +7,8 @@ use secrets::Secret;
 
 use super::{Lease, Rights};
 use crate::Ground;
-use crate::mongo::observe::{admin_client, asking};
+use crate::mongo::members::{Members, admin_at_primary};
+use crate::mongo::observe::asking;
 use crate::mongo::{code, command, roles, url};
 
 /// MongoDB's own role: documents, indexes and statistics of one database, and no change.
@@ -17,7 +18,7 @@ const READER: &str = "read";
 ///
 /// # Errors
 /// Where the server does not answer, or knows such a user already.
-pub async fn lend(ground: &Ground, port: u16, lease: &Lease, password: &Secret) -> Result<(), Fault> {
+pub async fn lend(ground: &Ground, members: &Members, lease: &Lease, password: &Secret) -> Result<(), Fault> {
     let Some(database) = &lease.mongodb else { return Ok(()) };
     let role = match lease.rights {
         Rights::OfApp => roles::APP_ROLE,
@@ -26,22 +27,22 @@ pub async fn lend(ground: &Ground, port: u16, lease: &Lease, password: &Secret) 
     let mut create = doc! { "createUser": &lease.id, "pwd": password.expose() };
     create.extend(roles::user_fields(role, database));
     create.insert("customData", custom_data(lease));
-    let client = admin_client(ground, port)?;
+    let client = admin_at_primary(ground, members).await?;
     command(&client, database, create).await.map(|_| ()).map_err(|fault| asking(&fault))
 }
 
 /// Notes at the user how long it lasts now: who looks at the server alone sees what to think of it.
-pub async fn renew(ground: &Ground, port: u16, lease: &Lease) -> Result<(), Fault> {
+pub async fn renew(ground: &Ground, members: &Members, lease: &Lease) -> Result<(), Fault> {
     let Some(database) = &lease.mongodb else { return Ok(()) };
     let update = doc! { "updateUser": &lease.id, "customData": custom_data(lease) };
-    let client = admin_client(ground, port)?;
+    let client = admin_at_primary(ground, members).await?;
     command(&client, database, update).await.map(|_| ()).map_err(|fault| asking(&fault))
 }
 
 /// Takes the user away, and with it its connections. One that is gone already is fine.
-pub async fn take_back(ground: &Ground, port: u16, lease: &Lease) -> Result<(), Fault> {
+pub async fn take_back(ground: &Ground, members: &Members, lease: &Lease) -> Result<(), Fault> {
     let Some(database) = &lease.mongodb else { return Ok(()) };
-    let client = admin_client(ground, port)?;
+    let client = admin_at_primary(ground, members).await?;
     match command(&client, database, doc! { "dropUser": &lease.id }).await {
         Err(fault) if fault.code() == Some(code::USER_NOT_FOUND) => Ok(()),
         answer => answer.map(|_| ()).map_err(|fault| asking(&fault)),
@@ -53,6 +54,6 @@ fn custom_data(lease: &Lease) -> Document {
 }
 
 /// The connection string of a lent user.
-pub fn mongo_url(settings: &environment::MongoDb, lease: &Lease, port: u16, password: &Secret) -> Secret {
-    url::of_user(settings, &lease.id, port, password)
+pub fn mongo_url(settings: &environment::MongoDb, lease: &Lease, members: &Members, password: &Secret) -> Secret {
+    url::of_user(settings, &lease.id, members, password)
 }

@@ -9,10 +9,12 @@ use mongodb::bson::{Document, doc};
 use reconcile::Fault;
 
 use super::client::{self, Address, Identity, MongoFault, code, command, command_within, connect};
+use super::members;
 use super::observe::{ReplicaSet, as_admin, asking, first_boot_client, member, replica_set, running_mode};
-use super::place::Mode;
+use super::place::{Mode, Place};
 use super::plan::Step;
 use super::roles::{self, APP_ROLE, UserKey};
+use super::version;
 use super::{ADMIN, Mongo, REPLICA_SET, UNIT, admin_secret, app_secret, configuration, key_secret};
 use crate::engines::Located;
 use crate::engines::find::Found;
@@ -40,31 +42,37 @@ pub(crate) async fn perform(mongo: &Mongo, step: &Step) -> Result<(), Fault> {
         Step::PutUser { app, slot, .. } => put_user(mongo, app, *slot).await,
         Step::RemoveUser(user) => remove_user(mongo, user).await,
         Step::RetireUser(user) => retire_user(mongo, user).await,
+        Step::Member(step) => members::perform(mongo, step).await,
     }
 }
 
 fn write_files(mongo: &Mongo) -> Result<(), Fault> {
-    let place = &mongo.place;
-    let fault = |fault| file_fault(UNIT, &fault);
     // Passwords first: data must never exist without them.
     mongo.ground.make_secret(&admin_secret())?;
-    let key = mongo.ground.make_secret(&key_secret())?;
+    mongo.ground.make_secret(&key_secret())?;
     mongo.ground.make_authority()?;
-    for app in &place.settings.apps {
+    for app in &mongo.place.settings.apps {
         mongo.ground.make_secret(&app_secret(app))?;
     }
-    for folder in [&place.conf, &place.data, &place.first_boot] {
-        files::create_dir(folder, Access::Owner).map_err(fault)?;
+    mongo.places().try_for_each(|place| write_member_files(mongo, place))
+}
+
+/// The files of one member: also of one that is to leave, which may have to start once more for that.
+pub(crate) fn write_member_files(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
+    let fault = |fault| file_fault(&place.name, &fault);
+    let key = mongo.ground.make_secret(&key_secret())?;
+    for folder in place.folders() {
+        files::create_dir(&folder, Access::Owner).map_err(fault)?;
     }
     files::write_if_changed(&place.key_file(), key.secret.expose().as_bytes(), Access::OwnerReadOnly).map_err(fault)?;
-    for mode in [Mode::FirstBoot, Mode::Serving] {
-        let text = configuration::render(place, mode);
-        files::write_if_changed(&place.configuration_file(mode), text.as_bytes(), Access::Owner).map_err(fault)?;
+    for mode in place.modes() {
+        let text = configuration::render(place, *mode);
+        files::write_if_changed(&place.configuration_file(*mode), text.as_bytes(), Access::Owner).map_err(fault)?;
     }
     Ok(())
 }
 
-async fn engine(mongo: &Mongo) -> Result<Located, Fault> {
+pub(crate) async fn engine(mongo: &Mongo) -> Result<Located, Fault> {
     match mongo.engine.find().await? {
         Found::Here(located) => Ok(located),
         Found::Absent { .. } => {
@@ -73,14 +81,14 @@ async fn engine(mongo: &Mongo) -> Result<Located, Fault> {
     }
 }
 
-fn starting(mongo: &Mongo, port: Option<u16>) -> Start<'_> {
-    let data = mongo.place.data.display();
+pub(crate) fn starting<'m>(mongo: &'m Mongo, place: &Place, port: Option<u16>) -> Start<'m> {
+    let (name, data) = (&place.name, place.data.display());
     Start {
         ground: &mongo.ground,
         port,
         explain: explain_log,
         hint: format!(
-            "see `roadbed logs mongodb`; if {data} is damaged, restore a backup or move it away to begin empty: \
+            "see `roadbed logs {name}`; if {data} is damaged, restore a backup or move it away to begin empty: \
              Roadbed does not touch it"
         ),
     }
@@ -100,7 +108,7 @@ async fn start_first_boot(mongo: &Mongo) -> Result<(), Fault> {
         let stranger = connect(&address, Identity::Stranger).map_err(|fault| asking(&fault))?;
         Ok(if client::hello(&stranger).await.is_ok() { Look::Ready } else { Look::NotYet })
     };
-    starting(mongo, None).run(spec, ready).await
+    starting(mongo, &mongo.place, None).run(spec, ready).await
 }
 
 /// mongod lets whoever connects locally create the first user and nothing else. Only we can connect to this socket file.
@@ -143,7 +151,9 @@ fn note_guarded(mongo: &Mongo) -> Result<(), Fault> {
 
 async fn start(mongo: &Mongo) -> Result<(), Fault> {
     let port = mongo.place.port;
-    let spec = mongo.place.unit(&engine(mongo).await?, Mode::Serving);
+    let engine = engine(mongo).await?;
+    version::refuse_newer(&mongo.place, engine.version)?;
+    let spec = mongo.place.unit(&engine, Mode::Serving);
     let mut stranger: Option<Client> = None;
     let client = |known: &mut Option<Client>| -> Result<Client, Fault> {
         if let Some(client) = known {
@@ -166,16 +176,20 @@ async fn start(mongo: &Mongo) -> Result<(), Fault> {
             })
         }
     };
-    starting(mongo, Some(port)).run(spec, ready).await
+    starting(mongo, &mongo.place, Some(port)).run(spec, ready).await?;
+    version::note(&mongo.place, engine.version)
 }
 
-/// Ready to be asked: primary, or waiting for us to initiate or move the replica set.
+/// Ready to be asked: primary, waiting for us to initiate or move the replica set, or one of a set that is to become smaller.
 fn is_settled(hello: &Document) -> bool {
-    hello.get_bool("isWritablePrimary").unwrap_or(false) || hello.get_bool("isreplicaset").unwrap_or(false)
+    let several = hello.get_array("hosts").is_ok_and(|hosts| hosts.len() > 1);
+    let is = |key: &str| hello.get_bool(key).unwrap_or(false);
+    is("isWritablePrimary") || is("isreplicaset") || (several && is("secondary"))
 }
 
 async fn initiate(mongo: &Mongo) -> Result<(), Fault> {
-    let client = admin(mongo)?;
+    // Not the primary: there is none yet.
+    let client = as_admin(mongo, &Address::Port(mongo.place.port))?;
     let config = doc! { "_id": REPLICA_SET, "members": [{ "_id": 0, "host": member(mongo.place.port) }] };
     let ask = || command_within(MEMBERSHIP_DEADLINE, &client, "admin", doc! { "replSetInitiate": config.clone() });
     let answer = match ask().await {
@@ -199,7 +213,7 @@ async fn initiate(mongo: &Mongo) -> Result<(), Fault> {
 
 /// The port is part of the replica set's configuration. Forced, because no primary can agree under the old address.
 async fn relocate(mongo: &Mongo) -> Result<(), Fault> {
-    let client = admin(mongo)?;
+    let client = as_admin(mongo, &Address::Port(mongo.place.port))?;
     let answer = command(&client, "admin", doc! { "replSetGetConfig": 1 }).await.map_err(|fault| asking(&fault))?;
     let mut config = answer.get_document("config").cloned().unwrap_or_default();
     let version = config.get_i32("version").unwrap_or(1) + 1;
@@ -233,12 +247,12 @@ async fn correct_admin(mongo: &Mongo) -> Result<(), Fault> {
     // The list of mechanisms may only be set together with the password it is made for.
     let password = mongo.ground.make_secret(&admin_secret())?;
     update.insert("pwd", password.secret.expose());
-    done(command(&admin(mongo)?, "admin", update).await)
+    done(command(&admin(mongo).await?, "admin", update).await)
 }
 
 async fn put_role(mongo: &Mongo) -> Result<(), Fault> {
     let settings = &mongo.place.settings;
-    let client = admin(mongo)?;
+    let client = admin(mongo).await?;
     let privileges = roles::app_privileges(settings);
     let create = doc! { "createRole": APP_ROLE, "privileges": &privileges, "roles": [] };
     match command(&client, &settings.database, create).await {
@@ -252,7 +266,7 @@ async fn put_role(mongo: &Mongo) -> Result<(), Fault> {
 
 async fn put_user(mongo: &Mongo, app: &AppName, slot: Slot) -> Result<(), Fault> {
     let settings = &mongo.place.settings;
-    let client = admin(mongo)?;
+    let client = admin(mongo).await?;
     let key = UserKey::app(settings, app, slot);
     mongo.ground.make_secret(&app_secret(app))?;
     let logins = mongo.ground.logins(&app_secret(app))?;
@@ -276,7 +290,7 @@ async fn put_user(mongo: &Mongo, app: &AppName, slot: Slot) -> Result<(), Fault>
 }
 
 async fn remove_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
-    match command(&admin(mongo)?, &user.database, doc! { "dropUser": &user.name }).await {
+    match command(&admin(mongo).await?, &user.database, doc! { "dropUser": &user.name }).await {
         Err(fault) if fault.code() == Some(code::USER_NOT_FOUND) => Ok(()),
         other => done(other),
     }
@@ -284,7 +298,7 @@ async fn remove_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
 
 /// `dropUser` ends connections and open cursors at once: whoever still finishes with the old password is waited for.
 async fn retire_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
-    let client = admin(mongo)?;
+    let client = admin(mongo).await?;
     let give_up = mongo.ground.clock.instant() + LEAVING_DEADLINE;
     while sessions_of(&client, user).await.map_err(|fault| asking(&fault))? > 0 {
         if mongo.ground.clock.instant() >= give_up {
@@ -308,8 +322,9 @@ async fn sessions_of(client: &Client, user: &UserKey) -> Result<usize, MongoFaul
     Ok(answer.get_document("cursor").map_or(0, |cursor| roles::documents(cursor, "firstBatch").count()))
 }
 
-fn admin(mongo: &Mongo) -> Result<Client, Fault> {
-    as_admin(mongo, &Address::Port(mongo.place.port))
+/// The administrator where it can change something.
+async fn admin(mongo: &Mongo) -> Result<Client, Fault> {
+    members::admin_at_primary(&mongo.ground, &mongo.members).await
 }
 
 fn done(answer: Result<Document, MongoFault>) -> Result<(), Fault> {

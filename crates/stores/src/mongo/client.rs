@@ -103,6 +103,14 @@ pub(crate) mod code {
     pub(crate) const USER_NOT_FOUND: i32 = 11;
     pub(crate) const NOT_PRIMARY_OR_SECONDARY: i32 = 13436;
     pub(crate) const NOT_YET_INITIALIZED: i32 = 94;
+    pub(crate) const NOT_PRIMARY_NO_SECONDARY_OK: i32 = 13435;
+    pub(crate) const NOT_WRITABLE_PRIMARY: i32 = 10107;
+    pub(crate) const PRIMARY_STEPPED_DOWN: i32 = 189;
+    pub(crate) const INTERRUPTED_BY_CHANGE_OF_STATE: i32 = 11602;
+    pub(crate) const CONFIGURATION_IN_PROGRESS: i32 = 109;
+    /// Somebody else's change came first.
+    pub(crate) const NEWER_CONFIGURATION: i32 = 103;
+    pub(crate) const CONFIGURATION_NOT_COMMITTED: i32 = 308;
     pub(crate) const USER_EXISTS: i32 = 51003;
     pub(crate) const ROLE_EXISTS: i32 = 51002;
     pub(crate) const INDEX_NOT_FOUND: i32 = 27;

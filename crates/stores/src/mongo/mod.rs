@@ -1,10 +1,12 @@
-//! MongoDB of one environment, from an empty folder to a replica set of one where each app has its own small user.
+//! MongoDB of one environment, from an empty folder to a replica set where each app has its own small user.
 //!
 //! ```text
 //!   no data ─► first boot: no port, only a socket file in a 0700 folder ─► admin exists, noted ─► boot on the loopback port
 //!              (mongod lets anybody who reaches it create the first                               replica set, role, users
 //!               user: here, only we can reach it)
 //! ```
+//!
+//! Where the manifest wants more than one, `members` makes the set grow and keeps it.
 //!
 //! After that it is looking and comparing: files, process, replica set, role, users, and whether each password still logs in.
 //!
@@ -13,6 +15,8 @@
 
 mod apply;
 mod client;
+pub mod members;
+mod version;
 pub mod collections;
 mod configuration;
 pub(crate) mod observe;
@@ -26,11 +30,12 @@ use std::sync::Arc;
 use manifest::environment;
 use manifest::id::AppName;
 use reconcile::Begun;
-use reconcile::{Fault, Progress, Resource, ResourceId};
+use reconcile::{Event, Fault, Progress, Resource, ResourceId};
 use secrets::SecretName;
 
 pub(crate) use client::{Address, code, command, connect, hello, is_refusal};
 pub use client::{Identity, MongoFault};
+pub use members::Members;
 pub use observe::{Files, Observed, Server, Serving, WrongUser};
 pub use place::Mode;
 pub use plan::Step;
@@ -64,7 +69,7 @@ pub fn expect_no_data(root: &reconcile::Root) -> host::files::Result<()> {
     host::files::remove(&place::guarded_mark(root))
 }
 
-/// What members of a replica set know each other by. There is one member, and mongod insists.
+/// What members of a replica set know each other by. Where there is one member, mongod insists all the same.
 fn key_secret() -> SecretName {
     SecretName::new("mongodb/keyfile")
 }
@@ -75,16 +80,26 @@ pub struct Mongo {
     id: ResourceId,
     needs: Vec<ResourceId>,
     place: Place,
+    /// The further members of its replica set.
+    others: Vec<Place>,
+    members: Members,
     engine: Arc<Engine>,
     ground: Ground,
 }
 
 impl Mongo {
-    /// `port` is the loopback port to serve on, remembered by the caller.
-    pub fn new(settings: environment::MongoDb, port: u16, engine: Arc<Engine>, ground: Ground) -> Self {
-        let needs = vec![engine.id().clone()];
-        let place = Place::new(&ground.root, port, settings, ground.require.clone());
-        Self { id: ResourceId::new(UNIT), needs, place, engine, ground }
+    /// `members` are the loopback ports to serve on, remembered by the caller.
+    pub fn new(
+        settings: environment::MongoDb,
+        members: impl Into<Members>,
+        engine: Arc<Engine>,
+        ground: Ground,
+    ) -> Self {
+        let (needs, members) = (vec![engine.id().clone()], members.into());
+        let place = |(number, port)| Place::new(&ground.root, number, port, settings.clone(), ground.require.clone());
+        let place_of_first = place((1, members.first()));
+        let others = (2..).zip(members.ports().iter().skip(1).copied()).map(place).collect();
+        Self { id: ResourceId::new(UNIT), needs, place: place_of_first, others, members, engine, ground }
     }
 
     /// Does a step. Public so that what needs no journal, a test, can do one.
@@ -113,7 +128,20 @@ impl Resource for Mongo {
         plan::plan(seen)
     }
 
-    async fn apply(&self, step: &Step, _begun: &Begun, _progress: &dyn Progress) -> Result<(), Fault> {
-        self.perform(step).await
+    fn drift(&self, seen: &Observed) -> Vec<String> {
+        let folder = |number| self.place_of(number, 0).data.display().to_string();
+        seen.set.as_ref().map(|set| members::drift(set, folder)).unwrap_or_default()
+    }
+
+    async fn apply(&self, step: &Step, _begun: &Begun, progress: &dyn Progress) -> Result<(), Fault> {
+        self.perform(step).await?;
+        if let Step::Member(members::Step::Remove { number, port }) = step {
+            let place = self.place_of(*number, *port);
+            let folder = place.data.display();
+            let note =
+                format!("{} has left the replica set; what it held stays in {folder} until you remove it", place.name);
+            progress.emit(Event::Noted { note });
+        }
+        Ok(())
     }
 }

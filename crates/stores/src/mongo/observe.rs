@@ -10,7 +10,8 @@ use reconcile::ports::UnitState;
 use secrets::Versioned;
 
 use super::client::{self, Address, Identity, MongoFault, code, command, connect};
-use super::place::Mode;
+use super::members::{self, Set};
+use super::place::{Mode, Place};
 use super::roles::{self, APP_ROLE, UserKey, documents};
 use super::{ADMIN, Mongo, REPLICA_SET, UNIT, admin_secret, app_secret, configuration, key_secret};
 use crate::Ground;
@@ -31,6 +32,8 @@ pub struct Observed {
     pub server: Server,
     /// The users that apps are to have.
     pub users: Vec<(AppName, Slot)>,
+    /// The replica set, where it has or is to have more than one member.
+    pub set: Option<Set>,
 }
 
 /// State of the files that Roadbed writes.
@@ -54,6 +57,8 @@ pub enum Server {
     NotInitiated,
     /// On its port, with a replica set whose member has another port.
     Elsewhere,
+    /// On its port, in a replica set that has more members than this one.
+    OneOfSeveral,
     Serving(Serving),
 }
 
@@ -87,7 +92,17 @@ pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
         runs: running_mode(mongo).await?,
         server: Server::Silent,
         users,
+        set: None,
     };
+    if !seen.guarded && others_have_data(mongo)? {
+        // The administrator is where their data is. The first member has lost its own, or our note of it.
+        seen.guarded = true;
+    }
+    // Also where files are missing: a member that lost its folders is one among others.
+    if seen.guarded && !mongo.members.is_one() && mongo.ground.secret(&admin_secret())?.is_some() {
+        seen.set = Some(members::observe(mongo).await?);
+        return Ok(seen);
+    }
     if seen.files == Files::Missing {
         return Ok(seen);
     }
@@ -96,50 +111,62 @@ pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
         (Some(Mode::Serving), true) if accepts(place.port).await => look_at_serving(mongo).await?,
         _ => Server::Silent,
     };
+    if seen.server == Server::OneOfSeveral {
+        seen.set = Some(members::observe(mongo).await?);
+    }
     Ok(seen)
+}
+
+fn others_have_data(mongo: &Mongo) -> Result<bool, Fault> {
+    mongo.others.iter().try_fold(false, |any, place| Ok(any || members::holds_data(place)?))
 }
 
 /// Data without its administrator's password cannot be served, and Roadbed will not throw it away to begin anew.
 fn refuse_orphaned_data(mongo: &Mongo) -> Result<(), Fault> {
-    let data = &mongo.place.data;
-    let present = !files::list(data).map_err(|fault| file_fault(UNIT, &fault))?.is_empty();
-    if !present || mongo.ground.secret(&admin_secret())?.is_some() {
+    if mongo.ground.secret(&admin_secret())?.is_some() {
         return Ok(());
     }
+    let mut with_data = None;
+    for place in mongo.places() {
+        let files = files::list(&place.data).map_err(|fault| file_fault(UNIT, &fault))?;
+        with_data = with_data.or((!files.is_empty()).then_some(&place.data));
+    }
+    let Some(data) = with_data else { return Ok(()) };
     Err(Fault::new(format!("there is data in {} but no password for it in the secret store", data.display()))
         .cause(format!("{} has no entry {}", mongo.ground.root.secrets().display(), admin_secret()))
         .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty"))
 }
 
 fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
-    let place = &mongo.place;
     let fault = |fault| file_fault(UNIT, &fault);
     let Some(key) = mongo.ground.secret(&key_secret())? else { return Ok(Files::Missing) };
-    for app in &place.settings.apps {
+    for app in &mongo.place.settings.apps {
         if mongo.ground.secret(&app_secret(app))?.is_none() {
             return Ok(Files::Missing);
         }
     }
     if mongo.ground.secret(&admin_secret())?.is_none()
         || mongo.ground.authority()?.is_none()
-        || !files::is_dir(&place.data)
-        || !files::is_dir(&place.first_boot)
+        || !mongo.places().flat_map(Place::folders).all(|folder| files::is_dir(&folder))
     {
         return Ok(Files::Missing);
     }
     let mut state = Files::Right;
-    for mode in [Mode::FirstBoot, Mode::Serving] {
-        match files::read_if_exists(&place.configuration_file(mode)).map_err(fault)? {
+    for place in mongo.places() {
+        for mode in place.modes() {
+            match files::read_if_exists(&place.configuration_file(*mode)).map_err(fault)? {
+                None => return Ok(Files::Missing),
+                Some(bytes) if bytes == configuration::render(place, *mode).as_bytes() => {}
+                Some(_) => state = Files::Different,
+            }
+        }
+        match files::read_if_exists(&place.key_file()).map_err(fault)? {
             None => return Ok(Files::Missing),
-            Some(bytes) if bytes == configuration::render(place, mode).as_bytes() => {}
+            Some(bytes) if key.secret.matches(&bytes) => {}
             Some(_) => state = Files::Different,
         }
     }
-    match files::read_if_exists(&place.key_file()).map_err(fault)? {
-        None => Ok(Files::Missing),
-        Some(bytes) if key.secret.matches(&bytes) => Ok(state),
-        Some(_) => Ok(Files::Different),
-    }
+    Ok(state)
 }
 
 /// Which of our two specifications the keeper runs, if it runs one of them.
@@ -163,15 +190,15 @@ pub(crate) fn first_boot_client(mongo: &Mongo) -> Result<(Address, Client), Faul
 }
 
 pub(crate) fn as_admin(mongo: &Mongo, address: &Address) -> Result<Client, Fault> {
-    admin_at(&mongo.ground, address)
+    admin_of(&mongo.ground, address)
 }
 
-/// The administrator on the server's port.
-pub(crate) fn admin_client(ground: &Ground, port: u16) -> Result<Client, Fault> {
-    admin_at(ground, &Address::Port(port))
+/// The administrator on a server's port.
+pub(crate) fn admin_at(ground: &Ground, port: u16) -> Result<Client, Fault> {
+    admin_of(ground, &Address::Port(port))
 }
 
-fn admin_at(ground: &Ground, address: &Address) -> Result<Client, Fault> {
+fn admin_of(ground: &Ground, address: &Address) -> Result<Client, Fault> {
     let Some(password) = ground.secret(&admin_secret())? else {
         return Err(Fault::new("the administrator's password of mongodb has gone from the secret store"));
     };
@@ -197,13 +224,29 @@ async fn look_at_serving(mongo: &Mongo) -> Result<Server, Fault> {
         Ok(ReplicaSet::Right) => {}
         Ok(ReplicaSet::NotInitiated) => return Ok(Server::NotInitiated),
         Ok(ReplicaSet::Elsewhere) => return Ok(Server::Elsewhere),
+        Ok(ReplicaSet::OneOfSeveral) => return Ok(Server::OneOfSeveral),
         Err(fault) if fault.is_wrong_password() => return Err(wrong_admin_password(mongo)),
         Err(fault) => return Err(asking(&fault)),
     }
-    match look_at_users(mongo, &client).await {
-        Ok(serving) => Ok(Server::Serving(serving)),
+    Ok(users_at(mongo, mongo.place.port).await?.map_or(Server::Silent, Server::Serving))
+}
+
+/// Users as the server on this port has them; `None` while it is neither primary nor secondary.
+pub(crate) async fn users_at(mongo: &Mongo, port: u16) -> Result<Option<Serving>, Fault> {
+    let client = admin_at(&mongo.ground, port)?;
+    match look_at_users(mongo, &client, port).await {
+        Ok(serving) => Ok(Some(serving)),
         // Just started, and not yet elected by itself.
-        Err(Look::Mongo(fault)) if fault.code() == Some(code::NOT_PRIMARY_OR_SECONDARY) => Ok(Server::Silent),
+        Err(Look::Mongo(fault))
+            if [code::NOT_PRIMARY_OR_SECONDARY, code::NOT_PRIMARY_NO_SECONDARY_OK]
+                .iter()
+                .any(|code| fault.code() == Some(*code)) =>
+        {
+            Ok(None)
+        }
+        // One that was primary a moment ago, and there are others.
+        Err(Look::Mongo(fault)) if fault.code().is_none() && !mongo.members.is_one() => Ok(None),
+        Err(Look::Mongo(fault)) if fault.is_wrong_password() => Err(wrong_admin_password(mongo)),
         Err(Look::Mongo(fault)) => Err(asking(&fault)),
         Err(Look::Other(fault)) => Err(fault),
     }
@@ -253,7 +296,7 @@ impl From<Fault> for Look {
     }
 }
 
-async fn look_at_users(mongo: &Mongo, client: &Client) -> Result<Serving, Look> {
+async fn look_at_users(mongo: &Mongo, client: &Client, port: u16) -> Result<Serving, Look> {
     let place = &mongo.place;
     let database = &place.settings.database;
     let listed = command(client, "admin", doc! { "usersInfo": { "forAllDBs": true } });
@@ -276,7 +319,7 @@ async fn look_at_users(mongo: &Mongo, client: &Client) -> Result<Serving, Look> 
             None => vec!["missing"],
             Some(user) => {
                 let mut faults = roles::faults_of_app_user(user, &place.settings);
-                if !logs_in(mongo, login).await? {
+                if !logs_in(mongo, login, port).await? {
                     faults.push("password");
                 }
                 faults
@@ -304,11 +347,11 @@ async fn user_details(client: &Client, keys: &[UserKey]) -> Result<Vec<Document>
 }
 
 /// The only way to compare a password with a server's is to use it.
-async fn logs_in(mongo: &Mongo, login: &Login) -> Result<bool, Look> {
+async fn logs_in(mongo: &Mongo, login: &Login, port: u16) -> Result<bool, Look> {
     let Some(password) = &login.password else { return Ok(false) };
     let key = UserKey::app(&mongo.place.settings, &login.app, login.slot);
     let who = Identity::User { name: &key.name, database: &key.database, password: &password.secret };
-    let client = connect(&Address::Port(mongo.place.port), who)?;
+    let client = connect(&Address::Port(port), who)?;
     match client::hello(&client).await {
         Ok(_) => Ok(true),
         Err(fault) if fault.is_wrong_password() => Ok(false),
@@ -316,10 +359,11 @@ async fn logs_in(mongo: &Mongo, login: &Login) -> Result<bool, Look> {
     }
 }
 
-/// The replica set of one.
+/// The replica set, where it is to have one member.
 pub(crate) enum ReplicaSet {
     NotInitiated,
     Elsewhere,
+    OneOfSeveral,
     Right,
 }
 
@@ -331,6 +375,9 @@ pub(crate) async fn replica_set(client: &Client, port: u16) -> Result<ReplicaSet
     };
     let ours = member(port);
     let config = config.get_document("config").ok();
+    if config.is_some_and(|config| members::has_more(config, port)) {
+        return Ok(ReplicaSet::OneOfSeveral);
+    }
     let members: Vec<_> = config.map(|config| documents(config, "members").collect()).unwrap_or_default();
     let right = config.is_some_and(|config| config.get_str("_id").ok() == Some(REPLICA_SET))
         && matches!(members.as_slice(), [only] if only.get_str("host").ok() == Some(ours.as_str()));
@@ -342,7 +389,7 @@ pub(crate) fn member(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
-fn wrong_admin_password(mongo: &Mongo) -> Fault {
+pub(crate) fn wrong_admin_password(mongo: &Mongo) -> Fault {
     Fault::new(format!("the data in {} belongs to another secret store", mongo.place.data.display()))
         .cause(format!("its server refuses the password under {}", admin_secret()))
         .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty")

@@ -4,6 +4,7 @@ use std::fmt;
 
 use manifest::id::AppName;
 
+use super::members;
 use super::observe::{Files, Observed, Server, Serving, WrongUser};
 use super::place::Mode;
 use super::roles::UserKey;
@@ -21,14 +22,21 @@ pub enum Step {
     MoveReplicaSet,
     CorrectAdmin,
     PutRole,
-    PutUser { app: AppName, slot: Slot, because: Vec<&'static str> },
+    PutUser {
+        app: AppName,
+        slot: Slot,
+        because: Vec<&'static str>,
+    },
     RemoveUser(UserKey),
     RetireUser(UserKey),
+    /// Of a set that has more than one member.
+    Member(members::Step),
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Member(step) => step.fmt(f),
             Self::WriteFiles => f.write_str("write the configuration and make missing credentials"),
             Self::StartFirstBoot => f.write_str("start without a port, reachable by us only"),
             Self::CreateAdmin => f.write_str("create the administrator"),
@@ -68,6 +76,10 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
         steps.extend(missing_users(seen));
         return steps;
     }
+    if let Some(set) = &seen.set {
+        steps.extend(members::plan(set));
+        return steps;
+    }
     // Without its files right, a running server was not asked; the next look does that.
     let silent = seen.server == Server::Silent && seen.files == Files::Right;
     if seen.runs != Some(Mode::Serving) || silent {
@@ -80,12 +92,12 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
         }
         Server::Elsewhere => steps.push(Step::MoveReplicaSet),
         Server::Serving(serving) => steps.extend(put_right(serving)),
-        Server::Silent | Server::FirstBoot { .. } => {}
+        Server::Silent | Server::FirstBoot { .. } | Server::OneOfSeveral => {}
     }
     steps
 }
 
-fn put_right(serving: &Serving) -> Vec<Step> {
+pub(super) fn put_right(serving: &Serving) -> Vec<Step> {
     let mut steps = Vec::new();
     if !serving.admin_is_right {
         steps.push(Step::CorrectAdmin);
@@ -129,6 +141,7 @@ mod tests {
             runs: Some(Mode::Serving),
             server: Server::Serving(serving),
             users: vec![(AppName::new("api").unwrap(), Slot::First)],
+            set: None,
         }
     }
 

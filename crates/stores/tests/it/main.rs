@@ -10,6 +10,8 @@ mod checks;
 mod collections;
 mod engines;
 mod leases;
+mod chaos;
+mod members;
 mod mongo;
 mod redis;
 mod rotation;

@@ -58,6 +58,12 @@ impl Stand {
         Mongo::new(settings, self.port, mongod().await, self.ground.clone())
     }
 
+    /// A MongoDB whose members have these ports.
+    pub(crate) async fn mongo_of(&self, ports: &[u16]) -> Mongo {
+        let settings = environment::MongoDb { members: u32::try_from(ports.len()).unwrap(), ..mongo_settings() };
+        Mongo::new(settings, ports.to_vec(), mongod().await, self.ground.clone())
+    }
+
     pub(crate) async fn redis(&self) -> Redis {
         self.redis_with(redis_settings()).await
     }
@@ -87,6 +93,7 @@ pub(crate) fn mongo_settings() -> environment::MongoDb {
         apps: vec![app()],
         cache_bytes: 256 << 20,
         oplog_bytes: 64 << 20,
+        members: 1,
         collections: Vec::new(),
     }
 }
@@ -138,7 +145,7 @@ where
     F: Future<Output = Result<(), Fault>>,
 {
     let mut taken = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..8 {
         let steps = resource.plan(&resource.observe().await?);
         if steps.is_empty() {
             return Ok(taken);
@@ -178,7 +185,10 @@ impl Progress for Recorder {
     }
 }
 
-/// A keeper that starts a dead unit again when it is next asked about it, and forgets nothing.
+/// Longer than anybody who waits for a unit takes between two looks, so that its death is seen.
+const RESTART_DELAY: Duration = Duration::from_millis(100);
+
+/// A keeper that starts a dead unit again when it is asked about it a moment later, and forgets nothing.
 #[derive(Debug)]
 pub(crate) struct Direct {
     root: Root,
@@ -191,8 +201,11 @@ struct Running {
     child: Child,
     restarts: u32,
     last_exit: Option<String>,
-    /// Dead, and one look has seen it so.
-    seen_dead: bool,
+    /// Deaths in a row: as in the keeper, a life of ten seconds ends the row.
+    deaths: u32,
+    since: Instant,
+    /// When a look first saw it dead.
+    dead_since: Option<Instant>,
 }
 
 impl Direct {
@@ -287,7 +300,8 @@ impl Units for Direct {
                 ensured = Ensured::Replaced;
             }
             let child = self.start(&spec)?;
-            all.push(Running { spec, child, restarts: 0, last_exit: None, seen_dead: false });
+            let since = Instant::now();
+            all.push(Running { spec, child, restarts: 0, last_exit: None, deaths: 0, since, dead_since: None });
             Ok(ensured)
         })
     }
@@ -305,6 +319,8 @@ impl Units for Direct {
             self.with(name, |running| {
                 Self::stop(running);
                 running.child = self.start(&running.spec).unwrap();
+                running.deaths = 0;
+                running.dead_since = None;
             });
             Ok(())
         })
@@ -315,7 +331,15 @@ impl Units for Direct {
     }
 
     fn resume<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()> {
-        Box::pin(async move { unimplemented_here("resume", name) })
+        Box::pin(async move {
+            self.with(name, |running| {
+                Self::stop(running);
+                running.child = self.start(&running.spec).unwrap();
+                running.deaths = 0;
+                running.dead_since = None;
+            });
+            Ok(())
+        })
     }
 
     fn list(&self) -> PortFuture<'_, Vec<UnitStatus>> {
@@ -328,18 +352,31 @@ impl Units for Direct {
                     if let Some(status) = ended {
                         running.last_exit = Some(status.to_string());
                     }
-                    if ended.is_some() && running.seen_dead {
-                        running.child = self.start(&running.spec).unwrap();
-                        running.restarts += 1;
-                        running.seen_dead = false;
-                    } else {
-                        running.seen_dead = ended.is_some();
+                    match (ended, running.dead_since) {
+                        (None, _) => {}
+                        (Some(_), None) => {
+                            let lived = running.since.elapsed();
+                            running.deaths = if lived < Duration::from_secs(10) { running.deaths + 1 } else { 1 };
+                            running.dead_since = Some(Instant::now());
+                        }
+                        (Some(_), Some(since)) if since.elapsed() < RESTART_DELAY => {}
+                        (Some(_), Some(_)) => {
+                            running.child = self.start(&running.spec).unwrap();
+                            running.restarts += 1;
+                            running.dead_since = None;
+                            running.since = Instant::now();
+                        }
                     }
-                    let dead = running.seen_dead;
+                    let dead = running.dead_since.is_some();
+                    let state = match running.deaths {
+                        _ if !dead => UnitState::Running,
+                        0..5 => UnitState::Backoff,
+                        _ => UnitState::CrashLoop,
+                    };
                     UnitStatus {
                         name: running.spec.name.clone(),
                         kind: UnitKind::Store,
-                        state: if dead { UnitState::Backoff } else { UnitState::Running },
+                        state,
                         pid: (!dead).then(|| running.child.id()),
                         restarts: running.restarts,
                         revision: running.spec.revision.clone(),

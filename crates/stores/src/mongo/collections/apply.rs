@@ -11,7 +11,8 @@ use super::plan::Step;
 use super::wanted::index_spec;
 use super::{Collections, USER, duplicates, secret, user};
 use crate::mongo::client::{MongoFault, code, command, command_within};
-use crate::mongo::observe::{admin_client, asking};
+use crate::mongo::members::admin_at_primary;
+use crate::mongo::observe::asking;
 
 /// An index of a hundred million documents takes tens of minutes.
 const INDEX_DEADLINE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -57,7 +58,7 @@ async fn create_index(collections: &Collections, collection: &str, index: &Index
     let create = doc! { "createIndexes": collection, "indexes": [index_spec(index)] };
     match run(collections, create).await? {
         Err(fault) if fault.code() == Some(code::DUPLICATE_KEY) => {
-            let client = as_user(collections)?;
+            let client = as_user(collections).await?;
             Err(duplicates::told(&client, &collections.settings.database, collection, index).await)
         }
         Err(fault) => Err(Fault::because(format!("cannot create the index {} of {collection}", index.name), &fault)
@@ -74,13 +75,13 @@ fn set(collection: &str, answer: Result<Document, MongoFault>) -> Result<(), Fau
 }
 
 async fn run(collections: &Collections, what: Document) -> Result<Result<Document, MongoFault>, Fault> {
-    let client = as_user(collections)?;
+    let client = as_user(collections).await?;
     Ok(command_within(INDEX_DEADLINE, &client, &collections.settings.database, what).await)
 }
 
 async fn put_user(collections: &Collections) -> Result<(), Fault> {
     let settings = &collections.settings;
-    let admin = admin_client(&collections.ground, collections.port)?;
+    let admin = admin_at_primary(&collections.ground, &collections.members).await?;
     let password = collections.ground.make_secret(&secret())?;
     let privileges = user::privileges(settings);
     let role = doc! { "createRole": USER, "privileges": &privileges, "roles": [] };

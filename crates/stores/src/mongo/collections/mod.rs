@@ -27,6 +27,7 @@ pub use plan::Step;
 pub(crate) use user::USER;
 pub use wanted::{Wanted, WantedCollection};
 
+use super::Members;
 use crate::Ground;
 
 /// May what is on the server and not in the manifest be dropped?
@@ -44,7 +45,7 @@ pub struct Collections {
     id: ResourceId,
     needs: Vec<ResourceId>,
     settings: environment::MongoDb,
-    port: u16,
+    members: Members,
     /// Folder of the manifest, to which the paths of schemas are relative.
     project: PathBuf,
     destroy: Destroy,
@@ -52,10 +53,16 @@ pub struct Collections {
 }
 
 impl Collections {
-    /// `port` is where the server listens on loopback.
-    pub fn new(settings: environment::MongoDb, port: u16, project: PathBuf, destroy: Destroy, ground: Ground) -> Self {
-        let needs = vec![ResourceId::new(super::UNIT)];
-        Self { id: Self::resource_id(), needs, settings, port, project, destroy, ground }
+    /// `members` are where the servers listen on loopback.
+    pub fn new(
+        settings: environment::MongoDb,
+        members: impl Into<Members>,
+        project: PathBuf,
+        destroy: Destroy,
+        ground: Ground,
+    ) -> Self {
+        let (needs, members) = (vec![ResourceId::new(super::UNIT)], members.into());
+        Self { id: Self::resource_id(), needs, settings, members, project, destroy, ground }
     }
 
     pub fn resource_id() -> ResourceId {

@@ -8,7 +8,8 @@ use reconcile::Fault;
 use super::wanted::{Wanted, wanted};
 use super::{Collections, USER, secret, user};
 use crate::mongo::client::{Address, Identity, MongoFault, command, connect, hello};
-use crate::mongo::observe::{admin_client, asking};
+use crate::mongo::members::admin_at_primary;
+use crate::mongo::observe::asking;
 use crate::mongo::roles::documents;
 
 /// What a look found.
@@ -51,14 +52,14 @@ pub(super) async fn observe(collections: &Collections) -> Result<Seen, Fault> {
     if !user.is_empty() {
         return Ok(Seen { wanted, user, collections: Vec::new() });
     }
-    let client = as_user(collections)?;
+    let client = as_user(collections).await?;
     let seen = look(&client, &collections.settings.database, &wanted).await.map_err(|fault| asking(&fault))?;
     Ok(Seen { wanted, user, collections: seen })
 }
 
 async fn look_at_user(collections: &Collections) -> Result<Vec<&'static str>, Fault> {
     let settings = &collections.settings;
-    let admin = admin_client(&collections.ground, collections.port)?;
+    let admin = admin_at_primary(&collections.ground, &collections.members).await?;
     let key = doc! { "user": USER, "db": &settings.database };
     let users = doc! { "usersInfo": key, "showAuthenticationRestrictions": true };
     let roles = doc! { "rolesInfo": USER, "showPrivileges": true };
@@ -76,7 +77,7 @@ async fn logs_in(collections: &Collections) -> Result<bool, Fault> {
     if collections.ground.secret(&secret())?.is_none() {
         return Ok(false);
     }
-    match hello(&as_user(collections)?).await {
+    match hello(&as_user(collections).await?).await {
         Ok(_) => Ok(true),
         Err(fault) if fault.is_wrong_password() => Ok(false),
         Err(fault) => Err(asking(&fault)),
@@ -84,12 +85,12 @@ async fn logs_in(collections: &Collections) -> Result<bool, Fault> {
 }
 
 /// The user that changes collections, logged in when it is first used.
-pub(super) fn as_user(collections: &Collections) -> Result<Client, Fault> {
+pub(super) async fn as_user(collections: &Collections) -> Result<Client, Fault> {
     let Some(password) = collections.ground.secret(&secret())? else {
         return Err(Fault::new(format!("the password of {USER} has gone from the secret store")).retry_safe());
     };
     let who = Identity::User { name: USER, database: &collections.settings.database, password: &password.secret };
-    connect(&Address::Port(collections.port), who).map_err(|fault| asking(&fault))
+    connect(&Address::Port(collections.members.primary().await?), who).map_err(|fault| asking(&fault))
 }
 
 async fn look(client: &Client, database: &str, wanted: &Wanted) -> Result<Vec<SeenCollection>, MongoFault> {
