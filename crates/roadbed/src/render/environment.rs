@@ -81,8 +81,10 @@ fn set(members: &[MemberReport], paint: Paint) -> Option<String> {
     if members.is_empty() {
         return None;
     }
-    let of = |state: &str| members.iter().filter(|one| one.state == state).map(|one| one.unit.as_str());
-    let mut parts = vec![match of("primary").next() {
+    let of = |state: &str| -> Vec<&str> {
+        members.iter().filter(|one| one.state == state).map(|one| one.unit.as_str()).collect()
+    };
+    let mut parts = vec![match of("primary").first() {
         Some(unit) => format!("{unit} is primary"),
         None => paint.bad("no member is primary"),
     }];
@@ -93,7 +95,7 @@ fn set(members: &[MemberReport], paint: Paint) -> Option<String> {
         ("silent", "silent"),
     ];
     for (state, told) in states {
-        let units: Vec<&str> = of(state).collect();
+        let units = of(state);
         if !units.is_empty() {
             parts.push(format!("{}: {told}", units.join(", ")));
         }
@@ -222,6 +224,18 @@ mod tests {
                 "not in force for api-1, api-2: user, tmp (the keeper is not root)",
             ]
         );
+    }
+
+    #[test]
+    fn who_is_primary_is_told_where_there_is_a_choice() {
+        let member = |unit: &str, state: &str| MemberReport { unit: unit.into(), port: 1, state: state.into() };
+        assert_eq!(set(&[], Paint::Plain), None);
+        let all = [member("mongodb", "silent"), member("mongodb-2", "primary"), member("mongodb-3", "secondary")];
+        assert_eq!(
+            set(&all, Paint::Plain).unwrap(),
+            "mongodb: mongodb-2 is primary; mongodb-3: secondary; mongodb: silent"
+        );
+        assert_eq!(set(&all[..1], Paint::Plain).unwrap(), "mongodb: no member is primary; mongodb: silent");
     }
 
     #[test]

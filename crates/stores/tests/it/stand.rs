@@ -37,7 +37,8 @@ impl Stand {
         for path in [root.run(), root.secrets(), root.logs(), root.conf()] {
             std::fs::create_dir_all(path).unwrap();
         }
-        let units = Arc::new(Direct { root: root.clone(), running: Mutex::new(Vec::new()) });
+        let units =
+            Arc::new(Direct { root: root.clone(), running: Mutex::new(Vec::new()), before: Mutex::new(Vec::new()) });
         let ground = Ground {
             name: "shop local".to_owned(),
             id: "1".to_owned(),
@@ -193,6 +194,8 @@ const RESTART_DELAY: Duration = Duration::from_millis(100);
 pub(crate) struct Direct {
     root: Root,
     running: Mutex<Vec<Running>>,
+    /// What each process is started by, such as a program that enters a namespace.
+    pub(crate) before: Mutex<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -211,8 +214,16 @@ struct Running {
 impl Direct {
     fn start(&self, spec: &UnitSpec) -> Result<Child, Fault> {
         let log = std::fs::OpenOptions::new().append(true).create(true).open(self.root.log_of(&spec.name)).unwrap();
-        Command::new(&spec.program)
-            .args(&spec.args)
+        let before = self.before.lock().unwrap();
+        let mut words: Vec<std::ffi::OsString> = before.iter().map(Into::into).collect();
+        if !words.is_empty() {
+            // Whoever enters a namespace stands at its root.
+            words.extend(["env".into(), "-C".into(), spec.cwd.clone().into()]);
+        }
+        words.push(spec.program.clone().into());
+        words.extend(spec.args.iter().map(Into::into));
+        Command::new(&words[0])
+            .args(&words[1..])
             .current_dir(&spec.cwd)
             .env_clear()
             .envs(&spec.env)
