@@ -8,6 +8,7 @@
 
 mod checks;
 mod collections;
+mod disk;
 mod engines;
 mod leases;
 mod chaos;
