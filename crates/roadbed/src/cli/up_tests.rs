@@ -110,7 +110,7 @@ impl Conductor for Stand {
             return Err(Fault::new("control stopped in the middle of its answer").retry_safe());
         }
         let (failed, skipped) = (self.failed.clone(), Vec::new());
-        on(Message::Converged { steps: 0, failed, skipped, took_ms: 0, status: self.known() });
+        on(Message::Converged { steps: 0, failed, skipped, took_ms: 0, status: Box::new(self.known()) });
         Ok(())
     }
 

@@ -46,7 +46,7 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
         failed: report.failed.keys().map(ToString::to_string).collect(),
         skipped: report.skipped.iter().map(ToString::to_string).collect(),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        status: status(control).await?,
+        status: Box::new(status(control).await?),
     })
 }
 

@@ -93,7 +93,7 @@ pub enum Message {
         failed: Vec<String>,
         skipped: Vec<String>,
         took_ms: u64,
-        status: Status,
+        status: Box<Status>,
     },
     /// The end of `POST /plan`.
     Planned {

@@ -26,7 +26,6 @@ impl Dice {
     fn new() -> Self {
         let given = std::env::var("CHAOS_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| u64::from(std::process::id()) * 7_919 + 1);
-        println!("CHAOS_SEED={seed}");
         Self(seed)
     }
 
@@ -76,6 +75,7 @@ async fn thirty_random_kills_lose_no_acknowledged_write_and_double_none() {
     let ports = free_ports(3);
     let mongo = settled(&stand, &ports).await;
     let mut dice = Dice::new();
+    println!("CHAOS_SEED={}", dice.0);
     let orders: Collection<Document> = as_app(&stand, &ports).await.database("shop-local").collection("orders");
     let unique = IndexOptions::builder().unique(true).build();
     orders.create_index(IndexModel::builder().keys(doc! { "key": 1 }).options(unique).build()).await.unwrap();

@@ -371,12 +371,19 @@ impl Units for Direct {
                             running.dead_since = Some(Instant::now());
                         }
                         (Some(_), Some(since)) if since.elapsed() < RESTART_DELAY => {}
-                        (Some(_), Some(_)) => {
-                            running.child = self.start(&running.spec).unwrap();
-                            running.restarts += 1;
-                            running.dead_since = None;
-                            running.since = Instant::now();
-                        }
+                        (Some(_), Some(_)) => match self.start(&running.spec) {
+                            Ok(child) => {
+                                running.child = child;
+                                running.restarts += 1;
+                                running.dead_since = None;
+                                running.since = Instant::now();
+                            }
+                            // As with its folder away: one more death.
+                            Err(_) => {
+                                running.deaths += 1;
+                                running.dead_since = Some(Instant::now());
+                            }
+                        },
                     }
                     let dead = running.dead_since.is_some();
                     let state = match running.deaths {
