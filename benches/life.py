@@ -33,6 +33,10 @@ def environment_of(pid):
     what it has mapped."""
     pairs = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     variables = dict(pair.decode().split("=", 1) for pair in pairs if b"=" in pair)
+    # What the process alone has as a file in memory, its bare twin gets as a variable.
+    for name in [name for name, value in variables.items() if name.endswith("_FILE") and value.startswith("/proc/self/fd/")]:
+        number = variables.pop(name).rsplit("/", 1)[1]
+        variables[name.removesuffix("_FILE")] = pathlib.Path(f"/proc/{pid}/fd/{number}").read_text()
     mapped = {line.split()[-1] for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines() if ".so" in line}
     variables["LD_LIBRARY_PATH"] = ":".join(sorted({str(pathlib.Path(name).parent) for name in mapped}))
     return variables

@@ -97,3 +97,13 @@ pub fn link_repository(into: &Path) {
         }
     }
 }
+
+/// Where builds of a project's apps are made.
+const BUILT: [&str; 4] = [".next", "dist", "build", "out"];
+
+/// The folders in which a project's builds lie, of those that there are.
+pub(crate) fn built(project: &Path) -> Vec<PathBuf> {
+    let apps = fs::read_dir(project.join("apps")).into_iter().flatten().flatten();
+    let folders = apps.flat_map(|app| BUILT.map(|name| app.path().join(name)));
+    folders.filter(|folder| folder.is_dir()).collect()
+}

@@ -176,3 +176,26 @@ fn a_value_that_is_no_text_is_refused() {
     let refused = desk.ask("home", &["secrets", "set", "PAYMENT_KEY"], "pk_test_with_\0_a_nul");
     assert!(refused.code == 2 && refused.stderr.contains("must not hold a NUL"), "{refused:?}");
 }
+
+#[test]
+fn the_list_says_what_is_older_than_the_manifest_lets_it_be() {
+    let desk = Desk::new();
+    let manifest = desk.path("shop/roadbed.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let of_tests = "match = \"pk_test_[A-Za-z0-9_]+\"\n";
+    assert!(text.contains(of_tests));
+    let with = |every: &str| {
+        let rotate = format!("{of_tests}rotate = {{ kind = \"manual\", every = \"{every}\" }}\n");
+        std::fs::write(&manifest, text.replace(of_tests, &rotate)).unwrap();
+    };
+    with("30d");
+    desk.done(&["secrets", "set", "PAYMENT_KEY"], VALUE);
+    assert!(!desk.done(&["secrets", "list"], "").contains("OVERDUE"));
+    with("1s");
+    testkit::wait_until("it is a second old", std::time::Duration::from_secs(20), || {
+        let all = json(&desk.done(&["secrets", "list", "--json"], ""));
+        if all[0]["overdue_since"].is_null() { Err(all.to_string()) } else { Ok(()) }
+    });
+    let told = desk.done(&["secrets", "list"], "");
+    assert!(told.contains("version 1, OVERDUE since 20"), "{told}");
+}

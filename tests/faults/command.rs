@@ -43,18 +43,31 @@ pub(crate) struct Answer {
     pub(crate) took: Duration,
 }
 
-pub(crate) fn begin(name: String, mut command: Command) -> Running {
+/// What commands said, line by line, as far as anybody collects it.
+pub(crate) type Collected = Arc<Mutex<String>>;
+
+pub(crate) fn begin(name: String, command: Command) -> Running {
+    begin_collected(name, command, &Collected::default())
+}
+
+pub(crate) fn begin_collected(name: String, mut command: Command, collected: &Collected) -> Running {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let said = Arc::new(Said { lines: Mutex::new(Heard { open: 2, ..Heard::default() }), more: Condvar::new() });
-    listen(child.stdout.take().unwrap(), &said, |heard| &mut heard.out);
-    listen(child.stderr.take().unwrap(), &said, |heard| &mut heard.err);
+    listen(child.stdout.take().unwrap(), &said, collected, |heard| &mut heard.out);
+    listen(child.stderr.take().unwrap(), &said, collected, |heard| &mut heard.err);
     Running { name, child, said, began: Instant::now() }
 }
 
-fn listen(stream: impl Read + Send + 'static, said: &Arc<Said>, to: fn(&mut Heard) -> &mut Vec<String>) {
-    let said = Arc::clone(said);
+fn listen(
+    stream: impl Read + Send + 'static,
+    said: &Arc<Said>,
+    collected: &Collected,
+    to: fn(&mut Heard) -> &mut Vec<String>,
+) {
+    let (said, collected) = (Arc::clone(said), Arc::clone(collected));
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            collected.lock().unwrap().extend([line.as_str(), "\n"]);
             to(&mut said.lines.lock().unwrap()).push(line);
             said.more.notify_all();
         }

@@ -18,6 +18,7 @@ mod stage;
 
 mod apps;
 mod work;
+mod artifacts;
 mod ports;
 mod roots;
 mod disk;

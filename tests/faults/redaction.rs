@@ -34,3 +34,14 @@ fn a_build_that_says_what_it_was_given_is_heard_without_it() {
     let answer = answer.refuses(1, &["cannot build web", "uploading with ‹UPLOAD_TOKEN›"]);
     assert!(![answer.out, answer.err].concat().join("\n").contains("onlyforthebuild"));
 }
+
+/// What every one of these tests ends with can fail: here somebody did write it down.
+#[test]
+#[should_panic(expected = "a secret came up")]
+fn a_test_that_leaves_a_secret_somewhere_fails() {
+    let stage = Stage::new();
+    stage.up();
+    let pid = stage.pid_of("web-1").expect("it runs");
+    let secret = host::process::table::environment(pid)["SESSION_SECRET"].clone();
+    std::fs::write(stage.home.join("notes.txt"), format!("do not forget: {secret}")).unwrap();
+}

@@ -1,19 +1,21 @@
 //! A copy of the project with a root and a home of its own, and an end that leaves no process behind.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use host::process::table::command_line;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use testkit::{Client, copy_folder, processes_of, repository, wait_until};
+use testkit::marker::{self, Left};
+use testkit::{Client, copy_folder, processes_of, repository, vault, wait_until};
 
-use crate::command::{self, Answer, Running};
+use crate::command::{self, Answer, Collected, Running};
 
 /// What is waited for comes within seconds; a machine that is busy elsewhere gets more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,13 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Stage {
     /// Removed at the end; first, so that every path below is dropped before.
-    _folder: TempDir,
+    folder: TempDir,
     pub(crate) project: PathBuf,
     pub(crate) root: PathBuf,
     pub(crate) home: PathBuf,
     pub(crate) env: BTreeMap<String, String>,
     /// What the program is started by, if not directly.
     pub(crate) before: Vec<String>,
+    /// All that commands said.
+    said: Collected,
+    /// Secrets that the environment made, which must come up nowhere. Learnt at its first `up`: a test may break the store after.
+    secrets: RefCell<Vec<(String, String)>>,
 }
 
 /// A process of the environment.
@@ -63,23 +69,29 @@ impl Stage {
             ("TERM", "dumb".to_owned()),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value)).into();
-        Self { _folder: folder, project, root, home, env, before: Vec::new() }
+        let (said, secrets) = (Collected::default(), RefCell::default());
+        Self { folder, project, root, home, env, before: Vec::new(), said, secrets }
     }
 
     /// Runs a command to its end.
     pub(crate) fn roadbed(&self, words: &str) -> Answer {
-        self.begin(words).end()
+        let answer = self.begin(words).end();
+        if words.starts_with("up") && self.secrets.borrow().is_empty() {
+            let [state, config] = [".local/state/roadbed", ".config/roadbed"].map(|folder| self.home.join(folder));
+            *self.secrets.borrow_mut() = vault::secret_variables(&self.root, state, config);
+        }
+        answer
     }
 
     /// As [`Stage::roadbed`], from a shell that has these variables as well.
     pub(crate) fn roadbed_with(&self, words: &str, variables: &[(&str, &str)]) -> Answer {
         let mut command = self.command(words);
         command.envs(variables.iter().copied());
-        command::begin(format!("roadbed {words}"), command).end()
+        command::begin_collected(format!("roadbed {words}"), command, &self.said).end()
     }
 
     pub(crate) fn begin(&self, words: &str) -> Running {
-        command::begin(format!("roadbed {words}"), self.command(words))
+        command::begin_collected(format!("roadbed {words}"), self.command(words), &self.said)
     }
 
     fn command(&self, words: &str) -> Command {
@@ -236,6 +248,13 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.end();
+        if thread::panicking() {
+            return;
+        }
+        let said = self.said.lock().unwrap();
+        let left = Left { folder: self.folder.path(), built: &[], begun: SystemTime::now(), said: &said };
+        let found = marker::found(&self.secrets.borrow(), &left);
+        assert!(found.is_empty(), "a secret came up:\n{}", found.join("\n"));
     }
 }
 

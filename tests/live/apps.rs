@@ -12,7 +12,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 #[test]
 fn lint_types_and_tests_of_all_apps_pass() {
     let _stage = stage::enter();
-    let shop = stage::urbancart_with_a_marked_secret();
+    let shop = stage::urbancart();
     shop.up_with(&["--no-gate"]);
     shop.down();
     let variables = shop.variables();

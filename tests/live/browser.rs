@@ -15,7 +15,7 @@ fn picture(name: &str) -> PathBuf {
 #[test]
 fn shop_and_admin_show_what_the_api_knows() {
     let _stage = stage::enter();
-    let shop = stage::urbancart_with_a_marked_secret();
+    let shop = stage::urbancart();
     shop.up_with(&["--no-gate"]);
     let browser = Browser::of(&shop);
     let (storefront, admin) = (shop.url("storefront"), shop.url("admin"));

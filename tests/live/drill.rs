@@ -13,7 +13,7 @@ const HEALED_WITHIN: Duration = Duration::from_secs(20);
 #[test]
 fn a_check_that_is_killed_leaves_no_store_stopped_or_frozen() {
     let _stage = stage::enter();
-    let shop = stage::urbancart_with_a_marked_secret();
+    let shop = stage::urbancart();
     shop.up_with(&["--no-gate"]);
     let mongodb = shop.pid_of("mongodb");
 

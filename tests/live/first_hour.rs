@@ -16,7 +16,7 @@ const APPS: [&str; 3] = ["admin", "api", "storefront"];
 #[test]
 fn one_command_gives_three_addresses_and_a_gate_that_holds() {
     let _stage = stage::enter();
-    let shop = stage::urbancart_with_a_marked_secret();
+    let shop = stage::urbancart();
 
     assert_eq!(shop.status()["units"], json!([]), "nothing runs before the first `up`");
     let http_port = host::socket::free_port().unwrap();
@@ -101,6 +101,7 @@ fn status_keeps_its_contract(shop: &Environment) {
         ("edge", "edge"),
         ("mongodb", "store"),
         ("redis", "store"),
+        ("redis-cache", "store"),
         ("storefront-1", "app"),
     ];
     assert_eq!(names, wanted);

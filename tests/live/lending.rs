@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use host::process::terminal::Screen;
-use host::process::{Process, Signal, table};
+use host::process::{Process, Signal, find_in_path, table};
 use serde_json::Value;
 use testkit::{Environment, repository, wait_until};
 
@@ -58,6 +58,14 @@ class = "secret"
 owner = "team"
 value = "${service.redis.url}"
 example = "redis://api:example@127.0.0.1:6379"
+
+[variables.SERVICES_CA]
+description = "Who signs for MongoDB and Redis"
+apps = ["api"]
+class = "internal"
+owner = "team"
+value = "${service.ca}"
+example = "a certificate"
 
 [variables.REDIS_KEY_PREFIX]
 description = "Beginning of every key"
@@ -119,7 +127,7 @@ const tried = async (work) => { try { await work(); return "done"; } catch (erro
     await mongo.close();
   }
   if (process.env.REDIS_URL) {
-    const redis = createClient({ url: process.env.REDIS_URL });
+    const redis = createClient({ url: process.env.REDIS_URL, socket: { ca: process.env.SERVICES_CA } });
     await redis.connect();
     told.get = await tried(() => redis.get("lend:local:a"));
     told.set = await tried(() => redis.set("lend:local:a", "1"));
@@ -175,6 +183,15 @@ impl Shop {
 
     fn exec_node(&self, words: &[&str], script: &str) -> Output {
         self.exec(words, &["node", "-e", script])
+    }
+
+    /// `roadbed db shell SERVICE`, with the client that it finds itself.
+    fn look(&self, service: &str) -> Command {
+        let mut line = Command::new(self.environment.program());
+        line.args(["--root", &self.environment.root().display().to_string(), "db", "shell", service]);
+        line.current_dir(self.environment.project()).env_clear().envs(self.environment.variables()).env("USER", "anna");
+        line.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        line
     }
 
     /// One that runs until it is ended, and the name of its lease.
@@ -245,6 +262,7 @@ fn a_command_is_lent_users_of_its_own_and_nothing_of_them_stays() {
     what_is_shown_and_what_is_not(&shop);
     what_a_terminal_shows(&shop);
     what_the_users_may(&shop);
+    what_own_clients_show(&shop);
     whatever_ends(&shop);
     what_a_login_says(&shop, &key);
     assert_eq!(shop.environment.ready(&["secrets-stay-secret"])["holds"], true);
@@ -366,6 +384,52 @@ fn what_the_users_may(shop: &Shop) {
         assert_eq!(told.as_object().unwrap().len(), 3, "the other service is not part of the look: {told}");
     }
     shop.nothing_is_lent();
+}
+
+/// With nothing but the service named. `redis-cli` comes with the Redis that Roadbed fetches; `mongosh` with nothing.
+fn what_own_clients_show(shop: &Shop) {
+    let nowhere = shop.environment.scratch().join("an-empty-path");
+    fs::create_dir_all(&nowhere).unwrap();
+    let mut child = shop.look("redis").env("PATH", &nowhere).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut stdin = child.stdin.take().unwrap();
+    let mut answer = |asked: &str| {
+        writeln!(stdin, "{asked}").unwrap();
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    };
+    assert_eq!(answer("PING"), "PONG");
+    assert_eq!(answer("GET lend:local:a"), "1");
+    assert!(answer("SET lend:local:a 2").contains("NOPERM"), "a look changes nothing");
+    let [lease] = shop.leases().try_into().unwrap();
+    let lines = || table::command_lines().unwrap().into_iter().map(|(pid, line)| (pid, text(&line)));
+    let (pid, _) = lines().find(|(_, line)| line.contains("redis-cli") && line.contains(&lease)).unwrap();
+    let password = table::environment(pid)["REDISCLI_AUTH"].clone();
+    assert_eq!(password.len(), 64);
+    for (pid, line) in lines() {
+        assert!(!line.contains(&password), "process {pid}");
+    }
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    shop.nothing_is_lent();
+
+    let without = shop.look("mongodb").env("PATH", &nowhere).output().unwrap();
+    let (_, told) = ended_with(&without, 2);
+    assert!(told.contains("there is no mongosh to look into mongodb with"), "{told}");
+    assert!(told.contains("roadbed db shell mongodb -- PROGRAM"), "{told}");
+    shop.nothing_is_lent();
+
+    // Where this machine has one, it is what people get.
+    if find_in_path("mongosh", &shop.environment.variables()["PATH"]).is_some() {
+        let mut child = shop.look("mongodb").spawn().unwrap();
+        let asked = "print('read', db.things.countDocuments({}) > 0)\n\
+                     try { db.things.insertOne({}) } catch (error) { print('write', error.codeName) }\n";
+        child.stdin.take().unwrap().write_all(asked.as_bytes()).unwrap();
+        let (stdout, _) = ended_with(&child.wait_with_output().unwrap(), 0);
+        assert!(stdout.contains("read true") && stdout.contains("write Unauthorized"), "{stdout}");
+        shop.nothing_is_lent();
+    }
 }
 
 fn whatever_ends(shop: &Shop) {

@@ -9,6 +9,7 @@
 //!   canary       leaks that builds hand to browsers are found
 //!   sabotage     each check of the gate, with the thing broken for real
 //!   members      MongoDB with three members that die and lose what they have
+//!   secrecy      the search for secrets with which every one of these tests ends
 //!   lending      users that are lent to developers' commands
 //!   confinement  an app that tries to get at what is not its own
 //!   environments local, staging, production and a preview at once
@@ -39,5 +40,6 @@ mod lending;
 mod members;
 mod rotation;
 mod sabotage;
+mod secrecy;
 mod stage;
 mod storm;

@@ -15,17 +15,10 @@ pub(crate) fn enter() -> MutexGuard<'static, ()> {
     STAGE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// UrbanCart as it is in this checkout, with a root of its own.
+/// UrbanCart as it is in this checkout, with a root of its own and a payment key that whatever the test does must leave in no
+/// byte that is written.
 pub(crate) fn urbancart() -> Environment {
     Environment::new(env!("CARGO_BIN_EXE_roadbed"), &repository())
-}
-
-/// The same with a payment key of its own, which whatever the test does must leave in no byte that is written.
-pub(crate) fn urbancart_with_a_marked_secret() -> Environment {
-    let shop = urbancart();
-    let random: String = secrets::generate::credential().unwrap().expose()[..24].to_owned();
-    shop.set_secret("PAYMENT_SECRET_KEY", &format!("sk_test_{random}"));
-    shop
 }
 
 /// The secret store of an environment, as control works with it.

@@ -42,7 +42,7 @@ const HEALED_WITHIN: Duration = Duration::from_secs(20);
 #[test]
 fn whatever_is_killed_comes_back_and_no_order_is_lost() {
     let _stage = stage::enter();
-    let shop = stage::urbancart_with_a_marked_secret();
+    let shop = stage::urbancart();
     shop.up_with(&["--no-gate"]);
     let watch =
         Watch { urls: [shop.url("storefront"), shop.url("api")], client: shop.client(), over: AtomicBool::new(false) };

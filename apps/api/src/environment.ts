@@ -26,6 +26,10 @@ export interface Environment {
   readonly MONGODB_URL: string;
   /** Connection to Redis as the app's own user */
   readonly REDIS_URL: string;
+  /** Connection to the Redis that forgets, for what can be made again */
+  readonly REDIS_CACHE_URL: string;
+  /** Who knows the primary of Redis, as HOST:PORT joined by commas; empty where there is but one */
+  readonly REDIS_SENTINELS: string | undefined;
   /** Certificates, in PEM, by which MongoDB and Redis are recognised: theirs are signed by one of these */
   readonly SERVICES_CA: string;
   /** Every key in Redis starts with this; the user may touch no other */
@@ -101,6 +105,8 @@ export function readEnvironment(source: Record<string, string | undefined> = pro
     PUBLIC_URL: required("PUBLIC_URL", source.PUBLIC_URL, "be an absolute URL", url),
     MONGODB_URL: required("MONGODB_URL", source.MONGODB_URL, "be a mongodb:// URL that names a database", mongoUrl),
     REDIS_URL: required("REDIS_URL", source.REDIS_URL, "be a redis:// or rediss:// URL", redisUrl),
+    REDIS_CACHE_URL: required("REDIS_CACHE_URL", source.REDIS_CACHE_URL, "be a redis:// or rediss:// URL", redisUrl),
+    REDIS_SENTINELS: optional("REDIS_SENTINELS", source.REDIS_SENTINELS, "match [^:,]+:[0-9]+(,[^:,]+:[0-9]+)*", matching(/^(?:[^:,]+:[0-9]+(,[^:,]+:[0-9]+)*)$/u, anyText)),
     SERVICES_CA: required("SERVICES_CA", file("SERVICES_CA"), "be a text", anyText),
     REDIS_KEY_PREFIX: required("REDIS_KEY_PREFIX", source.REDIS_KEY_PREFIX, "match [A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)*:", matching(/^(?:[A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)*:)$/u, anyText)),
     SESSION_SECRET: required("SESSION_SECRET", source.SESSION_SECRET, "match .{32,}", matching(/^(?:.{32,})$/u, anyText)),

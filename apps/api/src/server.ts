@@ -14,6 +14,7 @@ import { orderRoutes } from "./routes/orders.ts";
 import { paymentRoutes } from "./routes/payments.ts";
 import { productRoutes } from "./routes/products.ts";
 import { systemRoutes } from "./routes/system.ts";
+import { cacheCatalogue } from "./stores/catalogue-cache.ts";
 import { createMongoStore } from "./stores/mongo.ts";
 import { createRedisStore } from "./stores/redis.ts";
 import { createTokens } from "./tokens.ts";
@@ -41,7 +42,9 @@ let draining = false;
 const isDraining = () => draining;
 
 const mongo = createMongoStore(environment.MONGODB_URL, environment.SERVICES_CA, environment.ROADBED_INSTANCE, log);
-const redis = createRedisStore(environment.REDIS_URL, environment.REDIS_KEY_PREFIX, log);
+const redisAt = (url: string) => ({ url, trusted: environment.SERVICES_CA, keyPrefix: environment.REDIS_KEY_PREFIX });
+const redis = createRedisStore({ ...redisAt(environment.REDIS_URL), sentinels: environment.REDIS_SENTINELS }, log);
+const cache = cacheCatalogue(mongo.catalogue, redisAt(environment.REDIS_CACHE_URL), log);
 const readiness = createReadiness({ mongodb: mongo.probe, redis: redis.probe, isDraining });
 const tokens = createTokens({ signingKey: environment.JWT_SIGNING_KEY, keySetUrl: environment.JWKS_URL });
 const events = eventRoutes(environment.ROADBED_INSTANCE);
@@ -61,7 +64,7 @@ const server = createServer(
         release: environment.ROADBED_RELEASE,
         instance: environment.ROADBED_INSTANCE,
       }),
-      ...productRoutes(mongo.catalogue),
+      ...productRoutes(cache.catalogue),
       ...cartRoutes(redis.carts, mongo.catalogue, keyring(environment.SESSION_SECRET)),
       ...orderRoutes(mongo.orders, mongo.catalogue),
       ...authRoutes(tokens),
@@ -87,7 +90,7 @@ async function end(signal: string): Promise<void> {
 
   await drain(server, events.streams.endAll);
   // Only now: the requests that just finished needed the stores.
-  await Promise.allSettled([mongo.close(), redis.close()]);
+  await Promise.allSettled([mongo.close(), redis.close(), cache.close()]);
   log.info("drained");
   process.exit(0);
 }
@@ -109,4 +112,5 @@ server.listen(environment.PORT, environment.HOST, () => {
 
 // After listen: the process is alive, and says "unready", while its stores are still coming up.
 redis.connect();
+cache.connect();
 void mongo.prepare();

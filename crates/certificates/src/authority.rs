@@ -36,7 +36,19 @@ impl Authority {
     /// # Errors
     /// Where the machine gives no random numbers.
     pub fn make(name: &str, now: Timestamp, length: Duration) -> Result<Self, Fault> {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Fault::Generate)?;
+        Self::of(&KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Fault::Generate)?, name, now, length)
+    }
+
+    /// The same authority again, from its key and its name without the number: who trusts an earlier certificate of it trusts
+    /// what it signs.
+    ///
+    /// # Errors
+    /// Where the key is none.
+    pub fn of_key(key_pem: &str, name: &str, now: Timestamp, length: Duration) -> Result<Self, Fault> {
+        Self::of(&KeyPair::from_pem(key_pem).map_err(Fault::Key)?, name, now, length)
+    }
+
+    fn of(key: &KeyPair, name: &str, now: Timestamp, length: Duration) -> Result<Self, Fault> {
         // An uncompressed point: the first byte is the same for all.
         let number: String = key.public_key_raw().iter().skip(1).take(4).map(|byte| format!("{byte:02x}")).collect();
         let name = format!("{name} {number}");
@@ -44,7 +56,7 @@ impl Authority {
         let mut params = Self::params(&name);
         params.not_before = life.begin.calendar();
         params.not_after = life.end.calendar();
-        let certificate_pem = params.self_signed(&key).map_err(Fault::Generate)?.pem();
+        let certificate_pem = params.self_signed(key).map_err(Fault::Generate)?.pem();
         Ok(Self { name, life, certificate_pem, key_pem: Zeroizing::new(key.serialize_pem()) })
     }
 

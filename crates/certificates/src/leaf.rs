@@ -142,6 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn an_authority_that_is_made_again_of_its_key_is_the_same() {
+        let authority = Authority::make("Roadbed data services", NOW, 30 * DAY).unwrap();
+        let again = Authority::of_key(&authority.key_pem, "Roadbed data services", NOW, 60 * DAY).unwrap();
+        assert_eq!(again.name, authority.name);
+        let leaf = again.issue(&member(), NOW, DAY).unwrap();
+        verified(&authority, &leaf, "127.0.0.1", Duration::ZERO).unwrap();
+        assert!(Authority::of_key("no key", "x", NOW, DAY).is_err());
+    }
+
+    #[test]
     fn keys_are_in_no_debug_output() {
         let authority = Authority::make("x", NOW, DAY).unwrap();
         let leaf = authority.issue(&member(), NOW, DAY).unwrap();

@@ -16,7 +16,7 @@ use crate::{ToolEnv, Turn, inputs};
 const BUILD_DEADLINE: Duration = Duration::from_secs(15 * 60);
 
 /// Name of the file in the output that says which inputs made it.
-const STAMP: &str = ".roadbed-inputs";
+pub(crate) const STAMP: &str = ".roadbed-inputs";
 
 /// The build of one app.
 #[derive(Debug)]

@@ -177,7 +177,8 @@ impl Instances {
             cwd: program.cwd,
             env,
             revision,
-            in_files: assembled.in_files,
+            // Tools that start development servers pass no descriptors on: Node closes all but three in what it starts.
+            in_files: if program.release.is_some() { assembled.in_files } else { Vec::new() },
             loaded: assembled.loaded,
             sockets: Vec::new(),
             restart: RestartPolicy::default(),

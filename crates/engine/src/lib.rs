@@ -9,6 +9,7 @@
 //! memory and is in no plan, error, revision or file.
 
 mod turn;
+pub mod artifact;
 pub mod packages;
 pub mod inputs;
 pub mod build;

@@ -279,6 +279,11 @@ pub fn open_append(path: &Path, access: Access) -> Result<File> {
     OpenOptions::new().append(true).create(true).mode(access.file_mode()).open(path).named("append to", path)
 }
 
+/// Opens a file that is not there yet, for writing.
+pub fn create_new(path: &Path, access: Access) -> Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(access.file_mode()).open(path).named("create", path)
+}
+
 pub fn open(path: &Path) -> Result<File> {
     File::open(path).named("open", path)
 }

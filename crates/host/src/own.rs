@@ -18,16 +18,12 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The user whom this process acts for, as people know them: the name if the system has one, else the number.
+/// The user whom this process acts for, as people know them: the name if the system has one, else the number. Asked of libc, so
+/// that users of a directory service have their name too.
 pub fn user_name() -> String {
-    let uid = rustix::process::getuid().as_raw();
-    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let mut names = known.lines().filter_map(|line| {
-        let mut fields = line.split(':');
-        let (name, number) = (fields.next()?, fields.nth(1)?);
-        (number.parse() == Ok(uid)).then(|| name.to_owned())
-    });
-    names.next().unwrap_or_else(|| format!("uid {uid}"))
+    let uid = nix::unistd::getuid();
+    // A directory that does not answer must not keep anybody from working.
+    nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| format!("uid {uid}"), |user| user.name)
 }
 
 /// Path of the program that this process runs. After the file was replaced (a rebuild) this is the new file, which is what

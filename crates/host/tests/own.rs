@@ -43,3 +43,14 @@ fn kept_private() {
     let _listener = host::socket::listen_unix(&deep.join("socket")).unwrap();
     host::socket::connect_unix(&deep.join("socket")).unwrap();
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the system's own word for who runs this")]
+fn a_user_is_called_as_the_system_calls_him() {
+    let asked = Command::new("id").arg("-un").output().unwrap();
+    let name = String::from_utf8(asked.stdout).unwrap();
+    // Without a name `id` fails, and a number stands here.
+    let expected = if asked.status.success() { name.trim().to_owned() } else { host::own::user_name() };
+    assert_eq!(host::own::user_name(), expected);
+    assert!(asked.status.success() || expected.starts_with("uid "), "{expected}");
+}

@@ -83,64 +83,60 @@ fn joined(archive: &str, member: &str) -> String {
     format!("{archive}{WITHIN}{member}")
 }
 
+/// Headers and bodies of a tar begin at multiples of it.
 const BLOCK: usize = 512;
 
-/// Members of a tar; names longer than a header are in a member of their own before it (GNU, pax).
+/// Whatever has a body: files of every kind, extensions of who made it.
 fn tar(name: &str, content: &[u8], depth: usize, unpacked: &mut Unpacked, each: &mut dyn FnMut(&str, &[u8])) {
+    let mut archive = tar::Archive::new(Cursor::new(content));
+    // What was appended to an archive that had ended is behind blocks of zeros.
+    archive.set_ignore_zeros(true);
     let mut at = 0;
-    let mut long_name = None;
-    while let Some(header) = content.get(at..at + BLOCK).filter(|header| header[0] != 0) {
-        let Some(size) = octal(&header[124..136]) else {
-            unpacked.unread.push(format!("{name}: damaged at byte {at}"));
+    for member in archive.entries_with_seek().into_iter().flatten() {
+        let Ok(mut member) = member else {
+            let rest = &content[at..];
+            if rest.iter().any(|byte| *byte != 0) {
+                unpacked.unread.push(format!("{name}: damaged behind byte {at}"));
+                each(name, rest);
+            }
             return;
         };
-        at += BLOCK;
-        let body = &content[at.min(content.len())..at.saturating_add(size).min(content.len())];
-        match header[156] {
-            b'L' => long_name = Some(text(body)),
-            b'x' => long_name = pax_path(body).or(long_name),
-            b'0' | 0 => {
-                let member = long_name.take().unwrap_or_else(|| header_name(header));
-                enter(&joined(name, &member), body, depth - 1, unpacked, each);
-            }
-            b'2' | b'1' => {
-                // A link has no body, but where it leads is text as well.
-                long_name = None;
-            }
-            _ => {}
+        let path = joined(name, &String::from_utf8_lossy(&member.path_bytes()));
+        if member.header().entry_type().is_gnu_sparse() {
+            // Its gaps are not in the archive: it may be of any size.
+            let stored = member.header().entry_size().unwrap_or_default();
+            at = content.len().min(place(member.raw_file_position()));
+            let bytes = within_limits(&path, place(stored), &mut member, unpacked);
+            enter(&path, &bytes, depth - 1, unpacked, each);
+            continue;
+        }
+        let (start, size) = (content.len().min(place(member.raw_file_position())), place(member.size()));
+        let body = &content[start..content.len().min(start.saturating_add(size))];
+        if !body.is_empty() {
+            enter(&path, body, depth - 1, unpacked, each);
         }
         if body.len() < size {
             unpacked.unread.push(format!("{name}: ends in the middle of a member"));
             return;
         }
-        at = at.saturating_add(size.div_ceil(BLOCK).saturating_mul(BLOCK));
+        at = content.len().min(start + size.next_multiple_of(BLOCK));
     }
 }
 
-fn header_name(header: &[u8]) -> String {
-    let (name, prefix) = (text(&header[..100]), text(&header[345..500]));
-    if prefix.is_empty() { name } else { format!("{prefix}/{name}") }
+fn place(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
-}
-
-/// A size: octal digits, or big-endian behind a set bit where octal is too short.
-fn octal(field: &[u8]) -> Option<usize> {
-    if field[0] & 0x80 != 0 {
-        return field[1..].iter().try_fold(0usize, |size, byte| size.checked_mul(256)?.checked_add(usize::from(*byte)));
+/// What a member of `packed` bytes holds, as far as it is unpacked.
+fn within_limits(path: &str, packed: usize, member: &mut impl Read, unpacked: &mut Unpacked) -> Vec<u8> {
+    let most = packed.saturating_mul(decode::MOST_RATIO).max(BLOCK).min(MOST_BYTES.saturating_sub(unpacked.bytes));
+    let mut bytes = Vec::new();
+    let read = member.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut bytes);
+    if read.is_err() || bytes.len() == most {
+        unpacked.unread.push(format!("{path}: damaged, or larger than what is unpacked"));
     }
-    let digits = text(field);
-    let digits = digits.trim();
-    if digits.is_empty() { Some(0) } else { usize::from_str_radix(digits, 8).ok() }
-}
-
-/// The `path` of a pax header: lines of `LENGTH KEY=VALUE`.
-fn pax_path(body: &[u8]) -> Option<String> {
-    let body = String::from_utf8_lossy(body);
-    body.lines().find_map(|line| line.split_once(' ')?.1.strip_prefix("path=").map(str::to_owned))
+    unpacked.bytes += bytes.len();
+    bytes
 }
 
 fn zip(name: &str, content: &[u8], depth: usize, unpacked: &mut Unpacked, each: &mut dyn FnMut(&str, &[u8])) {
@@ -149,7 +145,7 @@ fn zip(name: &str, content: &[u8], depth: usize, unpacked: &mut Unpacked, each: 
         return each(name, content);
     };
     for index in 0..archive.len() {
-        let Ok(member) = archive.by_index(index) else {
+        let Ok(mut member) = archive.by_index(index) else {
             unpacked
                 .unread
                 .push(format!("{name}: member {index} is encrypted, damaged or of a method that is not read"));
@@ -159,14 +155,8 @@ fn zip(name: &str, content: &[u8], depth: usize, unpacked: &mut Unpacked, each: 
             continue;
         }
         let path = joined(name, &member.name().unwrap_or(std::borrow::Cow::Borrowed("?")));
-        let packed = usize::try_from(member.compressed_size()).unwrap_or(usize::MAX);
-        let most = packed.saturating_mul(decode::MOST_RATIO).max(BLOCK).min(MOST_BYTES.saturating_sub(unpacked.bytes));
-        let mut bytes = Vec::new();
-        let read = member.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut bytes);
-        if read.is_err() || bytes.len() == most {
-            unpacked.unread.push(format!("{path}: damaged, or larger than what is unpacked"));
-        }
-        unpacked.bytes += bytes.len();
+        let packed = place(member.compressed_size());
+        let bytes = within_limits(&path, packed, &mut member, unpacked);
         enter(&path, &bytes, depth - 1, unpacked, each);
     }
 }
@@ -188,20 +178,13 @@ mod tests {
     }
 
     fn tar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
-        let mut tar = Vec::new();
+        let mut tar = tar::Builder::new(Vec::new());
         for (name, body) in members {
-            let mut header = [0u8; BLOCK];
-            header[..name.len()].copy_from_slice(name.as_bytes());
-            let size = format!("{:011o}", body.len());
-            header[124..135].copy_from_slice(size.as_bytes());
-            header[156] = b'0';
-            header[257..262].copy_from_slice(b"ustar");
-            tar.extend(header);
-            tar.extend(*body);
-            tar.resize(tar.len().next_multiple_of(BLOCK), 0);
+            let mut header = tar::Header::new_ustar();
+            header.set_size(u64::try_from(body.len()).unwrap());
+            tar.append_data(&mut header, name, *body).unwrap();
         }
-        tar.extend([0; 2 * BLOCK]);
-        tar
+        tar.into_inner().unwrap()
     }
 
     fn seen(name: &str, content: &[u8]) -> (Vec<(String, Vec<u8>)>, Vec<String>) {
@@ -240,7 +223,79 @@ mod tests {
         assert!(seen("deep.gz", &nested).1[0].contains("deeper than"));
     }
 
+    #[test]
+    fn a_member_of_a_tar_is_reached_whatever_its_kind_and_name() {
+        let long = format!("deep/{}/app.env", "x".repeat(200));
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut gnu = tar::Header::new_gnu();
+        gnu.set_size(5);
+        tar.append_data(&mut gnu, &long, &b"KEY=1"[..]).unwrap();
+        tar.append_pax_extensions([("path", b"by/pax.env".as_slice()), ("size", b"5")]).unwrap();
+        let mut ustar = tar::Header::new_ustar();
+        ustar.set_path("short").unwrap();
+        ustar.set_entry_type(tar::EntryType::Continuous);
+        ustar.set_size(0);
+        ustar.set_cksum();
+        tar.append(&ustar, &b"KEY=2"[..]).unwrap();
+        // Somebody appended one archive to another.
+        let both = [tar.into_inner().unwrap(), tar_of(&[("c", b"KEY=3")])].concat();
+        let (seen, unread) = seen("a.tar", &both);
+        let expected = [
+            (format!("a.tar!{long}"), "KEY=1"),
+            ("a.tar!by/pax.env".to_owned(), "KEY=2"),
+            ("a.tar!c".to_owned(), "KEY=3"),
+        ];
+        assert_eq!(seen, expected.map(|(name, body)| (name, body.as_bytes().to_vec())));
+        assert!(unread.is_empty(), "{unread:?}");
+    }
+
+    #[test]
+    fn a_damaged_header_is_told_and_what_is_behind_it_is_searched() {
+        let mut tar = tar_of(&[("a", b"KEY=1"), ("b", b"KEY=2")]);
+        tar[2 * BLOCK] ^= 1;
+        let (seen, unread) = seen("a.tar", &tar);
+        assert_eq!(seen[0], ("a.tar!a".to_owned(), b"KEY=1".to_vec()));
+        assert!(seen[1].0 == "a.tar" && seen[1].1.windows(5).any(|bytes| bytes == b"KEY=2"), "{seen:?}");
+        assert_eq!(unread, ["a.tar: damaged behind byte 1024"]);
+    }
+
+    #[test]
+    fn gaps_of_a_sparse_file_are_no_bomb() {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("sparse").unwrap();
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        header.set_size(512);
+        let real = 1_u64 << 40;
+        let gnu = header.as_gnu_mut().unwrap();
+        let octal = |field: &mut [u8; 12], number: u64| {
+            field[0] = 0x80;
+            field[4..].copy_from_slice(&number.to_be_bytes());
+        };
+        octal(&mut gnu.sparse[0].offset, real - 512);
+        octal(&mut gnu.sparse[0].numbytes, 512);
+        octal(&mut gnu.realsize, real);
+        header.set_cksum();
+        let tar = [header.as_bytes().as_slice(), &[b'x'; 512], &[0; 1024]].concat();
+        let (seen, unread) = seen("a.tar", &tar);
+        assert!(seen.iter().all(|(_, bytes)| bytes.len() <= 512 * decode::MOST_RATIO));
+        assert_eq!(unread, ["a.tar!sparse: damaged, or larger than what is unpacked"]);
+    }
+
     proptest! {
+        #[test]
+        fn a_damaged_tar_is_never_silent(at in 0..1024usize, bit in 0..8u8, cut in 0..3000usize) {
+            let whole = tar_of(&[("a", b"KEY=1"), ("b", b"KEY=2")]);
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << bit;
+            damaged.truncate(cut.max(at + 1));
+            let (seen, unread) = seen("a.tar", &damaged);
+            let text = seen.iter().flat_map(|(_, bytes)| bytes).copied().collect::<Vec<_>>();
+            let is_there = |what: &[u8]| memchr::memmem::find(&text, what).is_some();
+            prop_assert!(!unread.is_empty() || [&b"KEY=1"[..], b"KEY=2"].iter().all(|key| {
+                is_there(key) || memchr::memmem::find(&damaged, key).is_none()
+            }), "{seen:?}");
+        }
+
         #[test]
         fn no_bytes_make_it_panic(kind in 0..4usize, content in proptest::collection::vec(any::<u8>(), 0..2000)) {
             let mut bytes = [&[0x1f, 0x8b, 8][..], b"PK\x03\x04", &[0x78, 0x9c], b""][kind].to_vec();

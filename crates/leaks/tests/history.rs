@@ -295,6 +295,54 @@ fn a_damaged_object_is_told_and_hides_no_other() {
 }
 
 #[test]
+fn an_index_that_is_damaged_or_split_is_refused() {
+    let mut repo = Repo::new();
+    let line = repo.secret("npm-token");
+    repo.write("staged.txt", line.as_bytes());
+    repo.git(&["add", "-A"]);
+    let index = repo.path.join(".git/index");
+    let whole = std::fs::read(&index).unwrap();
+    let refused = || match search(None, |search| search.staged(&repo.path)).unwrap_err() {
+        SearchFault::Git(leaks::GitFault::Index { what, .. }) => what,
+        other => panic!("{other}"),
+    };
+    for at in (0..whole.len()).step_by(7) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        std::fs::write(&index, damaged).unwrap();
+        let _ = refused();
+        std::fs::write(&index, &whole[..at]).unwrap();
+        let _ = refused();
+    }
+    std::fs::write(&index, &whole).unwrap();
+    repo.git(&["update-index", "--split-index"]);
+    let what = match search(None, |search| search.staged(&repo.path)).unwrap_err() {
+        SearchFault::Git(leaks::GitFault::Index { what, .. }) => what,
+        other => panic!("{other}"),
+    };
+    assert!(what.contains("--no-split-index"), "{what}");
+    repo.git(&["update-index", "--no-split-index"]);
+    assert_eq!(search(None, |search| search.staged(&repo.path)).unwrap().findings.len(), 1);
+}
+
+#[test]
+fn damaged_refs_and_logs_are_told_and_hide_no_other() {
+    let mut repo = Repo::new();
+    let line = repo.secret("stripe-secret-key");
+    repo.commit("pay.env", line.as_bytes(), "pay");
+    repo.git(&["branch", "other", "HEAD~1"]);
+    repo.git(&["pack-refs", "--all"]);
+    let packed = std::fs::read(repo.path.join(".git/packed-refs")).unwrap();
+    std::fs::write(repo.path.join(".git/packed-refs"), [&packed, b"no ref".as_slice()].concat()).unwrap();
+    std::fs::write(repo.path.join(".git/refs/heads/empty"), b"").unwrap();
+    std::fs::write(repo.path.join(".git/logs/HEAD"), b"no log\n").unwrap();
+    let report = history(&repo.path);
+    assert_eq!(report.findings.len(), 1);
+    let told: Vec<&str> = report.unread.iter().map(|told| told.split(' ').next().unwrap()).collect();
+    assert_eq!(told, ["packed-refs", "refs/heads/empty", "logs/HEAD"]);
+}
+
+#[test]
 fn only_what_a_push_brings_is_searched_before_it_is_taken_in() {
     let mut repo = Repo::new();
     let old = repo.secret("stripe-secret-key");

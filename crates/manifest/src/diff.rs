@@ -60,16 +60,21 @@ fn facts(environment: &Environment) -> Vec<Fact> {
             add(&subject, "memory", server.memory.map_or_else(|| "unlimited".to_owned(), mebibytes));
         }
     }
+    add("drift", "what others changed", environment.drift.to_string());
     if let Some(mongodb) = &environment.mongodb {
         add("mongodb", "database", mongodb.database.clone());
         add("mongodb", "cache", mebibytes(mongodb.cache_bytes));
         add("mongodb", "oplog", mebibytes(mongodb.oplog_bytes));
         add("mongodb", "members", mongodb.members.to_string());
+        add("mongodb", "connections of an instance", mongodb.pool.to_string());
         add("mongodb", "program", mongodb.program.clone().unwrap_or_else(|| "searched".to_owned()));
     }
     if let Some(redis) = &environment.redis {
         add("redis", "keys begin with", redis.key_prefix.clone());
         add("redis", "memory", mebibytes(redis.max_memory));
+        add("redis", "eviction", redis.eviction.clone());
+        add("redis", "cache", redis.cache_memory.map_or_else(|| "none".to_owned(), mebibytes));
+        add("redis", "replicas", redis.replicas.to_string());
         add("redis", "program", redis.program.clone().unwrap_or_else(|| "searched".to_owned()));
     }
     for bucket in environment.media.iter().flat_map(|media| &media.buckets) {
@@ -85,7 +90,7 @@ fn facts(environment: &Environment) -> Vec<Fact> {
     facts
 }
 
-fn mebibytes(bytes: u64) -> String {
+pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
 }
 

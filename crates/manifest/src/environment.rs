@@ -22,6 +22,7 @@ pub struct Environment {
     pub network: Reachability,
     /// What must be in force for every app and data service, or the environment does not come up.
     pub require: Vec<Safeguard>,
+    pub drift: OnDrift,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,
@@ -58,6 +59,16 @@ choice! {
         PrivateTmp = "private-tmp",
         /// It cannot write what it is made of.
         ReadOnlyRelease = "read-only-release",
+    }
+}
+
+choice! {
+    /// What becomes of what somebody changed by hand: a user, a right, an index, a rule.
+    pub enum OnDrift {
+        /// `status` and `plan` tell it; the next `up` puts it right.
+        Report = "report",
+        /// It is put right as soon as it is seen. Nothing is destroyed that takes somebody's word.
+        Repair = "repair",
     }
 }
 
@@ -204,8 +215,26 @@ pub struct MongoDb {
     pub oplog_bytes: u64,
     /// Servers that hold the same data: an odd number.
     pub members: u32,
+    /// Most connections of one instance of an app.
+    pub pool: u32,
+    /// Processes that may hold a pool at the same time: all instances of its apps, and of each app one more while they are
+    /// replaced one by one.
+    pub pools: u32,
     /// What is kept as the manifest says; empty: apps make their own.
     pub collections: Vec<Collection>,
+}
+
+impl MongoDb {
+    /// How many connections the server accepts. Each takes it a megabyte of stack, so a leak must end somewhere.
+    pub const CONNECTIONS: u32 = 1000;
+
+    /// Kept free of apps: for ours, for the server's own, and for people who look.
+    pub const RESERVED: u32 = 100;
+
+    /// How many connections there may be if all goes as the manifest says.
+    pub fn wanted_connections(&self) -> u32 {
+        self.pool * self.pools + Self::RESERVED
+    }
 }
 
 /// A collection whose schema and indexes are kept.
@@ -253,6 +282,10 @@ pub struct Redis {
     pub max_memory: u64,
     /// What happens when it is full: a value of Redis's `maxmemory-policy`.
     pub eviction: String,
+    /// Bytes of a second Redis, whose content can be made again.
+    pub cache_memory: Option<u64>,
+    /// Copies beside the primary that can take over.
+    pub replicas: u32,
 }
 
 /// Object storage of this environment.
@@ -403,6 +436,10 @@ pub enum Fact {
     MongoUrl,
     /// `${service.redis.url}`: as above.
     RedisUrl,
+    /// `${service.redis.cache.url}`: as above, of the Redis whose content can be made again.
+    RedisCacheUrl,
+    /// `${service.redis.sentinels}`: `HOST:PORT` of who knows the primary, joined by commas; empty where there are no replicas.
+    RedisSentinels,
     /// `${service.redis.prefix}`.
     RedisPrefix,
     /// `${service.ca}`: certificates, in PEM, of whom the data services' own are signed by.

@@ -1,6 +1,7 @@
 //! `docs/infra/environments.md`: what a new developer of an app needs on the first day, from the manifest.
 
 use crate::Manifest;
+use crate::diff::mebibytes;
 use crate::environment::{Delivery, ServiceName};
 use crate::id::EnvName;
 use crate::matrix::{Row, matrix};
@@ -16,6 +17,7 @@ pub(crate) fn environments_page(manifest: &Manifest) -> String {
     page += &host_names(manifest);
     page += &names_of_data(manifest);
     page += &members_of_databases(manifest);
+    page += &redis_by_environment(manifest);
     page += "\n## Owners\n\nWho answers for an app or a variable, and how to ask.\n\n";
     page += "| owner | answers for | contact |\n| --- | --- | --- |\n";
     for (name, owner) in document.owners.in_order() {
@@ -137,6 +139,21 @@ fn members_of_databases(manifest: &Manifest) -> String {
     for name in names {
         let all = members(name);
         page += &format!("| {name} | {all} | {} |\n", (all - 1) / 2);
+    }
+    page
+}
+
+fn redis_by_environment(manifest: &Manifest) -> String {
+    let Some(table) = &manifest.document.services.redis else { return String::new() };
+    let mut page = "\n## Redis\n\nWhat holds sessions is written to disk each second. The cache drops what is asked for least, and \
+                    keeps nothing over a restart.\n\n"
+        .to_owned();
+    page += "| environment | memory | when it is full | cache | replicas |\n| --- | --- | --- | --- | --- |\n";
+    for (name, _) in manifest.document.environments.in_order() {
+        let redis = crate::resolve::redis(table, &name.value, String::new(), Vec::new());
+        let cache = redis.cache_memory.map_or_else(|| "none".to_owned(), mebibytes);
+        let memory = mebibytes(redis.max_memory);
+        page += &format!("| {} | {memory} | {} | {cache} | {} |\n", name.value, redis.eviction, redis.replicas);
     }
     page
 }

@@ -2,7 +2,7 @@
 
 use crate::Manifest;
 use crate::environment::{
-    App, Bucket, Build, EdgePorts, Environment, FromBuilder, Media, MongoDb, Need, Piece, Redis, Runs, Server,
+    App, Bucket, Build, EdgePorts, Environment, FromBuilder, Media, MongoDb, Need, OnDrift, Piece, Redis, Runs, Server,
     ServiceName, Smoke, Source, Template, Variable,
 };
 use crate::id::{AppName, EnvName, VarName};
@@ -73,17 +73,18 @@ impl Manifest {
             },
             network: table.network.resolve(),
             require: table.require.iter().map(|safeguard| safeguard.value).collect(),
+            drift: table.drift.as_ref().map_or(OnDrift::Report, |drift| drift.value),
             apps: document
                 .apps
                 .in_order()
                 .into_iter()
                 .map(|(app, table)| self.app(app, table, name, &domain))
                 .collect(),
-            mongodb: document
-                .services
-                .mongodb
-                .as_ref()
-                .map(|table| mongodb(table, name, names.database(), needing(ServiceName::MongoDb))),
+            mongodb: document.services.mongodb.as_ref().map(|table| MongoDb {
+                pool: pool(table, name),
+                pools: pools(document, name),
+                ..mongodb(table, name, names.database(), needing(ServiceName::MongoDb))
+            }),
             redis: document
                 .services
                 .redis
@@ -275,11 +276,26 @@ fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: 
         cache_bytes: own.and_then(|own| own.cache.as_ref()).unwrap_or(&table.cache).0,
         oplog_bytes: own.and_then(|own| own.oplog.as_ref()).unwrap_or(&table.oplog).0,
         members: own.and_then(|own| own.members).unwrap_or(table.members).0,
+        pool: pool(table, environment),
+        pools: 0,
         collections: table.collections.in_order().into_iter().map(|(name, table)| table.resolve(&name.value)).collect(),
     }
 }
 
-fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Vec<AppName>) -> Redis {
+/// Most connections of one instance in an environment: as many as a Node process of one core keeps busy.
+pub(crate) fn pool(table: &MongoDbTable, environment: &EnvName) -> u32 {
+    let own = table.r#in.get(environment).and_then(|own| own.pool.as_ref());
+    own.or(table.pool.as_ref()).map_or(20, |pool| pool.value.0)
+}
+
+/// How many processes may hold such a pool.
+pub(crate) fn pools(document: &crate::tables::Document, environment: &EnvName) -> u32 {
+    let uses = |app: &AppTable| app.needs.iter().any(|need| need.service() == Some(ServiceName::MongoDb));
+    let using = document.apps.iter().map(|(_, app)| app).filter(|app| uses(app));
+    using.map(|app| server(app, environment).replicas + 1).sum()
+}
+
+pub(crate) fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Vec<AppName>) -> Redis {
     let own = table.r#in.get(environment);
     Redis {
         program: own.and_then(|own| own.program.clone()).or_else(|| table.program.clone()),
@@ -288,6 +304,14 @@ fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Ve
         apps,
         max_memory: own.and_then(|own| own.memory.as_ref()).unwrap_or(&table.memory).0,
         eviction: table.eviction.as_str().to_owned(),
+        replicas: {
+            let own = own.and_then(|own| own.replicas.as_ref());
+            own.or(table.replicas.as_ref()).map_or(0, |replicas| replicas.value.0)
+        },
+        cache_memory: {
+            let own = own.and_then(|own| own.cache.as_ref());
+            own.or(table.cache.as_ref()).map(|cache| cache.value.memory.value.0)
+        },
     }
 }
 

@@ -103,7 +103,7 @@ impl RotationKind {
         match source {
             Source::Generated if value_type == ValueType::Jwk => Self::Jwks,
             _ if names(Fact::MongoUrl) => Self::MongoAb,
-            _ if names(Fact::RedisUrl) => Self::RedisDual,
+            _ if names(Fact::RedisUrl) || names(Fact::RedisCacheUrl) => Self::RedisDual,
             _ => Self::Manual,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::collections::CollectionTable;
-use crate::environment::{Access, Safeguard, ServiceName};
+use crate::environment::{Access, OnDrift, Safeguard, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
 use crate::members::Members;
 use crate::network::NetworkTable;
@@ -120,6 +120,8 @@ record! {
         /// What must keep apps and data services to their own business. What is not named is in force where the machine allows it;
         /// what is named is a condition: without it `roadbed up` refuses. Development servers (`up --dev`) are not held to it.
         require: Vec<At<Safeguard>> = [],
+        /// What to do about what others changed at data services and packet filter.
+        drift: Option<At<OnDrift>>,
     }
 }
 
@@ -274,6 +276,8 @@ record! {
         oplog: At<Bytes> = "1 GiB",
         /// Servers that hold the same data: 1, 3, 5 or 7. More than half of them must live; three survive the loss of one.
         members: Members = 1,
+        /// Most connections of one instance of an app. Default 20.
+        pool: Option<At<Count>>,
         /// Collections whose schema and indexes Roadbed keeps. Where there is one, apps may not make
         /// indexes themselves.
         collections: Table<CollectionName, CollectionTable>,
@@ -293,6 +297,8 @@ record! {
         oplog: Option<At<Bytes>>,
         /// Servers that hold the same data.
         members: Option<Members>,
+        /// Most connections of one instance of an app.
+        pool: Option<At<Count>>,
     }
 }
 
@@ -319,7 +325,7 @@ choice! {
 }
 
 record! {
-    /// Redis.
+    /// Redis for sessions, carts, rate limits: written to disk every second.
     pub(crate) struct RedisTable {
         /// Lowest version that serves.
         min_version: Version = "7.0",
@@ -327,10 +333,23 @@ record! {
         program: Option<String>,
         /// How much it may hold.
         memory: At<Bytes> = "64 MiB",
-        /// What happens when that is full.
-        eviction: Eviction = "volatile-ttl",
+        /// What happens when that is full. It holds sessions: any other policy drops some of them, or all.
+        eviction: Eviction = "noeviction",
+        /// A second Redis for what can be made again: it keeps nothing over a restart, and when it is full it drops what is
+        /// asked for least.
+        cache: Option<At<RedisCacheTable>>,
+        /// Copies that can take over: each is a process of its own, and three sentinels agree on who is primary.
+        replicas: Option<At<Count>>,
         /// What is different in an environment.
         r#in: Table<EnvName, RedisOverride>,
+    }
+}
+
+record! {
+    /// A Redis for what can be made again.
+    pub(crate) struct RedisCacheTable {
+        /// How much it may hold.
+        memory: At<Bytes> = "32 MiB",
     }
 }
 
@@ -341,6 +360,10 @@ record! {
         program: Option<String>,
         /// How much it may hold.
         memory: Option<At<Bytes>>,
+        /// The second Redis, for what can be made again.
+        cache: Option<At<RedisCacheTable>>,
+        /// Copies that can take over.
+        replicas: Option<At<Count>>,
     }
 }
 

@@ -68,7 +68,8 @@ impl shape::Text for Text {
 text_shape!(Text);
 
 const FACTS: &str = "the facts are ${url.APP}, ${internal.APP}, ${service.mongodb.url}, ${service.redis.url}, \
-                     ${service.redis.prefix}, ${service.ca}, ${environment}, ${variable.NAME}";
+                     ${service.redis.cache.url}, ${service.redis.sentinels}, ${service.redis.prefix}, ${service.ca}, \
+                     ${environment}, ${variable.NAME}";
 
 fn reference(name: &str) -> Result<Chunk, Option<String>> {
     let fact = match name.split_once('.') {
@@ -77,6 +78,8 @@ fn reference(name: &str) -> Result<Chunk, Option<String>> {
         Some(("internal", app)) => AppName::new(app).ok().map(Fact::Internal),
         Some(("service", "mongodb.url")) => Some(Fact::MongoUrl),
         Some(("service", "redis.url")) => Some(Fact::RedisUrl),
+        Some(("service", "redis.cache.url")) => Some(Fact::RedisCacheUrl),
+        Some(("service", "redis.sentinels")) => Some(Fact::RedisSentinels),
         Some(("service", "redis.prefix")) => Some(Fact::RedisPrefix),
         Some(("service", "ca")) => Some(Fact::ServiceCa),
         Some(("variable", variable)) => {
@@ -90,12 +93,12 @@ fn reference(name: &str) -> Result<Chunk, Option<String>> {
 impl Fact {
     /// Whether its value opens something.
     pub fn is_sensitive(&self) -> bool {
-        matches!(self, Self::MongoUrl | Self::RedisUrl)
+        matches!(self, Self::MongoUrl | Self::RedisUrl | Self::RedisCacheUrl)
     }
 
     /// Whether it tells of a data service.
     pub fn is_of_a_service(&self) -> bool {
-        matches!(self, Self::MongoUrl | Self::RedisUrl | Self::RedisPrefix | Self::ServiceCa)
+        self.is_sensitive() || matches!(self, Self::RedisSentinels | Self::RedisPrefix | Self::ServiceCa)
     }
 
     /// Whether visitors may know it.
@@ -112,6 +115,8 @@ impl std::fmt::Display for Fact {
             Self::Internal(app) => write!(f, "${{internal.{app}}}"),
             Self::MongoUrl => f.write_str("${service.mongodb.url}"),
             Self::RedisUrl => f.write_str("${service.redis.url}"),
+            Self::RedisCacheUrl => f.write_str("${service.redis.cache.url}"),
+            Self::RedisSentinels => f.write_str("${service.redis.sentinels}"),
             Self::RedisPrefix => f.write_str("${service.redis.prefix}"),
             Self::ServiceCa => f.write_str("${service.ca}"),
             Self::EnvironmentName => f.write_str("${environment}"),

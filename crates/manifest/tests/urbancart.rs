@@ -25,7 +25,8 @@ fn local_is_complete() {
     assert_eq!(local.mongodb.as_ref().unwrap().database, "urbancart_local");
     assert_eq!(local.mongodb.as_ref().unwrap().apps, [AppName::new("api").unwrap()]);
     assert_eq!(local.redis.as_ref().unwrap().key_prefix, "urbancart:local:");
-    assert_eq!(local.redis.as_ref().unwrap().eviction, "volatile-ttl");
+    assert_eq!(local.redis.as_ref().unwrap().eviction, "noeviction");
+    assert_eq!(local.redis.as_ref().unwrap().cache_memory, Some(32 << 20));
     let Runs::Server(storefront) = &local.apps[0].runs else { panic!("the storefront is a server") };
     assert_eq!(storefront.start, ["node", ".next/standalone/apps/storefront/server.js"]);
     let Runs::Server(api) = &local.apps[1].runs else { panic!("the api is a server") };

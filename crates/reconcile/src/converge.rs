@@ -32,6 +32,7 @@ pub struct Tools {
 pub trait AnyResource: Send + Sync + std::fmt::Debug {
     fn id(&self) -> &ResourceId;
     fn needs(&self) -> &[ResourceId];
+    fn can_drift(&self) -> bool;
     /// The lines of the plan as things stand now, and what is only told.
     fn steps_now(&self) -> BoxFuture<'_, Result<StepsNow, Fault>>;
     /// Looks, plans and applies until the plan is empty; returns how many steps that took.
@@ -52,6 +53,10 @@ impl<R: Resource> AnyResource for R {
 
     fn needs(&self) -> &[ResourceId] {
         Resource::needs(self)
+    }
+
+    fn can_drift(&self) -> bool {
+        Resource::can_drift(self)
     }
 
     fn steps_now(&self) -> BoxFuture<'_, Result<StepsNow, Fault>> {
@@ -195,4 +200,17 @@ pub async fn plan(graph: &Graph) -> Result<Vec<Planned>, Fault> {
         planned.push(Planned { resource: resource.id().to_string(), steps, drift, after });
     }
     Ok(planned)
+}
+
+/// What others changed: the plan of those resources that can change behind our back. What cannot be asked at the moment is left
+/// out. Changes nothing.
+pub async fn drifted(graph: &Graph) -> Vec<Planned> {
+    let mut found = Vec::new();
+    for resource in graph.in_order().filter(|resource| resource.can_drift()) {
+        let StepsNow { steps, drift } = resource.steps_now().await.unwrap_or_default();
+        if !steps.is_empty() || !drift.is_empty() {
+            found.push(Planned { resource: resource.id().to_string(), steps, drift, after: None });
+        }
+    }
+    found
 }

@@ -45,6 +45,11 @@ pub trait Resource: Send + Sync + fmt::Debug {
     fn drift(&self, _seen: &Self::Observed) -> Vec<String> {
         Vec::new()
     }
+    /// Whether others can change it behind our back while nothing of ours starts or ends, such as a server's users. Control looks
+    /// at such resources from time to time.
+    fn can_drift(&self) -> bool {
+        false
+    }
     /// One effect, safe to do twice. The `Begun` shows that the journal knows of it.
     fn apply(
         &self,
@@ -77,6 +82,10 @@ impl<R: Resource> Resource for Arc<R> {
 
     fn drift(&self, seen: &Self::Observed) -> Vec<String> {
         R::drift(self, seen)
+    }
+
+    fn can_drift(&self) -> bool {
+        R::can_drift(self)
     }
 
     fn apply(

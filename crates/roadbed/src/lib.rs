@@ -15,6 +15,7 @@ pub mod seats;
 pub mod control;
 pub mod world;
 pub mod rotation;
+mod leak_search;
 pub mod checks;
 pub mod canary;
 pub mod keeper;

@@ -11,6 +11,7 @@ use host::files::{self, Access, FileFault};
 use zeroize::Zeroizing;
 
 use crate::SecretName;
+use crate::seat::UserKeys;
 
 /// Bytes of a fingerprint, and of the key.
 const LENGTH: usize = 32;
@@ -34,13 +35,24 @@ impl Fingerprint {
 }
 
 /// The key by which this user's values are compared. No `Debug`.
-pub(crate) struct Fingerprints {
+#[expect(missing_debug_implementations, reason = "a key is never shown")]
+pub struct Fingerprints {
     key: hmac::Key,
     /// Tells fingerprints of this key from those of another, which mean nothing beside each other.
     pub(crate) id: Vec<u8>,
 }
 
 impl Fingerprints {
+    /// The key of this user; `None` if there is none, so that nothing was ever compared with it.
+    pub fn of_user(keys: &UserKeys) -> Result<Option<Self>, FileFault> {
+        keys.fingerprint_key().map_or(Ok(None), |path| Self::read(&path))
+    }
+
+    /// Whether this is the value that `known` is the fingerprint of.
+    pub fn is_value_of(&self, value: &str, known: &Fingerprint) -> bool {
+        self.id == known.key && self.of(value) == known.print
+    }
+
     /// Reads the key, made first if there is none.
     pub(crate) fn ensure(path: &Path) -> Result<Self, FileFault> {
         static MAKING: Mutex<()> = Mutex::new(());

@@ -173,6 +173,11 @@ impl PrivateKey {
         key.map(|key| Self(Kind::Ssh(key))).ok_or_else(|| IdentityFault::Unknown { path: path.to_owned() })
     }
 
+    /// A key that is kept nowhere: whoever is a stranger to every store.
+    pub fn of_a_stranger() -> Self {
+        Self(Kind::Age(age::x25519::Identity::generate()))
+    }
+
     /// Reads the identity at `path`, made first if there is none. Of several who make it at once, one does.
     pub fn ensure(path: &Path) -> Result<Self, IdentityFault> {
         // The temporary file bears the name of the process.

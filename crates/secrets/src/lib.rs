@@ -26,8 +26,8 @@ pub mod jwk;
 pub mod secret;
 
 pub use fault::StoreFault;
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{Fingerprint, Fingerprints};
 pub use payment::Writing;
 pub use seat::{Actor, EnvironmentKind, Neighbour, Seat, UserKeys, Via};
 pub use secret::{Secret, SecretName};
-pub use store::{Recipient, RecipientKind, Store, VersionRow, VersionState, Versioned};
+pub use store::{Opening, Recipient, RecipientKind, Store, VersionRow, VersionState, Versioned};

@@ -37,13 +37,18 @@ pub enum Forbidden {
     Undeclared,
 }
 
+/// Whether a text has a key of one of the best known providers in it that moves money. Anywhere: a key may be part of a URL or a
+/// document.
+pub fn looks_live(text: &str) -> bool {
+    LIVE.iter().any(|beginning| text.contains(beginning))
+}
+
 /// Whether `value` may be kept in an environment of this kind.
 pub(crate) fn allows(kind: EnvironmentKind, writing: Writing<'_>, value: &str) -> Result<(), Forbidden> {
     if kind == EnvironmentKind::Production {
         return Ok(());
     }
-    // Anywhere in it: a key may be part of a URL or a document.
-    if LIVE.iter().any(|beginning| value.contains(beginning)) {
+    if looks_live(value) {
         return Err(Forbidden::Live);
     }
     let is_free = matches!(kind, EnvironmentKind::Preview | EnvironmentKind::Local);

@@ -112,7 +112,7 @@ impl Seat {
         }
     }
 
-    pub(crate) fn kind(&self) -> EnvironmentKind {
+    pub fn kind(&self) -> EnvironmentKind {
         EnvironmentKind::of(&self.environment)
     }
 
@@ -129,8 +129,14 @@ impl Seat {
 }
 
 impl UserKeys {
-    pub(crate) fn host_identity(&self, install: &str) -> Option<PathBuf> {
-        self.state.as_ref().map(|state| state.join("identities").join(install))
+    /// The identity of one root on this host.
+    pub fn host_identity(&self, install: &str) -> Option<PathBuf> {
+        self.host_identities().map(|folder| folder.join(install))
+    }
+
+    /// Where the identities of this user's roots on this host lie, each by the id of its root.
+    pub fn host_identities(&self) -> Option<PathBuf> {
+        self.state.as_ref().map(|state| state.join("identities"))
     }
 
     pub(crate) fn operator_identity(&self) -> Option<PathBuf> {

@@ -62,7 +62,6 @@ export function createMongoStore(url: string, trusted: string, instance: string,
     waitQueueTimeoutMS: SELECTION_TIMEOUT_MS,
     socketTimeoutMS: SERVER_TIMEOUT_MS,
     heartbeatFrequencyMS: 2_000,
-    maxPoolSize: 20,
   });
   const db = client.db();
   const products = db.collection<ProductDocument>("products");

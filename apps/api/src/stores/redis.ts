@@ -1,13 +1,9 @@
 /** Carts, remembered by Redis for a day. */
-import { createClient, type RedisClientOptions } from "redis";
 import { within } from "../deadline.ts";
 import { SESSION_SECONDS } from "../http/session.ts";
-import { describe, type Log } from "../log.ts";
+import type { Log } from "../log.ts";
 import { type Carts, StoreUnavailable } from "../shop.ts";
-
-// Redis answers in microseconds. Two seconds without an answer is a dead machine or a frozen process.
-const ANSWER_TIMEOUT_MS = 2_000;
-const RECONNECT_MOST_MS = 250;
+import { ANSWER_TIMEOUT_MS, createRedisConnection, type RedisAddress } from "./redis-connection.ts";
 
 export interface RedisStore {
   carts: Carts;
@@ -17,35 +13,8 @@ export interface RedisStore {
   close(): Promise<void>;
 }
 
-export function createRedisStore(url: string, keyPrefix: string, log: Log): RedisStore {
-  const client = createClient({
-    url,
-    keyPrefix,
-    // A queue of commands would replay minutes-old carts at once when Redis returns. Fail now, let the customer try again.
-    disableOfflineQueue: true,
-    // Features of Redis Enterprise, and CLIENT SETINFO: both are commands that our ACL user has no business with.
-    maintNotifications: "disabled",
-    disableClientInfo: true,
-    // The ping keeps a healthy idle connection from tripping over the socket timeout, which is there to notice a frozen server.
-    pingInterval: ANSWER_TIMEOUT_MS / 2,
-    socket: {
-      connectTimeout: ANSWER_TIMEOUT_MS,
-      socketTimeout: ANSWER_TIMEOUT_MS * 2,
-      // Jitter, or all instances knock in the same millisecond when Redis returns.
-      reconnectStrategy: (attempt) => Math.min(50 * 2 ** attempt, RECONNECT_MOST_MS) * (0.5 + Math.random() / 2),
-    },
-  } satisfies RedisClientOptions);
-
-  // One line per outage, not one per attempt to end it.
-  let reported = false;
-  client.on("error", (error: unknown) => {
-    if (!reported) log.warn("redis connection lost, reconnecting", describe(error));
-    reported = true;
-  });
-  client.on("ready", () => {
-    log.info("redis connected");
-    reported = false;
-  });
+export function createRedisStore(address: RedisAddress, log: Log): RedisStore {
+  const { client, connect, close } = createRedisConnection(address, "redis", log);
 
   const key = (session: string) => `cart:${session}`;
 
@@ -78,15 +47,8 @@ export function createRedisStore(url: string, keyPrefix: string, log: Log): Redi
       await client.ping();
     },
 
-    connect: () => {
-      // Rejects only when closed before it ever connected; outages are the reconnect strategy's business.
-      client.connect().catch((error: unknown) => log.debug("redis never connected", describe(error)));
-    },
-
-    close: async () => {
-      if (client.isReady) await client.close();
-      else client.destroy();
-    },
+    connect,
+    close,
   };
 }
 

@@ -1,6 +1,8 @@
 //! What is staged: the entries of git's index.
 
-use gix_hash::ObjectId;
+use gix_hash::{Kind, ObjectId, hasher};
+use gix_index::entry::Mode;
+use gix_index::{State, decode};
 use host::files;
 
 use super::{GitFault, Repository};
@@ -18,76 +20,28 @@ pub(crate) fn read(repository: &Repository) -> Result<Vec<Staged>, GitFault> {
     parse(&bytes).map_err(|what| GitFault::Index { folder: repository.own.clone(), what })
 }
 
-/// Times, device, owner and size before the object's id.
-const BEFORE_ID: usize = 40;
-const ID: usize = 20;
-const EXTENDED: u16 = 0x4000;
-const NAME_LENGTH: u16 = 0x0FFF;
-
-fn parse(bytes: &[u8]) -> Result<Vec<Staged>, &'static str> {
-    const CUT: &str = "it ends too early";
-    let number = |at: usize| -> Result<u32, &'static str> {
-        let bytes = bytes.get(at..at + 4).ok_or(CUT)?;
-        Ok(u32::from_be_bytes(bytes.try_into().expect("four bytes")))
-    };
-    if bytes.get(..4) != Some(b"DIRC") {
-        return Err("it does not begin like an index");
-    }
-    let version = number(4)?;
-    if !(2..=4).contains(&version) {
-        return Err("its version is unknown");
-    }
-    let mut entries = Vec::new();
-    let mut at = 12;
-    let mut path: Vec<u8> = Vec::new();
-    for _ in 0..number(8)? {
-        let start = at;
-        let mode = number(at + 24)?;
-        let id = bytes.get(at + BEFORE_ID..at + BEFORE_ID + ID).ok_or(CUT)?;
-        at += BEFORE_ID + ID;
-        let flags = u16::try_from(number(at)? >> 16).expect("sixteen bits");
-        at += if flags & EXTENDED != 0 && version >= 3 { 4 } else { 2 };
-        if version == 4 {
-            let (drop, next) = offset(bytes, at).ok_or(CUT)?;
-            path.truncate(path.len().checked_sub(drop).ok_or("a path is shorter than what it drops")?);
-            let rest = bytes.get(next..).ok_or(CUT)?;
-            let end = memchr::memchr(0, rest).ok_or(CUT)?;
-            path.extend(&rest[..end]);
-            at = next + end + 1;
-        } else {
-            let rest = bytes.get(at..).ok_or(CUT)?;
-            let said = usize::from(flags & NAME_LENGTH);
-            let length = if said < usize::from(NAME_LENGTH) { said } else { memchr::memchr(0, rest).ok_or(CUT)? };
-            path = rest.get(..length).ok_or(CUT)?.to_vec();
-            // One to eight NUL, so that the next entry begins at a multiple of eight.
-            at += length;
-            at += 8 - (at - start) % 8;
-        }
-        if mode >> 12 == 0b1000 || mode >> 12 == 0b1010 {
-            let path = String::from_utf8_lossy(&path).into_owned();
-            entries.push(Staged { path, id: ObjectId::from_bytes_or_panic(id) });
+fn parse(bytes: &[u8]) -> Result<Vec<Staged>, String> {
+    // When it was written matters only to who compares files with it.
+    let written = State::new(Kind::Sha1).timestamp();
+    let options = decode::Options { thread_limit: Some(1), ..decode::Options::default() };
+    let (state, checksum) =
+        State::from_bytes(bytes, written, Kind::Sha1, options).map_err(|error| error.to_string())?;
+    // `index.skipHash` leaves it out.
+    if let Some(checksum) = checksum {
+        let mut sum = hasher(Kind::Sha1);
+        sum.update(&bytes[..bytes.len() - Kind::Sha1.len_in_bytes()]);
+        if sum.try_finalize().map_err(|error| error.to_string())? != checksum {
+            return Err("its checksum is another".to_owned());
         }
     }
     // A split index keeps the rest elsewhere: half of what is staged would look like all of it.
-    while let Some(name) = bytes.get(at..at + 4).filter(|_| at + 8 + ID <= bytes.len()) {
-        if name == b"link" {
-            return Err("it is split in two (`git update-index --no-split-index` joins them)");
-        }
-        at += 8 + usize::try_from(number(at + 4)?).map_err(|_| CUT)?;
+    if state.link().is_some() {
+        return Err("it is split in two (`git update-index --no-split-index` joins them)".to_owned());
     }
-    Ok(entries)
-}
-
-/// The number of version 4: seven bits a byte, each continued one counts from one.
-fn offset(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
-    let mut byte = *bytes.get(at)?;
-    let mut value = usize::from(byte & 0x7F);
-    while byte & 0x80 != 0 {
-        at += 1;
-        byte = *bytes.get(at)?;
-        value = value.checked_add(1)?.checked_mul(128)?.checked_add(usize::from(byte & 0x7F))?;
-    }
-    Some((value, at + 1))
+    // A commit of another repository, or a folder of a sparse checkout, which is as it was in `HEAD`.
+    let is_file = |mode: Mode| !matches!(mode, Mode::COMMIT | Mode::DIR);
+    let files = state.entries().iter().filter(|entry| is_file(entry.mode));
+    Ok(files.map(|entry| Staged { path: entry.path(&state).to_string(), id: entry.id }).collect())
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub enum GitFault {
     #[error("cannot list the objects of {}: {why}", folder.display())]
     Listing { folder: PathBuf, why: String },
     #[error("cannot read the index of {}: {what}", folder.display())]
-    Index { folder: PathBuf, what: &'static str },
+    Index { folder: PathBuf, what: String },
     #[error(transparent)]
     File(#[from] FileFault),
 }

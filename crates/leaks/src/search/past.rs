@@ -26,7 +26,7 @@ impl Search<'_> {
     pub fn history(&self, folder: &Path, which: Objectives, clean: Option<&mut Clean>) -> Result<Report, SearchFault> {
         let repository = Repository::of(folder)?;
         let references = references::read(&repository)?;
-        let mut report = Report::default();
+        let mut report = Report { unread: references.unread.clone(), ..Report::default() };
         for log in &references.logs {
             self.content(Source::GitFile, &log.name, &log.text, &mut report);
         }

@@ -16,9 +16,10 @@ impl Search<'_> {
     pub fn pushed(&self, folder: &Path, tips: &[String], quarantine: Option<&Path>) -> Result<Report, SearchFault> {
         let mut repository = Repository::of(folder)?;
         repository.quarantine = quarantine.map(Path::to_owned);
-        let mut report = Report::default();
+        let references = references::read(&repository)?;
+        let mut report = Report { unread: references.unread, ..Report::default() };
         let mut objects = repository.objects()?;
-        let mut before = Walk::from(&references::read(&repository)?.all);
+        let mut before = Walk::from(&references.all);
         before.commits(&mut objects, &mut drop, &|_| {});
         let mut starts = Vec::new();
         for tip in tips {

@@ -46,7 +46,9 @@ fn misfit(kind: RotationKind, variable: &VariableTable) -> Option<&'static str> 
     let names = |fact: &Fact| variable.value.iter().any(|text| text.facts().any(|named| named == fact));
     match kind {
         RotationKind::MongoAb if !names(&Fact::MongoUrl) => Some("a value with ${service.mongodb.url}"),
-        RotationKind::RedisDual if !names(&Fact::RedisUrl) => Some("a value with ${service.redis.url}"),
+        RotationKind::RedisDual if !names(&Fact::RedisUrl) && !names(&Fact::RedisCacheUrl) => {
+            Some("a value with ${service.redis.url}")
+        }
         RotationKind::Jwks if variable.r#type.value != ValueType::Jwk => Some("type = \"jwk\""),
         RotationKind::Keyring if !comes_from(variable, Origin::Generated) => Some("source = \"generated\""),
         RotationKind::WebhookList if variable.source.is_none() => Some("source = \"store\" or \"generated\""),

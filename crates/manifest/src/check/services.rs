@@ -2,12 +2,14 @@
 
 use super::meeting::may_meet;
 use super::{collections, known_environments};
+use crate::environment::MongoDb;
 use crate::findings::Findings;
 use crate::id::EnvName;
 use crate::naming::{BranchSlug, slug_pattern};
+use crate::resolve::{pool, pools};
 use crate::scalars::Bytes;
 use crate::source::At;
-use crate::tables::{Document, EnvironmentTable, MediaTable, Per};
+use crate::tables::{Document, EnvironmentTable, MediaTable, MongoDbTable, Per};
 use crate::target::{EnvRef, Instance};
 
 /// Smallest cache that WiredTiger takes.
@@ -36,6 +38,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         for (name, collection) in mongodb.collections.iter() {
             collections::check(name, collection, findings);
         }
+        pools_that_the_server_holds(mongodb, document, findings);
         let own = mongodb.r#in.iter().filter_map(|(_, own)| own.cache.as_ref());
         for cache in std::iter::once(&mongodb.cache).chain(own) {
             at_least(LEAST_CACHE, "256 MiB", "WiredTiger's cache", cache, findings);
@@ -46,6 +49,17 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         let own = redis.r#in.iter().filter_map(|(_, own)| own.memory.as_ref());
         for memory in std::iter::once(&redis.memory).chain(own) {
             at_least(LEAST_MEMORY, "8 MiB", "the memory of Redis", memory, findings);
+        }
+        let caches: Vec<_> = redis.r#in.iter().filter_map(|(_, own)| own.cache.as_ref()).collect();
+        for cache in redis.cache.iter().chain(caches.iter().copied()) {
+            at_least(LEAST_MEMORY, "8 MiB", "the memory of Redis's cache", &cache.value.memory, findings);
+        }
+        if redis.cache.is_none() {
+            for cache in caches {
+                findings.error(cache.span, "one environment has a cache, and the others have none").hint(
+                    "add cache = { memory = \"32 MiB\" } to [services.redis]: apps have the same variables everywhere",
+                );
+            }
         }
     }
     if let Some(media) = &document.services.media {
@@ -68,6 +82,26 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
                         .hint("shorten the name of the bucket, the environment or the product");
                 }
             }
+        }
+    }
+}
+
+/// All instances may fill their pools at once, and a server that accepts no more is an outage that nobody sees coming.
+fn pools_that_the_server_holds(mongodb: &MongoDbTable, document: &Document, findings: &mut Findings) {
+    for (environment, _) in document.environments.iter() {
+        let own = mongodb.r#in.get(&environment.value).and_then(|own| own.pool.as_ref());
+        let given = own.or(mongodb.pool.as_ref());
+        let pool = pool(mongodb, &environment.value);
+        let pools = pools(document, &environment.value);
+        let room = MongoDb::CONNECTIONS - MongoDb::RESERVED;
+        if pool * pools > room {
+            let message = format!(
+                "{pool} connections in each of up to {pools} instances of {environment} are more than the {room} that MongoDB has for apps",
+                environment = environment.value
+            );
+            findings
+                .error(given.map_or(environment.span, |given| given.span), message)
+                .hint(format!("`pool` may be at most {}", room / pools.max(1)));
         }
     }
 }

@@ -224,10 +224,24 @@ fn value(name: &At<VarName>, variable: &VariableTable, text: &At<Text>, document
             }
             Fact::Internal(app) => internal_app(app, text.span, document, findings),
             Fact::MongoUrl => needed(ServiceName::MongoDb, variable, text, document, findings),
-            Fact::RedisUrl | Fact::RedisPrefix => needed(ServiceName::Redis, variable, text, document, findings),
+            Fact::RedisUrl | Fact::RedisPrefix | Fact::RedisSentinels => {
+                needed(ServiceName::Redis, variable, text, document, findings)
+            }
+            Fact::RedisCacheUrl => {
+                needed(ServiceName::Redis, variable, text, document, findings);
+                has_a_cache(text, document, findings);
+            }
             Fact::ServiceCa => needs_a_store(variable, text, document, findings),
             Fact::EnvironmentName => {}
         }
+    }
+}
+
+fn has_a_cache(text: &At<Text>, document: &Document, findings: &mut Findings) {
+    if document.services.redis.as_ref().is_some_and(|redis| redis.cache.is_none()) {
+        findings
+            .error(text.span, format!("{} is of a cache that Redis does not have", Fact::RedisCacheUrl))
+            .hint("add cache = { memory = \"32 MiB\" } to [services.redis]");
     }
 }
 

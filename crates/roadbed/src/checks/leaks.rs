@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
 use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
 use host::files::{self, FileFault};
 use host::process::table::command_lines;
 use reconcile::{Fault, Root};
-use secrets::{Secret, Store};
+use secrets::Store;
+use secrets::redact::Needles;
+
+use crate::control::redacting;
 
 const CLAIM: Claim = Claim {
     task: "T7",
@@ -19,10 +21,7 @@ const CLAIM: Claim = Claim {
     impact: Impact::Observes,
 };
 
-/// Shorter values would be found by accident; what Roadbed generates has 64 characters.
-const SHORTEST: usize = 12;
-
-/// Searches for every value that the environment's secret store holds.
+/// Searches for every value that the environment's secret store holds, in every notation that the redactor knows.
 #[derive(Debug)]
 pub struct SecretsStaySecret {
     pub root: Root,
@@ -49,21 +48,14 @@ impl Check for SecretsStaySecret {
 
 fn search(root: &Root, store: &Store) -> Result<Outcome, Fault> {
     let cannot = |fault: &(dyn std::error::Error + 'static)| Fault::because("cannot search for secrets", fault);
-    let mut names = Vec::new();
-    let mut values: Vec<Secret> = Vec::new();
-    for name in store.names().map_err(|fault| cannot(&fault))? {
-        // Also what was let in before: it may still open something elsewhere.
-        let held = store.held(&name).map_err(|fault| cannot(&fault))?;
-        for found in held.into_iter().filter(|found| found.secret.expose().len() >= SHORTEST) {
-            names.push(name.to_string());
-            values.push(found.secret);
-        }
-    }
-    let needles = AhoCorasick::new(values.iter().map(Secret::expose)).map_err(|error| cannot(&error))?;
+    // Also what was let in before: it may still open something elsewhere.
+    let values = redacting::sensitive(store)?;
+    let needles =
+        Needles::new(values.iter().map(|(name, value)| (name.clone(), value))).map_err(|error| cannot(&error))?;
     let mut findings = Findings::default();
     let mut look = |place: &str, bytes: &[u8]| {
-        if let Some(found) = needles.find(bytes) {
-            findings.bad(format!("{place} holds the value of {}", names[found.pattern().as_usize()]));
+        if let Some(found) = needles.find(bytes).first() {
+            findings.bad(format!("{place} holds the value of {}", found.name));
         }
     };
 

@@ -6,14 +6,19 @@
 //! | T2 | `targets-follow-branches` | the branch alone decides where a deploy goes, and no two environments share a name |
 //! | T1 | `code-matches-the-matrix` | the apps read only variables that are declared for them |
 //! | T3 | `mongodb-guards-its-door` | strangers are refused, the app gets its own database and nothing else |
+//! | T3 | `mongodb-gives-least-privilege` | there is no user that nobody needs, and each may do what it is for |
 //! | T3 | `environments-are-isolated` | no environment's keys open another one's doors, no other user gets at its files, sockets or processes |
 //! | T4 | `redis-guards-its-door` | as above |
+//! | T4 | `redis-keeps-its-promises` | memory, eviction and persistence as the server tells them; how full it is |
 //! | T4 | `readiness-follows-the-stores` | an app says that it is not ready while a store is away, and is ready when it returns |
 //! | T5 | `apps-are-reachable` | every app answers over HTTPS, with a certificate that verifies |
 //! | T5 | `killed-instances-return` | a killed instance is started again and serves |
 //! | T6 | `http-redirects` | plain HTTP leads to HTTPS |
 //! | T7 | `nothing-is-overdue` | no secret is older than the manifest lets it be |
 //! | T7 | `secrets-stay-secret` | no secret's value is in a log, a state file or the process list |
+//! | T7 | `no-secret-is-published` | no secret is in the project's history or in what browsers load |
+//! | T7 | `store-opens-for-its-own` | nobody else's key on this machine opens the secret store |
+//! | T7 | `payments-stay-out-of-previews` | no preview is given, keeps or can open what moves money |
 
 mod variables;
 mod targets;
@@ -22,6 +27,9 @@ mod sites;
 mod readiness;
 mod survival;
 mod leaks;
+mod published;
+mod strangers;
+mod payments;
 mod overdue;
 mod isolation;
 mod visitor;
@@ -30,8 +38,11 @@ pub use code::CodeMatchesTheMatrix;
 pub use isolation::EnvironmentsAreIsolated;
 pub use leaks::SecretsStaySecret;
 pub use overdue::NothingIsOverdue;
+pub use payments::PaymentsStayOutOfPreviews;
+pub use published::NoSecretIsPublished;
 pub use readiness::ReadinessFollowsStores;
 pub use sites::{AppsAreReachable, HttpRedirects};
+pub use strangers::StoreOpensForItsOwn;
 pub use survival::KilledInstancesReturn;
 pub use targets::TargetsFollowBranches;
 pub use variables::VariablesAreOwned;

@@ -65,6 +65,7 @@ pub enum Command {
     Restart(Restart),
     Ready(Ready),
     Plan(Plan),
+    Build(Build),
     Target(Target),
     /// Look at the manifest's environments
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
@@ -263,6 +264,29 @@ pub struct Plan {
     pub allow_destroy: bool,
 }
 
+/// Build apps and pack what each needs to run
+///
+/// Makes one archive per app (tar, zstd) that is named by its content: the same sources make the same archive, on any machine
+/// and for every environment. Beside it lies its bill of materials (CycloneDX). What is built and packed already is not built
+/// again. No environment is touched.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed build
+  roadbed build api storefront
+  roadbed build --json            digests, and where the archives lie
+
+Exit codes:
+  0    built
+  1    an app could not be built or packed
+  2    the command line or the manifest is wrong
+  130  Ctrl-C or SIGTERM")]
+pub struct Build {
+    /// Only these apps
+    #[arg(value_name = "APP")]
+    pub apps: Vec<String>,
+}
+
 /// Show where a branch or a pull request is deployed to, and what everything is called there
 ///
 /// The branch alone decides; no flag can send a change elsewhere. Without a flag it is the branch of this checkout.
@@ -366,7 +390,8 @@ pub enum Db {
 /// Open a data service's own client as a user that may read and nothing else
 ///
 /// The user is made for this look, lasts 30 minutes, is renewed while the client runs and is taken away when it ends. Its password
-/// is in no argument and no file. A command of your own finds the address in MONGODB_URL or REDIS_URL.
+/// is in no argument and no file. The client is mongosh or redis-cli: the one in PATH, else the one that came with the service. A
+/// command of your own finds the address in MONGODB_URL or REDIS_URL.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

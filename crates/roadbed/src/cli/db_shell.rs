@@ -31,24 +31,39 @@ pub async fn run(session: &Session, args: &args::DbShell) -> Result<Exit, Failur
         name: borrower(session),
         token: None,
     };
-    lent_command::run(session, &asked, |lent| {
-        let command = if args.command.is_empty() { client(service, lent) } else { args.command.clone() };
-        Ok(LentCommand { command, variables: [].into() })
+    lent_command::run(session, &asked, |lent| match args.command.as_slice() {
+        [] => client(service, lent),
+        own => Ok(LentCommand { command: own.to_vec(), variables: [].into() }),
     })
     .await
 }
 
-/// The service's own client. Address and user may be arguments, which everybody sees; the password is in its environment.
-fn client(service: Service, lent: &Lent) -> Vec<String> {
-    let words: &[&str] = match service {
-        Service::MongoDb => {
-            &["mongosh", "--quiet", "--nodb", "--shell", "--eval", "db = connect(process.env.MONGODB_URL)"]
-        }
-        Service::Redis => &["redis-cli", "-h", "127.0.0.1", "--no-auth-warning", "--user", &lent.lease],
+/// The service's own client: the one in `PATH`, else the one that came with the engine. Address and user may be arguments, which
+/// everybody sees; the password is in its environment.
+fn client(service: Service, lent: &Lent) -> Result<LentCommand, Failure> {
+    let name = service.client();
+    let (program, variables) = match (lent_command::found(name), &lent.client) {
+        (Some(program), _) => (program, [].into()),
+        (None, Some(client)) => (client.program.clone(), client.variables.clone()),
+        (None, None) => return Err(Failure::Usage(no_client(service))),
     };
-    let mut command: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let words: &[&str] = match service {
+        Service::MongoDb => &["--quiet", "--nodb", "--shell", "--eval", "db = connect(process.env.MONGODB_URL)"],
+        Service::Redis => &["-h", "127.0.0.1", "--tls", "--no-auth-warning", "--user", &lent.lease],
+    };
+    let mut command = vec![program.display().to_string()];
+    command.extend(words.iter().map(|word| (*word).to_owned()));
+    if let (Service::Redis, Some(authorities)) = (service, &lent.authorities) {
+        command.extend(["--cacert".to_owned(), authorities.to_string_lossy().into_owned()]);
+    }
     if let (Service::Redis, Some(port)) = (service, lent.port) {
         command.extend(["-p".to_owned(), port.to_string()]);
     }
-    command
+    Ok(LentCommand { command, variables })
+}
+
+fn no_client(service: Service) -> Fault {
+    let (name, service) = (service.client(), service.as_str());
+    Fault::new(format!("there is no {name} to look into {service} with, neither in PATH nor beside the engine"))
+        .hint(format!("install {name}, or look with a program of your own: `roadbed db shell {service} -- PROGRAM`"))
 }

@@ -154,7 +154,8 @@ fn connect(screen: &Screen) -> io::Result<Raw<'static>> {
     Ok(raw)
 }
 
-fn found(program: &str) -> Option<PathBuf> {
+/// The program of this name or at this path.
+pub fn found(program: &str) -> Option<PathBuf> {
     if program.contains('/') {
         return Some(PathBuf::from(program));
     }

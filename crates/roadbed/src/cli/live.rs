@@ -55,10 +55,12 @@ impl Live {
             root: self.root.path().to_owned(),
             urls: BTreeMap::new(),
             ca_file: self.root.ca_certificate(),
-            units: Unit::all(units, self.keeper.confined().await?),
+            // Who is primary is control's to know.
+            units: Unit::all(units, self.keeper.confined().await?, &BTreeMap::new()),
             network: None,
             mongodb: Vec::new(),
             overdue: Vec::new(),
+            drift: Vec::new(),
             trouble: None,
         })
     }

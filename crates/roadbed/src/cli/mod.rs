@@ -7,6 +7,7 @@
 //! **Invariant:** no decision about the environment is made here. Verbs ask control and keeper, and show the answers.
 
 pub mod args;
+pub mod build;
 pub mod command_lock;
 pub mod completions;
 pub mod conductor;
@@ -125,6 +126,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Restart(args) => wait(restart::run(session, args, &live)),
         Command::Ready(args) => wait(ready::run(session, args, &live)),
         Command::Plan(args) => wait(plan::run(session, args, &live)),
+        Command::Build(args) => wait(async { build::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Target(args) => wait(target::run(session, args)),
         Command::Env(Env::Matrix) => wait(env_matrix::run(session, &live)),
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),

@@ -1,5 +1,6 @@
 //! `roadbed secrets`: the store of one environment as people work with it.
 
+use host::clock::Timestamp;
 use manifest::Environment;
 use manifest::environment::{Source, Variable};
 use reconcile::Fault;
@@ -17,6 +18,8 @@ use crate::cli::{
 };
 use crate::control::identity;
 use crate::render::table::Table;
+use crate::rotation::due::no_earlier_than;
+use crate::rotation::{Due, Subject, due};
 use crate::seats;
 
 pub fn run(session: &Session, verb: &Secrets, conductor: &impl Conductor) -> Result<Exit, Failure> {
@@ -44,6 +47,8 @@ pub(super) struct Kept {
     required: bool,
     /// Counts the values it has had; `null` while it has none.
     version: Option<u32>,
+    /// Since when the value has been older than the manifest lets it be; `null` if it is not.
+    overdue_since: Option<Timestamp>,
 }
 
 /// Shows which variables have a value, and never the value.
@@ -53,7 +58,7 @@ fn list(session: &Session) -> Result<Exit, Failure> {
         .variables
         .iter()
         .filter(|variable| variable.source == Source::Store)
-        .map(|variable| kept(&store, variable))
+        .map(|variable| kept(session, &environment, &store, variable))
         .collect::<Result<Vec<_>, _>>()?;
     let output = &session.output;
     if output.is_json() {
@@ -62,7 +67,10 @@ fn list(session: &Session) -> Result<Exit, Failure> {
     }
     let mut table = Table::with_head(["VARIABLE", "OWNER", "REQUIRED", "VALUE"].map(str::to_owned).into());
     for one in all {
-        let value = one.version.map_or("none".to_owned(), |version| format!("version {version}"));
+        let mut value = one.version.map_or("none".to_owned(), |version| format!("version {version}"));
+        if let Some(since) = one.overdue_since {
+            value.push_str(&format!(", OVERDUE since {since}"));
+        }
         let required = if one.required { "yes" } else { "no" };
         table.row(vec![one.name, one.owner, required.to_owned(), value]);
     }
@@ -140,14 +148,26 @@ pub(super) fn kept_by_people<'a>(environment: &'a Environment, name: &str) -> Re
     )))
 }
 
-pub(super) fn kept(store: &Store, variable: &Variable) -> Result<Kept, Failure> {
+pub(super) fn kept(
+    session: &Session,
+    environment: &Environment,
+    store: &Store,
+    variable: &Variable,
+) -> Result<Kept, Failure> {
     let name = SecretName::variable(variable.name.as_str());
     let version = store.current_version(&name).map_err(cannot)?;
+    let rows = store.versions().map_err(cannot)?;
+    let now = no_earlier_than(None, &rows, session.clock.now());
+    let overdue_since = Subject::of(variable, environment).and_then(|subject| match due(&subject, &rows, now) {
+        Due::Overdue { since } => Some(since),
+        Due::NoValue | Due::Later { .. } => None,
+    });
     Ok(Kept {
         name: variable.name.to_string(),
         owner: variable.owner.to_string(),
         required: variable.required,
         version,
+        overdue_since,
     })
 }
 

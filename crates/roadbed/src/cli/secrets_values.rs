@@ -42,7 +42,7 @@ pub fn set(session: &Session, args: &SetSecret) -> Result<Exit, Failure> {
         session.command("up")
     ));
     if session.output.is_json() {
-        session.output.json(&kept(&store, variable)?)?;
+        session.output.json(&kept(session, &environment, &store, variable)?)?;
     }
     Ok(Exit::Done)
 }

@@ -22,6 +22,9 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
     for Overdue { name, since } in status.overdue.iter().filter(|_| !output.is_json()) {
         output.complain(format!("{} {name} is overdue since {since}", output.notes.caution("!")));
     }
+    for drift in status.drift.iter().filter(|_| !output.is_json()) {
+        render::environment::drift(drift, output.notes).into_iter().for_each(|line| output.complain(line));
+    }
     if let Some(trouble) = &status.trouble {
         render::fault::lines(trouble, output.notes).iter().for_each(|line| output.complain(line));
     }
@@ -54,6 +57,7 @@ fn down(session: &Session) -> Result<Status, Failure> {
         network: None,
         mongodb: Vec::new(),
         overdue: Vec::new(),
+        drift: Vec::new(),
         trouble: None,
     })
 }

@@ -68,6 +68,7 @@ impl Stand {
             state: UnitState::Running,
             pid: Some(1),
             restarts: 0,
+            role: None,
             loaded: None,
             confinement: None,
         };
@@ -80,6 +81,7 @@ impl Stand {
             network: None,
             mongodb: Vec::new(),
             overdue: Vec::new(),
+            drift: Vec::new(),
             trouble: None,
         }
     }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use manifest::Environment;
-use reconcile::ports::{Safeguard, Units};
+use reconcile::ports::{Safeguard, UnitStatus, Units};
 use reconcile::{Event, Fault, Progress, Tools};
 use stores::mongo::members::is_member;
 
-use super::wire::{Message, Status, Unit};
+use stores::redis::{Purpose, Settings};
+
+use super::wire::{Message, Role, Status, Unit};
 use super::{Control, identity, possessions, rotation_request};
 use crate::keeper::KeeperState;
 use crate::roots::Roots;
@@ -38,6 +40,7 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     lost.iter().chain(&world.notes).for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
     let report = reconcile::converge(&world.graph, &tools).await;
+    control.drift.forget();
     identity::note_secrets(&control.root)?;
     possessions::note(&control.root, &possessions::data_folders(world.environment()))?;
     let took = control.clock.instant().saturating_duration_since(start);
@@ -102,6 +105,22 @@ pub async fn plan(control: &Control, want: &Wanted) -> Result<Message, Fault> {
     Ok(Message::Planned { resources: reconcile::plan(&world.graph).await? })
 }
 
+/// Who is primary among those that hold the same, as the sentinels say.
+fn roles(control: &Control, want: Option<&Wanted>, units: &[UnitStatus]) -> Result<BTreeMap<String, Role>, Fault> {
+    let (Some(want), Some(primary)) = (want, stores::redis::primary(&control.root)?) else {
+        return Ok(BTreeMap::new());
+    };
+    let ports = crate::world::ports_in_use(&control.root, want, units)?;
+    let environment = wanted::resolve(want)?;
+    let several = environment.redis.iter().flat_map(Settings::all).filter(Settings::is_replicated);
+    let members = several.filter(|settings| settings.purpose == Purpose::Durable).map(|settings| settings.unit());
+    let role = |unit: String| {
+        let role = if *ports.get(&unit)? == primary { Role::Primary } else { Role::Replica };
+        Some((unit, role))
+    };
+    Ok(members.filter_map(role).collect())
+}
+
 /// What there is now.
 pub async fn status(control: &Control) -> Result<Status, Fault> {
     let want = wanted::read(&control.root)?;
@@ -120,16 +139,19 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         }
         _ => Vec::new(),
     };
+    // What the sentinels noted cannot be read: whoever looks sees the processes all the same.
+    let roles = roles(control, want.as_ref(), &units).unwrap_or_default();
     Ok(Status {
         mongodb,
         environment: want.map(|want| want.environment).unwrap_or_default(),
         root: control.root.path().to_owned(),
         urls,
         ca_file: control.root.ca_certificate(),
-        units: Unit::all(units, control.keeper.confined().await?),
+        units: Unit::all(units, control.keeper.confined().await?, &roles),
         network: Some(crate::world::network::observe(&control.root).await),
         // What cannot be told here, a row of the gate tells.
         overdue: rotation_request::overdue(control).unwrap_or_default(),
+        drift: control.drift.get(),
         trouble: None,
     })
 }

@@ -15,6 +15,7 @@ use reconcile::loaded::{Holders, Loaded};
 use reconcile::ports::Units;
 use secrets::{SecretName, generate};
 use stores::leases::{self, Holder, InRedis, Lease, Rights, State, book};
+use stores::redis::{self, Purpose};
 use tokio::time::sleep;
 
 use super::lent::{Asked, Lent, Renewed, Service, What};
@@ -90,10 +91,15 @@ pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, 
         return Err(fault);
     }
     record(asked, &lease);
+    let client = match asked.what {
+        What::Variables { .. } => None,
+        // Whoever has a client of his own needs none of ours.
+        What::Look { service } => lender.client(service).await.unwrap_or_default(),
+    };
     let port = match asked.what {
         What::Variables { .. } => None,
         What::Look { service: Service::MongoDb } => lender.mongodb.as_ref().map(|(_, members)| members.first()),
-        What::Look { service: Service::Redis } => lender.redis.as_ref().map(|(_, port)| *port),
+        What::Look { service: Service::Redis } => lender.redis_port(Purpose::Durable)?,
     };
     Ok(Lent {
         lease: lease.id,
@@ -104,6 +110,8 @@ pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, 
         withheld: contents.withheld,
         secrets: contents.secrets,
         port,
+        client,
+        authorities: Some(redis::authorities_file(&control.root)),
     })
 }
 
@@ -208,7 +216,7 @@ fn drawn_up(control: &Control, lender: &Lender, asked: &Asked, peer: Peer) -> Re
     };
     let in_mongodb =
         lender.mongodb.as_ref().filter(|(settings, _)| wants(Service::MongoDb) && settings.apps.contains(&app));
-    let in_redis = lender.redis.as_ref().filter(|(settings, _)| wants(Service::Redis) && settings.apps.contains(&app));
+    let in_redis = lender.redis.first().filter(|(settings, _)| wants(Service::Redis) && settings.apps.contains(&app));
     let now = control.clock.now();
     let mut lease = Lease {
         id: leases::name(&asked.name, random),
@@ -246,7 +254,7 @@ fn app_of(environment: &Environment, name: &str) -> Result<AppName, Fault> {
 fn some_app_of(lender: &Lender, service: Service) -> Result<AppName, Fault> {
     let apps = match service {
         Service::MongoDb => lender.mongodb.as_ref().map(|(settings, _)| &settings.apps),
-        Service::Redis => lender.redis.as_ref().map(|(settings, _)| &settings.apps),
+        Service::Redis => lender.redis.first().map(|(settings, _)| &settings.apps),
     };
     let app = apps.and_then(|apps| apps.first()).cloned();
     app.ok_or_else(|| {
@@ -267,7 +275,7 @@ struct Contents {
 fn contents(lender: &Lender, asked: &Asked, lease: &Lease, passwords: &Passwords) -> Result<Contents, Fault> {
     let mut contents = match asked.what {
         What::Variables { .. } => variables(lender, lease, passwords)?,
-        What::Look { service } => way_in(service, lender, lease, passwords),
+        What::Look { service } => way_in(service, lender, lease, passwords)?,
     };
     let users = [(lease.mongodb.is_some(), &passwords.mongodb), (lease.redis.is_some(), &passwords.redis)];
     let lent = users.into_iter().filter(|(is_lent, _)| *is_lent);
@@ -290,10 +298,10 @@ fn variables(lender: &Lender, lease: &Lease, passwords: &Passwords) -> Result<Co
     Ok(Contents { variables, in_files, withheld, secrets: hidden, loaded })
 }
 
-fn way_in(service: Service, lender: &Lender, lease: &Lease, passwords: &Passwords) -> Contents {
+fn way_in(service: Service, lender: &Lender, lease: &Lease, passwords: &Passwords) -> Result<Contents, Fault> {
     let (name, url) = match service {
         Service::MongoDb => ("MONGODB_URL", lender.mongo_url(lease, passwords)),
-        Service::Redis => ("REDIS_URL", lender.redis_url(lease, passwords)),
+        Service::Redis => ("REDIS_URL", lender.redis_url(Purpose::Durable, lease, passwords)),
     };
     let mut variables: BTreeMap<String, String> =
         url.iter().map(|url| (name.to_owned(), url.expose().to_owned())).collect();
@@ -301,7 +309,11 @@ fn way_in(service: Service, lender: &Lender, lease: &Lease, passwords: &Password
         // Where Redis's own client reads the password, which no argument may hold.
         variables.insert("REDISCLI_AUTH".to_owned(), passwords.redis.expose().to_owned());
     }
-    Contents { variables, ..Contents::default() }
+    // By which the service is recognised. Clients take it as text or, from the file, by its name.
+    if let Some(trusted) = lender.ground.trusted()? {
+        variables.insert("SERVICES_CA".to_owned(), trusted);
+    }
+    Ok(Contents { variables, ..Contents::default() })
 }
 
 async fn make_users(lender: &Lender, lease: &Lease, passwords: &Passwords) -> Result<(), Fault> {
@@ -312,10 +324,10 @@ async fn make_users(lender: &Lender, lease: &Lease, passwords: &Passwords) -> Re
         }
     };
     let in_redis = async {
-        match &lender.redis_users {
-            Some(redis) => leases::redis::lend(redis, lease).await,
-            None => Ok(()),
+        for redis in &lender.redis_users {
+            leases::redis::lend(redis, lease).await?;
         }
+        Ok(())
     };
     futures_util::try_join!(in_mongodb, in_redis).map(|_| ())
 }
@@ -329,10 +341,8 @@ async fn take_away(control: &Control, lender: &Lender, lease: &Lease) -> Result<
         }
     };
     let in_redis = async {
-        match &lender.redis_users {
-            Some(redis) => leases::redis::take_back(redis, lease).await,
-            None => Ok(()),
-        }
+        let taken = lender.redis_users.iter().map(|redis| leases::redis::take_back(redis, lease));
+        futures_util::future::join_all(taken).await.into_iter().collect::<Result<(), Fault>>()
     };
     // Both are tried, whatever becomes of one.
     let (mongodb, redis) = futures_util::join!(in_mongodb, in_redis);

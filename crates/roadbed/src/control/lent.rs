@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use host::clock::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,22 @@ impl Service {
             Self::Redis => "redis",
         }
     }
+
+    /// The program that people look into it with.
+    pub fn client(self) -> &'static str {
+        match self {
+            Self::MongoDb => "mongosh",
+            Self::Redis => "redis-cli",
+        }
+    }
+}
+
+/// A client that came with its service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    pub program: PathBuf,
+    /// What it takes to start.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// What becomes of the command's output.
@@ -95,6 +112,10 @@ pub struct Lent {
     pub secrets: Vec<(String, String)>,
     /// Port of the service that was asked for.
     pub port: Option<u16>,
+    /// The client that came with it, if one did.
+    pub client: Option<Client>,
+    /// Where the authorities lie by which Redis is recognised.
+    pub authorities: Option<PathBuf>,
 }
 
 impl fmt::Debug for Lent {
@@ -131,6 +152,8 @@ mod tests {
             withheld: vec!["PAYMENT_SECRET_KEY".to_owned()],
             secrets: vec![("dev-anna-1".to_owned(), "hunter22".to_owned())],
             port: None,
+            client: None,
+            authorities: None,
         };
         let shown = format!("{lent:?}");
         assert!(!shown.contains("hunter22"), "{shown}");

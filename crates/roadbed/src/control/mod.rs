@@ -9,6 +9,7 @@ pub mod client;
 pub mod server;
 pub mod convergence;
 pub mod proof;
+pub mod drift;
 pub mod watch;
 pub mod rotating;
 pub mod rotation_request;
@@ -56,6 +57,7 @@ pub struct Control {
     /// One convergence or gate run at a time: a gate that looks while things move would see neither state.
     pub turn: tokio::sync::Mutex<()>,
     pub rotation: rotating::Rotating,
+    pub drift: drift::LastLook,
     /// Where people log in.
     pub desk: login::Desk,
 }
@@ -101,15 +103,18 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         marks: own_marks(),
         turn: tokio::sync::Mutex::default(),
         rotation: rotating::Rotating::default(),
+        drift: drift::LastLook::default(),
         desk,
     });
     let watching = tokio::spawn(watch::watch(control.clone()));
     let rotating = tokio::spawn(rotating::carry_on(control.clone()));
+    let looking_out = tokio::spawn(drift::look_out(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
     watching.abort();
     rotating.abort();
+    looking_out.abort();
     sweeping.abort();
     lifeline.abort();
     served

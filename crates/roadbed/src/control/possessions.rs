@@ -7,6 +7,7 @@ use host::files::{self, Access, FileFault};
 use reconcile::{Fault, Root};
 use secrets::Store;
 use stores::mongo::members::{is_member, unit_of};
+use stores::redis::Purpose;
 
 use super::identity::{self, Identity};
 use crate::roots::Roots;
@@ -27,7 +28,7 @@ fn cannot(fault: &FileFault) -> Fault {
 /// The folders that data services of this environment write to: each member of a replica set has its own.
 pub fn data_folders(environment: &manifest::Environment) -> Vec<String> {
     let members = environment.mongodb.as_ref().map_or(1, |settings| settings.members);
-    (1..=members).map(unit_of).chain([stores::redis::UNIT.to_owned()]).collect()
+    (1..=members).map(unit_of).chain([Purpose::Durable.unit().to_owned()]).collect()
 }
 
 /// Marks the data of these services as this root's, where there is some. Of members of a replica set, those that are no longer
@@ -114,7 +115,7 @@ pub fn refuse_strange_data(root: &Root, identity: &Identity) -> Result<(), Fault
 pub(super) fn take_over(root: &Root, identity: &mut Identity) -> Result<(), Fault> {
     let mut left = std::collections::BTreeSet::new();
     let known: Vec<String> = identity.has_data.iter().filter(|service| is_member(service)).cloned().collect();
-    let services = [stores::mongo::UNIT, stores::redis::UNIT].map(str::to_owned).into_iter().chain(known);
+    let services = [stores::mongo::UNIT, Purpose::Durable.unit()].map(str::to_owned).into_iter().chain(known);
     for service in services.collect::<std::collections::BTreeSet<String>>() {
         let service = service.as_str();
         let files = files::list(&root.data(service)).map_err(|fault| cannot(&fault))?;

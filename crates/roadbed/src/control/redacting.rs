@@ -2,16 +2,16 @@
 //! control itself says goes through [`Redactions`].
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use host::clock::Clock;
-
+use manifest::environment::Class;
 use reconcile::Fault;
 use reconcile::ports::{Ensured, PortFuture, UnitSpec, UnitStatus, Units};
 use secrets::redact::Needles;
-use secrets::{Secret, Store, jwk};
+use secrets::{Secret, Store, StoreFault, jwk};
 
 use crate::keeper::client::KeeperClient;
 
@@ -86,13 +86,34 @@ impl Redactions {
 
 /// Every value that the store can still open, by the name that is shown in its place.
 pub(crate) fn known(store: &Store) -> Result<Vec<(String, Secret)>, Fault> {
-    let cannot = |fault| Fault::because("cannot read the values that the secret store holds", &fault);
+    Ok(values(store)?.into_iter().map(|(shown, _, secret)| (shown, secret)).collect())
+}
+
+/// As [`known`], without what is public or internal: that may be seen, whoever keeps it.
+pub(crate) fn sensitive(store: &Store) -> Result<Vec<(String, Secret)>, Fault> {
+    let rows = store.versions().map_err(|fault| unread(&fault))?;
+    let open: BTreeSet<String> = rows.into_iter().filter(|row| is_open(&row.class)).map(|row| row.name).collect();
+    let values = values(store)?.into_iter().filter(|(_, name, _)| !open.contains(name));
+    Ok(values.map(|(shown, _, secret)| (shown, secret)).collect())
+}
+
+/// A class that nobody knows is taken for a secret's.
+fn is_open(class: &str) -> bool {
+    Class::ALL.iter().any(|known| known.as_str() == class && !known.is_sensitive())
+}
+
+fn unread(fault: &StoreFault) -> Fault {
+    Fault::because("cannot read the values that the secret store holds", fault)
+}
+
+/// What is shown in place of a value, under which name it is kept, and the value.
+fn values(store: &Store) -> Result<Vec<(String, String, Secret)>, Fault> {
     let mut known = Vec::new();
-    for name in store.names().map_err(cannot)? {
-        for found in store.held(&name).map_err(cannot)? {
-            let shown = format!("{}@{}", name.shown(), found.version);
-            known.extend(jwk::private_part(&found.secret).map(|part| (shown.clone(), part)));
-            known.push((shown, found.secret));
+    for name in store.names().map_err(|fault| unread(&fault))? {
+        for found in store.held(&name).map_err(|fault| unread(&fault))? {
+            let (shown, kept) = (format!("{}@{}", name.shown(), found.version), name.to_string());
+            known.extend(jwk::private_part(&found.secret).map(|part| (shown.clone(), kept.clone(), part)));
+            known.push((shown, kept, found.secret));
         }
     }
     Ok(known)

@@ -134,9 +134,24 @@ pub struct Status {
     /// Secrets that are older than the manifest lets them be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overdue: Vec<Overdue>,
+    /// What others changed at data services and packet filter, as the last look found it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Drift>,
     /// Why this is only what the keeper knows: control cannot say more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Fault>,
+}
+
+/// What differs from the manifest though nobody changed the manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    pub resource: String,
+    /// What the next convergence does about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub would: Vec<String>,
+    /// What stays so until somebody says otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }
 
 /// A secret that is older than the manifest lets it be.
@@ -144,6 +159,14 @@ pub struct Status {
 pub struct Overdue {
     pub name: String,
     pub since: Timestamp,
+}
+
+/// What one of several data services is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Primary,
+    Replica,
 }
 
 /// One process that the keeper keeps.
@@ -154,6 +177,9 @@ pub struct Unit {
     pub state: UnitState,
     pub pid: Option<u32>,
     pub restarts: u32,
+    /// What it is among several that hold the same; absent where there is but one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
     /// Which version of which secret it was started with; absent while it does not run, or where nobody noted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<Loaded>,
@@ -164,8 +190,16 @@ pub struct Unit {
 
 impl Unit {
     /// The units of an environment, each with what was observed of it.
-    pub fn all(units: Vec<UnitStatus>, mut confined: BTreeMap<String, Confined>) -> Vec<Self> {
-        let unit = |unit: UnitStatus| Self { confinement: confined.remove(&unit.name), ..Self::from(unit) };
+    pub fn all(
+        units: Vec<UnitStatus>,
+        mut confined: BTreeMap<String, Confined>,
+        roles: &BTreeMap<String, Role>,
+    ) -> Vec<Self> {
+        let unit = |unit: UnitStatus| Self {
+            confinement: confined.remove(&unit.name),
+            role: roles.get(&unit.name).copied(),
+            ..Self::from(unit)
+        };
         units.into_iter().map(unit).collect()
     }
 }
@@ -178,6 +212,7 @@ impl From<UnitStatus> for Unit {
             state: unit.state,
             pid: unit.pid,
             restarts: unit.restarts,
+            role: None,
             loaded: unit.loaded,
             confinement: None,
         }

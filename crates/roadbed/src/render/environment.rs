@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reconcile::ports::{Confined, Observed, UnitKind, UnitState};
 use stores::mongo::members::MemberReport;
 
-use crate::control::wire::{Status, Unit};
+use crate::control::wire::{Drift, Role, Status, Unit};
 use crate::render::paint::Paint;
 use crate::render::table::Table;
 
@@ -22,7 +22,11 @@ pub fn units(units: &[Unit], paint: Paint) -> Vec<String> {
         let pid = unit.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         table.row(vec![
             unit.name.clone(),
-            kind(unit.kind).into(),
+            match unit.role {
+                Some(Role::Primary) => format!("{}, primary", kind(unit.kind)),
+                Some(Role::Replica) => format!("{}, replica", kind(unit.kind)),
+                None => kind(unit.kind).to_owned(),
+            },
             state(unit.state).into(),
             pid,
             unit.restarts.to_string(),
@@ -124,6 +128,15 @@ pub fn status(status: &Status, paint: Paint) -> Vec<String> {
     lines
 }
 
+/// What others changed at one resource, and what becomes of it.
+pub fn drift(drift: &Drift, paint: Paint) -> Vec<String> {
+    let resource = &drift.resource;
+    let headline = format!("{} {resource} was changed behind our back", paint.caution("!"));
+    let would = drift.would.iter().map(|step| paint.faint(format!("  the next `roadbed up` does: {step}")));
+    let left = drift.left.iter().map(|left| paint.faint(format!("  stays until you say otherwise: {left}")));
+    std::iter::once(headline).chain(would).chain(left).collect()
+}
+
 pub fn kind(kind: UnitKind) -> &'static str {
     match kind {
         UnitKind::App => "app",
@@ -198,6 +211,7 @@ mod tests {
             state,
             pid: Some(pid),
             restarts,
+            role: None,
             loaded: None,
             confinement: None,
         }

@@ -22,6 +22,12 @@ pub fn lines(finding: &Finding, paint: Paint) -> Vec<String> {
     lines
 }
 
+/// In one line, for the gate: what, where, since when.
+pub fn sentence(finding: &Finding) -> String {
+    let commits = history(finding).map(|history| format!(", in {history}")).unwrap_or_default();
+    format!("{}: {}{commits}", place(finding), finding.description)
+}
+
 fn place(finding: &Finding) -> String {
     let file = match finding.source {
         Source::CommitMessage => format!("message of commit {}", short(&finding.file)),

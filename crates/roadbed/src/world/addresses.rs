@@ -10,6 +10,7 @@ use reconcile::ports::UnitStatus;
 use reconcile::{Fault, Root};
 use stores::mongo::Members;
 use stores::mongo::members::unit_of;
+use stores::redis::{Purpose, Settings};
 
 use super::ports::PortBook;
 use super::serving::{EDGE, PublicSocket};
@@ -31,7 +32,8 @@ pub(super) struct Addresses {
     pub(super) instances: BTreeMap<AppName, Vec<u16>>,
     /// Of each member.
     pub(super) mongodb: Option<Members>,
-    pub(super) redis: Option<u16>,
+    /// Every Redis with its port.
+    pub(super) redis: Vec<(Settings, u16)>,
     /// What a person should know of ports that had to change.
     pub(super) moved: Vec<String>,
 }
@@ -87,9 +89,30 @@ impl Addresses {
             ports.collect::<Result<Vec<u16>, _>>().map(Members::from)
         });
         let mongodb = mongodb.transpose()?;
-        let redis = environment.redis.is_some().then(|| store(stores::redis::UNIT)).transpose()?;
+        let with_port = |settings: Settings| {
+            let port = store(&settings.unit())?;
+            Ok((settings, port))
+        };
+        let redis =
+            environment.redis.iter().flat_map(Settings::all).map(with_port).collect::<Result<Vec<_>, Fault>>()?;
         let moved = book.moved().iter().map(ToString::to_string).collect();
         Ok(Self { https, http, public, internal, instances, mongodb, redis, moved })
+    }
+
+    /// The port of the Redis that serves this purpose: where there are several, of the first.
+    pub(super) fn redis(&self, purpose: Purpose) -> Option<u16> {
+        self.redis_of(purpose).next()
+    }
+
+    /// The port of the Redis that the sentinels made primary last, where there are sentinels.
+    pub(super) fn primary(&self, root: &Root) -> Result<Option<u16>, Fault> {
+        let primary = stores::redis::primary(root)?;
+        Ok(primary.filter(|primary| self.redis_of(Purpose::Durable).any(|port| port == *primary)))
+    }
+
+    /// The ports of all that serve this purpose.
+    pub(super) fn redis_of(&self, purpose: Purpose) -> impl Iterator<Item = u16> {
+        self.redis.iter().filter(move |(settings, _)| settings.purpose == purpose).map(|(_, port)| *port)
     }
 
     /// Every socket that the keeper must hold for the edge.

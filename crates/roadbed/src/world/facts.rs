@@ -8,6 +8,7 @@ use manifest::{AppName, Environment, ValueType};
 use reconcile::Fault;
 use reconcile::ports::KeySet;
 use secrets::{Secret, SecretName, Store, StoreFault, Versioned};
+use stores::redis::Purpose;
 
 use super::addresses::{Addresses, https_url};
 
@@ -34,6 +35,24 @@ impl LocalFacts {
 }
 
 impl LocalFacts {
+    fn redis(&self, app: &AppName, purpose: Purpose) -> Option<Result<Value, Fault>> {
+        let first = self.addresses.redis(purpose)?;
+        let name = purpose.app_secret(app);
+        let value = |found: Versioned| {
+            let port = match purpose {
+                Purpose::Durable => self.addresses.primary(&self.stores.root)?.unwrap_or(first),
+                Purpose::Cache | Purpose::Sentinel => first,
+            };
+            Ok(Value {
+                text: stores::redis::redis_url(app, port, &found),
+                // Not of the primary: an app that asks the sentinels need not start again when there is another.
+                shown: format!("{} {first} {name}@{}", purpose.unit(), found.version),
+                loaded: [(name.to_string(), found.version)].into(),
+            })
+        };
+        Some(self.credentials(&name, "Redis").and_then(value))
+    }
+
     /// The key that signs now, made at first need.
     fn signing_key(&self, variable: &Variable) -> Result<Value, Fault> {
         let name = SecretName::variable(variable.name.as_str());
@@ -96,20 +115,16 @@ impl Facts for LocalFacts {
                 let shown = format!("mongodb {ports} {} {name}@{}", settings.database, found.version);
                 Ok(Value { text, shown, loaded: [(name.to_string(), found.version)].into() })
             }
-            Fact::RedisUrl => {
-                let (Some(_), Some(port)) = (&self.environment.redis, self.addresses.redis) else {
-                    return Err(missing("Redis".into()));
-                };
-                let name = stores::redis::app_secret(app);
-                let found = self.credentials(&name, "Redis")?;
-                let text = stores::redis::redis_url(app, port, &found);
-                let shown = format!("redis {port} {name}@{}", found.version);
-                Ok(Value { text, shown, loaded: [(name.to_string(), found.version)].into() })
-            }
+            Fact::RedisUrl => self.redis(app, Purpose::Durable).ok_or_else(|| missing("Redis".into()))?,
+            Fact::RedisCacheUrl => self.redis(app, Purpose::Cache).ok_or_else(|| missing("a cache in Redis".into()))?,
             Fact::ServiceCa => {
                 let bundle = self.stores.trusted()?;
                 let bundle = bundle.ok_or_else(|| Fault::new("the data services have no authority yet"))?;
                 Ok(Value::plain(bundle))
+            }
+            Fact::RedisSentinels => {
+                let all = self.addresses.redis_of(Purpose::Sentinel).map(|port| format!("127.0.0.1:{port}"));
+                Ok(Value::plain(all.collect::<Vec<_>>().join(",")))
             }
             Fact::RedisPrefix => {
                 let settings = self.environment.redis.as_ref().ok_or_else(|| missing("Redis".into()))?;

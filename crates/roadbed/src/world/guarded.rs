@@ -30,16 +30,25 @@ pub(super) fn rules(environment: &Environment, addresses: &Addresses, users: &BT
         guarded.push(Guarded { what: what.to_owned(), port, users });
     };
     let of_service = |service| of_apps(&|app: &App| app.needs.contains(&Need::Service(service)));
-    if let Some(port) = addresses.redis {
-        guard(stores::redis::UNIT, port, Some(stores::redis::UNIT), of_service(ServiceName::Redis));
-    }
+    let users_of =
+        |units: &[String]| -> Option<BTreeSet<u32>> { units.iter().map(|unit| users.get(unit).copied()).collect() };
+    let apps_and = |service, others: Option<BTreeSet<u32>>| {
+        of_service(service).zip(others).map(|(apps, others)| apps.into_iter().chain(others).collect::<BTreeSet<u32>>())
+    };
     if let Some(members) = &addresses.mongodb {
         // They tell one another what was written, and who is primary.
-        let own: Option<BTreeSet<u32>> = members.units().map(|unit| users.get(&unit).copied()).collect();
-        let may = of_service(ServiceName::MongoDb).zip(own).map(|(apps, own)| apps.into_iter().chain(own).collect());
-        for (unit, port) in members.units().zip(members.ports()) {
-            guard(&unit, *port, Some(&unit), may.clone());
+        let group: Vec<String> = members.units().collect();
+        for (unit, port) in group.iter().zip(members.ports()) {
+            guard(unit, *port, Some(unit), apps_and(ServiceName::MongoDb, users_of(&group)));
         }
+    }
+    // Replicas and sentinels talk to each other, and to their primary.
+    let group = addresses.redis.iter().filter(|(redis, _)| redis.is_replicated()).map(|(redis, _)| redis.unit());
+    let group: Vec<String> = group.collect();
+    for (redis, port) in &addresses.redis {
+        let unit = redis.unit();
+        let others = users_of(if group.contains(&unit) { &group } else { &[] });
+        guard(&unit, *port, Some(&unit), apps_and(ServiceName::Redis, others));
     }
     for app in &environment.apps {
         for (unit, port) in instances(app).into_iter().zip(addresses.instances.get(&app.name).into_iter().flatten()) {

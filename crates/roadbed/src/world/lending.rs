@@ -11,10 +11,11 @@ use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::leases::{self, Lease};
 use stores::mongo::Members;
-use stores::redis::Redis;
+use stores::redis::{Purpose, Redis, Settings};
 
 use super::facts::LocalFacts;
 use super::{World, project};
+use crate::control::lent::{Client, Service};
 
 /// The data services of one environment as a lender sees them.
 #[derive(Debug)]
@@ -22,9 +23,12 @@ pub struct Lender {
     pub environment: Arc<Environment>,
     pub ground: stores::Ground,
     pub mongodb: Option<(environment::MongoDb, Members)>,
-    pub redis: Option<(environment::Redis, u16)>,
-    /// The same Redis, to put users into.
-    pub redis_users: Option<Redis>,
+    /// Every Redis with its port.
+    pub redis: Vec<(Settings, u16)>,
+    /// The same, to put users into.
+    pub redis_users: Vec<Redis>,
+    mongod: Option<Engine>,
+    redis_server: Option<Arc<Engine>>,
     facts: Arc<LocalFacts>,
 }
 
@@ -39,22 +43,31 @@ impl World {
     /// Who lends in this environment.
     pub fn lender(&self) -> Result<Lender, Fault> {
         let ground = self.ground.of_stores(&self.environment, &self.secrets);
-        let redis = self.environment.redis.clone().zip(self.addresses.redis);
-        let redis_users = match &redis {
-            Some((settings, port)) => {
-                let machine = Machine::new(Platform::detect()?, self.wanted.tools.clone());
-                let cache = CacheDir::new(self.wanted.cache.clone());
-                let engine = Engine::redis_server(settings, project(&self.wanted.manifest), cache, machine)?;
-                Some(Redis::new(settings.clone(), *port, Arc::new(engine), ground.clone()))
-            }
-            None => None,
+        let redis = self.addresses.redis.clone();
+        let mongodb = self.environment.mongodb.clone().zip(self.addresses.mongodb.clone());
+        let platform = Platform::detect()?;
+        let machine = || Machine::new(platform.clone(), self.wanted.tools.clone());
+        let cache = || CacheDir::new(self.wanted.cache.clone());
+        let folder = project(&self.wanted.manifest);
+        let mongod = mongodb.as_ref().map(|(settings, _)| Engine::mongod(settings, folder, cache(), machine()));
+        let redis_server =
+            self.environment.redis.as_ref().map(|settings| Engine::redis_server(settings, folder, cache(), machine()));
+        let redis_server = redis_server.transpose()?.map(Arc::new);
+        let to_users = |engine: &Arc<Engine>| {
+            let users = |(settings, port): &(Settings, u16)| {
+                Redis::new(settings.clone(), *port, engine.clone(), ground.clone()).among(&redis)
+            };
+            redis.iter().map(users).collect()
         };
+        let redis_users = redis_server.as_ref().map(to_users).unwrap_or_default();
         Ok(Lender {
             environment: self.environment.clone(),
             ground,
-            mongodb: self.environment.mongodb.clone().zip(self.addresses.mongodb.clone()),
+            mongodb,
             redis,
             redis_users,
+            mongod: mongod.transpose()?,
+            redis_server,
             facts: self.facts.clone(),
         })
     }
@@ -74,16 +87,38 @@ impl Lender {
         Ok((assemble(&environment, &lease.app, &facts)?, withheld))
     }
 
+    /// The client that came with the engine of a service, for who has none.
+    pub async fn client(&self, service: Service) -> Result<Option<Client>, Fault> {
+        let engine = match service {
+            Service::MongoDb => self.mongod.as_ref(),
+            Service::Redis => self.redis_server.as_deref(),
+        };
+        let Some(engine) = engine else { return Ok(None) };
+        let found = engine.companion(service.client()).await?;
+        Ok(found.map(|found| Client { program: found.program, variables: found.env }))
+    }
+
     /// The connection string of the lease's user in MongoDB, if it has one.
     pub fn mongo_url(&self, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
         let (settings, members) = self.mongodb.as_ref().filter(|_| lease.mongodb.is_some())?;
-        Some(leases::mongo::mongo_url(settings, lease, members, &passwords.mongodb))
+        Some(leases::mongo::mongo_url(settings, lease, &self.ground, members, &passwords.mongodb))
     }
 
-    /// The same for Redis.
-    pub fn redis_url(&self, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
-        let (_, port) = self.redis.as_ref().filter(|_| lease.redis.is_some())?;
-        Some(leases::redis::redis_url(lease, *port, &passwords.redis))
+    /// The same for Redis: a lease has one user in all of them.
+    pub fn redis_url(&self, purpose: Purpose, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
+        let port = self.redis_port(purpose).ok().flatten().filter(|_| lease.redis.is_some())?;
+        Some(leases::redis::redis_url(lease, port, &passwords.redis))
+    }
+
+    /// The port of the Redis that serves this purpose: of the primary, where there are several.
+    ///
+    /// # Errors
+    /// Where it cannot be read who is primary.
+    pub fn redis_port(&self, purpose: Purpose) -> Result<Option<u16>, Fault> {
+        let of_purpose =
+            || self.redis.iter().filter(|(settings, _)| settings.purpose == purpose).map(|(_, port)| *port);
+        let primary = stores::redis::primary(&self.ground.root)?;
+        Ok(of_purpose().find(|port| Some(*port) == primary).or_else(|| of_purpose().next()))
     }
 }
 
@@ -99,7 +134,8 @@ impl Facts for LentFacts<'_> {
     fn fact(&self, app: &AppName, fact: &Fact) -> Result<Value, Fault> {
         let lent = match fact {
             Fact::MongoUrl => self.lender.mongo_url(self.lease, self.passwords),
-            Fact::RedisUrl => self.lender.redis_url(self.lease, self.passwords),
+            Fact::RedisUrl => self.lender.redis_url(Purpose::Durable, self.lease, self.passwords),
+            Fact::RedisCacheUrl => self.lender.redis_url(Purpose::Cache, self.lease, self.passwords),
             _ => None,
         };
         match lent {

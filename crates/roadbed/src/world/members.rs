@@ -15,5 +15,5 @@ pub async fn members(root: &Root, environment: &Environment) -> Result<Vec<Membe
     if ports.len() < 2 {
         return Ok(Vec::new());
     }
-    Ok(report(&Members::from(ports)).await)
+    report(root, &Members::from(ports)).await
 }

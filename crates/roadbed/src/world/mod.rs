@@ -9,6 +9,7 @@
 //!   edge ───────────────────────────────┘
 //! ```
 
+pub mod builds;
 mod resources;
 mod promises;
 mod routes;

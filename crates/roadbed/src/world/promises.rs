@@ -5,6 +5,7 @@ use host::clock::Timestamp;
 use manifest::Environment;
 use manifest::environment::{Access, App, Runs, Source};
 use reconcile::Fault;
+use stores::redis::Purpose;
 
 use super::World;
 use crate::checks;
@@ -28,6 +29,7 @@ impl World {
             wanted: self.wanted.clone(),
             environment: environment.clone(),
             secrets: self.secrets.clone(),
+            stores: self.ground.of_stores(&self.environment, &self.secrets),
             units: units.clone(),
         }));
         if let Some(check) = self.readiness_check(&visitor) {
@@ -38,7 +40,7 @@ impl World {
             environment: environment.clone(),
             visitor: visitor.clone(),
             units,
-            clock,
+            clock: clock.clone(),
         }));
         all.push(Box::new(checks::HttpRedirects { environment, visitor }));
         // Without secrets there is nothing that could be promised of them.
@@ -46,15 +48,40 @@ impl World {
             all.push(Box::new(checks::NothingIsOverdue {
                 wanted: self.wanted.clone(),
                 secrets: self.secrets.clone(),
-                clock: self.ground.clock.clone(),
+                clock,
                 noted,
             }));
-            all.push(Box::new(checks::SecretsStaySecret {
-                root: self.ground.root.clone(),
-                secrets: self.secrets.clone(),
-            }));
+            all.extend(self.checks_of_secrets());
         }
         Ok(all)
+    }
+
+    /// Where secrets are, and who gets at them.
+    fn checks_of_secrets(&self) -> [Box<dyn Check>; 4] {
+        let (root, secrets) = (self.ground.root.clone(), self.secrets.clone());
+        let (wanted, environment) = (self.wanted.clone(), self.environment.clone());
+        [
+            Box::new(checks::SecretsStaySecret { root: root.clone(), secrets: secrets.clone() }),
+            Box::new(checks::NoSecretIsPublished {
+                root: root.clone(),
+                wanted: wanted.clone(),
+                environment: environment.clone(),
+                secrets: secrets.clone(),
+                clock: self.ground.clock.clone(),
+            }),
+            Box::new(checks::StoreOpensForItsOwn {
+                root: root.clone(),
+                wanted: wanted.clone(),
+                secrets: secrets.clone(),
+            }),
+            Box::new(checks::PaymentsStayOutOfPreviews {
+                root,
+                wanted,
+                environment,
+                secrets,
+                units: self.ground.units.clone(),
+            }),
+        ]
     }
 
     fn readiness_check(&self, visitor: &checks::Visitor) -> Option<Box<dyn Check>> {
@@ -68,7 +95,7 @@ impl World {
             ready_path: server.ready.clone(),
             units: self.ground.units.clone(),
             clock: self.ground.clock.clone(),
-            stopped: stores::redis::UNIT,
+            stopped: Purpose::Durable.unit(),
             // Without one of its members the others would serve.
             frozen: self.addresses.mongodb.iter().flat_map(|members| members.units()).collect(),
         }))
@@ -77,18 +104,14 @@ impl World {
     fn store_checks(&self) -> Vec<Box<dyn Check>> {
         let mut checks: Vec<Box<dyn Check>> = Vec::new();
         if let (Some(settings), Some(members)) = (&self.environment.mongodb, &self.addresses.mongodb) {
-            checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(
-                settings.clone(),
-                members,
-                self.secrets.clone(),
-            )));
+            let (settings, ground) = (settings.clone(), self.ground.of_stores(&self.environment, &self.secrets));
+            checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(settings.clone(), members, ground.clone())));
+            checks.push(Box::new(stores::checks::MongoGivesLeastPrivilege::new(settings, members, ground)));
         }
-        if let (Some(settings), Some(port)) = (&self.environment.redis, self.addresses.redis) {
-            checks.push(Box::new(stores::checks::RedisGuardsItsDoor::new(
-                settings.clone(),
-                port,
-                self.secrets.clone(),
-            )));
+        if !self.addresses.redis.is_empty() {
+            let (all, ground) = (self.addresses.redis.clone(), self.ground.of_stores(&self.environment, &self.secrets));
+            checks.push(Box::new(stores::checks::RedisGuardsItsDoor::new(all.clone(), ground.clone())));
+            checks.push(Box::new(stores::checks::RedisKeepsItsPromises::new(all, ground)));
         }
         checks
     }

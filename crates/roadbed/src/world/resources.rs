@@ -20,6 +20,7 @@ use secrets::Store;
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::mongo::collections::{Collections, Destroy};
+use stores::redis::Replication;
 
 use super::access::AccessFile;
 use super::addresses::{Addresses, https_url};
@@ -77,9 +78,15 @@ impl Parts {
             all.push(Box::new(Collections::new(settings, members, project, destroy, ground.clone())));
             all.push(Box::new(engine));
         }
-        if let (Some(settings), Some(port)) = (&self.environment.redis, self.addresses.redis) {
+        if let Some(settings) = &self.environment.redis {
             let engine = Arc::new(Engine::redis_server(settings, &self.project, cache, machine)?);
-            all.push(Box::new(stores::redis::Redis::new(settings.clone(), port, engine.clone(), ground)));
+            for (settings, port) in &self.addresses.redis {
+                let redis = stores::redis::Redis::new(settings.clone(), *port, engine.clone(), ground.clone());
+                all.push(Box::new(redis.among(&self.addresses.redis)));
+            }
+            if let Some(order) = Replication::new(&self.addresses.redis, ground) {
+                all.push(Box::new(order));
+            }
             all.push(Box::new(engine));
         }
         Ok(())
@@ -151,7 +158,10 @@ impl Parts {
     /// Everything with a process of its own beside the edge.
     fn unit_resources(&self) -> Vec<ResourceId> {
         let stores = self.environment.mongodb.iter().map(|_| stores::mongo::UNIT);
-        let stores = stores.chain(self.environment.redis.iter().map(|_| stores::redis::UNIT)).map(ResourceId::new);
+        let stores = stores
+            .map(ToOwned::to_owned)
+            .chain(self.addresses.redis.iter().map(|(redis, _)| redis.unit()))
+            .map(ResourceId::new);
         let apps = self.running.iter().filter(|one| one.server().is_some());
         stores.chain(apps.map(|one| Instances::resource_id(&one.app))).collect()
     }
@@ -165,7 +175,7 @@ impl Parts {
             wanted.extend((0..ports).map(|index| Instances::instance_name(&one.app, index)));
         }
         wanted.extend(self.addresses.mongodb.iter().flat_map(|members| members.units()));
-        wanted.extend(self.environment.redis.iter().map(|_| stores::redis::UNIT.to_owned()));
+        wanted.extend(self.addresses.redis.iter().map(|(redis, _)| redis.unit()));
         Leftovers::new(needs, wanted, self.ground.units.clone())
     }
 
@@ -183,7 +193,12 @@ impl Parts {
         for need in &app.needs {
             match need {
                 Need::Service(ServiceName::MongoDb) => needs.push(Collections::resource_id()),
-                Need::Service(ServiceName::Redis) => needs.push(ResourceId::new(stores::redis::UNIT)),
+                Need::Service(ServiceName::Redis) => {
+                    let all = &self.addresses.redis;
+                    needs.extend(all.iter().map(|(redis, _)| ResourceId::new(redis.unit())));
+                    let is_replicated = all.iter().any(|(redis, _)| redis.is_replicated());
+                    needs.extend(is_replicated.then(Replication::resource_id));
+                }
                 // Object storage is declared, and nothing serves it yet.
                 Need::Service(ServiceName::Media) => {}
                 Need::App(other) => {

@@ -63,6 +63,9 @@ impl Needles {
         let component = Zeroizing::new(percent_encode(bytes, COMPONENT).to_string());
         self.add(component.as_bytes());
         self.add(component.replace("%20", "+").as_bytes());
+        let unreserved = Zeroizing::new(percent_encode(bytes, UNRESERVED).to_string());
+        self.add(unreserved.as_bytes());
+        self.add(lower_percent(&unreserved).as_bytes());
         let json = json(text);
         self.add(json.as_bytes());
         self.add(Zeroizing::new(self::json(&json)).as_bytes());
@@ -88,6 +91,9 @@ const COMPONENT: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC
     .remove(b'\'')
     .remove(b'(')
     .remove(b')');
+
+/// What RFC 3986 leaves as it is, and with it Python's `quote`, Go's and PHP's encoders.
+const UNRESERVED: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The letters of base64 that the value alone determines, where it begins `offset` bytes after a group of three.
 fn base64_at(bytes: &[u8], offset: usize, encode: impl Fn(&[u8]) -> String) -> Zeroizing<Vec<u8>> {
@@ -185,6 +191,14 @@ mod tests {
             "61226227633c643e2026c3a92f5c32",
             "61226227633C643E2026C3A92F5C32",
         ] {
+            assert!(needles.iter().any(|needle| needle == written), "{written}: {needles:#?}");
+        }
+    }
+
+    #[test]
+    fn signs_that_encoders_leave_alone_are_known_left_alone() {
+        let needles = of("hunter-22_'x.y~z!");
+        for written in ["hunter-22_'x.y~z!", "hunter-22_%27x.y~z%21", "hunter%2D22%5F%27x%2Ey%7Ez%21"] {
             assert!(needles.iter().any(|needle| needle == written), "{written}: {needles:#?}");
         }
     }

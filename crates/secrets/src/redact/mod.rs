@@ -18,5 +18,5 @@ mod needles;
 mod stream;
 
 pub use encodings::{SHORTEST, encodings};
-pub use needles::{Needles, TooManyNeedles};
+pub use needles::{Needles, Sighting, TooManyNeedles};
 pub use stream::Redactor;

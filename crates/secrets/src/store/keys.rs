@@ -133,16 +133,20 @@ pub(super) fn unlock(connection: &Connection, seat: &Seat) -> Result<(Unlocked, 
 
 /// As [`unlock`], for a store whose heads are another root's.
 pub(super) fn unlock_without_heads(connection: &Connection, seat: &Seat) -> Result<Unlocked, StoreFault> {
+    let identities = identities(seat)?;
+    unlock_with(connection, seat, &identities.iter().map(|(key, _)| key).collect::<Vec<_>>())
+}
+
+/// As [`unlock_without_heads`], with these keys and no others.
+pub(super) fn unlock_with(connection: &Connection, seat: &Seat, keys: &[&PrivateKey]) -> Result<Unlocked, StoreFault> {
     let kver = active(connection)?;
     let wrapped: Vec<u8> = connection
         .query_row("SELECT wrapped FROM keys WHERE kver = ?1", [kver], |row| row.get(0))
         .map_err(|_| StoreFault::Tampered { what: "the number of the key".to_owned() })?;
-    let identities = identities(seat)?;
-    let keys: Vec<&PrivateKey> = identities.iter().map(|(key, _)| key).collect();
-    let by_one = identities.iter().find_map(|(identity, _)| Some((Key::of(&identity.unwrap(&wrapped)?)?, identity)));
+    let by_one = keys.iter().find_map(|identity| Some((Key::of(&identity.unwrap(&wrapped)?)?, *identity)));
     let (key, with) = match by_one {
         Some((key, identity)) => (key, Some(identity)),
-        None => match recipients::open_break_glass(connection, &keys)? {
+        None => match recipients::open_break_glass(connection, keys)? {
             Some(key) => (key, None),
             None => return Err(StoreFault::Locked { path: seat.file.clone() }),
         },

@@ -17,6 +17,7 @@ mod rows;
 mod values;
 mod keys;
 mod recipients;
+mod trial;
 mod sharing;
 mod before;
 mod adoption;
@@ -38,6 +39,7 @@ use crate::{Fingerprint, Secret, SecretName, generate};
 pub use recipients::{Challenge, Recipient, RecipientKind};
 pub use rows::VersionRow;
 use session::{Access, Opened, Work};
+pub use trial::Opening;
 
 /// Where a version of a value is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -220,6 +222,11 @@ impl Store {
     /// The fingerprints of what is current here, to be compared with those of another environment; no value is opened.
     pub fn fingerprints(&self) -> Result<Vec<Fingerprint>, StoreFault> {
         self.look(rows::fingerprints, Vec::new)
+    }
+
+    /// The fingerprints of all values of a class that are not destroyed: of those before the current ones too. Nothing is opened.
+    pub fn fingerprints_of(&self, class: Class) -> Result<Vec<Fingerprint>, StoreFault> {
+        self.look(|connection| rows::fingerprints_of(connection, class), Vec::new)
     }
 
     /// The audit log, the oldest first.

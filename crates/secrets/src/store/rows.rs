@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use host::clock::Timestamp;
+use manifest::environment::Class;
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
@@ -91,11 +92,23 @@ pub(super) fn current_versions(connection: &Connection) -> Result<BTreeMap<Strin
 }
 
 pub(super) fn fingerprints(connection: &Connection) -> Result<Vec<Fingerprint>, StoreFault> {
-    let mut statement = connection.prepare(
+    fingerprints_where(connection, "state = 'current'", &[])
+}
+
+pub(super) fn fingerprints_of(connection: &Connection, class: Class) -> Result<Vec<Fingerprint>, StoreFault> {
+    fingerprints_where(connection, "class = ?1", &[&class.as_str()])
+}
+
+fn fingerprints_where(
+    connection: &Connection,
+    condition: &str,
+    given: &[&dyn rusqlite::ToSql],
+) -> Result<Vec<Fingerprint>, StoreFault> {
+    let mut statement = connection.prepare(&format!(
         "SELECT name, fingerprint, fingerprint_key FROM versions
-         WHERE state = 'current' AND fingerprint IS NOT NULL AND fingerprint_key IS NOT NULL ORDER BY name",
-    )?;
-    let rows = statement.query_map([], |row| {
+         WHERE {condition} AND fingerprint IS NOT NULL AND fingerprint_key IS NOT NULL ORDER BY name, version"
+    ))?;
+    let rows = statement.query_map(given, |row| {
         let name = SecretName::new(row.get::<_, String>(0)?);
         Ok(Fingerprint { name, print: row.get(1)?, key: row.get(2)? })
     })?;

@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
+use certificates::Leaf;
 use manifest::id::AppName;
 use mongodb::bson::doc;
 use secrets::Secret;
 use tokio::time::{Instant, sleep};
 
-use crate::ground::{Slot, user_of};
+use crate::ground::{Ground, Slot, user_of};
+use crate::mongo::handshake::{self, Answer};
 use crate::{mongo, redis};
 
 /// What is tried at a door.
@@ -21,8 +23,21 @@ pub enum Key<'a> {
         app: &'a AppName,
         password: &'a Secret,
     },
-    /// Our own user's.
+    /// Our own user's password.
     Admin(&'a Secret),
+    /// Our own user's certificate.
+    Certificate(&'a AdminCertificate),
+}
+
+/// By what our administrator of MongoDB is known.
+#[derive(Debug)]
+pub struct AdminCertificate(Leaf);
+
+impl AdminCertificate {
+    /// `None` where there is no authority that could sign one.
+    pub fn new(ground: &Ground) -> Option<Self> {
+        mongo::OwnUser::Administrator.certificate(ground).ok().map(Self)
+    }
 }
 
 /// What became of it.
@@ -55,7 +70,7 @@ pub async fn try_redis(port: u16, key: Key<'_>) -> Became {
 fn users(key: Key<'_>) -> Vec<String> {
     match key {
         Key::App { app, .. } => Slot::ALL.map(|slot| user_of(app, slot)).to_vec(),
-        Key::None | Key::Admin(_) => vec![String::new()],
+        Key::None | Key::Admin(_) | Key::Certificate(_) => vec![String::new()],
     }
 }
 
@@ -85,11 +100,17 @@ async fn patiently<F: Future<Output = Became>>(mut once: impl FnMut() -> F) -> B
 }
 
 async fn mongodb_once(port: u16, database: &str, key: Key<'_>, app: &str) -> Became {
-    let address = mongo::Address::Port(port);
+    // A thief is not particular about whom he talks to.
+    let address = mongo::Address::Port { port, trust: mongo::Trust::Anybody };
     let who = match key {
         Key::None => mongo::Identity::Stranger,
         Key::App { password, .. } => mongo::Identity::User { name: app, database, password },
-        Key::Admin(password) => mongo::Identity::User { name: mongo::ADMIN, database: "admin", password },
+        Key::Admin(_) => return Became::Refused("no user of ours has a password".to_owned()),
+        Key::Certificate(AdminCertificate(leaf)) => match handshake::hello(port, Some(leaf)).await {
+            Answer::Closed => return Became::Refused("certificate not believed".to_owned()),
+            Answer::Silent => return Became::Silent("no answer to a handshake".to_owned()),
+            Answer::Answered => mongo::Identity::Bearer(leaf),
+        },
     };
     let asked = match mongo::connect(&address, who) {
         // Anybody may say hello; who has no name has to ask for more to be refused.
@@ -112,8 +133,9 @@ async fn redis_once(port: u16, key: Key<'_>, app: &str) -> Became {
         Key::None => redis::Identity::Stranger,
         Key::App { password, .. } => redis::Identity::User { name: app, password },
         Key::Admin(password) => redis::Identity::User { name: redis::ADMIN, password },
+        Key::Certificate(_) => return Became::Refused("nobody is known by a certificate".to_owned()),
     };
-    let asked = match redis::connect(port, who).await {
+    let asked = match redis::Door::whoever_it_is(port).enter(who).await {
         Ok(mut connection) => ::redis::cmd("PING").query_async::<::redis::Value>(&mut connection).await,
         Err(fault) => Err(fault),
     };

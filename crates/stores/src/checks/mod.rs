@@ -3,11 +3,15 @@
 //! Nothing that is tried here could do harm if it were allowed: a check that empties the store it finds open is no check.
 
 mod mongo;
+mod mongo_rights;
 mod redis;
+mod redis_promises;
 pub mod intrusion;
 
 pub use mongo::MongoGuardsItsDoor;
+pub use mongo_rights::MongoGivesLeastPrivilege;
 pub use redis::RedisGuardsItsDoor;
+pub use redis_promises::RedisKeepsItsPromises;
 
 use gate::Findings;
 

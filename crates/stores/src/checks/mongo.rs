@@ -1,52 +1,67 @@
 //! MongoDB refuses strangers and guessers, and gives each app its own database and nothing else.
 
-use std::sync::Arc;
+use std::time::Duration;
 
+use certificates::Authority;
 use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
 use manifest::environment;
 use mongodb::Client;
 use mongodb::bson::{Document, doc, oid::ObjectId};
-use secrets::{Secret, Store, Versioned, generate};
+use reconcile::Fault;
+use secrets::{Secret, Versioned, generate};
 
 use super::{Tried, must_be_allowed, must_be_refused};
-use crate::ground::{Slot, user_of};
-use crate::mongo::{Address, Identity, Members, MongoFault, app_secret, command, connect, hello, is_refusal};
+use crate::ground::{Ground, Slot, user_of};
+use crate::mongo::handshake::{self, Answer, Shown};
+use crate::mongo::{
+    Address, Identity, Members, MongoFault, OwnUser, Trust, app_secret, command, connect, hello, is_refusal,
+};
 use crate::start::accepts;
 
 const CLAIM: Claim = Claim {
     task: "T3",
     id: "mongodb-guards-its-door",
-    claim: "MongoDB refuses an unauthenticated and a wrong-password client, and serves each app its own database only",
+    claim: "MongoDB refuses clients in the clear, of another authority, without and with a wrong password, and serves each app its \
+            own database only",
     hint: "run `roadbed up` to set users and rights again; `roadbed logs mongodb` shows who connected",
     impact: Impact::Observes,
 };
 
 /// Where the right client leaves a document and takes it away again.
-const PROBE: &str = "roadbed_probe";
+pub(super) const PROBE: &str = "roadbed_probe";
+
+/// For as long as it is tried.
+const LIFE_OF_A_FOREIGNER: Duration = Duration::from_hours(1);
 
 #[derive(Debug)]
 pub struct MongoGuardsItsDoor {
     settings: environment::MongoDb,
     members: Members,
-    secrets: Arc<Store>,
+    ground: Ground,
 }
 
 impl MongoGuardsItsDoor {
-    pub fn new(settings: environment::MongoDb, members: impl Into<Members>, secrets: Arc<Store>) -> Self {
-        Self { settings, members: members.into(), secrets }
+    pub fn new(settings: environment::MongoDb, members: impl Into<Members>, ground: Ground) -> Self {
+        Self { settings, members: members.into(), ground }
     }
 
     async fn look(&self) -> Outcome {
         let mut findings = Findings::default();
         for port in self.members.ports() {
-            if !accepts(*port).await {
-                findings.bad(format!("nobody listens on port {port}{}", self.told(*port)));
+            if !self.is_ours(*port, &mut findings).await {
                 return findings.outcome();
             }
+            must_be_refused(
+                &mut findings,
+                &format!("a client in the clear{} said hello", self.told(*port)),
+                judge_answer(&handshake::hello(*port, None).await),
+            );
+            self.has_room_for_all(*port, &mut findings).await;
+            self.as_bearer_of_a_foreign_certificate(*port, &mut findings).await;
             self.as_stranger(*port, &mut findings).await;
         }
-        let primary = match self.members.primary().await {
+        let primary = match self.members.primary(&self.ground).await {
             Ok(primary) => primary,
             Err(fault) => {
                 findings.bad(fault.message);
@@ -57,7 +72,7 @@ impl MongoGuardsItsDoor {
             findings.good(format!("{} is primary", self.members.unit_at(primary)));
         }
         for app in &self.settings.apps {
-            match self.secrets.get(&app_secret(app)) {
+            match self.ground.secrets.get(&app_secret(app)) {
                 Err(_) => findings.bad("the secret store cannot be read"),
                 Ok(None) => findings.bad(format!("there is no password for {app} in the secret store")),
                 Ok(Some(password)) => {
@@ -77,10 +92,86 @@ impl MongoGuardsItsDoor {
         if self.members.is_one() { String::new() } else { format!(" at {}", self.members.unit_at(port)) }
     }
 
-    async fn as_stranger(&self, port: u16, findings: &mut Findings) {
-        let database = &self.settings.database;
+    /// Whether who answers there is to be believed. Whatever else he answered, it would not be our server who does.
+    async fn is_ours(&self, port: u16, findings: &mut Findings) -> bool {
         let told = self.told(port);
-        let client = match connect(&Address::Port(port), Identity::Stranger) {
+        if !accepts(port).await {
+            findings.bad(format!("nobody listens on port {port}{told}"));
+            return false;
+        }
+        let trusted = self.ground.trusted().ok().flatten().unwrap_or_default();
+        match handshake::shown(port, &trusted, self.ground.clock.now()).await {
+            Shown::Certificate { is_believed: true, .. } => {
+                findings.good(format!(
+                    "the server's certificate{told} is of this environment's authority, for this address, and holds"
+                ));
+                true
+            }
+            Shown::Certificate { .. } => {
+                findings.bad(format!("the server's certificate{told} is not to be believed"));
+                false
+            }
+            Shown::Nothing => {
+                findings.bad(format!("the server{told} speaks no TLS"));
+                false
+            }
+        }
+    }
+
+    /// Whether all instances may fill their pools at once.
+    async fn has_room_for_all(&self, port: u16, findings: &mut Findings) {
+        let monitor = OwnUser::Monitor.client(&self.ground, port);
+        let status = match &monitor {
+            Ok(monitor) => {
+                command(monitor, "admin", doc! { "serverStatus": 1 }).await.map_err(|fault| fault.to_string())
+            }
+            Err(fault) => Err(fault.to_string()),
+        };
+        let number = |status: &Document, key: &str| {
+            let connections = status.get_document("connections").ok()?;
+            u32::try_from(connections.get_i32(key).ok()?).ok()
+        };
+        let room = status.map(|status| Some(number(&status, "current")? + number(&status, "available")?));
+        let (wanted, told) = (self.settings.wanted_connections(), self.told(port));
+        match room {
+            Ok(Some(room)) if room >= wanted => {
+                findings.good(format!("the server{told} accepts {room} connections, and {wanted} are wanted at most"));
+            }
+            Ok(Some(room)) => {
+                findings.bad(format!("the server{told} accepts {room} connections, and {wanted} may be wanted"))
+            }
+            Ok(None) => findings.bad(format!("the server{told} does not say how many connections it accepts")),
+            Err(fault) => {
+                findings.bad(format!("the server{told} does not say how many connections it accepts: {fault}"))
+            }
+        }
+    }
+
+    /// One that says the same as our administrator's, by an authority that nobody here knows.
+    async fn as_bearer_of_a_foreign_certificate(&self, port: u16, findings: &mut Findings) {
+        let now = self.ground.clock.now();
+        let foreign = Authority::make(&self.ground.name, now, LIFE_OF_A_FOREIGNER)
+            .map_err(|fault| Fault::because("cannot make an authority", &fault))
+            .and_then(|authority| OwnUser::Administrator.certificate_by(&authority, &self.ground));
+        match foreign {
+            Ok(leaf) => {
+                let tried = judge_answer(&handshake::hello(port, Some(&leaf)).await);
+                must_be_refused(
+                    findings,
+                    &format!(
+                        "a client{} with our administrator's name and another authority's word said hello",
+                        self.told(port)
+                    ),
+                    tried,
+                );
+            }
+            Err(fault) => findings.bad(fault.to_string()),
+        }
+    }
+
+    async fn as_stranger(&self, port: u16, findings: &mut Findings) {
+        let (database, told) = (&self.settings.database, self.told(port));
+        let client = match connect(&self.address(port), Identity::Stranger) {
             Ok(client) => client,
             Err(fault) => return findings.bad(format!("a client without a password cannot be made: {fault}")),
         };
@@ -121,7 +212,7 @@ impl MongoGuardsItsDoor {
             Ok(client) => client,
             Err(fault) => return findings.bad(format!("{user} cannot log in: {fault}")),
         };
-        let tried = self.write_and_read(&client).await;
+        let tried = write_and_read(&client, &self.settings.database).await;
         must_be_allowed(
             findings,
             &format!("{user} wrote, read and removed a document, acknowledged by a majority"),
@@ -150,23 +241,30 @@ impl MongoGuardsItsDoor {
 
     fn log_in(&self, port: u16, user: &str, password: &Secret) -> Result<Client, MongoFault> {
         let (name, database) = (user, &self.settings.database);
-        connect(&Address::Port(port), Identity::User { name, database, password })
+        connect(&self.address(port), Identity::User { name, database, password })
     }
 
-    async fn write_and_read(&self, client: &Client) -> Tried {
-        let (database, id) = (&self.settings.database, ObjectId::new());
-        let insert = doc! { "insert": PROBE, "documents": [{ "_id": id }], "writeConcern": { "w": "majority", "wtimeout": 3000 } };
-        let find = doc! { "find": PROBE, "filter": { "_id": id }, "limit": 1 };
-        let delete = doc! { "delete": PROBE, "deletes": [{ "q": { "_id": id }, "limit": 1 }] };
-        for (step, question) in [("insert", insert), ("find", find), ("delete", delete)] {
-            match command(client, database, question).await {
-                Ok(answer) if affected(&answer) == 1 => {}
-                Ok(answer) => return Tried::Broken(format!("the {step} met {} documents", affected(&answer))),
-                Err(fault) => return judge_fault(&fault),
-            }
-        }
-        Tried::Allowed
+    fn address(&self, port: u16) -> Address {
+        let trusted = self.ground.trusted().ok().flatten().unwrap_or_default();
+        Address::Port { port, trust: Trust::Authorities(trusted) }
     }
+}
+
+/// Leaves a document in `database`, finds it and takes it away.
+pub(super) async fn write_and_read(client: &Client, database: &str) -> Tried {
+    let id = ObjectId::new();
+    let insert =
+        doc! { "insert": PROBE, "documents": [{ "_id": id }], "writeConcern": { "w": "majority", "wtimeout": 3000 } };
+    let find = doc! { "find": PROBE, "filter": { "_id": id }, "limit": 1 };
+    let delete = doc! { "delete": PROBE, "deletes": [{ "q": { "_id": id }, "limit": 1 }] };
+    for (step, question) in [("insert", insert), ("find", find), ("delete", delete)] {
+        match command(client, database, question).await {
+            Ok(answer) if affected(&answer) == 1 => {}
+            Ok(answer) => return Tried::Broken(format!("the {step} met {} documents", affected(&answer))),
+            Err(fault) => return judge_fault(&fault),
+        }
+    }
+    Tried::Allowed
 }
 
 impl Check for MongoGuardsItsDoor {
@@ -188,18 +286,26 @@ fn affected(answer: &Document) -> usize {
     found.unwrap_or_else(|_| answer.get_i32("n").ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(0))
 }
 
-async fn ask(client: &Client, database: &str, question: Document) -> Tried {
+pub(super) async fn ask(client: &Client, database: &str, question: Document) -> Tried {
     match command(client, database, question).await {
         Ok(_) => Tried::Allowed,
         Err(fault) => judge_fault(&fault),
     }
 }
 
-fn judge_fault(fault: &MongoFault) -> Tried {
+pub(super) fn judge_fault(fault: &MongoFault) -> Tried {
     match fault.code() {
         _ if is_refusal(fault) => Tried::Refused,
         // The server got as far as looking for what we named: nobody stopped us.
         Some(code) => Tried::Broken(format!("the server went on and ended with error {code}")),
         None => Tried::Broken(fault.to_string()),
+    }
+}
+
+fn judge_answer(answer: &Answer) -> Tried {
+    match answer {
+        Answer::Closed => Tried::Refused,
+        Answer::Answered => Tried::Allowed,
+        Answer::Silent => Tried::Broken("silence".to_owned()),
     }
 }

@@ -1,17 +1,19 @@
 //! Redis refuses strangers and guessers, and gives each app its own keys and nothing else.
 
-use std::sync::Arc;
+use std::time::Duration;
 
+use certificates::Authority;
 use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
-use manifest::environment;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value, cmd};
-use secrets::{Secret, Store, Versioned, generate};
+use secrets::{Secret, Versioned, generate};
 
 use super::{Tried, must_be_allowed, must_be_refused};
+use crate::Ground;
 use crate::ground::{Slot, user_of};
-use crate::redis::{Identity, RedisFault, app_secret, connect, is_refusal};
+use crate::redis::door::Shown;
+use crate::redis::{Door, Identity, Purpose, RedisFault, Settings, is_refusal, primary};
 
 /// Reads from within a script. Servers word this refusal differently from version to version; the script gives it the code
 /// that every other refusal has. Nothing but a refusal can fail a `GET` of a key that is no collection.
@@ -19,65 +21,130 @@ const FOREIGN_READ: &str = "
 local answer = redis.pcall('GET', 'roadbed-probe')
 if type(answer) == 'table' and answer['err'] then return redis.error_reply('NOPERM within a script') end
 return answer";
-use crate::start::accepts;
 
 const CLAIM: Claim = Claim {
     task: "T4",
     id: "redis-guards-its-door",
-    claim: "Redis refuses an unauthenticated and a wrong-password client, and serves each app its own keys only",
+    claim: "Redis refuses clients without encryption, without a login or with a wrong one, shows a certificate of the environment's \
+            own authority, and serves each app its own keys only",
     hint: "run `roadbed up` to load the users again; `roadbed logs redis` shows what the server says",
     impact: Impact::Observes,
 };
 
+/// For one handshake.
+const OTHER_AUTHORITY_LIFE: Duration = Duration::from_hours(1);
+
 #[derive(Debug)]
 pub struct RedisGuardsItsDoor {
-    settings: environment::Redis,
-    port: u16,
-    secrets: Arc<Store>,
+    /// Each with its port.
+    all: Vec<(Settings, u16)>,
+    ground: Ground,
+}
+
+/// One of them, while it is tried.
+struct Guarded<'c> {
+    settings: &'c Settings,
+    ground: &'c Ground,
+    door: Door,
 }
 
 impl RedisGuardsItsDoor {
-    pub fn new(settings: environment::Redis, port: u16, secrets: Arc<Store>) -> Self {
-        Self { settings, port, secrets }
+    pub fn new(all: Vec<(Settings, u16)>, ground: Ground) -> Self {
+        Self { all, ground }
     }
 
     async fn look(&self) -> Outcome {
         let mut findings = Findings::default();
-        if !accepts(self.port).await {
-            findings.bad(format!("nobody listens on port {}", self.port));
-            return findings.outcome();
-        }
-        self.as_stranger(&mut findings).await;
-        for app in &self.settings.apps {
-            match self.secrets.get(&app_secret(app)) {
-                Err(_) => findings.bad("the secret store cannot be read"),
-                Ok(None) => findings.bad(format!("there is no password for {app} in the secret store")),
-                Ok(Some(password)) => {
-                    let user = user_of(app, Slot::of(password.version));
-                    self.as_guesser(&user, &mut findings).await;
-                    self.as_app(&user, &password, &mut findings).await;
-                }
+        for (settings, port) in &self.all {
+            match Door::of(&self.ground, *port) {
+                Ok(door) => Guarded { settings, ground: &self.ground, door }.look(*port, &mut findings).await,
+                Err(fault) => findings.bad(format!("{}: {fault}", settings.unit())),
             }
         }
         findings.outcome()
     }
+}
+
+impl Guarded<'_> {
+    async fn look(&self, port: u16, findings: &mut Findings) {
+        let unit = self.settings.unit();
+        match self.door.in_the_clear().await {
+            Ok(None) => findings.good(format!("{unit}: a client that does not encrypt: refused")),
+            Ok(Some(answer)) => findings.bad(format!("{unit}: a client that does not encrypt is answered ({answer})")),
+            Err(fault) => return findings.bad(format!("{unit}: nobody listens on port {port} ({fault})")),
+        }
+        self.as_who_trusts_others(findings, port).await;
+        self.as_stranger(findings).await;
+        if !self.holds_what_apps_write(port) {
+            return;
+        }
+        for app in &self.settings.apps {
+            match self.ground.secrets.get(&self.settings.purpose.app_secret(app)) {
+                Err(_) => findings.bad("the secret store cannot be read"),
+                Ok(None) => findings.bad(format!("{unit}: there is no password for {app} in the secret store")),
+                Ok(Some(password)) => {
+                    let user = user_of(app, Slot::of(password.version));
+                    self.as_guesser(&user, findings).await;
+                    self.as_app(&user, &password, findings).await;
+                }
+            }
+        }
+    }
+
+    /// A replica has what its primary has and takes nothing else; a sentinel has nothing.
+    fn holds_what_apps_write(&self, port: u16) -> bool {
+        match self.settings.purpose {
+            Purpose::Cache => true,
+            Purpose::Sentinel => false,
+            // Where nobody knows, it is tried.
+            Purpose::Durable => primary(&self.ground.root).ok().flatten().is_none_or(|primary| primary == port),
+        }
+    }
+
+    /// Who asks for a certificate of somebody else's must not find it here; who asks for one of ours must.
+    async fn as_who_trusts_others(&self, findings: &mut Findings, port: u16) {
+        let unit = self.settings.unit();
+        let Ok(other) = Authority::make("somebody else", self.ground.clock.now(), OTHER_AUTHORITY_LIFE) else {
+            return findings.bad("there are no random numbers for another authority");
+        };
+        let other = Door::trusting(&other.certificate_pem, self.ground.clock.clone(), port);
+        match (self.door.shown().await, other.shown().await) {
+            (Shown::Certificate(_), Shown::NotBelieved) => {
+                findings.good(format!(
+                    "{unit}: its certificate is believed by who trusts our authority, and by nobody else"
+                ));
+            }
+            (Shown::NotBelieved, _) => {
+                findings.bad(format!("{unit}: who trusts our authority does not believe its certificate"));
+            }
+            (_, Shown::Certificate(_)) => {
+                findings.bad(format!("{unit}: who trusts another authority believes its certificate"));
+            }
+            (ours, others) => findings.bad(format!("{unit}: no proper handshake ({ours:?}, {others:?})")),
+        }
+    }
 
     async fn as_stranger(&self, findings: &mut Findings) {
+        let unit = self.settings.unit();
         let questions = [
             ("ping", command(&["PING"])),
-            ("read a key", command(&["GET", &self.probe_key()])),
+            match self.settings.purpose {
+                Purpose::Durable | Purpose::Cache => ("read a key", command(&["GET", &self.probe_key()])),
+                Purpose::Sentinel => ("ask who is primary", command(&["SENTINEL", "MASTERS"])),
+            },
             ("list users", command(&["ACL", "LIST"])),
         ];
         for (what, question) in questions {
-            let tried = match connect(self.port, Identity::Stranger).await {
+            let tried = match self.door.enter(Identity::Stranger).await {
                 Ok(mut connection) => ask(&mut connection, &question).await,
                 Err(fault) => judge_fault(&fault),
             };
-            must_be_refused(findings, &format!("an unauthenticated client tried to {what}"), tried);
+            must_be_refused(findings, &format!("{unit}: an unauthenticated client tried to {what}"), tried);
         }
     }
 
     async fn as_guesser(&self, user: &str, findings: &mut Findings) {
+        let unit = self.settings.unit();
         let Ok(guess) = generate::credential() else {
             return findings.bad("there are no random numbers to guess with");
         };
@@ -85,16 +152,17 @@ impl RedisGuardsItsDoor {
             Ok(mut connection) => ask(&mut connection, &command(&["GET", &self.probe_key()])).await,
             Err(fault) => judge_fault(&fault),
         };
-        must_be_refused(findings, &format!("a client with a wrong password for {user} tried to read"), tried);
+        must_be_refused(findings, &format!("{unit}: a client with a wrong password for {user} tried to read"), tried);
     }
 
     async fn as_app(&self, user: &str, password: &Versioned, findings: &mut Findings) {
+        let unit = self.settings.unit();
         let mut connection = match self.log_in(user, &password.secret).await {
             Ok(connection) => connection,
-            Err(fault) => return findings.bad(format!("{user} cannot log in: {}", told(&fault))),
+            Err(fault) => return findings.bad(format!("{unit}: {user} cannot log in: {}", told(&fault))),
         };
         let tried = self.write_and_read(&mut connection).await;
-        must_be_allowed(findings, &format!("{user} wrote, read and removed a key of its own"), tried);
+        must_be_allowed(findings, &format!("{unit}: {user} wrote, read and removed a key of its own"), tried);
 
         // None of these changes anything, should it be allowed.
         let questions = [
@@ -111,12 +179,12 @@ impl RedisGuardsItsDoor {
         ];
         for (what, question) in questions {
             let tried = ask(&mut connection, &question).await;
-            must_be_refused(findings, &format!("{user} tried to {what}"), tried);
+            must_be_refused(findings, &format!("{unit}: {user} tried to {what}"), tried);
         }
     }
 
     async fn log_in(&self, user: &str, password: &Secret) -> Result<MultiplexedConnection, RedisFault> {
-        connect(self.port, Identity::User { name: user, password }).await
+        self.door.enter(Identity::User { name: user, password }).await
     }
 
     fn probe_key(&self) -> String {

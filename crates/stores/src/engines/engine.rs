@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use host::files;
 use manifest::environment;
 use reconcile::Begun;
 use reconcile::{Fault, Progress, Resource, ResourceId};
@@ -96,6 +97,13 @@ impl Engine {
             let _ = self.located.set(located.clone());
         }
         Ok(found)
+    }
+
+    /// Another program that came with the engine, such as its client, to be run as the engine is; `None` if it came without.
+    pub async fn companion(&self, name: &str) -> Result<Option<Located>, Fault> {
+        let Found::Here(engine) = self.find().await? else { return Ok(None) };
+        let program = engine.program.with_file_name(name);
+        Ok(files::exists(&program).then_some(Located { program, ..engine }))
     }
 
     /// The engine, fetched first if need be.

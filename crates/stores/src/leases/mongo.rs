@@ -7,9 +7,8 @@ use secrets::Secret;
 
 use super::{Lease, Rights};
 use crate::Ground;
-use crate::mongo::members::{Members, admin_at_primary};
 use crate::mongo::observe::asking;
-use crate::mongo::{code, command, roles, url};
+use crate::mongo::{Members, OwnUser, certificate, code, command, roles, url};
 
 /// MongoDB's own role: documents, indexes and statistics of one database, and no change.
 const READER: &str = "read";
@@ -27,7 +26,7 @@ pub async fn lend(ground: &Ground, members: &Members, lease: &Lease, password: &
     let mut create = doc! { "createUser": &lease.id, "pwd": password.expose() };
     create.extend(roles::user_fields(role, database));
     create.insert("customData", custom_data(lease));
-    let client = admin_at_primary(ground, members).await?;
+    let client = OwnUser::Administrator.client(ground, members.primary(ground).await?)?;
     command(&client, database, create).await.map(|_| ()).map_err(|fault| asking(&fault))
 }
 
@@ -35,14 +34,14 @@ pub async fn lend(ground: &Ground, members: &Members, lease: &Lease, password: &
 pub async fn renew(ground: &Ground, members: &Members, lease: &Lease) -> Result<(), Fault> {
     let Some(database) = &lease.mongodb else { return Ok(()) };
     let update = doc! { "updateUser": &lease.id, "customData": custom_data(lease) };
-    let client = admin_at_primary(ground, members).await?;
+    let client = OwnUser::Administrator.client(ground, members.primary(ground).await?)?;
     command(&client, database, update).await.map(|_| ()).map_err(|fault| asking(&fault))
 }
 
 /// Takes the user away, and with it its connections. One that is gone already is fine.
 pub async fn take_back(ground: &Ground, members: &Members, lease: &Lease) -> Result<(), Fault> {
     let Some(database) = &lease.mongodb else { return Ok(()) };
-    let client = admin_at_primary(ground, members).await?;
+    let client = OwnUser::Administrator.client(ground, members.primary(ground).await?)?;
     match command(&client, database, doc! { "dropUser": &lease.id }).await {
         Err(fault) if fault.code() == Some(code::USER_NOT_FOUND) => Ok(()),
         answer => answer.map(|_| ()).map_err(|fault| asking(&fault)),
@@ -53,7 +52,13 @@ fn custom_data(lease: &Lease) -> Document {
     doc! { "lease": &lease.id, "exp": DateTime::from_millis(lease.until.unix_millis()) }
 }
 
-/// The connection string of a lent user.
-pub fn mongo_url(settings: &environment::MongoDb, lease: &Lease, members: &Members, password: &Secret) -> Secret {
-    url::of_user(settings, &lease.id, members, password)
+/// The connection string of a lent user. Whoever borrows is on this machine, so it names the file of those to trust.
+pub fn mongo_url(
+    settings: &environment::MongoDb,
+    lease: &Lease,
+    ground: &Ground,
+    members: &Members,
+    password: &Secret,
+) -> Secret {
+    url::with_authorities(&url::of_user(settings, &lease.id, members, password), &certificate::ca_file(&ground.root))
 }

@@ -21,7 +21,7 @@ impl InRedis {
 /// # Errors
 /// Where the file cannot be written or the server does not answer.
 pub async fn lend(redis: &Redis, lease: &Lease) -> Result<(), Fault> {
-    let Some(user) = acl::leased(lease) else { return Ok(()) };
+    let Some(user) = acl::leased(lease, redis.purpose()) else { return Ok(()) };
     redis.perform(&Step::WriteUsers).await?;
     let mut put = ::redis::cmd("ACL");
     put.arg("SETUSER").arg(&user.name).arg("reset");
@@ -55,5 +55,5 @@ async fn change(redis: &Redis, change: &::redis::Cmd) -> Result<(), Fault> {
 /// The connection string of a lent user.
 pub fn redis_url(lease: &Lease, port: u16, password: &Secret) -> Secret {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    Secret::new(format!("redis://{}:{}@127.0.0.1:{port}", encode(&lease.id), encode(password.expose())))
+    Secret::new(format!("rediss://{}:{}@127.0.0.1:{port}", encode(&lease.id), encode(password.expose())))
 }

@@ -2,23 +2,25 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use host::files::{self, Access};
 use manifest::id::AppName;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use reconcile::Fault;
 
+use super::certificate;
 use super::client::{self, Address, Identity, MongoFault, code, command, command_within, connect};
-use super::members;
-use super::observe::{ReplicaSet, as_admin, asking, first_boot_client, member, replica_set, running_mode};
+use super::observe::{ReplicaSet, asking, member, replica_set, running_mode, socket};
+use super::own_users::OwnUser;
 use super::place::{Mode, Place};
 use super::plan::Step;
-use super::roles::{self, APP_ROLE, UserKey};
-use super::version;
-use super::{ADMIN, Mongo, REPLICA_SET, UNIT, admin_secret, app_secret, configuration, key_secret};
+use super::roles::{self, UserKey};
+use super::whose::{as_system, guard};
+use super::{Mongo, REPLICA_SET, UNIT, app_secret, configuration, key_secret, members, version};
 use crate::engines::Located;
 use crate::engines::find::Found;
-use crate::ground::{Slot, file_fault};
+use crate::ground::{Slot, file_fault, secret_fault};
 use crate::start::{Look, Start, accepts};
 
 /// mongod asks the address in its configuration whether that is itself, and gives a silent stranger there 30 seconds.
@@ -32,25 +34,35 @@ pub(crate) async fn perform(mongo: &Mongo, step: &Step) -> Result<(), Fault> {
     match step {
         Step::WriteFiles => write_files(mongo),
         Step::StartFirstBoot => start_first_boot(mongo).await,
-        Step::CreateAdmin => create_admin(mongo).await,
+        Step::CreateAdmin => create_admin(mongo, &socket(mongo)?).await,
         Step::NoteGuarded => note_guarded(mongo),
         Step::Start => start(mongo).await,
         Step::InitiateReplicaSet => initiate(mongo).await,
         Step::MoveReplicaSet => relocate(mongo).await,
-        Step::CorrectAdmin => correct_admin(mongo).await,
-        Step::PutRole => put_role(mongo).await,
+        Step::RenewCertificate => mongo.places().try_for_each(|place| certificate::renew(mongo, place)),
+        Step::LoadCertificate => load_certificate(mongo, mongo.place.port).await,
+        Step::Restart => restart(mongo).await,
+        Step::ReplaceAdmin => replace_admin(mongo).await,
+        Step::PutOwnUsers(users) => put_own_users(mongo, users.iter().map(|(user, _)| *user)).await,
+        Step::PutRole => done(roles::app_role(&mongo.place.settings).put(&mongo.admin().await?).await),
         Step::PutUser { app, slot, .. } => put_user(mongo, app, *slot).await,
         Step::RemoveUser(user) => remove_user(mongo, user).await,
+        Step::RemoveRole(role) => {
+            match command(&mongo.admin().await?, &role.database, doc! { "dropRole": &role.name }).await {
+                Err(fault) if fault.code() == Some(code::ROLE_NOT_FOUND) => Ok(()),
+                other => done(other),
+            }
+        }
         Step::RetireUser(user) => retire_user(mongo, user).await,
         Step::Member(step) => members::perform(mongo, step).await,
+        Step::ForgetPassword(name) => mongo.ground.secrets.remove(name).map_err(|fault| secret_fault(&fault)),
     }
 }
 
 fn write_files(mongo: &Mongo) -> Result<(), Fault> {
-    // Passwords first: data must never exist without them.
-    mongo.ground.make_secret(&admin_secret())?;
-    mongo.ground.make_secret(&key_secret())?;
+    // The authority and passwords first: data must never exist without them.
     mongo.ground.make_authority()?;
+    mongo.ground.make_secret(&key_secret())?;
     for app in &mongo.place.settings.apps {
         mongo.ground.make_secret(&app_secret(app))?;
     }
@@ -69,7 +81,7 @@ pub(crate) fn write_member_files(mongo: &Mongo, place: &Place) -> Result<(), Fau
         let text = configuration::render(place, *mode);
         files::write_if_changed(&place.configuration_file(*mode), text.as_bytes(), Access::Owner).map_err(fault)?;
     }
-    Ok(())
+    certificate::renew(mongo, place)
 }
 
 pub(crate) async fn engine(mongo: &Mongo) -> Result<Located, Fault> {
@@ -96,51 +108,62 @@ pub(crate) fn starting<'m>(mongo: &'m Mongo, place: &Place, port: Option<u16>) -
 
 async fn start_first_boot(mongo: &Mongo) -> Result<(), Fault> {
     let spec = mongo.place.unit(&engine(mongo).await?, Mode::FirstBoot);
+    let remove_socket = || files::remove(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault));
     if running_mode(mongo).await? != Some(Mode::FirstBoot) {
         // A socket file of a killed server would look like an answer to come.
-        files::remove(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))?;
+        remove_socket()?;
+    } else if files::exists(&mongo.place.socket()) {
+        let address = socket(mongo)?;
+        let answer = client::hello(&as_system(mongo, &address)?).await;
+        // It was started with the key of another secret store, and reads the file only then.
+        if answer.is_err_and(|fault| fault.is_wrong_password()) {
+            remove_socket()?;
+            mongo.ground.units.restart(UNIT).await?;
+        }
     }
     let ready = || async {
         if !files::exists(&mongo.place.socket()) {
             return Ok(Look::NotYet);
         }
-        let address = Address::socket(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))?;
+        // The folder stays open until the driver has found the file in it.
+        let address = socket(mongo)?;
         let stranger = connect(&address, Identity::Stranger).map_err(|fault| asking(&fault))?;
         Ok(if client::hello(&stranger).await.is_ok() { Look::Ready } else { Look::NotYet })
     };
     starting(mongo, &mongo.place, None).run(spec, ready).await
 }
 
-/// mongod lets whoever connects locally create the first user and nothing else. Only we can connect to this socket file.
-///
-/// The write is awaited until it is in the journal. Otherwise a kill could take the administrator away after we have noted
-/// that there is one, and the next start would open the port of an unguarded server.
-async fn create_admin(mongo: &Mongo) -> Result<(), Fault> {
-    let (address, as_admin) = first_boot_client(mongo)?;
-    let password = mongo.ground.make_secret(&admin_secret())?;
-    let fields = || {
-        let mut fields = doc! { "pwd": password.secret.expose(), "writeConcern": { "w": 1, "j": true } };
-        fields.extend(roles::admin_user_fields());
-        fields
-    };
-    if client::hello(&as_admin).await.is_ok() {
-        let mut update = doc! { "updateUser": ADMIN };
-        update.extend(fields());
-        return done(command(&as_admin, "admin", update).await);
-    }
-    let stranger = connect(&address, Identity::Stranger).map_err(|fault| asking(&fault))?;
-    let mut create = doc! { "createUser": ADMIN };
-    create.extend(fields());
-    match command(&stranger, "admin", create).await {
-        Ok(_) => Ok(()),
-        Err(fault) if matches!(fault.code(), Some(code::UNAUTHORIZED | code::USER_EXISTS)) => {
-            let data = mongo.place.data.display();
-            Err(Fault::new(format!("the data in {data} already has users, and they are not ours")).hint(
-                "bring back the secret store that belongs to this data, or move the data folder away to begin empty",
-            ))
-        }
-        Err(fault) => Err(asking(&fault)),
-    }
+/// Our administrator, by the one who is there before anybody else. On the first boot nobody but us can connect; later it takes
+/// the place of one that a Roadbed before this one made, and that is a stranger from then on.
+async fn create_admin(mongo: &Mongo, address: &Address) -> Result<(), Fault> {
+    // A plan may be older than what was just started: nobody else's data gets an administrator of ours.
+    guard(mongo, address).await?;
+    let system = as_system(mongo, address)?;
+    mongo.forget_admin();
+    done(OwnUser::Administrator.put(&system, &mongo.ground, &mongo.place.settings).await)
+}
+
+async fn replace_admin(mongo: &Mongo) -> Result<(), Fault> {
+    let primary = mongo.members.elected(&mongo.ground).await?;
+    create_admin(mongo, &mongo.address_of(primary)?).await
+}
+
+async fn put_own_users(mongo: &Mongo, users: impl Iterator<Item = OwnUser>) -> Result<(), Fault> {
+    let client = mongo.admin().await?;
+    done(try_join_all(users.map(|user| user.put(&client, &mongo.ground, &mongo.place.settings))).await)
+}
+
+pub(crate) async fn load_certificate(mongo: &Mongo, port: u16) -> Result<(), Fault> {
+    let loaded = command(&mongo.admin_at(port)?, "admin", doc! { "rotateCertificates": 1 }).await;
+    // It may believe others now, and so may we.
+    mongo.forget_admin();
+    done(loaded)
+}
+
+/// For a certificate that opens no connection on which the server could be told to load another.
+async fn restart(mongo: &Mongo) -> Result<(), Fault> {
+    mongo.ground.units.restart(UNIT).await?;
+    start(mongo).await
 }
 
 fn note_guarded(mongo: &Mongo) -> Result<(), Fault> {
@@ -154,12 +177,13 @@ async fn start(mongo: &Mongo) -> Result<(), Fault> {
     let engine = engine(mongo).await?;
     version::refuse_newer(&mongo.place, engine.version)?;
     let spec = mongo.place.unit(&engine, Mode::Serving);
+    mongo.forget_admin();
     let mut stranger: Option<Client> = None;
     let client = |known: &mut Option<Client>| -> Result<Client, Fault> {
         if let Some(client) = known {
             return Ok(client.clone());
         }
-        let fresh = connect(&Address::Port(port), Identity::Stranger).map_err(|fault| asking(&fault))?;
+        let fresh = connect(&mongo.address_of(port)?, Identity::Stranger).map_err(|fault| asking(&fault))?;
         *known = Some(fresh.clone());
         Ok(fresh)
     };
@@ -189,7 +213,7 @@ fn is_settled(hello: &Document) -> bool {
 
 async fn initiate(mongo: &Mongo) -> Result<(), Fault> {
     // Not the primary: there is none yet.
-    let client = as_admin(mongo, &Address::Port(mongo.place.port))?;
+    let client = mongo.admin_at(mongo.place.port)?;
     let config = doc! { "_id": REPLICA_SET, "members": [{ "_id": 0, "host": member(mongo.place.port) }] };
     let ask = || command_within(MEMBERSHIP_DEADLINE, &client, "admin", doc! { "replSetInitiate": config.clone() });
     let answer = match ask().await {
@@ -213,7 +237,7 @@ async fn initiate(mongo: &Mongo) -> Result<(), Fault> {
 
 /// The port is part of the replica set's configuration. Forced, because no primary can agree under the old address.
 async fn relocate(mongo: &Mongo) -> Result<(), Fault> {
-    let client = as_admin(mongo, &Address::Port(mongo.place.port))?;
+    let client = mongo.admin_at(mongo.place.port)?;
     let answer = command(&client, "admin", doc! { "replSetGetConfig": 1 }).await.map_err(|fault| asking(&fault))?;
     let mut config = answer.get_document("config").cloned().unwrap_or_default();
     let version = config.get_i32("version").unwrap_or(1) + 1;
@@ -241,32 +265,9 @@ async fn until_primary(mongo: &Mongo, client: &Client) -> Result<(), Fault> {
     }
 }
 
-async fn correct_admin(mongo: &Mongo) -> Result<(), Fault> {
-    let mut update = doc! { "updateUser": ADMIN };
-    update.extend(roles::admin_user_fields());
-    // The list of mechanisms may only be set together with the password it is made for.
-    let password = mongo.ground.make_secret(&admin_secret())?;
-    update.insert("pwd", password.secret.expose());
-    done(command(&admin(mongo).await?, "admin", update).await)
-}
-
-async fn put_role(mongo: &Mongo) -> Result<(), Fault> {
-    let settings = &mongo.place.settings;
-    let client = admin(mongo).await?;
-    let privileges = roles::app_privileges(settings);
-    let create = doc! { "createRole": APP_ROLE, "privileges": &privileges, "roles": [] };
-    match command(&client, &settings.database, create).await {
-        Err(fault) if fault.code() == Some(code::ROLE_EXISTS) => {
-            let update = doc! { "updateRole": APP_ROLE, "privileges": privileges, "roles": [] };
-            done(command(&client, &settings.database, update).await)
-        }
-        other => done(other),
-    }
-}
-
 async fn put_user(mongo: &Mongo, app: &AppName, slot: Slot) -> Result<(), Fault> {
     let settings = &mongo.place.settings;
-    let client = admin(mongo).await?;
+    let client = mongo.admin().await?;
     let key = UserKey::app(settings, app, slot);
     mongo.ground.make_secret(&app_secret(app))?;
     let logins = mongo.ground.logins(&app_secret(app))?;
@@ -290,7 +291,7 @@ async fn put_user(mongo: &Mongo, app: &AppName, slot: Slot) -> Result<(), Fault>
 }
 
 async fn remove_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
-    match command(&admin(mongo).await?, &user.database, doc! { "dropUser": &user.name }).await {
+    match command(&mongo.admin().await?, &user.database, doc! { "dropUser": &user.name }).await {
         Err(fault) if fault.code() == Some(code::USER_NOT_FOUND) => Ok(()),
         other => done(other),
     }
@@ -298,7 +299,7 @@ async fn remove_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
 
 /// `dropUser` ends connections and open cursors at once: whoever still finishes with the old password is waited for.
 async fn retire_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
-    let client = admin(mongo).await?;
+    let client = mongo.admin().await?;
     let give_up = mongo.ground.clock.instant() + LEAVING_DEADLINE;
     while sessions_of(&client, user).await.map_err(|fault| asking(&fault))? > 0 {
         if mongo.ground.clock.instant() >= give_up {
@@ -322,12 +323,7 @@ async fn sessions_of(client: &Client, user: &UserKey) -> Result<usize, MongoFaul
     Ok(answer.get_document("cursor").map_or(0, |cursor| roles::documents(cursor, "firstBatch").count()))
 }
 
-/// The administrator where it can change something.
-async fn admin(mongo: &Mongo) -> Result<Client, Fault> {
-    members::admin_at_primary(&mongo.ground, &mongo.members).await
-}
-
-fn done(answer: Result<Document, MongoFault>) -> Result<(), Fault> {
+fn done<T>(answer: Result<T, MongoFault>) -> Result<(), Fault> {
     answer.map(|_| ()).map_err(|fault| asking(&fault))
 }
 

@@ -2,16 +2,25 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use certificates::Leaf;
+use host::clock::Timestamp;
 use host::files::{self, FileFault};
+use host::sealed_file;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::error::ErrorKind;
-use mongodb::options::{AuthMechanism, ClientOptions, Credential, ServerAddress};
+use mongodb::options::{AuthMechanism, ClientOptions, Credential, ServerAddress, Tls, TlsOptions};
+use reconcile::Fault;
 use secrets::Secret;
+use zeroize::Zeroizing;
+
+use super::certificate::is_fresh;
+use crate::Ground;
 
 /// On loopback a server that does not answer in this time is stuck.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -21,12 +30,10 @@ const TOO_LATE: &str = "the server did not answer in time";
 /// Where a mongod listens.
 #[derive(Debug)]
 pub(crate) enum Address {
-    Port(u16),
-    /// A socket file, reached through its open folder: its own path may be longer than a socket address can hold.
-    Socket {
-        folder: std::fs::File,
-        name: String,
-    },
+    /// There it speaks TLS, and nothing else.
+    Port { port: u16, trust: Trust },
+    /// In the clear: nobody else enters the folder. A socket file, reached through its open folder: its own path may be longer than a socket address can hold.
+    Socket { folder: std::fs::File, name: String },
 }
 
 impl Address {
@@ -38,7 +45,7 @@ impl Address {
 
     fn server(&self) -> ServerAddress {
         match self {
-            Self::Port(port) => ServerAddress::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port: Some(*port) },
+            Self::Port { port, .. } => ServerAddress::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port: Some(*port) },
             Self::Socket { folder, name } => {
                 ServerAddress::Unix { path: PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd())) }
             }
@@ -46,11 +53,33 @@ impl Address {
     }
 }
 
+/// By what a server is recognised.
+#[derive(Clone, Debug)]
+pub(crate) enum Trust {
+    /// By a certificate of one of these authorities, in PEM.
+    Authorities(String),
+    /// By nothing: for who only tries what opens.
+    Anybody,
+}
+
+impl Trust {
+    /// By what servers of this environment are recognised. Before there is an authority it recognises nobody.
+    pub(crate) fn of(ground: &Ground) -> Result<Self, Fault> {
+        Ok(Self::Authorities(ground.trusted()?.unwrap_or_default()))
+    }
+}
+
 /// Who we are to the server.
 #[derive(Clone, Copy, Debug)]
 pub enum Identity<'a> {
     Stranger,
-    User { name: &'a str, database: &'a str, password: &'a Secret },
+    User {
+        name: &'a str,
+        database: &'a str,
+        password: &'a Secret,
+    },
+    /// Whoever the certificate names.
+    Bearer(&'a Leaf),
 }
 
 /// The driver's error, boxed: it is large, and most calls succeed.
@@ -101,6 +130,7 @@ pub(crate) mod code {
     pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
     pub(crate) const ALREADY_INITIALIZED: i32 = 23;
     pub(crate) const USER_NOT_FOUND: i32 = 11;
+    pub(crate) const ROLE_NOT_FOUND: i32 = 31;
     pub(crate) const NOT_PRIMARY_OR_SECONDARY: i32 = 13436;
     pub(crate) const NOT_YET_INITIALIZED: i32 = 94;
     pub(crate) const NOT_PRIMARY_NO_SECONDARY_OK: i32 = 13435;
@@ -135,19 +165,93 @@ pub(crate) fn connect(address: &Address, who: Identity<'_>) -> Result<Client, Mo
                 .mechanism(AuthMechanism::ScramSha256)
                 .build(),
         ),
+        Identity::Bearer(_) => Some(Credential::builder().mechanism(AuthMechanism::MongoDbX509).build()),
+    };
+    let bearer = if let Identity::Bearer(leaf) = who { Some(leaf) } else { None };
+    let files = match address {
+        Address::Port { trust, .. } => Some(TlsFiles::new(trust, bearer).map_err(mongodb::error::Error::from)?),
+        Address::Socket { .. } => None,
     };
     let options = ClientOptions::builder()
         .hosts(vec![address.server()])
         .app_name("roadbed".to_owned())
         .direct_connection(true)
         .credential(credential)
+        .tls(files.as_ref().map(TlsFiles::options))
         .connect_timeout(TIMEOUT)
         .server_selection_timeout(TIMEOUT)
         .max_pool_size(2)
         .retry_reads(false)
         .retry_writes(false)
         .build();
+    // The driver reads the files here, once.
     Ok(Client::with_options(options)?)
+}
+
+/// Certificates and our key as the driver wants them, which takes paths: files in memory, gone when it has read them.
+struct TlsFiles {
+    authorities: Option<OwnedFd>,
+    bearer: Option<OwnedFd>,
+}
+
+impl TlsFiles {
+    fn new(trust: &Trust, bearer: Option<&Leaf>) -> std::io::Result<Self> {
+        let authorities = match trust {
+            Trust::Authorities(pem) => Some(sealed_file::sealed_file(pem.as_bytes())?),
+            Trust::Anybody => None,
+        };
+        let bearer = bearer.map(|leaf| {
+            let text = Zeroizing::new(format!("{}{}", leaf.chain_pem, *leaf.key_pem));
+            sealed_file::sealed_file(text.as_bytes())
+        });
+        Ok(Self { authorities, bearer: bearer.transpose()? })
+    }
+
+    fn options(&self) -> Tls {
+        let path = |file: &OwnedFd| PathBuf::from(sealed_file::path_of(file.as_raw_fd()));
+        let mut options = TlsOptions::default();
+        options.allow_invalid_certificates = Some(self.authorities.is_none());
+        options.ca_file_path = self.authorities.as_ref().map(path);
+        options.cert_key_file_path = self.bearer.as_ref().map(path);
+        Tls::Enabled(options)
+    }
+}
+
+/// A client of one port that is used again: a login costs a handshake and a signature.
+#[derive(Debug, Default)]
+pub(crate) struct KeptClient(Mutex<Option<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    port: u16,
+    since: Timestamp,
+    client: Client,
+}
+
+impl KeptClient {
+    /// Logs in by `log_in` at first, when it is another port than the last time, such as of another primary, and when the
+    /// certificate of the last time is old.
+    pub(crate) fn get<E>(
+        &self,
+        port: u16,
+        now: Timestamp,
+        log_in: impl FnOnce() -> Result<Client, E>,
+    ) -> Result<Client, E> {
+        let mut kept = self.0.lock().expect("nobody panics while holding it");
+        if let Some(kept) = kept.as_ref()
+            && kept.port == port
+            && is_fresh(kept.since, now)
+        {
+            return Ok(kept.client.clone());
+        }
+        let client = log_in()?;
+        *kept = Some(Kept { port, since: now, client: client.clone() });
+        Ok(client)
+    }
+
+    pub(crate) fn forget(&self) {
+        *self.0.lock().expect("nobody panics while holding it") = None;
+    }
 }
 
 /// Runs a command, within a deadline: the driver's own do not cover a server that stops in the middle of an answer.

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use manifest::environment;
+
 use super::REPLICA_SET;
 use super::place::{Mode, Place};
 
@@ -17,7 +19,12 @@ pub(crate) fn render(place: &Place, mode: Mode) -> String {
     let net = match mode {
         // An address with a slash is a socket file; mongod makes it 0700.
         Mode::FirstBoot => format!("  bindIp: ./{SOCKET}\n  port: {}\n", place.port),
-        Mode::Serving => format!("  bindIp: 127.0.0.1\n  port: {}\n", place.port),
+        Mode::Serving => format!("  bindIp: 127.0.0.1\n  port: {}\n{}", place.port, tls(place)),
+    };
+    let mechanisms = match mode {
+        // Without TLS there are no certificates, and nobody who has one.
+        Mode::FirstBoot => "SCRAM-SHA-256",
+        Mode::Serving => "SCRAM-SHA-256,MONGODB-X509\n  suppressNoTLSPeerCertificateWarning: true",
     };
     let replication = match mode {
         // A member of a replica set takes no users before it is initiated, and it is initiated by its port.
@@ -37,15 +44,26 @@ pub(crate) fn render(place: &Place, mode: Mode) -> String {
     };
     format!(
         "# Written by Roadbed; changes here are overwritten.\n\
-         net:\n{net}  ipv6: false\n  unixDomainSocket:\n    enabled: false\n\
+         net:\n{net}  maxIncomingConnections: {connections}\n  ipv6: false\n  unixDomainSocket:\n    enabled: false\n\
          security:\n  authorization: enabled\n  keyFile: {key_file}\n  javascriptEnabled: false\n\
          {replication}\
          storage:\n  dbPath: {data}\n  wiredTiger:\n    engineConfig:\n      cacheSizeGB: {cache}\n\
-         setParameter:\n  authenticationMechanisms: SCRAM-SHA-256\n  diagnosticDataCollectionEnabled: false\n{parameters}\
+         setParameter:\n  authenticationMechanisms: {mechanisms}\n  diagnosticDataCollectionEnabled: false\n{parameters}\
          systemLog:\n  quiet: true\n  timeStampFormat: iso8601-utc\n",
+        connections = environment::MongoDb::CONNECTIONS,
         key_file = quoted(&place.key_file()),
         data = quoted(&place.data),
         cache = cache_gigabytes(place.settings.cache_bytes),
+    )
+}
+
+/// Nothing is said in the clear. Apps show no certificate but have passwords; who shows one must show a good one.
+fn tls(place: &Place) -> String {
+    format!(
+        "  tls:\n    mode: requireTLS\n    CAFile: {ca}\n    certificateKeyFile: {certificate}\n    \
+         allowConnectionsWithoutCertificates: true\n    disabledProtocols: TLS1_0,TLS1_1\n",
+        ca = quoted(&place.ca_file()),
+        certificate = quoted(&place.certificate_file()),
     )
 }
 

@@ -2,62 +2,67 @@
 //!
 //! ```text
 //!   no data ─► first boot: no port, only a socket file in a 0700 folder ─► admin exists, noted ─► boot on the loopback port
-//!              (mongod lets anybody who reaches it create the first                               replica set, role, users
-//!               user: here, only we can reach it)
+//!              (mongod lets anybody who reaches it create the first                               TLS, replica set, roles,
+//!               user: here, only we can reach it)                                                 users
 //! ```
 //!
 //! Where the manifest wants more than one, `members` makes the set grow and keeps it.
 //!
 //! After that it is looking and comparing: files, process, replica set, role, users, and whether each password still logs in.
 //!
-//! **Invariant:** mongod never listens on a port before its administrator exists, and is never started on data whose
-//! administrator's password we do not have.
+//! **Invariant:** mongod never listens on a port before its administrator exists, nor ever without TLS, and data whose users no
+//! authority of ours has made is left alone.
 
-mod apply;
-mod client;
-pub mod members;
-mod version;
-pub mod collections;
-mod configuration;
-pub(crate) mod observe;
 mod place;
+mod version;
+mod configuration;
+pub(crate) mod certificate;
+pub(crate) mod observe;
+mod whose;
+mod users;
 mod plan;
+mod apply;
+pub mod members;
+pub(crate) mod own_users;
 pub(crate) mod roles;
+pub(crate) mod rights;
+pub(crate) mod client;
+pub(crate) mod handshake;
 pub(crate) mod url;
+pub mod collections;
 
 use std::sync::Arc;
 
 use manifest::environment;
 use manifest::id::AppName;
+use mongodb::Client;
 use reconcile::Begun;
 use reconcile::{Event, Fault, Progress, Resource, ResourceId};
 use secrets::SecretName;
 
-pub(crate) use client::{Address, code, command, connect, hello, is_refusal};
+pub use certificate::{Certificate, Shows};
+pub(crate) use client::{Address, Trust, code, command, connect, hello, is_refusal};
 pub use client::{Identity, MongoFault};
 pub use members::Members;
-pub use observe::{Files, Observed, Server, Serving, WrongUser};
+pub use observe::{Files, Observed, Server, Serving};
+pub use own_users::OwnUser;
 pub use place::Mode;
 pub use plan::Step;
+pub use rights::RoleKey;
 pub use roles::UserKey;
 pub use url::mongo_url;
+pub use users::{Users, WrongUser};
+pub use whose::Guard;
 
 use crate::Ground;
 use crate::engines::Engine;
+use client::KeptClient;
 use place::Place;
 
 /// Name of the unit, the resource and the log.
 pub const UNIT: &str = "mongodb";
 /// The replica set: change streams and transactions need one, even of one.
 pub const REPLICA_SET: &str = "roadbed";
-/// Our own administrator: manages users and the replica set, and cannot read an app's documents.
-pub const ADMIN: &str = "roadbed";
-
-/// The administrator's password.
-pub fn admin_secret() -> SecretName {
-    SecretName::new("mongodb/admin")
-}
-
 /// An app's password.
 pub fn app_secret(app: &AppName) -> SecretName {
     SecretName::new(format!("mongodb/app-{app}"))
@@ -85,6 +90,7 @@ pub struct Mongo {
     members: Members,
     engine: Arc<Engine>,
     ground: Ground,
+    admin: KeptClient,
 }
 
 impl Mongo {
@@ -99,7 +105,30 @@ impl Mongo {
         let place = |(number, port)| Place::new(&ground.root, number, port, settings.clone(), ground.require.clone());
         let place_of_first = place((1, members.first()));
         let others = (2..).zip(members.ports().iter().skip(1).copied()).map(place).collect();
-        Self { id: ResourceId::new(UNIT), needs, place: place_of_first, others, members, engine, ground }
+        let admin = KeptClient::default();
+        Self { id: ResourceId::new(UNIT), needs, place: place_of_first, others, members, engine, ground, admin }
+    }
+
+    /// Where a member listens, and by what we recognise it.
+    fn address_of(&self, port: u16) -> Result<Address, Fault> {
+        Ok(Address::Port { port, trust: Trust::of(&self.ground)? })
+    }
+
+    /// Our administrator where it can change something: one connection for all that is asked, for as long as nobody else becomes
+    /// primary.
+    async fn admin(&self) -> Result<Client, Fault> {
+        self.admin_at(self.members.primary(&self.ground).await?)
+    }
+
+    /// Our administrator at one member.
+    fn admin_at(&self, port: u16) -> Result<Client, Fault> {
+        let log_in = || OwnUser::Administrator.client(&self.ground, port);
+        self.admin.get(port, self.ground.clock.now(), log_in)
+    }
+
+    /// The next time it logs in anew.
+    fn forget_admin(&self) {
+        self.admin.forget();
     }
 
     /// Does a step. Public so that what needs no journal, a test, can do one.
@@ -118,6 +147,10 @@ impl Resource for Mongo {
 
     fn needs(&self) -> &[ResourceId] {
         &self.needs
+    }
+
+    fn can_drift(&self) -> bool {
+        true
     }
 
     async fn observe(&self) -> Result<Observed, Fault> {

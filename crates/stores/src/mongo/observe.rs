@@ -1,30 +1,32 @@
 //! Looking at MongoDB. Nothing here changes anything.
 
-use futures_util::future::try_join_all;
 use host::files;
 use manifest::id::AppName;
 use mongodb::Client;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::doc;
 use reconcile::Fault;
 use reconcile::ports::UnitState;
-use secrets::Versioned;
+use secrets::SecretName;
 
-use super::client::{self, Address, Identity, MongoFault, code, command, connect};
+use super::certificate::{self, Certificate, Shows};
+use super::client::{Address, MongoFault, code, command, is_refusal};
 use super::members::{self, Set};
+use super::own_users::OwnUser;
 use super::place::{Mode, Place};
-use super::roles::{self, APP_ROLE, UserKey, documents};
-use super::{ADMIN, Mongo, REPLICA_SET, UNIT, admin_secret, app_secret, configuration, key_secret};
-use crate::Ground;
+use super::roles::documents;
+use super::users::{self, Users, logins};
+use super::whose::{Ask, Guard, former_secrets, guard, has_former_secret};
+use super::{Mongo, REPLICA_SET, UNIT, app_secret, configuration, key_secret};
+use crate::authority::authority_secret;
 use crate::engines::find::Found;
-use crate::ground::{Slot, file_fault};
-use crate::leases;
-use crate::start::accepts;
+use crate::ground::{Slot, file_fault, secret_fault};
 
 /// What a look at one MongoDB found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Configuration and key file are there as they should be, and all credentials exist.
     pub files: Files,
+    pub certificate: Certificate,
     /// The administrator is known to exist, so that a port may be opened.
     pub guarded: bool,
     /// What runs, if it runs as specified.
@@ -34,6 +36,10 @@ pub struct Observed {
     pub users: Vec<(AppName, Slot)>,
     /// The replica set, where it has or is to have more than one member.
     pub set: Option<Set>,
+    /// The users of ours that there are to be.
+    pub own: Vec<OwnUser>,
+    /// Passwords of users that have certificates now.
+    pub obsolete: Vec<SecretName>,
 }
 
 /// State of the files that Roadbed writes.
@@ -50,9 +56,11 @@ pub enum Server {
     /// It does not run as specified, or does not answer yet.
     Silent,
     /// The first boot's server.
-    FirstBoot {
-        admin: bool,
-    },
+    FirstBoot(Guard),
+    /// On its port, with a certificate that we cannot believe, such as one that has run out.
+    NotBelieved,
+    /// On its port, with our data, and our administrator cannot log in.
+    WithoutAdmin,
     /// On its port, without a replica set. It shows no users before it has one.
     NotInitiated,
     /// On its port, with a replica set whose member has another port.
@@ -65,21 +73,9 @@ pub enum Server {
 /// A server on its port, seen by the administrator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serving {
-    pub admin_is_right: bool,
-    pub role_is_right: bool,
-    pub apps: Vec<WrongUser>,
-    /// Users that nobody asked for.
-    pub strangers: Vec<UserKey>,
-    /// Users of apps whose password is retired.
-    pub retired: Vec<UserKey>,
-}
-
-/// An app's user that is missing or not right, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WrongUser {
-    pub app: AppName,
-    pub slot: Slot,
-    pub because: Vec<&'static str>,
+    /// It shows the certificate that is in its file.
+    pub certificate_is_loaded: bool,
+    pub users: Users,
 }
 
 pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
@@ -88,10 +84,13 @@ pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
     refuse_orphaned_data(mongo)?;
     let mut seen = Observed {
         files: files_state(mongo)?,
+        certificate: certificate::look_at_all(mongo)?,
         guarded: files::exists(&place.guarded_mark()),
         runs: running_mode(mongo).await?,
         server: Server::Silent,
         users,
+        own: OwnUser::of(&place.settings),
+        obsolete: obsolete(mongo)?,
         set: None,
     };
     if !seen.guarded && others_have_data(mongo)? {
@@ -99,16 +98,16 @@ pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
         seen.guarded = true;
     }
     // Also where files are missing: a member that lost its folders is one among others.
-    if seen.guarded && !mongo.members.is_one() && mongo.ground.secret(&admin_secret())?.is_some() {
+    if seen.guarded && !mongo.members.is_one() && mongo.ground.authority()?.is_some() {
         seen.set = Some(members::observe(mongo).await?);
         return Ok(seen);
     }
-    if seen.files == Files::Missing {
+    if seen.files == Files::Missing || seen.certificate == Certificate::Missing {
         return Ok(seen);
     }
     seen.server = match (seen.runs, seen.guarded) {
         (Some(Mode::FirstBoot), _) => look_at_first_boot(mongo).await?,
-        (Some(Mode::Serving), true) if accepts(place.port).await => look_at_serving(mongo).await?,
+        (Some(Mode::Serving), true) => look_at_serving(mongo).await?,
         _ => Server::Silent,
     };
     if seen.server == Server::OneOfSeveral {
@@ -121,20 +120,30 @@ fn others_have_data(mongo: &Mongo) -> Result<bool, Fault> {
     mongo.others.iter().try_fold(false, |any, place| Ok(any || members::holds_data(place)?))
 }
 
-/// Data without its administrator's password cannot be served, and Roadbed will not throw it away to begin anew.
+/// Data without the authority that made its users cannot be served, and Roadbed will not throw it away to begin anew.
 fn refuse_orphaned_data(mongo: &Mongo) -> Result<(), Fault> {
-    if mongo.ground.secret(&admin_secret())?.is_some() {
+    if mongo.ground.authority()?.is_some() || has_former_secret(&mongo.ground)? {
         return Ok(());
     }
     let mut with_data = None;
     for place in mongo.places() {
-        let files = files::list(&place.data).map_err(|fault| file_fault(UNIT, &fault))?;
+        let files = files::list(&place.data).map_err(|fault| file_fault(&place.name, &fault))?;
         with_data = with_data.or((!files.is_empty()).then_some(&place.data));
     }
     let Some(data) = with_data else { return Ok(()) };
-    Err(Fault::new(format!("there is data in {} but no password for it in the secret store", data.display()))
-        .cause(format!("{} has no entry {}", mongo.ground.root.secrets().display(), admin_secret()))
+    Err(Fault::new(format!("there is data in {} but no authority for it in the secret store", data.display()))
+        .cause(format!("{} has no entry {}", mongo.ground.root.secrets().display(), authority_secret()))
         .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty"))
+}
+
+fn obsolete(mongo: &Mongo) -> Result<Vec<SecretName>, Fault> {
+    let mut obsolete = Vec::new();
+    for name in former_secrets() {
+        if mongo.ground.secrets.current_version(&name).map_err(|fault| secret_fault(&fault))?.is_some() {
+            obsolete.push(name);
+        }
+    }
+    Ok(obsolete)
 }
 
 fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
@@ -145,8 +154,7 @@ fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
             return Ok(Files::Missing);
         }
     }
-    if mongo.ground.secret(&admin_secret())?.is_none()
-        || mongo.ground.authority()?.is_none()
+    if mongo.ground.authority()?.is_none()
         || !mongo.places().flat_map(Place::folders).all(|folder| files::is_dir(&folder))
     {
         return Ok(Files::Missing);
@@ -182,180 +190,82 @@ pub(crate) async fn running_mode(mongo: &Mongo) -> Result<Option<Mode>, Fault> {
         .find(|&mode| mongo.place.unit(&engine, mode).revision == unit.revision))
 }
 
-/// The administrator over the socket file of the first boot.
-pub(crate) fn first_boot_client(mongo: &Mongo) -> Result<(Address, Client), Fault> {
-    let address = Address::socket(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))?;
-    let client = as_admin(mongo, &address)?;
-    Ok((address, client))
-}
-
-pub(crate) fn as_admin(mongo: &Mongo, address: &Address) -> Result<Client, Fault> {
-    admin_of(&mongo.ground, address)
-}
-
-/// The administrator on a server's port.
-pub(crate) fn admin_at(ground: &Ground, port: u16) -> Result<Client, Fault> {
-    admin_of(ground, &Address::Port(port))
-}
-
-fn admin_of(ground: &Ground, address: &Address) -> Result<Client, Fault> {
-    let Some(password) = ground.secret(&admin_secret())? else {
-        return Err(Fault::new("the administrator's password of mongodb has gone from the secret store"));
-    };
-    let who = Identity::User { name: ADMIN, database: "admin", password: &password.secret };
-    connect(address, who).map_err(|fault| asking(&fault))
-}
-
 async fn look_at_first_boot(mongo: &Mongo) -> Result<Server, Fault> {
     if !files::exists(&mongo.place.socket()) {
         return Ok(Server::Silent);
     }
-    let (_address, client) = first_boot_client(mongo)?;
-    match client::hello(&client).await.map(|_| ()) {
-        Err(fault) if fault.is_wrong_password() => Ok(Server::FirstBoot { admin: false }),
-        Err(_) => Ok(Server::Silent),
-        Ok(()) => Ok(Server::FirstBoot { admin: true }),
+    match guard(mongo, &socket(mongo)?).await {
+        Ok(guard) => Ok(Server::FirstBoot(guard)),
+        Err(Ask::Mongo(_)) => Ok(Server::Silent),
+        Err(Ask::Other(fault)) => Err(fault),
     }
 }
 
+/// Where the first boot's server listens.
+pub(super) fn socket(mongo: &Mongo) -> Result<Address, Fault> {
+    Address::socket(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))
+}
+
 async fn look_at_serving(mongo: &Mongo) -> Result<Server, Fault> {
-    let client = as_admin(mongo, &Address::Port(mongo.place.port))?;
-    match replica_set(&client, mongo.place.port).await {
+    let port = mongo.place.port;
+    let certificate_is_loaded = match certificate::shown_by(mongo, &mongo.place).await? {
+        Shows::Nothing => return Ok(Server::Silent),
+        Shows::NotBelieved => return Ok(Server::NotBelieved),
+        Shows::Another => false,
+        Shows::ItsFile => true,
+    };
+    let client = mongo.admin_at(port)?;
+    match replica_set(&client, port).await {
         Ok(ReplicaSet::Right) => {}
         Ok(ReplicaSet::NotInitiated) => return Ok(Server::NotInitiated),
         Ok(ReplicaSet::Elsewhere) => return Ok(Server::Elsewhere),
         Ok(ReplicaSet::OneOfSeveral) => return Ok(Server::OneOfSeveral),
-        Err(fault) if fault.is_wrong_password() => return Err(wrong_admin_password(mongo)),
+        Err(fault) if is_refusal(&fault) => return without_admin(mongo, port).await.map(|()| Server::WithoutAdmin),
         Err(fault) => return Err(asking(&fault)),
     }
-    Ok(users_at(mongo, mongo.place.port).await?.map_or(Server::Silent, Server::Serving))
+    Ok(match users_at(mongo, port).await? {
+        UsersAt::Seen(users) => Server::Serving(Serving { certificate_is_loaded, users }),
+        UsersAt::NotYet => Server::Silent,
+        UsersAt::WithoutAdmin => Server::WithoutAdmin,
+    })
 }
 
-/// Users as the server on this port has them; `None` while it is neither primary nor secondary.
-pub(crate) async fn users_at(mongo: &Mongo, port: u16) -> Result<Option<Serving>, Fault> {
-    let client = admin_at(&mongo.ground, port)?;
-    match look_at_users(mongo, &client, port).await {
-        Ok(serving) => Ok(Some(serving)),
-        // Just started, and not yet elected by itself.
-        Err(Look::Mongo(fault))
+/// What our administrator learnt of users.
+pub(crate) enum UsersAt {
+    Seen(Users),
+    /// It is neither primary nor secondary: just started, or cut off a moment ago.
+    NotYet,
+    WithoutAdmin,
+}
+
+/// Users as the member on this port has them.
+pub(crate) async fn users_at(mongo: &Mongo, port: u16) -> Result<UsersAt, Fault> {
+    match users::look(mongo, &mongo.admin_at(port)?, port).await {
+        Ok(users) => Ok(UsersAt::Seen(users)),
+        Err(Ask::Mongo(fault))
             if [code::NOT_PRIMARY_OR_SECONDARY, code::NOT_PRIMARY_NO_SECONDARY_OK]
                 .iter()
                 .any(|code| fault.code() == Some(*code)) =>
         {
-            Ok(None)
+            Ok(UsersAt::NotYet)
+        }
+        Err(Ask::Mongo(fault)) if is_refusal(&fault) => {
+            without_admin(mongo, port).await.map(|()| UsersAt::WithoutAdmin)
         }
         // One that was primary a moment ago, and there are others.
-        Err(Look::Mongo(fault)) if fault.code().is_none() && !mongo.members.is_one() => Ok(None),
-        Err(Look::Mongo(fault)) if fault.is_wrong_password() => Err(wrong_admin_password(mongo)),
-        Err(Look::Mongo(fault)) => Err(asking(&fault)),
-        Err(Look::Other(fault)) => Err(fault),
+        Err(Ask::Mongo(fault)) if fault.code().is_none() && !mongo.members.is_one() => Ok(UsersAt::NotYet),
+        Err(ask) => Err(ask.into()),
     }
 }
 
-/// A user that an app is to have.
-pub(crate) struct Login {
-    pub(crate) app: AppName,
-    pub(crate) slot: Slot,
-    /// `None`: to be made.
-    pub(crate) password: Option<Versioned>,
-}
-
-/// One for each password that must be let in.
-pub(crate) fn logins(mongo: &Mongo) -> Result<Vec<Login>, Fault> {
-    let mut all = Vec::new();
-    for app in &mongo.place.settings.apps {
-        let accepted = mongo.ground.logins(&app_secret(app))?;
-        if accepted.is_empty() {
-            all.push(Login { app: app.clone(), slot: Slot::of(1), password: None });
-        }
-        let login = |password: Versioned| Login {
-            app: app.clone(),
-            slot: Slot::of(password.version),
-            password: Some(password),
-        };
-        all.extend(accepted.into_iter().map(login));
-    }
-    Ok(all)
-}
-
-/// Why a look failed.
-enum Look {
-    Mongo(MongoFault),
-    Other(Fault),
-}
-
-impl From<MongoFault> for Look {
-    fn from(fault: MongoFault) -> Self {
-        Self::Mongo(fault)
-    }
-}
-
-impl From<Fault> for Look {
-    fn from(fault: Fault) -> Self {
-        Self::Other(fault)
-    }
-}
-
-async fn look_at_users(mongo: &Mongo, client: &Client, port: u16) -> Result<Serving, Look> {
-    let place = &mongo.place;
-    let database = &place.settings.database;
-    let listed = command(client, "admin", doc! { "usersInfo": { "forAllDBs": true } });
-    let role = command(client, database, doc! { "rolesInfo": APP_ROLE, "showPrivileges": true });
-    let (listed, role) = futures_util::try_join!(listed, role)?;
-    let seen: Vec<UserKey> = documents(&listed, "users").filter_map(UserKey::of).collect();
-    let logins = logins(mongo)?;
-    let key = |login: &Login| UserKey::app(&place.settings, &login.app, login.slot);
-    let mut wanted: Vec<UserKey> = logins.iter().map(key).collect();
-    wanted.push(UserKey::admin());
-    let mut kept: Vec<UserKey> = UserKey::collections(&place.settings).into_iter().collect();
-    // Read after the server's list: what is lent is in the book before its user is made.
-    let leases = leases::book::read(&mongo.ground.root)?.into_iter();
-    kept.extend(leases.filter_map(|lease| Some(UserKey { database: lease.mongodb?, name: lease.id })));
-
-    let details = user_details(client, &wanted).await?;
-    let detail = |key: &UserKey| details.iter().find(|user| UserKey::of(user).as_ref() == Some(key));
-    let apps = try_join_all(logins.iter().map(|login| async {
-        let because = match detail(&key(login)) {
-            None => vec!["missing"],
-            Some(user) => {
-                let mut faults = roles::faults_of_app_user(user, &place.settings);
-                if !logs_in(mongo, login, port).await? {
-                    faults.push("password");
-                }
-                faults
-            }
-        };
-        Ok::<_, Look>(WrongUser { app: login.app.clone(), slot: login.slot, because })
-    }))
-    .await?;
-    let unwanted = seen.into_iter().filter(|user| !wanted.contains(user) && !kept.contains(user));
-    let (retired, strangers) = unwanted.partition(|user| user.is_of_an_app(&place.settings));
-    Ok(Serving {
-        admin_is_right: detail(&UserKey::admin()).is_some_and(roles::admin_is_right),
-        role_is_right: documents(&role, "roles").any(|role| roles::role_is_right(role, &place.settings)),
-        apps: apps.into_iter().filter(|user| !user.because.is_empty()).collect(),
-        strangers,
-        retired,
-    })
-}
-
-/// Restrictions are shown only to who asks for users by name.
-async fn user_details(client: &Client, keys: &[UserKey]) -> Result<Vec<Document>, MongoFault> {
-    let keys: Vec<Bson> = keys.iter().map(|key| doc! { "user": &key.name, "db": &key.database }.into()).collect();
-    let answer = command(client, "admin", doc! { "usersInfo": keys, "showAuthenticationRestrictions": true }).await?;
-    Ok(documents(&answer, "users").cloned().collect())
-}
-
-/// The only way to compare a password with a server's is to use it.
-async fn logs_in(mongo: &Mongo, login: &Login, port: u16) -> Result<bool, Look> {
-    let Some(password) = &login.password else { return Ok(false) };
-    let key = UserKey::app(&mongo.place.settings, &login.app, login.slot);
-    let who = Identity::User { name: &key.name, database: &key.database, password: &password.secret };
-    let client = connect(&Address::Port(port), who)?;
-    match client::hello(&client).await {
-        Ok(_) => Ok(true),
-        Err(fault) if fault.is_wrong_password() => Ok(false),
-        Err(fault) => Err(fault.into()),
+/// Our administrator is gone, or has lost its rights. Whoever guards the data now: it is ours, or this is a fault.
+pub(crate) async fn without_admin(mongo: &Mongo, port: u16) -> Result<(), Fault> {
+    mongo.forget_admin();
+    match guard(mongo, &mongo.address_of(port)?).await {
+        Ok(_) => Ok(()),
+        // The server's own user: its key is another's.
+        Err(Ask::Mongo(fault)) if fault.is_wrong_password() => Err(users::of_another_store(mongo)),
+        Err(ask) => Err(ask.into()),
     }
 }
 
@@ -387,12 +297,6 @@ pub(crate) async fn replica_set(client: &Client, port: u16) -> Result<ReplicaSet
 /// The address of our one member.
 pub(crate) fn member(port: u16) -> String {
     format!("127.0.0.1:{port}")
-}
-
-pub(crate) fn wrong_admin_password(mongo: &Mongo) -> Fault {
-    Fault::new(format!("the data in {} belongs to another secret store", mongo.place.data.display()))
-        .cause(format!("its server refuses the password under {}", admin_secret()))
-        .hint("bring back the secret store that belongs to this data, or move the data folder away to begin empty")
 }
 
 pub(crate) fn asking(fault: &MongoFault) -> Fault {

@@ -3,11 +3,17 @@
 use std::fmt;
 
 use manifest::id::AppName;
+use secrets::SecretName;
 
+use super::certificate::Certificate;
 use super::members;
-use super::observe::{Files, Observed, Server, Serving, WrongUser};
+use super::observe::{Files, Observed, Server};
+use super::own_users::OwnUser;
 use super::place::Mode;
+use super::rights::RoleKey;
 use super::roles::UserKey;
+use super::users::{Users, WrongUser};
+use super::whose::Guard;
 use crate::ground::Slot;
 
 /// One effect on MongoDB.
@@ -20,7 +26,11 @@ pub enum Step {
     Start,
     InitiateReplicaSet,
     MoveReplicaSet,
-    CorrectAdmin,
+    RenewCertificate,
+    LoadCertificate,
+    Restart,
+    ReplaceAdmin,
+    PutOwnUsers(Vec<(OwnUser, Vec<&'static str>)>),
     PutRole,
     PutUser {
         app: AppName,
@@ -28,9 +38,11 @@ pub enum Step {
         because: Vec<&'static str>,
     },
     RemoveUser(UserKey),
+    RemoveRole(RoleKey),
     RetireUser(UserKey),
     /// Of a set that has more than one member.
     Member(members::Step),
+    ForgetPassword(SecretName),
 }
 
 impl fmt::Display for Step {
@@ -44,7 +56,14 @@ impl fmt::Display for Step {
             Self::Start => f.write_str("start on the loopback port"),
             Self::InitiateReplicaSet => f.write_str("initiate the replica set of one"),
             Self::MoveReplicaSet => f.write_str("move the replica set to this port"),
-            Self::CorrectAdmin => f.write_str("correct the administrator's roles"),
+            Self::RenewCertificate => f.write_str("renew the server's certificate"),
+            Self::LoadCertificate => f.write_str("let the server load its certificate, with all connections kept"),
+            Self::Restart => f.write_str("start again with a certificate that is believed"),
+            Self::ReplaceAdmin => f.write_str("create the administrator in place of the former one"),
+            Self::PutOwnUsers(users) => {
+                let one = |(user, because): &(OwnUser, Vec<&str>)| format!("{user} ({})", because.join(", "));
+                write!(f, "set our own users: {}", users.iter().map(one).collect::<Vec<_>>().join(", "))
+            }
             Self::PutRole => f.write_str("set the rights of apps"),
             Self::PutUser { app, slot, because } => {
                 let which = if *slot == Slot::First { "the" } else { "the second" };
@@ -53,6 +72,10 @@ impl fmt::Display for Step {
             Self::RemoveUser(user) => {
                 write!(f, "remove user {} of {}, which nobody asked for", user.name, user.database)
             }
+            Self::RemoveRole(role) => {
+                write!(f, "remove role {} of {}, which nobody asked for", role.name, role.database)
+            }
+            Self::ForgetPassword(name) => write!(f, "forget {name}: its user shows a certificate"),
             Self::RetireUser(user) => {
                 write!(f, "remove user {} of {}, whose password is retired", user.name, user.database)
             }
@@ -63,85 +86,101 @@ impl fmt::Display for Step {
 /// Pure. Where the server cannot be asked yet, the plan holds what is certain; the next look finds the rest.
 pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
     let mut steps = Vec::new();
-    if seen.files != Files::Right {
+    if seen.files != Files::Right || seen.certificate == Certificate::Missing {
         steps.push(Step::WriteFiles);
+    } else if seen.certificate == Certificate::Due {
+        steps.push(Step::RenewCertificate);
     }
     if !seen.guarded {
         match seen.server {
-            Server::FirstBoot { admin: true } => {}
-            Server::FirstBoot { admin: false } => steps.push(Step::CreateAdmin),
+            Server::FirstBoot(Guard::Ours) => {}
+            Server::FirstBoot(_) => steps.push(Step::CreateAdmin),
             _ => steps.extend([Step::StartFirstBoot, Step::CreateAdmin]),
         }
-        steps.extend([Step::NoteGuarded, Step::Start, Step::InitiateReplicaSet, Step::PutRole]);
+        steps.extend([Step::NoteGuarded, Step::Start, Step::InitiateReplicaSet]);
         steps.extend(missing_users(seen));
         return steps;
     }
     if let Some(set) = &seen.set {
         steps.extend(members::plan(set));
+        if set.users.is_some() {
+            steps.extend(seen.obsolete.iter().cloned().map(Step::ForgetPassword));
+        }
         return steps;
     }
     // Without its files right, a running server was not asked; the next look does that.
-    let silent = seen.server == Server::Silent && seen.files == Files::Right;
+    let silent =
+        seen.server == Server::Silent && seen.files == Files::Right && seen.certificate != Certificate::Missing;
     if seen.runs != Some(Mode::Serving) || silent {
         steps.push(Step::Start);
     }
     match &seen.server {
+        Server::NotBelieved => steps.push(Step::Restart),
+        Server::WithoutAdmin => steps.push(Step::ReplaceAdmin),
         Server::NotInitiated => {
-            steps.extend([Step::InitiateReplicaSet, Step::PutRole]);
+            steps.push(Step::InitiateReplicaSet);
             steps.extend(missing_users(seen));
         }
         Server::Elsewhere => steps.push(Step::MoveReplicaSet),
-        Server::Serving(serving) => steps.extend(put_right(serving)),
-        Server::Silent | Server::FirstBoot { .. } | Server::OneOfSeveral => {}
+        Server::Serving(serving) => {
+            if seen.certificate == Certificate::Due || !serving.certificate_is_loaded {
+                steps.push(Step::LoadCertificate);
+            }
+            steps.extend(put_right(&serving.users));
+            steps.extend(seen.obsolete.iter().cloned().map(Step::ForgetPassword));
+        }
+        Server::Silent | Server::FirstBoot(_) | Server::OneOfSeveral => {}
     }
     steps
 }
 
-pub(super) fn put_right(serving: &Serving) -> Vec<Step> {
+pub(super) fn put_right(users: &Users) -> Vec<Step> {
     let mut steps = Vec::new();
-    if !serving.admin_is_right {
-        steps.push(Step::CorrectAdmin);
+    if !users.own.is_empty() {
+        steps.push(Step::PutOwnUsers(users.own.clone()));
     }
-    steps.extend(serving.strangers.iter().cloned().map(Step::RemoveUser));
-    if !serving.role_is_right {
+    steps.extend(users.strangers.iter().cloned().map(Step::RemoveUser));
+    steps.extend(users.strange_roles.iter().cloned().map(Step::RemoveRole));
+    if users.app_role_is_wrong {
         steps.push(Step::PutRole);
     }
     let put =
         |wrong: &WrongUser| Step::PutUser { app: wrong.app.clone(), slot: wrong.slot, because: wrong.because.clone() };
-    steps.extend(serving.apps.iter().map(put));
-    steps.extend(serving.retired.iter().cloned().map(Step::RetireUser));
+    steps.extend(users.apps.iter().map(put));
+    steps.extend(users.retired.iter().cloned().map(Step::RetireUser));
     steps
 }
 
-/// Everybody, where nobody is there yet.
-fn missing_users(seen: &Observed) -> impl Iterator<Item = Step> {
+/// Everybody but the administrator, where nobody is there yet.
+fn missing_users(seen: &Observed) -> Vec<Step> {
+    let others = seen.own.iter().filter(|user| **user != OwnUser::Administrator);
     let put = |(app, slot): &(AppName, Slot)| Step::PutUser { app: app.clone(), slot: *slot, because: vec!["missing"] };
-    seen.users.iter().map(put)
+    let mut steps = vec![Step::PutOwnUsers(others.map(|user| (*user, vec!["missing"])).collect()), Step::PutRole];
+    steps.extend(seen.users.iter().map(put));
+    steps
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mongo::observe::Serving;
 
     fn told(seen: &Observed) -> Vec<String> {
         plan(seen).iter().map(Step::to_string).collect()
     }
 
     fn settled() -> Observed {
-        let serving = Serving {
-            admin_is_right: true,
-            role_is_right: true,
-            apps: Vec::new(),
-            strangers: Vec::new(),
-            retired: Vec::new(),
-        };
+        let serving = Serving { certificate_is_loaded: true, users: Users::default() };
         Observed {
             files: Files::Right,
+            certificate: Certificate::Right,
             guarded: true,
             runs: Some(Mode::Serving),
             server: Server::Serving(serving),
             users: vec![(AppName::new("api").unwrap(), Slot::First)],
             set: None,
+            own: vec![OwnUser::Administrator, OwnUser::Backup],
+            obsolete: Vec::new(),
         }
     }
 
@@ -152,15 +191,14 @@ mod tests {
 
     #[test]
     fn no_port_is_opened_before_the_administrator_is_noted() {
-        for server in
-            [Server::Silent, Server::FirstBoot { admin: false }, Server::FirstBoot { admin: true }, settled().server]
-        {
+        let first_boots = [Guard::Nobody, Guard::Former, Guard::Ours].map(Server::FirstBoot);
+        for server in [Server::Silent, settled().server].into_iter().chain(first_boots) {
             for runs in [None, Some(Mode::FirstBoot), Some(Mode::Serving)] {
                 let steps = plan(&Observed { guarded: false, runs, server: server.clone(), ..settled() });
                 let at = |step: &Step| steps.iter().position(|other| other == step);
                 let (noted, started) = (at(&Step::NoteGuarded).unwrap(), at(&Step::Start).unwrap());
                 assert!(noted < started, "{steps:?}");
-                assert!(server == Server::FirstBoot { admin: true } || at(&Step::CreateAdmin).is_some(), "{steps:?}");
+                assert!(server == Server::FirstBoot(Guard::Ours) || at(&Step::CreateAdmin).is_some(), "{steps:?}");
             }
         }
     }
@@ -169,5 +207,29 @@ mod tests {
     fn what_stopped_is_started_and_nothing_else() {
         assert_eq!(told(&Observed { runs: None, server: Server::Silent, ..settled() }), ["start on the loopback port"]);
         assert_eq!(told(&Observed { server: Server::Silent, ..settled() }), ["start on the loopback port"]);
+    }
+
+    #[test]
+    fn a_certificate_that_is_due_is_renewed_under_living_connections_and_one_that_ran_out_is_not_waited_for() {
+        let due = Observed { certificate: Certificate::Due, ..settled() };
+        let load = "let the server load its certificate, with all connections kept";
+        assert_eq!(told(&due), ["renew the server's certificate", load]);
+        let serving = Serving { certificate_is_loaded: false, users: Users::default() };
+        assert_eq!(told(&Observed { server: Server::Serving(serving), ..settled() }), [load]);
+        assert_eq!(
+            told(&Observed { server: Server::NotBelieved, ..due }),
+            ["renew the server's certificate", "start again with a certificate that is believed"]
+        );
+    }
+
+    #[test]
+    fn passwords_of_former_users_are_forgotten_last() {
+        let obsolete = vec![SecretName::new("mongodb/admin")];
+        let seen = Observed { server: Server::WithoutAdmin, obsolete: obsolete.clone(), ..settled() };
+        assert_eq!(told(&seen), ["create the administrator in place of the former one"]);
+        assert_eq!(
+            plan(&Observed { obsolete: obsolete.clone(), ..settled() }),
+            [Step::ForgetPassword(obsolete[0].clone())]
+        );
     }
 }

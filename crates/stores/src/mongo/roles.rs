@@ -1,10 +1,10 @@
-//! Who may do what: one role for apps, one administrator.
+//! Who may do what in the apps' database: one role for all apps, users that have it, and how users are named and compared.
 
 use manifest::environment;
 use manifest::id::AppName;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::ADMIN;
+use super::rights::{On, Role, RoleKey};
 use crate::ground::{Slot, user_of};
 
 /// Name of the apps' role, in their own database.
@@ -26,27 +26,16 @@ const APP_ACTIONS: [&str; 11] = [
     "update",
 ];
 
-/// The administrator's roles. It can give rights but has no right to read or write documents.
-pub(crate) const ADMIN_ROLES: [&str; 3] = ["clusterManager", "clusterMonitor", "userAdminAnyDatabase"];
-
 /// An app's user comes from this machine and to this machine, or not at all.
 const LOOPBACK: &str = "127.0.0.1";
 
-pub(crate) fn app_privileges(settings: &environment::MongoDb) -> Vec<Bson> {
-    let actions: Vec<Bson> = app_actions(settings).into_iter().map(Bson::from).collect();
-    vec![doc! { "resource": { "db": &settings.database, "collection": "" }, "actions": actions }.into()]
-}
-
-/// Whether `rolesInfo` shows our role as it should be.
-pub(crate) fn role_is_right(seen: &Document, settings: &environment::MongoDb) -> bool {
-    let inherits = seen.get_array("roles").is_ok_and(|roles| !roles.is_empty());
-    let Ok(privileges) = seen.get_array("privileges") else { return false };
-    let [Bson::Document(privilege)] = privileges.as_slice() else { return false };
-    let Ok(resource) = privilege.get_document("resource") else { return false };
-    !inherits
-        && resource.get_str("db").ok() == Some(settings.database.as_str())
-        && resource.get_str("collection").ok() == Some("")
-        && sorted_strings(privilege, "actions") == app_actions(settings)
+/// The role of apps.
+pub(crate) fn app_role(settings: &environment::MongoDb) -> Role {
+    Role {
+        key: RoleKey { database: settings.database.clone(), name: APP_ROLE.to_owned() },
+        allows: vec![(On::Database(settings.database.clone()), app_actions(settings))],
+        inherits: Vec::new(),
+    }
 }
 
 fn app_actions(settings: &environment::MongoDb) -> Vec<&'static str> {
@@ -65,14 +54,13 @@ pub(crate) fn user_fields(role: &str, database: &str) -> Document {
     doc! {
         "roles": [{ "role": role, "db": database }],
         "mechanisms": ["SCRAM-SHA-256"],
-        "authenticationRestrictions": [{ "clientSource": [LOOPBACK], "serverAddress": [LOOPBACK] }],
+        "authenticationRestrictions": loopback_only(),
     }
 }
 
-pub(crate) fn admin_user_fields() -> Document {
-    let roles: Vec<Bson> = ADMIN_ROLES.iter().map(|&role| doc! { "role": role, "db": "admin" }.into()).collect();
-    // No restriction by address: the first boot's socket file has none.
-    doc! { "roles": roles, "mechanisms": ["SCRAM-SHA-256"] }
+/// As `createUser` and `updateUser` take it.
+pub(crate) fn loopback_only() -> Vec<Bson> {
+    vec![doc! { "clientSource": [LOOPBACK], "serverAddress": [LOOPBACK] }.into()]
 }
 
 /// What is wrong with a user as `usersInfo` shows it; empty if nothing is.
@@ -88,11 +76,6 @@ pub(crate) fn faults_of_app_user(seen: &Document, settings: &environment::MongoD
         faults.push("address restrictions");
     }
     faults
-}
-
-pub(crate) fn admin_is_right(seen: &Document) -> bool {
-    let wanted: Vec<_> = ADMIN_ROLES.iter().map(|&role| (role.to_owned(), "admin".to_owned())).collect();
-    roles_of(seen) == wanted && sorted_strings(seen, "mechanisms") == ["SCRAM-SHA-256"]
 }
 
 pub(crate) fn is_restricted_to_loopback(seen: &Document) -> bool {
@@ -134,10 +117,6 @@ pub struct UserKey {
 }
 
 impl UserKey {
-    pub(crate) fn admin() -> Self {
-        Self { database: "admin".to_owned(), name: ADMIN.to_owned() }
-    }
-
     pub(crate) fn app(settings: &environment::MongoDb, app: &AppName, slot: Slot) -> Self {
         Self { database: settings.database.clone(), name: user_of(app, slot) }
     }
@@ -146,12 +125,6 @@ impl UserKey {
     pub(crate) fn is_of_an_app(&self, settings: &environment::MongoDb) -> bool {
         let mut apps = settings.apps.iter();
         apps.any(|app| Slot::ALL.iter().any(|slot| Self::app(settings, app, *slot) == *self))
-    }
-
-    /// The user that changes collections, where there are some to look after.
-    pub(crate) fn collections(settings: &environment::MongoDb) -> Option<Self> {
-        let name = super::collections::USER.to_owned();
-        (!settings.collections.is_empty()).then(|| Self { database: settings.database.clone(), name })
     }
 
     pub(crate) fn of(seen: &Document) -> Option<Self> {

@@ -1,5 +1,7 @@
 //! The connection string that an app is given.
 
+use std::path::Path;
+
 use manifest::environment;
 use manifest::id::AppName;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -27,12 +29,19 @@ pub(crate) fn of_user(settings: &environment::MongoDb, user: &str, members: &Mem
     let database = encode(&settings.database);
     Secret::new(format!(
         "mongodb://{user}:{password}@{hosts}/{database}\
-         ?authSource={database}&authMechanism=SCRAM-SHA-256&replicaSet={REPLICA_SET}&retryWrites=true&w=majority\
-         &serverSelectionTimeoutMS=1000&connectTimeoutMS=1000&heartbeatFrequencyMS=2000",
+         ?tls=true&authSource={database}&authMechanism=SCRAM-SHA-256&replicaSet={REPLICA_SET}&retryWrites=true&w=majority\
+         &maxPoolSize={pool}&serverSelectionTimeoutMS=1000&connectTimeoutMS=1000&heartbeatFrequencyMS=2000",
         hosts = members.hosts(),
+        pool = settings.pool,
         user = encode(user),
         password = encode(password.expose()),
     ))
+}
+
+/// The same, with the file of the authorities that the server is recognised by.
+pub(crate) fn with_authorities(url: &Secret, file: &Path) -> Secret {
+    let file = utf8_percent_encode(&file.to_string_lossy(), NON_ALPHANUMERIC).to_string();
+    Secret::new(format!("{}&tlsCAFile={file}", url.expose()))
 }
 
 #[cfg(test)]
@@ -55,14 +64,16 @@ mod tests {
             cache_bytes: 0,
             oplog_bytes: 0,
             members: 1,
+            pool: 7,
+            pools: 2,
             collections: Vec::new(),
         };
         let url = mongo_url(&settings, &AppName::new("api").unwrap(), 27017, &first("p@ss:/?#%"));
         assert_eq!(
             url.expose(),
-            "mongodb://app%2Dapi:p%40ss%3A%2F%3F%23%25@127.0.0.1:27017/shop%2Dlocal?authSource=shop%2Dlocal\
+            "mongodb://app%2Dapi:p%40ss%3A%2F%3F%23%25@127.0.0.1:27017/shop%2Dlocal?tls=true&authSource=shop%2Dlocal\
              &authMechanism=SCRAM-SHA-256&replicaSet=roadbed&retryWrites=true&w=majority\
-             &serverSelectionTimeoutMS=1000&connectTimeoutMS=1000&heartbeatFrequencyMS=2000"
+             &maxPoolSize=7&serverSelectionTimeoutMS=1000&connectTimeoutMS=1000&heartbeatFrequencyMS=2000"
         );
     }
 }

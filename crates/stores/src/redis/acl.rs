@@ -1,10 +1,9 @@
 //! Who may do what: the ACL file, and whether a living server agrees with it.
 
-use manifest::environment;
 use manifest::id::AppName;
 use secrets::{Secret, Versioned};
 
-use super::ADMIN;
+use super::{ADMIN, Purpose, Settings};
 use crate::engines::checksum;
 use crate::ground::{Slot, user_of};
 use crate::leases::{self, Lease, Rights, State};
@@ -17,8 +16,30 @@ const APP_COMMANDS: &str = "-@all +@all -@admin -@dangerous -function -script|fl
 const READER_COMMANDS: &str = "-@all +@read +@connection -@admin -@dangerous +info";
 
 /// What our own user may do: no key at all. It puts and takes away users one by one, because a server of version 7.0 that loads
-/// its file ends every connection, also of those whose user did not change.
-const ADMIN_COMMANDS: &str = "-@all +acl|load +acl|setuser +acl|deluser +acl|list +acl|dryrun +acl|whoami +client|id +ping +info +memory|stats +latency|latest +slowlog|len";
+/// its file ends every connection, also of those whose user did not change. `CONFIG` is for a new certificate, which a living
+/// server takes without closing a connection, and for parameters that somebody changed; `enable-protected-configs no` keeps folders
+/// and file names out of its reach.
+///
+/// So whoever has its password could give it, or a user of their own, every right. Redis has nothing against that: first
+/// arguments (`+select|0`) can be named for commands without subcommands alone, which `ACL SETUSER` is not, and selectors bind
+/// keys, of which it has none. What guards it: the password is sealed in the store and in control's memory, the file has its
+/// digest and is 0600, the server listens on loopback, the packet filter lets only our own user and apps there; and a user that
+/// has more than this is seen by [`ADMIN_PROBES`] at the next convergence, which loads the file again.
+const ADMIN_COMMANDS: &str = "-@all +acl|load +acl|setuser +acl|deluser +acl|list +acl|dryrun +acl|whoami +config|get +config|set +replicaof +client|id +ping +info +memory|stats +latency|latest +slowlog|len";
+
+/// Who replicas are to their primary, and sentinels to all.
+pub(crate) const MEMBER: &str = "member";
+
+/// What replicas and sentinels need of a server. A replica gets everything that its primary has, so its password is worth all data.
+const MEMBER_COMMANDS: &str = "-@all +psync +replconf +ping +info +role +multi +exec +replicaof +slaveof +subscribe +publish +config|rewrite +client|setname +client|kill +script|kill";
+
+/// A sentinel has few commands, and does not start with a rule about one that it lacks.
+const SENTINEL_ADMIN_COMMANDS: &str = "-@all +acl|load +acl|setuser +acl|deluser +acl|list +acl|dryrun +acl|whoami +client|id +ping +info +role +sentinel|master +sentinel|replicas";
+
+const SENTINEL_APP_COMMANDS: &str = "-@all +sentinel|get-master-addr-by-name +sentinel|master +sentinel|masters +sentinel|replicas +sentinel|slaves +sentinel|sentinels +subscribe +unsubscribe +psubscribe +punsubscribe +ping +info +role +client|id +client|setname";
+
+const SENTINEL_MEMBER_COMMANDS: &str =
+    "-@all +sentinel|is-master-down-by-addr +ping +publish +subscribe +info +client|setname";
 
 /// One user as the ACL file says it.
 #[derive(Debug)]
@@ -26,15 +47,46 @@ pub(crate) struct User {
     pub(crate) name: String,
     /// SHA-256 of the password; `None`: nobody can be this user.
     pub(crate) digest: Option<String>,
-    /// `None`: no keys and no channels.
-    pub(crate) prefix: Option<String>,
+    pub(crate) scope: Scope,
     commands: &'static str,
 }
 
+/// What a user may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// No keys and no channels.
+    Nothing,
+    /// Keys and channels that begin so.
+    Prefix(String),
+    /// No keys and every channel: by them sentinels talk to each other, and say what they did.
+    Channels,
+}
+
+impl Scope {
+    fn keys(&self) -> Option<String> {
+        match self {
+            Self::Prefix(prefix) => Some(format!("~{prefix}*")),
+            Self::Nothing | Self::Channels => None,
+        }
+    }
+
+    fn channels(&self) -> Option<String> {
+        match self {
+            Self::Prefix(prefix) => Some(format!("&{prefix}*")),
+            Self::Channels => Some("&*".to_owned()),
+            Self::Nothing => None,
+        }
+    }
+}
+
 impl User {
-    /// Whether it may do what apps may.
-    pub(crate) fn is_as_apps(&self) -> bool {
-        self.commands == APP_COMMANDS
+    /// What is asked about it with `ACL DRYRUN`.
+    pub(crate) fn probes(&self) -> &'static [Probe] {
+        match self.commands {
+            ADMIN_COMMANDS => &ADMIN_PROBES,
+            APP_COMMANDS => &PROBES,
+            _ => &[],
+        }
     }
 
     /// What the user is, in words of `ACL SETUSER`.
@@ -42,47 +94,71 @@ impl User {
         let Some(digest) = &self.digest else {
             return format!("off resetpass resetkeys resetchannels {}", self.commands);
         };
-        let scope = match &self.prefix {
-            Some(prefix) => format!("resetkeys ~{prefix}* resetchannels &{prefix}*"),
-            None => "resetkeys resetchannels".to_owned(),
-        };
-        format!("on resetpass #{digest} {scope} {}", self.commands)
+        let mut words = format!("on resetpass #{digest} resetkeys");
+        for part in [self.scope.keys(), Some("resetchannels".to_owned()), self.scope.channels()].into_iter().flatten() {
+            words = format!("{words} {part}");
+        }
+        format!("{words} {}", self.commands)
     }
 }
 
-/// Everybody who exists. An app has a user for each of its passwords.
-pub(crate) fn users(settings: &environment::Redis, admin: &Secret, logins: &[(AppName, Versioned)]) -> Vec<User> {
+/// Everybody who exists. An app has a user for each of its passwords. `among` is the password by which members and sentinels know
+/// each other.
+pub(crate) fn users(
+    settings: &Settings,
+    admin: &Secret,
+    among: Option<&Secret>,
+    logins: &[(AppName, Versioned)],
+) -> Vec<User> {
     let digest = |secret: &Secret| Some(checksum::of_bytes(secret.expose().as_bytes()));
+    let (of_admin, of_app, of_members, scope) = match settings.purpose {
+        Purpose::Durable | Purpose::Cache => {
+            (ADMIN_COMMANDS, APP_COMMANDS, MEMBER_COMMANDS, Scope::Prefix(settings.key_prefix.clone()))
+        }
+        Purpose::Sentinel => {
+            (SENTINEL_ADMIN_COMMANDS, SENTINEL_APP_COMMANDS, SENTINEL_MEMBER_COMMANDS, Scope::Channels)
+        }
+    };
     let mut users = vec![
         // Who does not log in is this user. It cannot be removed, so it is off and may do nothing.
-        User { name: "default".to_owned(), digest: None, prefix: None, commands: "-@all" },
-        User { name: ADMIN.to_owned(), digest: digest(admin), prefix: None, commands: ADMIN_COMMANDS },
+        User { name: "default".to_owned(), digest: None, scope: Scope::Nothing, commands: "-@all" },
+        User { name: ADMIN.to_owned(), digest: digest(admin), scope: Scope::Nothing, commands: of_admin },
     ];
+    users.extend(among.map(|password| User {
+        name: MEMBER.to_owned(),
+        digest: digest(password),
+        scope: Scope::Channels,
+        commands: of_members,
+    }));
     users.extend(logins.iter().map(|(app, password)| User {
         name: user_of(app, Slot::of(password.version)),
         digest: digest(&password.secret),
-        prefix: Some(settings.key_prefix.clone()),
-        commands: APP_COMMANDS,
+        scope: scope.clone(),
+        commands: of_app,
     }));
     users
 }
 
 /// Whether one of our apps has this user, now or at another version of its password, or it is lent: users that come and go while
 /// everybody else stays.
-pub(crate) fn comes_and_goes(name: &str, settings: &environment::Redis) -> bool {
+pub(crate) fn comes_and_goes(name: &str, settings: &Settings) -> bool {
     settings.apps.iter().any(|app| Slot::ALL.iter().any(|slot| user_of(app, *slot) == name)) || leases::is_name(name)
 }
 
 /// The user of a lease that lasts, if it has one in Redis.
-pub(crate) fn leased(lease: &Lease) -> Option<User> {
+pub(crate) fn leased(lease: &Lease, purpose: Purpose) -> Option<User> {
     let user = lease.redis.as_ref().filter(|_| lease.state == State::Live)?;
     Some(User {
         name: lease.id.clone(),
         digest: Some(user.digest.clone()),
-        prefix: Some(user.prefix.clone()),
-        commands: match lease.rights {
-            Rights::OfApp => APP_COMMANDS,
-            Rights::ReadOnly => READER_COMMANDS,
+        scope: match purpose {
+            Purpose::Durable | Purpose::Cache => Scope::Prefix(user.prefix.clone()),
+            Purpose::Sentinel => Scope::Channels,
+        },
+        commands: match (purpose, lease.rights) {
+            (Purpose::Sentinel, _) => SENTINEL_APP_COMMANDS,
+            (_, Rights::OfApp) => APP_COMMANDS,
+            (_, Rights::ReadOnly) => READER_COMMANDS,
         },
     })
 }
@@ -92,7 +168,7 @@ pub(crate) fn render(users: &[User]) -> String {
 }
 
 /// What `ACL LIST` says of one user, without the commands: their text is rewritten by each version in its own way, so rights
-/// are compared by asking the server, see [`PROBES`].
+/// are compared by asking the server, see [`User::probes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) name: String,
@@ -135,13 +211,12 @@ pub(crate) fn parse_line(line: &str) -> Option<Listed> {
 /// Whether the server knows the user as the file says.
 pub(crate) fn agrees(user: &User, listed: &Listed) -> bool {
     let digests: Vec<String> = user.digest.iter().cloned().collect();
-    let scope = |sign: &str| user.prefix.iter().map(|prefix| format!("{sign}{prefix}*")).collect::<Vec<_>>();
     listed.on == user.digest.is_some()
         && !listed.passwordless
         && !listed.selectors
         && listed.digests == digests
-        && listed.keys == scope("~")
-        && listed.channels == scope("&")
+        && listed.keys == Vec::from_iter(user.scope.keys())
+        && listed.channels == Vec::from_iter(user.scope.channels())
 }
 
 /// Whether a command must be allowed.
@@ -151,8 +226,11 @@ pub(crate) enum Right {
     Denied,
 }
 
-/// Commands whose right is looked at with `ACL DRYRUN`, for apps; `{key}` is a key of theirs.
-pub(crate) const PROBES: [(Right, &[&str]); 16] = [
+/// A command, and whether it must be allowed; `{key}` is a key of the apps.
+pub(crate) type Probe = (Right, &'static [&'static str]);
+
+/// Commands whose right is looked at for apps.
+const PROBES: [Probe; 16] = [
     (Right::Allowed, &["get", "{key}"]),
     (Right::Allowed, &["set", "{key}", "1", "ex", "60"]),
     (Right::Allowed, &["publish", "{key}", "x"]),
@@ -171,14 +249,62 @@ pub(crate) const PROBES: [(Right, &[&str]); 16] = [
     (Right::Denied, &["client", "kill", "id", "1"]),
 ];
 
+/// The same for our own user: all that it needs, and of each kind of command what does harm without a key. That it has no key
+/// is seen in [`agrees`].
+const ADMIN_PROBES: [Probe; 42] = [
+    (Right::Allowed, &["acl", "load"]),
+    (Right::Allowed, &["acl", "setuser", "x"]),
+    (Right::Allowed, &["acl", "deluser", "x"]),
+    (Right::Allowed, &["acl", "list"]),
+    (Right::Allowed, &["acl", "dryrun", "x", "ping"]),
+    (Right::Allowed, &["acl", "whoami"]),
+    (Right::Allowed, &["config", "get", "*"]),
+    (Right::Allowed, &["config", "set", "maxmemory", "0"]),
+    (Right::Allowed, &["replicaof", "no", "one"]),
+    (Right::Allowed, &["client", "id"]),
+    (Right::Allowed, &["ping"]),
+    (Right::Allowed, &["info"]),
+    (Right::Allowed, &["memory", "stats"]),
+    (Right::Allowed, &["latency", "latest"]),
+    (Right::Allowed, &["slowlog", "len"]),
+    (Right::Denied, &["get", "{key}"]),
+    (Right::Denied, &["set", "{key}", "1"]),
+    (Right::Denied, &["publish", "{key}", "x"]),
+    (Right::Denied, &["keys", "*"]),
+    (Right::Denied, &["scan", "0"]),
+    (Right::Denied, &["randomkey"]),
+    (Right::Denied, &["dbsize"]),
+    (Right::Denied, &["swapdb", "0", "1"]),
+    (Right::Denied, &["flushall"]),
+    (Right::Denied, &["flushdb"]),
+    (Right::Denied, &["eval", "return 1", "0"]),
+    (Right::Denied, &["fcall", "x", "0"]),
+    (Right::Denied, &["function", "flush"]),
+    (Right::Denied, &["script", "flush"]),
+    (Right::Denied, &["acl", "getuser", "x"]),
+    (Right::Denied, &["acl", "save"]),
+    (Right::Denied, &["acl", "log"]),
+    (Right::Denied, &["client", "kill", "id", "1"]),
+    (Right::Denied, &["client", "list"]),
+    (Right::Denied, &["module", "load", "x"]),
+    (Right::Denied, &["psync", "?", "-1"]),
+    (Right::Denied, &["debug", "sleep", "0"]),
+    (Right::Denied, &["monitor"]),
+    (Right::Denied, &["save"]),
+    (Right::Denied, &["bgrewriteaof"]),
+    (Right::Denied, &["slowlog", "get"]),
+    (Right::Denied, &["shutdown"]),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn settings() -> environment::Redis {
-        environment::Redis {
-            program: None,
-            min_version: "7".to_owned(),
+    fn settings() -> Settings {
+        Settings {
+            purpose: Purpose::Durable,
+            number: 1,
+            members: 1,
             key_prefix: "shop:local:".to_owned(),
             apps: vec![AppName::new("api").unwrap()],
             max_memory: 1 << 26,
@@ -193,7 +319,7 @@ mod tests {
 
     #[test]
     fn each_version_of_a_password_is_a_user_of_its_own() {
-        let users = users(&settings(), &Secret::new("a".into()), &[login("new", 4), login("old", 3)]);
+        let users = users(&settings(), &Secret::new("a".into()), None, &[login("new", 4), login("old", 3)]);
         let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
         assert_eq!(names, ["default", ADMIN, "app-api.b", "app-api"]);
         assert!(names[2..].iter().all(|name| comes_and_goes(name, &settings())));
@@ -207,7 +333,8 @@ mod tests {
 
     #[test]
     fn the_file_holds_digests_and_no_password() {
-        let text = render(&users(&settings(), &Secret::new("admin-password".to_owned()), &[login("open-sesame", 1)]));
+        let text =
+            render(&users(&settings(), &Secret::new("admin-password".to_owned()), None, &[login("open-sesame", 1)]));
         assert!(!text.contains("open-sesame") && !text.contains("admin-password"), "{text}");
         assert!(text.contains(&checksum::of_bytes(b"open-sesame")), "{text}");
         assert!(text.starts_with("user default off "), "{text}");
@@ -216,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_user_with_more_than_asked_for_is_noticed() {
-        let users = users(&settings(), &Secret::new("a".into()), &[login("b", 1)]);
+        let users = users(&settings(), &Secret::new("a".into()), None, &[login("b", 1)]);
         let app = &users[2];
         let digest = app.digest.as_deref().unwrap();
         let agrees_with = |line: String| agrees(app, &parse_line(&line).unwrap());

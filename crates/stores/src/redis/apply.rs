@@ -4,21 +4,27 @@ use host::files::{self, Access};
 use reconcile::Fault;
 
 use super::client;
-use super::observe::{as_admin, asking, change_of_versions, wanted_users};
+use super::door::Shown;
+use super::observe::{as_admin, asking, change_of_versions, door, wanted_users};
 use super::plan::Step;
-use super::{Redis, UNIT, acl, admin_secret, app_secret, configuration};
+use super::{Purpose, Redis, acl, certificate, configuration, membership};
 use crate::engines::find::Found;
 use crate::ground::file_fault;
 use crate::leases;
-use crate::start::{Look, Start, accepts};
+use crate::start::{Look, Start};
 
 pub(crate) async fn perform(redis: &Redis, step: &Step) -> Result<(), Fault> {
     match step {
         Step::WriteConfiguration => write_configuration(redis),
         Step::WriteUsers => write_users(redis),
+        Step::WriteCertificate => certificate::write(redis),
         Step::Start => start(redis).await,
         Step::LoadUsers => load_users(redis).await,
         Step::ChangeVersions => change_versions(redis).await,
+        // A sentinel has no CONFIG, and two of three are enough meanwhile.
+        Step::LoadCertificate if redis.place.settings.purpose == Purpose::Sentinel => restart(redis).await,
+        Step::LoadCertificate => load_certificate(redis).await,
+        Step::SetParameters => set(redis, &configuration::parameters(&redis.place.settings)).await,
         Step::Restart => restart(redis).await,
     }
 }
@@ -29,32 +35,36 @@ fn write_configuration(redis: &Redis) -> Result<(), Fault> {
     files::create_dir(&place.conf, Access::Owner)
         .and_then(|()| files::create_dir(&place.data, Access::Owner))
         .and_then(|()| files::write_if_changed(&place.configuration_file(), text.as_bytes(), Access::Owner))
-        .map(|_| ())
-        .map_err(|fault| file_fault(UNIT, &fault))
+        .map_err(|fault| file_fault(place.unit_name(), &fault))?;
+    membership::write(redis)
 }
 
 fn write_users(redis: &Redis) -> Result<(), Fault> {
     let place = &redis.place;
-    redis.ground.make_secret(&admin_secret())?;
+    redis.ground.make_secret(&place.settings.purpose.admin_secret())?;
     redis.ground.make_authority()?;
     for app in &place.settings.apps {
-        redis.ground.make_secret(&app_secret(app))?;
+        redis.ground.make_secret(&place.settings.purpose.app_secret(app))?;
     }
     let _changing = leases::users_change();
     let Some(users) = wanted_users(redis)? else {
-        return Err(Fault::new("a password of redis that was just made has gone from the secret store").retry_safe());
+        let unit = place.unit_name();
+        return Err(
+            Fault::new(format!("a password of {unit} that was just made has gone from the secret store")).retry_safe()
+        );
     };
     files::create_dir(&place.conf, Access::Owner)
         .and_then(|()| files::write_if_changed(&place.acl_file(), acl::render(&users).as_bytes(), Access::Owner))
         .map(|_| ())
-        .map_err(|fault| file_fault(UNIT, &fault))
+        .map_err(|fault| file_fault(place.unit_name(), &fault))
 }
 
 async fn start(redis: &Redis) -> Result<(), Fault> {
     let engine = match redis.engine.find().await? {
         Found::Here(located) => located,
         Found::Absent { .. } => {
-            return Err(Fault::new("cannot start redis: its engine has not been fetched yet").retry_safe());
+            let unit = redis.place.unit_name();
+            return Err(Fault::new(format!("cannot start {unit}: its engine has not been fetched yet")).retry_safe());
         }
     };
     starting(redis).run(redis.place.unit(&engine), || is_ready(redis)).await
@@ -66,8 +76,9 @@ fn starting(redis: &Redis) -> Start<'_> {
         port: Some(redis.place.port),
         explain: explain_log,
         hint: format!(
-            "see `roadbed logs redis`; if {} is damaged, look at it with redis-check-aof or move it away to begin empty: \
-             Roadbed does not touch it",
+            "see `roadbed logs {}`; if {} is damaged or cut off, `redis-check-aof` says where, with `--fix` it cuts off what \
+             follows, and who moves it away begins empty: Roadbed does not touch it",
+            redis.place.unit_name(),
             redis.place.data.display()
         ),
     }
@@ -75,8 +86,11 @@ fn starting(redis: &Redis) -> Start<'_> {
 
 /// Loaded, and it knows somebody: a server that still reads its data answers PING with LOADING.
 async fn is_ready(redis: &Redis) -> Result<Look, Fault> {
-    if !accepts(redis.place.port).await {
-        return Ok(Look::NotYet);
+    match door(redis)?.shown().await {
+        Shown::Certificate(_) => {}
+        // An answer is an answer; the next look finds what is wrong with the certificate.
+        Shown::NotBelieved => return Ok(Look::Ready),
+        Shown::Nothing => return Ok(Look::NotYet),
     }
     let mut connection = match as_admin(redis).await? {
         Ok(connection) => connection,
@@ -135,8 +149,39 @@ async fn is_known_again(redis: &Redis) -> Result<(), Fault> {
     as_admin(redis).await?.map(|_| ()).map_err(|fault| asking(&fault))
 }
 
+/// The same file names: Redis reads such files again whenever it is told their names, all three as one.
+async fn load_certificate(redis: &Redis) -> Result<(), Fault> {
+    let place = &redis.place;
+    let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    let files = [
+        ("tls-cert-file", text(place.certificate_file())),
+        ("tls-key-file", text(place.certificate_file())),
+        ("tls-ca-cert-file", text(place.authorities_file())),
+    ];
+    set(redis, &files).await
+}
+
+async fn set(redis: &Redis, values: &[(&str, String)]) -> Result<(), Fault> {
+    let mut connection = match as_admin(redis).await? {
+        Ok(connection) => connection,
+        Err(fault) if client::is_refusal(&fault) => return restart(redis).await,
+        Err(fault) => return Err(asking(&fault)),
+    };
+    let mut command = redis::cmd("CONFIG");
+    command.arg("SET");
+    for (name, value) in values {
+        command.arg(name).arg(value);
+    }
+    match command.exec_async(&mut connection).await {
+        Ok(()) => Ok(()),
+        // Started by a Roadbed before this one, whose own user could not do that yet: a start reads the files as well.
+        Err(fault) if client::is_refusal(&fault) => restart(redis).await,
+        Err(fault) => Err(asking(&fault)),
+    }
+}
+
 async fn restart(redis: &Redis) -> Result<(), Fault> {
-    redis.ground.units.restart(UNIT).await?;
+    redis.ground.units.restart(redis.place.unit_name()).await?;
     start(redis).await
 }
 

@@ -1,66 +1,94 @@
-//! Redis of one environment: the users exist in its ACL file before it is started for the first time.
+//! Redis of one environment, a process for each purpose: the users exist in its ACL file before it is started for the first time.
 //!
 //! ```text
 //!   redis.conf ──► another one: restart        users.acl ──► another one: ACL LOAD on the living server
+//! certificate.pem ──► another one: CONFIG SET on the living server, which keeps its connections
 //! ```
 //!
-//! **Invariant:** redis-server never runs with its `default` user on, and its files hold digests of passwords, never passwords.
+//! **Invariant:** redis-server never runs with its `default` user on, and its files hold digests of passwords, never passwords:
+//! but for the one by which members of a group know each other, which Redis wants to read.
+//! It speaks TLS and nothing else.
 
 pub(crate) mod acl;
 mod apply;
+mod certificate;
 mod client;
-mod configuration;
+pub(crate) mod configuration;
+pub(crate) mod door;
 pub(crate) mod observe;
+mod membership;
 mod place;
 mod plan;
+mod purpose;
+pub(crate) mod replication;
 mod url;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use manifest::environment;
-use manifest::id::AppName;
-use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
+use reconcile::{Begun, Fault, Progress, Resource, ResourceId, Root};
 use secrets::SecretName;
 
-pub(crate) use client::{Identity, RedisFault, connect, is_refusal};
+pub(crate) use client::{RedisFault, is_refusal};
+pub use door::{Door, Identity};
+pub use membership::primary;
 pub use observe::{Observed, Server};
 pub use plan::Step;
+pub use purpose::{Purpose, Settings};
+pub use replication::Replication;
 pub use url::redis_url;
 
 use crate::Ground;
 use crate::engines::Engine;
 use place::Place;
 
-/// Name of the unit, the resource and the log.
-pub const UNIT: &str = "redis";
 /// Our own user: loads the ACL, looks at figures, and can read no key.
 pub const ADMIN: &str = "roadbed";
 
-pub fn admin_secret() -> SecretName {
-    SecretName::new("redis/admin")
+/// The password by which members and sentinels know each other.
+pub(crate) fn member_secret() -> SecretName {
+    SecretName::new("redis/member")
 }
 
-/// An app's password.
-pub fn app_secret(app: &AppName) -> SecretName {
-    SecretName::new(format!("redis/app-{app}"))
+/// Where an environment's Redis has, in PEM, the authorities by which its clients know it.
+pub fn authorities_file(root: &Root) -> PathBuf {
+    place::authorities_file(&root.conf().join(Purpose::Durable.unit()))
 }
 
-/// Redis as a resource.
+/// One Redis as a resource.
 #[derive(Debug)]
 pub struct Redis {
     id: ResourceId,
     needs: Vec<ResourceId>,
     place: Place,
+    /// Ports of all that hold the same, by number.
+    members: Vec<u16>,
     engine: Arc<Engine>,
     ground: Ground,
 }
 
 impl Redis {
     /// `port` is the loopback port to serve on, remembered by the caller.
-    pub fn new(settings: environment::Redis, port: u16, engine: Arc<Engine>, ground: Ground) -> Self {
+    pub fn new(settings: Settings, port: u16, engine: Arc<Engine>, ground: Ground) -> Self {
         let needs = vec![engine.id().clone()];
+        let id = ResourceId::new(settings.unit());
         let place = Place::new(&ground.root, port, settings, ground.require.clone());
-        Self { id: ResourceId::new(UNIT), needs, place, engine, ground }
+        Self { id, needs, place, members: vec![port], engine, ground }
+    }
+
+    /// One of several. `all` is every Redis of the environment, with its port.
+    #[must_use]
+    pub fn among(mut self, all: &[(Settings, u16)]) -> Self {
+        let durable = all.iter().filter(|(settings, _)| settings.purpose == Purpose::Durable);
+        self.members = durable.clone().map(|(_, port)| *port).collect();
+        if self.purpose() == Purpose::Sentinel {
+            self.needs.extend(durable.map(|(settings, _)| ResourceId::new(settings.unit())));
+        }
+        self
+    }
+
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.place.settings.purpose
     }
 
     /// Does a step. Public so that what needs no journal, a test, can do one.
@@ -79,6 +107,10 @@ impl Resource for Redis {
 
     fn needs(&self) -> &[ResourceId] {
         &self.needs
+    }
+
+    fn can_drift(&self) -> bool {
+        true
     }
 
     async fn observe(&self) -> Result<Observed, Fault> {

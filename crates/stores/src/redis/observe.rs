@@ -1,24 +1,27 @@
 //! Looking at Redis. Nothing here changes anything.
 
+use std::collections::HashMap;
+
 use host::files;
 use reconcile::Fault;
 use reconcile::ports::UnitState;
 use redis::aio::MultiplexedConnection;
-use secrets::Secret;
 
-use super::acl::{self, PROBES, Right, User};
-use super::client::{self, Identity, RedisFault};
-use super::{ADMIN, Redis, UNIT, admin_secret, app_secret, configuration};
+use super::acl::{self, Right, User};
+use super::client::{self, RedisFault};
+use super::door::{Door, Identity, Shown};
+use super::{ADMIN, Redis, certificate, configuration, member_secret, membership};
 use crate::engines::find::Found;
 use crate::ground::file_fault;
 use crate::leases;
-use crate::start::accepts;
 
 /// What a look at one Redis found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Folders and `redis.conf`.
     pub configuration: bool,
+    /// The server's key and certificate are there, young enough, and of the present authority.
+    pub certificate: bool,
     /// The ACL file holds exactly the users that are wanted.
     pub users: bool,
     /// The process runs as specified.
@@ -33,19 +36,27 @@ pub enum Server {
     Silent,
     /// It does not know us: only a restart makes it read the ACL file.
     Estranged,
+    /// It shows a certificate that nobody believes: only a restart is sure to make it show another one.
+    NotBelieved,
     /// It knows other users, passwords or rights than the ACL file.
     Differs,
     /// All that differs is which versions of apps' passwords have a user.
     OtherVersions,
+    /// It shows an older certificate than the file has.
+    OlderCertificate,
+    /// Somebody changed what was promised of it: how much it holds, what it drops, what it keeps.
+    OtherParameters,
     Agrees,
 }
 
 pub(crate) async fn observe(redis: &Redis) -> Result<Observed, Fault> {
     let place = &redis.place;
-    let fault = |fault| file_fault(UNIT, &fault);
+    membership::refuse_to_leave_a_primary(redis)?;
+    let fault = |fault| file_fault(place.unit_name(), &fault);
     let on_disk = files::read_if_exists(&place.configuration_file()).map_err(fault)?;
-    let configuration =
-        files::is_dir(&place.data) && on_disk.as_deref() == Some(configuration::render(place).as_bytes());
+    let configuration = files::is_dir(&place.data)
+        && on_disk.as_deref() == Some(configuration::render(place).as_bytes())
+        && membership::is_right(redis)?;
     let wanted = wanted_users(redis)?;
     let on_disk = files::read_if_exists(&place.acl_file()).map_err(fault)?;
     let users = match (&wanted, on_disk) {
@@ -54,28 +65,56 @@ pub(crate) async fn observe(redis: &Redis) -> Result<Observed, Fault> {
     };
     let runs = runs(redis).await?;
     let server = match wanted {
-        Some(wanted) if runs && accepts(place.port).await => compare(redis, &wanted).await?,
+        Some(wanted) if runs => look_at_server(redis, &wanted).await?,
         _ => Server::Silent,
     };
-    Ok(Observed { configuration, users, runs, server })
+    Ok(Observed { configuration, certificate: certificate::is_right(redis)?, users, runs, server })
+}
+
+async fn look_at_server(redis: &Redis, wanted: &[User]) -> Result<Server, Fault> {
+    match door(redis)?.shown().await {
+        Shown::Nothing => Ok(Server::Silent),
+        Shown::NotBelieved => Ok(Server::NotBelieved),
+        Shown::Certificate(shown) => {
+            let found = compare(redis, wanted).await?;
+            // Users first: who may load a certificate is one of them.
+            let is_older =
+                found == Server::Agrees && certificate::in_file(&redis.place)?.is_some_and(|own| own != shown);
+            Ok(if is_older { Server::OlderCertificate } else { found })
+        }
+    }
+}
+
+/// The way in, with the authorities of this environment.
+pub(crate) fn door(redis: &Redis) -> Result<Door, Fault> {
+    Door::of(&redis.ground, redis.place.port)
 }
 
 /// Everybody who should exist; `None` while a password is missing.
 pub(crate) fn wanted_users(redis: &Redis) -> Result<Option<Vec<User>>, Fault> {
-    let Some(admin) = redis.ground.secret(&admin_secret())? else { return Ok(None) };
+    let Some(admin) = redis.ground.secret(&redis.purpose().admin_secret())? else { return Ok(None) };
     if redis.ground.authority()?.is_none() {
         return Ok(None);
     }
     let mut all = Vec::new();
     for app in &redis.place.settings.apps {
-        let logins = redis.ground.logins(&app_secret(app))?;
+        let logins = redis.ground.logins(&redis.purpose().app_secret(app))?;
         if logins.is_empty() {
             return Ok(None);
         }
         all.extend(logins.into_iter().map(|password| (app.clone(), password)));
     }
-    let mut users = acl::users(&redis.place.settings, &admin.secret, &all);
-    users.extend(leases::book::read(&redis.ground.root)?.iter().filter_map(acl::leased));
+    let settings = &redis.place.settings;
+    let among = match settings.is_replicated() {
+        true => match redis.ground.secret(&member_secret())? {
+            Some(found) => Some(found.secret),
+            None => return Ok(None),
+        },
+        false => None,
+    };
+    let mut users = acl::users(settings, &admin.secret, among.as_ref(), &all);
+    let leases = leases::book::read(&redis.ground.root)?;
+    users.extend(leases.iter().filter_map(|lease| acl::leased(lease, settings.purpose)));
     Ok(Some(users))
 }
 
@@ -83,7 +122,9 @@ async fn runs(redis: &Redis) -> Result<bool, Fault> {
     let Found::Here(engine) = redis.engine.find().await? else { return Ok(false) };
     let revision = redis.place.unit(&engine).revision;
     let units = redis.ground.units.list().await?;
-    Ok(units.iter().any(|unit| unit.name == UNIT && unit.state == UnitState::Running && unit.revision == revision))
+    Ok(units.iter().any(|unit| {
+        unit.name == redis.place.unit_name() && unit.state == UnitState::Running && unit.revision == revision
+    }))
 }
 
 async fn compare(redis: &Redis, wanted: &[User]) -> Result<Server, Fault> {
@@ -141,6 +182,7 @@ async fn compare_users(
         ) {
             (false, _) => Server::Differs,
             (true, false) => Server::OtherVersions,
+            (true, true) if !have_their_values(connection, redis).await? => Server::OtherParameters,
             (true, true) => Server::Agrees,
         },
     )
@@ -153,13 +195,11 @@ async fn have_their_rights(
 ) -> Result<bool, RedisFault> {
     let key = format!("{}probe", redis.place.settings.key_prefix);
     let mut pipeline = redis::pipe();
-    let apps = || users.iter().filter(|user| user.prefix.is_some() && user.is_as_apps());
-    for user in apps() {
-        for (_, command) in PROBES {
-            let dry_run = pipeline.cmd("ACL").arg("DRYRUN").arg(&user.name);
-            for word in command {
-                dry_run.arg(if *word == "{key}" { &key } else { *word });
-            }
+    let probes = || users.iter().flat_map(|user| user.probes().iter().map(|probe| (&user.name, probe)));
+    for (name, (_, command)) in probes() {
+        let dry_run = pipeline.cmd("ACL").arg("DRYRUN").arg(name);
+        for word in *command {
+            dry_run.arg(if *word == "{key}" { &key } else { *word });
         }
     }
     if pipeline.is_empty() {
@@ -167,20 +207,26 @@ async fn have_their_rights(
     }
     // "OK", or a sentence that says why not.
     let answers: Vec<String> = pipeline.query_async(connection).await?;
-    let rights = apps().flat_map(|_| PROBES.iter().map(|(right, _)| *right));
-    Ok(answers.iter().zip(rights).all(|(answer, right)| (answer == "OK") == (right == Right::Allowed)))
+    Ok(answers.iter().zip(probes()).all(|(answer, (_, (right, _)))| (answer == "OK") == (*right == Right::Allowed)))
+}
+
+async fn have_their_values(connection: &mut MultiplexedConnection, redis: &Redis) -> Result<bool, RedisFault> {
+    let wanted = configuration::parameters(&redis.place.settings);
+    if wanted.is_empty() {
+        return Ok(true);
+    }
+    let names: Vec<&str> = wanted.iter().map(|(name, _)| *name).collect();
+    let values: HashMap<String, String> = redis::cmd("CONFIG").arg("GET").arg(names).query_async(connection).await?;
+    Ok(wanted.iter().all(|(name, value)| values.get(*name) == Some(value)))
 }
 
 /// Our own user; the inner result is what the server said.
 pub(crate) async fn as_admin(redis: &Redis) -> Result<Result<MultiplexedConnection, RedisFault>, Fault> {
-    let Some(password) = redis.ground.secret(&admin_secret())? else {
-        return Err(Fault::new("our own password of redis has gone from the secret store").retry_safe());
+    let Some(password) = redis.ground.secret(&redis.purpose().admin_secret())? else {
+        let unit = redis.place.unit_name();
+        return Err(Fault::new(format!("our own password of {unit} has gone from the secret store")).retry_safe());
     };
-    Ok(log_in(redis, &password.secret).await)
-}
-
-async fn log_in(redis: &Redis, password: &Secret) -> Result<MultiplexedConnection, RedisFault> {
-    client::connect(redis.place.port, Identity::User { name: ADMIN, password }).await
+    Ok(door(redis)?.enter(Identity::User { name: ADMIN, password: &password.secret }).await)
 }
 
 pub(crate) fn asking(fault: &RedisFault) -> Fault {

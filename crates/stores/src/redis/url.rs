@@ -10,7 +10,7 @@ use crate::ground::{Slot, user_of};
 pub fn redis_url(app: &AppName, port: u16, password: &Versioned) -> Secret {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let user = encode(&user_of(app, Slot::of(password.version)));
-    Secret::new(format!("redis://{user}:{}@127.0.0.1:{port}", encode(password.secret.expose())))
+    Secret::new(format!("rediss://{user}:{}@127.0.0.1:{port}", encode(password.secret.expose())))
 }
 
 #[cfg(test)]
@@ -26,6 +26,6 @@ mod tests {
     #[test]
     fn no_character_of_a_password_means_anything_in_the_url() {
         let url = redis_url(&AppName::new("api").unwrap(), 6379, &first("p@ss:/?#%"));
-        assert_eq!(url.expose(), "redis://app%2Dapi:p%40ss%3A%2F%3F%23%25@127.0.0.1:6379");
+        assert_eq!(url.expose(), "rediss://app%2Dapi:p%40ss%3A%2F%3F%23%25@127.0.0.1:6379");
     }
 }

@@ -12,9 +12,8 @@ use mongodb::options::{IndexOptions, ReadConcern};
 use mongodb::{Collection, IndexModel};
 use reconcile::Resource;
 use reconcile::ports::Units;
-use stores::mongo::members::{Members, report};
 
-use crate::members::{as_app, free_ports, settled};
+use crate::members::{as_app, free_ports, report_of, settled};
 use crate::stand::{Stand, until};
 
 const KILLS: usize = 30;
@@ -95,11 +94,10 @@ async fn thirty_random_kills_lose_no_acknowledged_write_and_double_none() {
 
     let began = Instant::now();
     let units = ["mongodb", "mongodb-2", "mongodb-3"];
-    let members = Members::from(ports.clone());
     let (mut kills, mut of_primary) = (0, 0);
     while kills < KILLS {
         let before = acknowledged.load(Ordering::Relaxed);
-        let states = report(&members).await;
+        let states = report_of(&stand, &ports).await;
         let first = usize::try_from(dice.below(3)).unwrap();
         let burst = if dice.below(4) == 0 { 2 } else { 1 };
         for member in (0..burst).map(|step| (first + step) % 3) {
@@ -112,7 +110,7 @@ async fn thirty_random_kills_lose_no_acknowledged_write_and_double_none() {
         until("writing goes on", || async { acknowledged.load(Ordering::Relaxed) > before + 3 }).await;
         if is_patient {
             until("all are back", || async {
-                report(&members).await.iter().all(|one| ["primary", "secondary"].contains(&one.state.as_str()))
+                report_of(&stand, &ports).await.iter().all(|one| ["primary", "secondary"].contains(&one.state.as_str()))
             })
             .await;
         }
@@ -122,7 +120,7 @@ async fn thirty_random_kills_lose_no_acknowledged_write_and_double_none() {
     let retries = writing.await.unwrap();
     let acknowledged = acknowledged.load(Ordering::Relaxed);
     until("all are back", || async {
-        report(&members).await.iter().all(|one| ["primary", "secondary"].contains(&one.state.as_str()))
+        report_of(&stand, &ports).await.iter().all(|one| ["primary", "secondary"].contains(&one.state.as_str()))
     })
     .await;
     keeping.abort();

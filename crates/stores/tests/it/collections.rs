@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use manifest::environment::{self, Collection, Index, KeyKind};
 use manifest::id::CollectionName;
-use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use reconcile::{Fault, Resource};
 use stores::mongo::collections::{Collections, Destroy};
-use stores::mongo::{Mongo, app_secret, mongo_url};
+use stores::mongo::{Mongo, OwnUser, app_secret, mongo_url};
 
 use crate::stand::{Stand, app, converge, converge_mongo, mongo_settings};
 
@@ -42,18 +41,12 @@ impl Shop {
 
     async fn as_app(&self) -> mongodb::Database {
         let url = mongo_url(&mongo_settings(), &app(), self.stand.port, &self.stand.versioned(&app_secret(&app())));
-        Client::with_uri_str(url.expose()).await.unwrap().database("shop-local")
+        self.stand.mongo_client(&url).await.unwrap().database("shop-local")
     }
 
     /// Somebody at the server's shell, with the rights of the user that changes collections.
     async fn by_hand(&self, command: Document) {
-        let password = self.stand.secret(&stores::mongo::collections::secret());
-        let url = format!(
-            "mongodb://roadbed-collections:{}@127.0.0.1:{}/shop-local?directConnection=true",
-            password.expose(),
-            self.stand.port
-        );
-        let client = Client::with_uri_str(url).await.unwrap();
+        let client = self.stand.mongo_as(OwnUser::Collections);
         client.database("shop-local").run_command(command).await.unwrap();
     }
 }
@@ -105,11 +98,10 @@ async fn collections_are_made_once_and_hold_documents_to_their_schema() {
     let shop = Shop::new(products(all.clone())).await;
     let collections = shop.collections(products(all), Destroy::Never);
     let steps = settle(&collections).await.unwrap();
-    assert_eq!(steps[..2], ["set the user that changes collections (missing)", "create the collection products"]);
-    assert_eq!(steps.len(), 2 + 7, "{steps:#?}");
+    assert_eq!(steps[0], "create the collection products");
+    assert_eq!(steps.len(), 1 + 7, "{steps:#?}");
     assert_eq!(settle(&collections).await.unwrap(), Vec::<String>::new());
     assert_eq!(drift(&collections).await, Vec::<String>::new());
-    // The user that changes collections is nobody's stranger.
     assert_eq!(converge_mongo(&shop.mongo).await.unwrap(), Vec::<String>::new());
 
     let database = shop.as_app().await;

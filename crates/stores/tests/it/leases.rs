@@ -42,8 +42,9 @@ async fn borrow_mongo(stand: &Stand, rights: Rights) -> (Lease, Client) {
     leases::mongo::lend(&stand.ground, &stand.port.into(), &lease, &password)
         .await
         .unwrap_or_else(|fault| panic!("{fault:#?}"));
-    let url = leases::mongo::mongo_url(&mongo_settings(), &lease, &stand.port.into(), &password);
-    (lease, Client::with_uri_str(url.expose()).await.unwrap())
+    let url = leases::mongo::mongo_url(&mongo_settings(), &lease, &stand.ground, &stand.port.into(), &password);
+    // As a client of anybody's would read it.
+    (lease, mongodb::Client::with_uri_str(url.expose()).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,18 +92,17 @@ async fn who_only_reads_in_mongodb_changes_nothing_and_an_orphan_is_taken_away()
     assert!(database.list_collection_names().await.is_err());
 }
 
-async fn log_in(stand: &Stand, url: &Secret) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
-    let _ = stand;
-    redis::Client::open(url.expose())?.get_multiplexed_async_connection().await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lent_user_of_redis_comes_and_goes_and_nobody_else_notices() {
     let stand = Stand::new();
     let redis = stand.redis().await;
     converge_redis(&redis).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
-    let app_url = stores::redis::redis_url(&app(), stand.port, &stand.versioned(&stores::redis::app_secret(&app())));
-    let mut of_app = log_in(&stand, &app_url).await.unwrap();
+    let app_url = stores::redis::redis_url(
+        &app(),
+        stand.port,
+        &stand.versioned(&stores::redis::Purpose::Durable.app_secret(&app())),
+    );
+    let mut of_app = stand.redis_by(&app_url).await.unwrap();
     let id_of_app = async |connection: &mut redis::aio::MultiplexedConnection| -> u64 {
         redis::cmd("CLIENT").arg("ID").query_async(connection).await.unwrap()
     };
@@ -115,7 +115,7 @@ async fn a_lent_user_of_redis_comes_and_goes_and_nobody_else_notices() {
         book::note(&stand.ground.root, lease.clone()).unwrap();
         leases::redis::lend(&redis, &lease).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
         let url = leases::redis::redis_url(&lease, stand.port, &password);
-        let mut lent = log_in(&stand, &url).await.unwrap();
+        let mut lent = stand.redis_by(&url).await.unwrap();
         let value: String = lent.get("shop:local:a").await.unwrap();
         assert_eq!(value, "1");
         let written: redis::RedisResult<()> = lent.set("shop:local:b", "2").await;
@@ -137,7 +137,7 @@ async fn a_lent_user_of_redis_comes_and_goes_and_nobody_else_notices() {
             stand.units.kill("redis");
             until("redis answers the lent user again", || async {
                 let _ = reconcile::ports::Units::list(stand.units.as_ref()).await;
-                log_in(&stand, &url).await.is_ok()
+                stand.redis_by(&url).await.is_ok()
             })
             .await;
         } else {
@@ -148,7 +148,7 @@ async fn a_lent_user_of_redis_comes_and_goes_and_nobody_else_notices() {
         leases::redis::take_back(&redis, &lease).await.unwrap();
         leases::redis::take_back(&redis, &lease).await.unwrap();
         book::strike(&stand.ground.root, &lease.id).unwrap();
-        assert!(log_in(&stand, &url).await.is_err());
+        assert!(stand.redis_by(&url).await.is_err());
         let gone: redis::RedisResult<String> = lent.get("shop:local:a").await;
         assert!(gone.is_err(), "a connection that was open is closed");
         assert!(!text().contains(&lease.id));

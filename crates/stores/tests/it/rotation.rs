@@ -8,7 +8,7 @@ use redis::Value;
 use redis::aio::MultiplexedConnection;
 use secrets::{SecretName, Versioned, generate};
 use stores::mongo::{self, mongo_url};
-use stores::redis::{self as store, redis_url};
+use stores::redis::{Purpose, redis_url};
 
 use crate::stand::{Stand, app, converge_mongo, converge_redis, mongo_settings};
 
@@ -25,7 +25,7 @@ fn stage(stand: &Stand, name: &SecretName) {
 
 async fn mongo_as(stand: &Stand, password: &Versioned) -> Result<Client, mongodb::error::Error> {
     let url = mongo_url(&mongo_settings(), &app(), stand.port, password);
-    let client = Client::with_uri_str(url.expose()).await?;
+    let client = stand.mongo_client(&url).await?;
     things(&client).find_one(doc! {}).await?;
     Ok(client)
 }
@@ -36,7 +36,7 @@ fn things(client: &Client) -> mongodb::Collection<Document> {
 
 async fn redis_as(stand: &Stand, password: &Versioned) -> redis::RedisResult<MultiplexedConnection> {
     let url = redis_url(&app(), stand.port, password);
-    redis::Client::open(url.expose())?.get_multiplexed_async_connection().await
+    stand.redis_by(&url).await
 }
 
 async fn read(connection: &mut MultiplexedConnection) -> redis::RedisResult<Value> {
@@ -125,7 +125,7 @@ async fn redis_lets_both_passwords_in_and_ends_the_sessions_of_the_retired_one_a
     let stand = Stand::new();
     let redis = stand.redis().await;
     converge_redis(&redis).await.unwrap();
-    let name = store::app_secret(&app());
+    let name = Purpose::Durable.app_secret(&app());
     let first = stand.versioned(&name);
     let mut old = redis_as(&stand, &first).await.unwrap();
     let pid = stand.units.pid("redis");
@@ -169,7 +169,7 @@ async fn killed_after_any_step_of_a_rotation_the_stores_let_in_what_is_accepted_
     let redis = redis_stand.redis().await;
     converge_mongo(&mongo).await.unwrap();
     converge_redis(&redis).await.unwrap();
-    let names = [(&stand, mongo::app_secret(&app())), (&redis_stand, store::app_secret(&app()))];
+    let names = [(&stand, mongo::app_secret(&app())), (&redis_stand, Purpose::Durable.app_secret(&app()))];
     let mut retired: [Vec<Versioned>; 2] = [Vec::new(), Vec::new()];
     for millis in [0, 3, 20, 60] {
         for step in ["stage", "promote", "retire"] {

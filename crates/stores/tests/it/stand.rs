@@ -5,20 +5,24 @@ use std::future::Future;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use host::clock::SystemClock;
+use host::clock::{Clock, SystemClock, Timestamp};
 use manifest::environment;
 use manifest::id::AppName;
+use mongodb::options::{AuthMechanism, ClientOptions, Credential, ServerAddress, Tls, TlsOptions};
 use reconcile::ports::{Ensured, PortFuture, UnitKind, UnitSpec, UnitState, UnitStatus, Units};
 use reconcile::progress::Unwatched;
 use reconcile::{Event, Fault, Progress, Resource, Root};
+use redis::RedisResult;
+use redis::aio::MultiplexedConnection;
 use secrets::{Seat, Secret, SecretName, Store, Versioned};
 use stores::Ground;
 use stores::engines::{CacheDir, Engine, Located, Machine, machine::Platform};
 use stores::mongo::Mongo;
-use stores::redis::Redis;
+use stores::redis::{Door, Identity, Redis, Settings};
 use tempfile::TempDir;
 
 /// Everything that one test needs.
@@ -26,8 +30,10 @@ pub(crate) struct Stand {
     pub(crate) units: Arc<Direct>,
     pub(crate) ground: Ground,
     pub(crate) port: u16,
+    pub(crate) cache_port: u16,
+    pub(crate) clock: Arc<Ahead>,
     /// Last: the processes must be gone before their folder is.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Stand {
@@ -39,16 +45,18 @@ impl Stand {
         }
         let units =
             Arc::new(Direct { root: root.clone(), running: Mutex::new(Vec::new()), before: Mutex::new(Vec::new()) });
+        let clock = Arc::new(Ahead::default());
         let ground = Ground {
             name: "shop local".to_owned(),
             id: "1".to_owned(),
-            secrets: Arc::new(Store::new(Seat::standalone(&root.secrets(), Arc::new(SystemClock)))),
+            secrets: Arc::new(Store::new(Seat::standalone(&root.secrets(), clock.clone()))),
             root,
             units: Arc::clone(&units) as Arc<dyn Units>,
-            clock: Arc::new(SystemClock),
+            clock: clock.clone(),
             require: Vec::new(),
         };
-        Self { units, ground, port: host::socket::free_port().unwrap(), _folder: folder }
+        let [port, cache_port] = [(); 2].map(|()| host::socket::free_port().unwrap());
+        Self { units, ground, port, cache_port, clock, folder }
     }
 
     pub(crate) async fn mongo(&self) -> Mongo {
@@ -69,8 +77,77 @@ impl Stand {
         self.redis_with(redis_settings()).await
     }
 
-    pub(crate) async fn redis_with(&self, settings: environment::Redis) -> Redis {
+    pub(crate) async fn redis_with(&self, settings: Settings) -> Redis {
         Redis::new(settings, self.port, redis_server().await, self.ground.clone())
+    }
+
+    /// As [`Self::mongo_as`], of our administrator.
+    pub(crate) fn mongo_admin(&self) -> mongodb::Client {
+        self.mongo_as(stores::mongo::OwnUser::Administrator)
+    }
+
+    /// One of our users, straight through the driver.
+    pub(crate) fn mongo_as(&self, user: stores::mongo::OwnUser) -> mongodb::Client {
+        self.mongo_as_at(user, self.port)
+    }
+
+    /// As [`Self::mongo_as`], at one member.
+    pub(crate) fn mongo_as_at(&self, user: stores::mongo::OwnUser, port: u16) -> mongodb::Client {
+        let leaf = user.certificate(&self.ground).unwrap();
+        let file = self.scratch("bearer.pem", &format!("{}{}", leaf.chain_pem, *leaf.key_pem));
+        let tls = TlsOptions::builder().ca_file_path(self.mongo_ca()).cert_key_file_path(file).build();
+        let credential = Credential::builder().mechanism(AuthMechanism::MongoDbX509).build();
+        Self::mongo_at(port, tls, Some(credential))
+    }
+
+    /// Whoever connects without a word of who he is.
+    pub(crate) fn mongo_stranger(&self, port: u16) -> mongodb::Client {
+        Self::mongo_at(port, TlsOptions::builder().ca_file_path(self.mongo_ca()).build(), None)
+    }
+
+    fn mongo_at(port: u16, tls: TlsOptions, credential: Option<Credential>) -> mongodb::Client {
+        let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: Some(port) };
+        let options = ClientOptions::builder()
+            .hosts(vec![address])
+            .direct_connection(true)
+            .server_selection_timeout(Duration::from_secs(5))
+            .tls(Tls::Enabled(tls))
+            .credential(credential)
+            .build();
+        mongodb::Client::with_options(options).unwrap()
+    }
+
+    /// As an app connects: by its address, and by the authorities that it was told to trust.
+    pub(crate) async fn mongo_client(&self, url: &Secret) -> Result<mongodb::Client, mongodb::error::Error> {
+        let mut options = ClientOptions::parse(url.expose()).await?;
+        assert!(matches!(options.tls, Some(Tls::Enabled(_))), "the address asks for TLS");
+        options.tls = Some(Tls::Enabled(TlsOptions::builder().ca_file_path(self.mongo_ca()).build()));
+        mongodb::Client::with_options(options)
+    }
+
+    pub(crate) fn mongo_ca(&self) -> PathBuf {
+        self.scratch("ca.pem", &self.ground.trusted().unwrap().unwrap())
+    }
+
+    fn scratch(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub(crate) async fn redis_cache(&self) -> Redis {
+        let settings = Settings::all(&redis_of_manifest()).remove(1);
+        Redis::new(settings, self.cache_port, redis_server().await, self.ground.clone())
+    }
+
+    /// Logs in to Redis as its URL says.
+    pub(crate) async fn redis_by(&self, url: &Secret) -> RedisResult<MultiplexedConnection> {
+        let (login, address) = url.expose().strip_prefix("rediss://").unwrap().rsplit_once('@').unwrap();
+        let port = address.strip_prefix("127.0.0.1:").unwrap().parse().unwrap();
+        let plain = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8().unwrap().into_owned();
+        let (name, password) = login.split_once(':').map(|(name, password)| (plain(name), plain(password))).unwrap();
+        let password = Secret::new(password);
+        Door::of(&self.ground, port).unwrap().enter(Identity::User { name: &name, password: &password }).await
     }
 
     pub(crate) fn versioned(&self, name: &SecretName) -> Versioned {
@@ -79,6 +156,27 @@ impl Stand {
 
     pub(crate) fn secret(&self, name: &SecretName) -> Secret {
         self.ground.secrets.get(name).unwrap().unwrap_or_else(|| panic!("there is no {name}")).secret
+    }
+}
+
+/// The machine's clock, some days ahead.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead(AtomicI64);
+
+impl Ahead {
+    pub(crate) fn days(&self, days: i64) {
+        self.0.store(days, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        let ahead = self.0.load(Ordering::Relaxed) * 24 * 3_600_000;
+        Timestamp::from_unix_millis(SystemClock.now().unix_millis() + ahead)
+    }
+
+    fn instant(&self) -> Instant {
+        SystemClock.instant()
     }
 }
 
@@ -95,11 +193,17 @@ pub(crate) fn mongo_settings() -> environment::MongoDb {
         cache_bytes: 256 << 20,
         oplog_bytes: 64 << 20,
         members: 1,
+        pool: 20,
+        pools: 2,
         collections: Vec::new(),
     }
 }
 
-pub(crate) fn redis_settings() -> environment::Redis {
+pub(crate) fn redis_settings() -> Settings {
+    Settings::all(&redis_of_manifest()).remove(0)
+}
+
+pub(crate) fn redis_of_manifest() -> environment::Redis {
     environment::Redis {
         program: None,
         min_version: "7".to_owned(),
@@ -107,6 +211,8 @@ pub(crate) fn redis_settings() -> environment::Redis {
         apps: vec![app()],
         max_memory: 32 << 20,
         eviction: "noeviction".to_owned(),
+        cache_memory: Some(16 << 20),
+        replicas: 0,
     }
 }
 
@@ -128,7 +234,7 @@ pub(crate) async fn mongod() -> Arc<Engine> {
 }
 
 pub(crate) async fn redis_server() -> Arc<Engine> {
-    let engine = Engine::redis_server(&redis_settings(), &PathBuf::from("/"), cache(), machine()).unwrap();
+    let engine = Engine::redis_server(&redis_of_manifest(), &PathBuf::from("/"), cache(), machine()).unwrap();
     located(&engine).await;
     Arc::new(engine)
 }

@@ -106,6 +106,9 @@ fn doors(root: &Root, processes: &[(String, u32)]) -> Vec<(String, Door)> {
         root.state().join("wanted.json"),
         root.conf().join("mongodb/keyfile"),
         root.conf().join("redis/users.acl"),
+        root.conf().join("redis/certificate.pem"),
+        root.conf().join("redis-cache/users.acl"),
+        root.conf().join("redis-cache/certificate.pem"),
         root.access_log(),
     ];
     let write = [root.secret_store(), root.state().join("journal.db"), root.routes().join("routes.json")];

@@ -48,6 +48,8 @@ pub struct EnvironmentsAreIsolated {
     pub wanted: Wanted,
     pub environment: Arc<Environment>,
     pub secrets: Arc<Store>,
+    /// Who our own users of the data services are.
+    pub stores: ::stores::Ground,
     pub units: Arc<dyn Units>,
 }
 
@@ -106,6 +108,7 @@ struct Ours<'a> {
     environment: &'a Environment,
     wanted: &'a Wanted,
     secrets: &'a Store,
+    stores: &'a ::stores::Ground,
     ports: neighbour::Ports,
     /// Process ids of our apps.
     apps: Vec<(String, u32)>,
@@ -121,6 +124,7 @@ impl<'a> Ours<'a> {
             environment: &check.environment,
             wanted: &check.wanted,
             secrets: &check.secrets,
+            stores: &check.stores,
             ports: crate::world::ports_in_use(&check.root, &check.wanted, &units)?,
             apps: neighbour::apps(&units),
         })

@@ -7,10 +7,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use host::clock::Timestamp;
 use host::files::{self, Access};
 use indicatif::{ProgressBar, ProgressStyle};
-use leaks::{AllowFault, AllowList, Clean, Extent, Finding, Ignored, Objectives, Report, Rules, Scanner, Search};
+use leaks::{AllowList, Extent, Finding, Ignored, Objectives, Report, Rules, Scanner, Search};
 use leaks::{SearchFault, Stale, Step, Values, Why};
 use reconcile::Fault;
 use serde::Serialize;
@@ -21,15 +20,10 @@ use crate::cli::output::Voice;
 use crate::cli::secrets;
 use crate::cli::secrets_args::{ScanSecrets, With};
 use crate::cli::session::Session;
-use crate::control::{identity, redacting};
+use crate::control::identity;
+use crate::leak_search;
 use crate::render::span::{bytes, count};
 use crate::render::{leak, sarif};
-
-/// The list of accepted findings, beside the manifest.
-const ALLOW: &str = "leaks-allow.toml";
-
-/// More threads wait for the disk and for each other.
-const MOST_THREADS: usize = 8;
 
 /// What `--json` prints: a contract.
 #[derive(Debug, Serialize)]
@@ -47,7 +41,7 @@ pub fn run(session: &Session, args: &ScanSecrets) -> Result<Exit, Failure> {
     if args.install_hooks {
         return hooks::install(session, here);
     }
-    let today = day(session.clock.now());
+    let today = leak_search::day(session.clock.now());
     let list = list(session, args);
     let (mut allow, is_new) = allow(session, args, &list)?;
     let scanner = Scanner::new(Rules::ours(), values(session, args)?);
@@ -74,8 +68,7 @@ fn searched(session: &Session, args: &ScanSecrets, scanner: &Scanner, allow: &Al
     let here = &session.surroundings.folder;
     let bar = bar(session);
     let progress = |step: Step| tell(&bar, step);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    let search = Search { scanner, allow, progress: &progress, threads };
+    let search = Search { scanner, allow, progress: &progress, threads: leak_search::threads() };
     let report = if args.stdin {
         search.stream("(stdin)", std::io::stdin().lock())
     } else if args.received {
@@ -112,7 +105,7 @@ fn project(session: &Session, args: &ScanSecrets, search: &Search<'_>) -> Result
     }
     let which = if args.unreachable { Objectives::All } else { Objectives::Reachable };
     let mut clean = match session.surroundings.cache() {
-        Some(cache) => Some(Clean::open(&cache.join("leaks"), search.scanner)?),
+        Some(cache) => Some(leak_search::clean(&cache, search.scanner)?),
         None => None,
     };
     Ok(report.join(search.history(here, which, clean.as_mut())?))
@@ -125,7 +118,7 @@ fn list(session: &Session, args: &ScanSecrets) -> PathBuf {
         Some(asked) => here.join(asked),
         None => {
             let project = session.manifest().ok().and_then(Path::parent).map(Path::to_owned);
-            project.or_else(|| leaks::work_tree(here)).unwrap_or_else(|| here.clone()).join(ALLOW)
+            leak_search::list_in(&project.or_else(|| leaks::work_tree(here)).unwrap_or_else(|| here.clone()))
         }
     }
 }
@@ -137,15 +130,7 @@ enum ListFile {
 }
 
 fn allow(session: &Session, args: &ScanSecrets, list: &Path) -> Result<(AllowList, ListFile), Failure> {
-    if let Some(text) = files::read_if_exists(list)? {
-        let shown = session.surroundings.shown(list);
-        let wrong = |fault: &AllowFault| {
-            Failure::Usage(
-                Fault::because(format!("cannot use {shown}"), fault)
-                    .hint("each entry has value, rule, reason and until; `--accept` writes one"),
-            )
-        };
-        let read = AllowList::parse(&String::from_utf8_lossy(&text)).map_err(|fault| wrong(&fault))?;
+    if let Some(read) = leak_search::accepted(list, &session.surroundings.shown(list)).map_err(Failure::Usage)? {
         return Ok((read, ListFile::IsThere));
     }
     // Without a list the names of values only have to be the same in each run, for who compares two.
@@ -193,8 +178,7 @@ fn values(session: &Session, args: &ScanSecrets) -> Result<Option<Values>, Failu
     let with = With { identity: Vec::new(), reason: "searched for by `secrets scan`".to_owned() };
     let (_, store) = secrets::open(session, Some(&with))?;
     let unread = |fault: Fault| Failure::Work(fault.hint("`--no-store` searches without its values"));
-    let known = redacting::known(&store).map_err(unread)?;
-    Values::new(known).map(Some).map_err(|fault| unread(Fault::because("cannot search for all of the store", &fault)))
+    leak_search::values(&store).map(Some).map_err(unread)
 }
 
 /// The new ids of a pre-receive hook's lines: `OLD NEW REF`.
@@ -283,10 +267,6 @@ fn tell(bar: &ProgressBar, step: Step) {
         Step::Blobs(done, all) => bar.set_message(format!("{done} of {all} file versions searched")),
         Step::Files(files) => bar.set_message(format!("{files} files searched")),
     }
-}
-
-fn day(now: Timestamp) -> String {
-    now.calendar().date().to_string()
 }
 
 fn cannot(fault: &SearchFault) -> Failure {

@@ -1,31 +1,27 @@
-//! Signatures as `ssh-keygen -Y sign` and agents make them, read and verified. Format: OpenSSH's `PROTOCOL.sshsig`, keys of
-//! `PROTOCOL.u2f`. Ed25519 only, in a file or on a security key that was touched.
+//! Signatures as `ssh-keygen -Y sign` and agents make them, verified. Format: OpenSSH's `PROTOCOL.sshsig`, keys of `PROTOCOL.u2f`,
+//! read by `ssh-key`. Ed25519 only, in a file or on a security key that was touched. `ssh-key` verifies by a second Ed25519 and
+//! does not look whether a security key was touched, so that part is here.
 
-use aws_lc_rs::digest::{self, SHA256, SHA512};
+use aws_lc_rs::digest::{self, SHA256};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
-const BEGINNING: &str = "-----BEGIN SSH SIGNATURE-----";
-const END: &str = "-----END SSH SIGNATURE-----";
-const MAGIC: &[u8] = b"SSHSIG";
-const VERSION: u32 = 1;
-
-const PLAIN: &[u8] = b"ssh-ed25519";
-const ON_A_TOKEN: &[u8] = b"sk-ssh-ed25519@openssh.com";
+use ssh_key::public::KeyData;
+use ssh_key::{Algorithm, PublicKey, SshSig};
 
 /// The flag of a security key that somebody touched.
 const TOUCHED: u8 = 1;
 
-/// A signature is 300 bytes long or so.
-const LONGEST: usize = 4096;
+/// Bytes of an Ed25519 signature. What a security key adds to it comes behind: flags and a counter.
+const SIGNATURE: usize = 64;
+
+/// A signature in its armour is 500 characters long or so.
+const LONGEST: usize = 8192;
 
 /// Why a signature is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotSigned {
     #[error("it is no signature of OpenSSH")]
     Unreadable,
-    #[error("it was made with a kind of key that is not taken: use Ed25519")]
+    #[error("it was made with a kind of key or digest that is not taken: use Ed25519")]
     Kind,
     #[error("it was made for another purpose or another environment")]
     Namespace,
@@ -35,150 +31,88 @@ pub(crate) enum NotSigned {
     Wrong,
 }
 
-/// The public key in a signature that was verified: the body of a line in a `.pub` file.
+/// The public key in a signature that was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Signer(pub(crate) String);
+pub(crate) struct Signer(KeyData);
 
 impl Signer {
     /// Whether a line of a `.pub` file is this key.
     pub(crate) fn is(&self, line: &str) -> bool {
-        line.split(' ').nth(1) == Some(&self.0)
+        PublicKey::from_openssh(line).is_ok_and(|key| *key.key_data() == self.0)
     }
 }
 
 /// Who signed `message` for `namespace`.
 pub(crate) fn signer(armoured: &str, namespace: &str, message: &[u8]) -> Result<Signer, NotSigned> {
-    let blob = unarmoured(armoured).ok_or(NotSigned::Unreadable)?;
-    let mut reader = Reader(&blob);
-    let parts = Parts::read(&mut reader).filter(|_| reader.0.is_empty()).ok_or(NotSigned::Unreadable)?;
-    if parts.namespace != namespace.as_bytes() {
+    if armoured.len() > LONGEST {
+        return Err(NotSigned::Unreadable);
+    }
+    let found = SshSig::from_pem(armoured.trim()).map_err(|error| match error {
+        ssh_key::Error::AlgorithmUnknown | ssh_key::Error::AlgorithmUnsupported { .. } => NotSigned::Kind,
+        _ => NotSigned::Unreadable,
+    })?;
+    // It takes older versions than the first, and what is reserved is no part of what it says was signed.
+    if found.version() != SshSig::VERSION || !found.reserved().is_empty() {
+        return Err(NotSigned::Unreadable);
+    }
+    if found.namespace() != namespace {
         return Err(NotSigned::Namespace);
     }
-    let hashed = match parts.hash {
-        b"sha512" => digest::digest(&SHA512, message),
-        b"sha256" => digest::digest(&SHA256, message),
-        _ => return Err(NotSigned::Unreadable),
-    };
-    let mut signed = MAGIC.to_vec();
-    for part in [parts.namespace, parts.reserved, parts.hash, hashed.as_ref()] {
-        put(&mut signed, part);
-    }
-    verify(&parts, signed)?;
-    Ok(Signer(STANDARD.encode(parts.key)))
+    let signed = SshSig::signed_data(namespace, found.hash_alg(), message).map_err(|_| NotSigned::Unreadable)?;
+    verify(&found, signed)?;
+    Ok(Signer(found.public_key().clone()))
 }
 
-fn verify(parts: &Parts<'_>, signed: Vec<u8>) -> Result<(), NotSigned> {
-    let (mut key, mut signature) = (Reader(parts.key), Reader(parts.signature));
-    let unreadable = NotSigned::Unreadable;
-    let kind = key.text().ok_or(unreadable)?;
-    let point = key.text().filter(|point| point.len() == 32);
-    if signature.text().ok_or(unreadable)? != kind {
-        return Err(unreadable);
-    }
-    let (signed, flags) = match kind {
-        PLAIN => (signed, TOUCHED),
-        ON_A_TOKEN => {
-            let application = digest::digest(&SHA256, key.text().ok_or(unreadable)?);
-            let rest = Reader(signature.0).past_text().ok_or(unreadable)?;
-            let [flags, counter @ ..] = rest else { return Err(unreadable) };
-            if counter.len() != 4 {
-                return Err(unreadable);
-            }
+fn verify(found: &SshSig, signed: Vec<u8>) -> Result<(), NotSigned> {
+    let (signature, added) = found.signature_bytes().split_at_checked(SIGNATURE).ok_or(NotSigned::Unreadable)?;
+    let (point, signed, flags) = match (found.public_key(), found.algorithm()) {
+        (KeyData::Ed25519(key), Algorithm::Ed25519) if added.is_empty() => (key, signed, TOUCHED),
+        (KeyData::SkEd25519(key), Algorithm::SkEd25519) => {
+            let (flags, _) = added.split_first().ok_or(NotSigned::Unreadable)?;
+            let application = digest::digest(&SHA256, key.application().as_bytes());
             let message = digest::digest(&SHA256, &signed);
-            ([application.as_ref(), &[*flags], counter, message.as_ref()].concat(), *flags)
+            (key.public_key(), [application.as_ref(), added, message.as_ref()].concat(), *flags)
         }
+        (KeyData::Ed25519(_) | KeyData::SkEd25519(_), _) => return Err(NotSigned::Unreadable),
         _ => return Err(NotSigned::Kind),
     };
-    let (point, bytes) = (point.ok_or(unreadable)?, signature.text().ok_or(unreadable)?);
-    let is_whole = key.0.is_empty() && (kind == ON_A_TOKEN || signature.0.is_empty());
-    if !is_whole {
-        return Err(unreadable);
-    }
-    UnparsedPublicKey::new(&ED25519, point).verify(&signed, bytes).map_err(|_| NotSigned::Wrong)?;
+    UnparsedPublicKey::new(&ED25519, point.as_ref()).verify(&signed, signature).map_err(|_| NotSigned::Wrong)?;
     // Told only now: the flags are signed.
     if flags & TOUCHED == 0 { Err(NotSigned::Untouched) } else { Ok(()) }
-}
-
-fn unarmoured(text: &str) -> Option<Vec<u8>> {
-    let body = text.trim().strip_prefix(BEGINNING)?.strip_suffix(END)?;
-    let body: String = body.split_whitespace().collect();
-    STANDARD.decode(body).ok().filter(|blob| blob.len() <= LONGEST)
-}
-
-struct Parts<'b> {
-    key: &'b [u8],
-    namespace: &'b [u8],
-    reserved: &'b [u8],
-    hash: &'b [u8],
-    signature: &'b [u8],
-}
-
-impl<'b> Parts<'b> {
-    fn read(reader: &mut Reader<'b>) -> Option<Self> {
-        reader.0 = reader.0.strip_prefix(MAGIC)?;
-        (reader.number()? == VERSION).then_some(())?;
-        let mut text = || reader.text();
-        Some(Self { key: text()?, namespace: text()?, reserved: text()?, hash: text()?, signature: text()? })
-    }
-}
-
-/// What is left to read.
-#[derive(Clone, Copy)]
-struct Reader<'b>(&'b [u8]);
-
-impl<'b> Reader<'b> {
-    fn number(&mut self) -> Option<u32> {
-        let (number, rest) = self.0.split_first_chunk::<4>()?;
-        self.0 = rest;
-        Some(u32::from_be_bytes(*number))
-    }
-
-    /// A text with its length before it.
-    fn text(&mut self) -> Option<&'b [u8]> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(text)
-    }
-
-    fn past_text(mut self) -> Option<&'b [u8]> {
-        self.text()?;
-        Some(self.0)
-    }
-}
-
-fn put(to: &mut Vec<u8>, text: &[u8]) {
-    to.extend_from_slice(&u32::try_from(text.len()).expect("what is signed is short").to_be_bytes());
-    to.extend_from_slice(text);
 }
 
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
+    use ssh_key::public::{Ed25519PublicKey, SkEd25519};
+    use ssh_key::{HashAlg, LineEnding, Signature};
 
     use super::*;
 
     const NAMESPACE: &str = "roadbed-login@root";
+    const BEGINNING: &str = "-----BEGIN SSH SIGNATURE-----";
+    const END: &str = "-----END SSH SIGNATURE-----";
 
     /// As a security key signs: what it was asked for, whether it was touched, how often it signed.
     fn signed_by_a_token(flags: u8, namespace: &str, message: &[u8]) -> (String, Signer) {
         let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
-        let mut key = Vec::new();
-        [ON_A_TOKEN, pair.public_key().as_ref(), b"ssh:"].iter().for_each(|part| put(&mut key, part));
-        let mut asked = MAGIC.to_vec();
-        let hashed = digest::digest(&SHA512, message);
-        [namespace.as_bytes(), b"", b"sha512", hashed.as_ref()].iter().for_each(|part| put(&mut asked, part));
-        let counter = 9_u32.to_be_bytes();
+        let point = Ed25519PublicKey(pair.public_key().as_ref().try_into().unwrap());
+        let key = KeyData::from(SkEd25519::new(point, "ssh:"));
+        let asked = SshSig::signed_data(namespace, HashAlg::Sha512, message).unwrap();
+        let added = [&[flags][..], &9_u32.to_be_bytes()].concat();
         let application = digest::digest(&SHA256, b"ssh:");
-        let whole = [application.as_ref(), &[flags], &counter, digest::digest(&SHA256, &asked).as_ref()].concat();
-        let mut signature = Vec::new();
-        [ON_A_TOKEN, pair.sign(&whole).as_ref()].iter().for_each(|part| put(&mut signature, part));
-        signature.push(flags);
-        signature.extend(counter);
-        let mut blob = [MAGIC, &VERSION.to_be_bytes()].concat();
-        [key.as_slice(), namespace.as_bytes(), b"", b"sha512", &signature].iter().for_each(|part| put(&mut blob, part));
-        (format!("{BEGINNING}\n{}\n{END}\n", STANDARD.encode(blob)), Signer(STANDARD.encode(key)))
+        let whole = [application.as_ref(), &added, digest::digest(&SHA256, &asked).as_ref()].concat();
+        let signature = Signature::new(Algorithm::SkEd25519, [pair.sign(&whole).as_ref(), &added].concat()).unwrap();
+        let whole = SshSig::new(key.clone(), namespace, HashAlg::Sha512, signature).unwrap();
+        (whole.to_pem(LineEnding::LF).unwrap(), Signer(key))
+    }
+
+    fn unarmoured(text: &str) -> Vec<u8> {
+        let body = text.trim().strip_prefix(BEGINNING).unwrap().strip_suffix(END).unwrap();
+        STANDARD.decode(body.split_whitespace().collect::<String>()).unwrap()
     }
 
     #[test]
@@ -201,7 +135,7 @@ mod tests {
     #[test]
     fn a_changed_byte_is_not_accepted() {
         let (signature, _) = signed_by_a_token(TOUCHED, NAMESPACE, b"message");
-        let blob = unarmoured(&signature).unwrap();
+        let blob = unarmoured(&signature);
         for at in 0..blob.len() {
             let mut changed = blob.clone();
             changed[at] ^= 1;
@@ -213,7 +147,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(blob in prop::collection::vec(any::<u8>(), 0..300), text in ".{0,300}") {
-            let armoured = format!("{BEGINNING}\n{}\n{END}", STANDARD.encode([MAGIC, &VERSION.to_be_bytes(), &blob].concat()));
+            let armoured = format!("{BEGINNING}\n{}\n{END}", STANDARD.encode([&b"SSHSIG\0\0\0\x01"[..], &blob].concat()));
             prop_assert!(signer(&armoured, NAMESPACE, b"m").is_err());
             prop_assert!(signer(&text, NAMESPACE, b"m").is_err());
         }

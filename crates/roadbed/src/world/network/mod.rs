@@ -111,6 +111,10 @@ impl Resource for NetworkRules {
         &self.needs
     }
 
+    fn can_drift(&self) -> bool {
+        true
+    }
+
     async fn observe(&self) -> Result<Seen, Fault> {
         let nft = match Nft::find(&self.path).await {
             Ok(nft) => nft,

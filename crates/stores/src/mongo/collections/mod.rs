@@ -13,21 +13,20 @@ mod apply;
 mod duplicates;
 mod observe;
 mod plan;
-mod user;
 mod wanted;
 
 use std::path::PathBuf;
 
 use manifest::environment;
+use mongodb::Client;
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
-use secrets::SecretName;
 
 pub use observe::{Seen, SeenCollection, SeenIndex};
 pub use plan::Step;
-pub(crate) use user::USER;
 pub use wanted::{Wanted, WantedCollection};
 
-use super::Members;
+use super::client::KeptClient;
+use super::{Members, OwnUser};
 use crate::Ground;
 
 /// May what is on the server and not in the manifest be dropped?
@@ -50,6 +49,7 @@ pub struct Collections {
     project: PathBuf,
     destroy: Destroy,
     ground: Ground,
+    client: KeptClient,
 }
 
 impl Collections {
@@ -62,11 +62,26 @@ impl Collections {
         ground: Ground,
     ) -> Self {
         let (needs, members) = (vec![ResourceId::new(super::UNIT)], members.into());
-        Self { id: Self::resource_id(), needs, settings, members, project, destroy, ground }
+        Self {
+            id: Self::resource_id(),
+            needs,
+            settings,
+            members,
+            project,
+            destroy,
+            ground,
+            client: KeptClient::default(),
+        }
     }
 
     pub fn resource_id() -> ResourceId {
         ResourceId::new("mongodb/collections")
+    }
+
+    /// The user that changes collections, which can do that and no more. The server has it before there is something to look at.
+    async fn client(&self) -> Result<Client, Fault> {
+        let port = self.members.primary(&self.ground).await?;
+        self.client.get(port, self.ground.clock.now(), || OwnUser::Collections.client(&self.ground, port))
     }
 
     /// Does a step. Public so that what needs no journal, a test, can do one.
@@ -76,11 +91,6 @@ impl Collections {
     pub async fn perform(&self, step: &Step) -> Result<(), Fault> {
         apply::perform(self, step).await
     }
-}
-
-/// The password of the user that changes collections.
-pub fn secret() -> SecretName {
-    SecretName::new("mongodb/collections")
 }
 
 impl Resource for Collections {
@@ -93,6 +103,10 @@ impl Resource for Collections {
 
     fn needs(&self) -> &[ResourceId] {
         &self.needs
+    }
+
+    fn can_drift(&self) -> bool {
+        true
     }
 
     async fn observe(&self) -> Result<Seen, Fault> {

@@ -5,10 +5,9 @@ use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
 use reconcile::Fault;
 
+use super::Collections;
 use super::wanted::{Wanted, wanted};
-use super::{Collections, USER, secret, user};
-use crate::mongo::client::{Address, Identity, MongoFault, command, connect, hello};
-use crate::mongo::members::admin_at_primary;
+use crate::mongo::client::{MongoFault, command};
 use crate::mongo::observe::asking;
 use crate::mongo::roles::documents;
 
@@ -16,8 +15,6 @@ use crate::mongo::roles::documents;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     pub wanted: Wanted,
-    /// What is wrong with the user that changes collections. While there is something, nothing else is known.
-    pub user: Vec<&'static str>,
     /// Of the collections that the manifest names, those that are there.
     pub collections: Vec<SeenCollection>,
 }
@@ -46,51 +43,11 @@ pub struct SeenIndex {
 pub(super) async fn observe(collections: &Collections) -> Result<Seen, Fault> {
     let wanted = wanted(&collections.project, &collections.settings.collections)?;
     if wanted.collections.is_empty() {
-        return Ok(Seen { wanted, user: Vec::new(), collections: Vec::new() });
+        return Ok(Seen { wanted, collections: Vec::new() });
     }
-    let user = look_at_user(collections).await?;
-    if !user.is_empty() {
-        return Ok(Seen { wanted, user, collections: Vec::new() });
-    }
-    let client = as_user(collections).await?;
+    let client = collections.client().await?;
     let seen = look(&client, &collections.settings.database, &wanted).await.map_err(|fault| asking(&fault))?;
-    Ok(Seen { wanted, user, collections: seen })
-}
-
-async fn look_at_user(collections: &Collections) -> Result<Vec<&'static str>, Fault> {
-    let settings = &collections.settings;
-    let admin = admin_at_primary(&collections.ground, &collections.members).await?;
-    let key = doc! { "user": USER, "db": &settings.database };
-    let users = doc! { "usersInfo": key, "showAuthenticationRestrictions": true };
-    let roles = doc! { "rolesInfo": USER, "showPrivileges": true };
-    let answers =
-        futures_util::try_join!(command(&admin, &settings.database, users), command(&admin, &settings.database, roles));
-    let (users, roles) = answers.map_err(|fault| asking(&fault))?;
-    let mut faults = user::faults(&users, &roles, settings);
-    if faults != ["missing"] && !logs_in(collections).await? {
-        faults.push("password");
-    }
-    Ok(faults)
-}
-
-async fn logs_in(collections: &Collections) -> Result<bool, Fault> {
-    if collections.ground.secret(&secret())?.is_none() {
-        return Ok(false);
-    }
-    match hello(&as_user(collections).await?).await {
-        Ok(_) => Ok(true),
-        Err(fault) if fault.is_wrong_password() => Ok(false),
-        Err(fault) => Err(asking(&fault)),
-    }
-}
-
-/// The user that changes collections, logged in when it is first used.
-pub(super) async fn as_user(collections: &Collections) -> Result<Client, Fault> {
-    let Some(password) = collections.ground.secret(&secret())? else {
-        return Err(Fault::new(format!("the password of {USER} has gone from the secret store")).retry_safe());
-    };
-    let who = Identity::User { name: USER, database: &collections.settings.database, password: &password.secret };
-    connect(&Address::Port(collections.members.primary().await?), who).map_err(|fault| asking(&fault))
+    Ok(Seen { wanted, collections: seen })
 }
 
 async fn look(client: &Client, database: &str, wanted: &Wanted) -> Result<Vec<SeenCollection>, MongoFault> {

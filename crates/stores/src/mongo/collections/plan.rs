@@ -12,7 +12,6 @@ use super::wanted::{WantedCollection, expiry, filter, keys};
 /// One effect on collections.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    PutUser { because: Vec<&'static str> },
     Create { collection: String, validator: Document },
     SetSchema { collection: String, validator: Document },
     SetExpiry { collection: String, index: String, seconds: i32 },
@@ -23,7 +22,6 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PutUser { because } => write!(f, "set the user that changes collections ({})", because.join(", ")),
             Self::Create { collection, .. } => write!(f, "create the collection {collection}"),
             Self::SetSchema { collection, validator } if validator.is_empty() => {
                 write!(f, "take away the schema of {collection}")
@@ -43,11 +41,8 @@ impl fmt::Display for Step {
 const NOT_DECLARED: &str = "the manifest does not declare it";
 const DIFFERENT: &str = "the manifest declares it otherwise";
 
-/// Pure. Where the user is not right nothing else can be known; the next look finds the rest.
+/// Pure.
 pub(super) fn plan(seen: &Seen, destroy: Destroy) -> Vec<Step> {
-    if !seen.user.is_empty() {
-        return vec![Step::PutUser { because: seen.user.clone() }];
-    }
     let mut steps = Vec::new();
     for wanted in &seen.wanted.collections {
         match found(seen, wanted) {
@@ -68,7 +63,7 @@ pub(super) fn plan(seen: &Seen, destroy: Destroy) -> Vec<Step> {
 
 /// What differs and is left alone.
 pub(super) fn drift(seen: &Seen, destroy: Destroy) -> Vec<String> {
-    if destroy == Destroy::Allowed || !seen.user.is_empty() {
+    if destroy == Destroy::Allowed {
         return Vec::new();
     }
     let drops = seen.wanted.collections.iter().flat_map(|wanted| {

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use mongodb::bson::{Document, doc};
 use reconcile::Fault;
 use reconcile::ports::UnitState;
 
-use super::ask::{State, ask};
+use super::ask::{Says, State, ask};
 use super::config::{self, Seat};
 use super::plan::Step;
 use super::{POLL, unit_of};
 use crate::mongo::Mongo;
-use crate::mongo::apply::{engine, starting, write_member_files};
-use crate::mongo::client::{MongoFault, code, command, command_within};
-use crate::mongo::observe::{admin_at, asking};
+use crate::mongo::apply::{engine, load_certificate, starting, write_member_files};
+use crate::mongo::client::{MongoFault, Trust, code, command, command_within};
+use crate::mongo::observe::asking;
 use crate::mongo::place::{Mode, Place};
 use crate::mongo::version;
 use crate::start::Look;
@@ -32,7 +33,9 @@ const STARTS: usize = 8;
 pub(crate) async fn perform(mongo: &Mongo, step: &Step) -> Result<(), Fault> {
     match *step {
         Step::Start { number, port } => start(mongo, &mongo.place_of(number, port)).await,
-        Step::AwaitPrimary => mongo.members.elected().await.map(|_| ()),
+        Step::StartAnew { number, port } => start_anew(mongo, &mongo.place_of(number, port)).await,
+        Step::LoadCertificate { port, .. } => load_certificate(mongo, port).await,
+        Step::AwaitPrimary => primary(mongo).await.map(|_| ()),
         Step::MoveAll => move_all(mongo).await,
         Step::Await { number, port } => until_healthy(mongo, &mongo.place_of(number, port)).await,
         Step::Add { number, port } => {
@@ -49,6 +52,16 @@ pub(crate) async fn perform(mongo: &Mongo, step: &Step) -> Result<(), Fault> {
     }
 }
 
+/// What a member says of itself now.
+async fn says(mongo: &Mongo, port: u16) -> Result<Says, Fault> {
+    Ok(ask(port, &Trust::of(&mongo.ground)?).await)
+}
+
+/// The port of the primary, waited for.
+async fn primary(mongo: &Mongo) -> Result<u16, Fault> {
+    mongo.members.elected(&mongo.ground).await
+}
+
 /// Makes a member run until it answers, in whatever state. While others are primary without it, one that does not stay up is
 /// no failure: the next look finds the crash loop, and tells it.
 async fn start(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
@@ -61,7 +74,7 @@ async fn start(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
         }
         let units = mongo.ground.units.list().await?;
         let state = units.iter().find(|unit| unit.name == place.name).map(|unit| unit.state);
-        if mongo.members.primary_now().await.is_none() {
+        if mongo.members.primary_now(&Trust::of(&mongo.ground)?).await.is_none() {
             break;
         }
         match state {
@@ -86,10 +99,21 @@ async fn run(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
         // One that is replaced answers until it is gone.
         let now = pid(mongo, &place.name, Some(&revision)).await?;
         let is_it = now.is_some() && (before.is_none() || now == before);
-        Ok(if is_it && ask(place.port).await.state != State::Silent { Look::Ready } else { Look::NotYet })
+        Ok(if is_it && says(mongo, place.port).await?.state != State::Silent { Look::Ready } else { Look::NotYet })
     };
     starting(mongo, place, Some(place.port)).run(spec, ready).await?;
     version::note(place, engine.version)
+}
+
+/// For a member whose certificate nobody believes: neither we nor the other members, so that it is of no use as it runs.
+async fn start_anew(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
+    let engine = engine(mongo).await?;
+    write_member_files(mongo, place)?;
+    mongo.ground.units.restart(&place.name).await?;
+    // The one before was not recognised: whoever is, is the one that read its certificate anew.
+    let ready =
+        || async { Ok(if says(mongo, place.port).await?.state == State::Silent { Look::NotYet } else { Look::Ready }) };
+    starting(mongo, place, Some(place.port)).run(place.unit(&engine, Mode::Serving), ready).await
 }
 
 /// The process of a unit, if it runs with this revision.
@@ -101,7 +125,7 @@ async fn pid(mongo: &Mongo, name: &str, revision: Option<&String>) -> Result<Opt
 
 async fn until_healthy(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
     let give_up = mongo.ground.clock.instant() + COPY_DEADLINE;
-    while !ask(place.port).await.state.is_healthy() {
+    while !says(mongo, place.port).await?.state.is_healthy() {
         let units = mongo.ground.units.list().await?;
         let unit = units.iter().find(|unit| unit.name == place.name);
         if unit.is_none_or(|unit| matches!(unit.state, UnitState::CrashLoop | UnitState::Held | UnitState::Lost)) {
@@ -125,7 +149,7 @@ async fn until_healthy(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
 async fn until_it_counts(mongo: &Mongo) -> Result<(), Fault> {
     let give_up = mongo.ground.clock.instant() + AGREEMENT_DEADLINE;
     loop {
-        let client = admin_at(&mongo.ground, mongo.members.elected().await?)?;
+        let client = mongo.admin_at(primary(mongo).await?)?;
         let status = command(&client, "admin", doc! { "replSetGetStatus": 1 }).await;
         let config = config::read(&client).await;
         if let (Ok(status), Ok(config)) = (&status, &config)
@@ -155,21 +179,21 @@ async fn put_seat(mongo: &Mongo, seat: Seat) -> Result<(), Fault> {
 /// A primary that is to leave hands over first. Nobody is taken out whose absence would leave no majority.
 async fn remove(mongo: &Mongo, number: u32, port: u16) -> Result<(), Fault> {
     hand_over(mongo, port).await?;
-    let client = admin_at(&mongo.ground, mongo.members.elected().await?)?;
+    let client = mongo.admin_at(primary(mongo).await?)?;
     let config = config::read(&client).await.map_err(|fault| asking(&fault))?;
     let staying: Vec<Seat> = config::seats(&config).into_iter().filter(|seat| seat.number != number).collect();
-    must_be_majority(staying.len(), &staying, &unit_of(number), "take", "out of the replica set").await?;
+    must_be_majority(mongo, staying.len(), &staying, &unit_of(number), "take", "out of the replica set").await?;
     reconfigure(mongo, |seats| seats.into_iter().filter(|seat| seat.number != number).collect()).await
 }
 
 async fn restart(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
-    let primary = mongo.members.elected().await?;
-    let client = admin_at(&mongo.ground, primary)?;
+    let primary = primary(mongo).await?;
+    let client = mongo.admin_at(primary)?;
     let config = config::read(&client).await.map_err(|fault| asking(&fault))?;
     let seats = config::seats(&config);
     if seats.len() > 1 {
         let others: Vec<Seat> = seats.iter().copied().filter(|seat| seat.number != place.number).collect();
-        must_be_majority(seats.len(), &others, &place.name, "restart", "now").await?;
+        must_be_majority(mongo, seats.len(), &others, &place.name, "restart", "now").await?;
         hand_over(mongo, place.port).await?;
     }
     run(mongo, place).await?;
@@ -177,8 +201,15 @@ async fn restart(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
 }
 
 /// Refuses to go on where these members, as far as they are healthy, are no majority of so many.
-async fn must_be_majority(all: usize, of: &[Seat], unit: &str, verb: &str, rest: &str) -> Result<(), Fault> {
-    let asked = futures_util::future::join_all(of.iter().map(|seat| ask(seat.port))).await;
+async fn must_be_majority(
+    mongo: &Mongo,
+    all: usize,
+    of: &[Seat],
+    unit: &str,
+    verb: &str,
+    rest: &str,
+) -> Result<(), Fault> {
+    let asked = try_join_all(of.iter().map(|seat| says(mongo, seat.port))).await?;
     let healthy = asked.iter().filter(|says| says.state.is_healthy()).count();
     if healthy > all / 2 {
         return Ok(());
@@ -191,10 +222,10 @@ async fn must_be_majority(all: usize, of: &[Seat], unit: &str, verb: &str, rest:
 
 /// Lets another member become primary, if this one is.
 async fn hand_over(mongo: &Mongo, port: u16) -> Result<(), Fault> {
-    if ask(port).await.state != State::Primary {
+    if says(mongo, port).await?.state != State::Primary {
         return Ok(());
     }
-    let client = admin_at(&mongo.ground, port)?;
+    let client = mongo.admin_at(port)?;
     let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     let ask_to =
         doc! { "replSetStepDown": seconds(AGREEMENT_DEADLINE), "secondaryCatchUpPeriodSecs": seconds(CATCH_UP) };
@@ -206,7 +237,7 @@ async fn hand_over(mongo: &Mongo, port: u16) -> Result<(), Fault> {
         Ok(_) | Err(_) => {}
     }
     let give_up = mongo.ground.clock.instant() + AGREEMENT_DEADLINE;
-    while mongo.members.elected().await? == port {
+    while primary(mongo).await? == port {
         if mongo.ground.clock.instant() >= give_up {
             return Err(Fault::new("no other member of mongodb becomes primary").retry_safe());
         }
@@ -219,7 +250,7 @@ async fn hand_over(mongo: &Mongo, port: u16) -> Result<(), Fault> {
 async fn reconfigure(mongo: &Mongo, change: impl Fn(Vec<Seat>) -> Vec<Seat>) -> Result<(), Fault> {
     let give_up = mongo.ground.clock.instant() + AGREEMENT_DEADLINE;
     loop {
-        let client = admin_at(&mongo.ground, mongo.members.elected().await?)?;
+        let client = mongo.admin_at(primary(mongo).await?)?;
         let changed = match config::read(&client).await {
             Ok(config) => {
                 let Some(changed) = config::with_seats(&config, &change(config::seats(&config))) else { return Ok(()) };
@@ -263,7 +294,7 @@ fn is_passing(fault: &MongoFault) -> bool {
 async fn move_all(mongo: &Mongo) -> Result<(), Fault> {
     let mut last = None;
     for place in mongo.places() {
-        let client = admin_at(&mongo.ground, place.port)?;
+        let client = mongo.admin_at(place.port)?;
         let config = match config::read(&client).await {
             Ok(config) => config,
             Err(fault) => {
@@ -288,9 +319,9 @@ async fn move_all(mongo: &Mongo) -> Result<(), Fault> {
 
 async fn force(mongo: &Mongo, port: u16, config: &Document, seats: &[Seat]) -> Result<(), Fault> {
     if let Some(changed) = config::with_seats(config, seats) {
-        let client = admin_at(&mongo.ground, port)?;
+        let client = mongo.admin_at(port)?;
         let reconfigure = doc! { "replSetReconfig": changed, "force": true };
         command_within(AGREEMENT_DEADLINE, &client, "admin", reconfigure).await.map_err(|fault| asking(&fault))?;
     }
-    mongo.members.elected().await.map(|_| ())
+    primary(mongo).await.map(|_| ())
 }

@@ -6,7 +6,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 
 use super::config::port_of;
-use crate::mongo::client::{Address, Identity, command, connect};
+use crate::mongo::client::{Address, Identity, Trust, command, connect};
 use crate::start::accepts;
 
 /// On loopback, one that is silent for so long is frozen.
@@ -66,12 +66,14 @@ impl Says {
     }
 }
 
-pub(crate) async fn ask(port: u16) -> Says {
+/// Whoever is not recognised says nothing: he may be anybody, or one of ours whose certificate has run out.
+pub(crate) async fn ask(port: u16, trust: &Trust) -> Says {
     // The driver waits half a second after a refused connection: ask it only when there is somebody.
     if !accepts(port).await {
         return Says::nothing();
     }
-    let Ok(client) = connect(&Address::Port(port), Identity::Stranger) else { return Says::nothing() };
+    let address = Address::Port { port, trust: trust.clone() };
+    let Ok(client) = connect(&address, Identity::Stranger) else { return Says::nothing() };
     match tokio::time::timeout(PATIENCE, command(&client, "admin", doc! { "hello": 1 })).await {
         Ok(Ok(hello)) => Says::of(&hello),
         _ => Says::nothing(),

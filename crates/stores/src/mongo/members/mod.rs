@@ -21,11 +21,11 @@ mod report;
 
 use std::time::Duration;
 
-use mongodb::Client;
 use reconcile::Fault;
 use tokio::time::{Instant, sleep};
 
-use super::UNIT;
+use super::{Trust, UNIT};
+use crate::Ground;
 pub(crate) use apply::perform;
 pub use ask::State;
 pub(crate) use ask::{Says, ask};
@@ -110,18 +110,19 @@ impl Members {
     }
 
     /// The port of the primary, waited for. A set of one is not asked: it is primary or nothing.
-    pub(crate) async fn primary(&self) -> Result<u16, Fault> {
+    pub(crate) async fn primary(&self, ground: &Ground) -> Result<u16, Fault> {
         if self.is_one() {
             return Ok(self.first());
         }
-        self.elected().await
+        self.elected(ground).await
     }
 
     /// As [`Self::primary`], also where one member is wanted and the set still has more.
-    pub(crate) async fn elected(&self) -> Result<u16, Fault> {
+    pub(crate) async fn elected(&self, ground: &Ground) -> Result<u16, Fault> {
+        let trust = Trust::of(ground)?;
         let give_up = Instant::now() + PRIMARY_DEADLINE;
         loop {
-            if let Some(port) = self.primary_now().await {
+            if let Some(port) = self.primary_now(&trust).await {
                 return Ok(port);
             }
             if Instant::now() >= give_up {
@@ -135,13 +136,13 @@ impl Members {
     }
 
     /// The port of the primary as things stand. It may be a member that is to leave: the others know where it is.
-    pub(crate) async fn primary_now(&self) -> Option<u16> {
-        let all = futures_util::future::join_all(self.0.iter().map(|port| ask(*port))).await;
+    pub(crate) async fn primary_now(&self, trust: &Trust) -> Option<u16> {
+        let all = futures_util::future::join_all(self.0.iter().map(|port| ask(*port, trust))).await;
         if let Some(port) = latest_primary(self.0.iter().copied().zip(&all)) {
             return Some(port);
         }
         let elsewhere = all.iter().filter_map(|says| says.knows_primary).find(|port| !self.0.contains(port))?;
-        (ask(elsewhere).await.state == State::Primary).then_some(elsewhere)
+        (ask(elsewhere, trust).await.state == State::Primary).then_some(elsewhere)
     }
 }
 
@@ -149,11 +150,6 @@ impl Members {
 fn latest_primary<'a>(all: impl Iterator<Item = (u16, &'a Says)>) -> Option<u16> {
     let primaries = all.filter(|(_, says)| says.state == State::Primary);
     primaries.max_by_key(|(_, says)| says.election).map(|(port, _)| port)
-}
-
-/// The administrator at the primary.
-pub(crate) async fn admin_at_primary(ground: &crate::Ground, members: &Members) -> Result<Client, Fault> {
-    super::observe::admin_at(ground, members.primary().await?)
 }
 
 #[cfg(test)]

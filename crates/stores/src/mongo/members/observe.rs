@@ -1,6 +1,6 @@
 //! Looking at a replica set: each member from outside, the set as its primary has it.
 
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use host::files;
 use mongodb::bson::Document;
 use reconcile::Fault;
@@ -12,10 +12,11 @@ use super::{latest_primary, unit_of};
 use crate::engines::Located;
 use crate::engines::find::Found;
 use crate::ground::file_fault;
-use crate::mongo::client::code;
-use crate::mongo::observe::{self, Serving};
+use crate::mongo::certificate::{self, Certificate, Shows};
+use crate::mongo::client::{Trust, code, is_refusal};
+use crate::mongo::observe::{self, UsersAt};
 use crate::mongo::place::{Mode, Place};
-use crate::mongo::{Mongo, UNIT};
+use crate::mongo::{Mongo, UNIT, Users};
 
 /// What a look at a set found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +25,8 @@ pub struct Set {
     pub members: Vec<Member>,
     /// Whether some member could tell who is in the set.
     pub config: Known,
-    /// Users, as the primary has them; `None` without a primary.
-    pub users: Option<Serving>,
+    /// Users, as the primary has them; `None` where it cannot be asked.
+    pub users: Option<Users>,
     /// It is noted that the administrator exists.
     pub noted: bool,
 }
@@ -37,6 +38,8 @@ pub enum Known {
     Nothing,
     /// The first member has its users, and no set yet.
     NoSet,
+    /// The primary has our data, and our administrator cannot log in there.
+    WithoutAdmin,
     Seats,
 }
 
@@ -50,6 +53,8 @@ pub struct Member {
     pub state: State,
     pub in_set: InSet,
     pub has_data: bool,
+    pub certificate: Certificate,
+    pub shows: Shows,
 }
 
 /// What the keeper says of a member's process.
@@ -80,13 +85,15 @@ impl Set {
 
 pub(crate) async fn observe(mongo: &Mongo) -> Result<Set, Fault> {
     let (engine, units) = (engine(mongo).await?, mongo.ground.units.list().await?);
-    let said = join_all(mongo.places().map(|place| ask(place.port))).await;
-    let mut members: Vec<Member> = mongo
-        .places()
-        .zip(&said)
-        .map(|(place, says)| look(place, engine.as_ref(), &units, says.state, Who::Wanted))
-        .collect::<Result<_, _>>()?;
-    let (known, seats) = who_is_in(mongo, &members, &said).await?;
+    let trust = Trust::of(&mongo.ground)?;
+    let keeper = Keeper { engine, units };
+    let look_at = |place: Place, who: Who| {
+        let (keeper, trust) = (&keeper, &trust);
+        async move { look(mongo, &place, keeper, ask(place.port, trust).await, who).await }
+    };
+    let looked = try_join_all(mongo.places().map(|place| look_at(place.clone(), Who::Wanted))).await?;
+    let (mut members, said): (Vec<Member>, Vec<Says>) = looked.into_iter().unzip();
+    let (mut known, seats) = who_is_in(mongo, &members, &said).await?;
     for member in &mut members {
         let seat = seats.iter().find(|seat| seat.number == member.number);
         member.in_set = match seat {
@@ -99,8 +106,8 @@ pub(crate) async fn observe(mongo: &Mongo) -> Result<Set, Fault> {
     let mut all = said;
     for seat in beside {
         let place = mongo.place_of(seat.number, seat.port);
-        let says = ask(seat.port).await;
-        members.push(look(&place, engine.as_ref(), &units, says.state, Who::Beside)?);
+        let (member, says) = look_at(place, Who::Beside).await?;
+        members.push(member);
         all.push(says);
     }
     // One primary at most: whoever only believes it, is not one.
@@ -111,8 +118,15 @@ pub(crate) async fn observe(mongo: &Mongo) -> Result<Set, Fault> {
         }
     }
     let users = match primary {
-        Some(port) => observe::users_at(mongo, port).await?,
-        None => None,
+        Some(port) if known != Known::WithoutAdmin => match observe::users_at(mongo, port).await? {
+            UsersAt::Seen(users) => Some(users),
+            UsersAt::NotYet => None,
+            UsersAt::WithoutAdmin => {
+                known = Known::WithoutAdmin;
+                None
+            }
+        },
+        _ => None,
     };
     let noted = files::exists(&mongo.place.guarded_mark());
     Ok(Set { members, config: known, users, noted })
@@ -132,17 +146,17 @@ enum Who {
     Beside,
 }
 
-fn look(
-    place: &Place,
-    engine: Option<&Located>,
-    units: &[UnitStatus],
-    state: State,
-    who: Who,
-) -> Result<Member, Fault> {
-    let unit = units.iter().find(|unit| unit.name == place.name);
+/// What runs, and what it ought to be.
+struct Keeper {
+    engine: Option<Located>,
+    units: Vec<UnitStatus>,
+}
+
+async fn look(mongo: &Mongo, place: &Place, keeper: &Keeper, says: Says, who: Who) -> Result<(Member, Says), Fault> {
+    let unit = keeper.units.iter().find(|unit| unit.name == place.name);
     let run = match unit.map(|unit| unit.state) {
         Some(UnitState::Running) => {
-            let revision = engine.map(|engine| place.unit(engine, Mode::Serving).revision);
+            let revision = keeper.engine.as_ref().map(|engine| place.unit(engine, Mode::Serving).revision);
             if unit.map(|unit| &unit.revision) == revision.as_ref() { Run::AsSpecified } else { Run::Outdated }
         }
         Some(UnitState::CrashLoop) => Run::CrashLoop,
@@ -152,7 +166,21 @@ fn look(
         Who::Wanted => (true, InSet::No),
         Who::Beside => (false, InSet::Yes),
     };
-    Ok(Member { number: place.number, port: place.port, wanted, run, state, in_set, has_data: holds_data(place)? })
+    let shows = certificate::shown_by(mongo, place).await?;
+    // What he says, who is not believed, counts for nothing; the other members do not hear it either.
+    let says = if shows == Shows::NotBelieved { Says::nothing() } else { says };
+    let member = Member {
+        number: place.number,
+        port: place.port,
+        wanted,
+        run,
+        state: says.state,
+        in_set,
+        has_data: holds_data(place)?,
+        certificate: certificate::look(mongo, place)?,
+        shows,
+    };
+    Ok((member, says))
 }
 
 /// Whether there is anything of a server's in its data folder; our own marks begin with a dot.
@@ -176,14 +204,15 @@ async fn who_is_in(mongo: &Mongo, members: &[Member], said: &[Says]) -> Result<(
         State::Outside | State::Silent => 3,
     });
     for (state, port) in ports {
-        let client = observe::admin_at(&mongo.ground, port)?;
+        let client = mongo.admin_at(port)?;
         match config::read(&client).await {
             Ok(config) => return Ok((Known::Seats, config::seats(&config))),
             Err(fault) if fault.code() == Some(code::NOT_YET_INITIALIZED) && port == mongo.place.port => {
                 return Ok((Known::NoSet, Vec::new()));
             }
-            Err(fault) if state == State::Primary && fault.is_wrong_password() => {
-                return Err(observe::wrong_admin_password(mongo));
+            Err(fault) if state == State::Primary && is_refusal(&fault) => {
+                observe::without_admin(mongo, port).await?;
+                return Ok((Known::WithoutAdmin, Vec::new()));
             }
             // It went away meanwhile, or has no users yet.
             Err(_) => {}

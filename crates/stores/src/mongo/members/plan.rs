@@ -5,6 +5,7 @@ use std::fmt;
 use super::ask::State;
 use super::observe::{InSet, Known, Member, Run, Set};
 use super::unit_of;
+use crate::mongo::certificate::{Certificate, Shows};
 use crate::mongo::plan::{Step as Whole, put_right};
 
 /// One effect on a member or on the set.
@@ -12,6 +13,15 @@ use crate::mongo::plan::{Step as Whole, put_right};
 pub enum Step {
     /// With its port: it may be one that is no longer wanted.
     Start {
+        number: u32,
+        port: u16,
+    },
+    /// It runs, and nobody believes its certificate.
+    StartAnew {
+        number: u32,
+        port: u16,
+    },
+    LoadCertificate {
         number: u32,
         port: u16,
     },
@@ -44,6 +54,12 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start { number, .. } => write!(f, "start {}", unit_of(*number)),
+            Self::StartAnew { number, .. } => {
+                write!(f, "start {} again with a certificate that is believed", unit_of(*number))
+            }
+            Self::LoadCertificate { number, .. } => {
+                write!(f, "let {} load its certificate, with all connections kept", unit_of(*number))
+            }
             Self::AwaitPrimary => f.write_str("wait until the members have elected a primary"),
             Self::MoveAll => f.write_str("move the replica set to the ports that its members have now"),
             Self::MoveMember { number, .. } => write!(f, "tell the replica set the new port of {}", unit_of(*number)),
@@ -62,6 +78,10 @@ pub(crate) fn plan(set: &Set) -> Vec<Whole> {
     if !set.noted {
         // Some member has data, so there is an administrator; the note of it was lost with its folder.
         steps.push(Whole::NoteGuarded);
+    }
+    if set.config == Known::WithoutAdmin {
+        steps.push(Whole::ReplaceAdmin);
+        return steps;
     }
     let Some(users) = set.primary().and(set.users.as_ref()) else {
         steps.extend(without_primary(set));
@@ -83,13 +103,19 @@ fn without_primary(set: &Set) -> Vec<Whole> {
     match set.config {
         Known::NoSet => steps.push(Whole::InitiateReplicaSet),
         Known::Seats if set.members.iter().all(is_nowhere) => steps.push(Whole::Member(Step::MoveAll)),
-        Known::Seats | Known::Nothing => steps.push(Whole::Member(Step::AwaitPrimary)),
+        Known::Seats | Known::Nothing | Known::WithoutAdmin => steps.push(Whole::Member(Step::AwaitPrimary)),
     }
     steps
 }
 
 fn start(member: &Member) -> Step {
-    Step::Start { number: member.number, port: member.port }
+    let Member { number, port, .. } = *member;
+    // Another specification replaces the process anyway.
+    if member.shows == Shows::NotBelieved && member.run == Run::AsSpecified {
+        Step::StartAnew { number, port }
+    } else {
+        Step::Start { number, port }
+    }
 }
 
 /// What is to be done while there is a primary: first what is down, then who is in the set, then what runs as it was before.
@@ -110,7 +136,18 @@ fn heal(set: &Set) -> Vec<Step> {
     }
     let leaving = primary_last(set.members.iter().filter(|member| !member.wanted));
     steps.extend(leaving.map(|member| Step::Remove { number: member.number, port: member.port }));
-    if can_spare_one(set) {
+    let spares_one = can_spare_one(set);
+    // One that is restarted reads its certificate anew by that.
+    let stays = |member: &&Member| !(spares_one && member.run == Run::Outdated);
+    let healthy = set.members.iter().filter(|member| member.wanted && member.state.is_healthy());
+    let is_stale = |member: &&Member| member.certificate != Certificate::Right || member.shows == Shows::Another;
+    steps.extend(
+        healthy
+            .filter(stays)
+            .filter(is_stale)
+            .map(|member| Step::LoadCertificate { number: member.number, port: member.port }),
+    );
+    if spares_one {
         let outdated = set.members.iter().filter(|member| member.wanted && member.run == Run::Outdated);
         let restart = |member: &Member| Step::Restart { number: member.number, port: member.port };
         steps.extend(primary_last(outdated.filter(|member| member.state.is_healthy())).map(restart));
@@ -160,7 +197,7 @@ pub(crate) fn drift(set: &Set, folder_of: impl Fn(u32) -> String) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mongo::observe::Serving;
+    use crate::mongo::Users;
 
     fn member(number: u32, state: State) -> Member {
         Member {
@@ -171,18 +208,13 @@ mod tests {
             state,
             in_set: InSet::Yes,
             has_data: true,
+            certificate: Certificate::Right,
+            shows: if state == State::Silent { Shows::Nothing } else { Shows::ItsFile },
         }
     }
 
     fn set(members: Vec<Member>) -> Set {
-        let users = Serving {
-            admin_is_right: true,
-            role_is_right: true,
-            apps: Vec::new(),
-            strangers: Vec::new(),
-            retired: Vec::new(),
-        };
-        Set { members, config: Known::Seats, users: Some(users), noted: true }
+        Set { members, config: Known::Seats, users: Some(Users::default()), noted: true }
     }
 
     fn settled() -> Set {
@@ -236,6 +268,42 @@ mod tests {
         let units: Vec<String> =
             told(&outdated).iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
         assert_eq!(units, ["mongodb", "mongodb-3", "mongodb-2"]);
+    }
+
+    #[test]
+    fn certificates_are_loaded_without_a_restart_and_who_is_not_believed_starts_again() {
+        let mut due = settled();
+        due.members[0].certificate = Certificate::Due;
+        due.members[1].shows = Shows::Another;
+        let load = |unit: &str| format!("let {unit} load its certificate, with all connections kept");
+        assert_eq!(told(&due), [load("mongodb"), load("mongodb-2")]);
+        // Whoever is restarted anyway has loaded it by that.
+        due.members[1].run = Run::Outdated;
+        assert_eq!(
+            told(&due),
+            [load("mongodb"), "restart mongodb-2 with its new configuration, while the others serve".to_owned()]
+        );
+        let mut ran_out = settled();
+        let disbelieved = Member {
+            shows: Shows::NotBelieved,
+            certificate: Certificate::Due,
+            run: Run::AsSpecified,
+            ..member(3, State::Silent)
+        };
+        ran_out.members[2] = disbelieved.clone();
+        let anew = "start mongodb-3 again with a certificate that is believed";
+        assert_eq!(told(&ran_out), [anew]);
+        // Also where that leaves nobody who could be primary.
+        ran_out.users = None;
+        ran_out.members[1] = member(2, State::Secondary);
+        assert_eq!(told(&ran_out), [anew]);
+    }
+
+    #[test]
+    fn where_the_administrator_is_gone_it_is_made_before_anything_else() {
+        let mut gone = Set { config: Known::WithoutAdmin, users: None, ..settled() };
+        gone.members.iter_mut().for_each(|member| member.in_set = InSet::No);
+        assert_eq!(told(&gone), ["create the administrator in place of the former one"]);
     }
 
     #[test]

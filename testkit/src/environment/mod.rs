@@ -1,17 +1,19 @@
 //! One running environment of a test, and its end.
 
+mod secrecy;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::command::{self, Ran};
-use crate::marker;
 use crate::{Client, abandoned, leftovers, processes_of, wait_until};
+use secrecy::Marking;
 
 /// Enough for a first `up` that fetches engines, installs packages and builds three apps on a busy machine.
 const UP_DEADLINE: Duration = Duration::from_secs(20 * 60);
@@ -48,8 +50,14 @@ pub struct Environment {
     variables: BTreeMap<String, String>,
     /// Given to every command, for instance `--manifest FILE`.
     flags: Vec<String>,
-    /// Secrets that were set, which must come up nowhere.
-    secrets: Mutex<Vec<String>>,
+    /// Whether a secret of its own is set before the first `up`.
+    marking: Mutex<Marking>,
+    /// Secrets that were set, by name, which must come up nowhere.
+    secrets: Mutex<Vec<(String, String)>>,
+    /// Names of secrets that the test itself shows.
+    shown: Mutex<Vec<String>>,
+    /// What was written in shared folders before is not this environment's.
+    begun: SystemTime,
     /// What commands said.
     said: Mutex<String>,
     /// Last, so that it goes when nothing uses it any more.
@@ -89,7 +97,10 @@ impl Environment {
             root: fs::canonicalize(folder.path()).unwrap().join("root"),
             variables,
             flags: Vec::new(),
+            marking: Mutex::new(Marking::Due),
             secrets: Mutex::default(),
+            shown: Mutex::default(),
+            begun: SystemTime::now(),
             said: Mutex::default(),
             folder,
         }
@@ -99,6 +110,17 @@ impl Environment {
     pub fn with_flags(mut self, flags: &[&str]) -> Self {
         self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         self
+    }
+
+    /// Sets no secret of its own: for tests of what happens without.
+    pub fn unmarked(self) -> Self {
+        *self.marking.lock().unwrap() = Marking::Over;
+        self
+    }
+
+    /// This test shows the value of a variable on purpose, so it may come up.
+    pub fn shows(&self, name: &str) {
+        self.shown.lock().unwrap().push(name.to_owned());
     }
 
     /// Another environment of the same user: the two know of each other.
@@ -157,6 +179,9 @@ impl Environment {
     #[track_caller]
     #[must_use = "a command that failed must not pass unseen"]
     pub fn roadbed_with(&self, deadline: Duration, args: &[&str], input: &str) -> Ran {
+        if args.first() == Some(&"up") {
+            self.mark(args);
+        }
         let root = self.root.display().to_string();
         let mut all = args.to_vec();
         all.extend(["--root", &root]);
@@ -171,7 +196,7 @@ impl Environment {
     #[track_caller]
     pub fn set_secret(&self, name: &str, value: &str) {
         let _ = self.roadbed_with(DEADLINE, &["secrets", "set", name], value).expect(0);
-        self.secrets.lock().unwrap().push(value.to_owned());
+        self.remember(name, value);
     }
 
     /// `up --detach`, which must end with a gate that holds.
@@ -306,14 +331,6 @@ impl Drop for Environment {
 }
 
 impl Environment {
-    fn secrets_stayed_secret(&self) {
-        let secrets = self.secrets.lock().unwrap();
-        if !secrets.is_empty() && !std::thread::panicking() {
-            let found = marker::found(&secrets, self.folder.path(), &self.said.lock().unwrap());
-            assert!(found.is_empty(), "a secret that was set came up:\n{}", found.join("\n"));
-        }
-    }
-
     /// For whoever reads the failure: the last lines of everybody.
     fn tell_what_was(&self) {
         const LINES: usize = 10;

@@ -2,11 +2,14 @@
 //!
 //! A check that cannot fail proves nothing. What is broken here is the running environment, never the check.
 
+mod neighbour;
+mod secrets_elsewhere;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +17,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use host::process::table;
-use manifest::environment::Class;
+use mongodb::bson::{Document, doc};
 use reconcile::Root;
 use reconcile::ports::{Routes, Units};
 use roadbed::keeper::client::KeeperClient;
 use secrets::{Secret, SecretName};
 use serde_json::Value;
+use stores::mongo::OwnUser;
 use tempfile::TempDir;
 use testkit::{Environment, copy_folder, link_repository, wait_until};
 
@@ -54,7 +58,9 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("code-matches-the-matrix", scene.an_app_that_reads_what_is_not_declared()),
         ("code-matches-the-matrix", scene.a_variable_that_its_app_does_not_read()),
         ("mongodb-guards-its-door", scene.a_mongod_that_asks_nobody()),
+        ("mongodb-gives-least-privilege", scene.rights_that_were_given_behind_our_back()),
         ("redis-guards-its-door", scene.a_redis_open_to_everybody()),
+        ("redis-keeps-its-promises", scene.a_redis_that_drops_carts()),
         ("environments-are-isolated", scene.a_neighbour_with_our_passwords_and_an_open_house()),
         ("readiness-follows-the-stores", scene.an_app_that_always_says_it_is_ready()),
         ("apps-are-reachable", scene.a_certificate_of_another_authority()),
@@ -64,6 +70,11 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("secrets-stay-secret", scene.a_secret_in_a_log()),
         ("secrets-stay-secret", scene.a_secret_in_a_command_line()),
         ("secrets-stay-secret", scene.a_store_that_cannot_be_read()),
+        ("no-secret-is-published", scene.a_secret_in_an_old_commit_of_a_side_branch()),
+        ("no-secret-is-published", scene.a_secret_in_a_bundle()),
+        ("store-opens-for-its-own", scene.a_store_that_opens_for_a_preview()),
+        ("payments-stay-out-of-previews", scene.a_manifest_that_gives_previews_a_payment_key()),
+        ("payments-stay-out-of-previews", scene.a_preview_with_a_payment_key_under_another_name()),
     ];
     // A check that is added comes with its sabotage.
     let report = scene.shop.ready(&[]);
@@ -77,11 +88,11 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
 impl Scene {
     fn a_required_variable_without_a_value(&self) {
         let broken = |manifest: String| {
-            let wanted = "required = [\"staging\", \"production\"]\nsource = \"store\"";
-            assert!(manifest.contains(wanted), "the manifest has another PAYMENT_SECRET_KEY");
-            manifest.replace(wanted, "required = [\"local\", \"staging\", \"production\"]\nsource = \"store\"")
+            manifest
+                + "\n[variables.NEWCOMER]\ndescription = \"x\"\napps = [\"api\"]\nclass = \"secret\"\nowner = \"platform\"\n\
+                   source = \"store\"\nexample = \"example-only\"\n"
         };
-        self.with_manifest(broken, || self.fails("variables-are-owned", "PAYMENT_SECRET_KEY"));
+        self.with_manifest(broken, || self.fails("variables-are-owned", "NEWCOMER"));
         self.holds("variables-are-owned");
     }
 
@@ -151,143 +162,117 @@ impl Scene {
         self.holds("code-matches-the-matrix");
     }
 
-    /// Another mongod on the same port, which nobody told to ask for passwords.
+    /// Another mongod on the same port, which nobody told to ask for passwords: once in the clear, once with our certificate.
     fn a_mongod_that_asks_nobody(&self) {
+        const ID: &str = "mongodb-guards-its-door";
         let pid = self.shop.pid_of("mongodb");
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
-        let port = port_after(&fs::read_to_string(self.shop.root().join("conf/mongodb/mongod.conf")).unwrap(), "port:");
-        let data = self.shop.scratch().join("impostor");
-        fs::create_dir(&data).unwrap();
-        self.held("mongodb", || {
-            let impostor = Command::new(program)
+        let conf = self.shop.root().join("conf/mongodb");
+        let port = port_after(&fs::read_to_string(conf.join("mongod.conf")).unwrap(), "port:");
+        let with_tls = [
+            "--tlsMode=preferTLS".to_owned(),
+            format!("--tlsCAFile={}", conf.join("ca.pem").display()),
+            format!("--tlsCertificateKeyFile={}", conf.join("certificate.pem").display()),
+            "--tlsAllowConnectionsWithoutCertificates".to_owned(),
+        ];
+        let variables = table::environment(pid);
+        let impostor = |name: &str, args: &[String]| {
+            let data = self.shop.scratch().join(name);
+            fs::create_dir(&data).unwrap();
+            let impostor = Command::new(&program)
                 .args(["--bind_ip", "127.0.0.1", "--port", &port.to_string(), "--wiredTigerCacheSizeGB", "0.25"])
+                .args(args)
                 .arg("--dbpath")
                 .arg(&data)
                 .env_clear()
-                .envs(table::environment(pid))
+                .envs(&variables)
                 .stdout(Stdio::null())
                 .spawn()
                 .unwrap();
-            let _impostor = Killed(impostor);
+            let impostor = Killed(impostor);
             wait_until("the impostor listens", Duration::from_secs(30), || {
                 TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             });
-            self.fails("mongodb-guards-its-door", "unauthenticated");
+            impostor
+        };
+        self.held("mongodb", || {
+            let in_the_clear = impostor("impostor", &[]);
+            self.fails(ID, "the server speaks no TLS");
+            drop(in_the_clear);
+            let _with_our_certificate = impostor("impostor-with-tls", &with_tls);
+            let seen =
+                self.fails(ID, "an unauthenticated client tried to list databases: allowed")["observed"].to_string();
+            assert!(seen.contains("a client in the clear said hello: allowed"), "{seen}");
         });
-        self.holds("mongodb-guards-its-door");
+        self.holds(ID);
     }
 
-    /// What somebody might do in a hurry: the file of users, edited and loaded. `up` takes it back.
+    /// Somebody with our administrator's certificate gives one of our users more, and lets a friend in. `up` takes it back.
+    fn rights_that_were_given_behind_our_back(&self) {
+        const ID: &str = "mongodb-gives-least-privilege";
+        let root = Root::new(self.shop.root().to_owned());
+        let id = roadbed::control::identity::read(&root).unwrap().unwrap().id;
+        let port = port_after(&fs::read_to_string(root.conf().join("mongodb/mongod.conf")).unwrap(), "port:");
+        let ground = stores::Ground {
+            name: "sabotage".to_owned(),
+            id: id.clone(),
+            root: root.clone(),
+            units: Arc::new(KeeperClient::new(root)),
+            secrets: Arc::new(stage::store_of(&self.shop)),
+            clock: Arc::new(host::clock::SystemClock),
+            require: Vec::new(),
+        };
+        let backup = OwnUser::Backup.key(&id).name;
+        let run = |database: &str, command: Document| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let admin = OwnUser::Administrator.client(&ground, port).unwrap();
+                admin.database(database).run_command(command).await.unwrap();
+            });
+        };
+        let role = doc! { "role": "readWriteAnyDatabase", "db": "admin" };
+        run("$external", doc! { "grantRolesToUser": &backup, "roles": [role] });
+        run("admin", doc! { "createUser": "friend", "pwd": "let me in", "roles": [], "mechanisms": ["SCRAM-SHA-256"] });
+        let seen = self.fails(ID, "it has readWriteAnyDatabase of admin")["observed"].to_string();
+        for because in ["nobody asked for friend of admin", "backup tried to delete the apps' data: allowed"] {
+            assert!(seen.contains(because), "no {because:?} in {seen}");
+        }
+        self.mended_by_up();
+        self.holds(ID);
+    }
+
+    /// What somebody might do in a hurry: the file of users, edited and read by a server that starts anew. `up` takes it back.
     fn a_redis_open_to_everybody(&self) {
-        let admin = self.secret(&stores::redis::admin_secret());
-        let port = port_after(&table::command_line(self.shop.pid_of("redis")), "127.0.0.1:");
         let users = self.shop.root().join("conf/redis/users.acl");
         let mut lines: Vec<String> = fs::read_to_string(&users).unwrap().lines().map(str::to_owned).collect();
         lines.retain(|line| !line.starts_with("user default "));
         lines.push("user default on nopass ~* &* +@all\n".to_owned());
         fs::write(&users, lines.join("\n")).unwrap();
-        let mut redis = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-        let mut ask = |command: String| {
-            redis.write_all(command.as_bytes()).unwrap();
-            let mut answer = [0; 256];
-            let length = redis.read(&mut answer).unwrap();
-            assert!(answer.starts_with(b"+OK"), "{}", String::from_utf8_lossy(&answer[..length]));
-        };
-        ask(format!("AUTH {} {}\r\n", stores::redis::ADMIN, admin.expose()));
-        ask("ACL LOAD\r\n".to_owned());
+        self.started_again("redis");
         self.fails("redis-guards-its-door", "unauthenticated");
         self.mended_by_up();
         self.holds("redis-guards-its-door");
     }
 
-    /// Another environment on this machine whose stores were given our passwords, whose files were opened to everybody, and
-    /// whose MongoDB we believe to be ours.
-    fn a_neighbour_with_our_passwords_and_an_open_house(&self) {
-        const ID: &str = "environments-are-isolated";
-        let neighbour = Environment::new(env!("CARGO_BIN_EXE_roadbed"), self.project.path())
-            .neighbour_of(&self.shop)
-            .with_variable("PATH", &self.shop.variables()["PATH"])
-            .with_flags(&["--env", "preview/pr-7"]);
-        let up = || drop(neighbour.up_with(&["--free-ports", "--no-gate"]));
-        up();
-        self.holds(ID);
-
-        let api = manifest::AppName::new("api").unwrap();
-        let names = [stores::mongo::app_secret(&api), stores::redis::app_secret(&api)];
-        let theirs = stage::store_of(&neighbour);
-        let before = names.each_ref().map(|name| theirs.get(name).unwrap().unwrap().secret);
-        for name in &names {
-            theirs.set(name, Class::Secret, &self.secret(name)).unwrap();
-        }
-        up();
-        let seen = self.fails(ID, "both have the value of mongodb/app-api, redis/app-api")["observed"].to_string();
-        for store in ["mongodb", "redis"] {
-            let opened = seen.split("BROKEN: local → preview/pr-7: ").any(|cell| {
-                cell.starts_with(&format!("{store} on port")) && cell.contains("with our api's login: opened")
-            });
-            assert!(opened, "{store} did not open: {seen}");
-        }
-        for (name, secret) in names.iter().zip(&before) {
-            theirs.set(name, Class::Secret, secret).unwrap();
-        }
-        up();
-        self.holds(ID);
-
-        let folders = [neighbour.root().to_owned(), neighbour.root().join("secrets")];
-        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        folders.iter().for_each(|folder| mode(folder, 0o755));
-        mode(&neighbour.root().join("secrets/store.db"), 0o644);
-        let is_root = host::intruder::may_become_others();
-        self.fails(ID, if is_root { "read secrets/store.db: opened" } else { "is open to others by its mode 755" });
-        mode(&neighbour.root().join("secrets/store.db"), 0o600);
-        folders.iter().for_each(|folder| mode(folder, 0o700));
-        self.holds(ID);
-
-        let book = |root: &Path| root.join("state/ports.json");
-        let right = fs::read_to_string(book(self.shop.root())).unwrap();
-        let port = |text: &str| serde_json::from_str::<Value>(text).unwrap()["ports"]["mongodb"].to_string();
-        let (ours, its) = (port(&right), port(&fs::read_to_string(book(neighbour.root())).unwrap()));
-        fs::write(book(self.shop.root()), right.replace(&ours, &its)).unwrap();
-        self.fails(ID, &format!("both have the port {its} (our mongodb, its mongodb)"));
-        fs::write(book(self.shop.root()), right).unwrap();
-        self.holds(ID);
-
-        if host::intruder::may_become_others() {
-            self.without_the_packet_filter(ID, &neighbour, &up);
-        }
+    /// What somebody might do against a full Redis in a hurry: another policy, which drops carts. `up` takes it back.
+    fn a_redis_that_drops_carts(&self) {
+        let conf = self.shop.root().join("conf/redis/redis.conf");
+        let text = fs::read_to_string(&conf).unwrap();
+        fs::write(&conf, text.replace("maxmemory-policy noeviction", "maxmemory-policy allkeys-lru")).unwrap();
+        self.started_again("redis");
+        self.fails("redis-keeps-its-promises", "maxmemory-policy is");
+        self.mended_by_up();
+        self.holds("redis-keeps-its-promises");
     }
 
-    /// As root the packet filter holds the neighbour's network rules: a rule in front of them that lets everybody in, then no
-    /// rules at all where the neighbour demands them.
-    fn without_the_packet_filter(&self, id: &str, neighbour: &Environment, up: &dyn Fn()) {
-        let table = roadbed::world::network::table_of(neighbour.root());
-        let nft = |words: &str| {
-            let done = Command::new("nft").args(words.split(' ')).output().expect("./setup installs nft");
-            assert!(done.status.success(), "nft {words}: {}", String::from_utf8_lossy(&done.stderr));
-        };
-        nft(&format!("insert rule inet {table} inside accept"));
-        let seen = self.fails(id, "as our app's user")["observed"].to_string();
-        assert!(seen.contains("a connection came about"), "{seen}");
-        // Its rules are right but for the one that nobody of ours wrote, so that `up` sees nothing to do: they go as a whole.
-        nft(&format!("delete table inet {table}"));
-        up();
-        self.holds(id);
-
-        let demanded = |manifest: String| {
-            let preview = "domain = \"pr-{pr}.preview.urbancart.example\"";
-            assert!(manifest.contains(preview), "the manifest has another preview");
-            manifest.replace(preview, &format!("{preview}\nnetwork = {{ enforce = \"required\" }}"))
-        };
-        self.with_manifest(demanded, || {
-            up();
-            self.holds(id);
-            nft(&format!("delete table inet {table}"));
-            let seen = self.fails(id, "no packet filter holds its network rules");
-            up();
-            self.holds(id);
-            seen
+    /// Ends a server as a crash would, and waits until the keeper's next one listens.
+    fn started_again(&self, unit: &str) {
+        let port = port_after(&table::command_line(self.shop.pid_of(unit)), "127.0.0.1:");
+        let before = self.shop.kill9(unit);
+        wait_until("it is started again", Duration::from_secs(30), || {
+            let now = self.shop.pid_of(unit);
+            if now == before || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() { Err(now) } else { Ok(()) }
         });
-        up();
     }
 
     /// Something on the API's port that answers 200 whatever happens.
@@ -339,49 +324,6 @@ impl Scene {
         self.fails("http-redirects", "urbancart.localhost:1/");
         self.mended_by_up();
         self.holds("http-redirects");
-    }
-
-    fn a_key_that_is_older_than_it_may_be(&self) {
-        let broken = |manifest: String| {
-            let rotates = "kind = \"keyring\", every = \"90d\", overlap = \"24h\"";
-            assert!(manifest.contains(rotates), "the manifest rotates SESSION_SECRET in another way");
-            manifest.replace(rotates, "kind = \"keyring\", every = \"2s\", overlap = \"1s\"")
-        };
-        self.with_manifest(broken, || {
-            self.fails("nothing-is-overdue", "SESSION_SECRET (keyring, owner: backend): overdue since")
-        });
-        self.holds("nothing-is-overdue");
-    }
-
-    fn a_secret_in_a_log(&self) {
-        let secret = self.secret(&SecretName::variable("SESSION_SECRET"));
-        let log = self.shop.root().join("logs/careless.log");
-        fs::write(&log, format!("{{\"line\":\"signing with {}\"}}\n", secret.expose())).unwrap();
-        let check = self.fails("secrets-stay-secret", "careless.log holds the value of");
-        assert!(!check.to_string().contains(secret.expose()), "the check itself gives the secret away");
-        fs::remove_file(log).unwrap();
-        self.holds("secrets-stay-secret");
-    }
-
-    fn a_secret_in_a_command_line(&self) {
-        let secret = self.secret(&SecretName::variable("SESSION_SECRET"));
-        // Reads its stdin first, and so waits for us.
-        let careless = Command::new("cat").args(["-", secret.expose()]).stdin(Stdio::piped()).spawn().unwrap();
-        let careless = Killed(careless);
-        self.fails("secrets-stay-secret", &format!("the command line of process {} holds", careless.0.id()));
-        drop(careless);
-        self.holds("secrets-stay-secret");
-    }
-
-    /// Nobody can tell what to search for. That nothing was found then proves nothing.
-    fn a_store_that_cannot_be_read(&self) {
-        let store = self.shop.root().join("secrets/store.db");
-        let whole = fs::read(&store).unwrap();
-        fs::write(&store, &whole[..whole.len() / 2]).unwrap();
-        let check = self.check("secrets-stay-secret");
-        assert_eq!(check["verdict"], "inconclusive", "{check:#}");
-        fs::write(&store, whole).unwrap();
-        self.holds("secrets-stay-secret");
     }
 
     /// The one row of `ready` for this check.

@@ -1,0 +1,232 @@
+//! Which packages an app needs to run, by npm's lock file: its dependencies and theirs, found the way Node finds them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::Deserialize;
+
+/// The parts of `package-lock.json` that say what is installed where. Versions 2 and 3 have them.
+#[derive(Debug, Deserialize)]
+pub struct Lock {
+    #[serde(rename = "lockfileVersion")]
+    version: u32,
+    #[serde(default)]
+    packages: BTreeMap<String, Entry>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Entry {
+    version: Option<String>,
+    resolved: Option<String>,
+    integrity: Option<String>,
+    license: Option<License>,
+    link: bool,
+    optional: bool,
+    dependencies: BTreeMap<String, String>,
+    optional_dependencies: BTreeMap<String, String>,
+    peer_dependencies: BTreeMap<String, String>,
+}
+
+/// npm's own field is an SPDX expression; packages from before that have objects.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum License {
+    Expression(String),
+    Other(serde::de::IgnoredAny),
+}
+
+/// A package that an app needs to run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Package {
+    /// Where it is installed, relative to the lock file: `node_modules/mongodb`.
+    pub path: String,
+    pub name: String,
+    pub version: String,
+    /// Of the package as the registry has it: `sha512-…`.
+    pub integrity: Option<String>,
+    /// An SPDX expression.
+    pub license: Option<String>,
+    /// It may be missing where it was not made for this system.
+    pub optional: bool,
+}
+
+/// Why the packages of an app are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum LockFault {
+    #[error("package-lock.json cannot be understood")]
+    Malformed(#[source] serde_json::Error),
+    #[error("package-lock.json is of version {0}; this program reads 2 and 3")]
+    Version(u32),
+    #[error("package-lock.json does not know the workspace {0}")]
+    NoWorkspace(String),
+    #[error("package-lock.json does not say where {needs} finds {name}")]
+    NotInstalled { name: String, needs: String },
+    #[error("{needs} needs {name}, another workspace of the project: an artifact cannot hold it yet")]
+    Workspace { name: String, needs: String },
+}
+
+impl LockFault {
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Workspace { .. } => {
+                "let the app's build bundle it, so that the output needs no package of the project"
+            }
+            _ => "run `npm install` and commit package-lock.json",
+        }
+    }
+}
+
+impl Lock {
+    pub fn parse(text: &[u8]) -> Result<Self, LockFault> {
+        let lock: Self = serde_json::from_slice(text).map_err(LockFault::Malformed)?;
+        if (2..=3).contains(&lock.version) { Ok(lock) } else { Err(LockFault::Version(lock.version)) }
+    }
+
+    /// What the app in this folder needs to run, in order of path: dependencies, optional ones and peers, not those of development.
+    pub fn closure(&self, folder: &str) -> Result<Vec<Package>, LockFault> {
+        let folder = folder.trim_end_matches('/');
+        let workspace = self.packages.get(folder).ok_or_else(|| LockFault::NoWorkspace(folder.to_owned()))?;
+        let mut open: VecDeque<(String, &Entry)> = VecDeque::from([(folder.to_owned(), workspace)]);
+        let mut seen: BTreeSet<String> = BTreeSet::new();
+        let mut found = Vec::new();
+        while let Some((from, entry)) = open.pop_front() {
+            let required = entry.dependencies.keys().map(|name| (name, true));
+            // Peers are installed unless they are optional or nobody wanted them.
+            let others = entry.optional_dependencies.keys().chain(entry.peer_dependencies.keys());
+            for (name, is_required) in required.chain(others.map(|name| (name, false))) {
+                let Some((path, package)) = self.resolve(&from, name) else {
+                    if is_required && !entry.optional_dependencies.contains_key(name) {
+                        return Err(LockFault::NotInstalled { name: name.clone(), needs: from });
+                    }
+                    continue;
+                };
+                if package.link {
+                    return Err(LockFault::Workspace { name: name.clone(), needs: from });
+                }
+                if seen.insert(path.clone()) {
+                    found.push(package.as_package(&path));
+                    open.push_back((path, package));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The nearest `node_modules` on the way up that has it.
+    fn resolve(&self, from: &str, name: &str) -> Option<(String, &Entry)> {
+        let mut folder = Some(from);
+        while let Some(here) = folder {
+            // `node_modules` itself is no place to look in.
+            if here != "node_modules" && !here.ends_with("/node_modules") {
+                let path = if here.is_empty() {
+                    format!("node_modules/{name}")
+                } else {
+                    format!("{here}/node_modules/{name}")
+                };
+                if let Some(entry) = self.packages.get(&path) {
+                    return Some((path, entry));
+                }
+            }
+            folder = match here {
+                "" => None,
+                _ => Some(here.rsplit_once('/').map_or("", |(above, _)| above)),
+            };
+        }
+        None
+    }
+}
+
+impl Entry {
+    fn as_package(&self, path: &str) -> Package {
+        let after = path.rsplit_once("node_modules/").map_or(path, |(_, name)| name);
+        Package {
+            path: path.to_owned(),
+            // An alias is installed under another name than its own; the address in the registry has the real one.
+            name: self.resolved.as_deref().and_then(real_name).unwrap_or(after).to_owned(),
+            version: self.version.clone().unwrap_or_default(),
+            integrity: self.integrity.clone(),
+            license: match &self.license {
+                Some(License::Expression(text)) => Some(text.clone()),
+                Some(License::Other(_)) | None => None,
+            },
+            optional: self.optional,
+        }
+    }
+}
+
+/// `…/@scope/name/-/name-1.2.3.tgz` → `@scope/name`.
+fn real_name(resolved: &str) -> Option<&str> {
+    let (before, _) = resolved.split_once("/-/")?;
+    let path = before.split_once("://")?.1.split_once('/')?.1;
+    let start = path.rfind("/@").map(|at| at + 1).or_else(|| if path.starts_with('@') { Some(0) } else { None });
+    Some(match start {
+        Some(scope) => &path[scope..],
+        None => path.rsplit_once('/').map_or(path, |(_, name)| name),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCK: &str = r#"{
+        "lockfileVersion": 3,
+        "packages": {
+            "": { "workspaces": ["apps/*"], "devDependencies": { "typescript": "6" } },
+            "apps/api": { "dependencies": { "db": "^1" }, "devDependencies": { "tsx": "4" }, "optionalDependencies": { "fast": "1" } },
+            "apps/web": { "dependencies": { "@shop/shared": "*" } },
+            "node_modules/@shop/shared": { "link": true, "resolved": "packages/shared" },
+            "node_modules/db": { "version": "1.2.3", "resolved": "https://registry.example/real-db/-/real-db-1.2.3.tgz", "license": "MIT",
+                "integrity": "sha512-abc", "dependencies": { "bytes": "1" }, "peerDependencies": { "tls": "*", "absent": "*" } },
+            "node_modules/db/node_modules/bytes": { "version": "1.0.0", "license": { "type": "MIT" }, "dependencies": { "base": "1" } },
+            "node_modules/bytes": { "version": "2.0.0" },
+            "node_modules/base": { "version": "1.1.0", "dependencies": { "db": "1" } },
+            "node_modules/tls": { "version": "3.0.0" },
+            "node_modules/tsx": { "version": "4.0.0", "dev": true },
+            "node_modules/typescript": { "version": "6.0.0", "dev": true }
+        }
+    }"#;
+
+    #[test]
+    fn an_app_has_its_dependencies_and_theirs_and_no_others() {
+        let lock = Lock::parse(LOCK.as_bytes()).unwrap();
+        let found = lock.closure("apps/api").unwrap();
+        let told: Vec<String> =
+            found.iter().map(|package| format!("{} {} {}", package.path, package.name, package.version)).collect();
+        assert_eq!(
+            told,
+            [
+                "node_modules/base base 1.1.0",
+                "node_modules/db real-db 1.2.3",
+                "node_modules/db/node_modules/bytes bytes 1.0.0",
+                "node_modules/tls tls 3.0.0",
+            ]
+        );
+        assert_eq!(found[1].license.as_deref(), Some("MIT"));
+        assert_eq!(found[2].license, None, "no expression, no claim");
+    }
+
+    #[test]
+    fn what_the_lock_file_does_not_say_is_a_fault() {
+        let lock = Lock::parse(LOCK.as_bytes()).unwrap();
+        assert!(matches!(lock.closure("apps/other"), Err(LockFault::NoWorkspace(_))));
+        assert!(matches!(lock.closure("apps/web"), Err(LockFault::Workspace { .. })));
+        let without = LOCK.replace("node_modules/base", "node_modules/other");
+        let fault = Lock::parse(without.as_bytes()).unwrap().closure("apps/api").unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "package-lock.json does not say where node_modules/db/node_modules/bytes finds base"
+        );
+        assert!(matches!(Lock::parse(br#"{"lockfileVersion": 1}"#), Err(LockFault::Version(1))));
+        assert!(matches!(Lock::parse(b"[]"), Err(LockFault::Malformed(_))));
+    }
+
+    #[test]
+    fn the_real_name_of_a_package_is_in_its_address() {
+        assert_eq!(real_name("https://registry.example/a/-/a-1.tgz"), Some("a"));
+        assert_eq!(real_name("https://registry.example/npm/@x/a/-/a-1.tgz"), Some("@x/a"));
+        assert_eq!(real_name("https://registry.example/@x/a/-/a-1.tgz"), Some("@x/a"));
+        assert_eq!(real_name("file:../a"), None);
+    }
+}

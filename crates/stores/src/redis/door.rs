@@ -1,0 +1,220 @@
+//! The way in to a Redis: TLS first, on loopback, with the authorities that are believed there.
+//!
+//! The driver would take its cryptography from the process, where another driver has put a second kind: so the handshake is ours,
+//! with a provider by name, and the driver gets a connection that is safe already.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::clock::Clock;
+use reconcile::Fault;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisConnectionInfo};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use secrets::Secret;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::client::RedisFault;
+use crate::Ground;
+
+/// On loopback a server that does not answer in this time is stuck.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Who we are to the server.
+#[derive(Clone, Copy, Debug)]
+pub enum Identity<'a> {
+    Stranger,
+    User { name: &'a str, password: &'a Secret },
+}
+
+/// A port of this machine, and whom we believe to be behind it.
+#[derive(Clone, Debug)]
+pub struct Door {
+    port: u16,
+    tls: Arc<ClientConfig>,
+}
+
+/// What a server showed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Nobody is there, or whoever is does not speak TLS.
+    Nothing,
+    /// A certificate of none of the authorities, or one whose time is over.
+    NotBelieved,
+    Certificate(CertificateDer<'static>),
+}
+
+impl Door {
+    /// A door of this environment.
+    ///
+    /// # Errors
+    /// Where the secret store cannot be read.
+    pub fn of(ground: &Ground, port: u16) -> Result<Self, Fault> {
+        // Before there is an authority nobody is believed.
+        Ok(Self::trusting(&ground.trusted()?.unwrap_or_default(), ground.clock.clone(), port))
+    }
+
+    /// A door where these authorities, in PEM, are believed.
+    pub fn trusting(authorities: &str, clock: Arc<dyn Clock>, port: u16) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(authorities.as_bytes()).flatten());
+        let tls = ClientConfig::builder_with_details(provider(), Arc::new(OurTime(clock)))
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for both versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self { port, tls: Arc::new(tls) }
+    }
+
+    /// A door behind which anybody may be: for who comes as an intruder.
+    pub(crate) fn whoever_it_is(port: u16) -> Self {
+        let tls = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for both versions")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody(provider())))
+            .with_no_client_auth();
+        Self { port, tls: Arc::new(tls) }
+    }
+
+    /// Logs in.
+    ///
+    /// # Errors
+    /// What the server or the way to it says. It never holds the password.
+    pub async fn enter(&self, who: Identity<'_>) -> Result<MultiplexedConnection, RedisFault> {
+        // CLIENT SETINFO is a question too many for a server of version 7.0.
+        let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
+        if let Identity::User { name, password } = who {
+            login = login.set_username(name).set_password(password.expose());
+        }
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT));
+        let entering = async {
+            let stream = self.shake_hands().await?;
+            MultiplexedConnection::new_with_config(&login, stream, config).await
+        };
+        let (connection, driver) = timeout(TIMEOUT, entering).await.map_err(|_| stuck())??;
+        // It ends with the last handle of the connection.
+        tokio::spawn(driver);
+        Ok(connection)
+    }
+
+    /// Looks at the server's certificate, and says nothing.
+    pub(crate) async fn shown(&self) -> Shown {
+        let Ok(shaken) = timeout(TIMEOUT, self.shake_hands()).await else { return Shown::Nothing };
+        match shaken {
+            Ok(stream) => {
+                let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                shown.map_or(Shown::Nothing, |first| Shown::Certificate(first.clone().into_owned()))
+            }
+            Err(error) if is_not_believed(&error) => Shown::NotBelieved,
+            Err(_) => Shown::Nothing,
+        }
+    }
+
+    /// What Redis says to who does not encrypt; nothing, where it closes the door.
+    pub(crate) async fn in_the_clear(&self) -> io::Result<Option<String>> {
+        let ask = async {
+            let mut stream = TcpStream::connect(self.address()).await?;
+            stream.write_all(b"PING\r\n").await?;
+            let mut answer = [0; 64];
+            let length = stream.read(&mut answer).await?;
+            Ok::<_, io::Error>(answer[..length].to_vec())
+        };
+        match timeout(TIMEOUT, ask).await.map_err(|_| stuck())? {
+            // What begins otherwise is TLS's own way to say no.
+            Ok(answer) if answer.starts_with(b"+") || answer.starts_with(b"-") => {
+                Ok(Some(String::from_utf8_lossy(&answer).trim().to_owned()))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    async fn shake_hands(&self) -> io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.address()).await?;
+        // Questions are small and wait for their answers.
+        stream.set_nodelay(true)?;
+        let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
+        TlsConnector::from(self.tls.clone()).connect(name, stream).await
+    }
+}
+
+/// Whether a handshake failed for what the server showed.
+pub(crate) fn is_not_believed(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+fn stuck() -> io::Error {
+    io::Error::from(io::ErrorKind::TimedOut)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// The time of the environment, by which its certificates are made.
+#[derive(Debug)]
+struct OurTime(Arc<dyn Clock>);
+
+impl TimeProvider for OurTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.now().unix_millis() / 1000).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+/// Believes whatever is shown.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
