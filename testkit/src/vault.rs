@@ -26,7 +26,7 @@ fn store(root: &Path, state: PathBuf, config: PathBuf) -> Option<Store> {
         keys: UserKeys { state: Some(state), config: Some(config) },
         identities: Vec::new(),
         others: Vec::new(),
-        actor: Actor { user: "tests".to_owned(), via: Via::Control, reason: String::new() },
+        actor: Actor { user: "tests".to_owned(), origin: String::new(), via: Via::Control, reason: String::new() },
         clock: Arc::new(SystemClock),
         file,
     };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use host::process::terminal::Screen;
 use host::process::{Process, Signal, find_in_path, table};
+use secrets::{SecretName, VersionState};
 use serde_json::Value;
 use testkit::{Environment, repository, wait_until};
 
@@ -81,6 +82,7 @@ apps = ["api"]
 class = "auth"
 owner = "team"
 source = "generated"
+rotate = { kind = "keyring", overlap = "1s" }
 example = "example-only-not-a-session-secret"
 
 [variables.LICENCE]
@@ -264,8 +266,36 @@ fn a_command_is_lent_users_of_its_own_and_nothing_of_them_stays() {
     what_the_users_may(&shop);
     what_own_clients_show(&shop);
     whatever_ends(&shop);
+    what_a_command_holds(&shop);
     what_a_login_says(&shop, &key);
+    what_is_noted_of_it(&shop);
     assert_eq!(shop.environment.ready(&["secrets-stay-secret"])["holds"], true);
+}
+
+/// Who, what, when, why and from where, in the log that nobody can cut: names, and no values.
+fn what_is_noted_of_it(shop: &Shop) {
+    let store = stage::store_of(&shop.environment);
+    let rows = store.audit().unwrap();
+    let of = |action: &str, part: &str| {
+        let told = |row: &&secrets::audit::Entry| format!("{row:?}").contains(part);
+        rows.iter().filter(|row| row.action == action).filter(told).count()
+    };
+    let leases = rows.iter().filter(|row| row.action == "lent" && row.name.starts_with("lease/")).count();
+    assert!(leases > 10, "{leases}");
+    assert_eq!(leases, of("given-back", "lease/") + of("taken-back", "lease/"), "each has its end: {rows:#?}");
+    assert!(of("taken-back", "its process is gone") > 0, "{rows:#?}");
+    assert!(of("lent", "without PAYMENT_SECRET_KEY") > 0 && of("lent", "shown as it is") > 0, "{rows:#?}");
+    assert!(of("lent", "a look into redis, to read") > 0, "{rows:#?}");
+    let lent = rows.iter().find(|row| row.action == "lent" && row.reason == "to compare").unwrap();
+    assert_eq!((lent.actor.as_str(), lent.via.as_str()), ("anna", "env exec"));
+    let origin = format!("{}, user {}, process ", host::machine::name(), host::own::user());
+    assert!(lent.origin.starts_with(&origin), "{lent:?}");
+    let login = rows.iter().find(|row| row.action == "logged-in").unwrap();
+    assert_eq!((login.actor.as_str(), login.name.as_str()), ("annika", "person/annika"));
+    // Each secret tells who had it.
+    let shown = shop.environment.roadbed(&["secrets", "audit", "--name", "SESSION_SECRET"]).expect(0).stdout;
+    assert!(shown.contains("lent") && shown.contains("anna") && shown.contains("with dev-anna-"), "{shown}");
+    assert_eq!(store.verify().unwrap().findings, []);
 }
 
 fn what_is_shown_and_what_is_not(shop: &Shop) {
@@ -466,6 +496,35 @@ fn whatever_ends(shop: &Shop) {
     assert!(table::entry(pid).is_some_and(|entry| !entry.is_dead()));
     Process::open(child.id()).unwrap().signal(Signal::TERM).unwrap();
     child.wait().unwrap();
+    shop.nothing_is_lent();
+}
+
+/// A rotation waits for commands as it waits for instances.
+fn what_a_command_holds(shop: &Shop) {
+    let name = SecretName::variable("SESSION_SECRET");
+    let states = || -> Vec<(u32, VersionState)> {
+        let accepted = stage::store_of(&shop.environment).accepted(&name).unwrap();
+        accepted.into_iter().map(|version| (version.version, version.state)).collect()
+    };
+    let rotate = || shop.environment.roadbed_within(Duration::from_secs(120), &["secrets", "rotate", "SESSION_SECRET"]);
+    let before = states()[0].0;
+    let (mut child, _, lease) = shop.begin();
+    let _ = rotate();
+    wait_until("the overlap is over", Duration::from_secs(60), || {
+        let told = rotate().stderr;
+        if told.contains("is held by a command of anna") && told.contains(&lease) { Ok(()) } else { Err(told) }
+    });
+    assert_eq!(states(), [(before + 1, VersionState::Current), (before, VersionState::Previous)]);
+    // What is lent now is the new value, and holds nothing up.
+    let (mut other, _, _) = shop.begin();
+    Process::open(child.id()).unwrap().signal(Signal::TERM).unwrap();
+    child.wait().unwrap();
+    wait_until("the value before is retired", Duration::from_secs(20), || match states().as_slice() {
+        [(version, VersionState::Current)] if *version == before + 1 => Ok(()),
+        states => Err(format!("{states:?}")),
+    });
+    Process::open(other.id()).unwrap().signal(Signal::TERM).unwrap();
+    other.wait().unwrap();
     shop.nothing_is_lent();
 }
 

@@ -5,6 +5,7 @@
 //!   browser      what somebody sees
 //!   storm        kill -9 of everybody in any order while visitors order
 //!   rotation     new keys and passwords under visitors, and with everybody killed in between
+//!   rotation_kinds  providers and webhooks, and an environment that rotates by itself
 //!   drill        a check that is killed while it has taken something away
 //!   canary       leaks that builds hand to browsers are found
 //!   sabotage     each check of the gate, with the thing broken for real
@@ -12,6 +13,7 @@
 //!   secrecy      the search for secrets with which every one of these tests ends
 //!   lending      users that are lent to developers' commands
 //!   confinement  an app that tries to get at what is not its own
+//!   previews     a masked sample, an end by itself, and no trace
 //!   environments local, staging, production and a preview at once
 //!   dev          development servers behind the edge
 //!   accessor     the typed module for apps, held to Roadbed's own rules
@@ -38,7 +40,9 @@ mod environments;
 mod first_hour;
 mod lending;
 mod members;
+mod previews;
 mod rotation;
+mod rotation_kinds;
 mod sabotage;
 mod secrecy;
 mod stage;

@@ -15,7 +15,6 @@ const SELLS_AGAIN_WITHIN: Duration = Duration::from_secs(40);
 fn production_sells_on_when_its_primary_is_killed_and_when_a_member_loses_its_data() {
     let _stage = stage::enter();
     let shop = stage::urbancart().with_flags(&["--env", "production"]);
-    shop.set_secret("PAYMENT_SECRET_KEY", "sk_live_of_nobody");
     shop.up_with(&["--free-ports"]);
     let mut orders = vec![order(&shop, "first")];
 

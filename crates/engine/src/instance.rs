@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use host::files;
-use manifest::Environment;
 use manifest::environment::{App, Need, Server};
+use manifest::{AppName, Environment};
 use reconcile::ports::{
     Confinement, Limits, RestartPolicy, Routes, Safeguard, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus, Units,
 };
@@ -304,7 +304,7 @@ impl Instances {
     /// Whether `unit` is an instance of `app`, or something that it needs, directly or not.
     fn relies_on(&self, app: &App, unit: &str) -> bool {
         let mut needs = app.needs.iter();
-        is_instance_of(app, unit)
+        is_instance_of(&app.name, unit)
             || needs.any(|need| match need {
                 Need::Service(service) => service.as_str() == unit,
                 Need::App(name) => {
@@ -314,28 +314,14 @@ impl Instances {
             })
     }
 
-    /// Who still has, or would start again with, other variables or another build than is wanted now. Also a process that is on
-    /// its way out counts: it has what it was given.
-    pub async fn outdated(&self) -> Result<Vec<String>, Fault> {
-        let mut wanted = BTreeMap::new();
-        for (index, port) in self.placement.ports.iter().enumerate() {
-            let spec = self.spec(index, *port)?;
-            wanted.insert(spec.name, spec.revision);
-        }
-        let is_outdated =
-            |unit: &UnitStatus| wanted.get(&unit.name) != Some(&unit.revision) || unit.state == UnitState::Stopping;
-        let units = self.units.list().await?.into_iter().filter(|unit| is_instance_of(&self.app, &unit.name));
-        Ok(units.filter(is_outdated).map(|unit| unit.name).collect())
-    }
-
     async fn unit(&self, instance: &str) -> Result<Option<UnitStatus>, Fault> {
         Ok(self.units.list().await?.into_iter().find(|unit| unit.name == instance))
     }
 }
 
 /// Whether a unit's name is that of an instance of an app.
-fn is_instance_of(app: &App, unit: &str) -> bool {
-    unit.strip_prefix(app.name.as_str()).is_some_and(|rest| {
+pub fn is_instance_of(app: &AppName, unit: &str) -> bool {
+    unit.strip_prefix(app.as_str()).is_some_and(|rest| {
         rest.strip_prefix('-').is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
     })
 }

@@ -359,6 +359,21 @@ pub fn remove_dir(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes a folder that has nothing in it; `false` if it has.
+pub fn remove_empty_dir(path: &Path) -> Result<bool> {
+    match fs::remove_dir(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+        Err(error) => Err(FileFault::new("remove", path, error)),
+    }
+}
+
+/// Whether it is a link itself, wherever it leads.
+pub fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+}
+
 /// Bytes that this user may still write to the file system that holds `folder`.
 pub fn free_bytes(folder: &Path) -> Result<u64> {
     let stat = rustix::fs::statvfs(folder).map_err(io::Error::from).named("look at the disk of", folder)?;

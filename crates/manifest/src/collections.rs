@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::environment::{Collection, Index, KeyKind};
 use crate::id::CollectionName;
 use crate::record::record;
+use crate::sample::SampleTable;
 use crate::scalars::RelativePath;
 use crate::shape::{self, text_shape};
 use crate::source::At;
@@ -21,6 +22,8 @@ record! {
         schema: Option<At<RelativePath>>,
         /// Its indexes, beside the one of `_id`.
         indexes: Vec<At<IndexTable>> = [],
+        /// What of it goes into a sample, with which previews begin. Without it nothing does.
+        sample: Option<At<SampleTable>>,
     }
 }
 
@@ -172,6 +175,7 @@ impl CollectionTable {
             doc: self.description.clone(),
             schema: self.schema.as_ref().map(|path| path.value.0.clone()),
             indexes: self.indexes.iter().map(|index| index.value.resolve()).collect(),
+            sample: self.sample.as_ref().map(|sample| sample.value.resolve()),
         }
     }
 }

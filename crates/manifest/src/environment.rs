@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::network::Reachability;
 use crate::record::choice;
-use crate::rotation::Rotation;
+use crate::rotation::{Rotation, RotationSchedule};
+use crate::sample::{Sample, Seed};
 use crate::target::{EnvRef, Instance};
 use crate::value::Rule;
 
@@ -23,12 +24,15 @@ pub struct Environment {
     /// What must be in force for every app and data service, or the environment does not come up.
     pub require: Vec<Safeguard>,
     pub drift: OnDrift,
+    /// How long it lasts after the last `up`; then it is purged.
+    pub ttl: Option<Duration>,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,
     pub media: Option<Media>,
     /// Every variable that exists in this environment, sorted by name.
     pub variables: Vec<Variable>,
+    pub rotation: RotationSchedule,
 }
 
 impl Environment {
@@ -222,6 +226,10 @@ pub struct MongoDb {
     pub pools: u32,
     /// What is kept as the manifest says; empty: apps make their own.
     pub collections: Vec<Collection>,
+    /// With what empty collections begin.
+    pub seed: Seed,
+    /// Path of the sample, relative to the manifest.
+    pub sample: String,
 }
 
 impl MongoDb {
@@ -246,6 +254,8 @@ pub struct Collection {
     /// Path of a JSON Schema, relative to the manifest.
     pub schema: Option<String>,
     pub indexes: Vec<Index>,
+    /// What of it goes into a sample.
+    pub sample: Option<Sample>,
 }
 
 /// An index of a collection.

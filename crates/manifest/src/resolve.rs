@@ -8,6 +8,7 @@ use crate::environment::{
 use crate::id::{AppName, EnvName, VarName};
 use crate::naming::Names;
 use crate::rotation::Rotation;
+use crate::sample::Seed;
 use crate::scalars::{Bytes, Cpus, Processes};
 use crate::source::At;
 use crate::tables::{
@@ -74,16 +75,17 @@ impl Manifest {
             network: table.network.resolve(),
             require: table.require.iter().map(|safeguard| safeguard.value).collect(),
             drift: table.drift.as_ref().map_or(OnDrift::Report, |drift| drift.value),
+            ttl: table.ttl.as_ref().map(|ttl| ttl.value.0),
             apps: document
                 .apps
                 .in_order()
                 .into_iter()
                 .map(|(app, table)| self.app(app, table, name, &domain))
                 .collect(),
-            mongodb: document.services.mongodb.as_ref().map(|table| MongoDb {
-                pool: pool(table, name),
+            mongodb: document.services.mongodb.as_ref().map(|mongo| MongoDb {
+                pool: pool(mongo, name),
                 pools: pools(document, name),
-                ..mongodb(table, name, names.database(), needing(ServiceName::MongoDb))
+                ..mongodb(mongo, name, names.database(), needing(ServiceName::MongoDb), table.seed())
             }),
             redis: document
                 .services
@@ -97,6 +99,7 @@ impl Manifest {
                 .filter(|(_, table)| table.exists_in(name))
                 .filter_map(|(variable, table)| self.variable(variable, table, name))
                 .collect(),
+            rotation: document.rotation.schedule(),
             domain,
         }
     }
@@ -187,7 +190,9 @@ impl Manifest {
         };
         let class = table.class.value;
         let rotation = class.is_sensitive() && table.phase.value.is_at_run_time();
-        let rotation = rotation.then(|| Rotation::new(table.rotate.as_deref(), &source, class, table.r#type.value));
+        let rotation = rotation.then(|| {
+            Rotation::new(table.rotate.as_deref(), &source, self.document.rotation.age(class), table.r#type.value)
+        });
         Some(Variable {
             name: name.clone(),
             owner: table.owner.value.clone(),
@@ -266,7 +271,7 @@ impl Limits<'_> {
     }
 }
 
-fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: Vec<AppName>) -> MongoDb {
+fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: Vec<AppName>, seed: Seed) -> MongoDb {
     let own = table.r#in.get(environment);
     MongoDb {
         program: own.and_then(|own| own.program.clone()).or_else(|| table.program.clone()),
@@ -279,6 +284,8 @@ fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: 
         pool: pool(table, environment),
         pools: 0,
         collections: table.collections.in_order().into_iter().map(|(name, table)| table.resolve(&name.value)).collect(),
+        seed,
+        sample: table.sample.value.0.clone(),
     }
 }
 

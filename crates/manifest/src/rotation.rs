@@ -29,11 +29,28 @@ choice! {
 }
 
 record! {
+    /// How old values may get where their variables do not say, and who sees to it.
+    pub(crate) struct RotationTable {
+        /// Age of a value of class `auth`. Default: 90 days.
+        auth: Option<At<Age>>,
+        /// Age of a value of class `secret`. Default: 180 days.
+        secret: Option<At<Age>>,
+        /// Age of a value of class `pii`. Default: a year.
+        pii: Option<At<Age>>,
+        /// Age of a value of class `payment`. Default: a year.
+        payment: Option<At<Age>>,
+        /// Whether the environment rotates what is overdue by itself, where that takes nobody: kinds `mongo-ab`, `redis-dual`, `jwks`
+        /// and `keyring`. What people or providers make is told as overdue all the same.
+        automatic: bool = false,
+    }
+}
+
+record! {
     /// How a value is rotated.
     pub(crate) struct RotateTable {
         /// How old and new hold side by side. Default: what follows from where the value comes from, otherwise `manual`.
         kind: Option<At<RotationKind>>,
-        /// How old a value may get. Default: 90 days for `auth`, 180 days for `secret`, a year for `pii` and `payment`.
+        /// How old a value may get. Default: what `[rotation]` says of its class.
         every: Option<At<Age>>,
         /// How long the old value holds after the new one took its place. Default: nothing for data services, 1 h for keys of
         /// tokens, 24 h for keyrings and providers, 72 h for webhooks.
@@ -80,6 +97,11 @@ impl RotationKind {
         matches!(self, Self::Keyring | Self::WebhookList)
     }
 
+    /// Whether the environment can rotate it without asking anybody outside of it.
+    pub fn takes_nobody(self) -> bool {
+        matches!(self, Self::MongoAb | Self::RedisDual | Self::Jwks | Self::Keyring)
+    }
+
     pub(crate) fn default_overlap(self) -> Duration {
         match self {
             // Whoever holds the old value is waited for in any case.
@@ -109,25 +131,50 @@ impl RotationKind {
     }
 }
 
-/// How old a value of a class may get where the manifest does not say.
-pub(crate) fn default_age(class: Class) -> Duration {
-    match class {
-        Class::Auth => DAY * 90,
-        Class::Public | Class::Internal | Class::Secret => DAY * 180,
-        Class::Pii | Class::Payment => DAY * 365,
+impl RotationTable {
+    /// How old a value of a class may get where its variable does not say.
+    pub(crate) fn age(&self, class: Class) -> Duration {
+        let (said, otherwise) = match class {
+            Class::Auth => (&self.auth, DAY * 90),
+            Class::Public | Class::Internal | Class::Secret => (&self.secret, DAY * 180),
+            Class::Pii => (&self.pii, DAY * 365),
+            Class::Payment => (&self.payment, DAY * 365),
+        };
+        said.as_ref().map_or(otherwise, |age| age.0)
     }
+
+    pub(crate) fn schedule(&self) -> RotationSchedule {
+        let by = if self.automatic { RotatedBy::Environment } else { RotatedBy::People };
+        RotationSchedule { by, own_credentials: self.age(Class::Secret) }
+    }
+}
+
+/// Who sees to what is overdue, and what belongs to no variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RotationSchedule {
+    pub by: RotatedBy,
+    /// How old a credential that Roadbed makes for itself may get.
+    pub own_credentials: Duration,
+}
+
+/// Who begins a rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotatedBy {
+    People,
+    /// The environment itself, where it takes nobody else.
+    Environment,
 }
 
 impl Rotation {
     /// What is said, and what holds where nothing is.
-    pub(crate) fn new(table: Option<&RotateTable>, source: &Source, class: Class, value_type: ValueType) -> Self {
+    pub(crate) fn new(table: Option<&RotateTable>, source: &Source, age: Duration, value_type: ValueType) -> Self {
         let said = |key: fn(&RotateTable) -> Option<&At<Age>>| table.and_then(key).map(|age| age.0);
         let command = |key: fn(&RotateTable) -> Option<&At<Command>>| table.and_then(key).map(|words| words.0.clone());
         let kind = table.and_then(|table| table.kind.as_ref()).map(|kind| kind.value);
         let kind = kind.unwrap_or_else(|| RotationKind::of(source, value_type));
         Self {
             kind,
-            every: said(|table| table.every.as_ref()).unwrap_or_else(|| default_age(class)),
+            every: said(|table| table.every.as_ref()).unwrap_or(age),
             overlap: said(|table| table.overlap.as_ref()).unwrap_or_else(|| kind.default_overlap()),
             max_age: said(|table| table.max_age.as_ref()).unwrap_or(DEFAULT_MAX_AGE),
             create: command(|table| table.create.as_ref()),

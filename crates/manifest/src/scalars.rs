@@ -460,7 +460,7 @@ impl Shape for Port {
     }
 }
 
-fn integer(value: &Value<'_>, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
+pub(crate) fn integer(value: &Value<'_>, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
     let integer = value.get_ref().as_integer()?;
     u32::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| range.contains(number))
 }

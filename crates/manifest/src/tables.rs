@@ -8,8 +8,10 @@ use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonN
 use crate::members::Members;
 use crate::network::NetworkTable;
 use crate::record::{choice, record};
+use crate::rotation::RotationTable;
+use crate::sample::Seed;
 use crate::scalars::{
-    BranchName, Bytes, Command, Count, Cpus, Domain, Host, Port, Processes, RelativePath, SshKey, UrlPath, Version,
+    Age, BranchName, Bytes, Command, Count, Cpus, Domain, Host, Port, Processes, RelativePath, SshKey, UrlPath, Version,
 };
 use crate::scan::{NamePattern, PatternTable, ScanTable};
 use crate::shape::{Reader, Shape, Table};
@@ -37,6 +39,8 @@ record! {
         variables: Table<VarName, VariableTable>,
         /// Variables whose names the code puts together.
         patterns: Table<NamePattern, PatternTable>,
+        /// How old values may get where their variables do not say, and who sees to it.
+        rotation: RotationTable = {},
         /// How `roadbed env check` reads the code.
         scan: ScanTable = {},
     }
@@ -122,6 +126,10 @@ record! {
         require: Vec<At<Safeguard>> = [],
         /// What to do about what others changed at data services and packet filter.
         drift: Option<At<OnDrift>>,
+        /// With what data it begins. Default: `sample` where it exists many times, else `nothing`.
+        seed: Option<At<Seed>>,
+        /// How long it lasts after the last `up`: then it is purged, its data too. Only with `per`.
+        ttl: Option<At<Age>>,
     }
 }
 
@@ -281,6 +289,9 @@ record! {
         /// Collections whose schema and indexes Roadbed keeps. Where there is one, apps may not make
         /// indexes themselves.
         collections: Table<CollectionName, CollectionTable>,
+        /// Where the sample of their documents lies that `roadbed sample take` makes, relative to the manifest. It is for nobody's
+        /// repository: its folder gets a `.gitignore`.
+        sample: At<RelativePath> = ".roadbed-samples/mongodb.sample",
         /// What is different in an environment.
         r#in: Table<EnvName, MongoDbOverride>,
     }
@@ -417,6 +428,14 @@ impl Default for Deadlines {
     fn default() -> Self {
         let nothing = toml::de::DeValue::parse("{}").expect("an empty table is TOML");
         Self::decode(&nothing, &mut Reader::default())
+    }
+}
+
+impl EnvironmentTable {
+    /// What exists many times is made in a moment and thrown away: it begins with something to look at.
+    pub(crate) fn seed(&self) -> Seed {
+        let usual = if self.per.is_some() { Seed::Sample } else { Seed::Nothing };
+        self.seed.as_ref().map_or(usual, |seed| seed.value)
     }
 }
 

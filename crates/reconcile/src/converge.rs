@@ -44,6 +44,8 @@ pub trait AnyResource: Send + Sync + std::fmt::Debug {
 pub struct StepsNow {
     pub steps: Vec<String>,
     pub drift: Vec<String>,
+    /// Whether time alone has made the steps necessary.
+    pub due: bool,
 }
 
 impl<R: Resource> AnyResource for R {
@@ -63,7 +65,7 @@ impl<R: Resource> AnyResource for R {
         Box::pin(async {
             let seen = self.observe().await?;
             let steps = self.plan(&seen).iter().map(ToString::to_string).collect();
-            Ok(StepsNow { steps, drift: self.drift(&seen) })
+            Ok(StepsNow { steps, drift: self.drift(&seen), due: self.is_due(&seen) })
         })
     }
 
@@ -191,7 +193,7 @@ pub async fn plan(graph: &Graph) -> Result<Vec<Planned>, Fault> {
                 .any(|other| other.resource == need.as_str() && (!other.steps.is_empty() || other.after.is_some()))
         };
         let after = resource.needs().iter().find(is_open).map(ToString::to_string);
-        let StepsNow { steps, drift } = match (resource.steps_now().await, &after) {
+        let StepsNow { steps, drift, .. } = match (resource.steps_now().await, &after) {
             (Ok(now), _) => now,
             // It could not even be looked at; that is no news while what it stands on is missing.
             (Err(_), Some(_)) => StepsNow::default(),
@@ -202,14 +204,24 @@ pub async fn plan(graph: &Graph) -> Result<Vec<Planned>, Fault> {
     Ok(planned)
 }
 
-/// What others changed: the plan of those resources that can change behind our back. What cannot be asked at the moment is left
-/// out. Changes nothing.
-pub async fn drifted(graph: &Graph) -> Vec<Planned> {
-    let mut found = Vec::new();
+/// What changed while nothing of ours did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drifted {
+    /// The plan of those resources that others changed.
+    pub by_others: Vec<Planned>,
+    /// Resources that time alone has made due.
+    pub by_time: Vec<ResourceId>,
+}
+
+/// Looks at those resources that can change behind our back. What cannot be asked at the moment is left out. Changes nothing.
+pub async fn drifted(graph: &Graph) -> Drifted {
+    let mut found = Drifted::default();
     for resource in graph.in_order().filter(|resource| resource.can_drift()) {
-        let StepsNow { steps, drift } = resource.steps_now().await.unwrap_or_default();
-        if !steps.is_empty() || !drift.is_empty() {
-            found.push(Planned { resource: resource.id().to_string(), steps, drift, after: None });
+        let StepsNow { steps, drift, due } = resource.steps_now().await.unwrap_or_default();
+        if due {
+            found.by_time.push(resource.id().clone());
+        } else if !steps.is_empty() || !drift.is_empty() {
+            found.by_others.push(Planned { resource: resource.id().to_string(), steps, drift, after: None });
         }
     }
     found

@@ -17,7 +17,7 @@ pub mod ports;
 pub mod loaded;
 pub mod root;
 
-pub use converge::{AnyResource, Converged, Planned, StepsNow, Tools, converge, drifted, plan};
+pub use converge::{AnyResource, Converged, Drifted, Planned, StepsNow, Tools, converge, drifted, plan};
 pub use fault::Fault;
 pub use graph::Graph;
 // Whoever applies a step needs to name it, and nobody below `roadbed` but this crate knows the journal.

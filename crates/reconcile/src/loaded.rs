@@ -1,4 +1,4 @@
-//! Which version of a secret a living process was started with: what a rotation asks before it takes a version away.
+//! Which version of a secret a process was started with, or is to be: what a rotation asks before it takes a version away.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ pub type Loaded = BTreeMap<String, u32>;
 /// Who holds which version of one secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holders {
-    /// Version to the units that were started with it.
+    /// Version to the units that were started with it, and those that have no process and would be.
     pub by_version: BTreeMap<u32, BTreeSet<String>>,
     /// Units with a process of which nobody knows what it was started with: any version may be theirs.
     pub unknown: BTreeSet<String>,
@@ -27,13 +27,12 @@ impl Holders {
 /// Who holds which version of `secret`, among `units`.
 pub fn holders(units: &[UnitStatus], secret: &str) -> Holders {
     let mut holders = Holders::default();
-    for unit in units.iter().filter(|unit| unit.pid.is_some()) {
-        match &unit.loaded {
-            Some(loaded) => {
-                if let Some(version) = loaded.get(secret) {
-                    holders.by_version.entry(*version).or_default().insert(unit.name.clone());
-                }
-            }
+    for unit in units {
+        // A process that is on its way out has what it was given, whatever the next one gets.
+        let loaded = if unit.pid.is_some() { unit.loaded.as_ref() } else { Some(&unit.specified) };
+        match loaded.map(|loaded| loaded.get(secret)) {
+            Some(Some(version)) => drop(holders.by_version.entry(*version).or_default().insert(unit.name.clone())),
+            Some(None) => {}
             None => drop(holders.unknown.insert(unit.name.clone())),
         }
     }
@@ -55,7 +54,19 @@ mod tests {
             revision: "1".to_owned(),
             last_exit: None,
             loaded: loaded.map(|all| all.iter().map(|(name, version)| ((*name).to_owned(), *version)).collect()),
+            specified: Loaded::new(),
         }
+    }
+
+    #[test]
+    fn who_is_dead_holds_what_it_would_be_started_with() {
+        let specified: Loaded = [("var/KEY".to_owned(), 1)].into();
+        let dead = UnitStatus { specified: specified.clone(), ..unit("api-1", None, None) };
+        // Replaced: the process of before holds what it has, and its successor is specified already.
+        let leaving = UnitStatus { specified, ..unit("api-2", Some(2), Some(&[("var/KEY", 7)])) };
+        let holders = holders(&[dead, leaving], "var/KEY");
+        assert_eq!(holders.of(1), BTreeSet::from(["api-1"]));
+        assert_eq!(holders.of(7), BTreeSet::from(["api-2"]));
     }
 
     #[test]

@@ -216,6 +216,9 @@ pub struct UnitStatus {
     /// What the living process was started with. `None`: none lives, or the keeper that started it kept no such note.
     #[serde(default)]
     pub loaded: Option<Loaded>,
+    /// What its next process would be started with.
+    #[serde(default)]
+    pub specified: Loaded,
 }
 
 /// Where a unit is in its life.

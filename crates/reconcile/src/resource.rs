@@ -50,6 +50,10 @@ pub trait Resource: Send + Sync + fmt::Debug {
     fn can_drift(&self) -> bool {
         false
     }
+    /// Whether time alone has made a change necessary, such as a certificate that comes to its end: nobody's word is waited for.
+    fn is_due(&self, _seen: &Self::Observed) -> bool {
+        false
+    }
     /// One effect, safe to do twice. The `Begun` shows that the journal knows of it.
     fn apply(
         &self,
@@ -86,6 +90,10 @@ impl<R: Resource> Resource for Arc<R> {
 
     fn can_drift(&self) -> bool {
         R::can_drift(self)
+    }
+
+    fn is_due(&self, seen: &Self::Observed) -> bool {
+        R::is_due(self, seen)
     }
 
     fn apply(

@@ -10,7 +10,7 @@ use host::clock::SystemClock;
 use host::database::Presence;
 use journal::{Begun, Journal};
 use reconcile::progress::Unwatched;
-use reconcile::{AnyResource, Fault, Graph, Progress, Resource, ResourceId, Tools, converge, plan};
+use reconcile::{AnyResource, Fault, Graph, Progress, Resource, ResourceId, Tools, converge, drifted, plan};
 
 #[derive(Debug, Default)]
 struct World {
@@ -55,6 +55,14 @@ impl Resource for Shelf {
 
     fn plan(&self, seen: &u32) -> Vec<AddBook> {
         (*seen..self.wanted).map(|_| AddBook).collect()
+    }
+
+    fn can_drift(&self) -> bool {
+        self.id.as_str().starts_with("open")
+    }
+
+    fn is_due(&self, seen: &u32) -> bool {
+        self.id.as_str().ends_with("rented") && *seen < self.wanted
     }
 
     async fn apply(&self, _: &AddBook, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
@@ -147,4 +155,20 @@ fn a_circle_and_an_unknown_need_are_refused() {
     assert!(circle.unwrap_err().message.contains("in a circle: a, b"));
     let unknown = Graph::new(vec![library.shelf("a", 1, &["nowhere"])]);
     assert!(unknown.unwrap_err().message.contains("a needs nowhere"));
+}
+
+#[tokio::test]
+async fn what_others_changed_is_told_apart_from_what_time_did_and_from_what_nobody_can_change() {
+    let library = Library::new();
+    let shelves = [("closed", 2), ("open", 2), ("open-rented", 2)];
+    let graph = Graph::new(shelves.map(|(id, wanted)| library.shelf(id, wanted, &[])).into()).unwrap();
+    converge(&graph, &library.tools).await;
+    assert_eq!(drifted(&graph).await, reconcile::Drifted::default());
+
+    library.world.lock().unwrap().books.values_mut().for_each(|books| *books = 1);
+    let drift = drifted(&graph).await;
+    let told: Vec<_> = drift.by_others.iter().map(|planned| (planned.resource.as_str(), planned.steps.len())).collect();
+    assert_eq!(told, [("open", 1)]);
+    assert_eq!(drift.by_time, [ResourceId::new("open-rented")]);
+    assert_eq!(library.world.lock().unwrap().books["open"], 1, "looking changes nothing");
 }

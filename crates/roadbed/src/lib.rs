@@ -11,6 +11,8 @@ pub mod cli;
 pub mod render;
 pub mod wanted;
 pub mod roots;
+pub mod expiry;
+pub mod purge;
 pub mod seats;
 pub mod control;
 pub mod world;

@@ -38,7 +38,12 @@ fn neighbour(other: crate::roots::Other) -> Neighbour {
 }
 
 fn actor(via: Via, reason: &str) -> Actor {
-    Actor { user: host::own::user_name(), via, reason: reason.to_owned() }
+    Actor { user: host::own::user_name(), origin: origin(host::own::user()), via, reason: reason.to_owned() }
+}
+
+/// From where a user of this machine does something.
+pub(crate) fn origin(user: u32) -> String {
+    format!("{}, user {user}", host::machine::name())
 }
 
 fn seat(root: &Root, id: &str, environment: &str, keys: UserKeys) -> Seat {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use host::clock::Timestamp;
 use host::files::{self, Access};
 use manifest::{EnvRef, Manifest};
 use reconcile::{Fault, Root};
@@ -44,6 +45,9 @@ pub struct Wanted {
     /// What builds take from whoever builds. It serves as long as the command that brought it, and is never on disk.
     #[serde(default, skip_serializing_if = "Given::is_empty")]
     pub given: Given,
+    /// When somebody last said so: an environment that ends by itself lives from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Timestamp>,
 }
 
 /// May something be destroyed that the manifest does not declare, such as an index?

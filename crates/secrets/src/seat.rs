@@ -49,6 +49,8 @@ pub struct Neighbour {
 pub struct Actor {
     /// The Unix user.
     pub user: String,
+    /// From where they do it: the machine, and the number of the user.
+    pub origin: String,
     pub via: Via,
     /// Why, in the person's own words; empty for services.
     pub reason: String,
@@ -107,7 +109,7 @@ impl Seat {
             keys: UserKeys { state: Some(folder.join("user-state")), config: Some(folder.join("user-config")) },
             identities: Vec::new(),
             others: Vec::new(),
-            actor: Actor { user: "nobody".to_owned(), via: Via::Control, reason: String::new() },
+            actor: Actor { user: "nobody".to_owned(), origin: String::new(), via: Via::Control, reason: String::new() },
             clock,
         }
     }

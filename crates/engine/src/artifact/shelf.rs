@@ -185,9 +185,9 @@ mod tests {
 
     #[test]
     fn nothing_is_unpacked_outside_of_the_folder() {
-        type Pack = fn(&mut tar::Builder<Vec<u8>>);
         let folder = tempfile::tempdir().unwrap();
-        let cases: [(&str, Pack); 3] = [
+        type Make = fn(&mut tar::Builder<Vec<u8>>);
+        let cases: [(&str, Make); 3] = [
             ("a name that climbs", |tar| {
                 let mut header = tar::Header::new_gnu();
                 header.set_size(1);

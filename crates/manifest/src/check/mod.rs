@@ -7,6 +7,7 @@ mod hosts;
 mod meeting;
 mod references;
 mod rotation;
+pub(crate) mod sample;
 mod services;
 mod scan;
 mod variables;
@@ -23,6 +24,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     hosts::check(document, findings);
     apps::check(document, findings);
     services::check(document, findings);
+    sample::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);
     scan::check(document, findings);

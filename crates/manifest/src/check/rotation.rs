@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::environment::Fact;
 use crate::findings::Findings;
 use crate::id::VarName;
-use crate::rotation::{RotateTable, RotationKind, default_age};
+use crate::rotation::{RotateTable, RotationKind, RotationTable};
 use crate::scalars::Age;
 use crate::source::At;
 use crate::value::ValueType;
 use crate::variable_tables::{Origin, VariableTable};
 
-pub(super) fn check(name: &At<VarName>, variable: &VariableTable, findings: &mut Findings) {
+pub(super) fn check(name: &At<VarName>, variable: &VariableTable, schedule: &RotationTable, findings: &mut Findings) {
     let is_key = variable.r#type.value == ValueType::Jwk;
     if is_key && !comes_from(variable, Origin::Generated) {
         findings
@@ -37,7 +37,7 @@ pub(super) fn check(name: &At<VarName>, variable: &VariableTable, findings: &mut
             .error(kind.span, format!("{} is a signing key, whose kind is jwks", name.value))
             .hint("set kind = \"jwks\", or leave it out");
     }
-    times(name, variable, rotate, findings);
+    times(name, variable, rotate, schedule.age(variable.class.value), findings);
     commands(name, rotate, findings);
 }
 
@@ -61,8 +61,14 @@ fn comes_from(variable: &VariableTable, origin: Origin) -> bool {
     variable.source.as_ref().is_some_and(|source| source.value == origin)
 }
 
-fn times(name: &At<VarName>, variable: &VariableTable, rotate: &RotateTable, findings: &mut Findings) {
-    let every = rotate.every.as_ref().map_or_else(|| default_age(variable.class.value), |every| every.0);
+fn times(
+    name: &At<VarName>,
+    variable: &VariableTable,
+    rotate: &RotateTable,
+    of_class: Duration,
+    findings: &mut Findings,
+) {
+    let every = rotate.every.as_ref().map_or(of_class, |every| every.0);
     let longer = |age: &Option<At<Age>>, than: Duration| age.as_ref().is_some_and(|age| age.0 >= than);
     if let Some(overlap) = rotate.overlap.as_ref().filter(|_| longer(&rotate.overlap, every)) {
         findings

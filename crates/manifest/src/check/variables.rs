@@ -25,7 +25,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         origin(name, variable, document, findings);
         example(name, variable, findings);
         values::check(name, variable, document, findings);
-        rotation::check(name, variable, findings);
+        rotation::check(name, variable, &document.rotation, findings);
         let own = variable.r#in.iter().filter_map(|(_, own)| own.value.as_ref());
         for text in variable.value.iter().chain(own) {
             value(name, variable, text, document, findings);

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::cli::exit::Exit;
+use crate::cli::sample_args::Sample;
 use crate::cli::secrets_args::Secrets;
 
 /// Runs a product from one manifest: apps, databases, a TLS edge, and a gate that proves it all.
@@ -74,6 +75,9 @@ pub enum Command {
     /// Look into the data services
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Db(Db),
+    /// Take and show the sample that previews begin with
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Sample(Sample),
     /// Keep the values that people set
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Secrets(Secrets),
@@ -146,17 +150,38 @@ pub struct Up {
     pub forget_state: bool,
 }
 
-/// Stop the environment in order; its data stays
+/// Stop the environment in order; its data stays, unless it is purged
+///
+/// With --purge everything goes that there is of it on this machine: processes, data, logs, secrets and the keys that open them, its
+/// user ids, its rules in the packet filter, its entry among this user's environments. There is no way back. An environment of a pull
+/// request or a branch asks once, or takes --yes; any other wants its name typed, or given with --i-mean; production wants the latter.
+/// A purge that is killed goes on when it is asked for again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   roadbed down
+  roadbed down --env preview/pr-42 --purge --yes
+  roadbed down --env staging --purge --i-mean staging
 
 Exit codes:
-  0  everything is stopped, or nothing ran
-  1  something could not be stopped
+  0  everything is stopped, or nothing ran; with --purge: nothing is left
+  1  something could not be stopped or purged
+  2  a purge that nobody confirmed
   3  another command holds the root")]
-pub struct Down {}
+pub struct Down {
+    /// Take away everything that there is of it, for good
+    #[arg(long)]
+    pub purge: bool,
+    /// Do not ask; only for environments of pull requests and branches
+    #[arg(long, requires = "purge", conflicts_with = "i_mean")]
+    pub yes: bool,
+    /// The environment that is meant, by its name
+    #[arg(long, requires = "purge", value_name = "ENVIRONMENT")]
+    pub i_mean: Option<String>,
+    /// Only if it has lived as long as the manifest lets it
+    #[arg(long, requires = "purge", hide = true)]
+    pub expired: bool,
+}
 
 /// Show addresses and processes
 ///

@@ -12,7 +12,7 @@ use crate::cli::session::Session;
 use crate::control::lent::{Asked, Lent, Output, Service, What};
 
 /// Where customers' data is: whoever looks says why.
-const SAYS_WHY: &str = "production";
+pub(super) const SAYS_WHY: &str = "production";
 
 pub async fn run(session: &Session, args: &args::DbShell) -> Result<Exit, Failure> {
     let service = match args.service {

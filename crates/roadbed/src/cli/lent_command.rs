@@ -81,7 +81,7 @@ pub async fn run(
 }
 
 /// In the name of whoever logged in. A control that started again knows no token: then it is signed for anew, once.
-async fn borrow(session: &Session, control: &ControlClient, asked: &Asked) -> Result<Lent, Fault> {
+pub(super) async fn borrow(session: &Session, control: &ControlClient, asked: &Asked) -> Result<Lent, Fault> {
     let known = Asked { token: login::token(session, control).await, ..asked.clone() };
     match control.lend(&known).await {
         Err(_) if known.token.is_some() => {
@@ -204,7 +204,7 @@ impl Started {
     }
 }
 
-async fn give_back(control: &ControlClient, lease: &str) {
+pub(super) async fn give_back(control: &ControlClient, lease: &str) {
     let deadline = Instant::now() + GIVING_BACK;
     while control.give_back(lease).await.is_err() && Instant::now() < deadline {
         sleep(PAUSE).await;

@@ -13,6 +13,7 @@ use crate::cli::conductor::{Conductor, OnMessage};
 use crate::control::client::ControlClient;
 use crate::control::wire::{ReadyRequest, RotateRequest, Status, Unit};
 use crate::control::{identity, launch};
+use crate::expiry;
 use crate::keeper;
 use crate::keeper::client::KeeperClient;
 use crate::wanted::Wanted;
@@ -59,6 +60,7 @@ impl Live {
             units: Unit::all(units, self.keeper.confined().await?, &BTreeMap::new()),
             network: None,
             mongodb: Vec::new(),
+            ends: expiry::of_root(&self.root).unwrap_or_default(),
             overdue: Vec::new(),
             drift: Vec::new(),
             trouble: None,

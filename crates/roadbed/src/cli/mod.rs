@@ -31,10 +31,13 @@ pub mod output;
 pub mod place;
 pub mod plan;
 pub mod project;
+pub mod purge;
 pub mod ready;
 pub mod reference;
 pub mod restart;
 pub mod roles;
+pub mod sample;
+pub mod sample_args;
 pub mod secrets;
 pub mod secrets_args;
 pub mod secrets_values;
@@ -65,6 +68,7 @@ use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::live::Live;
 use crate::cli::output::Output;
+use crate::cli::sample_args::Sample;
 use crate::cli::session::Session;
 use crate::cli::surroundings::Surroundings;
 use crate::render;
@@ -120,6 +124,9 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     let live = Live::new(session.root.clone());
     match command {
         Command::Up(args) => wait(async { up::run(session, args, &live, &mut Interrupts::of_process()?).await }),
+        Command::Down(args) if args.purge => {
+            wait(async { purge::run(session, args, &live, &mut Interrupts::of_process()?).await })
+        }
         Command::Down(_) => wait(async { down::run(session, &live, &mut Interrupts::of_process()?).await }),
         Command::Status(_) => wait(status::run(session, &live)),
         Command::Logs(args) => wait(async { logs::run(session, args, &mut Interrupts::of_process()?).await }),
@@ -138,6 +145,8 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Env(Env::Exec(args)) => wait(env_exec::run(session, args)),
         Command::Login(args) => wait(login::run(session, args)),
         Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
+        Command::Sample(Sample::Take(args)) => wait(sample::take(session, args)),
+        Command::Sample(Sample::Show(args)) => sample::show(session, args),
         Command::Secrets(verb) => secrets::run(session, verb, &live),
         Command::Manifest(Manifest::Check) => manifest_verbs::check(session),
         Command::Manifest(Manifest::Schema) => manifest_verbs::schema(session),

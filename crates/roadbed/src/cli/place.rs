@@ -19,7 +19,7 @@ pub const DEFAULT_ENVIRONMENT: &str = "local";
 const OWN: &str = ".roadbed";
 
 /// The folder of all others' roots.
-const OTHERS: &str = ".roadbed-envs";
+pub const OTHERS: &str = ".roadbed-envs";
 
 /// The root of `asked` in the folder of the manifest.
 pub fn root_of(project: &Path, asked: Option<&EnvRef>) -> PathBuf {

@@ -56,6 +56,8 @@ pub fn check(session: &Session) -> Result<Checked, Failure> {
         let absent =
             manifest.declared_paths().into_iter().filter(|declared| !files::exists(&folder.join(&declared.path)));
         diagnostics.extend(absent.map(|declared| declared.missing(&source)));
+        let read = |schema: &str| files::read_string(&folder.join(schema)).ok();
+        diagnostics.extend(manifest.check_samples(&source, read));
         diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     }
     Ok(Checked { source, manifest, diagnostics })

@@ -1,5 +1,7 @@
 //! `roadbed secrets audit`: what was done with which secret.
 
+use secrets::audit;
+
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::secrets::{cannot, named, open};
@@ -26,12 +28,13 @@ fn show(session: &Session, args: &Audit) -> Result<Exit, Failure> {
         output.json(&rows)?;
         return Ok(Exit::Done);
     }
-    let head = ["SEQ", "TIME", "WHO", "VIA", "KEY OF", "WHAT", "NAME", "REASON"].map(str::to_owned);
+    let head = ["SEQ", "TIME", "WHO", "FROM", "VIA", "KEY OF", "WHAT", "NAME", "REASON", "DETAILS"].map(str::to_owned);
     let mut table = Table::with_head(head.into());
     for row in rows {
         let name = row.version.map_or(row.name.clone(), |version| format!("{}@{version}", row.name));
         let (seq, time) = (row.seq.to_string(), row.time.to_string());
-        table.row(vec![seq, time, row.actor, row.via, row.recipient, row.action, name, row.reason]);
+        let audit::Entry { actor, origin, via, recipient, action, reason, details, .. } = row;
+        table.row(vec![seq, time, actor, origin, via, recipient, action, name, reason, details]);
     }
     for line in table.lines() {
         output.line(line)?;

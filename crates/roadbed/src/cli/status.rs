@@ -8,6 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::control::identity;
 use crate::control::wire::{Overdue, Status};
+use crate::expiry;
 use crate::render;
 
 pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, Failure> {
@@ -18,6 +19,9 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
         output.json(&status)?;
     } else if up {
         render::environment::status(&status, output.data).iter().try_for_each(|line| output.line(line))?;
+    }
+    if let Some(ends) = status.ends.filter(|_| !output.is_json()) {
+        output.note(format!("it is purged at {ends} unless `{}` lets it live longer", session.command("up")));
     }
     for Overdue { name, since } in status.overdue.iter().filter(|_| !output.is_json()) {
         output.complain(format!("{} {name} is overdue since {since}", output.notes.caution("!")));
@@ -56,6 +60,8 @@ fn down(session: &Session) -> Result<Status, Failure> {
         units: Vec::new(),
         network: None,
         mongodb: Vec::new(),
+        // What cannot be read is the business of whoever brings it up.
+        ends: expiry::of_root(&session.root).unwrap_or_default(),
         overdue: Vec::new(),
         drift: Vec::new(),
         trouble: None,

@@ -24,6 +24,7 @@ use crate::cli::watch::{self, Ended};
 use crate::cli::{args, command_lock, stopping, wanted};
 use crate::control::wire::{Message, ReadyRequest, Status};
 use crate::control::{adoption, forgetting, launch};
+use crate::purge;
 use crate::render::gate::Detail;
 use crate::render::progress::{BuildOutput, Lines, Moving, Progress};
 use crate::render::{diagnostic, environment, reach, span};
@@ -45,6 +46,7 @@ pub async fn run(
         session.refuse_copied_root()?;
     }
     let lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
+    purge::refuse_begun(&session.root)?;
     if args.adopt {
         adopt(session, conductor).await?;
     }

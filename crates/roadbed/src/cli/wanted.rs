@@ -46,6 +46,7 @@ pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wante
         tools: session.surroundings.tools(),
         destroy: if args.allow_destroy { Destroy::Allowed } else { Destroy::Never },
         given: given(session, &resolved),
+        asked: Some(session.clock.now()),
     })
 }
 

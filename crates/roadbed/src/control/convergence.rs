@@ -12,6 +12,7 @@ use stores::redis::{Purpose, Settings};
 
 use super::wire::{Message, Role, Status, Unit};
 use super::{Control, identity, possessions, rotation_request};
+use crate::expiry;
 use crate::keeper::KeeperState;
 use crate::roots::Roots;
 use crate::wanted;
@@ -141,8 +142,10 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
     };
     // What the sentinels noted cannot be read: whoever looks sees the processes all the same.
     let roles = roles(control, want.as_ref(), &units).unwrap_or_default();
+    let ends = want.as_ref().map(expiry::of).transpose()?.flatten();
     Ok(Status {
         mongodb,
+        ends,
         environment: want.map(|want| want.environment).unwrap_or_default(),
         root: control.root.path().to_owned(),
         urls,

@@ -1,12 +1,12 @@
 //! What was changed behind our back: a user, a right, an index, a rule of the packet filter. `roadbed status` tells it, and where
-//! the manifest says so it is put right.
+//! the manifest says so it is put right. What time alone has changed, a certificate that comes to its end, is renewed without a word.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use manifest::environment::OnDrift;
 use reconcile::progress::Unwatched;
-use reconcile::{Fault, Planned};
+use reconcile::{Drifted, Fault, Planned};
 use tokio::time::sleep;
 
 use super::wire::{Drift, Message};
@@ -45,26 +45,27 @@ pub async fn look_out(control: Arc<Control>) {
     loop {
         sleep(PERIOD).await;
         match look(&control).await {
-            Ok(Some(OnDrift::Repair)) => repair(&control).await,
-            Ok(_) => {}
+            Ok(true) => repair(&control).await,
+            Ok(false) => {}
             // A server that is down is the keeper's to start, and told by its state.
             Err(fault) => tracing::debug!(causes = ?fault.causes, "cannot look for drift: {fault}"),
         }
     }
 }
 
-/// What to do about what was found; `None` where there is nothing.
-async fn look(control: &Control) -> Result<Option<OnDrift>, Fault> {
+/// Whether there is something to put right now.
+async fn look(control: &Control) -> Result<bool, Fault> {
     // A convergence is at it already, or the gate, which freezes servers.
-    let Ok(_turn) = control.turn.try_lock() else { return Ok(None) };
-    let Some(want) = wanted::read(&control.root)? else { return Ok(None) };
+    let Ok(_turn) = control.turn.try_lock() else { return Ok(false) };
+    let Some(want) = wanted::read(&control.root)? else { return Ok(false) };
     let world = convergence::world(control, &want, Ports::Stay).await?;
-    let found = reconcile::drifted(&world.graph).await.into_iter().map(Drift::from).collect::<Vec<_>>();
-    let is_any = !found.is_empty();
-    for Drift { resource, would, left } in control.drift.note(found) {
+    let Drifted { by_others, by_time } = reconcile::drifted(&world.graph).await;
+    let is_repaired = !by_others.is_empty() && world.environment().drift == OnDrift::Repair;
+    for Drift { resource, would, left } in control.drift.note(by_others.into_iter().map(Drift::from).collect()) {
         tracing::warn!(resource, ?would, ?left, "changed behind our back");
     }
-    Ok(is_any.then_some(world.environment().drift))
+    by_time.iter().for_each(|resource| tracing::info!(%resource, "time to renew"));
+    Ok(is_repaired || !by_time.is_empty())
 }
 
 async fn repair(control: &Control) {

@@ -115,7 +115,7 @@ mod tests {
             "rotate = {{ kind = \"provider-dual\", create = [\"sh\", \"-c\", '{create}'], revoke = [\"sh\", \"-c\", '{revoke}'] }}"
         );
         let text = include_str!("../../../../roadbed.toml")
-            .replace("deliver = \"file\"\n", &format!("deliver = \"file\"\n{commands}\n"));
+            .replace("example = \"sk_test_", &format!("{commands}\nexample = \"sk_test_"));
         let (manifest, told) = manifest::parse(&Text::new("roadbed.toml", text));
         assert!(told.is_empty(), "{told:?}");
         let environment = manifest.unwrap().resolve(&"local".parse::<EnvRef>().unwrap()).unwrap();
@@ -137,6 +137,7 @@ mod tests {
             cache: PathBuf::new(),
             tools: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
             given: crate::wanted::Given::default(),
+            asked: None,
             destroy: Default::default(),
         }
     }

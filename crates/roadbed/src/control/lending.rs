@@ -11,16 +11,15 @@ use engine::variables::Assembled;
 use host::process::{Identity, Process, table};
 use manifest::{AppName, Environment};
 use reconcile::Fault;
-use reconcile::loaded::{Holders, Loaded};
-use reconcile::ports::Units;
+use reconcile::loaded::Loaded;
 use secrets::{SecretName, generate};
-use stores::leases::{self, Holder, InRedis, Lease, Rights, State, book};
+use stores::leases::{self, Holder, InRedis, Lease, Over, Rights, State, book};
 use stores::redis::{self, Purpose};
 use tokio::time::sleep;
 
 use super::lent::{Asked, Lent, Renewed, Service, What};
 use super::login::{LoggedIn, Signed};
-use super::{Control, convergence};
+use super::{Control, convergence, lending_record};
 use crate::wanted;
 use crate::world::Ports;
 use crate::world::lending::{Lender, Passwords};
@@ -45,13 +44,14 @@ pub struct Peer {
 }
 
 /// Lets somebody be known by a key that the wanted manifest names.
-pub fn log_in(control: &Control, signed: &Signed) -> Result<LoggedIn, Fault> {
+pub fn log_in(control: &Control, signed: &Signed, peer: Peer) -> Result<LoggedIn, Fault> {
     let people = match wanted::read(&control.root)? {
         Some(want) => wanted::manifest_as_wanted(&want)?.people(),
         None => Vec::new(),
     };
     let logged_in = control.desk.log_in(signed, &people, control.clock.now())?;
     tracing::info!(person = %logged_in.person, until = %logged_in.until, "logged in");
+    lending_record::logged_in(control, &logged_in, peer)?;
     Ok(logged_in)
 }
 
@@ -84,13 +84,13 @@ pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, 
     let contents = contents(&lender, asked, &lease, &passwords)?;
     lease.loaded = contents.loaded;
     book::note(&control.root, lease.clone())?;
-    if let Err(fault) = make_users(&lender, &lease, &passwords).await {
+    let noted = lending_record::lent(&lender, asked, &lease, &contents.withheld);
+    if let Err(fault) = futures_util::try_join!(make_users(&lender, &lease, &passwords), noted) {
         let _ = book::end(&control.root, &lease.id);
         // Where this fails too, it is tried again at the next look.
-        let _ = take_away(control, &lender, &lease).await;
+        let _ = take_away(control, &lender, &lease, Over::GivenBack).await;
         return Err(fault);
     }
-    record(asked, &lease);
     let client = match asked.what {
         What::Variables { .. } => None,
         // Whoever has a client of his own needs none of ours.
@@ -133,21 +133,7 @@ pub async fn renew(control: &Control, id: &str) -> Result<Renewed, Fault> {
 /// Takes back what was lent. One that is over is fine.
 pub async fn take_back(control: &Control, id: &str) -> Result<(), Fault> {
     let Some(lease) = book::end(&control.root, id)? else { return Ok(()) };
-    take_away(control, &lender(control).await?, &lease).await?;
-    tracing::info!(lease = id, "given back");
-    Ok(())
-}
-
-/// Who holds which version of a secret: units by name, and commands by their leases.
-pub async fn holders(control: &Control, secret: &SecretName) -> Result<Holders, Fault> {
-    let units = control.keeper.list().await?;
-    let mut holders = reconcile::loaded::holders(&units, secret.as_str());
-    for lease in book::read(&control.root)? {
-        if let Some(version) = lease.loaded.get(secret.as_str()) {
-            holders.by_version.entry(*version).or_default().insert(lease.id);
-        }
-    }
-    Ok(holders)
+    take_away(control, &lender(control).await?, &lease, Over::GivenBack).await
 }
 
 /// Takes back, for as long as it is polled, what nobody holds any more.
@@ -185,8 +171,7 @@ async fn sweep_once(control: &Control) -> Result<(), Fault> {
     let lender = lender(control).await?;
     for (lease, why) in over {
         let Some(lease) = book::end(&control.root, &lease.id)? else { continue };
-        take_away(control, &lender, &lease).await?;
-        tracing::info!(lease = lease.id, holder = lease.holder.name, ?why, "taken back");
+        take_away(control, &lender, &lease, why).await?;
     }
     Ok(())
 }
@@ -332,8 +317,8 @@ async fn make_users(lender: &Lender, lease: &Lease, passwords: &Passwords) -> Re
     futures_util::try_join!(in_mongodb, in_redis).map(|_| ())
 }
 
-/// Takes the users of a lease away, which the book says to be ending, and strikes it.
-async fn take_away(control: &Control, lender: &Lender, lease: &Lease) -> Result<(), Fault> {
+/// Takes the users of a lease away, which the book says to be ending, notes that, and strikes it.
+async fn take_away(control: &Control, lender: &Lender, lease: &Lease, why: Over) -> Result<(), Fault> {
     let in_mongodb = async {
         match &lender.mongodb {
             Some((_, members)) => leases::mongo::take_back(&lender.ground, members, lease).await,
@@ -347,21 +332,12 @@ async fn take_away(control: &Control, lender: &Lender, lease: &Lease) -> Result<
     // Both are tried, whatever becomes of one.
     let (mongodb, redis) = futures_util::join!(in_mongodb, in_redis);
     mongodb.and(redis)?;
+    // Last, so that a server that is down for an hour does not fill the log with attempts; and by one of those who do this at the
+    // same time, the borrower and the sweep.
+    let _turn = control.striking.lock().await;
+    if !book::read(&control.root)?.iter().any(|kept| kept.id == lease.id) {
+        return Ok(());
+    }
+    lending_record::ended(control, lender, lease, why).await?;
     book::strike(&control.root, &lease.id)
-}
-
-/// Who was lent what and why, for whoever asks later.
-fn record(asked: &Asked, lease: &Lease) {
-    let Lease { id, app, rights, holder, reason, .. } = lease;
-    tracing::info!(
-        lease = id,
-        holder = holder.name,
-        uid = holder.uid,
-        %app,
-        ?rights,
-        what = ?asked.what,
-        output = ?asked.output,
-        reason = reason.as_deref().unwrap_or("none given"),
-        "lent"
-    );
 }

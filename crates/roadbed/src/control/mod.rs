@@ -14,6 +14,7 @@ pub mod watch;
 pub mod rotating;
 pub mod rotation_request;
 pub mod rotation_steps;
+mod holders;
 pub mod fresh_value;
 pub mod identity;
 pub mod home;
@@ -23,7 +24,9 @@ pub mod adoption;
 pub mod forgetting;
 pub mod lent;
 pub mod lending;
+mod lending_record;
 pub mod login;
+mod expiring;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,6 +63,8 @@ pub struct Control {
     pub drift: drift::LastLook,
     /// Where people log in.
     pub desk: login::Desk,
+    /// One lease is struck at a time, so that its end is noted once.
+    pub striking: tokio::sync::Mutex<()>,
 }
 
 impl Control {
@@ -105,17 +110,20 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         rotation: rotating::Rotating::default(),
         drift: drift::LastLook::default(),
         desk,
+        striking: tokio::sync::Mutex::default(),
     });
     let watching = tokio::spawn(watch::watch(control.clone()));
     let rotating = tokio::spawn(rotating::carry_on(control.clone()));
     let looking_out = tokio::spawn(drift::look_out(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
+    let expiring = tokio::spawn(expiring::watch(control.clone()));
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
     watching.abort();
     rotating.abort();
     looking_out.abort();
     sweeping.abort();
+    expiring.abort();
     lifeline.abort();
     served
 }

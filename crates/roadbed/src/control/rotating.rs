@@ -14,14 +14,14 @@ use secrets::{Store, VersionRow, VersionState};
 use tokio::sync::broadcast;
 use tokio::time::sleep;
 
-use super::rotation_request::{chosen, refuse_within_overlap};
-use super::rotation_steps::{promote, retire, stage};
+use super::holders::Everybody;
+use super::rotation_request::{chosen, refuse_within_overlap, rotated_by_itself};
+use super::rotation_steps::{destroy_old, promote, retire, stage};
 use super::wire::{Manner, Message, RotateRequest, Rotated, Stands};
 use super::{Control, convergence};
 use crate::rotation::{Asked, Move, Seen, Settled, Subject, next, subjects};
 use crate::seats;
 use crate::wanted::{self, Wanted};
-use crate::world::Ports;
 
 /// Longer than this nobody waits at a terminal: control goes on by itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
@@ -32,6 +32,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// What is held by somebody is tried again after this, and then ever more rarely.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Time between two looks for retired values that are kept for too long.
+const BETWEEN_CLEARANCES: Duration = Duration::from_secs(60 * 60);
 
 /// What control knows of rotations beside what is in the store.
 #[derive(Debug, Default)]
@@ -88,10 +91,11 @@ pub async fn rotate(control: &Control, request: &RotateRequest, progress: Arc<dy
         return Ok(Message::Rotated { rotations: look.named(&names).map(would).collect() });
     }
     if let Some(following) = follow(control, &names) {
+        tracing::info!(?names, "following what is under way");
         return followed(following, progress.as_ref()).await;
     }
     let _turn = control.rotation.turn.lock().await;
-    let asked = refuse_within_overlap(control, request, &names)?;
+    let asked = refuse_within_overlap(control, request, &names).await?;
     let (told, _) = broadcast::channel(256);
     *running(control) = Some(Running { names: names.clone(), told: told.clone() });
     let progress = Arc::new(Told { own: progress, others: told.clone() });
@@ -144,6 +148,7 @@ async fn followed(mut messages: broadcast::Receiver<Message>, progress: &dyn Pro
 pub async fn carry_on(control: Arc<Control>) {
     let mut pause = FIRST_PAUSE;
     let mut tried: Option<(String, Instant)> = None;
+    let mut cleared: Option<Instant> = None;
     loop {
         sleep(PERIOD).await;
         let Ok(_turn) = control.rotation.turn.try_lock() else { continue };
@@ -151,14 +156,27 @@ pub async fn carry_on(control: Arc<Control>) {
         if convergence::refuse_while_stopping(&control).await.is_err() {
             continue;
         }
+        if cleared.is_none_or(|at| at.elapsed() > BETWEEN_CLEARANCES) {
+            cleared = Some(control.clock.instant());
+            if let Err(fault) = destroy_old(&control, &look).await {
+                tracing::warn!(causes = ?fault.causes, "cannot destroy old values: {fault}");
+            }
+        }
         let under_way: Vec<&Subject> = look.subjects.iter().filter(|one| one.is_under_way(&look.rows)).collect();
+        let Ok(everybody) = everybody(&control, &under_way).await else { continue };
         let now = control.clock.now();
         let is_ripe = |subject: &&&Subject| {
-            let seen = seen(&control, subject, &look.rows, None);
-            !matches!(next(&subject.rotation, &seen, Asked::No, now), Move::WaitUntil(_) | Move::Wait(_) | Move::Rest)
+            let seen = seen(&control, subject, &look.rows, &everybody, None);
+            match next(&subject.rotation, &seen, Asked::No, now) {
+                // By somebody who has it in a world that is as it should be: there is nothing to do but to look again.
+                Move::WaitUntil(_) | Move::Wait(_) | Move::Rest | Move::Held(_) => false,
+                Move::Stage | Move::Converge | Move::Promote | Move::Retire => true,
+            }
         };
-        let names: BTreeSet<String> =
+        let mut names: BTreeSet<String> =
             under_way.iter().filter(is_ripe).map(|subject| subject.name().to_string()).collect();
+        let asked = rotated_by_itself(&control, &look);
+        names.extend(asked.iter().cloned());
         if names.is_empty() {
             pause = FIRST_PAUSE;
             continue;
@@ -171,11 +189,19 @@ pub async fn carry_on(control: Arc<Control>) {
         pause = if is_same { LONGEST_PAUSE.min(pause * 2) } else { FIRST_PAUSE };
         tried = Some((mark, control.clock.instant()));
         tracing::info!(?names, "carrying on with rotations");
-        match drive(&control, &names, BTreeSet::new(), Arc::new(Unwatched)).await {
+        if !asked.is_empty() {
+            tracing::info!(?asked, "overdue, and rotated by the environment itself");
+        }
+        match drive(&control, &names, asked, Arc::new(Unwatched)).await {
             Ok(rotations) => tracing::info!(?rotations, "rotations"),
             Err(fault) => tracing::error!(causes = ?fault.causes, "{fault}"),
         }
     }
+}
+
+/// Who there is; looked at only where something is under way.
+async fn everybody(control: &Control, under_way: &[&Subject]) -> Result<Option<Everybody>, Fault> {
+    if under_way.is_empty() { Ok(None) } else { Everybody::look(control).await.map(Some) }
 }
 
 /// Does what can be done now.
@@ -190,11 +216,13 @@ async fn drive(
     let mut in_the_way: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
     loop {
         let look = look(control)?;
+        let under_way: Vec<&Subject> = look.named(names).filter(|subject| subject.is_under_way(&look.rows)).collect();
+        let everybody = everybody(control, &under_way).await?;
         let mut rotations = Vec::new();
         let (mut acted, mut unsettled, mut wait) = (false, false, None::<Duration>);
         for subject in look.named(names) {
             let name = subject.name().as_str();
-            let seen = seen(control, subject, &look.rows, in_the_way.get(name));
+            let seen = seen(control, subject, &look.rows, &everybody, in_the_way.get(name));
             let wants = if asked.contains(name) { Asked::Yes } else { Asked::No };
             let step = next(&subject.rotation, &seen, wants, control.clock.now());
             let stands = match step {
@@ -251,7 +279,13 @@ fn rotated(subject: &Subject, rows: &[VersionRow], stands: Stands) -> Rotated {
     }
 }
 
-fn seen(control: &Control, subject: &Subject, rows: &[VersionRow], in_the_way: Option<&(String, Vec<String>)>) -> Seen {
+fn seen(
+    control: &Control,
+    subject: &Subject,
+    rows: &[VersionRow],
+    everybody: &Option<Everybody>,
+    in_the_way: Option<&(String, Vec<String>)>,
+) -> Seen {
     let mark = subject.mark(rows);
     let known = control.rotation.settled.lock().unwrap_or_else(PoisonError::into_inner);
     let settled = match (in_the_way, known.get(subject.name().as_str())) {
@@ -265,6 +299,7 @@ fn seen(control: &Control, subject: &Subject, rows: &[VersionRow], in_the_way: O
         pending: subject.has(rows, VersionState::Pending),
         previous: subject.since(rows, VersionState::Previous),
         settled,
+        holders: everybody.as_ref().map_or_else(Vec::new, |everybody| everybody.with_previous(subject, rows)),
     }
 }
 
@@ -278,13 +313,10 @@ async fn settle(
 ) -> Result<(), Fault> {
     let converged = convergence::converge(control, &look.want, progress).await?;
     let Message::Converged { failed, skipped, .. } = converged else { return Ok(()) };
-    let world = {
-        let _turn = control.turn.lock().await;
-        convergence::world(control, &look.want, Ports::Stay).await?
-    };
+    let everybody = Everybody::look(control).await?;
     for subject in look.named(names) {
         let (name, mark) = (subject.name().to_string(), subject.mark(&look.rows));
-        let mut who = world.who_holds_old_values(&subject.variable.consumers).await?;
+        let mut who: Vec<String> = everybody.units_with_previous(subject, &look.rows).into_iter().collect();
         let relies_on = subject.relies_on();
         let is_needed = |resource: &&String| relies_on.iter().any(|id| id.as_str() == resource.as_str());
         who.extend(failed.iter().chain(&skipped).filter(is_needed).cloned());

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use host::clock::Timestamp;
+use manifest::RotatedBy;
 use reconcile::Fault;
 use secrets::{VersionRow, VersionState};
 
-use super::rotating::look;
+use super::holders::Everybody;
+use super::rotating::{Look, look};
 use super::wire::{Overdue, RotateRequest, Which};
 use super::{Control, fresh_value, state_fault};
 use crate::rotation::{Due, Subject, due, next};
@@ -46,14 +48,32 @@ pub(super) fn chosen(control: &Control, request: &RotateRequest) -> Result<BTree
     Err(Fault { causes, ..fault })
 }
 
+/// What the environment rotates without being asked: what is overdue and takes nobody, where the manifest says so.
+pub(super) fn rotated_by_itself(control: &Control, look: &Look) -> BTreeSet<String> {
+    if look.environment.rotation.by == RotatedBy::People {
+        return BTreeSet::new();
+    }
+    // Where the time of before cannot be told, nothing is begun: a clock that was set back must not make anything due.
+    let Ok(now) = control.no_earlier_than_now(&look.rows) else { return BTreeSet::new() };
+    let is_due = |subject: &&Subject| matches!(due(subject, &look.rows, now), Due::Overdue { .. });
+    let takes_nobody = |subject: &&Subject| {
+        subject.rotation.kind.takes_nobody()
+            && fresh_value::refusal(subject).is_none()
+            && !subject.is_under_way(&look.rows)
+    };
+    let subjects = look.subjects.iter().filter(takes_nobody).filter(is_due);
+    subjects.map(|subject| subject.name().to_string()).collect()
+}
+
 /// Which of them get a new value: those of which none is pending. Refused if one still has a previous value: who makes a third
 /// one, takes the first from those who hold it.
-pub(super) fn refuse_within_overlap(
+pub(super) async fn refuse_within_overlap(
     control: &Control,
     request: &RotateRequest,
     names: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, Fault> {
     let look = look(control)?;
+    let everybody = Everybody::look(control).await?;
     let mut asked = BTreeSet::new();
     let mut causes = Vec::new();
     for subject in look.named(names) {
@@ -62,11 +82,14 @@ pub(super) fn refuse_within_overlap(
         }
         match subject.since(&look.rows, VersionState::Previous) {
             Some(since) => {
-                let until = next::later(since, subject.rotation.overlap);
-                causes.push(format!(
-                    "{}: its value before was replaced at {since} and holds until {until}",
-                    subject.name()
-                ));
+                let (name, until) = (subject.name(), next::later(since, subject.rotation.overlap));
+                let holders = everybody.with_previous(subject, &look.rows);
+                let before = format!("{name}: its value before was replaced at {since}");
+                causes.push(if control.clock.now() < until || holders.is_empty() {
+                    format!("{before} and holds until {until}")
+                } else {
+                    format!("{before} and is held by {}", holders.join(", "))
+                });
             }
             None => drop(asked.insert(subject.name().to_string())),
         }

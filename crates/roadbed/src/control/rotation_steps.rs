@@ -2,11 +2,12 @@
 
 use journal::Ended;
 use reconcile::{Event, Fault, Progress};
-use secrets::VersionState;
+use secrets::{SecretName, VersionState};
 
+use super::holders::Everybody;
 use super::rotating::{Look, store, store_fault};
 use super::{Control, fresh_value, state_fault};
-use crate::rotation::Subject;
+use crate::rotation::{Subject, keeping};
 
 pub(super) async fn stage(
     control: &Control,
@@ -65,6 +66,21 @@ pub(super) async fn promote(
             store.promote(secret).map(drop).map_err(|fault| store_fault(&fault))
         })
         .await?;
+    }
+    Ok(())
+}
+
+/// Destroys retired values that are older or more than are kept, except what somebody holds all the same.
+pub(super) async fn destroy_old(control: &Control, look: &Look) -> Result<(), Fault> {
+    // By the clock itself: one that was set ahead once must not cost values.
+    let old = keeping::beyond(&look.rows, control.clock.now());
+    if old.is_empty() {
+        return Ok(());
+    }
+    let (everybody, store) = (Everybody::look(control).await?, store(control, &look.want));
+    for (name, version) in old.into_iter().filter(|(name, version)| !everybody.hold(name, *version)) {
+        tracing::info!(name, version, "destroying a value that was retired long ago");
+        store.destroy(&SecretName::new(name), version).map_err(|fault| store_fault(&fault))?;
     }
     Ok(())
 }

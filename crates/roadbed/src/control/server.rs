@@ -92,9 +92,13 @@ async fn challenge(State(control): State<Arc<Control>>) -> Response {
     finished(redactions, async move { control.desk.challenge(control.clock.now()) }).await
 }
 
-async fn log_in(State(control): State<Arc<Control>>, Json(signed): Json<Signed>) -> Response {
+async fn log_in(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(signed): Json<Signed>,
+) -> Response {
     let redactions = control.redactions_as_wanted();
-    finished(redactions, async move { lending::log_in(&control, &signed) }).await
+    finished(redactions, async move { lending::log_in(&control, &signed, peer) }).await
 }
 
 async fn lend(

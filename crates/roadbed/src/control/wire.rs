@@ -131,6 +131,9 @@ pub struct Status {
     /// Members of MongoDB's replica set, with what each says that it is; empty where there is one member.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mongodb: Vec<MemberReport>,
+    /// When it ends by itself and is purged, unless it is brought up again before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Timestamp>,
     /// Secrets that are older than the manifest lets them be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overdue: Vec<Overdue>,

@@ -226,6 +226,12 @@ fn both_names(path: &Path) -> files::Result<[PathBuf; 2]> {
     Ok([path.to_owned(), files::canonical(path)?])
 }
 
+/// Takes away what a root whose processes have ended leaves on the machine: its control groups, and the claim of its users' ids.
+pub fn forget(root: &Root) -> files::Result<()> {
+    group::sweep_named(&group_name(root.path()));
+    users::forget(root.path())
+}
+
 fn group_limits(limits: &Limits) -> group::Limits {
     group::Limits { memory: limits.memory, processes: limits.processes, cpu: limits.cpu }
 }
@@ -239,7 +245,7 @@ fn empty_tmp(root: &Root, unit: &str) -> files::Result<PathBuf> {
 }
 
 /// The same for one root for as long as it lies where it does, and another for any other.
-fn group_name(root: &Path) -> String {
+pub fn group_name(root: &Path) -> String {
     let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
     let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     format!("roadbed-{hex}")

@@ -313,6 +313,7 @@ impl Unit {
             revision: spec.revision.clone(),
             last_exit: self.record.last_exit.clone(),
             loaded: self.process.as_ref().and(self.record.process.as_ref()).and_then(|process| process.loaded.clone()),
+            specified: spec.loaded.clone(),
         });
         self.status.send_replace(status.map(|status| Told { status, seen: self.seen() }));
     }

@@ -54,7 +54,10 @@ mod tests {
     const DAY: i64 = 24 * 60 * 60 * 1000;
 
     fn session_secret() -> Subject {
-        let text = include_str!("../../../../roadbed.toml").to_owned();
+        session_secret_of(include_str!("../../../../roadbed.toml").to_owned())
+    }
+
+    fn session_secret_of(text: String) -> Subject {
         let (manifest, _) = manifest::parse(&Source::new("roadbed.toml", text));
         let environment = manifest.unwrap().resolve(&"local".parse::<EnvRef>().unwrap()).unwrap();
         subjects(&environment).into_iter().find(|subject| subject.name().as_str() == "SESSION_SECRET").unwrap()
@@ -76,6 +79,15 @@ mod tests {
         assert_eq!(on(1), Due::Later { at });
         assert_eq!(on(91), Due::Overdue { since: at });
         assert_eq!(due(&subject, &[], at), Due::NoValue);
+    }
+
+    #[test]
+    fn where_the_variable_does_not_say_its_class_does() {
+        let text = include_str!("../../../../roadbed.toml")
+            .replace("kind = \"keyring\", every = \"90d\"", "kind = \"keyring\"");
+        let every = |table: &str| session_secret_of(format!("{text}\n{table}")).rotation.every.as_secs() / 86_400;
+        assert_eq!(every(""), 90);
+        assert_eq!(every("[rotation]\nauth = \"30d\"\nsecret = \"7d\""), 30);
     }
 
     #[test]

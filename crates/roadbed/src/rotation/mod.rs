@@ -12,6 +12,7 @@
 pub mod subject;
 pub mod next;
 pub mod due;
+pub mod keeping;
 
 pub use due::{Due, due};
 pub use next::{Asked, Move, Seen, Settled, next};

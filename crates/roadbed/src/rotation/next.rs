@@ -13,6 +13,8 @@ pub struct Seen {
     /// When the current version took the place of the one before, if that is still let in.
     pub previous: Option<Timestamp>,
     pub settled: Settled,
+    /// Who holds the version before, if it is still let in: units, and commands that were lent it.
+    pub holders: Vec<String>,
 }
 
 /// Whether the world is as these very versions want it.
@@ -66,6 +68,8 @@ pub fn next(rotation: &Rotation, seen: &Seen, asked: Asked, now: Timestamp) -> M
         Settled::For(time) => *time,
     };
     match (seen.pending, seen.previous) {
+        // Promoting would take the one before the current away.
+        (true, Some(_)) if !seen.holders.is_empty() => Move::Held(seen.holders.clone()),
         (true, _) => match awaited(rotation).checked_sub(settled_for) {
             Some(rest) if !rest.is_zero() => Move::Wait(rest),
             _ => Move::Promote,
@@ -73,7 +77,11 @@ pub fn next(rotation: &Rotation, seen: &Seen, asked: Asked, now: Timestamp) -> M
         (false, Some(since)) => {
             // A clock that was set back makes this wait longer, never shorter.
             let until = later(since, rotation.overlap);
-            if now < until { Move::WaitUntil(until) } else { Move::Retire }
+            match seen.holders.is_empty() {
+                _ if now < until => Move::WaitUntil(until),
+                true => Move::Retire,
+                false => Move::Held(seen.holders.clone()),
+            }
         }
         (false, None) if asked == Asked::Yes => Move::Stage,
         (false, None) => Move::Rest,
@@ -110,7 +118,7 @@ mod tests {
     }
 
     fn settled(pending: bool, previous: Option<Timestamp>) -> Seen {
-        Seen { pending, previous, settled: Settled::For(Duration::ZERO) }
+        Seen { pending, previous, settled: Settled::For(Duration::ZERO), holders: Vec::new() }
     }
 
     #[test]
@@ -151,11 +159,24 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_holds_is_not_taken_away() {
+        let holders = vec!["a command of anna".to_owned()];
+        for kind in [RotationKind::Keyring, RotationKind::Jwks, RotationKind::MongoAb, RotationKind::ProviderDual] {
+            let held = |pending| Seen { holders: holders.clone(), ..settled(pending, Some(at(10))) };
+            let step = |pending, now| next(&rotation(kind), &held(pending), Asked::No, now);
+            assert_eq!(step(false, at(10)), Move::WaitUntil(at(11)), "{kind}: the overlap is not over anyway");
+            assert_eq!(step(false, at(999)), Move::Held(holders.clone()), "{kind}");
+            // With a third version, promoting would retire the one that is held.
+            assert_eq!(step(true, at(999)), Move::Held(holders.clone()), "{kind}");
+        }
+    }
+
+    #[test]
     fn a_second_value_is_never_made_while_the_first_one_before_is_let_in() {
         let keyring = rotation(RotationKind::Keyring);
         for (pending, previous) in [(true, None), (false, Some(at(0))), (true, Some(at(0)))] {
             for time in [Settled::Unknown, Settled::No(Vec::new()), Settled::For(Duration::ZERO)] {
-                let seen = Seen { pending, previous, settled: time };
+                let seen = Seen { pending, previous, settled: time, holders: Vec::new() };
                 assert_ne!(next(&keyring, &seen, Asked::Yes, at(0)), Move::Stage, "{seen:?}");
             }
         }

@@ -6,7 +6,7 @@ use engine::variables::{Assembled, Facts, Value, assemble};
 use manifest::environment::{self, Class, Fact, Variable};
 use manifest::{AppName, Environment};
 use reconcile::Fault;
-use secrets::Secret;
+use secrets::{Secret, Store};
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::leases::{self, Lease};
@@ -29,6 +29,8 @@ pub struct Lender {
     pub redis_users: Vec<Redis>,
     mongod: Option<Engine>,
     redis_server: Option<Arc<Engine>>,
+    /// Where it is noted what was lent.
+    pub secrets: Arc<Store>,
     facts: Arc<LocalFacts>,
 }
 
@@ -68,6 +70,7 @@ impl World {
             redis_users,
             mongod: mongod.transpose()?,
             redis_server,
+            secrets: self.secrets.clone(),
             facts: self.facts.clone(),
         })
     }

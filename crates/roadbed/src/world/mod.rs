@@ -29,10 +29,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::instance::Instances;
 use host::clock::Clock;
+use manifest::Environment;
 use manifest::environment::{App, Runs, Server};
-use manifest::{AppName, Environment};
 use reconcile::ports::{Sockets, UnitStatus, Units};
 use reconcile::{Fault, Graph, Root};
 use secrets::Store;
@@ -65,7 +64,6 @@ pub struct World {
     addresses: Addresses,
     facts: Arc<LocalFacts>,
     secrets: Arc<Store>,
-    instances: Vec<Instances>,
 }
 
 /// An app, and the way it runs here: as built, or as its own development server.
@@ -171,9 +169,8 @@ impl World {
             secrets: secrets.clone(),
         };
         let graph = Graph::new(parts.resources()?)?;
-        let instances = parts.all_instances();
         let notes = addresses.moved.clone();
-        Ok(Self { graph, notes, ground, environment, wanted: want.clone(), addresses, facts, secrets, instances })
+        Ok(Self { graph, notes, ground, environment, wanted: want.clone(), addresses, facts, secrets })
     }
 }
 
@@ -184,15 +181,6 @@ impl World {
 
     pub fn secrets(&self) -> &Store {
         &self.secrets
-    }
-
-    /// The instances of these apps that may hold values of before: the one place where that is asked.
-    pub async fn who_holds_old_values(&self, apps: &[AppName]) -> Result<Vec<String>, Fault> {
-        let mut holders = Vec::new();
-        for instances in self.instances.iter().filter(|instances| apps.contains(&instances.app.name)) {
-            holders.extend(instances.outdated().await?);
-        }
-        Ok(holders)
     }
 }
 

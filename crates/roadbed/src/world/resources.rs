@@ -20,6 +20,7 @@ use secrets::Store;
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::mongo::collections::{Collections, Destroy};
+use stores::mongo::sample::Seeding;
 use stores::redis::Replication;
 
 use super::access::AccessFile;
@@ -76,6 +77,9 @@ impl Parts {
             };
             let (settings, project) = (settings.clone(), self.project.clone());
             all.push(Box::new(Collections::new(settings, members, project, destroy, ground.clone())));
+            if let Some(seeding) = self.seeding(&ground) {
+                all.push(Box::new(seeding));
+            }
             all.push(Box::new(engine));
         }
         if let Some(settings) = &self.environment.redis {
@@ -90,6 +94,12 @@ impl Parts {
             all.push(Box::new(engine));
         }
         Ok(())
+    }
+
+    /// What puts the sample into empty collections, where the environment begins with one.
+    fn seeding(&self, ground: &stores::Ground) -> Option<Seeding> {
+        let settings = self.environment.mongodb.clone()?;
+        Seeding::new(settings, self.addresses.mongodb.as_ref()?, &self.project, ground.clone())
     }
 
     fn add_builds(&self, all: &mut Vec<Box<dyn AnyResource>>) {
@@ -192,7 +202,12 @@ impl Parts {
         }];
         for need in &app.needs {
             match need {
-                Need::Service(ServiceName::MongoDb) => needs.push(Collections::resource_id()),
+                Need::Service(ServiceName::MongoDb) => {
+                    needs.push(Collections::resource_id());
+                    // An app fills what it finds empty.
+                    let ground = self.ground.of_stores(&self.environment, &self.secrets);
+                    needs.extend(self.seeding(&ground).map(|_| Seeding::resource_id()));
+                }
                 Need::Service(ServiceName::Redis) => {
                     let all = &self.addresses.redis;
                     needs.extend(all.iter().map(|(redis, _)| ResourceId::new(redis.unit())));

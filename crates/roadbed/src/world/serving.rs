@@ -66,6 +66,14 @@ impl Resource for Certificate {
         &[]
     }
 
+    fn can_drift(&self) -> bool {
+        true
+    }
+
+    fn is_due(&self, seen: &Self::Observed) -> bool {
+        *seen == local_ca::State::Due
+    }
+
     async fn observe(&self) -> Result<Self::Observed, Fault> {
         local_ca::state(&self.root, &self.owner, &self.hosts, self.clock.now())
             .map_err(|fault| told("cannot read the certificate", &fault))

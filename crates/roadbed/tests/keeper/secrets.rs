@@ -96,7 +96,7 @@ async fn what_a_process_was_started_with_is_told_for_as_long_as_it_lives() {
     assert_eq!(held().await, of(2));
 
     environment.client.hold("api-1").await.unwrap();
-    assert_eq!(held().await, [].into(), "who does not run holds nothing");
+    assert_eq!(held().await, of(2), "who does not run is started with it again");
 }
 
 #[tokio::test]

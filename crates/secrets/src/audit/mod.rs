@@ -1,15 +1,16 @@
 //! The audit log: what was done with which secret, by whom and why. Never a value, and no digest of one.
 //!
 //! ```text
-//!   seq  time  actor  via  action  name  version  reason  recipient   hash = SHA-256(lp(each field) ‖ hash of the one before)
-//!    1    …                                                            h1
-//!    2    …                                                            h2 ──► head: seq, hash, epoch, signed, in two places outside
+//!   seq  time  actor  origin  via  action  name  version  reason  details  recipient   hash = SHA-256(lp(each field), the hash before)
+//!    1    …                                                                            h1
+//!    2    …                                                                            h2 ──► head: seq, hash, epoch, signed, twice outside
 //! ```
 //!
 //! A row is written in the transaction of what it tells, and a reading is noted before the value is handed out. The chain alone
 //! could be cut or written anew by whoever may write the file; so its end is signed and kept outside of it (`head`). What became of
 //! it is found by `verify`.
 
+pub mod note;
 pub mod head;
 pub mod verify;
 
@@ -22,6 +23,7 @@ use crate::SecretName;
 use crate::fault::StoreFault;
 use crate::seal::prefixed;
 use crate::seat::Seat;
+pub use note::Note;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,13 @@ pub enum Action {
     OperatorRenewed,
     BreakGlassSet,
     TakenOver,
+    /// Somebody said who they are, and was believed.
+    LoggedIn,
+    /// Somebody was given something for a while.
+    Lent,
+    GivenBack,
+    /// Nobody gave it back: whoever had it is gone, or the time is over.
+    TakenBack,
     /// The log is not the one whose end was signed: something of it is missing or was changed.
     Gap,
 }
@@ -70,6 +79,10 @@ impl Action {
             Self::OperatorRenewed => "operator-renewed",
             Self::BreakGlassSet => "break-glass-set",
             Self::TakenOver => "taken-over",
+            Self::LoggedIn => "logged-in",
+            Self::Lent => "lent",
+            Self::GivenBack => "given-back",
+            Self::TakenBack => "taken-back",
             Self::Gap => "gap",
         }
     }
@@ -81,6 +94,8 @@ pub struct Entry {
     pub seq: u64,
     pub time: Timestamp,
     pub actor: String,
+    /// From where: machine, user, and process where that is known.
+    pub origin: String,
     pub via: String,
     pub action: String,
     pub environment: String,
@@ -88,6 +103,8 @@ pub struct Entry {
     pub name: String,
     pub version: Option<u32>,
     pub reason: String,
+    /// For how long, and what else there is to say; mostly empty.
+    pub details: String,
     /// Whose key opened the store for it.
     pub recipient: String,
     #[serde(skip)]
@@ -112,15 +129,22 @@ pub(crate) struct About<'a> {
     pub(crate) recipient: &'a str,
     /// In place of the actor's reason.
     pub(crate) reason: Option<&'a str>,
+    /// In place of the seat's own doing.
+    pub(crate) note: Option<&'a Note>,
 }
 
 impl<'a> About<'a> {
     pub(crate) fn secret(action: Action, name: &'a SecretName, version: u32, recipient: &'a str) -> Self {
-        Self { action, name: name.as_str(), version: Some(version), recipient, reason: None }
+        Self { action, name: name.as_str(), version: Some(version), recipient, reason: None, note: None }
     }
 
     pub(crate) fn store(action: Action, recipient: &'a str) -> Self {
-        Self { action, name: "", version: None, recipient, reason: None }
+        Self { action, name: "", version: None, recipient, reason: None, note: None }
+    }
+
+    pub(crate) fn note(note: &'a Note, recipient: &'a str) -> Self {
+        let Note { action, name, version, reason, .. } = note;
+        Self { action: *action, name, version: *version, recipient, reason: Some(reason), note: Some(note) }
     }
 }
 
@@ -130,16 +154,23 @@ const BEGINNING: [u8; 32] = [0; 32];
 /// Appends a row to the log, in the transaction that `connection` is in.
 pub(crate) fn append(connection: &Connection, seat: &Seat, about: About<'_>) -> Result<Tip, StoreFault> {
     let last = tip(connection)?.unwrap_or(Tip { seq: 0, hash: BEGINNING.to_vec() });
+    let own = (&seat.actor.user, &seat.actor.origin, seat.actor.via.as_str(), "");
+    let (actor, origin, via, details) = match about.note {
+        Some(note) => (&note.actor, &note.origin, note.via.as_str(), note.details.as_str()),
+        None => own,
+    };
     let mut entry = Entry {
         seq: last.seq + 1,
         time: seat.clock.now(),
-        actor: seat.actor.user.clone(),
-        via: seat.actor.via.as_str().to_owned(),
+        actor: actor.clone(),
+        origin: origin.clone(),
+        via: via.to_owned(),
         action: about.action.as_str().to_owned(),
         environment: seat.environment.clone(),
         name: about.name.to_owned(),
         version: about.version,
         reason: about.reason.unwrap_or(&seat.actor.reason).to_owned(),
+        details: details.to_owned(),
         recipient: about.recipient.to_owned(),
         previous: last.hash,
         hash: Vec::new(),
@@ -147,19 +178,22 @@ pub(crate) fn append(connection: &Connection, seat: &Seat, about: About<'_>) -> 
     entry.hash = hash_of(&entry);
     connection
         .prepare(
-            "INSERT INTO audit (seq, time, actor, via, action, environment, name, version, reason, recipient, previous, hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            "INSERT INTO audit (seq, time, actor, origin, via, action, environment, name, version, reason, details, recipient,
+                                previous, hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             i64::try_from(entry.seq).unwrap_or(i64::MAX),
             entry.time.unix_millis(),
             entry.actor,
+            entry.origin,
             entry.via,
             entry.action,
             entry.environment,
             entry.name,
             entry.version,
             entry.reason,
+            entry.details,
             entry.recipient,
             entry.previous,
             entry.hash,
@@ -181,6 +215,12 @@ fn hash_of(entry: &Entry) -> Vec<u8> {
         prefixed(&mut bytes, field.as_bytes());
     }
     prefixed(&mut bytes, &entry.previous);
+    // Rows that were written before there were these two are hashed as they were.
+    if !entry.origin.is_empty() || !entry.details.is_empty() {
+        for field in [&entry.origin, &entry.details] {
+            prefixed(&mut bytes, field.as_bytes());
+        }
+    }
     digest::digest(&digest::SHA256, &bytes).as_ref().to_vec()
 }
 
@@ -198,7 +238,8 @@ pub(crate) fn hash_at(connection: &Connection, seq: u64) -> Result<Option<Vec<u8
 /// All rows, the oldest first.
 pub(crate) fn entries(connection: &Connection) -> Result<Vec<Entry>, StoreFault> {
     let mut statement = connection.prepare(
-        "SELECT seq, time, actor, via, action, environment, name, version, reason, recipient, previous, hash
+        "SELECT seq, time, actor, origin, via, action, environment, name, version, reason, details, recipient,
+                previous, hash
          FROM audit ORDER BY seq",
     )?;
     let entries = statement.query_map([], |row| {
@@ -206,15 +247,17 @@ pub(crate) fn entries(connection: &Connection) -> Result<Vec<Entry>, StoreFault>
             seq: unsigned(row.get(0)?),
             time: Timestamp::from_unix_millis(row.get(1)?),
             actor: row.get(2)?,
-            via: row.get(3)?,
-            action: row.get(4)?,
-            environment: row.get(5)?,
-            name: row.get(6)?,
-            version: row.get(7)?,
-            reason: row.get(8)?,
-            recipient: row.get(9)?,
-            previous: row.get(10)?,
-            hash: row.get(11)?,
+            origin: row.get(3)?,
+            via: row.get(4)?,
+            action: row.get(5)?,
+            environment: row.get(6)?,
+            name: row.get(7)?,
+            version: row.get(8)?,
+            reason: row.get(9)?,
+            details: row.get(10)?,
+            recipient: row.get(11)?,
+            previous: row.get(12)?,
+            hash: row.get(13)?,
         })
     })?;
     Ok(entries.collect::<Result<_, _>>()?)

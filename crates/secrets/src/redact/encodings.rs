@@ -27,9 +27,12 @@ pub fn encodings(secret: &Secret) -> Vec<Zeroizing<Vec<u8>>> {
     }
     needles.encoded(text);
     if text.contains('\n') {
-        for line in
-            text.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE && entropy(line) >= LEAST_ENTROPY)
-        {
+        let is_telling = |line: &&str| {
+            // All keys of a kind have the same frame.
+            let is_frame = line.starts_with("-----") && line.ends_with("-----");
+            line.len() >= SHORTEST_LINE && !is_frame && entropy(line) >= LEAST_ENTROPY
+        };
+        for line in text.lines().map(str::trim).filter(is_telling) {
             needles.add(line.as_bytes());
             needles.encoded(line);
         }
@@ -209,6 +212,8 @@ mod tests {
         let needles = of(key);
         assert!(needles.iter().any(|needle| needle == "MC4CAQAwBQYDK2VwBCIEIGq0v8Zt1x"));
         assert!(!needles.iter().any(|needle| needle.trim() == "}" || needle == "aaaaaaaaaaaaaaaaaaaaaaaaaa"));
+        let frame = "-----BEGIN PRIVATE KEY-----";
+        assert!(!of(&format!("{frame}\nMC4CAQAwBQYDK2VwBCIEIGq0v8Zt1x\n")).contains(&frame.to_owned()));
     }
 
     #[test]

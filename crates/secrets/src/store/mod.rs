@@ -31,7 +31,7 @@ use manifest::environment::Class;
 use serde::Serialize;
 
 use crate::audit::verify::Verdict;
-use crate::audit::{self, Entry};
+use crate::audit::{self, Entry, Note};
 use crate::fault::StoreFault;
 use crate::payment::Writing;
 use crate::seat::Seat;
@@ -232,6 +232,12 @@ impl Store {
     /// The audit log, the oldest first.
     pub fn audit(&self) -> Result<Vec<Entry>, StoreFault> {
         self.look(audit::entries, Vec::new)
+    }
+
+    /// Notes what people were lent and the like, all or nothing. Where there is no store there is nothing to note.
+    pub fn note(&self, notes: &[Note]) -> Result<(), StoreFault> {
+        let note = |work: &mut Work<'_>| notes.iter().try_for_each(|note| work.note_by_others(note));
+        self.with_keys(Access::Existing, note).map(drop)
     }
 
     /// Whether the audit log is whole, and says what the store says.

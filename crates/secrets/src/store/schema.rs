@@ -5,7 +5,8 @@ use host::database::Schema;
 pub(super) const SCHEMA: Schema = Schema {
     // "rbse"
     application_id: 0x7262_7365,
-    migrations: &["
+    migrations: &[
+        "
         CREATE TABLE store (
             only INTEGER PRIMARY KEY CHECK (only = 1),
             install TEXT NOT NULL,
@@ -70,5 +71,10 @@ pub(super) const SCHEMA: Schema = Schema {
             hash BLOB NOT NULL
         ) STRICT;
         CREATE INDEX audit_by_recipient ON audit (recipient, name, version);
-    "],
+    ",
+        "
+        ALTER TABLE audit ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+        ALTER TABLE audit ADD COLUMN details TEXT NOT NULL DEFAULT '';
+    ",
+    ],
 };

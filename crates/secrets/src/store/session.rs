@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use super::schema::SCHEMA;
 use super::{Store, before, keys, reserve};
 use crate::SecretName;
-use crate::audit::{self, About, Action, Tip, head};
+use crate::audit::{self, About, Action, Note, Tip, head};
 use crate::fault::StoreFault;
 use crate::seal::{Belonging, Key};
 use crate::seat::{Seat, Via};
@@ -81,6 +81,12 @@ impl Work<'_> {
     pub(super) fn note_of_store(&mut self, action: Action, name: &str) -> Result<(), StoreFault> {
         let by = self.unlocked.by.clone();
         self.log(About { name, ..About::store(action, &by) })
+    }
+
+    /// Notes what was done by somebody else than whoever the store is opened for.
+    pub(super) fn note_by_others(&mut self, note: &Note) -> Result<(), StoreFault> {
+        let by = self.unlocked.by.clone();
+        self.log(About::note(note, &by))
     }
 
     fn log(&mut self, about: About<'_>) -> Result<(), StoreFault> {

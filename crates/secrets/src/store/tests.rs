@@ -40,7 +40,7 @@ impl Bench {
 }
 
 pub(super) fn person(reason: &str) -> Actor {
-    Actor { user: "ann".to_owned(), via: Via::Cli, reason: reason.to_owned() }
+    Actor { user: "ann".to_owned(), origin: "here".to_owned(), via: Via::Cli, reason: reason.to_owned() }
 }
 
 pub(super) fn name(text: &str) -> SecretName {
@@ -415,7 +415,7 @@ fn every_reading_of_a_person_is_noted_and_a_service_s_once() {
     let person_s = Store::new(Seat { actor: person("ticket 7"), ..bench.seat("local") });
     person_s.set(&name("a"), Class::Secret, &secret("the value of a")).unwrap();
     let service = Store::new(Seat {
-        actor: Actor { user: "svc".into(), via: Via::Control, reason: String::new() },
+        actor: Actor { user: "svc".into(), origin: "here".to_owned(), via: Via::Control, reason: String::new() },
         ..bench.seat("local")
     });
     for _ in 0..3 {
@@ -430,6 +430,49 @@ fn every_reading_of_a_person_is_noted_and_a_service_s_once() {
     let row = &reads("cli")[0];
     let seen = (row.actor.as_str(), row.reason.as_str(), row.name.as_str(), row.version, row.recipient.as_str());
     assert_eq!(seen, ("ann", "ticket 7", "a", Some(1), "host"));
+}
+
+#[test]
+fn what_people_were_lent_is_part_of_the_log() {
+    let bench = Bench::new();
+    let store = bench.store("local");
+    store.note(&[]).unwrap();
+    assert_eq!(store.audit().unwrap(), [], "there is no store to note it in, and none is made");
+    store.set(&name("a"), Class::Secret, &secret("the value of a")).unwrap();
+    let lent = Note {
+        actor: "anna".into(),
+        via: "env exec".into(),
+        action: audit::Action::Lent,
+        name: "a".into(),
+        version: Some(1),
+        reason: "a look".into(),
+        origin: "laptop, user 1000, process 7".into(),
+        details: "until then".into(),
+    };
+    store.note(&[lent.clone(), Note { action: audit::Action::GivenBack, ..lent }]).unwrap();
+    let rows = store.audit().unwrap();
+    let [.., lent, back] = rows.as_slice() else { panic!("{rows:?}") };
+    let told = (lent.actor.as_str(), lent.via.as_str(), lent.name.as_str(), lent.version, lent.reason.as_str());
+    assert_eq!(told, ("anna", "env exec", "a", Some(1), "a look"));
+    assert_eq!((lent.origin.as_str(), lent.details.as_str()), ("laptop, user 1000, process 7", "until then"));
+    assert_eq!((lent.action.as_str(), back.action.as_str()), ("lent", "given-back"));
+    assert_eq!(store.verify().unwrap().findings, []);
+}
+
+/// The log of a store of the first format goes on, and is whole.
+#[test]
+fn a_log_without_origins_is_still_whole_when_rows_with_them_follow() {
+    let bench = Bench::new();
+    let before = Seat { actor: Actor { origin: String::new(), ..person("before") }, ..bench.seat("local") };
+    Store::new(before.clone()).set(&name("a"), Class::Secret, &secret("the value of a")).unwrap();
+    let first_format =
+        "ALTER TABLE audit DROP COLUMN origin; ALTER TABLE audit DROP COLUMN details; PRAGMA user_version = 1";
+    rusqlite::Connection::open(&before.file).unwrap().execute_batch(first_format).unwrap();
+    let store = bench.store("local");
+    store.set(&name("a"), Class::Secret, &secret("another value of a")).unwrap();
+    let origins: Vec<String> = store.audit().unwrap().into_iter().map(|row| row.origin).collect();
+    assert_eq!((origins.first().map(String::as_str), origins.last().map(String::as_str)), (Some(""), Some("here")));
+    assert_eq!(store.verify().unwrap().findings, []);
 }
 
 #[test]
@@ -459,9 +502,16 @@ fn what_was_cut_changed_reordered_or_put_back_is_found() {
     };
     has("DELETE FROM audit WHERE seq = 6", |finding| matches!(finding, Finding::Gap { .. }));
     has("DELETE FROM audit WHERE seq = 3", |finding| matches!(finding, Finding::Missing { after: 2, next: 4 }));
-    for column in
-        ["time = time + 1", "actor = 'eve'", "via = 'x'", "action = 'read'", "environment = 'x'", "name = 'x'"]
-    {
+    for column in [
+        "time = time + 1",
+        "actor = 'eve'",
+        "origin = ''",
+        "details = 'x'",
+        "via = 'x'",
+        "action = 'read'",
+        "environment = 'x'",
+        "name = 'x'",
+    ] {
         has(&format!("UPDATE audit SET {column} WHERE seq = 3"), |finding| {
             matches!(finding, Finding::Changed { seq: 3 })
         });

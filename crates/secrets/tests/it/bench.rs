@@ -34,12 +34,15 @@ pub(crate) fn seat(folder: &Path) -> Seat {
     let root = folder.join("root");
     std::fs::create_dir_all(&root).unwrap();
     let keys = UserKeys { state: Some(folder.join("user-state")), config: Some(folder.join("user-config")) };
-    let actor = Actor { user: "ann".to_owned(), via: Via::Cli, reason: String::new() };
+    let actor = Actor { user: "ann".to_owned(), origin: "here".to_owned(), via: Via::Cli, reason: String::new() };
     Seat { keys, actor, ..Seat::standalone(&root, Arc::new(SystemClock)) }
 }
 
 pub(crate) fn service(seat: Seat) -> Seat {
-    Seat { actor: Actor { user: "svc".to_owned(), via: Via::Control, reason: String::new() }, ..seat }
+    Seat {
+        actor: Actor { user: "svc".to_owned(), origin: "here".to_owned(), via: Via::Control, reason: String::new() },
+        ..seat
+    }
 }
 
 pub(crate) fn name(text: &str) -> SecretName {

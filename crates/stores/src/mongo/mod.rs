@@ -28,6 +28,7 @@ pub(crate) mod roles;
 pub(crate) mod rights;
 pub(crate) mod client;
 pub(crate) mod handshake;
+pub mod sample;
 pub(crate) mod url;
 pub mod collections;
 
@@ -151,6 +152,10 @@ impl Resource for Mongo {
 
     fn can_drift(&self) -> bool {
         true
+    }
+
+    fn is_due(&self, seen: &Observed) -> bool {
+        seen.certificate == certificate::Certificate::Due
     }
 
     async fn observe(&self) -> Result<Observed, Fault> {

@@ -67,6 +67,8 @@ mod tests {
             pool: 7,
             pools: 2,
             collections: Vec::new(),
+            seed: manifest::Seed::Nothing,
+            sample: String::new(),
         };
         let url = mongo_url(&settings, &AppName::new("api").unwrap(), 27017, &first("p@ss:/?#%"));
         assert_eq!(

@@ -113,6 +113,10 @@ impl Resource for Redis {
         true
     }
 
+    fn is_due(&self, seen: &Observed) -> bool {
+        !seen.certificate && seen.configuration && seen.users && seen.runs
+    }
+
     async fn observe(&self) -> Result<Observed, Fault> {
         observe::observe(self).await
     }

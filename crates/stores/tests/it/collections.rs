@@ -57,7 +57,13 @@ fn settings(collections: Vec<Collection>) -> environment::MongoDb {
 
 fn products(indexes: Vec<Index>) -> Vec<Collection> {
     let name = CollectionName::new("products").unwrap();
-    vec![Collection { name, doc: "What is sold".to_owned(), schema: Some("products.json".to_owned()), indexes }]
+    vec![Collection {
+        name,
+        doc: "What is sold".to_owned(),
+        schema: Some("products.json".to_owned()),
+        indexes,
+        sample: None,
+    }]
 }
 
 fn index(name: &str, keys: &[(&str, KeyKind)]) -> Index {

@@ -35,6 +35,16 @@ fn lease(rights: Rights, password: &Secret) -> Lease {
     }
 }
 
+/// The address of a user that reads.
+pub(crate) async fn borrow_mongo_to_read(stand: &Stand) -> Secret {
+    let password = generate::credential().unwrap();
+    let id = leases::name("anna", &password.expose()[..8].to_lowercase());
+    let lease = Lease { redis: None, id, ..lease(Rights::ReadOnly, &password) };
+    book::note(&stand.ground.root, lease.clone()).unwrap();
+    leases::mongo::lend(&stand.ground, &stand.port.into(), &lease, &password).await.unwrap();
+    leases::mongo::mongo_url(&mongo_settings(), &lease, &stand.ground, &stand.port.into(), &password)
+}
+
 async fn borrow_mongo(stand: &Stand, rights: Rights) -> (Lease, Client) {
     let password = generate::credential().unwrap();
     let lease = Lease { redis: None, ..lease(rights, &password) };

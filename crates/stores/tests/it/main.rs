@@ -18,6 +18,7 @@ mod mongo_tls;
 mod redis;
 mod redis_replication;
 mod rotation;
+mod sample;
 mod shelf;
 mod stand;
 mod tools;

@@ -196,6 +196,8 @@ pub(crate) fn mongo_settings() -> environment::MongoDb {
         pool: 20,
         pools: 2,
         collections: Vec::new(),
+        seed: manifest::Seed::Nothing,
+        sample: String::new(),
     }
 }
 
@@ -506,6 +508,7 @@ impl Units for Direct {
                         revision: running.spec.revision.clone(),
                         last_exit: running.last_exit.clone(),
                         loaded: None,
+                        specified: running.spec.loaded.clone(),
                     }
                 })
                 .collect())

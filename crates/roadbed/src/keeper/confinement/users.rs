@@ -160,6 +160,22 @@ impl Users {
     }
 }
 
+/// Takes away the claims of a root that is going.
+pub(super) fn forget(root: &Path) -> files::Result<()> {
+    let claims = match files::list(Path::new(CLAIMS)) {
+        // Another user's: ours made none.
+        Err(fault) if fault.source.kind() == std::io::ErrorKind::PermissionDenied => return Ok(()),
+        claims => claims?,
+    };
+    for file in claims {
+        let claim = files::read_if_exists(&file)?.and_then(|bytes| serde_json::from_slice::<Claim>(&bytes).ok());
+        if claim.is_some_and(|claim| claim.root == root) {
+            files::remove(&file)?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes away the claims of roots that are no more, and returns which these were.
 pub(super) fn forget_gone() -> Vec<PathBuf> {
     forget_gone_in(Path::new(CLAIMS))

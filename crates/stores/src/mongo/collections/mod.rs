@@ -23,6 +23,7 @@ use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
 
 pub use observe::{Seen, SeenCollection, SeenIndex};
 pub use plan::Step;
+pub(crate) use wanted::filter_of;
 pub use wanted::{Wanted, WantedCollection};
 
 use super::client::KeptClient;

@@ -99,6 +99,11 @@ pub(super) fn filter(index: &Index) -> Option<Document> {
     Some(document(text).expect("the manifest takes only objects of JSON"))
 }
 
+/// A filter of the manifest as the server takes it.
+pub(crate) fn filter_of(text: &str) -> Document {
+    document(text).expect("the manifest takes only objects of JSON")
+}
+
 pub(super) fn expiry(index: &Index) -> Option<i32> {
     let lifetime = index.expire_after?;
     Some(i32::try_from(lifetime.as_secs()).expect("the manifest takes only what 31 bits hold"))
