@@ -1,5 +1,6 @@
 //! Replica sets of several members on real mongods: they grow, shrink, are restarted, lose data and come back.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -207,9 +208,15 @@ async fn a_damaged_member_is_told_and_left_alone_and_rebuilt_when_its_data_is_mo
     let steps = converge_mongo(&mongo).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
     // More than once where the keeper, which goes on trying, had just started it again.
     assert!(!steps.is_empty() && steps.iter().all(|step| step == "start mongodb-3"), "{steps:?}");
-    let notes = || async { mongo.drift(&mongo.observe().await.unwrap()) };
-    until("it is told", || async { !notes().await.is_empty() }).await;
-    let told = notes().await;
+    let told = Mutex::new(Vec::new());
+    until("it is told", || async {
+        let notes = mongo.drift(&mongo.observe().await.unwrap());
+        let is_told = !notes.is_empty();
+        *told.lock().unwrap() = notes;
+        is_told
+    })
+    .await;
+    let told = told.into_inner().unwrap();
     assert!(told.len() == 1 && told[0].contains("mongodb-3 does not stay up"), "{told:?}");
     assert!(told[0].contains("move ") && told[0].contains(data.to_str().unwrap()), "{told:?}");
     assert_eq!(std::fs::read(data.join("WiredTiger.turtle")).unwrap(), before);

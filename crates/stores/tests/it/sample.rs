@@ -8,7 +8,6 @@ use host::clock::{Clock, SystemClock};
 use manifest::environment::{self, Collection, Index, KeyKind};
 use manifest::id::CollectionName;
 use manifest::{Mask, Sample, Seed};
-use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use reconcile::{Fault, Resource};
 use stores::mongo::collections::{Collections, Destroy};
@@ -114,7 +113,7 @@ impl Shop {
     async fn as_app(&self) -> mongodb::Database {
         let password = self.stand.versioned(&app_secret(&app()));
         let url = mongo_url(&self.settings, &app(), self.stand.port, &password);
-        Client::with_uri_str(url.expose()).await.unwrap().database("shop-local")
+        self.stand.mongo_client(&url).await.unwrap().database("shop-local")
     }
 
     async fn count(&self, collection: &str) -> u64 {
