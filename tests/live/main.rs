@@ -9,6 +9,7 @@
 //!   drill        a check that is killed while it has taken something away
 //!   canary       leaks that builds hand to browsers are found
 //!   sabotage     each check of the gate, with the thing broken for real
+//!   members      MongoDB with three members that die and lose what they have
 //!   secrecy      the search for secrets with which every one of these tests ends
 //!   lending      users that are lent to developers' commands
 //!   confinement  an app that tries to get at what is not its own
@@ -38,6 +39,7 @@ mod drill;
 mod environments;
 mod first_hour;
 mod lending;
+mod members;
 mod previews;
 mod rotation;
 mod rotation_kinds;

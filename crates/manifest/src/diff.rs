@@ -65,6 +65,7 @@ fn facts(environment: &Environment) -> Vec<Fact> {
         add("mongodb", "database", mongodb.database.clone());
         add("mongodb", "cache", mebibytes(mongodb.cache_bytes));
         add("mongodb", "oplog", mebibytes(mongodb.oplog_bytes));
+        add("mongodb", "members", mongodb.members.to_string());
         add("mongodb", "connections of an instance", mongodb.pool.to_string());
         add("mongodb", "program", mongodb.program.clone().unwrap_or_else(|| "searched".to_owned()));
     }

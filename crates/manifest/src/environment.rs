@@ -217,6 +217,8 @@ pub struct MongoDb {
     pub cache_bytes: u64,
     /// Oplog size, bytes.
     pub oplog_bytes: u64,
+    /// Servers that hold the same data: an odd number.
+    pub members: u32,
     /// Most connections of one instance of an app.
     pub pool: u32,
     /// Processes that may hold a pool at the same time: all instances of its apps, and of each app one more while they are

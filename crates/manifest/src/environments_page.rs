@@ -16,6 +16,7 @@ pub(crate) fn environments_page(manifest: &Manifest) -> String {
     page += &where_it_runs(manifest);
     page += &host_names(manifest);
     page += &names_of_data(manifest);
+    page += &members_of_databases(manifest);
     page += &redis_by_environment(manifest);
     page += "\n## Owners\n\nWho answers for an app or a variable, and how to ask.\n\n";
     page += "| owner | answers for | contact |\n| --- | --- | --- |\n";
@@ -119,6 +120,25 @@ fn names_of_data(manifest: &Manifest) -> String {
             ServiceName::Media => ("bucket", format!("{product}-ENV-NAME")),
         };
         page += &format!("| {what} | {name} |\n");
+    }
+    page
+}
+
+/// Nothing where every environment has one server.
+fn members_of_databases(manifest: &Manifest) -> String {
+    let document = &manifest.document;
+    let Some(mongodb) = &document.services.mongodb else { return String::new() };
+    let members =
+        |environment: &EnvName| mongodb.r#in.get(environment).and_then(|own| own.members).unwrap_or(mongodb.members).0;
+    let names: Vec<&EnvName> = document.environments.in_order().iter().map(|(name, _)| &name.value).collect();
+    if names.iter().all(|name| members(name) == 1) {
+        return String::new();
+    }
+    let mut page = "\n### Servers of MongoDB\n\nEach holds all data; more than half of them must live.\n\n".to_owned();
+    page += "| environment | servers | survives the loss of |\n| --- | --- | --- |\n";
+    for name in names {
+        let all = members(name);
+        page += &format!("| {name} | {all} | {} |\n", (all - 1) / 2);
     }
     page
 }

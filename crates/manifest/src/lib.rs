@@ -22,6 +22,7 @@ mod findings;
 mod generated;
 pub mod id;
 mod matrix;
+mod members;
 pub mod naming;
 pub mod network;
 mod parse;

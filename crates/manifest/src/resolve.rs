@@ -280,6 +280,7 @@ fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: 
         apps,
         cache_bytes: own.and_then(|own| own.cache.as_ref()).unwrap_or(&table.cache).0,
         oplog_bytes: own.and_then(|own| own.oplog.as_ref()).unwrap_or(&table.oplog).0,
+        members: own.and_then(|own| own.members).unwrap_or(table.members).0,
         pool: pool(table, environment),
         pools: 0,
         collections: table.collections.in_order().into_iter().map(|(name, table)| table.resolve(&name.value)).collect(),

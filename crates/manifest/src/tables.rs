@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::collections::CollectionTable;
 use crate::environment::{Access, OnDrift, Safeguard, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
+use crate::members::Members;
 use crate::network::NetworkTable;
 use crate::record::{choice, record};
 use crate::rotation::RotationTable;
@@ -271,7 +272,7 @@ record! {
 }
 
 record! {
-    /// MongoDB: a replica set of one member, so that transactions and change streams work.
+    /// MongoDB: a replica set, so that transactions and change streams work.
     pub(crate) struct MongoDbTable {
         /// Lowest version that serves.
         min_version: Version = "6.0",
@@ -281,6 +282,8 @@ record! {
         cache: At<Bytes> = "256 MiB",
         /// Oplog: how far back a lost member or a restore can go.
         oplog: At<Bytes> = "1 GiB",
+        /// Servers that hold the same data: 1, 3, 5 or 7. More than half of them must live; three survive the loss of one.
+        members: Members = 1,
         /// Most connections of one instance of an app. Default 20.
         pool: Option<At<Count>>,
         /// Collections whose schema and indexes Roadbed keeps. Where there is one, apps may not make
@@ -303,6 +306,8 @@ record! {
         cache: Option<At<Bytes>>,
         /// Oplog.
         oplog: Option<At<Bytes>>,
+        /// Servers that hold the same data.
+        members: Option<Members>,
         /// Most connections of one instance of an app.
         pool: Option<At<Count>>,
     }

@@ -18,6 +18,9 @@ const START_DEADLINE: Duration = Duration::from_secs(120);
 /// How many of the last lines to look through for the reason of a death.
 const TAIL: usize = 60;
 
+/// The kernel's words, which every server repeats.
+const DISK_FULL: &str = "No space left on device";
+
 /// What it takes to start one store.
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
@@ -96,8 +99,14 @@ impl Start<'_> {
 
     async fn explained(&self, name: &str, message: String) -> Fault {
         let lines = self.ground.units.tail(name, TAIL).await.unwrap_or_default();
+        let is_disk_full = lines.iter().any(|line| line.contains(DISK_FULL));
         let lines = (self.explain)(&lines);
-        let mut fault = Fault::new(message).hint(self.hint.clone());
+        let hint = if is_disk_full {
+            format!("the disk is full: free some space, and {name} starts by itself; its data is not damaged by that")
+        } else {
+            self.hint.clone()
+        };
+        let mut fault = Fault::new(message).hint(hint);
         if let Some(last) = lines.last() {
             fault = fault.cause(last.clone());
         }

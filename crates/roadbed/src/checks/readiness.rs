@@ -42,8 +42,8 @@ pub struct ReadinessFollowsStores {
     pub clock: Arc<dyn Clock>,
     /// Unit to stop.
     pub stopped: &'static str,
-    /// Unit to freeze.
-    pub frozen: &'static str,
+    /// Units to freeze: all that one store consists of.
+    pub frozen: Vec<String>,
 }
 
 impl Check for ReadinessFollowsStores {
@@ -74,12 +74,15 @@ impl ReadinessFollowsStores {
         }
         let frozen = self.freeze().await?;
         self.units.hold(self.stopped).await?;
-        let away = [self.stopped, self.frozen];
+        let frozen_store = self.frozen.first().map_or("", String::as_str);
+        let away = [self.stopped, frozen_store];
+        let told = self.frozen.join(", ");
         match self.await_status(503, &away, NOTICED_WITHIN).await {
-            Ok(ms) => findings
-                .good(format!("{} stopped and {} frozen: 503 naming both after {ms} ms", self.stopped, self.frozen)),
+            Ok(ms) => {
+                findings.good(format!("{} stopped and {told} frozen: 503 naming both after {ms} ms", self.stopped))
+            }
             Err(why) => {
-                findings.bad(format!("{} stopped and {} frozen, but: {why}", self.stopped, self.frozen));
+                findings.bad(format!("{} stopped and {told} frozen, but: {why}", self.stopped));
             }
         }
         drop(frozen);
@@ -91,11 +94,14 @@ impl ReadinessFollowsStores {
         Ok(findings.outcome())
     }
 
-    async fn freeze(&self) -> Result<Frozen, Fault> {
+    async fn freeze(&self) -> Result<Vec<Frozen>, Fault> {
         let units = self.units.list().await?;
-        let pid = units.iter().find(|unit| unit.name == self.frozen).and_then(|unit| unit.pid);
-        let pid = pid.ok_or_else(|| Fault::new(format!("{} does not run", self.frozen)))?;
-        freeze(pid).map_err(|fault| Fault::because(format!("cannot freeze {}", self.frozen), &fault))
+        let freeze_one = |name: &String| {
+            let pid = units.iter().find(|unit| unit.name == *name).and_then(|unit| unit.pid);
+            let pid = pid.ok_or_else(|| Fault::new(format!("{name} does not run")))?;
+            freeze(pid).map_err(|fault| Fault::because(format!("cannot freeze {name}"), &fault))
+        };
+        self.frozen.iter().map(freeze_one).collect()
     }
 
     /// Waits for a status, and that the answer says each store of `away` is not ok. Returns how long that took.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use manifest::Environment;
 use reconcile::ports::{Safeguard, UnitStatus, Units};
 use reconcile::{Event, Fault, Progress, Tools};
+use stores::mongo::members::is_member;
 
 use stores::redis::{Purpose, Settings};
 
@@ -42,7 +43,7 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     let report = reconcile::converge(&world.graph, &tools).await;
     control.drift.forget();
     identity::note_secrets(&control.root)?;
-    possessions::note(&control.root)?;
+    possessions::note(&control.root, &possessions::data_folders(world.environment()))?;
     let took = control.clock.instant().saturating_duration_since(start);
     Ok(Message::Converged {
         steps: report.steps,
@@ -132,10 +133,18 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         }
         _ => std::collections::BTreeMap::new(),
     };
+    // Like the addresses, this is of an environment that is up.
+    let mongodb = match &want {
+        Some(want) if units.iter().any(|unit| is_member(&unit.name)) => {
+            crate::world::members(&control.root, &wanted::resolve(want)?).await?
+        }
+        _ => Vec::new(),
+    };
     // What the sentinels noted cannot be read: whoever looks sees the processes all the same.
     let roles = roles(control, want.as_ref(), &units).unwrap_or_default();
     let ends = want.as_ref().map(expiry::of).transpose()?.flatten();
     Ok(Status {
+        mongodb,
         ends,
         environment: want.map(|want| want.environment).unwrap_or_default(),
         root: control.root.path().to_owned(),

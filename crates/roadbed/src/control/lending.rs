@@ -98,7 +98,7 @@ pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, 
     };
     let port = match asked.what {
         What::Variables { .. } => None,
-        What::Look { service: Service::MongoDb } => lender.mongodb.as_ref().map(|(_, port)| *port),
+        What::Look { service: Service::MongoDb } => lender.mongodb.as_ref().map(|(_, members)| members.first()),
         What::Look { service: Service::Redis } => lender.redis_port(Purpose::Durable)?,
     };
     Ok(Lent {
@@ -122,8 +122,8 @@ pub async fn renew(control: &Control, id: &str) -> Result<Renewed, Fault> {
     };
     // Only told to who looks at the server alone: the book decides.
     if let Ok(lender) = lender(control).await
-        && let Some((_, port)) = &lender.mongodb
-        && let Err(fault) = leases::mongo::renew(&lender.ground, *port, &lease).await
+        && let Some((_, members)) = &lender.mongodb
+        && let Err(fault) = leases::mongo::renew(&lender.ground, members, &lease).await
     {
         tracing::warn!(lease = id, causes = ?fault.causes, "{fault}");
     }
@@ -304,7 +304,7 @@ fn way_in(service: Service, lender: &Lender, lease: &Lease, passwords: &Password
 async fn make_users(lender: &Lender, lease: &Lease, passwords: &Passwords) -> Result<(), Fault> {
     let in_mongodb = async {
         match &lender.mongodb {
-            Some((_, port)) => leases::mongo::lend(&lender.ground, *port, lease, &passwords.mongodb).await,
+            Some((_, members)) => leases::mongo::lend(&lender.ground, members, lease, &passwords.mongodb).await,
             None => Ok(()),
         }
     };
@@ -321,7 +321,7 @@ async fn make_users(lender: &Lender, lease: &Lease, passwords: &Passwords) -> Re
 async fn take_away(control: &Control, lender: &Lender, lease: &Lease, why: Over) -> Result<(), Fault> {
     let in_mongodb = async {
         match &lender.mongodb {
-            Some((_, port)) => leases::mongo::take_back(&lender.ground, *port, lease).await,
+            Some((_, members)) => leases::mongo::take_back(&lender.ground, members, lease).await,
             None => Ok(()),
         }
     };

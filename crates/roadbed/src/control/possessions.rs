@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use host::files::{self, Access, FileFault};
 use reconcile::{Fault, Root};
 use secrets::Store;
+use stores::mongo::members::{is_member, unit_of};
+use stores::redis::Purpose;
 
 use super::identity::{self, Identity};
 use crate::roots::Roots;
@@ -23,24 +25,33 @@ fn cannot(fault: &FileFault) -> Fault {
     Fault::because("cannot tell whose data this is", fault).hint("see whether the folder is yours to read and write")
 }
 
-/// Marks the data of these services as this root's, where there is some.
-fn note_data(root: &Root, services: &[&str]) -> Result<(), Fault> {
+/// The folders that data services of this environment write to: each member of a replica set has its own.
+pub fn data_folders(environment: &manifest::Environment) -> Vec<String> {
+    let members = environment.mongodb.as_ref().map_or(1, |settings| settings.members);
+    (1..=members).map(unit_of).chain([Purpose::Durable.unit().to_owned()]).collect()
+}
+
+/// Marks the data of these services as this root's, where there is some. Of members of a replica set, those that are no longer
+/// wanted are no longer missed.
+fn note_data(root: &Root, services: &[String]) -> Result<(), Fault> {
     let Some(mut identity) = identity::read(root)? else { return Ok(()) };
-    let mut is_new = false;
+    let before = identity.has_data.len();
+    identity.has_data.retain(|service| !is_member(service) || services.contains(service));
+    let mut is_new = identity.has_data.len() != before;
     for service in services {
         if files::list(&root.data(service)).map_err(|fault| cannot(&fault))?.is_empty() {
             continue;
         }
         files::write_if_changed(&mark_of(root, service), identity.id.as_bytes(), Access::Owner)
             .map_err(|fault| cannot(&fault))?;
-        is_new |= identity.has_data.insert((*service).to_owned());
+        is_new |= identity.has_data.insert(service.clone());
     }
     if is_new { identity::write(root, &identity) } else { Ok(()) }
 }
 
-/// Notes what there is by now.
-pub fn note(root: &Root) -> Result<(), Fault> {
-    note_data(root, &[stores::mongo::UNIT, stores::redis::Purpose::Durable.unit()])?;
+/// Notes what there is by now, of data in these folders.
+pub fn note(root: &Root, folders: &[String]) -> Result<(), Fault> {
+    note_data(root, folders)?;
     let Some(identity) = identity::read(root)? else { return Ok(()) };
     let has_authority = identity.has_authority || files::exists(&root.ca_certificate());
     let has_ports = identity.has_ports || files::exists(&PortBook::path(root));
@@ -82,9 +93,14 @@ pub fn refuse_strange_data(root: &Root, identity: &Identity) -> Result<(), Fault
                 .hint("put back the data that belongs here; `roadbed up --adopt` takes over what lies in this root"));
         }
     }
-    for service in &identity.has_data {
+    let is_missing = |service: &&String| !files::exists(&mark_of(root, service));
+    let (missing, present): (Vec<&String>, Vec<&String>) = identity.has_data.iter().partition(is_missing);
+    let members = |services: &[&String]| services.iter().filter(|service| is_member(service)).count();
+    // What one member of a replica set has lost it copies from the others, while they are a majority.
+    let is_copied = members(&present) > members(&missing);
+    for service in missing {
         let folder = root.data(service);
-        if !files::exists(&mark_of(root, service)) {
+        if !(is_member(service) && is_copied) {
             return Err(Fault::new(format!("the data of {service} is missing: it was in {}", folder.display()))
                 .cause("going on would begin with none, and nobody would notice")
                 .hint(
@@ -98,7 +114,10 @@ pub fn refuse_strange_data(root: &Root, identity: &Identity) -> Result<(), Fault
 /// Takes over what data there is, and expects no other.
 pub(super) fn take_over(root: &Root, identity: &mut Identity) -> Result<(), Fault> {
     let mut left = std::collections::BTreeSet::new();
-    for service in [stores::mongo::UNIT, stores::redis::Purpose::Durable.unit()] {
+    let known: Vec<String> = identity.has_data.iter().filter(|service| is_member(service)).cloned().collect();
+    let services = [stores::mongo::UNIT, Purpose::Durable.unit()].map(str::to_owned).into_iter().chain(known);
+    for service in services.collect::<std::collections::BTreeSet<String>>() {
+        let service = service.as_str();
         let files = files::list(&root.data(service)).map_err(|fault| cannot(&fault))?;
         if files.iter().any(|file| !file.ends_with(MARK)) {
             files::write_if_changed(&mark_of(root, service), identity.id.as_bytes(), Access::Owner)
@@ -119,6 +138,10 @@ mod tests {
     use crate::control::identity::{Purpose, ensure};
     use host::clock::SystemClock;
 
+    fn folders(members: u32) -> Vec<String> {
+        (1..=members).map(unit_of).chain(["redis".to_owned()]).collect()
+    }
+
     fn root(folder: &std::path::Path, name: &str) -> (Root, Identity) {
         let root = Root::new(folder.join(name));
         let purpose = Purpose { product: "shop", environment: name };
@@ -126,7 +149,7 @@ mod tests {
         let data = root.data("mongodb");
         files::create_dir(&data, Access::Owner).unwrap();
         files::write(&data.join("collection.wt"), name.as_bytes(), Access::Owner).unwrap();
-        note(&root).unwrap();
+        note(&root, &folders(1)).unwrap();
         (root, identity)
     }
 
@@ -146,7 +169,7 @@ mod tests {
         files::create_dir(&root.data("mongodb"), Access::Owner).unwrap();
         assert!(refused(&root).starts_with("the data of mongodb is missing"), "an empty folder is no data");
         // Nothing is put in its place by looking.
-        note(&root).unwrap();
+        note(&root, &folders(1)).unwrap();
         assert!(refused(&root).starts_with("the data of mongodb is missing"));
     }
 
@@ -166,5 +189,26 @@ mod tests {
             assert_eq!(refused(root), "");
         }
         assert!(files::exists(&staging.data("mongodb").join("collection.wt")));
+    }
+
+    #[test]
+    fn what_a_member_lost_is_missed_unless_a_majority_of_the_others_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, _) = root(folder.path(), "production");
+        for service in ["mongodb-2", "mongodb-3"] {
+            files::create_dir(&root.data(service), Access::Owner).unwrap();
+            files::write(&root.data(service).join("collection.wt"), b"", Access::Owner).unwrap();
+        }
+        note(&root, &folders(3)).unwrap();
+        files::remove_dir(&root.data("mongodb")).unwrap();
+        assert_eq!(refused(&root), "", "the others have it");
+        files::remove_dir(&root.data("mongodb-3")).unwrap();
+        assert!(refused(&root).starts_with("the data of mongodb is missing"), "{}", refused(&root));
+        // Where one member is wanted, the others may be thrown away.
+        files::create_dir(&root.data("mongodb"), Access::Owner).unwrap();
+        files::write(&root.data("mongodb").join("collection.wt"), b"", Access::Owner).unwrap();
+        note(&root, &folders(1)).unwrap();
+        files::remove_dir(&root.data("mongodb-2")).unwrap();
+        assert_eq!(refused(&root), "");
     }
 }

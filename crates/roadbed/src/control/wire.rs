@@ -17,6 +17,7 @@ use reconcile::loaded::Loaded;
 use reconcile::ports::{Confined, Observed, UnitKind, UnitState, UnitStatus};
 use reconcile::{Event, Fault, Planned};
 use serde::{Deserialize, Serialize};
+use stores::mongo::members::MemberReport;
 
 /// Which checks to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +128,9 @@ pub struct Status {
     /// Whether the machine's packet filter holds the network rules, as observed; absent where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Observed>,
+    /// Members of MongoDB's replica set, with what each says that it is; empty where there is one member.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mongodb: Vec<MemberReport>,
     /// When it ends by itself and is purged, unless it is brought up again before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<Timestamp>,

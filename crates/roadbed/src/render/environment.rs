@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use reconcile::ports::{Confined, Observed, UnitKind, UnitState};
+use stores::mongo::members::MemberReport;
 
 use crate::control::wire::{Drift, Role, Status, Unit};
 use crate::render::paint::Paint;
@@ -79,6 +80,33 @@ fn not_in_force(units: &[Unit], paint: Paint) -> Vec<String> {
     shared.into_iter().map(line).collect()
 }
 
+/// Who is primary of MongoDB's replica set, and what the other members are.
+fn set(members: &[MemberReport], paint: Paint) -> Option<String> {
+    if members.is_empty() {
+        return None;
+    }
+    let of = |state: &str| -> Vec<&str> {
+        members.iter().filter(|one| one.state == state).map(|one| one.unit.as_str()).collect()
+    };
+    let mut parts = vec![match of("primary").first() {
+        Some(unit) => format!("{unit} is primary"),
+        None => paint.bad("no member is primary"),
+    }];
+    let states = [
+        ("secondary", "secondary"),
+        ("joining", "copying or catching up"),
+        ("outside", "not in the set"),
+        ("silent", "silent"),
+    ];
+    for (state, told) in states {
+        let units = of(state);
+        if !units.is_empty() {
+            parts.push(format!("{}: {told}", units.join(", ")));
+        }
+    }
+    Some(format!("mongodb: {}", parts.join("; ")))
+}
+
 /// Everything of `roadbed status`.
 pub fn status(status: &Status, paint: Paint) -> Vec<String> {
     let mut lines =
@@ -87,10 +115,11 @@ pub fn status(status: &Status, paint: Paint) -> Vec<String> {
         let sign = if network.in_force { "network" } else { "network not guarded" };
         paint.faint(format!("{sign}: {}", network.detail))
     });
+    let set = set(&status.mongodb, paint);
     let blocks = [
         urls(&status.urls, paint),
         units(&status.units, paint),
-        not_in_force(&status.units, paint).into_iter().chain(network).collect(),
+        set.into_iter().chain(not_in_force(&status.units, paint)).chain(network).collect(),
     ];
     for block in blocks.into_iter().filter(|block| !block.is_empty()) {
         lines.push(String::new());
@@ -209,6 +238,18 @@ mod tests {
                 "not in force for api-1, api-2: user, tmp (the keeper is not root)",
             ]
         );
+    }
+
+    #[test]
+    fn who_is_primary_is_told_where_there_is_a_choice() {
+        let member = |unit: &str, state: &str| MemberReport { unit: unit.into(), port: 1, state: state.into() };
+        assert_eq!(set(&[], Paint::Plain), None);
+        let all = [member("mongodb", "silent"), member("mongodb-2", "primary"), member("mongodb-3", "secondary")];
+        assert_eq!(
+            set(&all, Paint::Plain).unwrap(),
+            "mongodb: mongodb-2 is primary; mongodb-3: secondary; mongodb: silent"
+        );
+        assert_eq!(set(&all[..1], Paint::Plain).unwrap(), "mongodb: no member is primary; mongodb: silent");
     }
 
     #[test]

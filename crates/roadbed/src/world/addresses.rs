@@ -8,6 +8,8 @@ use host::socket::listen;
 use manifest::{AppName, Environment};
 use reconcile::ports::UnitStatus;
 use reconcile::{Fault, Root};
+use stores::mongo::Members;
+use stores::mongo::members::unit_of;
 use stores::redis::{Purpose, Settings};
 
 use super::ports::PortBook;
@@ -28,7 +30,8 @@ pub(super) struct Addresses {
     public: IpAddr,
     pub(super) internal: BTreeMap<AppName, u16>,
     pub(super) instances: BTreeMap<AppName, Vec<u16>>,
-    pub(super) mongodb: Option<u16>,
+    /// Of each member.
+    pub(super) mongodb: Option<Members>,
     /// Every Redis with its port.
     pub(super) redis: Vec<(Settings, u16)>,
     /// What a person should know of ports that had to change.
@@ -80,11 +83,14 @@ impl Addresses {
                 .collect::<Result<Vec<_>, _>>()?;
             instances.insert(one.app.name.clone(), ports);
         }
-        let mut store = |wanted: bool, name: &str| wanted.then(|| book.port(name, is_alive(name))).transpose();
-        let mongodb = store(environment.mongodb.is_some(), stores::mongo::UNIT)?;
+        let mut store = |name: &str| book.port(name, is_alive(name));
+        let mongodb = environment.mongodb.as_ref().map(|settings| {
+            let ports = (1..=settings.members).map(|number| store(&unit_of(number)));
+            ports.collect::<Result<Vec<u16>, _>>().map(Members::from)
+        });
+        let mongodb = mongodb.transpose()?;
         let with_port = |settings: Settings| {
-            let unit = settings.unit();
-            let port = book.port(&unit, is_alive(&unit))?;
+            let port = store(&settings.unit())?;
             Ok((settings, port))
         };
         let redis =

@@ -105,13 +105,14 @@ impl Facts for LocalFacts {
                 Ok(Value::plain(format!("http://127.0.0.1:{port}")))
             }
             Fact::MongoUrl => {
-                let (Some(settings), Some(port)) = (&self.environment.mongodb, self.addresses.mongodb) else {
+                let (Some(settings), Some(members)) = (&self.environment.mongodb, &self.addresses.mongodb) else {
                     return Err(missing("MongoDB".into()));
                 };
                 let name = stores::mongo::app_secret(app);
                 let found = self.credentials(&name, "MongoDB")?;
-                let text = stores::mongo::mongo_url(settings, app, port, &found);
-                let shown = format!("mongodb {port} {} {name}@{}", settings.database, found.version);
+                let text = stores::mongo::mongo_url(settings, app, members, &found);
+                let ports = members.ports().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+                let shown = format!("mongodb {ports} {} {name}@{}", settings.database, found.version);
                 Ok(Value { text, shown, loaded: [(name.to_string(), found.version)].into() })
             }
             Fact::RedisUrl => self.redis(app, Purpose::Durable).ok_or_else(|| missing("Redis".into()))?,

@@ -29,21 +29,26 @@ pub(super) fn rules(environment: &Environment, addresses: &Addresses, users: &BT
         let users = may.into_iter().chain(own.flatten()).collect();
         guarded.push(Guarded { what: what.to_owned(), port, users });
     };
-    let mongodb = addresses.mongodb.map(|port| (ServiceName::MongoDb, stores::mongo::UNIT, port));
-    let mongodb = mongodb.map(|(service, unit, port)| (service, unit.to_owned(), port));
-    let redis = addresses.redis.iter().map(|(redis, port)| (ServiceName::Redis, redis.unit(), *port));
-    let services = mongodb.into_iter().chain(redis);
+    let of_service = |service| of_apps(&|app: &App| app.needs.contains(&Need::Service(service)));
+    let users_of =
+        |units: &[String]| -> Option<BTreeSet<u32>> { units.iter().map(|unit| users.get(unit).copied()).collect() };
+    let apps_and = |service, others: Option<BTreeSet<u32>>| {
+        of_service(service).zip(others).map(|(apps, others)| apps.into_iter().chain(others).collect::<BTreeSet<u32>>())
+    };
+    if let Some(members) = &addresses.mongodb {
+        // They tell one another what was written, and who is primary.
+        let group: Vec<String> = members.units().collect();
+        for (unit, port) in group.iter().zip(members.ports()) {
+            guard(unit, *port, Some(unit), apps_and(ServiceName::MongoDb, users_of(&group)));
+        }
+    }
     // Replicas and sentinels talk to each other, and to their primary.
     let group = addresses.redis.iter().filter(|(redis, _)| redis.is_replicated()).map(|(redis, _)| redis.unit());
     let group: Vec<String> = group.collect();
-    for (service, unit, port) in services {
-        let others: Option<BTreeSet<u32>> = match group.contains(&unit) {
-            true => group.iter().map(|unit| users.get(unit).copied()).collect(),
-            false => Some(BTreeSet::new()),
-        };
-        let apps = of_apps(&|app| app.needs.contains(&Need::Service(service)));
-        let may = apps.zip(others).map(|(apps, others)| apps.into_iter().chain(others).collect());
-        guard(&unit, port, Some(&unit), may);
+    for (redis, port) in &addresses.redis {
+        let unit = redis.unit();
+        let others = users_of(if group.contains(&unit) { &group } else { &[] });
+        guard(&unit, *port, Some(&unit), apps_and(ServiceName::Redis, others));
     }
     for app in &environment.apps {
         for (unit, port) in instances(app).into_iter().zip(addresses.instances.get(&app.name).into_iter().flatten()) {

@@ -10,6 +10,7 @@ use secrets::{Secret, Store};
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::leases::{self, Lease};
+use stores::mongo::Members;
 use stores::redis::{Purpose, Redis, Settings};
 
 use super::facts::LocalFacts;
@@ -21,7 +22,7 @@ use crate::control::lent::{Client, Service};
 pub struct Lender {
     pub environment: Arc<Environment>,
     pub ground: stores::Ground,
-    pub mongodb: Option<(environment::MongoDb, u16)>,
+    pub mongodb: Option<(environment::MongoDb, Members)>,
     /// Every Redis with its port.
     pub redis: Vec<(Settings, u16)>,
     /// The same, to put users into.
@@ -45,7 +46,7 @@ impl World {
     pub fn lender(&self) -> Result<Lender, Fault> {
         let ground = self.ground.of_stores(&self.environment, &self.secrets);
         let redis = self.addresses.redis.clone();
-        let mongodb = self.environment.mongodb.clone().zip(self.addresses.mongodb);
+        let mongodb = self.environment.mongodb.clone().zip(self.addresses.mongodb.clone());
         let platform = Platform::detect()?;
         let machine = || Machine::new(platform.clone(), self.wanted.tools.clone());
         let cache = || CacheDir::new(self.wanted.cache.clone());
@@ -102,8 +103,8 @@ impl Lender {
 
     /// The connection string of the lease's user in MongoDB, if it has one.
     pub fn mongo_url(&self, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
-        let (settings, port) = self.mongodb.as_ref().filter(|_| lease.mongodb.is_some())?;
-        Some(leases::mongo::mongo_url(settings, lease, &self.ground, *port, &passwords.mongodb))
+        let (settings, members) = self.mongodb.as_ref().filter(|_| lease.mongodb.is_some())?;
+        Some(leases::mongo::mongo_url(settings, lease, &self.ground, members, &passwords.mongodb))
     }
 
     /// The same for Redis: a lease has one user in all of them.

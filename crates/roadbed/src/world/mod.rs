@@ -16,6 +16,7 @@ mod routes;
 mod facts;
 mod addresses;
 mod guarded;
+mod members;
 pub mod ports;
 pub mod serving;
 pub mod access;
@@ -42,6 +43,7 @@ use crate::wanted::{self, DevApps, Wanted};
 use addresses::Addresses;
 pub use addresses::{ports_in_use, urls};
 use facts::LocalFacts;
+pub use members::members;
 pub use resources::safeguard;
 
 /// How long the edge keeps an idle connection to an instance. Apps are told to keep theirs longer.

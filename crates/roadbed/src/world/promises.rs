@@ -96,16 +96,17 @@ impl World {
             units: self.ground.units.clone(),
             clock: self.ground.clock.clone(),
             stopped: Purpose::Durable.unit(),
-            frozen: stores::mongo::UNIT,
+            // Without one of its members the others would serve.
+            frozen: self.addresses.mongodb.iter().flat_map(|members| members.units()).collect(),
         }))
     }
 
     fn store_checks(&self) -> Vec<Box<dyn Check>> {
         let mut checks: Vec<Box<dyn Check>> = Vec::new();
-        if let (Some(settings), Some(port)) = (&self.environment.mongodb, self.addresses.mongodb) {
+        if let (Some(settings), Some(members)) = (&self.environment.mongodb, &self.addresses.mongodb) {
             let (settings, ground) = (settings.clone(), self.ground.of_stores(&self.environment, &self.secrets));
-            checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(settings.clone(), port, ground.clone())));
-            checks.push(Box::new(stores::checks::MongoGivesLeastPrivilege::new(settings, port, ground)));
+            checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(settings.clone(), members, ground.clone())));
+            checks.push(Box::new(stores::checks::MongoGivesLeastPrivilege::new(settings, members, ground)));
         }
         if !self.addresses.redis.is_empty() {
             let (all, ground) = (self.addresses.redis.clone(), self.ground.of_stores(&self.environment, &self.secrets));

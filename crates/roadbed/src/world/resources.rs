@@ -68,15 +68,15 @@ impl Parts {
         let ground = self.ground.of_stores(&self.environment, &self.secrets);
         let cache = CacheDir::new(self.wanted.cache.clone());
         let machine = Machine::new(Platform::detect()?, self.tools.clone());
-        if let (Some(settings), Some(port)) = (&self.environment.mongodb, self.addresses.mongodb) {
+        if let (Some(settings), Some(members)) = (&self.environment.mongodb, &self.addresses.mongodb) {
             let engine = Arc::new(Engine::mongod(settings, &self.project, cache.clone(), machine.clone())?);
-            all.push(Box::new(stores::mongo::Mongo::new(settings.clone(), port, engine.clone(), ground.clone())));
+            all.push(Box::new(stores::mongo::Mongo::new(settings.clone(), members, engine.clone(), ground.clone())));
             let destroy = match self.wanted.destroy {
                 wanted::Destroy::Never => Destroy::Never,
                 wanted::Destroy::Allowed => Destroy::Allowed,
             };
             let (settings, project) = (settings.clone(), self.project.clone());
-            all.push(Box::new(Collections::new(settings, port, project, destroy, ground.clone())));
+            all.push(Box::new(Collections::new(settings, members, project, destroy, ground.clone())));
             if let Some(seeding) = self.seeding(&ground) {
                 all.push(Box::new(seeding));
             }
@@ -99,7 +99,7 @@ impl Parts {
     /// What puts the sample into empty collections, where the environment begins with one.
     fn seeding(&self, ground: &stores::Ground) -> Option<Seeding> {
         let settings = self.environment.mongodb.clone()?;
-        Seeding::new(settings, self.addresses.mongodb?, &self.project, ground.clone())
+        Seeding::new(settings, self.addresses.mongodb.as_ref()?, &self.project, ground.clone())
     }
 
     fn add_builds(&self, all: &mut Vec<Box<dyn AnyResource>>) {
@@ -184,7 +184,7 @@ impl Parts {
             let ports = self.addresses.instances.get(&one.app.name).map_or(0, Vec::len);
             wanted.extend((0..ports).map(|index| Instances::instance_name(&one.app, index)));
         }
-        wanted.extend(self.environment.mongodb.iter().map(|_| stores::mongo::UNIT.to_owned()));
+        wanted.extend(self.addresses.mongodb.iter().flat_map(|members| members.units()));
         wanted.extend(self.addresses.redis.iter().map(|(redis, _)| redis.unit()));
         Leftovers::new(needs, wanted, self.ground.units.clone())
     }

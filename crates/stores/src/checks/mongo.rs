@@ -14,7 +14,9 @@ use secrets::{Secret, Versioned, generate};
 use super::{Tried, must_be_allowed, must_be_refused};
 use crate::ground::{Ground, Slot, user_of};
 use crate::mongo::handshake::{self, Answer, Shown};
-use crate::mongo::{Address, Identity, MongoFault, OwnUser, Trust, app_secret, command, connect, hello, is_refusal};
+use crate::mongo::{
+    Address, Identity, Members, MongoFault, OwnUser, Trust, app_secret, command, connect, hello, is_refusal,
+};
 use crate::start::accepts;
 
 const CLAIM: Claim = Claim {
@@ -35,62 +37,90 @@ const LIFE_OF_A_FOREIGNER: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub struct MongoGuardsItsDoor {
     settings: environment::MongoDb,
-    port: u16,
+    members: Members,
     ground: Ground,
 }
 
 impl MongoGuardsItsDoor {
-    pub fn new(settings: environment::MongoDb, port: u16, ground: Ground) -> Self {
-        Self { settings, port, ground }
+    pub fn new(settings: environment::MongoDb, members: impl Into<Members>, ground: Ground) -> Self {
+        Self { settings, members: members.into(), ground }
     }
 
     async fn look(&self) -> Outcome {
         let mut findings = Findings::default();
-        if !accepts(self.port).await {
-            findings.bad(format!("nobody listens on port {}", self.port));
-            return findings.outcome();
-        }
-        let trusted = self.ground.trusted().ok().flatten().unwrap_or_default();
-        match handshake::shown(self.port, &trusted, self.ground.clock.now()).await {
-            Shown::Certificate { is_believed: true, .. } => {
-                findings
-                    .good("the server's certificate is of this environment's authority, for this address, and holds");
-            }
-            // Whatever else it answered, it would not be ours who answers.
-            Shown::Certificate { .. } => {
-                findings.bad("the server's certificate is not to be believed");
+        for port in self.members.ports() {
+            if !self.is_ours(*port, &mut findings).await {
                 return findings.outcome();
             }
-            Shown::Nothing => {
-                findings.bad("the server speaks no TLS");
+            must_be_refused(
+                &mut findings,
+                &format!("a client in the clear{} said hello", self.told(*port)),
+                judge_answer(&handshake::hello(*port, None).await),
+            );
+            self.has_room_for_all(*port, &mut findings).await;
+            self.as_bearer_of_a_foreign_certificate(*port, &mut findings).await;
+            self.as_stranger(*port, &mut findings).await;
+        }
+        let primary = match self.members.primary(&self.ground).await {
+            Ok(primary) => primary,
+            Err(fault) => {
+                findings.bad(fault.message);
                 return findings.outcome();
             }
+        };
+        if !self.members.is_one() {
+            findings.good(format!("{} is primary", self.members.unit_at(primary)));
         }
-        must_be_refused(
-            &mut findings,
-            "a client in the clear said hello",
-            judge_answer(&handshake::hello(self.port, None).await),
-        );
-        self.has_room_for_all(&mut findings).await;
-        self.as_bearer_of_a_foreign_certificate(&mut findings).await;
-        self.as_stranger(&mut findings).await;
         for app in &self.settings.apps {
             match self.ground.secrets.get(&app_secret(app)) {
                 Err(_) => findings.bad("the secret store cannot be read"),
                 Ok(None) => findings.bad(format!("there is no password for {app} in the secret store")),
                 Ok(Some(password)) => {
                     let user = user_of(app, Slot::of(password.version));
-                    self.as_guesser(&user, &mut findings).await;
-                    self.as_app(&user, &password, &mut findings).await;
+                    for port in self.members.ports() {
+                        self.as_guesser(*port, &user, &mut findings).await;
+                    }
+                    self.as_app(primary, &user, &password, &mut findings).await;
                 }
             }
         }
         findings.outcome()
     }
 
+    /// Which member is meant, where there is more than one.
+    fn told(&self, port: u16) -> String {
+        if self.members.is_one() { String::new() } else { format!(" at {}", self.members.unit_at(port)) }
+    }
+
+    /// Whether who answers there is to be believed. Whatever else he answered, it would not be our server who does.
+    async fn is_ours(&self, port: u16, findings: &mut Findings) -> bool {
+        let told = self.told(port);
+        if !accepts(port).await {
+            findings.bad(format!("nobody listens on port {port}{told}"));
+            return false;
+        }
+        let trusted = self.ground.trusted().ok().flatten().unwrap_or_default();
+        match handshake::shown(port, &trusted, self.ground.clock.now()).await {
+            Shown::Certificate { is_believed: true, .. } => {
+                findings.good(format!(
+                    "the server's certificate{told} is of this environment's authority, for this address, and holds"
+                ));
+                true
+            }
+            Shown::Certificate { .. } => {
+                findings.bad(format!("the server's certificate{told} is not to be believed"));
+                false
+            }
+            Shown::Nothing => {
+                findings.bad(format!("the server{told} speaks no TLS"));
+                false
+            }
+        }
+    }
+
     /// Whether all instances may fill their pools at once.
-    async fn has_room_for_all(&self, findings: &mut Findings) {
-        let monitor = OwnUser::Monitor.client(&self.ground, self.port);
+    async fn has_room_for_all(&self, port: u16, findings: &mut Findings) {
+        let monitor = OwnUser::Monitor.client(&self.ground, port);
         let status = match &monitor {
             Ok(monitor) => {
                 command(monitor, "admin", doc! { "serverStatus": 1 }).await.map_err(|fault| fault.to_string())
@@ -102,31 +132,36 @@ impl MongoGuardsItsDoor {
             u32::try_from(connections.get_i32(key).ok()?).ok()
         };
         let room = status.map(|status| Some(number(&status, "current")? + number(&status, "available")?));
-        let wanted = self.settings.wanted_connections();
+        let (wanted, told) = (self.settings.wanted_connections(), self.told(port));
         match room {
             Ok(Some(room)) if room >= wanted => {
-                findings.good(format!("the server accepts {room} connections, and {wanted} are wanted at most"));
+                findings.good(format!("the server{told} accepts {room} connections, and {wanted} are wanted at most"));
             }
             Ok(Some(room)) => {
-                findings.bad(format!("the server accepts {room} connections, and {wanted} may be wanted"))
+                findings.bad(format!("the server{told} accepts {room} connections, and {wanted} may be wanted"))
             }
-            Ok(None) => findings.bad("the server does not say how many connections it accepts"),
-            Err(fault) => findings.bad(format!("the server does not say how many connections it accepts: {fault}")),
+            Ok(None) => findings.bad(format!("the server{told} does not say how many connections it accepts")),
+            Err(fault) => {
+                findings.bad(format!("the server{told} does not say how many connections it accepts: {fault}"))
+            }
         }
     }
 
     /// One that says the same as our administrator's, by an authority that nobody here knows.
-    async fn as_bearer_of_a_foreign_certificate(&self, findings: &mut Findings) {
+    async fn as_bearer_of_a_foreign_certificate(&self, port: u16, findings: &mut Findings) {
         let now = self.ground.clock.now();
         let foreign = Authority::make(&self.ground.name, now, LIFE_OF_A_FOREIGNER)
             .map_err(|fault| Fault::because("cannot make an authority", &fault))
             .and_then(|authority| OwnUser::Administrator.certificate_by(&authority, &self.ground));
         match foreign {
             Ok(leaf) => {
-                let tried = judge_answer(&handshake::hello(self.port, Some(&leaf)).await);
+                let tried = judge_answer(&handshake::hello(port, Some(&leaf)).await);
                 must_be_refused(
                     findings,
-                    "a client with our administrator's name and another authority's word said hello",
+                    &format!(
+                        "a client{} with our administrator's name and another authority's word said hello",
+                        self.told(port)
+                    ),
                     tried,
                 );
             }
@@ -134,9 +169,9 @@ impl MongoGuardsItsDoor {
         }
     }
 
-    async fn as_stranger(&self, findings: &mut Findings) {
-        let database = &self.settings.database;
-        let client = match connect(&self.address(), Identity::Stranger) {
+    async fn as_stranger(&self, port: u16, findings: &mut Findings) {
+        let (database, told) = (&self.settings.database, self.told(port));
+        let client = match connect(&self.address(port), Identity::Stranger) {
             Ok(client) => client,
             Err(fault) => return findings.bad(format!("a client without a password cannot be made: {fault}")),
         };
@@ -148,24 +183,28 @@ impl MongoGuardsItsDoor {
         ];
         for (what, database, question) in questions {
             let tried = ask(&client, database, question).await;
-            must_be_refused(findings, &format!("an unauthenticated client tried to {what}"), tried);
+            must_be_refused(findings, &format!("an unauthenticated client{told} tried to {what}"), tried);
         }
     }
 
-    async fn as_guesser(&self, user: &str, findings: &mut Findings) {
+    async fn as_guesser(&self, port: u16, user: &str, findings: &mut Findings) {
         let Ok(guess) = generate::credential() else {
             return findings.bad("there are no random numbers to guess with");
         };
-        let tried = match self.log_in(user, &guess) {
+        let tried = match self.log_in(port, user, &guess) {
             Ok(client) => ask(&client, &self.settings.database, doc! { "find": PROBE, "limit": 1 }).await,
             Err(fault) => judge_fault(&fault),
         };
-        must_be_refused(findings, &format!("a client with a wrong password for {user} tried to read"), tried);
+        must_be_refused(
+            findings,
+            &format!("a client{} with a wrong password for {user} tried to read", self.told(port)),
+            tried,
+        );
     }
 
-    async fn as_app(&self, user: &str, password: &Versioned, findings: &mut Findings) {
+    async fn as_app(&self, port: u16, user: &str, password: &Versioned, findings: &mut Findings) {
         // Asking on after a refused login would take the driver half a second for each question.
-        let logged_in = match self.log_in(user, &password.secret) {
+        let logged_in = match self.log_in(port, user, &password.secret) {
             Ok(client) => hello(&client).await.map(|_| client),
             Err(fault) => Err(fault),
         };
@@ -200,14 +239,14 @@ impl MongoGuardsItsDoor {
         }
     }
 
-    fn log_in(&self, user: &str, password: &Secret) -> Result<Client, MongoFault> {
+    fn log_in(&self, port: u16, user: &str, password: &Secret) -> Result<Client, MongoFault> {
         let (name, database) = (user, &self.settings.database);
-        connect(&self.address(), Identity::User { name, database, password })
+        connect(&self.address(port), Identity::User { name, database, password })
     }
 
-    fn address(&self) -> Address {
+    fn address(&self, port: u16) -> Address {
         let trusted = self.ground.trusted().ok().flatten().unwrap_or_default();
-        Address::Port { port: self.port, trust: Trust::Authorities(trusted) }
+        Address::Port { port, trust: Trust::Authorities(trusted) }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::leases::book;
 use crate::mongo::observe::asking;
 use crate::mongo::rights::{Role, RoleKey, allowed};
 use crate::mongo::roles::{app_role, documents, is_restricted_to_loopback, roles_of};
-use crate::mongo::{MongoFault, OwnUser, UserKey, app_secret, code, command};
+use crate::mongo::{Members, MongoFault, OwnUser, UserKey, app_secret, code, command};
 
 const CLAIM: Claim = Claim {
     task: "T3",
@@ -31,7 +31,7 @@ const ABSENT: &str = "roadbed_probe_absent";
 #[derive(Debug)]
 pub struct MongoGivesLeastPrivilege {
     settings: environment::MongoDb,
-    port: u16,
+    members: Members,
     ground: Ground,
 }
 
@@ -43,18 +43,25 @@ struct Probe {
 }
 
 impl MongoGivesLeastPrivilege {
-    pub fn new(settings: environment::MongoDb, port: u16, ground: Ground) -> Self {
-        Self { settings, port, ground }
+    pub fn new(settings: environment::MongoDb, members: impl Into<Members>, ground: Ground) -> Self {
+        Self { settings, members: members.into(), ground }
     }
 
     async fn look(&self) -> Outcome {
         let mut findings = Findings::default();
-        if let Err(fault) = self.compare(&mut findings).await {
+        let primary = match self.members.primary(&self.ground).await {
+            Ok(primary) => primary,
+            Err(fault) => {
+                findings.bad(format!("users and rights cannot be seen: {}", told(&fault)));
+                return findings.outcome();
+            }
+        };
+        if let Err(fault) = self.compare(primary, &mut findings).await {
             findings.bad(format!("users and rights cannot be seen: {}", told(&fault)));
             return findings.outcome();
         }
         let own = OwnUser::of(&self.settings);
-        for found in join_all(own.iter().map(|user| self.try_as(*user))).await {
+        for found in join_all(own.iter().map(|user| self.try_as(primary, *user))).await {
             for (what, tried, is_wanted) in found {
                 if is_wanted {
                     must_be_allowed(&mut findings, &what, tried);
@@ -67,8 +74,8 @@ impl MongoGivesLeastPrivilege {
     }
 
     /// What the server says of each user against what is wanted of it.
-    async fn compare(&self, findings: &mut Findings) -> Result<(), Fault> {
-        let admin = OwnUser::Administrator.client(&self.ground, self.port)?;
+    async fn compare(&self, primary: u16, findings: &mut Findings) -> Result<(), Fault> {
+        let admin = OwnUser::Administrator.client(&self.ground, primary)?;
         let mut wanted: Vec<(UserKey, Role)> = OwnUser::of(&self.settings)
             .into_iter()
             .map(|user| (user.key(&self.ground.id), user.role(&self.settings)))
@@ -111,8 +118,8 @@ impl MongoGivesLeastPrivilege {
     }
 
     /// What became of all that this user tried: in words, and whether it is to be allowed.
-    async fn try_as(&self, user: OwnUser) -> Vec<(String, Tried, bool)> {
-        let client = match user.client(&self.ground, self.port) {
+    async fn try_as(&self, primary: u16, user: OwnUser) -> Vec<(String, Tried, bool)> {
+        let client = match user.client(&self.ground, primary) {
             Ok(client) => client,
             Err(fault) => return vec![(format!("{user} connected"), Tried::Broken(told(&fault)), true)],
         };

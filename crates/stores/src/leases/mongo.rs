@@ -8,7 +8,7 @@ use secrets::Secret;
 use super::{Lease, Rights};
 use crate::Ground;
 use crate::mongo::observe::asking;
-use crate::mongo::{OwnUser, certificate, code, command, roles, url};
+use crate::mongo::{Members, OwnUser, certificate, code, command, roles, url};
 
 /// MongoDB's own role: documents, indexes and statistics of one database, and no change.
 const READER: &str = "read";
@@ -17,7 +17,7 @@ const READER: &str = "read";
 ///
 /// # Errors
 /// Where the server does not answer, or knows such a user already.
-pub async fn lend(ground: &Ground, port: u16, lease: &Lease, password: &Secret) -> Result<(), Fault> {
+pub async fn lend(ground: &Ground, members: &Members, lease: &Lease, password: &Secret) -> Result<(), Fault> {
     let Some(database) = &lease.mongodb else { return Ok(()) };
     let role = match lease.rights {
         Rights::OfApp => roles::APP_ROLE,
@@ -26,22 +26,22 @@ pub async fn lend(ground: &Ground, port: u16, lease: &Lease, password: &Secret) 
     let mut create = doc! { "createUser": &lease.id, "pwd": password.expose() };
     create.extend(roles::user_fields(role, database));
     create.insert("customData", custom_data(lease));
-    let client = OwnUser::Administrator.client(ground, port)?;
+    let client = OwnUser::Administrator.client(ground, members.primary(ground).await?)?;
     command(&client, database, create).await.map(|_| ()).map_err(|fault| asking(&fault))
 }
 
 /// Notes at the user how long it lasts now: who looks at the server alone sees what to think of it.
-pub async fn renew(ground: &Ground, port: u16, lease: &Lease) -> Result<(), Fault> {
+pub async fn renew(ground: &Ground, members: &Members, lease: &Lease) -> Result<(), Fault> {
     let Some(database) = &lease.mongodb else { return Ok(()) };
     let update = doc! { "updateUser": &lease.id, "customData": custom_data(lease) };
-    let client = OwnUser::Administrator.client(ground, port)?;
+    let client = OwnUser::Administrator.client(ground, members.primary(ground).await?)?;
     command(&client, database, update).await.map(|_| ()).map_err(|fault| asking(&fault))
 }
 
 /// Takes the user away, and with it its connections. One that is gone already is fine.
-pub async fn take_back(ground: &Ground, port: u16, lease: &Lease) -> Result<(), Fault> {
+pub async fn take_back(ground: &Ground, members: &Members, lease: &Lease) -> Result<(), Fault> {
     let Some(database) = &lease.mongodb else { return Ok(()) };
-    let client = OwnUser::Administrator.client(ground, port)?;
+    let client = OwnUser::Administrator.client(ground, members.primary(ground).await?)?;
     match command(&client, database, doc! { "dropUser": &lease.id }).await {
         Err(fault) if fault.code() == Some(code::USER_NOT_FOUND) => Ok(()),
         answer => answer.map(|_| ()).map_err(|fault| asking(&fault)),
@@ -57,8 +57,8 @@ pub fn mongo_url(
     settings: &environment::MongoDb,
     lease: &Lease,
     ground: &Ground,
-    port: u16,
+    members: &Members,
     password: &Secret,
 ) -> Secret {
-    url::with_authorities(&url::of_user(settings, &lease.id, port, password), &certificate::ca_file(&ground.root))
+    url::with_authorities(&url::of_user(settings, &lease.id, members, password), &certificate::ca_file(&ground.root))
 }

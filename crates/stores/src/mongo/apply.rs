@@ -13,11 +13,11 @@ use super::certificate;
 use super::client::{self, Address, Identity, MongoFault, code, command, command_within, connect};
 use super::observe::{ReplicaSet, asking, member, replica_set, running_mode, socket};
 use super::own_users::OwnUser;
-use super::place::Mode;
+use super::place::{Mode, Place};
 use super::plan::Step;
 use super::roles::{self, UserKey};
 use super::whose::{as_system, guard};
-use super::{Mongo, REPLICA_SET, UNIT, app_secret, configuration, key_secret};
+use super::{Mongo, REPLICA_SET, UNIT, app_secret, configuration, key_secret, members, version};
 use crate::engines::Located;
 use crate::engines::find::Found;
 use crate::ground::{Slot, file_fault, secret_fault};
@@ -39,46 +39,52 @@ pub(crate) async fn perform(mongo: &Mongo, step: &Step) -> Result<(), Fault> {
         Step::Start => start(mongo).await,
         Step::InitiateReplicaSet => initiate(mongo).await,
         Step::MoveReplicaSet => relocate(mongo).await,
-        Step::RenewCertificate => certificate::renew(mongo),
-        Step::LoadCertificate => load_certificate(mongo).await,
+        Step::RenewCertificate => mongo.places().try_for_each(|place| certificate::renew(mongo, place)),
+        Step::LoadCertificate => load_certificate(mongo, mongo.place.port).await,
         Step::Restart => restart(mongo).await,
-        Step::ReplaceAdmin => create_admin(mongo, &mongo.address()?).await,
+        Step::ReplaceAdmin => replace_admin(mongo).await,
         Step::PutOwnUsers(users) => put_own_users(mongo, users.iter().map(|(user, _)| *user)).await,
-        Step::PutRole => done(roles::app_role(&mongo.place.settings).put(&mongo.admin()?).await),
+        Step::PutRole => done(roles::app_role(&mongo.place.settings).put(&mongo.admin().await?).await),
         Step::PutUser { app, slot, .. } => put_user(mongo, app, *slot).await,
         Step::RemoveUser(user) => remove_user(mongo, user).await,
         Step::RemoveRole(role) => {
-            match command(&mongo.admin()?, &role.database, doc! { "dropRole": &role.name }).await {
+            match command(&mongo.admin().await?, &role.database, doc! { "dropRole": &role.name }).await {
                 Err(fault) if fault.code() == Some(code::ROLE_NOT_FOUND) => Ok(()),
                 other => done(other),
             }
         }
         Step::RetireUser(user) => retire_user(mongo, user).await,
+        Step::Member(step) => members::perform(mongo, step).await,
         Step::ForgetPassword(name) => mongo.ground.secrets.remove(name).map_err(|fault| secret_fault(&fault)),
     }
 }
 
 fn write_files(mongo: &Mongo) -> Result<(), Fault> {
-    let place = &mongo.place;
-    let fault = |fault| file_fault(UNIT, &fault);
     // The authority and passwords first: data must never exist without them.
     mongo.ground.make_authority()?;
-    let key = mongo.ground.make_secret(&key_secret())?;
-    for app in &place.settings.apps {
+    mongo.ground.make_secret(&key_secret())?;
+    for app in &mongo.place.settings.apps {
         mongo.ground.make_secret(&app_secret(app))?;
     }
-    for folder in [&place.conf, &place.data, &place.first_boot] {
-        files::create_dir(folder, Access::Owner).map_err(fault)?;
-    }
-    files::write_if_changed(&place.key_file(), key.secret.expose().as_bytes(), Access::OwnerReadOnly).map_err(fault)?;
-    for mode in [Mode::FirstBoot, Mode::Serving] {
-        let text = configuration::render(place, mode);
-        files::write_if_changed(&place.configuration_file(mode), text.as_bytes(), Access::Owner).map_err(fault)?;
-    }
-    certificate::renew(mongo)
+    mongo.places().try_for_each(|place| write_member_files(mongo, place))
 }
 
-async fn engine(mongo: &Mongo) -> Result<Located, Fault> {
+/// The files of one member: also of one that is to leave, which may have to start once more for that.
+pub(crate) fn write_member_files(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
+    let fault = |fault| file_fault(&place.name, &fault);
+    let key = mongo.ground.make_secret(&key_secret())?;
+    for folder in place.folders() {
+        files::create_dir(&folder, Access::Owner).map_err(fault)?;
+    }
+    files::write_if_changed(&place.key_file(), key.secret.expose().as_bytes(), Access::OwnerReadOnly).map_err(fault)?;
+    for mode in place.modes() {
+        let text = configuration::render(place, *mode);
+        files::write_if_changed(&place.configuration_file(*mode), text.as_bytes(), Access::Owner).map_err(fault)?;
+    }
+    certificate::renew(mongo, place)
+}
+
+pub(crate) async fn engine(mongo: &Mongo) -> Result<Located, Fault> {
     match mongo.engine.find().await? {
         Found::Here(located) => Ok(located),
         Found::Absent { .. } => {
@@ -87,14 +93,14 @@ async fn engine(mongo: &Mongo) -> Result<Located, Fault> {
     }
 }
 
-fn starting(mongo: &Mongo, port: Option<u16>) -> Start<'_> {
-    let data = mongo.place.data.display();
+pub(crate) fn starting<'m>(mongo: &'m Mongo, place: &Place, port: Option<u16>) -> Start<'m> {
+    let (name, data) = (&place.name, place.data.display());
     Start {
         ground: &mongo.ground,
         port,
         explain: explain_log,
         hint: format!(
-            "see `roadbed logs mongodb`; if {data} is damaged, restore a backup or move it away to begin empty: \
+            "see `roadbed logs {name}`; if {data} is damaged, restore a backup or move it away to begin empty: \
              Roadbed does not touch it"
         ),
     }
@@ -124,7 +130,7 @@ async fn start_first_boot(mongo: &Mongo) -> Result<(), Fault> {
         let stranger = connect(&address, Identity::Stranger).map_err(|fault| asking(&fault))?;
         Ok(if client::hello(&stranger).await.is_ok() { Look::Ready } else { Look::NotYet })
     };
-    starting(mongo, None).run(spec, ready).await
+    starting(mongo, &mongo.place, None).run(spec, ready).await
 }
 
 /// Our administrator, by the one who is there before anybody else. On the first boot nobody but us can connect; later it takes
@@ -137,13 +143,18 @@ async fn create_admin(mongo: &Mongo, address: &Address) -> Result<(), Fault> {
     done(OwnUser::Administrator.put(&system, &mongo.ground, &mongo.place.settings).await)
 }
 
+async fn replace_admin(mongo: &Mongo) -> Result<(), Fault> {
+    let primary = mongo.members.elected(&mongo.ground).await?;
+    create_admin(mongo, &mongo.address_of(primary)?).await
+}
+
 async fn put_own_users(mongo: &Mongo, users: impl Iterator<Item = OwnUser>) -> Result<(), Fault> {
-    let client = mongo.admin()?;
+    let client = mongo.admin().await?;
     done(try_join_all(users.map(|user| user.put(&client, &mongo.ground, &mongo.place.settings))).await)
 }
 
-async fn load_certificate(mongo: &Mongo) -> Result<(), Fault> {
-    let loaded = command(&mongo.admin()?, "admin", doc! { "rotateCertificates": 1 }).await;
+pub(crate) async fn load_certificate(mongo: &Mongo, port: u16) -> Result<(), Fault> {
+    let loaded = command(&mongo.admin_at(port)?, "admin", doc! { "rotateCertificates": 1 }).await;
     // It may believe others now, and so may we.
     mongo.forget_admin();
     done(loaded)
@@ -163,14 +174,16 @@ fn note_guarded(mongo: &Mongo) -> Result<(), Fault> {
 
 async fn start(mongo: &Mongo) -> Result<(), Fault> {
     let port = mongo.place.port;
-    let spec = mongo.place.unit(&engine(mongo).await?, Mode::Serving);
+    let engine = engine(mongo).await?;
+    version::refuse_newer(&mongo.place, engine.version)?;
+    let spec = mongo.place.unit(&engine, Mode::Serving);
     mongo.forget_admin();
     let mut stranger: Option<Client> = None;
     let client = |known: &mut Option<Client>| -> Result<Client, Fault> {
         if let Some(client) = known {
             return Ok(client.clone());
         }
-        let fresh = connect(&mongo.address()?, Identity::Stranger).map_err(|fault| asking(&fault))?;
+        let fresh = connect(&mongo.address_of(port)?, Identity::Stranger).map_err(|fault| asking(&fault))?;
         *known = Some(fresh.clone());
         Ok(fresh)
     };
@@ -187,16 +200,20 @@ async fn start(mongo: &Mongo) -> Result<(), Fault> {
             })
         }
     };
-    starting(mongo, Some(port)).run(spec, ready).await
+    starting(mongo, &mongo.place, Some(port)).run(spec, ready).await?;
+    version::note(&mongo.place, engine.version)
 }
 
-/// Ready to be asked: primary, or waiting for us to initiate or move the replica set.
+/// Ready to be asked: primary, waiting for us to initiate or move the replica set, or one of a set that is to become smaller.
 fn is_settled(hello: &Document) -> bool {
-    hello.get_bool("isWritablePrimary").unwrap_or(false) || hello.get_bool("isreplicaset").unwrap_or(false)
+    let several = hello.get_array("hosts").is_ok_and(|hosts| hosts.len() > 1);
+    let is = |key: &str| hello.get_bool(key).unwrap_or(false);
+    is("isWritablePrimary") || is("isreplicaset") || (several && is("secondary"))
 }
 
 async fn initiate(mongo: &Mongo) -> Result<(), Fault> {
-    let client = mongo.admin()?;
+    // Not the primary: there is none yet.
+    let client = mongo.admin_at(mongo.place.port)?;
     let config = doc! { "_id": REPLICA_SET, "members": [{ "_id": 0, "host": member(mongo.place.port) }] };
     let ask = || command_within(MEMBERSHIP_DEADLINE, &client, "admin", doc! { "replSetInitiate": config.clone() });
     let answer = match ask().await {
@@ -220,7 +237,7 @@ async fn initiate(mongo: &Mongo) -> Result<(), Fault> {
 
 /// The port is part of the replica set's configuration. Forced, because no primary can agree under the old address.
 async fn relocate(mongo: &Mongo) -> Result<(), Fault> {
-    let client = mongo.admin()?;
+    let client = mongo.admin_at(mongo.place.port)?;
     let answer = command(&client, "admin", doc! { "replSetGetConfig": 1 }).await.map_err(|fault| asking(&fault))?;
     let mut config = answer.get_document("config").cloned().unwrap_or_default();
     let version = config.get_i32("version").unwrap_or(1) + 1;
@@ -250,7 +267,7 @@ async fn until_primary(mongo: &Mongo, client: &Client) -> Result<(), Fault> {
 
 async fn put_user(mongo: &Mongo, app: &AppName, slot: Slot) -> Result<(), Fault> {
     let settings = &mongo.place.settings;
-    let client = mongo.admin()?;
+    let client = mongo.admin().await?;
     let key = UserKey::app(settings, app, slot);
     mongo.ground.make_secret(&app_secret(app))?;
     let logins = mongo.ground.logins(&app_secret(app))?;
@@ -274,7 +291,7 @@ async fn put_user(mongo: &Mongo, app: &AppName, slot: Slot) -> Result<(), Fault>
 }
 
 async fn remove_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
-    match command(&mongo.admin()?, &user.database, doc! { "dropUser": &user.name }).await {
+    match command(&mongo.admin().await?, &user.database, doc! { "dropUser": &user.name }).await {
         Err(fault) if fault.code() == Some(code::USER_NOT_FOUND) => Ok(()),
         other => done(other),
     }
@@ -282,7 +299,7 @@ async fn remove_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
 
 /// `dropUser` ends connections and open cursors at once: whoever still finishes with the old password is waited for.
 async fn retire_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
-    let client = mongo.admin()?;
+    let client = mongo.admin().await?;
     let give_up = mongo.ground.clock.instant() + LEAVING_DEADLINE;
     while sessions_of(&client, user).await.map_err(|fault| asking(&fault))? > 0 {
         if mongo.ground.clock.instant() >= give_up {

@@ -19,6 +19,7 @@ use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::handshake::{self, Shown};
 use super::place::Place;
 use super::{Mongo, UNIT};
 use crate::Ground;
@@ -31,7 +32,7 @@ use crate::ground::file_fault;
 const UNIT_OF_MEMBERS: &str = "members";
 
 /// In the folder of mongod's configuration.
-pub(super) const CA_FILE: &str = "ca.pem";
+const CA_FILE: &str = "ca.pem";
 
 const BEGINNING: &str = "# roadbed ";
 
@@ -42,6 +43,18 @@ pub enum Certificate {
     Missing,
     /// Too old, or made for other hosts or by an authority that is not the newest.
     Due,
+}
+
+/// What a server shows to whoever connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// Nobody is there, or he does not speak TLS.
+    Nothing,
+    /// What we cannot believe, such as one that has run out.
+    NotBelieved,
+    /// One that is good, and not the one in its file.
+    Another,
+    ItsFile,
 }
 
 /// The first line of the file.
@@ -56,14 +69,21 @@ struct Note {
     trusted: String,
 }
 
-/// Where the authorities are that mongod believes.
+/// Where our clients find the authorities: beside the first member's configuration.
 pub(crate) fn ca_file(root: &Root) -> PathBuf {
     root.conf().join(UNIT).join(CA_FILE)
 }
 
-/// Where the server's key and certificate are.
-pub(crate) fn certificate_file(place: &Place) -> PathBuf {
-    place.conf.join("certificate.pem")
+impl Place {
+    /// Where the authorities are that this mongod believes.
+    pub(super) fn ca_file(&self) -> PathBuf {
+        self.conf.join(CA_FILE)
+    }
+
+    /// Where its key and certificate are.
+    pub(super) fn certificate_file(&self) -> PathBuf {
+        self.conf.join("certificate.pem")
+    }
 }
 
 /// As clients name the server.
@@ -71,12 +91,24 @@ fn hosts(_place: &Place) -> Vec<String> {
     ["127.0.0.1", "localhost"].map(str::to_owned).to_vec()
 }
 
-/// Looks at the files.
-pub(super) fn look(mongo: &Mongo) -> Result<Certificate, Fault> {
-    let fault = |fault| file_fault(UNIT, &fault);
-    let place = &mongo.place;
+/// Looks at the files of all members: one that is missing is said before one that is due.
+pub(super) fn look_at_all(mongo: &Mongo) -> Result<Certificate, Fault> {
+    let mut seen = Certificate::Right;
+    for place in mongo.places() {
+        match look(mongo, place)? {
+            Certificate::Missing => return Ok(Certificate::Missing),
+            Certificate::Due => seen = Certificate::Due,
+            Certificate::Right => {}
+        }
+    }
+    Ok(seen)
+}
+
+/// Looks at the files of one member.
+pub(super) fn look(mongo: &Mongo, place: &Place) -> Result<Certificate, Fault> {
+    let fault = |fault| file_fault(&place.name, &fault);
     let Some(trusted) = mongo.ground.trusted()? else { return Ok(Certificate::Missing) };
-    let Some(known) = files::read_if_exists(&ca_file(&mongo.ground.root)).map_err(fault)? else {
+    let Some(known) = files::read_if_exists(&place.ca_file()).map_err(fault)? else {
         return Ok(Certificate::Missing);
     };
     let Some(text) = read(place)? else { return Ok(Certificate::Missing) };
@@ -91,12 +123,11 @@ pub(super) fn look(mongo: &Mongo) -> Result<Certificate, Fault> {
 }
 
 /// Makes what is not right. The authorities come first: a certificate of one that is not there would start no server.
-pub(super) fn renew(mongo: &Mongo) -> Result<(), Fault> {
-    if look(mongo)? == Certificate::Right {
+pub(super) fn renew(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
+    if look(mongo, place)? == Certificate::Right {
         return Ok(());
     }
-    let fault = |fault| file_fault(UNIT, &fault);
-    let place = &mongo.place;
+    let fault = |fault| file_fault(&place.name, &fault);
     let trusted = mongo.ground.trusted()?.ok_or_else(|| Fault::new("the data services have no authority yet"))?;
     let hosts = hosts(place);
     let subject = Subject {
@@ -111,12 +142,23 @@ pub(super) fn renew(mongo: &Mongo) -> Result<(), Fault> {
     let note = Note { life: leaf.life, hosts: hosts.clone(), by, trusted: digest(&trusted) };
     let note = serde_json::to_string(&note).expect("texts and numbers encode");
     let text = Zeroizing::new(format!("{BEGINNING}{note}\n{}{}", *leaf.key_pem, leaf.chain_pem));
-    files::write_if_changed(&ca_file(&mongo.ground.root), trusted.as_bytes(), Access::Owner).map_err(fault)?;
-    files::write_if_changed(&certificate_file(place), text.as_bytes(), Access::OwnerReadOnly).map(drop).map_err(fault)
+    files::write_if_changed(&place.ca_file(), trusted.as_bytes(), Access::Owner).map_err(fault)?;
+    files::write_if_changed(&place.certificate_file(), text.as_bytes(), Access::OwnerReadOnly).map(drop).map_err(fault)
+}
+
+/// Asks a server for its certificate.
+pub(super) async fn shown_by(mongo: &Mongo, place: &Place) -> Result<Shows, Fault> {
+    let trusted = mongo.ground.trusted()?.unwrap_or_default();
+    Ok(match handshake::shown(place.port, &trusted, mongo.ground.clock.now()).await {
+        Shown::Nothing => Shows::Nothing,
+        Shown::Certificate { is_believed: false, .. } => Shows::NotBelieved,
+        Shown::Certificate { certificate, .. } if in_file(place)?.as_ref() == Some(&certificate) => Shows::ItsFile,
+        Shown::Certificate { .. } => Shows::Another,
+    })
 }
 
 /// The certificate in the file, as a server that has loaded it shows it.
-pub(super) fn in_file(place: &Place) -> Result<Option<CertificateDer<'static>>, Fault> {
+fn in_file(place: &Place) -> Result<Option<CertificateDer<'static>>, Fault> {
     Ok(read(place)?.and_then(|text| shown(&text)))
 }
 
@@ -132,7 +174,7 @@ pub(crate) fn fingerprints(ground: &Ground) -> Result<Vec<String>, Fault> {
 }
 
 fn read(place: &Place) -> Result<Option<Zeroizing<String>>, Fault> {
-    let bytes = files::read_if_exists(&certificate_file(place)).map_err(|fault| file_fault(UNIT, &fault))?;
+    let bytes = files::read_if_exists(&place.certificate_file()).map_err(|fault| file_fault(&place.name, &fault))?;
     // What is no text is no certificate: another one is made in its place.
     Ok(bytes.map(|bytes| Zeroizing::new(String::from_utf8(bytes).unwrap_or_default())))
 }

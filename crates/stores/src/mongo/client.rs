@@ -15,10 +15,12 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::error::ErrorKind;
 use mongodb::options::{AuthMechanism, ClientOptions, Credential, ServerAddress, Tls, TlsOptions};
+use reconcile::Fault;
 use secrets::Secret;
 use zeroize::Zeroizing;
 
 use super::certificate::is_fresh;
+use crate::Ground;
 
 /// On loopback a server that does not answer in this time is stuck.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -58,6 +60,13 @@ pub(crate) enum Trust {
     Authorities(String),
     /// By nothing: for who only tries what opens.
     Anybody,
+}
+
+impl Trust {
+    /// By what servers of this environment are recognised. Before there is an authority it recognises nobody.
+    pub(crate) fn of(ground: &Ground) -> Result<Self, Fault> {
+        Ok(Self::Authorities(ground.trusted()?.unwrap_or_default()))
+    }
 }
 
 /// Who we are to the server.
@@ -124,6 +133,14 @@ pub(crate) mod code {
     pub(crate) const ROLE_NOT_FOUND: i32 = 31;
     pub(crate) const NOT_PRIMARY_OR_SECONDARY: i32 = 13436;
     pub(crate) const NOT_YET_INITIALIZED: i32 = 94;
+    pub(crate) const NOT_PRIMARY_NO_SECONDARY_OK: i32 = 13435;
+    pub(crate) const NOT_WRITABLE_PRIMARY: i32 = 10107;
+    pub(crate) const PRIMARY_STEPPED_DOWN: i32 = 189;
+    pub(crate) const INTERRUPTED_BY_CHANGE_OF_STATE: i32 = 11602;
+    pub(crate) const CONFIGURATION_IN_PROGRESS: i32 = 109;
+    /// Somebody else's change came first.
+    pub(crate) const NEWER_CONFIGURATION: i32 = 103;
+    pub(crate) const CONFIGURATION_NOT_COMMITTED: i32 = 308;
     pub(crate) const USER_EXISTS: i32 = 51003;
     pub(crate) const ROLE_EXISTS: i32 = 51002;
     pub(crate) const INDEX_NOT_FOUND: i32 = 27;
@@ -200,21 +217,35 @@ impl TlsFiles {
     }
 }
 
-/// A client that is used again: a login costs a handshake and a signature.
+/// A client of one port that is used again: a login costs a handshake and a signature.
 #[derive(Debug, Default)]
-pub(crate) struct KeptClient(Mutex<Option<(Timestamp, Client)>>);
+pub(crate) struct KeptClient(Mutex<Option<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    port: u16,
+    since: Timestamp,
+    client: Client,
+}
 
 impl KeptClient {
-    /// Logs in by `log_in` at first, and when the certificate of the last time is old.
-    pub(crate) fn get<E>(&self, now: Timestamp, log_in: impl FnOnce() -> Result<Client, E>) -> Result<Client, E> {
+    /// Logs in by `log_in` at first, when it is another port than the last time, such as of another primary, and when the
+    /// certificate of the last time is old.
+    pub(crate) fn get<E>(
+        &self,
+        port: u16,
+        now: Timestamp,
+        log_in: impl FnOnce() -> Result<Client, E>,
+    ) -> Result<Client, E> {
         let mut kept = self.0.lock().expect("nobody panics while holding it");
-        if let Some((since, client)) = kept.as_ref()
-            && is_fresh(*since, now)
+        if let Some(kept) = kept.as_ref()
+            && kept.port == port
+            && is_fresh(kept.since, now)
         {
-            return Ok(client.clone());
+            return Ok(kept.client.clone());
         }
         let client = log_in()?;
-        *kept = Some((now, client.clone()));
+        *kept = Some(Kept { port, since: now, client: client.clone() });
         Ok(client)
     }
 

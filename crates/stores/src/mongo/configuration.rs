@@ -1,15 +1,19 @@
 //! `mongod.conf`. It holds no secret, but says where they are: 0600.
 
 use std::path::Path;
+use std::time::Duration;
 
 use manifest::environment;
 
 use super::REPLICA_SET;
-use super::certificate::{CA_FILE, certificate_file};
 use super::place::{Mode, Place};
 
 /// Name of the socket file of the first boot, in its own folder.
 pub(crate) const SOCKET: &str = "mongod.sock";
+
+/// How long a member that was asked to end lets others finish what they do there. mongod itself takes 15 s, of which nobody has
+/// anything: drivers are told at once.
+const QUIESCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn render(place: &Place, mode: Mode) -> String {
     let net = match mode {
@@ -30,13 +34,21 @@ pub(crate) fn render(place: &Place, mode: Mode) -> String {
             (place.settings.oplog_bytes >> 20).max(1)
         ),
     };
+    let parameters = match mode {
+        Mode::FirstBoot => String::new(),
+        Mode::Serving => format!(
+            // A member that joins has no users yet: nobody may make the first one, or a set of its own, because he is local.
+            "  enableLocalhostAuthBypass: false\n  shutdownTimeoutMillisForSignaledShutdown: {}\n",
+            QUIESCE.as_millis()
+        ),
+    };
     format!(
         "# Written by Roadbed; changes here are overwritten.\n\
          net:\n{net}  maxIncomingConnections: {connections}\n  ipv6: false\n  unixDomainSocket:\n    enabled: false\n\
          security:\n  authorization: enabled\n  keyFile: {key_file}\n  javascriptEnabled: false\n\
          {replication}\
          storage:\n  dbPath: {data}\n  wiredTiger:\n    engineConfig:\n      cacheSizeGB: {cache}\n\
-         setParameter:\n  authenticationMechanisms: {mechanisms}\n  diagnosticDataCollectionEnabled: false\n\
+         setParameter:\n  authenticationMechanisms: {mechanisms}\n  diagnosticDataCollectionEnabled: false\n{parameters}\
          systemLog:\n  quiet: true\n  timeStampFormat: iso8601-utc\n",
         connections = environment::MongoDb::CONNECTIONS,
         key_file = quoted(&place.key_file()),
@@ -50,8 +62,8 @@ fn tls(place: &Place) -> String {
     format!(
         "  tls:\n    mode: requireTLS\n    CAFile: {ca}\n    certificateKeyFile: {certificate}\n    \
          allowConnectionsWithoutCertificates: true\n    disabledProtocols: TLS1_0,TLS1_1\n",
-        ca = quoted(&place.conf.join(CA_FILE)),
-        certificate = quoted(&certificate_file(place)),
+        ca = quoted(&place.ca_file()),
+        certificate = quoted(&place.certificate_file()),
     )
 }
 

@@ -1,4 +1,4 @@
-//! MongoDB of one environment, from an empty folder to a replica set of one where each app has its own small user.
+//! MongoDB of one environment, from an empty folder to a replica set where each app has its own small user.
 //!
 //! ```text
 //!   no data ─► first boot: no port, only a socket file in a 0700 folder ─► admin exists, noted ─► boot on the loopback port
@@ -6,13 +6,15 @@
 //!               user: here, only we can reach it)                                                 users
 //! ```
 //!
-//! After that it is looking and comparing: files, certificate, process, replica set, roles, users, and whether each password
-//! still logs in. Apps have passwords; our own users show certificates, whose keys are in memory.
+//! Where the manifest wants more than one, `members` makes the set grow and keeps it.
+//!
+//! After that it is looking and comparing: files, process, replica set, role, users, and whether each password still logs in.
 //!
 //! **Invariant:** mongod never listens on a port before its administrator exists, nor ever without TLS, and data whose users no
 //! authority of ours has made is left alone.
 
 mod place;
+mod version;
 mod configuration;
 pub(crate) mod certificate;
 pub(crate) mod observe;
@@ -20,6 +22,7 @@ mod whose;
 mod users;
 mod plan;
 mod apply;
+pub mod members;
 pub(crate) mod own_users;
 pub(crate) mod roles;
 pub(crate) mod rights;
@@ -35,12 +38,13 @@ use manifest::environment;
 use manifest::id::AppName;
 use mongodb::Client;
 use reconcile::Begun;
-use reconcile::{Fault, Progress, Resource, ResourceId};
+use reconcile::{Event, Fault, Progress, Resource, ResourceId};
 use secrets::SecretName;
 
-pub use certificate::Certificate;
+pub use certificate::{Certificate, Shows};
 pub(crate) use client::{Address, Trust, code, command, connect, hello, is_refusal};
 pub use client::{Identity, MongoFault};
+pub use members::Members;
 pub use observe::{Files, Observed, Server, Serving};
 pub use own_users::OwnUser;
 pub use place::Mode;
@@ -71,7 +75,7 @@ pub fn expect_no_data(root: &reconcile::Root) -> host::files::Result<()> {
     host::files::remove(&place::guarded_mark(root))
 }
 
-/// What members of a replica set know each other by. There is one member, and mongod insists.
+/// What members of a replica set know each other by. Where there is one member, mongod insists all the same.
 fn key_secret() -> SecretName {
     SecretName::new("mongodb/keyfile")
 }
@@ -82,29 +86,45 @@ pub struct Mongo {
     id: ResourceId,
     needs: Vec<ResourceId>,
     place: Place,
+    /// The further members of its replica set.
+    others: Vec<Place>,
+    members: Members,
     engine: Arc<Engine>,
     ground: Ground,
     admin: KeptClient,
 }
 
 impl Mongo {
-    /// `port` is the loopback port to serve on, remembered by the caller.
-    pub fn new(settings: environment::MongoDb, port: u16, engine: Arc<Engine>, ground: Ground) -> Self {
-        let needs = vec![engine.id().clone()];
-        let place = Place::new(&ground.root, port, settings, ground.require.clone());
-        Self { id: ResourceId::new(UNIT), needs, place, engine, ground, admin: KeptClient::default() }
+    /// `members` are the loopback ports to serve on, remembered by the caller.
+    pub fn new(
+        settings: environment::MongoDb,
+        members: impl Into<Members>,
+        engine: Arc<Engine>,
+        ground: Ground,
+    ) -> Self {
+        let (needs, members) = (vec![engine.id().clone()], members.into());
+        let place = |(number, port)| Place::new(&ground.root, number, port, settings.clone(), ground.require.clone());
+        let place_of_first = place((1, members.first()));
+        let others = (2..).zip(members.ports().iter().skip(1).copied()).map(place).collect();
+        let admin = KeptClient::default();
+        Self { id: ResourceId::new(UNIT), needs, place: place_of_first, others, members, engine, ground, admin }
     }
 
-    /// Where the server listens, and by what we recognise it.
-    fn address(&self) -> Result<Address, Fault> {
-        let trust = Trust::Authorities(self.ground.trusted()?.unwrap_or_default());
-        Ok(Address::Port { port: self.place.port, trust })
+    /// Where a member listens, and by what we recognise it.
+    fn address_of(&self, port: u16) -> Result<Address, Fault> {
+        Ok(Address::Port { port, trust: Trust::of(&self.ground)? })
     }
 
-    /// Our administrator on the server's port: one connection for all that is asked.
-    fn admin(&self) -> Result<Client, Fault> {
-        let log_in = || OwnUser::Administrator.client(&self.ground, self.place.port);
-        self.admin.get(self.ground.clock.now(), log_in)
+    /// Our administrator where it can change something: one connection for all that is asked, for as long as nobody else becomes
+    /// primary.
+    async fn admin(&self) -> Result<Client, Fault> {
+        self.admin_at(self.members.primary(&self.ground).await?)
+    }
+
+    /// Our administrator at one member.
+    fn admin_at(&self, port: u16) -> Result<Client, Fault> {
+        let log_in = || OwnUser::Administrator.client(&self.ground, port);
+        self.admin.get(port, self.ground.clock.now(), log_in)
     }
 
     /// The next time it logs in anew.
@@ -146,7 +166,20 @@ impl Resource for Mongo {
         plan::plan(seen)
     }
 
-    async fn apply(&self, step: &Step, _begun: &Begun, _progress: &dyn Progress) -> Result<(), Fault> {
-        self.perform(step).await
+    fn drift(&self, seen: &Observed) -> Vec<String> {
+        let folder = |number| self.place_of(number, 0).data.display().to_string();
+        seen.set.as_ref().map(|set| members::drift(set, folder)).unwrap_or_default()
+    }
+
+    async fn apply(&self, step: &Step, _begun: &Begun, progress: &dyn Progress) -> Result<(), Fault> {
+        self.perform(step).await?;
+        if let Step::Member(members::Step::Remove { number, port }) = step {
+            let place = self.place_of(*number, *port);
+            let folder = place.data.display();
+            let note =
+                format!("{} has left the replica set; what it held stays in {folder} until you remove it", place.name);
+            progress.emit(Event::Noted { note });
+        }
+        Ok(())
     }
 }

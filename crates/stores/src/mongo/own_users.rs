@@ -106,8 +106,7 @@ impl OwnUser {
     /// # Errors
     /// Where there is no authority yet, or its key cannot be used.
     pub fn client(self, ground: &Ground, port: u16) -> Result<Client, Fault> {
-        let trust = Trust::Authorities(ground.trusted()?.unwrap_or_default());
-        let leaf = self.certificate(ground)?;
+        let (trust, leaf) = (Trust::of(ground)?, self.certificate(ground)?);
         connect(&Address::Port { port, trust }, Identity::Bearer(&leaf)).map_err(|fault| asking(&fault))
     }
 
@@ -212,8 +211,8 @@ impl OwnUser {
         faults
     }
 
-    /// Makes it with its role, or makes both right. Awaited until it is in the journal: a kill may take away no administrator
-    /// who was noted.
+    /// Makes it with its role, or makes both right. Awaited until it is in the journals of a majority: a kill may take away no
+    /// administrator who was noted.
     pub(super) async fn put(
         self,
         client: &Client,
@@ -228,7 +227,7 @@ impl OwnUser {
                 "roles": [{ "role": &role.key.name, "db": &role.key.database }],
                 "customData": { MARK: authority.clone() },
                 "authenticationRestrictions": loopback_only(),
-                "writeConcern": { "w": 1, "j": true },
+                "writeConcern": { "w": "majority", "j": true },
             }
         };
         let key = self.key(&ground.id);

@@ -8,13 +8,17 @@ use manifest::environment;
 use reconcile::Root;
 use reconcile::ports::{Confinement, Limits, RestartPolicy, Safeguard, StopPolicy, UnitKind, UnitSpec};
 
-use super::{UNIT, configuration};
+use super::{UNIT, configuration, members};
 use crate::engines::Located;
 use crate::ground::revision;
 
 /// Paths, port and settings of one MongoDB.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
+    /// Which member it is, from one.
+    pub(crate) number: u32,
+    /// Its unit, its log, and what its folders are called.
+    pub(crate) name: String,
     pub(crate) settings: environment::MongoDb,
     pub(crate) port: u16,
     pub(crate) require: Vec<Safeguard>,
@@ -46,15 +50,38 @@ pub(crate) fn guarded_mark(root: &Root) -> PathBuf {
 }
 
 impl Place {
-    pub(crate) fn new(root: &Root, port: u16, settings: environment::MongoDb, require: Vec<Safeguard>) -> Self {
+    pub(crate) fn new(
+        root: &Root,
+        number: u32,
+        port: u16,
+        settings: environment::MongoDb,
+        require: Vec<Safeguard>,
+    ) -> Self {
+        let name = members::unit_of(number);
         Self {
             settings,
             port,
             require,
-            conf: root.conf().join(UNIT),
-            data: root.data(UNIT),
+            conf: root.conf().join(&name),
+            data: root.data(&name),
+            number,
+            name,
             first_boot: root.run().join("mongodb-first-boot"),
         }
+    }
+
+    /// How it runs in its life: only the first member of a set boots behind no port, the others join it.
+    pub(crate) fn modes(&self) -> &'static [Mode] {
+        if self.number == 1 { &[Mode::FirstBoot, Mode::Serving] } else { &[Mode::Serving] }
+    }
+
+    /// The folders that are its own.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        let mut folders = vec![self.conf.clone(), self.data.clone()];
+        if self.number == 1 {
+            folders.push(self.first_boot.clone());
+        }
+        folders
     }
 
     pub(crate) fn configuration_file(&self, mode: Mode) -> PathBuf {
@@ -90,7 +117,7 @@ impl Place {
         let parts = [&program, engine.version.to_string().as_str(), configuration::render(self, mode).as_str()]
             .map(str::to_owned);
         UnitSpec {
-            name: UNIT.to_owned(),
+            name: self.name.clone(),
             kind: UnitKind::Store,
             program: engine.program.clone(),
             args: vec!["--config".to_owned(), configuration],
@@ -106,7 +133,7 @@ impl Place {
             confinement: Some(Confinement {
                 release: engine.files(),
                 configuration: vec![self.conf.clone()],
-                data: vec![self.data.clone(), self.first_boot.clone()],
+                data: self.folders().split_off(1),
                 require: self.require.clone(),
             }),
         }

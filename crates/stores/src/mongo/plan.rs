@@ -6,6 +6,7 @@ use manifest::id::AppName;
 use secrets::SecretName;
 
 use super::certificate::Certificate;
+use super::members;
 use super::observe::{Files, Observed, Server};
 use super::own_users::OwnUser;
 use super::place::Mode;
@@ -31,16 +32,23 @@ pub enum Step {
     ReplaceAdmin,
     PutOwnUsers(Vec<(OwnUser, Vec<&'static str>)>),
     PutRole,
-    PutUser { app: AppName, slot: Slot, because: Vec<&'static str> },
+    PutUser {
+        app: AppName,
+        slot: Slot,
+        because: Vec<&'static str>,
+    },
     RemoveUser(UserKey),
     RemoveRole(RoleKey),
     RetireUser(UserKey),
+    /// Of a set that has more than one member.
+    Member(members::Step),
     ForgetPassword(SecretName),
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Member(step) => step.fmt(f),
             Self::WriteFiles => f.write_str("write the configuration and make missing credentials"),
             Self::StartFirstBoot => f.write_str("start without a port, reachable by us only"),
             Self::CreateAdmin => f.write_str("create the administrator"),
@@ -93,6 +101,13 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
         steps.extend(missing_users(seen));
         return steps;
     }
+    if let Some(set) = &seen.set {
+        steps.extend(members::plan(set));
+        if set.users.is_some() {
+            steps.extend(seen.obsolete.iter().cloned().map(Step::ForgetPassword));
+        }
+        return steps;
+    }
     // Without its files right, a running server was not asked; the next look does that.
     let silent =
         seen.server == Server::Silent && seen.files == Files::Right && seen.certificate != Certificate::Missing;
@@ -114,12 +129,12 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
             steps.extend(put_right(&serving.users));
             steps.extend(seen.obsolete.iter().cloned().map(Step::ForgetPassword));
         }
-        Server::Silent | Server::FirstBoot(_) => {}
+        Server::Silent | Server::FirstBoot(_) | Server::OneOfSeveral => {}
     }
     steps
 }
 
-fn put_right(users: &Users) -> Vec<Step> {
+pub(super) fn put_right(users: &Users) -> Vec<Step> {
     let mut steps = Vec::new();
     if !users.own.is_empty() {
         steps.push(Step::PutOwnUsers(users.own.clone()));
@@ -163,6 +178,7 @@ mod tests {
             runs: Some(Mode::Serving),
             server: Server::Serving(serving),
             users: vec![(AppName::new("api").unwrap(), Slot::First)],
+            set: None,
             own: vec![OwnUser::Administrator, OwnUser::Backup],
             obsolete: Vec::new(),
         }

@@ -85,7 +85,7 @@ impl Role {
                 "privileges": self.privileges(),
                 "roles": self.inherited(),
                 "authenticationRestrictions": [],
-                "writeConcern": { "w": 1, "j": true },
+                "writeConcern": { "w": "majority", "j": true },
             }
         };
         let mut create = doc! { "createRole": &self.key.name };

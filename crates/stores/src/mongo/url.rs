@@ -7,25 +7,31 @@ use manifest::id::AppName;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrets::{Secret, Versioned};
 
-use super::REPLICA_SET;
+use super::{Members, REPLICA_SET};
 use crate::ground::{Slot, user_of};
 
 /// The app's own user on its one database.
 ///
-/// It names the replica set rather than a direct connection: the driver then waits for a primary instead of failing on a
+/// It names the replica set, and all its members, rather than a direct connection: the driver then waits for a primary instead of failing on a
 /// server that is still electing itself. The timeouts are short, so that `/ready` can say within its second that there is none.
-pub fn mongo_url(settings: &environment::MongoDb, app: &AppName, port: u16, password: &Versioned) -> Secret {
-    of_user(settings, &user_of(app, Slot::of(password.version)), port, &password.secret)
+pub fn mongo_url(
+    settings: &environment::MongoDb,
+    app: &AppName,
+    members: impl Into<Members>,
+    password: &Versioned,
+) -> Secret {
+    of_user(settings, &user_of(app, Slot::of(password.version)), &members.into(), &password.secret)
 }
 
 /// As [`mongo_url`], of another user of the same database.
-pub(crate) fn of_user(settings: &environment::MongoDb, user: &str, port: u16, password: &Secret) -> Secret {
+pub(crate) fn of_user(settings: &environment::MongoDb, user: &str, members: &Members, password: &Secret) -> Secret {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let database = encode(&settings.database);
     Secret::new(format!(
-        "mongodb://{user}:{password}@127.0.0.1:{port}/{database}\
+        "mongodb://{user}:{password}@{hosts}/{database}\
          ?tls=true&authSource={database}&authMechanism=SCRAM-SHA-256&replicaSet={REPLICA_SET}&retryWrites=true&w=majority\
          &maxPoolSize={pool}&serverSelectionTimeoutMS=1000&connectTimeoutMS=1000&heartbeatFrequencyMS=2000",
+        hosts = members.hosts(),
         pool = settings.pool,
         user = encode(user),
         password = encode(password.expose()),
@@ -57,6 +63,7 @@ mod tests {
             apps: Vec::new(),
             cache_bytes: 0,
             oplog_bytes: 0,
+            members: 1,
             pool: 7,
             pools: 2,
             collections: Vec::new(),

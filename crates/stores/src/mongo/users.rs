@@ -66,7 +66,8 @@ pub(crate) fn logins(mongo: &Mongo) -> Result<Vec<Login>, Fault> {
     Ok(all)
 }
 
-pub(super) async fn look(mongo: &Mongo, client: &Client) -> Result<Users, Ask> {
+/// By our administrator at the member on this port, where apps' passwords are tried too.
+pub(super) async fn look(mongo: &Mongo, client: &Client, port: u16) -> Result<Users, Ask> {
     let (settings, id) = (&mongo.place.settings, &mongo.ground.id);
     let logins = logins(mongo)?;
     let key = |login: &Login| UserKey::app(settings, &login.app, login.slot);
@@ -79,7 +80,7 @@ pub(super) async fn look(mongo: &Mongo, client: &Client) -> Result<Users, Ask> {
     let listed = command(client, "admin", doc! { "usersInfo": { "forAllDBs": true } });
     let details = command(client, "admin", doc! { "usersInfo": names, "showAuthenticationRestrictions": true });
     let all_roles = command(client, "admin", doc! { "find": "system.roles", "batchSize": MANY });
-    let passwords = try_join_all(logins.iter().map(|login| logs_in(mongo, login)));
+    let passwords = try_join_all(logins.iter().map(|login| logs_in(mongo, login, port)));
     let asked = async { Ok::<_, Ask>(futures_util::try_join!(listed, details, all_roles)?) };
     let ((listed, details, all_roles), passwords) = futures_util::try_join!(asked, passwords)?;
 
@@ -138,11 +139,11 @@ fn batch(answer: &Document) -> impl Iterator<Item = &Document> {
 }
 
 /// The only way to compare a password with a server's is to use it.
-async fn logs_in(mongo: &Mongo, login: &Login) -> Result<bool, Ask> {
+async fn logs_in(mongo: &Mongo, login: &Login, port: u16) -> Result<bool, Ask> {
     let Some(password) = &login.password else { return Ok(false) };
     let key = UserKey::app(&mongo.place.settings, &login.app, login.slot);
     let who = Identity::User { name: &key.name, database: &key.database, password: &password.secret };
-    let client = connect(&mongo.address()?, who)?;
+    let client = connect(&mongo.address_of(port)?, who)?;
     match client::hello(&client).await {
         Ok(_) => Ok(true),
         Err(fault) if fault.is_wrong_password() => Ok(false),

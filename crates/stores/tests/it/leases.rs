@@ -41,18 +41,18 @@ pub(crate) async fn borrow_mongo_to_read(stand: &Stand) -> Secret {
     let id = leases::name("anna", &password.expose()[..8].to_lowercase());
     let lease = Lease { redis: None, id, ..lease(Rights::ReadOnly, &password) };
     book::note(&stand.ground.root, lease.clone()).unwrap();
-    leases::mongo::lend(&stand.ground, stand.port, &lease, &password).await.unwrap();
-    leases::mongo::mongo_url(&mongo_settings(), &lease, &stand.ground, stand.port, &password)
+    leases::mongo::lend(&stand.ground, &stand.port.into(), &lease, &password).await.unwrap();
+    leases::mongo::mongo_url(&mongo_settings(), &lease, &stand.ground, &stand.port.into(), &password)
 }
 
 async fn borrow_mongo(stand: &Stand, rights: Rights) -> (Lease, Client) {
     let password = generate::credential().unwrap();
     let lease = Lease { redis: None, ..lease(rights, &password) };
     book::note(&stand.ground.root, lease.clone()).unwrap();
-    leases::mongo::lend(&stand.ground, stand.port, &lease, &password)
+    leases::mongo::lend(&stand.ground, &stand.port.into(), &lease, &password)
         .await
         .unwrap_or_else(|fault| panic!("{fault:#?}"));
-    let url = leases::mongo::mongo_url(&mongo_settings(), &lease, &stand.ground, stand.port, &password);
+    let url = leases::mongo::mongo_url(&mongo_settings(), &lease, &stand.ground, &stand.port.into(), &password);
     // As a client of anybody's would read it.
     (lease, mongodb::Client::with_uri_str(url.expose()).await.unwrap())
 }
@@ -69,12 +69,12 @@ async fn a_lent_user_of_mongodb_may_what_the_app_may_until_it_is_taken_back() {
     assert!(drop.is_err(), "no more than the app");
     assert_eq!(converge_mongo(&mongo).await.unwrap(), Vec::<String>::new(), "it is no stranger");
     let longer = book::renew(&stand.ground.root, &lease.id, Timestamp::from_unix_millis(1_900_000_000_000)).unwrap();
-    leases::mongo::renew(&stand.ground, stand.port, &longer.unwrap()).await.unwrap();
+    leases::mongo::renew(&stand.ground, &stand.port.into(), &longer.unwrap()).await.unwrap();
     things.insert_one(doc! { "_id": 2 }).await.unwrap();
 
     book::end(&stand.ground.root, &lease.id).unwrap();
-    leases::mongo::take_back(&stand.ground, stand.port, &lease).await.unwrap();
-    leases::mongo::take_back(&stand.ground, stand.port, &lease).await.unwrap();
+    leases::mongo::take_back(&stand.ground, &stand.port.into(), &lease).await.unwrap();
+    leases::mongo::take_back(&stand.ground, &stand.port.into(), &lease).await.unwrap();
     book::strike(&stand.ground.root, &lease.id).unwrap();
     assert!(things.find_one(doc! {}).await.is_err(), "a connection that was open is of nobody now");
     assert_eq!(converge_mongo(&mongo).await.unwrap(), Vec::<String>::new());

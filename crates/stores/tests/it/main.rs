@@ -8,8 +8,11 @@
 
 mod checks;
 mod collections;
+mod disk;
 mod engines;
 mod leases;
+mod chaos;
+mod members;
 mod mongo;
 mod mongo_tls;
 mod redis;

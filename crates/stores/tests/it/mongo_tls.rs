@@ -9,8 +9,9 @@ use manifest::environment::Class;
 use mongodb::bson::{Document, doc};
 use reconcile::Resource;
 use secrets::{Secret, SecretName};
-use stores::mongo::{Mongo, Step, app_secret, mongo_url};
+use stores::mongo::{Mongo, OwnUser, Step, app_secret, members, mongo_url};
 
+use crate::members::{as_app, assert_nothing_to_do, free_ports, make_primary, primary_of, settled as settled_set};
 use crate::stand::{Stand, app, converge_mongo, mongo_settings};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -42,8 +43,14 @@ async fn settled(stand: &Stand) -> Mongo {
 
 /// The same MongoDB, seen some days earlier or later.
 async fn seen_on_day(stand: &mut Stand, day: i64) -> Mongo {
+    let port = stand.port;
+    set_seen_on_day(stand, &[port], day).await
+}
+
+/// The same replica set.
+async fn set_seen_on_day(stand: &mut Stand, ports: &[u16], day: i64) -> Mongo {
     stand.ground.clock = Arc::new(Off(day));
-    let mongo = stand.mongo().await;
+    let mongo = stand.mongo_of(ports).await;
     stand.ground.clock = Arc::new(SystemClock);
     mongo
 }
@@ -168,4 +175,82 @@ async fn a_copy_of_a_root_gets_users_of_its_own_name() {
         "{steps:#?}"
     );
     assert_eq!(converge_mongo(&copy).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_load_their_certificates_one_by_one_and_one_that_nobody_believes_starts_again() {
+    let mut stand = Stand::new();
+    let ports = free_ports(3);
+    let mongo = settled_set(&stand, &ports).await;
+    let units = ["mongodb", "mongodb-2", "mongodb-3"];
+    let load = |unit: &str| format!("let {unit} load its certificate, with all connections kept");
+    let earlier = set_seen_on_day(&mut stand, &ports, -70).await;
+    earlier.perform(&Step::RenewCertificate).await.unwrap();
+    for (number, port) in (1..).zip(&ports) {
+        mongo.perform(&Step::Member(members::Step::LoadCertificate { number, port: *port })).await.unwrap();
+    }
+    let client = as_app(&stand, &ports).await;
+    let things = client.database("shop-local").collection::<Document>("things");
+    things.insert_one(doc! { "_id": 1 }).await.unwrap();
+    let mut session = client.start_session().await.unwrap();
+    session.start_transaction().await.unwrap();
+    things.insert_one(doc! { "_id": 2 }).session(&mut session).await.unwrap();
+    let pids = units.map(|unit| stand.units.pid(unit));
+
+    let mut wanted = vec![RENEW.to_owned()];
+    wanted.extend(units.map(load));
+    assert_eq!(converge_mongo(&mongo).await.unwrap(), wanted);
+    session.commit_transaction().await.unwrap();
+    assert_eq!(things.count_documents(doc! {}).await.unwrap(), 2);
+    assert_eq!(units.map(|unit| stand.units.pid(unit)), pids);
+    assert_nothing_to_do(&mongo).await;
+
+    // All of them, while nobody looked.
+    let anew = |unit: &str| format!("start {unit} again with a certificate that is believed");
+    let mut wanted = vec![RENEW.to_owned()];
+    wanted.extend(units.map(anew));
+    assert_eq!(told(&set_seen_on_day(&mut stand, &ports, 100).await).await, wanted);
+
+    // Somebody gave one of them another. The others serve meanwhile.
+    if primary_of(&stand, &ports).await == ports[1] {
+        make_primary(&stand, &ports, ports[0]).await;
+    }
+    let now = SystemClock.now();
+    let foreign = Authority::make("somebody else", now, 10 * DAY).unwrap();
+    let hosts = ["127.0.0.1".to_owned()];
+    let purposes = [Purpose::Server, Purpose::Client];
+    let subject = Subject { common_name: "mongodb", organization: None, hosts: &hosts, purposes: &purposes };
+    let leaf = foreign.issue(&subject, now, DAY).unwrap();
+    let admin = stand.mongo_as_at(OwnUser::Administrator, ports[1]).database("admin");
+    admin.run_command(doc! { "ping": 1 }).await.unwrap();
+    let file = stand.ground.root.conf().join("mongodb-2/certificate.pem");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, format!("{}{}", *leaf.key_pem, leaf.chain_pem)).unwrap();
+    std::fs::write(stand.ground.root.conf().join("mongodb-2/ca.pem"), &foreign.certificate_pem).unwrap();
+    admin.run_command(doc! { "rotateCertificates": 1 }).await.unwrap();
+    assert_eq!(told(&mongo).await, [RENEW.to_owned(), anew("mongodb-2")]);
+    converge_mongo(&mongo).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    assert_nothing_to_do(&mongo).await;
+    assert_eq!(stand.units.pid("mongodb"), pids[0]);
+    assert_eq!(stand.units.pid("mongodb-3"), pids[2]);
+    make_primary(&stand, &ports, ports[1]).await;
+    assert_eq!(things.count_documents(doc! {}).await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_without_our_administrator_gets_one_at_its_primary_and_data_of_another_store_is_left_alone() {
+    let stand = Stand::new();
+    let ports = free_ports(3);
+    let mongo = settled_set(&stand, &ports).await;
+    make_primary(&stand, &ports, ports[2]).await;
+    let admin = stand.mongo_as_at(OwnUser::Administrator, ports[2]).database("$external");
+    admin.run_command(doc! { "dropUser": OwnUser::Administrator.key("1").name }).await.unwrap();
+    let steps = converge_mongo(&mongo).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    assert_eq!(steps, ["create the administrator in place of the former one"]);
+    assert_nothing_to_do(&mongo).await;
+
+    let admin = stand.mongo_as_at(OwnUser::Administrator, ports[2]).database("$external");
+    admin.run_command(doc! { "dropAllUsersFromDatabase": 1 }).await.unwrap();
+    let fault = converge_mongo(&mongo).await.unwrap_err();
+    assert!(fault.message.contains("they are not ours"), "{fault:#?}");
 }

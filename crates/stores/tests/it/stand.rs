@@ -43,7 +43,8 @@ impl Stand {
         for path in [root.run(), root.secrets(), root.logs(), root.conf()] {
             std::fs::create_dir_all(path).unwrap();
         }
-        let units = Arc::new(Direct { root: root.clone(), running: Mutex::new(Vec::new()) });
+        let units =
+            Arc::new(Direct { root: root.clone(), running: Mutex::new(Vec::new()), before: Mutex::new(Vec::new()) });
         let clock = Arc::new(Ahead::default());
         let ground = Ground {
             name: "shop local".to_owned(),
@@ -66,6 +67,12 @@ impl Stand {
         Mongo::new(settings, self.port, mongod().await, self.ground.clone())
     }
 
+    /// A MongoDB whose members have these ports.
+    pub(crate) async fn mongo_of(&self, ports: &[u16]) -> Mongo {
+        let settings = environment::MongoDb { members: u32::try_from(ports.len()).unwrap(), ..mongo_settings() };
+        Mongo::new(settings, ports.to_vec(), mongod().await, self.ground.clone())
+    }
+
     pub(crate) async fn redis(&self) -> Redis {
         self.redis_with(redis_settings()).await
     }
@@ -81,15 +88,29 @@ impl Stand {
 
     /// One of our users, straight through the driver.
     pub(crate) fn mongo_as(&self, user: stores::mongo::OwnUser) -> mongodb::Client {
+        self.mongo_as_at(user, self.port)
+    }
+
+    /// As [`Self::mongo_as`], at one member.
+    pub(crate) fn mongo_as_at(&self, user: stores::mongo::OwnUser, port: u16) -> mongodb::Client {
         let leaf = user.certificate(&self.ground).unwrap();
         let file = self.scratch("bearer.pem", &format!("{}{}", leaf.chain_pem, *leaf.key_pem));
         let tls = TlsOptions::builder().ca_file_path(self.mongo_ca()).cert_key_file_path(file).build();
         let credential = Credential::builder().mechanism(AuthMechanism::MongoDbX509).build();
-        let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: Some(self.port) };
+        Self::mongo_at(port, tls, Some(credential))
+    }
+
+    /// Whoever connects without a word of who he is.
+    pub(crate) fn mongo_stranger(&self, port: u16) -> mongodb::Client {
+        Self::mongo_at(port, TlsOptions::builder().ca_file_path(self.mongo_ca()).build(), None)
+    }
+
+    fn mongo_at(port: u16, tls: TlsOptions, credential: Option<Credential>) -> mongodb::Client {
+        let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: Some(port) };
         let options = ClientOptions::builder()
             .hosts(vec![address])
             .direct_connection(true)
-            .server_selection_timeout(Duration::from_secs(3))
+            .server_selection_timeout(Duration::from_secs(5))
             .tls(Tls::Enabled(tls))
             .credential(credential)
             .build();
@@ -104,7 +125,7 @@ impl Stand {
         mongodb::Client::with_options(options)
     }
 
-    fn mongo_ca(&self) -> PathBuf {
+    pub(crate) fn mongo_ca(&self) -> PathBuf {
         self.scratch("ca.pem", &self.ground.trusted().unwrap().unwrap())
     }
 
@@ -171,6 +192,7 @@ pub(crate) fn mongo_settings() -> environment::MongoDb {
         apps: vec![app()],
         cache_bytes: 256 << 20,
         oplog_bytes: 64 << 20,
+        members: 1,
         pool: 20,
         pools: 2,
         collections: Vec::new(),
@@ -232,7 +254,7 @@ where
     F: Future<Output = Result<(), Fault>>,
 {
     let mut taken = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..8 {
         let steps = resource.plan(&resource.observe().await?);
         if steps.is_empty() {
             return Ok(taken);
@@ -272,11 +294,16 @@ impl Progress for Recorder {
     }
 }
 
-/// A keeper that starts a dead unit again when it is next asked about it, and forgets nothing.
+/// Longer than anybody who waits for a unit takes between two looks, so that its death is seen.
+const RESTART_DELAY: Duration = Duration::from_millis(100);
+
+/// A keeper that starts a dead unit again when it is asked about it a moment later, and forgets nothing.
 #[derive(Debug)]
 pub(crate) struct Direct {
     root: Root,
     running: Mutex<Vec<Running>>,
+    /// What each process is started by, such as a program that enters a namespace.
+    pub(crate) before: Mutex<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -285,15 +312,26 @@ struct Running {
     child: Child,
     restarts: u32,
     last_exit: Option<String>,
-    /// Dead, and one look has seen it so.
-    seen_dead: bool,
+    /// Deaths in a row: as in the keeper, a life of ten seconds ends the row.
+    deaths: u32,
+    since: Instant,
+    /// When a look first saw it dead.
+    dead_since: Option<Instant>,
 }
 
 impl Direct {
     fn start(&self, spec: &UnitSpec) -> Result<Child, Fault> {
         let log = std::fs::OpenOptions::new().append(true).create(true).open(self.root.log_of(&spec.name)).unwrap();
-        Command::new(&spec.program)
-            .args(&spec.args)
+        let before = self.before.lock().unwrap();
+        let mut words: Vec<std::ffi::OsString> = before.iter().map(Into::into).collect();
+        if !words.is_empty() {
+            // Whoever enters a namespace stands at its root.
+            words.extend(["env".into(), "-C".into(), spec.cwd.clone().into()]);
+        }
+        words.push(spec.program.clone().into());
+        words.extend(spec.args.iter().map(Into::into));
+        Command::new(&words[0])
+            .args(&words[1..])
             .current_dir(&spec.cwd)
             .env_clear()
             .envs(&spec.env)
@@ -381,7 +419,8 @@ impl Units for Direct {
                 ensured = Ensured::Replaced;
             }
             let child = self.start(&spec)?;
-            all.push(Running { spec, child, restarts: 0, last_exit: None, seen_dead: false });
+            let since = Instant::now();
+            all.push(Running { spec, child, restarts: 0, last_exit: None, deaths: 0, since, dead_since: None });
             Ok(ensured)
         })
     }
@@ -399,6 +438,8 @@ impl Units for Direct {
             self.with(name, |running| {
                 Self::stop(running);
                 running.child = self.start(&running.spec).unwrap();
+                running.deaths = 0;
+                running.dead_since = None;
             });
             Ok(())
         })
@@ -409,7 +450,15 @@ impl Units for Direct {
     }
 
     fn resume<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()> {
-        Box::pin(async move { unimplemented_here("resume", name) })
+        Box::pin(async move {
+            self.with(name, |running| {
+                Self::stop(running);
+                running.child = self.start(&running.spec).unwrap();
+                running.deaths = 0;
+                running.dead_since = None;
+            });
+            Ok(())
+        })
     }
 
     fn list(&self) -> PortFuture<'_, Vec<UnitStatus>> {
@@ -422,18 +471,38 @@ impl Units for Direct {
                     if let Some(status) = ended {
                         running.last_exit = Some(status.to_string());
                     }
-                    if ended.is_some() && running.seen_dead {
-                        running.child = self.start(&running.spec).unwrap();
-                        running.restarts += 1;
-                        running.seen_dead = false;
-                    } else {
-                        running.seen_dead = ended.is_some();
+                    match (ended, running.dead_since) {
+                        (None, _) => {}
+                        (Some(_), None) => {
+                            let lived = running.since.elapsed();
+                            running.deaths = if lived < Duration::from_secs(10) { running.deaths + 1 } else { 1 };
+                            running.dead_since = Some(Instant::now());
+                        }
+                        (Some(_), Some(since)) if since.elapsed() < RESTART_DELAY => {}
+                        (Some(_), Some(_)) => match self.start(&running.spec) {
+                            Ok(child) => {
+                                running.child = child;
+                                running.restarts += 1;
+                                running.dead_since = None;
+                                running.since = Instant::now();
+                            }
+                            // As with its folder away: one more death.
+                            Err(_) => {
+                                running.deaths += 1;
+                                running.dead_since = Some(Instant::now());
+                            }
+                        },
                     }
-                    let dead = running.seen_dead;
+                    let dead = running.dead_since.is_some();
+                    let state = match running.deaths {
+                        _ if !dead => UnitState::Running,
+                        0..5 => UnitState::Backoff,
+                        _ => UnitState::CrashLoop,
+                    };
                     UnitStatus {
                         name: running.spec.name.clone(),
                         kind: UnitKind::Store,
-                        state: if dead { UnitState::Backoff } else { UnitState::Running },
+                        state,
                         pid: (!dead).then(|| running.child.id()),
                         restarts: running.restarts,
                         revision: running.spec.revision.clone(),

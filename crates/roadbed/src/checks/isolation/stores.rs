@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use manifest::id::AppName;
 use secrets::{Secret, SecretName};
 use stores::checks::intrusion::{AdminCertificate, Became, Key, try_mongodb, try_redis};
+use stores::mongo::members::unit_of;
 use stores::redis::{Purpose, Settings};
 
 use super::neighbour::Neighbour;
@@ -45,12 +46,16 @@ pub(super) async fn try_keys(ours: &Ours<'_>, other: &Neighbour, cells: &mut Cel
     let theirs = other.environment.as_ref();
     if let (Some(settings), Some(own)) = (theirs.and_then(|theirs| theirs.mongodb.as_ref()), &ours.environment.mongodb)
     {
-        let unit = stores::mongo::UNIT;
-        let Some(port) = up.port_of(unit) else { return cells.good(format!("its {unit} does not run")) };
         let mut all = keys(ours, &own.apps, stores::mongo::app_secret);
         all.extend(AdminCertificate::new(ours.stores).map(Who::Bearer));
-        let tries = all.iter().map(|who| try_mongodb(port, &settings.database, who.key()));
-        judge(unit, port, &all, join_all(tries).await, cells);
+        for unit in (1..=settings.members).map(unit_of) {
+            let Some(port) = up.port_of(&unit) else {
+                cells.good(format!("its {unit} does not run"));
+                continue;
+            };
+            let tries = all.iter().map(|who| try_mongodb(port, &settings.database, who.key()));
+            judge(&unit, port, &all, join_all(tries).await, cells);
+        }
     }
     if let (Some(theirs), Some(own)) = (theirs.and_then(|theirs| theirs.redis.as_ref()), &ours.environment.redis) {
         // The keys of all our purposes at each of theirs.

@@ -54,7 +54,7 @@ async fn create_index(collections: &Collections, collection: &str, index: &Index
     let create = doc! { "createIndexes": collection, "indexes": [index_spec(index)] };
     match run(collections, create).await? {
         Err(fault) if fault.code() == Some(code::DUPLICATE_KEY) => {
-            let client = collections.client()?;
+            let client = collections.client().await?;
             Err(duplicates::told(&client, &collections.settings.database, collection, index).await)
         }
         Err(fault) => Err(Fault::because(format!("cannot create the index {} of {collection}", index.name), &fault)
@@ -71,6 +71,6 @@ fn set(collection: &str, answer: Result<Document, MongoFault>) -> Result<(), Fau
 }
 
 async fn run(collections: &Collections, what: Document) -> Result<Result<Document, MongoFault>, Fault> {
-    let client = collections.client()?;
+    let client = collections.client().await?;
     Ok(command_within(INDEX_DEADLINE, &client, &collections.settings.database, what).await)
 }

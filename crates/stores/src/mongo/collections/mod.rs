@@ -26,8 +26,8 @@ pub use plan::Step;
 pub(crate) use wanted::filter_of;
 pub use wanted::{Wanted, WantedCollection};
 
-use super::OwnUser;
 use super::client::KeptClient;
+use super::{Members, OwnUser};
 use crate::Ground;
 
 /// May what is on the server and not in the manifest be dropped?
@@ -45,7 +45,7 @@ pub struct Collections {
     id: ResourceId,
     needs: Vec<ResourceId>,
     settings: environment::MongoDb,
-    port: u16,
+    members: Members,
     /// Folder of the manifest, to which the paths of schemas are relative.
     project: PathBuf,
     destroy: Destroy,
@@ -54,10 +54,25 @@ pub struct Collections {
 }
 
 impl Collections {
-    /// `port` is where the server listens on loopback.
-    pub fn new(settings: environment::MongoDb, port: u16, project: PathBuf, destroy: Destroy, ground: Ground) -> Self {
-        let needs = vec![ResourceId::new(super::UNIT)];
-        Self { id: Self::resource_id(), needs, settings, port, project, destroy, ground, client: KeptClient::default() }
+    /// `members` are where the servers listen on loopback.
+    pub fn new(
+        settings: environment::MongoDb,
+        members: impl Into<Members>,
+        project: PathBuf,
+        destroy: Destroy,
+        ground: Ground,
+    ) -> Self {
+        let (needs, members) = (vec![ResourceId::new(super::UNIT)], members.into());
+        Self {
+            id: Self::resource_id(),
+            needs,
+            settings,
+            members,
+            project,
+            destroy,
+            ground,
+            client: KeptClient::default(),
+        }
     }
 
     pub fn resource_id() -> ResourceId {
@@ -65,8 +80,9 @@ impl Collections {
     }
 
     /// The user that changes collections, which can do that and no more. The server has it before there is something to look at.
-    fn client(&self) -> Result<Client, Fault> {
-        self.client.get(self.ground.clock.now(), || OwnUser::Collections.client(&self.ground, self.port))
+    async fn client(&self) -> Result<Client, Fault> {
+        let port = self.members.primary(&self.ground).await?;
+        self.client.get(port, self.ground.clock.now(), || OwnUser::Collections.client(&self.ground, port))
     }
 
     /// Does a step. Public so that what needs no journal, a test, can do one.

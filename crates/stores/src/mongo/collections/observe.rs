@@ -45,7 +45,7 @@ pub(super) async fn observe(collections: &Collections) -> Result<Seen, Fault> {
     if wanted.collections.is_empty() {
         return Ok(Seen { wanted, collections: Vec::new() });
     }
-    let client = collections.client()?;
+    let client = collections.client().await?;
     let seen = look(&client, &collections.settings.database, &wanted).await.map_err(|fault| asking(&fault))?;
     Ok(Seen { wanted, collections: seen })
 }

@@ -205,10 +205,12 @@ impl Finders {
                 continue;
             }
             let digits: String = found.as_str().chars().filter(char::is_ascii_digit).collect();
-            if is_card(&digits) {
-                tell(What::Card, digits);
-            } else if let Some(number) = phone(found.as_str(), digits) {
+            // Some numbers could be either; whoever is right, the other notations of both are then known.
+            if let Some(number) = phone(found.as_str(), &digits) {
                 tell(What::Phone, number);
+            }
+            if is_card(&digits) && !found.as_str().starts_with('+') {
+                tell(What::Card, digits);
             }
         }
     }
@@ -247,7 +249,7 @@ fn has_check_digit(digits: &str) -> bool {
 }
 
 /// Begins as telephone numbers do; dates and prices do not. However it is written, its last nine digits are the same.
-fn phone(written: &str, digits: String) -> Option<String> {
+fn phone(written: &str, digits: &str) -> Option<String> {
     const TOLD_APART_BY: usize = 9;
     let is_one = written.starts_with('+') || written.starts_with('(') || written.starts_with('0');
     let is_long = digits.len() >= TOLD_APART_BY && digits.len() <= 15;
@@ -275,6 +277,13 @@ mod tests {
         for text in ["+49 30 1234567", "(030) 1234567", "0049-30-1234567", "030 1234567"] {
             assert_eq!(found(text), std::slice::from_ref(&phone), "{text}");
         }
+        // Its check digit happens to be that of a card: it stays a telephone number, in every notation.
+        let phone = (What::Phone, "204521086".to_owned());
+        for text in ["+49 30 204521086", "+49-30-204521086", "030 204521086"] {
+            assert_eq!(found(text), std::slice::from_ref(&phone), "{text}");
+        }
+        let either = [(What::Phone, "246310005".to_owned()), (What::Card, "378282246310005".to_owned())];
+        assert_eq!(found("(378282246310005)"), either);
     }
 
     #[test]

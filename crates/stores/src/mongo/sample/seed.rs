@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use host::clock::Timestamp;
@@ -21,11 +20,11 @@ use super::rules::Rules;
 use super::take::unusable;
 use crate::Ground;
 use crate::ground::Slot;
-use crate::mongo::client::{Address, Identity, Trust, connect};
+use crate::mongo::client::{Address, Identity, KeptClient, Trust, connect};
 use crate::mongo::collections::Collections;
 use crate::mongo::observe::asking;
 use crate::mongo::roles::UserKey;
-use crate::mongo::{MongoFault, app_secret, code};
+use crate::mongo::{Members, MongoFault, app_secret, code};
 
 /// Which collections have begun with a sample: one document for each.
 pub(crate) const MARKS: &str = "_roadbed_sample";
@@ -42,11 +41,11 @@ pub struct Seeding {
     id: ResourceId,
     needs: Vec<ResourceId>,
     settings: environment::MongoDb,
-    port: u16,
+    members: Members,
     path: PathBuf,
     ground: Ground,
-    /// Connected once for all looks and steps.
-    client: OnceLock<Client>,
+    /// For all looks and steps, as long as nobody else becomes primary.
+    client: KeptClient,
 }
 
 /// What a look found.
@@ -102,13 +101,19 @@ impl fmt::Display for Step {
 
 impl Seeding {
     /// `project` is the folder of the manifest. `None` where the environment begins with nothing.
-    pub fn new(settings: environment::MongoDb, port: u16, project: &std::path::Path, ground: Ground) -> Option<Self> {
+    pub fn new(
+        settings: environment::MongoDb,
+        members: impl Into<Members>,
+        project: &std::path::Path,
+        ground: Ground,
+    ) -> Option<Self> {
         let begins = settings.seed == manifest::Seed::Sample
             && !settings.apps.is_empty()
             && settings.collections.iter().any(|collection| collection.sample.is_some());
         let path = project.join(&settings.sample);
         let needs = vec![Collections::resource_id()];
-        begins.then(|| Self { id: Self::resource_id(), needs, settings, port, path, ground, client: OnceLock::new() })
+        let (members, client) = (members.into(), KeptClient::default());
+        begins.then(|| Self { id: Self::resource_id(), needs, settings, members, path, ground, client })
     }
 
     pub fn resource_id() -> ResourceId {
@@ -122,7 +127,7 @@ impl Seeding {
     pub async fn perform(&self, step: &Step) -> Result<(), Fault> {
         let contents = file::read(&self.path).map_err(|fault| unusable(&fault))?;
         let Some(documents) = contents.collections.get(&step.collection) else { return Ok(()) };
-        let client = self.client()?;
+        let client = self.client().await?;
         let putting = tokio::time::timeout(DEADLINE, self.put(&client, &contents.header, &step.collection, documents));
         let Ok(put) = putting.await else {
             return Err(Fault::new(format!("the sample of {} takes too long to put in", step.collection)).retry_safe());
@@ -138,18 +143,19 @@ impl Seeding {
     }
 
     /// An app's own user: what it may do is what this takes.
-    fn client(&self) -> Result<Client, Fault> {
-        if let Some(client) = self.client.get() {
-            return Ok(client.clone());
-        }
+    async fn client(&self) -> Result<Client, Fault> {
+        let port = self.members.primary(&self.ground).await?;
+        self.client.get(port, self.ground.clock.now(), || self.log_in(port))
+    }
+
+    fn log_in(&self, port: u16) -> Result<Client, Fault> {
         let app = self.settings.apps.first().expect("there is none without an app");
         let logins = self.ground.logins(&app_secret(app))?;
         let password = logins.into_iter().next().ok_or_else(|| Fault::new("no app can log in yet").retry_safe())?;
         let key = UserKey::app(&self.settings, app, Slot::of(password.version));
         let who = Identity::User { name: &key.name, database: &key.database, password: &password.secret };
-        let trust = Trust::Authorities(self.ground.trusted()?.unwrap_or_default());
-        let client = connect(&Address::Port { port: self.port, trust }, who).map_err(|fault| asking(&fault))?;
-        Ok(self.client.get_or_init(|| client).clone())
+        let trust = Trust::of(&self.ground)?;
+        connect(&Address::Port { port, trust }, who).map_err(|fault| asking(&fault))
     }
 
     async fn put(&self, client: &Client, header: &Header, name: &str, documents: &[Document]) -> Result<(), Error> {
@@ -187,7 +193,7 @@ impl Seeding {
 
     async fn look(&self) -> Result<Vec<SeenCollection>, Error> {
         let rules = self.settings.collections.iter().filter_map(Rules::of);
-        let client = self.client().map_err(Error::custom)?;
+        let client = self.client().await.map_err(Error::custom)?;
         let database = client.database(&self.settings.database);
         let mut marks = BTreeMap::new();
         let mut found = database.collection::<Document>(MARKS).find(doc! {}).await?;
