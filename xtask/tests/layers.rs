@@ -15,12 +15,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("usage", &[]),
     ("leaks", &["secrets"]),
     ("reconcile", &["journal", "gate"]),
+    ("delivery", &["reconcile"]),
     ("engine", &["reconcile", "gate", "secrets"]),
     ("edge", &["reconcile", "gate", "secrets", "certificates"]),
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
     (
         "roadbed",
-        &["journal", "gate", "secrets", "certificates", "reconcile", "engine", "edge", "stores", "usage", "leaks"],
+        &["journal", "gate", "secrets", "certificates", "reconcile", "delivery", "engine", "edge", "stores", "usage", "leaks"],
     ),
 ];
 

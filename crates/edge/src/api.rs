@@ -5,7 +5,10 @@
 //!   GET  /routes   the table that is served, or null
 //!   POST /rest     {"instance":"api-1","longest_ms":60000}  no new request there; answers when those under way are answered
 //!   POST /wake     {"instance":"api-1","longest_ms":0}      ends that
+//!   GET  /traffic  what each instance has under way and has answered
 //! ```
+//!
+//! What changes something may say of which control it is (`roadbed-epoch: 7`): of one that has been replaced nothing is taken.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -29,6 +32,9 @@ use crate::fault::EdgeFault;
 use crate::publish::Publisher;
 use crate::snapshot::Serving;
 use crate::upstream::Instance;
+
+/// The epoch of the control that asks.
+pub(crate) const EPOCH_HEADER: &str = "roadbed-epoch";
 
 /// A table of ten thousand hosts has about two megabytes.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -92,10 +98,17 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             let serving = edge.serving.load();
             json(StatusCode::OK, &serving.snapshot().ok().map(|snapshot| &snapshot.table))
         }
+        (&Method::GET, "/traffic") => json(StatusCode::OK, &publisher.traffic()),
         (&Method::PUT, "/routes") => publish(publisher, request).await,
-        (&Method::POST, "/rest") => rest(edge, request).await,
-        (&Method::POST, "/wake") => wake(edge, request).await,
-        _ => fault(StatusCode::NOT_FOUND, &Fault::new("the edge has `/health`, `/routes`, `/rest` and `/wake`")),
+        (&Method::POST, "/rest" | "/wake") => match publisher.fence(epoch_of(&request)) {
+            Ok(()) if request.uri().path() == "/rest" => rest(edge, request).await,
+            Ok(()) => wake(edge, request).await,
+            Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot rest or wake an instance", &cause)),
+        },
+        _ => {
+            let known = "the edge has `/health`, `/routes`, `/traffic`, `/rest` and `/wake`";
+            fault(StatusCode::NOT_FOUND, &Fault::new(known))
+        }
     }
 }
 
@@ -158,7 +171,13 @@ fn named(edge: &Edge, name: &str) -> Vec<Arc<Instance>> {
     snapshot.pools().flat_map(|pool| pool.named(name)).cloned().collect()
 }
 
+/// Which control this is of, if it says so.
+fn epoch_of<B>(request: &Request<B>) -> Option<u64> {
+    request.headers().get(EPOCH_HEADER)?.to_str().ok()?.parse().ok()
+}
+
 async fn publish(publisher: &Arc<Publisher>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let epoch = epoch_of(&request);
     let bytes = match Limited::new(request.into_body(), LARGEST).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) => {
@@ -170,15 +189,15 @@ async fn publish(publisher: &Arc<Publisher>, request: Request<Incoming>) -> Resp
         Err(error) => return fault(StatusCode::BAD_REQUEST, &Fault::because("cannot read the route table", &error)),
     };
     let publisher = Arc::clone(publisher);
-    match tokio::task::spawn_blocking(move || publisher.publish(table)).await {
+    match tokio::task::spawn_blocking(move || publisher.publish(table, epoch)).await {
         Ok(Ok(outcome)) => json(StatusCode::OK, &outcome),
-        Ok(Err(cause)) => fault(StatusCode::UNPROCESSABLE_ENTITY, &refused(&cause)),
+        Ok(Err(cause)) => fault(StatusCode::UNPROCESSABLE_ENTITY, &refused("cannot publish the routes", &cause)),
         Err(error) => fault(StatusCode::INTERNAL_SERVER_ERROR, &Fault::because("cannot publish the routes", &error)),
     }
 }
 
-fn refused(cause: &EdgeFault) -> Fault {
-    let fault = Fault::because("cannot publish the routes", cause);
+fn refused(headline: &str, cause: &EdgeFault) -> Fault {
+    let fault = Fault::because(headline, cause);
     match cause.hint() {
         Some(hint) => fault.hint(hint),
         None => fault,

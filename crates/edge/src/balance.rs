@@ -34,6 +34,10 @@ impl Pool {
         candidates.min_by_key(|instance| instance.in_flight()).or_else(|| in_turn().next())
     }
 
+    pub fn all(&self) -> &[Arc<Instance>] {
+        &self.instances
+    }
+
     pub fn is_empty(&self) -> bool {
         self.instances.is_empty()
     }

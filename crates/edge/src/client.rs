@@ -7,23 +7,29 @@ use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use reconcile::ports::{PortFuture, Published, RouteTable, Routes};
+use reconcile::ports::{PortFuture, Published, RouteTable, Routes, Traffic};
 use reconcile::{Fault, Root};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::api::{Health, Rest};
+use crate::api::{EPOCH_HEADER, Health, Rest};
 use crate::publish::Outcome;
 
 /// Speaks to the edge of one environment.
 #[derive(Clone, Debug)]
 pub struct EdgeClient {
     root: Root,
+    epoch: Option<u64>,
 }
 
 impl EdgeClient {
     pub fn new(root: Root) -> Self {
-        Self { root }
+        Self { root, epoch: None }
+    }
+
+    /// As the control of this epoch: refused once another has taken over.
+    pub fn of_epoch(self, epoch: u64) -> Self {
+        Self { epoch: Some(epoch), ..self }
     }
 
     pub async fn health(&self) -> Result<Health, Fault> {
@@ -46,12 +52,11 @@ impl EdgeClient {
         stream.set_nonblocking(true).map_err(|error| away(&error))?;
         let stream = UnixStream::from_std(stream).map_err(|error| away(&error))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| away(&error))?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(http::header::HOST, "edge")
-            .body(Full::new(body))
-            .map_err(|error| away(&error))?;
+        let mut request = Request::builder().method(method).uri(path).header(http::header::HOST, "edge");
+        if let Some(epoch) = self.epoch {
+            request = request.header(EPOCH_HEADER, epoch);
+        }
+        let request = request.body(Full::new(body)).map_err(|error| away(&error))?;
         let exchange = async {
             let response = sender.send_request(request).await?;
             let status = response.status();
@@ -91,6 +96,10 @@ impl Routes for EdgeClient {
 
     fn wake<'a>(&'a self, instance: &'a str) -> PortFuture<'a, ()> {
         Box::pin(async move { self.about("/wake", &Rest { instance: instance.to_owned(), longest_ms: 0 }).await })
+    }
+
+    fn traffic(&self) -> PortFuture<'_, Vec<Traffic>> {
+        Box::pin(self.call(Method::GET, "/traffic", Bytes::new()))
     }
 
     fn current(&self) -> PortFuture<'_, Option<RouteTable>> {

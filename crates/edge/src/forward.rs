@@ -124,11 +124,14 @@ pub async fn forward(
         };
         let spare = (may_repeat && repeats < REPEATS).then(|| copy_of(&request));
         let sending = sender.try_send_request(request);
+        let took = || edge.clock.instant().saturating_duration_since(began);
         let Some(outcome) = in_time(edge, pool, began, progress.as_deref(), sending).await else {
+            instance.count(None, took());
             return Err(Refusal::AppTooSlow);
         };
         let mut failure = match outcome {
             Ok(response) => {
+                instance.count(Some(response.status()), took());
                 let lease = Lease { sender, flight, clock: Arc::clone(&edge.clock) };
                 return answer(edge, visitor, response, lease, upgrade, entry);
             }
@@ -146,7 +149,13 @@ pub async fn forward(
                 repeats += 1;
                 spare
             }
-            _ => return Err(progress.and_then(|progress| progress.trouble()).unwrap_or(Refusal::AppBroke)),
+            _ => {
+                let trouble = progress.and_then(|progress| progress.trouble());
+                if trouble.is_none() {
+                    instance.count(None, took());
+                }
+                return Err(trouble.unwrap_or(Refusal::AppBroke));
+            }
         };
     }
 }

@@ -1,7 +1,7 @@
 //! Routes on disk, and the one way in which they change: durable first, then served.
 //!
 //! ```text
-//!   edge/routes.json            {"format":1,"generation":7,"sha256":"…"}\n  and the table, in one file
+//!   edge/routes.json            {"format":1,"generation":7,"sha256":"…","epoch":3}\n  and the table, in one file
 //!   edge/routes.previous.json   the generation before
 //! ```
 //!
@@ -9,14 +9,15 @@
 //! A file whose digest does not fit, or of another root, is damaged: then the previous generation is served. When that is damaged too, the edge says
 //! so on every page until somebody publishes: it never takes a lost table for an empty one.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use arc_swap::ArcSwap;
 use host::clock::Clock;
 use host::files::{self, Access};
 use reconcile::Root;
-use reconcile::ports::RouteTable;
+use reconcile::ports::{RouteTable, Traffic};
 use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,6 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::fault::EdgeFault;
 use crate::snapshot::{Rejected, Serving, Snapshot};
 use crate::tls::local_ca;
+use crate::upstream::Instance;
 
 /// What [`Publisher::publish`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,21 +40,76 @@ pub struct Publisher {
     root: Root,
     clock: Arc<dyn Clock>,
     serving: Arc<ArcSwap<Serving>>,
-    /// The last generation given out. Locked for a whole publication: one after the other.
-    generation: Mutex<u64>,
+    /// Locked for a whole publication: one after the other.
+    last: Mutex<Last>,
+    /// Every instance that was ever routed to and still has something under way, or still is.
+    known: Mutex<Vec<Weak<Instance>>>,
+}
+
+/// What was given out last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    generation: u64,
+    /// Of the control that published. A lower one has been replaced, whatever it believes.
+    epoch: u64,
 }
 
 impl Publisher {
     /// Serves what is on disk, as far as it can be trusted.
     pub fn resume(root: Root, clock: Arc<dyn Clock>) -> Result<Self, EdgeFault> {
         files::create_dir(&root.routes(), Access::Owner)?;
-        let (serving, generation) = match read_back(&root) {
-            Stored::Nothing => (Serving::Nothing, 0),
-            Stored::Table { generation, table } => (serve_again(&root, table, generation, clock.as_ref())?, generation),
-            Stored::Damaged { last_generation } => (damaged(&root), last_generation),
+        let (serving, last) = match read_back(&root) {
+            Stored::Nothing => (Serving::Nothing, Last::default()),
+            Stored::Table { last, table } => (serve_again(&root, table, last.generation, clock.as_ref())?, last),
+            Stored::Damaged { last } => (damaged(&root), last),
         };
-        let serving = Arc::new(ArcSwap::from_pointee(serving));
-        Ok(Self { root, clock, serving, generation: Mutex::new(generation) })
+        let publisher = Self {
+            root,
+            clock,
+            serving: Arc::new(ArcSwap::from_pointee(serving)),
+            last: Mutex::new(last),
+            known: Mutex::default(),
+        };
+        if let Ok(snapshot) = publisher.serving.load().snapshot() {
+            publisher.know(snapshot);
+        }
+        Ok(publisher)
+    }
+
+    /// What each instance did for visitors. One by two ways, of its host and of its internal socket, is told once.
+    pub fn traffic(&self) -> Vec<Traffic> {
+        let mut known = self.known.lock().expect("no holder panics");
+        known.retain(|instance| instance.strong_count() > 0);
+        let mut all: BTreeMap<String, Traffic> = BTreeMap::new();
+        for traffic in known.iter().filter_map(Weak::upgrade).map(|instance| instance.traffic()) {
+            match all.get_mut(&traffic.instance) {
+                None => {
+                    all.insert(traffic.instance.clone(), traffic);
+                }
+                Some(other) => {
+                    other.in_flight += traffic.in_flight;
+                    other.answered += traffic.answered;
+                    other.failed += traffic.failed;
+                    other.by_time.iter_mut().zip(traffic.by_time).for_each(|(sum, more)| *sum += more);
+                }
+            }
+        }
+        all.into_values().collect()
+    }
+
+    fn know(&self, snapshot: &Snapshot) {
+        let mut known = self.known.lock().expect("no holder panics");
+        known.retain(|instance| instance.strong_count() > 0);
+        for instance in snapshot.pools().flat_map(|pool| pool.all()) {
+            if !known.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(instance))) {
+                known.push(Arc::downgrade(instance));
+            }
+        }
+    }
+
+    /// Refuses who has been replaced. Of whom nothing is known of the kind is let through: a person with the edge's socket.
+    pub fn fence(&self, epoch: Option<u64>) -> Result<(), EdgeFault> {
+        refuse_stale(*self.last.lock().expect("no holder panics"), epoch)
     }
 
     pub fn serving(&self) -> Arc<ArcSwap<Serving>> {
@@ -61,27 +118,39 @@ impl Publisher {
 
     /// Makes a table durable and serves it. The same table again reads certificate and credentials anew, which may have
     /// changed beside it. Blocks on the disk: not for the request path.
-    pub fn publish(&self, table: RouteTable) -> Result<Outcome, EdgeFault> {
-        let mut last = self.generation.lock().expect("no holder panics");
+    pub fn publish(&self, table: RouteTable, epoch: Option<u64>) -> Result<Outcome, EdgeFault> {
+        let mut last = self.last.lock().expect("no holder panics");
+        refuse_stale(*last, epoch)?;
+        let epoch = epoch.unwrap_or(last.epoch);
         let certificate = certificate_for(&self.root, &table)?;
         let serving = self.serving.load_full();
         let before = serving.snapshot().ok();
         let is_same = before.is_some_and(|before| before.table == table);
-        let generation = if is_same { *last } else { *last + 1 };
+        let generation = if is_same { last.generation } else { last.generation + 1 };
         // Everything that can fail comes before anything that changes.
         let next = Snapshot::build(table, generation, certificate, before, self.clock.instant())?;
-        if !is_same {
-            write(&self.root, &next.table, generation)?;
-            *last = generation;
+        if !is_same || epoch != last.epoch {
+            let next_last = Last { generation, epoch };
+            write(&self.root, &next.table, next_last)?;
+            *last = next_last;
         }
+        self.know(&next);
         self.serving.store(Arc::new(Serving::Snapshot(Box::new(next))));
         Ok(Outcome { generation, changed: !is_same })
     }
 }
 
+fn refuse_stale(last: Last, epoch: Option<u64>) -> Result<(), EdgeFault> {
+    match epoch {
+        Some(asked) if asked < last.epoch => Err(Rejected::Fenced { asked, known: last.epoch }.into()),
+        _ => Ok(()),
+    }
+}
+
 /// The certificate for all hosts of a table that has any.
 fn certificate_for(root: &Root, table: &RouteTable) -> Result<Option<Arc<CertifiedKey>>, EdgeFault> {
-    let mut hosts = table.sites.iter().flat_map(|site| &site.hosts);
+    let of_candidate = table.candidate.iter().flat_map(|candidate| &candidate.sites);
+    let mut hosts = table.sites.iter().chain(of_candidate).flat_map(|site| &site.hosts);
     let leaf = local_ca::load(root)?;
     let is_missing = |host: &&String| !leaf.as_ref().is_some_and(|leaf| leaf.names(host));
     match hosts.find(is_missing) {
@@ -119,6 +188,8 @@ struct Header {
     sha256: String,
     #[serde(default)]
     root: Option<PathBuf>,
+    #[serde(default)]
+    epoch: u64,
 }
 
 const FORMAT: u32 = 1;
@@ -131,9 +202,11 @@ fn previous(root: &Root) -> PathBuf {
     root.routes().join("routes.previous.json")
 }
 
-fn write(root: &Root, table: &RouteTable, generation: u64) -> Result<(), EdgeFault> {
+fn write(root: &Root, table: &RouteTable, last: Last) -> Result<(), EdgeFault> {
     let body = serde_json::to_vec_pretty(table).map_err(EdgeFault::Encode)?;
-    let header = Header { format: FORMAT, generation, sha256: digest(generation, &body), root: Some(place(root)) };
+    let Last { generation, epoch } = last;
+    let sha256 = digest(generation, &body);
+    let header = Header { format: FORMAT, generation, sha256, root: Some(place(root)), epoch };
     let mut content = serde_json::to_vec(&header).map_err(EdgeFault::Encode)?;
     content.push(b'\n');
     content.extend_from_slice(&body);
@@ -157,19 +230,21 @@ fn digest(generation: u64, body: &[u8]) -> String {
 #[derive(Debug)]
 enum Stored {
     Nothing,
-    Table { generation: u64, table: RouteTable },
-    Damaged { last_generation: u64 },
+    Table { last: Last, table: RouteTable },
+    Damaged { last: Last },
 }
 
 fn read_back(root: &Root) -> Stored {
     let (newest, before) = (read_one(root, &current(root)), read_one(root, &previous(root)));
     match (newest, before) {
         (Ok(None), Ok(None)) => Stored::Nothing,
-        (Ok(Some((generation, table))), _) => Stored::Table { generation, table },
-        (lost, Ok(Some((generation, table)))) => {
+        (Ok(Some((last, table))), _) => Stored::Table { last, table },
+        (lost, Ok(Some((last, table)))) => {
             let why = lost.err().map_or_else(|| "it is gone".to_owned(), |fault| fault.to_string());
-            tracing::error!(%why, generation, "the current routes are lost: serving the previous generation");
-            Stored::Table { generation, table }
+            tracing::error!(%why, generation = last.generation, "the current routes are lost: serving the previous generation");
+            // The lost one may have been of a later control.
+            let epoch = last.epoch.max(guess(&current(root)).epoch);
+            Stored::Table { last: Last { epoch, ..last }, table }
         }
         (newest, before) => {
             for fault in [newest.err(), before.err()].into_iter().flatten() {
@@ -178,12 +253,12 @@ fn read_back(root: &Root) -> Stored {
             tracing::error!(
                 "no copy of the routes can be trusted: every request is answered with 503 until they are published again"
             );
-            Stored::Damaged { last_generation: guess_generation(&current(root)) }
+            Stored::Damaged { last: guess(&current(root)) }
         }
     }
 }
 
-fn read_one(root: &Root, path: &Path) -> Result<Option<(u64, RouteTable)>, EdgeFault> {
+fn read_one(root: &Root, path: &Path) -> Result<Option<(Last, RouteTable)>, EdgeFault> {
     match files::read_if_exists(path)? {
         None => Ok(None),
         Some(bytes) => decode(root, &bytes).map(Some).map_err(|why| EdgeFault::Damaged { path: path.to_owned(), why }),
@@ -195,7 +270,7 @@ fn place(root: &Root) -> PathBuf {
     files::canonical(root.path()).unwrap_or_else(|_| root.path().to_owned())
 }
 
-fn decode(root: &Root, bytes: &[u8]) -> Result<(u64, RouteTable), String> {
+fn decode(root: &Root, bytes: &[u8]) -> Result<(Last, RouteTable), String> {
     let end = bytes.iter().position(|&byte| byte == b'\n').ok_or("it has no header line")?;
     let header: Header = serde_json::from_slice(&bytes[..end]).map_err(|error| error.to_string())?;
     if header.format != FORMAT {
@@ -209,12 +284,13 @@ fn decode(root: &Root, bytes: &[u8]) -> Result<(u64, RouteTable), String> {
         return Err(format!("it was written for {}", other.display()));
     }
     let table = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    Ok((header.generation, table))
+    Ok((Last { generation: header.generation, epoch: header.epoch }, table))
 }
 
-/// A number to go on from, so that a generation is not given out twice: the header may have survived.
-fn guess_generation(path: &Path) -> u64 {
+/// Numbers to go on from, so that a generation is not given out twice: the header may have survived.
+fn guess(path: &Path) -> Last {
     let bytes = files::read_if_exists(path).ok().flatten().unwrap_or_default();
     let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    serde_json::from_slice::<Header>(line).map_or(0, |header| header.generation)
+    let header = serde_json::from_slice::<Header>(line).ok();
+    header.map_or_else(Last::default, |header| Last { generation: header.generation, epoch: header.epoch })
 }

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use host::files::FileFault;
-use http::Method;
+use http::{HeaderValue, Method};
 use reconcile::ports::{self, RouteTable, SiteAccess};
 use rustls::sign::CertifiedKey;
+use sha2::{Digest, Sha256};
 
 use crate::access::{self, Access};
 use crate::balance::Pool;
@@ -61,7 +62,24 @@ pub struct Snapshot {
     pub hosts: HashMap<String, Host>,
     /// Sites by the name of the socket that apps reach them through.
     pub internal: HashMap<String, Arc<Site>>,
+    pub candidate: Option<Candidate>,
     pub certificate: Option<Arc<CertifiedKey>>,
+}
+
+/// A release that visitors do not see yet.
+#[derive(Debug)]
+pub struct Candidate {
+    word_digest: String,
+    hosts: HashMap<String, Host>,
+}
+
+impl Candidate {
+    /// The site at a host, for who has the word. What is compared are digests: the time it takes tells nothing.
+    pub fn host(&self, word: &HeaderValue, host: &str) -> Option<&Host> {
+        let digest = Sha256::digest(word.as_bytes());
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.hosts.get(host).filter(|_| digest == self.word_digest)
+    }
 }
 
 #[derive(Debug)]
@@ -90,6 +108,8 @@ pub enum Target {
 /// Why a route table is not served.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejected {
+    #[error("control {asked} wants to change the routes, and control {known} has taken over")]
+    Fenced { asked: u64, known: u64 },
     #[error("cannot route {host:?} to {app:?}: {other:?} already claims it")]
     HostTaken { host: String, app: String, other: String },
     #[error("cannot route to {app:?}: it has neither a host nor an internal socket")]
@@ -129,58 +149,77 @@ impl Snapshot {
         before: Option<&Self>,
         now: Instant,
     ) -> Result<Self, Rejected> {
-        let mut hosts = HashMap::new();
         let mut internal: HashMap<String, Arc<Site>> = HashMap::new();
-        for wanted in &table.sites {
-            if wanted.hosts.is_empty() && wanted.internal_socket.is_none() {
-                return Err(Rejected::Unreachable { app: wanted.app.clone() });
+        let hosts = build_sites(&table.sites, &mut internal, before, now)?;
+        let candidate = match &table.candidate {
+            None => None,
+            Some(candidate) => {
+                let hosts = build_sites(&candidate.sites, &mut internal, before, now)?;
+                Some(Candidate { word_digest: candidate.word_digest.clone(), hosts })
             }
-            let site = Arc::new(Site::build(wanted, before, now)?);
-            for (position, host) in wanted.hosts.iter().enumerate() {
-                let entry = match position {
-                    0 => Host::Site(Arc::clone(&site)),
-                    _ => Host::Alias { canonical: site.canonical.clone() },
-                };
-                if hosts.insert(host.to_ascii_lowercase(), entry).is_some() {
-                    let has_host =
-                        |site: &&ports::Site| site.hosts.iter().any(|claimed| claimed.eq_ignore_ascii_case(host));
-                    let other = table.sites.iter().find(has_host).map_or_else(String::new, |site| site.app.clone());
-                    return Err(Rejected::HostTaken { host: host.clone(), app: wanted.app.clone(), other });
-                }
-            }
-            if let Some(socket) = &wanted.internal_socket
-                && let Some(other) = internal.insert(socket.clone(), site)
-            {
-                let (socket, app) = (socket.clone(), wanted.app.clone());
-                return Err(Rejected::SocketTaken { socket, app, other: other.app.clone() });
-            }
-        }
-        Ok(Self { generation, table, hosts, internal, certificate })
+        };
+        Ok(Self { generation, table, hosts, internal, candidate, certificate })
+    }
+
+    fn sites_with_hosts(&self) -> impl Iterator<Item = &Arc<Site>> {
+        let of_candidate = self.candidate.iter().flat_map(|candidate| candidate.hosts.values());
+        self.hosts.values().chain(of_candidate).filter_map(|host| match host {
+            Host::Site(site) => Some(site),
+            Host::Alias { .. } => None,
+        })
     }
 
     /// Every pool once.
     pub fn pools(&self) -> impl Iterator<Item = &Pool> {
-        let of_hosts = self.hosts.values().filter_map(|host| match host {
-            Host::Site(site) => Some(site),
-            Host::Alias { .. } => None,
-        });
         let of_sockets = self.internal.values().filter(|site| site.canonical.is_empty());
-        of_hosts.chain(of_sockets).filter_map(|site| match &site.target {
+        self.sites_with_hosts().chain(of_sockets).filter_map(|site| match &site.target {
             Target::Instances(pool) => Some(pool),
             Target::Files(_) => None,
         })
     }
 
     fn instance(&self, app: &str, upstream: &ports::Upstream) -> Option<Arc<Instance>> {
-        let of_app = self.hosts.values().filter_map(|host| match host {
-            Host::Site(site) => Some(site),
-            Host::Alias { .. } => None,
-        });
-        of_app.chain(self.internal.values()).filter(|site| site.app == app).find_map(|site| match &site.target {
+        let all = self.sites_with_hosts().chain(self.internal.values());
+        all.filter(|site| site.app == app).find_map(|site| match &site.target {
             Target::Instances(pool) => pool.instance(&upstream.instance, upstream.port),
             Target::Files(_) => None,
         })
     }
+}
+
+/// Makes sites, found by their hosts; those with a socket are put among the internal ones too.
+fn build_sites(
+    sites: &[ports::Site],
+    internal: &mut HashMap<String, Arc<Site>>,
+    before: Option<&Snapshot>,
+    now: Instant,
+) -> Result<HashMap<String, Host>, Rejected> {
+    let mut hosts = HashMap::new();
+    for wanted in sites {
+        if wanted.hosts.is_empty() && wanted.internal_socket.is_none() {
+            return Err(Rejected::Unreachable { app: wanted.app.clone() });
+        }
+        let site = Arc::new(Site::build(wanted, before, now)?);
+        for (position, host) in wanted.hosts.iter().enumerate() {
+            let entry = match position {
+                0 => Host::Site(Arc::clone(&site)),
+                _ => Host::Alias { canonical: site.canonical.clone() },
+            };
+            if hosts.insert(host.to_ascii_lowercase(), entry).is_some() {
+                let has_host =
+                    |site: &&ports::Site| site.hosts.iter().any(|claimed| claimed.eq_ignore_ascii_case(host));
+                let other = sites.iter().find(has_host).map_or_else(String::new, |site| site.app.clone());
+                return Err(Rejected::HostTaken { host: host.clone(), app: wanted.app.clone(), other });
+            }
+        }
+        if let Some(socket) = &wanted.internal_socket
+            && let Some(other) = internal.insert(socket.clone(), site)
+        {
+            let (socket, app) = (socket.clone(), wanted.app.clone());
+            return Err(Rejected::SocketTaken { socket, app, other: other.app.clone() });
+        }
+    }
+    Ok(hosts)
 }
 
 impl Site {

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use host::clock::Clock;
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use reconcile::ports::Traffic;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -33,7 +35,13 @@ pub struct Instance {
     /// Milliseconds after `born`. Ends by itself: whoever asked for it may have died.
     rests_until: AtomicU64,
     idle: Mutex<Vec<Idle>>,
+    answered: AtomicU64,
+    failed: AtomicU64,
+    by_time: [AtomicU64; TIMES],
 }
+
+/// Classes of time, each up to twice as long as the one before: from under 1 ms to half a minute and more.
+const TIMES: usize = 16;
 
 #[derive(Debug)]
 struct Idle {
@@ -54,6 +62,31 @@ impl Instance {
             avoided_until: AtomicU64::new(0),
             rests_until: AtomicU64::new(0),
             idle: Mutex::new(Vec::new()),
+            answered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            by_time: Default::default(),
+        }
+    }
+
+    /// Counts an answer; `None`: there was none.
+    pub fn count(&self, status: Option<StatusCode>, took: Duration) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        if status.is_none_or(|status| status.is_server_error()) {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let class = (u64::BITS - millis.leading_zeros()) as usize;
+        self.by_time[class.min(TIMES - 1)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn traffic(&self) -> Traffic {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Traffic {
+            instance: self.name.clone(),
+            in_flight: self.in_flight(),
+            answered: count(&self.answered),
+            failed: count(&self.failed),
+            by_time: self.by_time.iter().map(count).collect(),
         }
     }
 

@@ -251,6 +251,23 @@ pub trait Routes: Send + Sync + fmt::Debug {
     fn wake<'a>(&'a self, instance: &'a str) -> PortFuture<'a, ()>;
     /// What the edge serves now; `None` if it serves nothing yet.
     fn current(&self) -> PortFuture<'_, Option<RouteTable>>;
+    /// What every instance has answered since the edge knows it, those included that are no longer routed to and still have
+    /// something under way.
+    fn traffic(&self) -> PortFuture<'_, Vec<Traffic>>;
+}
+
+/// What one instance did for visitors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    pub instance: String,
+    /// Requests and tunnels under way.
+    pub in_flight: usize,
+    /// Requests with an end, well or not.
+    pub answered: u64,
+    /// Those among them that were answered with 5xx, or not at all.
+    pub failed: u64,
+    /// Answers by the time to their head: the first counts those under 1 ms, each further one up to twice the time.
+    pub by_time: Vec<u64>,
 }
 
 /// What [`Routes::publish`] did.
@@ -272,7 +289,21 @@ pub struct RouteTable {
     /// The port visitors see, for redirects from HTTP: `https://HOST[:PORT]`.
     pub https_port: u16,
     pub sites: Vec<Site>,
+    /// A release that is looked at before visitors get it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Candidate>,
 }
+
+/// Sites that only those reach whose requests carry a word in the header [`CANDIDATE_HEADER`], at the public addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// SHA-256 of the word, in 64 small hexadecimal digits.
+    pub word_digest: String,
+    pub sites: Vec<Site>,
+}
+
+/// See [`Candidate`].
+pub const CANDIDATE_HEADER: &str = "roadbed-candidate";
 
 /// One public host name and what answers there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

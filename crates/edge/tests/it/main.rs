@@ -11,6 +11,7 @@ mod recorder;
 mod visitor;
 mod world;
 
+mod candidate;
 mod drain;
 mod files;
 mod forwarding;

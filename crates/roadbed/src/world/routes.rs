@@ -46,7 +46,7 @@ pub(super) fn table(
             })
         })
         .collect::<Result<_, Fault>>()?;
-    Ok(RouteTable { environment: environment.reference().to_string(), https_port: addresses.https, sites })
+    Ok(RouteTable { environment: environment.reference().to_string(), https_port: addresses.https, sites, candidate: None })
 }
 
 /// Where the digests of an app's credentials lie.

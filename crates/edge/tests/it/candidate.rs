@@ -1,0 +1,126 @@
+//! A release that is looked at before visitors get it, the switch to it, and who may switch.
+
+use edge::EdgeClient;
+use http::{Response, StatusCode};
+use http_body_util::BodyExt;
+use reconcile::ports::{Candidate, RouteTable, Routes, Site, Target, Traffic, Upstream};
+use sha2::{Digest, Sha256};
+
+use crate::app::App;
+use crate::visitor::get;
+use crate::world::{SHOP, World, eventually, shop, site};
+
+const WORD: &str = "a-word-that-nobody-guesses";
+
+fn with_word(word: &str) -> String {
+    format!("roadbed-candidate: {word}\r\n")
+}
+
+/// The shop of another release, beside the first.
+fn green(port: u16) -> Site {
+    let upstreams = vec![Upstream { instance: "shop-green-1".into(), port }];
+    let target = Target::Instances { upstreams, first_byte_ms: 30_000, idle_ms: 5_000 };
+    Site { internal_socket: None, ..site(&[SHOP], target) }
+}
+
+fn beside(table: RouteTable, candidate: Site) -> RouteTable {
+    let word_digest = Sha256::digest(WORD).iter().map(|byte| format!("{byte:02x}")).collect();
+    RouteTable { candidate: Some(Candidate { word_digest, sites: vec![candidate] }), ..table }
+}
+
+async fn traffic(world: &World, instance: &str) -> Option<Traffic> {
+    world.edge.traffic().await.unwrap().into_iter().find(|traffic| traffic.instance == instance)
+}
+
+#[tokio::test]
+async fn only_who_has_the_word_reaches_a_candidate_and_no_app_sees_the_word() {
+    let (blue, green_app) = (
+        App::saying("blue").await,
+        App::start(|request| async move {
+            assert!(!request.headers().contains_key("roadbed-candidate"), "the app was told the word");
+            crate::app::full("green")
+        })
+        .await,
+    );
+    let world = World::new().await;
+    world.try_publish(beside(world.table(vec![shop(blue.port)]), green(green_app.port))).await.unwrap();
+    assert_eq!(get(&world, SHOP, "/", "").await.text(), "blue");
+    assert_eq!(get(&world, SHOP, "/", &with_word(WORD)).await.text(), "green");
+    // Whoever means the candidate is never shown what is live.
+    for word in ["", "another", &WORD[1..]] {
+        let reply = get(&world, SHOP, "/", &with_word(word)).await;
+        assert_eq!(reply.status, 404, "{word:?} reached {}", reply.text());
+    }
+
+    world.try_publish(world.table(vec![green(green_app.port)])).await.unwrap();
+    assert_eq!(get(&world, SHOP, "/", "").await.text(), "green");
+    assert_eq!(get(&world, SHOP, "/", &with_word(WORD)).await.status, 404, "there is no candidate any more");
+}
+
+#[tokio::test]
+async fn a_control_that_was_replaced_changes_no_routes_whatever_restarts() {
+    let (blue, other) = (App::saying("blue").await, App::saying("other").await);
+    let mut world = World::new().await;
+    let client = |epoch| EdgeClient::new(world.root.clone()).of_epoch(epoch);
+    let (old, new) = (client(1), client(2));
+    world.publish(vec![shop(blue.port)]).await;
+    old.publish(world.table(vec![shop(blue.port)])).await.unwrap();
+    // The same routes, said by another: it is known from now on.
+    new.publish(world.table(vec![shop(blue.port)])).await.unwrap();
+    for _ in 0..2 {
+        let fault = old.publish(world.table(vec![shop(other.port)])).await.unwrap_err();
+        assert!(fault.causes.iter().any(|cause| cause.contains("control 2 has taken over")), "{fault:?}");
+        assert!(old.rest("shop-1", std::time::Duration::from_secs(1)).await.is_err());
+        assert_eq!(get(&world, SHOP, "/", "").await.text(), "blue");
+        world.stop().await;
+        world.start().await;
+    }
+    new.publish(world.table(vec![shop(other.port)])).await.unwrap();
+    assert_eq!(get(&world, SHOP, "/", "").await.text(), "other");
+}
+
+#[tokio::test]
+async fn what_an_instance_did_is_counted_also_after_it_was_left() {
+    let (release, held) =
+        (std::sync::Arc::new(tokio::sync::Notify::new()), std::sync::Arc::new(tokio::sync::Notify::new()));
+    let (gate, entered) = (release.clone(), held.clone());
+    let app = App::start(move |request| {
+        let (gate, entered) = (gate.clone(), entered.clone());
+        async move {
+            match request.uri().path() {
+                "/held" => {
+                    entered.notify_one();
+                    gate.notified().await;
+                    crate::app::full("at last")
+                }
+                "/broken" => Response::builder()
+                    .status(StatusCode::INTERNAL_SERVER_ERROR)
+                    .body(crate::app::full("").into_body().boxed())
+                    .unwrap(),
+                _ => crate::app::full("fine"),
+            }
+        }
+    })
+    .await;
+    let world = std::sync::Arc::new(World::new().await);
+    world.publish(vec![shop(app.port)]).await;
+    for path in ["/", "/", "/broken"] {
+        get(&world, SHOP, path, "").await;
+    }
+    let seen = traffic(&world, "shop-1").await.unwrap();
+    assert_eq!((seen.answered, seen.failed, seen.by_time.iter().sum::<u64>()), (3, 1, 3));
+
+    let slow = tokio::spawn({
+        let world = world.clone();
+        async move { get(&world, SHOP, "/held", "").await.text().to_owned() }
+    });
+    held.notified().await;
+    let other = App::saying("other").await;
+    world.publish(vec![green(other.port)]).await;
+    assert_eq!(get(&world, SHOP, "/", "").await.text(), "other");
+    assert_eq!(traffic(&world, "shop-1").await.unwrap().in_flight, 1, "left, and still at work");
+    release.notify_one();
+    assert_eq!(slow.await.unwrap(), "at last");
+    eventually("nothing is under way", async || traffic(&world, "shop-1").await.is_none_or(|left| left.in_flight == 0))
+        .await;
+}
