@@ -116,6 +116,14 @@ impl Book {
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection), clock, epoch })
     }
 
+    /// Whether the book can be used, without taking it over.
+    pub fn judge(path: &Path, presence: Presence, owner: &str) -> Result<(), BookFault> {
+        if presence == Presence::MayBeNew && !host::files::exists(path) {
+            return Ok(());
+        }
+        Ok(database::bind(&database::open(path, SCHEMA, presence)?, path, owner)?)
+    }
+
     /// Refuses the book of another root; see [`database::bind`].
     pub fn of(self, owner: &str) -> Result<Self, BookFault> {
         database::bind(&self.connection(), &self.path, owner)?;
@@ -333,6 +341,17 @@ impl Book {
     /// All slots that are taken.
     pub fn slots(&self) -> Result<Vec<Slot>, BookFault> {
         read_slots(&self.connection())
+    }
+
+    /// By which word a candidate is reached from now on.
+    pub fn tell_word(&self, place: Place, word_digest: &str) -> Result<(), BookFault> {
+        self.change(|transaction| {
+            let slots = read_slots(transaction)?.into_iter();
+            for slot in slots.filter(|slot| slot.place == place && slot.role == Role::Candidate) {
+                put(transaction, &Slot { word_digest: Some(word_digest.to_owned()), ..slot })?;
+            }
+            Ok(())
+        })
     }
 
     /// Gives a slot up that nobody needs any more.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
+use reconcile::ports::RELEASE_HEADER;
 
 use crate::body::{Body, Recorded};
 use crate::connection::Visitor;
@@ -68,7 +69,7 @@ async fn reply(
         Route::Site(site) => site,
         Route::Elsewhere(location) => return Ok(pages::redirect(&location)),
     };
-    entry.app(&site.app);
+    entry.app(&site.app, site.release.as_ref());
 
     // Who may not see the site does not see what is missing on it either.
     access::admit(&site.access, &parts.headers)?;
@@ -92,6 +93,9 @@ async fn reply(
             forward::forward(edge, visitor, pool, exchange, entry).await?
         }
     };
+    if let Some(release) = &site.release {
+        response.headers_mut().insert(RELEASE_HEADER, release.clone());
+    }
     headers::promise_https(response.headers_mut(), visitor, &asked.host);
     Ok(response)
 }

@@ -49,7 +49,7 @@ impl Serving {
             Self::Damaged(leaf) => {
                 leaf.as_ref().filter(|leaf| leaf.names(host)).map(|leaf| Arc::clone(&leaf.certificate))
             }
-            Self::Snapshot(snapshot) => snapshot.certificate.clone().filter(|_| snapshot.hosts.contains_key(host)),
+            Self::Snapshot(snapshot) => snapshot.certificate.clone().filter(|_| snapshot.is_ours(host)),
         }
     }
 }
@@ -97,6 +97,8 @@ pub struct Site {
     config: Option<Bytes>,
     /// With the seconds for which it may be kept.
     key_set: Option<(Bytes, u64)>,
+    /// What answers say that they are of.
+    pub release: Option<HeaderValue>,
 }
 
 #[derive(Debug)]
@@ -159,6 +161,12 @@ impl Snapshot {
             }
         };
         Ok(Self { generation, table, hosts, internal, candidate, certificate })
+    }
+
+    /// Whether visitors or those who look at a candidate may ask for a host.
+    fn is_ours(&self, host: &str) -> bool {
+        self.hosts.contains_key(host)
+            || self.candidate.as_ref().is_some_and(|candidate| candidate.hosts.contains_key(host))
     }
 
     fn sites_with_hosts(&self) -> impl Iterator<Item = &Arc<Site>> {
@@ -265,7 +273,9 @@ impl Site {
         };
         let key_set = wanted.key_set.as_ref().map(|set| (Bytes::from(set.document.clone()), set.max_age_s));
         let canonical = wanted.hosts.first().map(|host| host.to_ascii_lowercase()).unwrap_or_default();
-        Ok(Self { app: app.clone(), canonical, target, access, config, key_set })
+        // A name that is no header value is not told; it is ours, and always is one.
+        let release = wanted.release.as_ref().and_then(|release| HeaderValue::from_str(release).ok());
+        Ok(Self { app: app.clone(), canonical, target, access, config, key_set, release })
     }
 
     /// The keys that the app signs with, and for how many seconds they may be kept, if they are what is asked for.

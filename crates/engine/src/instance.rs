@@ -38,6 +38,38 @@ const SHOWN_LINES: usize = 25;
 /// How often an instance may die before its start counts as failed, well before the keeper calls it a crash loop.
 const DEATHS_BEFORE_GIVING_UP: u32 = 3;
 
+/// Which of several sets of instances that run side by side: part of their names. Those of [`Fleet::ONLY`] bear none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fleet(Option<&'static str>);
+
+impl Fleet {
+    pub const ONLY: Self = Self(None);
+
+    /// All that bear a name. Fixed, so that `api-blue-1` is never taken for an instance of an app `api-blue`.
+    pub const NAMED: [&'static str; 2] = ["blue", "green"];
+
+    /// `None` if there is no fleet of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMED.into_iter().find(|known| *known == name).map(|known| Self(Some(known)))
+    }
+
+    /// `api-1`, `api-2`, .. or `api-blue-1`, ..
+    pub fn instance(self, app: &AppName, index: usize) -> String {
+        match self.0 {
+            None => format!("{app}-{}", index + 1),
+            Some(name) => format!("{app}-{name}-{}", index + 1),
+        }
+    }
+
+    /// What is called `of` in the only fleet.
+    pub fn tagged(self, of: impl fmt::Display) -> String {
+        match self.0 {
+            None => of.to_string(),
+            Some(name) => format!("{of}@{name}"),
+        }
+    }
+}
+
 /// One app's process as it is to run.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -48,15 +80,18 @@ pub struct Program {
     pub node_env: &'static str,
     /// Digest of what was built; for a development server, which reads the sources itself, a fixed word.
     pub built_from: String,
+    /// What it is told as its release, if not the beginning of that digest.
+    pub release_name: Option<String>,
     /// What it is made of: read, and never written. `None` for a development server, which writes where its sources are, and so
     /// runs as whoever develops.
     pub release: Option<PathBuf>,
 }
 
 impl Program {
-    /// What the app is told as its release: enough of the digest to tell two builds apart.
+    /// What the app is told as its release; a digest's beginning is enough to tell two builds apart.
     pub fn release(&self) -> &str {
-        self.built_from.get(..12).unwrap_or(&self.built_from)
+        let digest = || self.built_from.get(..12).unwrap_or(&self.built_from);
+        self.release_name.as_deref().unwrap_or_else(digest)
     }
 }
 
@@ -79,6 +114,7 @@ pub struct Instances {
     /// See [`Instances::resource_id`].
     pub id: ResourceId,
     pub needs: Vec<ResourceId>,
+    pub fleet: Fleet,
     pub environment: Arc<Environment>,
     pub app: App,
     pub server: Server,
@@ -135,17 +171,12 @@ struct Wanted {
 }
 
 impl Instances {
-    pub fn resource_id(app: &App) -> ResourceId {
-        ResourceId::new(format!("app/{}", app.name))
-    }
-
-    /// `api-1`, `api-2`, ..
-    pub fn instance_name(app: &App, index: usize) -> String {
-        format!("{}-{}", app.name, index + 1)
+    pub fn resource_id(app: &App, fleet: Fleet) -> ResourceId {
+        ResourceId::new(fleet.tagged(format_args!("app/{}", app.name)))
     }
 
     fn spec(&self, index: usize, port: u16) -> Result<UnitSpec, Fault> {
-        let instance = Self::instance_name(&self.app, index);
+        let instance = self.fleet.instance(&self.app.name, index);
         let program = (self.program)()?;
         let assembled = assemble(&self.environment, &self.app.name, self.facts.as_ref())?;
         let given = self.given(&instance, port, &program);
@@ -190,7 +221,7 @@ impl Instances {
 
     fn index(&self, instance: &str) -> Result<usize, Fault> {
         (0..self.placement.ports.len())
-            .find(|index| Self::instance_name(&self.app, *index) == instance)
+            .find(|index| self.fleet.instance(&self.app.name, *index) == instance)
             .ok_or_else(|| Fault::new(format!("{instance} is not an instance of {}", self.app.name)))
     }
 
@@ -321,9 +352,10 @@ impl Instances {
 
 /// Whether a unit's name is that of an instance of an app.
 pub fn is_instance_of(app: &AppName, unit: &str) -> bool {
-    unit.strip_prefix(app.as_str()).is_some_and(|rest| {
-        rest.strip_prefix('-').is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-    })
+    let Some(rest) = unit.strip_prefix(app.as_str()).and_then(|rest| rest.strip_prefix('-')) else { return false };
+    let in_fleet = Fleet::NAMED.iter().find_map(|name| rest.strip_prefix(name)?.strip_prefix('-'));
+    let number = in_fleet.unwrap_or(rest);
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The folder and command of an app's own development server.
@@ -333,6 +365,7 @@ pub fn dev_program(project: &Path, app: &App, command: &[String]) -> Program {
         cwd: project.join(&app.path),
         node_env: "development",
         built_from: "dev".to_owned(),
+        release_name: None,
         release: None,
     }
 }
@@ -395,5 +428,27 @@ impl Resource for Instances {
             Step::Replace { instance } => self.replace(instance, self.index(instance)?).await,
             Step::AwaitReady { instance, port } => self.await_ready(instance, *port).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_told_by_its_name_in_whichever_fleet_it_runs() {
+        let app = AppName::new("api").unwrap();
+        let other = AppName::new("api-admin").unwrap();
+        for fleet in [Fleet::ONLY, Fleet::named("blue").unwrap(), Fleet::named("green").unwrap()] {
+            let unit = fleet.instance(&app, 1);
+            assert!(is_instance_of(&app, &unit), "{unit}");
+            assert!(!is_instance_of(&other, &unit), "{unit}");
+            assert!(!is_instance_of(&app, &fleet.instance(&other, 1)), "{unit}");
+        }
+        assert_eq!(Fleet::named("blue").unwrap().instance(&app, 0), "api-blue-1");
+        assert!(
+            !is_instance_of(&app, "api-") && !is_instance_of(&app, "api-blue-") && !is_instance_of(&app, "api-red-1")
+        );
+        assert_eq!(Fleet::named("red"), None);
     }
 }

@@ -9,10 +9,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use host::files::{self, Access, FileFault};
 use ignore::WalkBuilder;
+use manifest::AppName;
 use manifest::environment::App;
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId, Root};
 
 use crate::build::{self, AppBuild};
+use crate::instance::Fleet;
 
 /// Below this many bytes compression saves less than a network packet.
 const WORTH_COMPRESSING: u64 = 1024;
@@ -21,20 +23,31 @@ const WORTH_COMPRESSING: u64 = 1024;
 const COMPRESSIBLE: [&str; 9] = ["html", "js", "mjs", "css", "json", "svg", "txt", "xml", "webmanifest"];
 
 /// The site of one static app.
-#[derive(Debug)]
 pub struct StaticSite {
     id: ResourceId,
     needs: Vec<ResourceId>,
-    project: PathBuf,
-    root: Root,
-    app: App,
+    app: AppName,
+    /// Asked at each look: a build changes while Roadbed converges.
+    place: Box<dyn Fn() -> Result<Option<Place>, Fault> + Send + Sync>,
+}
+
+/// Where the files of a site come from, and where they are made ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub source: PathBuf,
+    pub target: PathBuf,
+}
+
+impl fmt::Debug for StaticSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticSite").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// What there is to do.
 #[derive(Debug)]
 pub struct Prepare {
-    /// Where the finished site will lie.
-    target: PathBuf,
+    place: Place,
 }
 
 impl fmt::Display for Prepare {
@@ -44,13 +57,26 @@ impl fmt::Display for Prepare {
 }
 
 impl StaticSite {
-    pub fn new(project: PathBuf, root: Root, app: App) -> Self {
-        let needs = vec![AppBuild::resource_id(&app)];
-        Self { id: ResourceId::new(format!("site/{}", app.name)), needs, project, root, app }
+    /// The site of the app's present build.
+    pub fn of_build(project: PathBuf, root: Root, app: App) -> Self {
+        let (id, needs, name) =
+            (Self::resource_id(&app, Fleet::ONLY), vec![AppBuild::resource_id(&app)], app.name.clone());
+        let place = move || {
+            let target = folder(&project, &root, &app)?;
+            Ok(target.map(|target| Place { source: build::output(&project, &app), target }))
+        };
+        Self { id, needs, app: name, place: Box::new(place) }
     }
 
-    pub fn resource_id(app: &App) -> ResourceId {
-        ResourceId::new(format!("site/{}", app.name))
+    /// The site of an artifact that `needs` unpacks.
+    pub fn of_artifact(app: &App, fleet: Fleet, needs: ResourceId, place: Place) -> Self {
+        let place = move || Ok(Some(place.clone()));
+        let (id, app) = (Self::resource_id(app, fleet), app.name.clone());
+        Self { id, needs: vec![needs], app, place: Box::new(place) }
+    }
+
+    pub fn resource_id(app: &App, fleet: Fleet) -> ResourceId {
+        ResourceId::new(fleet.tagged(format_args!("site/{}", app.name)))
     }
 }
 
@@ -62,7 +88,7 @@ pub fn folder(project: &Path, root: &Root, app: &App) -> Result<Option<PathBuf>,
 
 impl Resource for StaticSite {
     /// The folder that must exist, and whether it does.
-    type Observed = (PathBuf, bool);
+    type Observed = (Place, bool);
     type Step = Prepare;
 
     fn id(&self) -> &ResourceId {
@@ -74,21 +100,20 @@ impl Resource for StaticSite {
     }
 
     async fn observe(&self) -> Result<Self::Observed, Fault> {
-        let target = folder(&self.project, &self.root, &self.app)?
-            .ok_or_else(|| Fault::new(format!("cannot prepare {}: it is not built", self.app.name)))?;
-        let exists = files::is_dir(&target);
-        Ok((target, exists))
+        let place =
+            (self.place)()?.ok_or_else(|| Fault::new(format!("cannot prepare {}: it is not built", self.app)))?;
+        let exists = files::is_dir(&place.target);
+        Ok((place, exists))
     }
 
-    fn plan(&self, (target, exists): &Self::Observed) -> Vec<Prepare> {
-        if *exists { Vec::new() } else { vec![Prepare { target: target.clone() }] }
+    fn plan(&self, (place, exists): &Self::Observed) -> Vec<Prepare> {
+        if *exists { Vec::new() } else { vec![Prepare { place: place.clone() }] }
     }
 
     async fn apply(&self, step: &Prepare, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
-        let source = build::output(&self.project, &self.app);
-        let target = step.target.clone();
+        let Place { source, target } = step.place.clone();
         let done = tokio::task::spawn_blocking(move || prepare(&source, &target)).await;
-        let headline = format!("cannot prepare the files of {}", self.app.name);
+        let headline = format!("cannot prepare the files of {}", self.app);
         match done {
             Ok(Ok(())) => Ok(()),
             Ok(Err(fault)) => Err(Fault::because(headline, &fault).hint("see whether the disk is full")),

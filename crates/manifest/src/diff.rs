@@ -61,6 +61,8 @@ fn facts(environment: &Environment) -> Vec<Fact> {
         }
     }
     add("drift", "what others changed", environment.drift.to_string());
+    add("releases", "approvals", environment.rollout.approvals.to_string());
+    add("releases", "watched for", format!("{} s", environment.rollout.verify.as_secs()));
     if let Some(mongodb) = &environment.mongodb {
         add("mongodb", "database", mongodb.database.clone());
         add("mongodb", "cache", mebibytes(mongodb.cache_bytes));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::network::Reachability;
 use crate::record::choice;
+use crate::rollout::Rollout;
 use crate::rotation::{Rotation, RotationSchedule};
 use crate::sample::{Sample, Seed};
 use crate::target::{EnvRef, Instance};
@@ -26,6 +27,7 @@ pub struct Environment {
     pub drift: OnDrift,
     /// How long it lasts after the last `up`; then it is purged.
     pub ttl: Option<Duration>,
+    pub rollout: Rollout,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,

@@ -14,6 +14,7 @@
 mod accessor;
 mod check;
 mod collections;
+mod rollout;
 mod diff;
 pub mod environment;
 mod environments_page;
@@ -52,6 +53,7 @@ pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
 pub use naming::{BranchSlug, Names};
 pub use parse::{DeclaredPath, Manifest, parse};
 pub use resolve::UnknownEnv;
+pub use rollout::Rollout;
 pub use rotation::{RotatedBy, Rotation, RotationKind, RotationSchedule};
 pub use sample::{Mask, Sample, Seed};
 pub use scan::{Allowed, ComputedNames, FindingKind, Glob, Position, RunsIn, Scan, ScannedApp, scan};

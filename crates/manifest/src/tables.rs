@@ -8,6 +8,7 @@ use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonN
 use crate::members::Members;
 use crate::network::NetworkTable;
 use crate::record::{choice, record};
+use crate::rollout::RolloutTable;
 use crate::rotation::RotationTable;
 use crate::sample::Seed;
 use crate::scalars::{
@@ -130,6 +131,8 @@ record! {
         seed: Option<At<Seed>>,
         /// How long it lasts after the last `up`: then it is purged, its data too. Only with `per`.
         ttl: Option<At<Age>>,
+        /// How it gets new releases.
+        rollout: RolloutTable = {},
     }
 }
 

@@ -320,7 +320,13 @@ pub struct Site {
     pub key_set: Option<KeySet>,
     /// Also reachable without TLS on the keeper's socket of this name, loopback only: how apps call each other.
     pub internal_socket: Option<String>,
+    /// Told with each answer, in [`RELEASE_HEADER`], and in the access log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
 }
+
+/// Which release an answer is of.
+pub const RELEASE_HEADER: &str = "roadbed-release";
 
 /// The public halves of the keys with which an app signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -112,6 +112,11 @@ impl Root {
         self.0.join("tmp").join(unit)
     }
 
+    /// Artifacts as they run, by digest.
+    pub fn releases(&self) -> PathBuf {
+        self.0.join("releases")
+    }
+
     pub fn builds(&self) -> PathBuf {
         self.0.join("builds")
     }

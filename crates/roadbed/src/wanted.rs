@@ -30,6 +30,9 @@ pub struct Wanted {
     pub config: Option<PathBuf>,
     /// Apps that run their own development server instead of the build.
     pub dev: DevApps,
+    /// What runs until something is deployed.
+    #[serde(default)]
+    pub apps: Apps,
     /// Ports asked for on the command line; they win over the manifest's.
     pub http_port: Option<u16>,
     pub https_port: Option<u16>,
@@ -93,6 +96,17 @@ pub enum DevApps {
     None,
     All,
     Only(Vec<String>),
+}
+
+/// What apps run from, while no release is live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Apps {
+    /// They are built in the project's folder and run from there.
+    #[default]
+    FromProject,
+    /// They wait for the first deployment.
+    Releases,
 }
 
 /// Where visitors come in, unless ports were asked for by number.

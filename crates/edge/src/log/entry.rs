@@ -33,6 +33,7 @@ pub(super) struct Record {
     pub protocol: &'static str,
     pub client: std::net::IpAddr,
     pub app: Option<String>,
+    pub release: Option<HeaderValue>,
     pub upstream: Option<String>,
     pub status: u16,
     pub bytes: u64,
@@ -57,6 +58,7 @@ impl Entry {
             protocol: protocol_of(request.version()),
             client: visitor.peer.ip(),
             app: None,
+            release: None,
             upstream: None,
             status: CLIENT_GONE,
             bytes: 0,
@@ -76,8 +78,11 @@ impl Entry {
         self.change(|record| record.host.clone_from(&asked.host));
     }
 
-    pub fn app(&mut self, app: &str) {
-        self.change(|record| record.app = Some(app.to_owned()));
+    pub fn app(&mut self, app: &str, release: Option<&HeaderValue>) {
+        self.change(|record| {
+            record.app = Some(app.to_owned());
+            record.release = release.cloned();
+        });
     }
 
     pub fn upstream(&mut self, instance: &str) {

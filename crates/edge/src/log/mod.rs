@@ -77,6 +77,7 @@ impl AccessLog {
             protocol: if visitor.inspection.is_some() { "HTTP/1.1" } else { "HTTP/2" },
             client: visitor.peer.ip(),
             app: None,
+            release: None,
             upstream: None,
             status,
             bytes: 0,

@@ -29,6 +29,8 @@ struct Line<'a> {
     app: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<&'a str>,
     protocol: &'a str,
     client: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +81,7 @@ fn append(lines: &mut Vec<u8>, record: &Record, micros: u64, dropped: Option<u64
         ms,
         app: record.app.as_deref(),
         upstream: record.upstream.as_deref(),
+        release: record.release.as_ref().and_then(|release| release.to_str().ok()),
         protocol: record.protocol,
         client: record.client.to_string(),
         error: record.error,

@@ -43,6 +43,11 @@ async fn only_who_has_the_word_reaches_a_candidate_and_no_app_sees_the_word() {
         .await,
     );
     let world = World::new().await;
+    // Where nothing is live yet, a candidate is reached all the same.
+    world.publish(vec![shop(blue.port)]).await;
+    world.try_publish(beside(world.table(Vec::new()), green(green_app.port))).await.unwrap();
+    assert_eq!(get(&world, SHOP, "/", &with_word(WORD)).await.text(), "green");
+    assert_eq!(get(&world, SHOP, "/", "").await.status, 404);
     world.try_publish(beside(world.table(vec![shop(blue.port)]), green(green_app.port))).await.unwrap();
     assert_eq!(get(&world, SHOP, "/", "").await.text(), "blue");
     assert_eq!(get(&world, SHOP, "/", &with_word(WORD)).await.text(), "green");

@@ -145,6 +145,7 @@ pub(crate) fn site(hosts: &[&str], target: Target) -> Site {
         config: None,
         key_set: None,
         internal_socket: Some("shop-internal".into()),
+        release: None,
     }
 }
 

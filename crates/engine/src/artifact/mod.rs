@@ -17,6 +17,7 @@ pub mod content;
 pub mod lock;
 pub mod packing;
 pub mod shelf;
+pub mod unpacking;
 
 use std::fmt;
 use std::str::FromStr;

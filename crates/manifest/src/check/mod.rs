@@ -2,6 +2,7 @@
 
 mod apps;
 mod collections;
+mod rollout;
 mod environments;
 mod hosts;
 mod meeting;
@@ -25,6 +26,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     apps::check(document, findings);
     services::check(document, findings);
     sample::check(document, findings);
+    rollout::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);
     scan::check(document, findings);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use engine::instance::Fleet;
 use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Findings, Impact};
 use host::clock::Clock;
@@ -35,6 +36,8 @@ pub struct KilledInstancesReturn {
     pub visitor: Visitor,
     pub units: Arc<dyn Units>,
     pub clock: Arc<dyn Clock>,
+    /// The one that visitors reach.
+    pub fleet: Fleet,
 }
 
 impl Check for KilledInstancesReturn {
@@ -62,7 +65,7 @@ impl Check for KilledInstancesReturn {
 
 impl KilledInstancesReturn {
     async fn kill_one(&self, app: &App, server: &Server) -> Result<String, String> {
-        let name = engine::instance::Instances::instance_name(app, 0);
+        let name = self.fleet.instance(&app.name, 0);
         let before = self.unit(&name).await?.ok_or(format!("{name} does not exist"))?;
         let pid = before.pid.ok_or(format!("{name} does not run"))?;
         kill(pid).map_err(|fault| format!("cannot kill {name}: {fault}"))?;

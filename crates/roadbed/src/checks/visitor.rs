@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use reconcile::Fault;
+use reconcile::ports::CANDIDATE_HEADER;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -38,6 +39,8 @@ pub struct Visitor {
     tls: TlsConnector,
     http_port: u16,
     https_port: u16,
+    /// The word by which a release is reached that visitors do not see yet.
+    word: Option<Arc<Secret>>,
 }
 
 impl std::fmt::Debug for Visitor {
@@ -63,7 +66,12 @@ impl Visitor {
             .map_err(|error| cannot(&error))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), http_port, https_port })
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), http_port, https_port, word: None })
+    }
+
+    /// Who looks at a release that others do not see yet.
+    pub fn with_word(self, word: Secret) -> Self {
+        Self { word: Some(Arc::new(word)), ..self }
     }
 
     /// `GET https://HOST:PORT/PATH`. An error is a sentence: refused, no valid certificate, no answer in time.
@@ -73,7 +81,7 @@ impl Visitor {
             let stream = TcpStream::connect(loopback(self.https_port)).await?;
             let name = ServerName::try_from(host.to_owned())?;
             let stream = self.tls.connect(name, stream).await?;
-            exchange(stream, &authority, path, None).await
+            exchange(stream, &authority, path, None, self.word.as_deref()).await
         };
         ended(timeout(limit, visit).await, limit)
     }
@@ -92,7 +100,7 @@ impl Visitor {
         let visit = async {
             let stream = TcpStream::connect(loopback(self.https_port)).await?;
             let stream = self.tls.connect(ServerName::try_from(host.to_owned())?, stream).await?;
-            exchange(stream, &authority, path, Some(&login)).await
+            exchange(stream, &authority, path, Some(&login), self.word.as_deref()).await
         };
         ended(timeout(limit, visit).await, limit)
     }
@@ -102,7 +110,7 @@ impl Visitor {
         let authority = format!("{host}:{}", self.http_port);
         let visit = async {
             let stream = TcpStream::connect(loopback(self.http_port)).await?;
-            exchange(stream, &authority, path, None).await
+            exchange(stream, &authority, path, None, None).await
         };
         ended(timeout(limit, visit).await, limit)
     }
@@ -131,7 +139,13 @@ fn ended(
     }
 }
 
-async fn exchange<S>(stream: S, authority: &str, path: &str, login: Option<&str>) -> Result<Answer, AnyError>
+async fn exchange<S>(
+    stream: S,
+    authority: &str,
+    path: &str,
+    login: Option<&str>,
+    word: Option<&Secret>,
+) -> Result<Answer, AnyError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -141,6 +155,9 @@ where
     let mut request = Request::get(path).header("host", authority).header("accept", "text/html,application/json");
     if let Some(login) = login {
         request = request.header("authorization", login);
+    }
+    if let Some(word) = word {
+        request = request.header(CANDIDATE_HEADER, word.expose());
     }
     let request = request.body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::cli::deploy_args::{Deploy, Releases, Rollback};
 use crate::cli::exit::Exit;
 use crate::cli::sample_args::Sample;
 use crate::cli::secrets_args::Secrets;
@@ -67,6 +68,9 @@ pub enum Command {
     Ready(Ready),
     Plan(Plan),
     Build(Build),
+    Deploy(Deploy),
+    Rollback(Rollback),
+    Releases(Releases),
     Target(Target),
     /// Look at the manifest's environments
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]

@@ -66,7 +66,7 @@ pub async fn run(session: &Session, args: &args::Build, interrupts: &mut Interru
 }
 
 /// Builds and packs; nothing of an environment is touched.
-async fn make(want: &Wanted, apps: &[App], output: &Output) -> Result<Converged, Failure> {
+pub(crate) async fn make(want: &Wanted, apps: &[App], output: &Output) -> Result<Converged, Failure> {
     let cannot = |fault: &(dyn std::error::Error + 'static)| Fault::because("cannot build", fault);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let graph = builds::graph(crate::world::project(&want.manifest), apps, &want.cache, &want.tools, &want.given.0)?;

@@ -13,12 +13,30 @@ pub enum Exit {
     Usage = 2,
     /// Another command holds the root; nothing was changed.
     Held = 3,
+    /// A deployment was aborted: visitors saw nothing of it.
+    Aborted = 10,
+    /// A deployment was taken back after visitors saw it.
+    RolledBack = 11,
+    /// A deployment goes neither forward nor back: a person is needed.
+    Frozen = 12,
+    /// A deployment was called off, or a newer one took its place.
+    Cancelled = 13,
     /// Ctrl-C or SIGTERM; what was begun was stopped in order.
     Interrupted = 130,
 }
 
 impl Exit {
-    pub const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Usage, Self::Held, Self::Interrupted];
+    pub const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::Held,
+        Self::Aborted,
+        Self::RolledBack,
+        Self::Frozen,
+        Self::Cancelled,
+        Self::Interrupted,
+    ];
 
     pub fn code(self) -> u8 {
         self as u8
@@ -31,6 +49,10 @@ impl Exit {
             Self::Failed => "a promise does not hold, or the work failed",
             Self::Usage => "the command line or the manifest is wrong; nothing was changed",
             Self::Held => "another command holds the root (the message says who); nothing was changed",
+            Self::Aborted => "a deployment was aborted; visitors saw nothing of it",
+            Self::RolledBack => "a deployment was taken back after visitors saw it",
+            Self::Frozen => "a deployment goes neither forward nor back; a person is needed",
+            Self::Cancelled => "a deployment was called off, or a newer one took its place",
             Self::Interrupted => "interrupted; what was begun was stopped in order",
         }
     }

@@ -12,6 +12,8 @@ pub mod command_lock;
 pub mod completions;
 pub mod conductor;
 pub mod db_shell;
+pub mod deploy;
+pub mod deploy_args;
 pub mod down;
 pub mod env_check;
 pub mod env_exec;
@@ -19,7 +21,9 @@ pub mod env_matrix;
 pub mod env_verbs;
 pub mod exit;
 pub mod failure;
+pub mod follow;
 pub mod generate;
+pub mod git;
 pub mod interrupts;
 pub mod lent_command;
 pub mod live;
@@ -116,8 +120,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
-    use Command::{Down, Logs, Plan, Ready, Restart, Status, Trust};
-    if let Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Plan(_) | Trust(_) = command {
+    use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Status, Trust};
+    if let Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Plan(_) | Trust(_) | Rollback(_) | Releases(_) = command {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;
     }
@@ -134,6 +138,13 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Ready(args) => wait(ready::run(session, args, &live)),
         Command::Plan(args) => wait(plan::run(session, args, &live)),
         Command::Build(args) => wait(async { build::run(session, args, &mut Interrupts::of_process()?).await }),
+        Command::Deploy(args) => {
+            wait(async { deploy::run(session, args, &live, &mut Interrupts::of_process()?).await })
+        }
+        Command::Rollback(args) => {
+            wait(async { deploy::roll_back(session, args, &mut Interrupts::of_process()?).await })
+        }
+        Command::Releases(_) => wait(deploy::releases(session)),
         Command::Target(args) => wait(target::run(session, args)),
         Command::Env(Env::Matrix) => wait(env_matrix::run(session, &live)),
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),

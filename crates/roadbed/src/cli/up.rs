@@ -160,12 +160,8 @@ impl Proven {
 /// has a fault that asking does not mend.
 const MOST_ATTEMPTS: u32 = 3;
 
-async fn bring_up(
-    session: &Session,
-    args: &args::Up,
-    wanted: &Wanted,
-    conductor: &impl Conductor,
-) -> Result<Proven, Failure> {
+/// Makes the environment run as it is wanted.
+pub async fn converged(session: &Session, wanted: &Wanted, conductor: &impl Conductor) -> Result<(), Failure> {
     let mut attempt = 1;
     loop {
         conductor.ensure_running(wanted).await?;
@@ -174,9 +170,18 @@ async fn bring_up(
                 session.output.note(format!("{fault}; going on"));
                 attempt += 1;
             }
-            converged => break converged?,
+            converged => return converged,
         }
     }
+}
+
+async fn bring_up(
+    session: &Session,
+    args: &args::Up,
+    wanted: &Wanted,
+    conductor: &impl Conductor,
+) -> Result<Proven, Failure> {
+    converged(session, wanted, conductor).await?;
     if args.no_gate {
         return Ok(Proven::NotAsked);
     }

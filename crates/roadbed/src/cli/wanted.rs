@@ -7,7 +7,7 @@ use crate::cli::args;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
-use crate::wanted::{Destroy, DevApps, Given, PublicPorts, Wanted};
+use crate::wanted::{Apps, Destroy, DevApps, Given, PublicPorts, Wanted};
 
 pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wanted, Failure> {
     let (environment, resolved) = project.environment(&session.environment()?)?;
@@ -39,6 +39,7 @@ pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wante
         state: session.surroundings.state(),
         config: session.surroundings.config(),
         dev,
+        apps: Apps::FromProject,
         http_port: args.http_port,
         https_port: args.https_port,
         ports: if args.free_ports { PublicPorts::Free } else { PublicPorts::AsDeclared },

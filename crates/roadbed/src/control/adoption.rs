@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use delivery::Book;
 use edge::tls::local_ca;
 use gate::Ledger;
 use host::clock::Clock;
@@ -17,7 +18,7 @@ use secrets::Store;
 
 use super::home::Home;
 use super::identity::{self, Identity};
-use super::{possessions, state_fault};
+use super::{delivering, possessions, state_fault};
 use crate::roots::Roots;
 use crate::seats;
 use crate::wanted;
@@ -53,6 +54,11 @@ pub fn adopt(root: &Root, roots: &Roots, clock: &Arc<dyn Clock>) -> Result<Ident
     if files::exists(&ledger) {
         let ledger = Ledger::open(&ledger, Presence::MustExist);
         ledger.and_then(|ledger| ledger.given_to(&identity.id)).map_err(|fault| state_fault(&fault))?;
+    }
+    let deliveries = delivering::path(root);
+    if files::exists(&deliveries) {
+        let book = Book::open(&deliveries, Presence::MustExist, clock.clone());
+        book.and_then(|book| book.given_to(&identity.id)).map_err(|fault| state_fault(&fault))?;
     }
     possessions::take_over(root, &mut identity)?;
     identity::write(root, &identity)?;

@@ -1,6 +1,7 @@
 //! The command line's side of control's socket.
 
 use bytes::Bytes;
+use delivery::{Deployment, DeploymentId};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
@@ -10,7 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::lent::{Asked, Lent, Renewed};
+use super::delivering::{Ask, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack};
+use super::lent::{Asked, Lent, Renewed, Token};
 use super::login::{Challenge, LoggedIn, Signed};
 use super::wire::{Message, ReadyRequest, RotateRequest, Status};
 use crate::wanted::Wanted;
@@ -54,6 +56,36 @@ impl ControlClient {
 
     pub async fn give_back(&self, lease: &str) -> Result<(), Fault> {
         self.answered(Method::DELETE, &format!("/leases/{lease}"), &()).await
+    }
+
+    pub async fn deploy(&self, ask: &Ask) -> Result<Deployment, Fault> {
+        self.answered(Method::POST, "/deployments", ask).await
+    }
+
+    pub async fn deployments(&self) -> Result<Vec<Deployment>, Fault> {
+        self.answered(Method::GET, "/deployments", &()).await
+    }
+
+    /// What happened to a deployment after line `after`.
+    pub async fn happening(&self, id: DeploymentId, after: i64) -> Result<Happening, Fault> {
+        self.answered(Method::GET, &format!("/deployments/{id}?after={after}"), &()).await
+    }
+
+    pub async fn cancel(&self, id: DeploymentId, by: &str, token: Option<Token>) -> Result<Deployment, Fault> {
+        let ask = ToCancel { by: by.to_owned(), token };
+        self.answered(Method::POST, &format!("/deployments/{id}/cancel"), &ask).await
+    }
+
+    pub async fn approve(&self, id: DeploymentId, ask: &ToApprove) -> Result<Deployment, Fault> {
+        self.answered(Method::POST, &format!("/deployments/{id}/approve"), ask).await
+    }
+
+    pub async fn roll_back(&self, ask: &ToRollBack) -> Result<WayBack, Fault> {
+        self.answered(Method::POST, "/rollback", ask).await
+    }
+
+    pub async fn releases(&self) -> Result<Vec<Listed>, Fault> {
+        self.answered(Method::GET, "/releases", &()).await
     }
 
     async fn answered<T: DeserializeOwned>(
@@ -148,7 +180,7 @@ impl ControlClient {
 }
 
 fn broken(error: &hyper::Error) -> Fault {
-    Fault::because("the connection to control broke", error).hint("run the same command again")
+    Fault::because("the connection to control broke", error).hint("run the same command again").retry_safe()
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {

@@ -71,7 +71,7 @@ pub(super) async fn world(control: &Control, want: &Wanted, ports: Ports) -> Res
         sockets: control.keeper.clone(),
         marks: control.marks.clone(),
     };
-    World::build(ground, want, &alive, ports)
+    World::build(ground, want, &control.delivering.delivered()?, &alive, ports)
 }
 
 /// While the environment is being stopped, units vanish one by one; whoever took that for the world as it is would start them

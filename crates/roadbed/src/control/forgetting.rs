@@ -2,7 +2,7 @@
 //!
 //! What is lost with each: the journal says what a crash left half done (convergence looks at the world anyway), the ledger is
 //! the history of the gate, the port book keeps addresses what they were, the users' book
-//! owners, the book of leases knows whom users were lent to (they are taken away), the wish is what the next `up` says again.
+//! owners, the book of deployments which release is live (apps run from the project until the next deployment), the book of leases knows whom users were lent to (they are taken away), the wish is what the next `up` says again.
 //! Secrets and data are not among them: without those, apps are locked out of what they kept, and nobody may choose that in a hurry.
 
 use std::error::Error;
@@ -10,6 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use delivery::Book;
 use gate::Ledger;
 use host::clock::Clock;
 use host::database::{DatabaseFault, Presence};
@@ -18,7 +19,7 @@ use journal::Journal;
 use reconcile::{Fault, Root};
 use stores::leases::book as leases;
 
-use super::identity;
+use super::{delivering, identity};
 use crate::keeper::confinement::users;
 use crate::wanted;
 use crate::world::ports::PortBook;
@@ -57,6 +58,15 @@ pub fn forget_damaged(root: &Root, clock: &Arc<dyn Clock>) -> Result<Vec<Forgott
         lost.extend(loss(&fault).map(|why| (ledger, why)));
     }
     let are_databases_lost = !lost.is_empty();
+    let deliveries = delivering::path(root);
+    let delivered = if identity.has_deliveries { Presence::MustExist } else { Presence::MayBeNew };
+    let mut are_deliveries_lost = false;
+    if let Err(fault) = Book::judge(&deliveries, delivered, &identity.id)
+        && let Some(why) = loss(&fault)
+    {
+        are_deliveries_lost = true;
+        lost.push((deliveries, why));
+    }
     lost.extend(PortBook::open(root).is_err().then(|| (PortBook::path(root), DAMAGED)));
     lost.extend(users::is_damaged(root).then(|| (users::path(root), DAMAGED)));
     lost.extend(leases::is_damaged(root).then(|| (leases::path(root), DAMAGED)));
@@ -66,6 +76,9 @@ pub fn forget_damaged(root: &Root, clock: &Arc<dyn Clock>) -> Result<Vec<Forgott
     if are_databases_lost && presence == Presence::MustExist {
         // Only now may control make them again.
         identity::expect_no_state(root, &identity)?;
+    }
+    if are_deliveries_lost {
+        identity::note_deliveries(root, false)?;
     }
     Ok(forgotten)
 }

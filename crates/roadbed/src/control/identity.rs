@@ -37,6 +37,9 @@ pub struct Identity {
     /// The same of the port book.
     #[serde(default)]
     pub has_ports: bool,
+    /// The same of the book of deployments.
+    #[serde(default)]
+    pub has_deliveries: bool,
     /// Services that have data.
     #[serde(default)]
     pub has_data: BTreeSet<String>,
@@ -113,6 +116,7 @@ pub fn ensure(root: &Root, purpose: Purpose<'_>, roots: &Roots, clock: &dyn Cloc
         has_secrets: false,
         has_authority: false,
         has_ports: false,
+        has_deliveries: false,
         has_data: BTreeSet::new(),
     };
     write(root, &identity)?;
@@ -146,6 +150,16 @@ pub fn note_state(root: &Root, identity: &Identity) -> Result<(), Fault> {
 /// Notes that the state files were lost, and that this is accepted.
 pub fn expect_no_state(root: &Root, identity: &Identity) -> Result<(), Fault> {
     write(root, &Identity { has_state: false, ..identity.clone() })
+}
+
+/// Notes that there is a book of deployments, or that it was lost and this is accepted.
+pub fn note_deliveries(root: &Root, has_deliveries: bool) -> Result<(), Fault> {
+    match read(root)? {
+        Some(identity) if identity.has_deliveries != has_deliveries => {
+            write(root, &Identity { has_deliveries, ..identity })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Notes that there are secrets, once there are.

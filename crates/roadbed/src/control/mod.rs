@@ -10,6 +10,7 @@ pub mod server;
 pub mod convergence;
 pub mod proof;
 pub mod drift;
+pub mod delivering;
 pub mod watch;
 pub mod rotating;
 pub mod rotation_request;
@@ -62,6 +63,7 @@ pub struct Control {
     pub turn: tokio::sync::Mutex<()>,
     pub rotation: rotating::Rotating,
     pub drift: drift::LastLook,
+    pub delivering: delivering::Delivering,
     /// Where people log in.
     pub desk: login::Desk,
     /// One lease is struck at a time, so that its end is noted once.
@@ -94,6 +96,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     };
     let (journal, ledger) = open_state(&root, &identity, clock.clone())?;
     identity::note_state(&root, &identity)?;
+    let deliveries = delivering::open(&root, &identity, clock.clone())?;
     for cut_off in journal.take_interrupted().map_err(|fault| state_fault(&fault))? {
         tracing::warn!(resource = cut_off.resource, step = cut_off.step, "a crash cut this step off; looking again");
     }
@@ -110,6 +113,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         turn: tokio::sync::Mutex::default(),
         rotation: rotating::Rotating::default(),
         drift: drift::LastLook::default(),
+        delivering: delivering::Delivering::new(deliveries),
         desk,
         striking: tokio::sync::Mutex::default(),
     });
@@ -117,6 +121,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let rotating = tokio::spawn(rotating::carry_on(control.clone()));
     let looking_out = tokio::spawn(drift::look_out(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
+    let delivering = tokio::spawn(delivering::carry_on(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
     let light = tokio::spawn(footprint::stay_light());
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
@@ -126,6 +131,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     looking_out.abort();
     sweeping.abort();
     expiring.abort();
+    delivering.abort();
     light.abort();
     lifeline.abort();
     served

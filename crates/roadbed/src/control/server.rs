@@ -6,21 +6,23 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use bytes::Bytes;
+use delivery::DeploymentId;
 use http::StatusCode;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use reconcile::{Event, Fault, Progress};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use super::delivering::{self, Ask, ToApprove, ToCancel, ToRollBack};
 use super::lending::{self, Peer};
 use super::lent::Asked;
 use super::login::Signed;
@@ -45,6 +47,12 @@ pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
         .route("/rotate", post(rotate))
         .route("/login/challenge", post(challenge))
         .route("/login", post(log_in))
+        .route("/deployments", post(deploy).get(deployments))
+        .route("/deployments/{id}", get(happening))
+        .route("/deployments/{id}/cancel", post(cancel))
+        .route("/deployments/{id}/approve", post(approve))
+        .route("/rollback", post(roll_back))
+        .route("/releases", get(releases))
         .route("/leases", post(lend))
         .route("/leases/{id}/renew", post(renew))
         .route("/leases/{id}", delete(take_back))
@@ -119,6 +127,69 @@ async fn renew(State(control): State<Arc<Control>>, Path(id): Path<String>) -> R
 async fn take_back(State(control): State<Arc<Control>>, Path(id): Path<String>) -> Response {
     let redactions = control.redactions_as_wanted();
     finished(redactions, async move { lending::take_back(&control, &id).await }).await
+}
+
+async fn deploy(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(ask): Json<Ask>,
+) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { delivering::ask(&control, &ask, peer) }).await
+}
+
+async fn deployments(State(control): State<Arc<Control>>) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { delivering::list(&control) }).await
+}
+
+/// From which line on.
+#[derive(Deserialize)]
+struct From {
+    #[serde(default)]
+    after: i64,
+}
+
+async fn happening(
+    State(control): State<Arc<Control>>,
+    Path(id): Path<DeploymentId>,
+    Query(from): Query<From>,
+) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { delivering::happening(&control, id, from.after) }).await
+}
+
+async fn cancel(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(id): Path<DeploymentId>,
+    Json(ask): Json<ToCancel>,
+) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { delivering::cancel(&control, id, &ask, peer) }).await
+}
+
+async fn approve(
+    State(control): State<Arc<Control>>,
+    Path(id): Path<DeploymentId>,
+    Json(ask): Json<ToApprove>,
+) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { delivering::approve(&control, id, &ask) }).await
+}
+
+async fn roll_back(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(ask): Json<ToRollBack>,
+) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { delivering::roll_back(&control, &ask, peer) }).await
+}
+
+async fn releases(State(control): State<Arc<Control>>) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { delivering::releases(&control) }).await
 }
 
 async fn finished<T: Serialize + Send + 'static>(

@@ -1,10 +1,11 @@
 //! The ports of one environment: those that visitors see, and those on loopback behind them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use engine::instance::Instances;
+use delivery::Place;
 use host::socket::listen;
+use manifest::environment::{App, Runs};
 use manifest::{AppName, Environment};
 use reconcile::ports::UnitStatus;
 use reconcile::{Fault, Root};
@@ -14,7 +15,8 @@ use stores::redis::{Purpose, Settings};
 
 use super::ports::PortBook;
 use super::serving::{EDGE, PublicSocket};
-use super::{Ports, Running, Urls};
+use super::fleet::Fleet;
+use super::{Ports, Urls};
 use crate::wanted::{self, PublicPorts, Wanted};
 
 /// Names of the keeper's public sockets.
@@ -28,8 +30,8 @@ pub(super) struct Addresses {
     pub(super) http: u16,
     /// Where visitors come in: loopback for `.localhost` and for a rehearsal, every interface otherwise.
     public: IpAddr,
-    pub(super) internal: BTreeMap<AppName, u16>,
-    pub(super) instances: BTreeMap<AppName, Vec<u16>>,
+    internal: BTreeMap<(Place, AppName), u16>,
+    instances: BTreeMap<(Place, AppName), Vec<u16>>,
     /// Of each member.
     pub(super) mongodb: Option<Members>,
     /// Every Redis with its port.
@@ -44,7 +46,7 @@ impl Addresses {
         root: &Root,
         environment: &Environment,
         want: &Wanted,
-        running: &[Running],
+        (fleets, is_delivered): (&[Fleet], bool),
         units: &[UnitStatus],
         ports: Ports,
     ) -> Result<Self, Fault> {
@@ -70,18 +72,21 @@ impl Addresses {
         let http = book.port(http.entry, is_listening || http.asked.is_some())?;
         let mut internal = BTreeMap::new();
         let mut instances = BTreeMap::new();
-        for one in running {
-            let Some(server) = one.server() else { continue };
-            if server.internal {
-                internal.insert(one.app.name.clone(), book.port(&internal_socket(&one.app.name), is_listening)?);
+        for (place, app) in with_sockets(environment, fleets, is_delivered) {
+            let port = book.port(&internal_socket(place, &app), is_listening)?;
+            internal.insert((place, app), port);
+        }
+        for fleet in fleets {
+            for one in &fleet.running {
+                let Some(server) = one.server() else { continue };
+                let ports = (0..server.replicas as usize)
+                    .map(|index| {
+                        let name = fleet.name().instance(&one.app.name, index);
+                        book.port(&name, is_alive(&name))
+                    })
+                    .collect::<Result<Vec<_>, _>>()?;
+                instances.insert((fleet.place, one.app.name.clone()), ports);
             }
-            let ports = (0..server.replicas as usize)
-                .map(|index| {
-                    let name = Instances::instance_name(&one.app, index);
-                    book.port(&name, is_alive(&name))
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            instances.insert(one.app.name.clone(), ports);
         }
         let mut store = |name: &str| book.port(name, is_alive(name));
         let mongodb = environment.mongodb.as_ref().map(|settings| {
@@ -97,6 +102,16 @@ impl Addresses {
             environment.redis.iter().flat_map(Settings::all).map(with_port).collect::<Result<Vec<_>, Fault>>()?;
         let moved = book.moved().iter().map(ToString::to_string).collect();
         Ok(Self { https, http, public, internal, instances, mongodb, redis, moved })
+    }
+
+    /// Where apps of a place call another one of theirs.
+    pub(super) fn internal(&self, place: Place, app: &AppName) -> Option<&u16> {
+        self.internal.get(&(place, app.clone()))
+    }
+
+    /// The ports of an app's instances in a place, in order.
+    pub(super) fn instances(&self, place: Place, app: &AppName) -> &[u16] {
+        self.instances.get(&(place, app.clone())).map_or(&[], Vec::as_slice)
     }
 
     /// The port of the Redis that serves this purpose: where there are several, of the first.
@@ -119,17 +134,34 @@ impl Addresses {
     pub(super) fn sockets(&self) -> Vec<PublicSocket> {
         let public = [(HTTPS, self.https), (HTTP, self.http)]
             .map(|(name, port)| PublicSocket { name: name.to_owned(), address: SocketAddr::new(self.public, port) });
-        let internal = self.internal.iter().map(|(app, port)| PublicSocket {
-            name: internal_socket(app),
+        let internal = self.internal.iter().map(|((place, app), port)| PublicSocket {
+            name: internal_socket(*place, app),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, *port)),
         });
         public.into_iter().chain(internal).collect()
     }
 }
 
-/// The keeper's socket by which other apps call this one.
-pub(super) fn internal_socket(app: &AppName) -> String {
-    format!("{app}-internal")
+/// The keeper's socket by which other apps of its place call this one.
+pub(super) fn internal_socket(place: Place, app: &AppName) -> String {
+    match place.tag() {
+        None => format!("{app}-internal"),
+        Some(tag) => format!("{app}-{tag}-internal"),
+    }
+}
+
+/// Which apps are called by others, and in which places. The edge gets its sockets at its start: where releases are deployed it
+/// has those of both slots from the beginning, and no deployment starts it anew.
+fn with_sockets(environment: &Environment, fleets: &[Fleet], is_delivered: bool) -> BTreeSet<(Place, AppName)> {
+    let is_called = |app: &App| matches!(&app.runs, Runs::Server(server) if server.internal);
+    let running = fleets.iter().flat_map(|fleet| {
+        let called = fleet.running.iter().filter(|one| one.server().is_some_and(|server| server.internal));
+        called.map(|one| (fleet.place, one.app.name.clone()))
+    });
+    let slots: &[Place] = if is_delivered { &[Place::Blue, Place::Green] } else { &[] };
+    let called: Vec<&AppName> = environment.apps.iter().filter(|app| is_called(app)).map(|app| &app.name).collect();
+    let beforehand = slots.iter().flat_map(|place| called.iter().map(|app| (*place, (*app).clone())));
+    running.chain(beforehand).collect()
 }
 
 /// One public socket: what it is called, which port it must have, and where a free one is remembered.
@@ -183,7 +215,8 @@ pub fn urls(root: &Root, environment: &Environment, want: &Wanted) -> Result<Url
 pub fn ports_in_use(root: &Root, want: &Wanted, units: &[UnitStatus]) -> Result<BTreeMap<String, u16>, Fault> {
     let environment = wanted::resolve(want)?;
     let doors = [Door::https(&environment, want).entry, Door::http(&environment, want).entry];
-    let internal: Vec<String> = environment.apps.iter().map(|app| internal_socket(&app.name)).collect();
+    let sockets = |app: &App| Place::ALL.map(|place| internal_socket(place, &app.name));
+    let internal: Vec<String> = environment.apps.iter().flat_map(sockets).collect();
     let is_edge_up = units.iter().any(|unit| unit.name == EDGE);
     let is_used = |name: &str| {
         let is_socket = doors.contains(&name) || internal.iter().any(|socket| socket == name);

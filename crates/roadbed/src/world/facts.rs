@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use delivery::Place;
 use engine::variables::{Facts, Value};
 use manifest::environment::{Fact, Variable};
 use manifest::{AppName, Environment, ValueType};
@@ -16,14 +17,21 @@ use super::addresses::{Addresses, https_url};
 #[derive(Debug)]
 pub(super) struct LocalFacts {
     environment: Arc<Environment>,
+    /// Whose apps are told.
+    place: Place,
     addresses: Addresses,
     secrets: Arc<Store>,
     stores: stores::Ground,
 }
 
 impl LocalFacts {
-    pub(super) fn new(environment: Arc<Environment>, addresses: Addresses, stores: stores::Ground) -> Self {
-        Self { environment, addresses, secrets: stores.secrets.clone(), stores }
+    pub(super) fn new(
+        environment: Arc<Environment>,
+        place: Place,
+        addresses: Addresses,
+        stores: stores::Ground,
+    ) -> Self {
+        Self { environment, place, addresses, secrets: stores.secrets.clone(), stores }
     }
 
     /// An app's own credentials for a store; made when the store is provisioned.
@@ -100,7 +108,7 @@ impl Facts for LocalFacts {
                 Ok(Value::plain(https_url(host, self.addresses.https)))
             }
             Fact::Internal(of) => {
-                let port = self.addresses.internal.get(of);
+                let port = self.addresses.internal(self.place, of);
                 let port = port.ok_or_else(|| missing(format!("the internal address of {of}")))?;
                 Ok(Value::plain(format!("http://127.0.0.1:{port}")))
             }

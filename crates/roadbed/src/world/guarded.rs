@@ -6,22 +6,32 @@ use manifest::Environment;
 use manifest::environment::{App, Need, ServiceName};
 
 use super::addresses::{Addresses, internal_socket};
+use super::fleet::Fleet;
 use super::network::{Guarded, Rules};
 
 /// `users` are those that units have of their own, by unit. Where a unit has none its processes cannot be told from others, and
 /// nothing that it may reach can be kept from them.
-pub(super) fn rules(environment: &Environment, addresses: &Addresses, users: &BTreeMap<String, u32>) -> Rules {
+pub(super) fn rules(
+    environment: &Environment,
+    fleets: &[Fleet],
+    addresses: &Addresses,
+    users: &BTreeMap<String, u32>,
+) -> Rules {
     let mut guarded = Vec::new();
     if users.is_empty() {
         return Rules { guarded, ..visitors(environment, addresses) };
     }
-    let instances = |app: &App| {
-        let ports = addresses.instances.get(&app.name).map_or(0, Vec::len);
-        (0..ports).map(|index| engine::instance::Instances::instance_name(app, index)).collect::<Vec<_>>()
+    let instances = |fleet: &Fleet, app: &App| {
+        let ports = addresses.instances(fleet.place, &app.name).len();
+        (0..ports).map(|index| fleet.name().instance(&app.name, index)).collect::<Vec<_>>()
+    };
+    let of_fleet = |fleet: &Fleet, needs: &dyn Fn(&App) -> bool| -> Option<BTreeSet<u32>> {
+        let needing = fleet.environment.apps.iter().filter(|app| needs(app));
+        needing.flat_map(|app| instances(fleet, app)).map(|unit| users.get(&unit).copied()).collect()
     };
     let of_apps = |needs: &dyn Fn(&App) -> bool| -> Option<BTreeSet<u32>> {
-        let needing = environment.apps.iter().filter(|app| needs(app));
-        needing.flat_map(instances).map(|unit| users.get(&unit).copied()).collect()
+        let all = fleets.iter().map(|fleet| of_fleet(fleet, needs)).collect::<Option<Vec<_>>>()?;
+        Some(all.into_iter().flatten().collect())
     };
     let mut guard = |what: &str, port: u16, own: Option<&str>, may: Option<BTreeSet<u32>>| {
         let own = own.map(|unit| users.get(unit).copied());
@@ -50,14 +60,16 @@ pub(super) fn rules(environment: &Environment, addresses: &Addresses, users: &BT
         let others = users_of(if group.contains(&unit) { &group } else { &[] });
         guard(&unit, *port, Some(&unit), apps_and(ServiceName::Redis, others));
     }
-    for app in &environment.apps {
-        for (unit, port) in instances(app).into_iter().zip(addresses.instances.get(&app.name).into_iter().flatten()) {
-            guard(&unit, *port, None, Some(BTreeSet::new()));
-        }
-        if let Some(port) = addresses.internal.get(&app.name) {
-            let needing =
-                of_apps(&|other| other.name == app.name || other.needs.contains(&Need::App(app.name.clone())));
-            guard(&internal_socket(&app.name), *port, None, needing);
+    for fleet in fleets {
+        for app in &fleet.environment.apps {
+            for (unit, port) in instances(fleet, app).into_iter().zip(addresses.instances(fleet.place, &app.name)) {
+                guard(&unit, *port, None, Some(BTreeSet::new()));
+            }
+            if let Some(port) = addresses.internal(fleet.place, &app.name) {
+                let needs = |other: &App| other.name == app.name || other.needs.contains(&Need::App(app.name.clone()));
+                // Each calls its own: a release never meets the API of another.
+                guard(&internal_socket(fleet.place, &app.name), *port, None, of_fleet(fleet, &needs));
+            }
         }
     }
     guarded.sort_by(|left, right| left.what.cmp(&right.what));

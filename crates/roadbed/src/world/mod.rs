@@ -13,6 +13,8 @@ pub mod builds;
 mod resources;
 mod promises;
 mod routes;
+pub mod fleet;
+pub mod deployable;
 mod facts;
 mod addresses;
 mod guarded;
@@ -29,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use delivery::{Place, Role};
 use host::clock::Clock;
 use manifest::Environment;
 use manifest::environment::{App, Runs, Server};
@@ -43,6 +46,8 @@ use crate::wanted::{self, DevApps, Wanted};
 use addresses::Addresses;
 pub use addresses::{ports_in_use, urls};
 use facts::LocalFacts;
+pub use fleet::Delivered;
+use fleet::{Fleet, Origin};
 pub use members::members;
 pub use resources::safeguard;
 
@@ -56,14 +61,18 @@ const DEV_START: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct World {
     pub graph: Graph,
+    /// Nothing of it but the route table.
+    pub routes: Graph,
     /// What changed without being asked for.
     pub notes: Vec<String>,
     ground: Ground,
     environment: Arc<Environment>,
     wanted: Wanted,
     addresses: Addresses,
+    /// As the apps that visitors reach are told them.
     facts: Arc<LocalFacts>,
     secrets: Arc<Store>,
+    fleets: Vec<Fleet>,
 }
 
 /// An app, and the way it runs here: as built, or as its own development server.
@@ -71,6 +80,7 @@ pub struct World {
 struct Running {
     app: App,
     dev: Option<Vec<String>>,
+    origin: Origin,
 }
 
 impl Running {
@@ -148,29 +158,43 @@ impl Ground {
 
 impl World {
     /// Wires what is wanted. `alive` is what the keeper has now. Chooses ports where none are remembered; changes nothing else.
-    pub fn build(ground: Ground, want: &Wanted, alive: &[UnitStatus], ports: Ports) -> Result<Self, Fault> {
+    pub fn build(
+        ground: Ground,
+        want: &Wanted,
+        delivered: &Delivered,
+        alive: &[UnitStatus],
+        ports: Ports,
+    ) -> Result<Self, Fault> {
         let environment = Arc::new(wanted::resolve(want)?);
-        let running = running(&environment, &want.dev)?;
-        let addresses = Addresses::choose(&ground.root, &environment, want, &running, alive, ports)?;
+        let fleets = fleet::fleets(&ground.root, &environment, want, delivered)?;
+        let is_delivered = delivered.is_used(want);
+        let addresses = Addresses::choose(&ground.root, &environment, want, (&fleets, is_delivered), alive, ports)?;
         let secrets = Arc::new(Store::new(seats::of_control(&ground.root, &ground.id, &ground.clock, want)));
         let units: Arc<dyn Units> = Arc::new(Redacting::new(KeeperClient::new(ground.root.clone()), secrets.clone()));
         let ground = Ground { units, ..ground };
-        let facts =
-            Arc::new(LocalFacts::new(environment.clone(), addresses.clone(), ground.of_stores(&environment, &secrets)));
+        let facts = |environment: &Arc<Environment>, place: Place| {
+            let stores = ground.of_stores(environment, &secrets);
+            Arc::new(LocalFacts::new(environment.clone(), place, addresses.clone(), stores))
+        };
+        let of_fleets = fleets.iter().map(|fleet| (fleet.place, facts(&fleet.environment, fleet.place))).collect();
+        let live = fleets.iter().find(|fleet| fleet.role == Role::Live).map_or(Place::Project, |fleet| fleet.place);
+        let facts = facts(&environment, live);
         let parts = resources::Parts {
             ground: ground.clone(),
             environment: environment.clone(),
-            running,
+            fleets: fleets.clone(),
+            epoch: delivered.epoch,
             project: project(&want.manifest).to_owned(),
             wanted: want.clone(),
             tools: want.tools.clone().into_iter().chain(ground.marks.clone()).collect(),
             addresses: addresses.clone(),
-            facts: facts.clone(),
+            facts: of_fleets,
             secrets: secrets.clone(),
         };
         let graph = Graph::new(parts.resources()?)?;
+        let routes = Graph::new(vec![Box::new(parts.published_routes(Vec::new()))])?;
         let notes = addresses.moved.clone();
-        Ok(Self { graph, notes, ground, environment, wanted: want.clone(), addresses, facts, secrets })
+        Ok(Self { graph, routes, notes, ground, environment, wanted: want.clone(), addresses, facts, secrets, fleets })
     }
 }
 
@@ -181,6 +205,12 @@ impl World {
 
     pub fn secrets(&self) -> &Store {
         &self.secrets
+    }
+
+    /// How the instances that visitors reach are called.
+    fn live_fleet(&self) -> engine::instance::Fleet {
+        let live = self.fleets.iter().find(|fleet| fleet.role == Role::Live);
+        live.map_or(engine::instance::Fleet::ONLY, Fleet::name)
     }
 }
 
@@ -207,8 +237,8 @@ fn running(environment: &Environment, dev: &DevApps) -> Result<Vec<Running>, Fau
         .apps
         .iter()
         .map(|app| match (&app.dev, is_dev(app)) {
-            (_, false) => Ok(Running { app: app.clone(), dev: None }),
-            (Some(command), true) => Ok(Running { app: app.clone(), dev: Some(command.clone()) }),
+            (_, false) => Ok(Running { app: app.clone(), dev: None, origin: Origin::Project }),
+            (Some(command), true) => Ok(Running { app: app.clone(), dev: Some(command.clone()), origin: Origin::Project }),
             (None, true) => Err(Fault::new(format!("{} has no development server", app.name))
                 .hint(format!("give [apps.{}] a `dev` command in roadbed.toml", app.name))),
         })

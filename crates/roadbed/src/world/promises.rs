@@ -41,6 +41,7 @@ impl World {
             visitor: visitor.clone(),
             units,
             clock: clock.clone(),
+            fleet: self.live_fleet(),
         }));
         all.push(Box::new(checks::HttpRedirects { environment, visitor }));
         // Without secrets there is nothing that could be promised of them.

@@ -5,17 +5,21 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use delivery::Place;
 use edge::client::EdgeClient;
 use engine::Turn;
+use engine::artifact::Digest;
+use engine::artifact::shelf::{self, Shelf};
+use engine::artifact::unpacking::Unpacked;
 use engine::build::{self, AppBuild};
 use engine::instance::{Instances, Placement, Program, ProgramOf, dev_program};
 use engine::packages::Packages;
 use engine::site::StaticSite;
 use host::files;
 use manifest::Environment;
-use manifest::environment::{self, Access, Need, Runs, Server, ServiceName};
+use manifest::environment::{self, Access, App, Need, Runs, Server, ServiceName};
 use reconcile::ports::{Routes, Safeguard};
-use reconcile::{AnyResource, Fault, ResourceId};
+use reconcile::{AnyResource, Fault, Resource, ResourceId};
 use secrets::Store;
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
@@ -26,6 +30,7 @@ use stores::redis::Replication;
 use super::access::AccessFile;
 use super::addresses::{Addresses, https_url};
 use super::facts::LocalFacts;
+use super::fleet::{Fleet, Origin, site_of_release};
 use super::guarded;
 use super::leftovers::Leftovers;
 use super::network::{NetworkRules, RulesOf};
@@ -38,14 +43,16 @@ use crate::wanted::{self, Wanted};
 pub(super) struct Parts {
     pub(super) ground: Ground,
     pub(super) environment: Arc<Environment>,
-    pub(super) running: Vec<Running>,
+    pub(super) fleets: Vec<Fleet>,
+    /// Of the control that converges.
+    pub(super) epoch: Option<u64>,
     /// The folder of the manifest.
     pub(super) project: PathBuf,
     pub(super) wanted: Wanted,
     /// What build tools and engines are started with.
     pub(super) tools: BTreeMap<String, String>,
     pub(super) addresses: Addresses,
-    pub(super) facts: Arc<LocalFacts>,
+    pub(super) facts: BTreeMap<Place, Arc<LocalFacts>>,
     pub(super) secrets: Arc<Store>,
 }
 
@@ -102,23 +109,66 @@ impl Parts {
         Seeding::new(settings, self.addresses.mongodb.as_ref()?, &self.project, ground.clone())
     }
 
+    /// What every app of every fleet is run from.
     fn add_builds(&self, all: &mut Vec<Box<dyn AnyResource>>) {
-        let tools = &self.tools;
-        let turn = |what: &str| Turn::new(lock_file(&self.wanted.cache, &self.project, what));
-        all.push(Box::new(Packages::new(self.project.clone(), tools.clone(), turn("packages"))));
-        for one in self.running.iter().filter(|one| one.dev.is_none()) {
-            let turn = turn(&format!("build-{}", one.app.name));
-            let build = AppBuild::new(self.project.clone(), one.app.clone(), tools.clone(), turn);
-            all.push(Box::new(build.given(self.wanted.given.0.clone())));
-            if matches!(one.app.runs, Runs::Static { .. }) {
-                all.push(Box::new(StaticSite::new(self.project.clone(), self.ground.root.clone(), one.app.clone())));
+        if self.fleets.iter().any(|fleet| fleet.place == Place::Project) {
+            let turn = Turn::new(lock_file(&self.wanted.cache, &self.project, "packages"));
+            all.push(Box::new(Packages::new(self.project.clone(), self.tools.clone(), turn)));
+        }
+        let mut unpacked = BTreeSet::new();
+        for fleet in &self.fleets {
+            for one in fleet.running.iter().filter(|one| one.dev.is_none()) {
+                match &one.origin {
+                    Origin::Project => self.add_build(&one.app, all),
+                    Origin::Release { digest, folder, .. } => {
+                        let artifact = self.artifact(&one.app, digest);
+                        let id = Resource::id(&artifact).clone();
+                        // Two releases may share what did not change between them.
+                        if unpacked.insert(id.clone()) {
+                            all.push(Box::new(artifact));
+                        }
+                        if matches!(one.app.runs, Runs::Static { .. }) {
+                            let place = site_of_release(&self.ground.root, &one.app, digest, folder);
+                            all.push(Box::new(StaticSite::of_artifact(&one.app, fleet.name(), id, place)));
+                        }
+                    }
+                }
             }
         }
     }
 
+    fn add_build(&self, app: &App, all: &mut Vec<Box<dyn AnyResource>>) {
+        let turn = Turn::new(lock_file(&self.wanted.cache, &self.project, &format!("build-{}", app.name)));
+        let build = AppBuild::new(self.project.clone(), app.clone(), self.tools.clone(), turn);
+        all.push(Box::new(build.given(self.wanted.given.0.clone())));
+        if matches!(app.runs, Runs::Static { .. }) {
+            all.push(Box::new(StaticSite::of_build(self.project.clone(), self.ground.root.clone(), app.clone())));
+        }
+    }
+
+    fn artifact(&self, app: &App, digest: &Digest) -> Unpacked {
+        let shelf = Shelf::new(shelf::folder(&self.wanted.cache));
+        Unpacked::new(app.name.as_str(), digest.clone(), shelf, &self.ground.root.releases())
+    }
+
+    fn edge(&self) -> Arc<dyn Routes> {
+        let client = EdgeClient::new(self.ground.root.clone());
+        Arc::new(match self.epoch {
+            Some(epoch) => client.of_epoch(epoch),
+            None => client,
+        })
+    }
+
     fn add_serving(&self, all: &mut Vec<Box<dyn AnyResource>>) -> Result<(), Fault> {
-        let edge: Arc<dyn Routes> = Arc::new(EdgeClient::new(self.ground.root.clone()));
-        let hosts = self.running.iter().flat_map(|one| one.app.hosts.clone()).collect();
+        let edge = self.edge();
+        // A release that is switched to may have hosts that the manifest no longer has, and the other way round.
+        let of_fleets = self.fleets.iter().flat_map(|fleet| fleet.running.iter().map(|one| &one.app));
+        let mut hosts: Vec<String> = Vec::new();
+        for host in self.environment.apps.iter().chain(of_fleets).flat_map(|app| &app.hosts) {
+            if !hosts.contains(host) {
+                hosts.push(host.clone());
+            }
+        }
         let owner = edge::tls::local_ca::Owner {
             environment: format!("{} {}", self.environment.product, self.environment.reference()),
             root: self.ground.id.clone(),
@@ -132,31 +182,48 @@ impl Parts {
             self.ground.sockets.clone(),
             edge.clone(),
         )?));
-        for one in &self.running {
-            if one.dev.is_none() && matches!(one.app.runs, Runs::Static { .. }) {
-                needs.push(StaticSite::resource_id(&one.app));
-            }
-            if one.app.access == Access::Protected {
+        for fleet in &self.fleets {
+            for one in &fleet.running {
+                if one.dev.is_none() && matches!(one.app.runs, Runs::Static { .. }) {
+                    needs.push(StaticSite::resource_id(&one.app, fleet.name()));
+                }
+                if one.app.access != Access::Protected {
+                    continue;
+                }
                 let file = routes::credentials_file(&self.ground.root, one.app.name.as_str());
                 let access = AccessFile::new(one.app.name.as_str(), file, self.secrets.clone());
-                needs.push(reconcile::Resource::id(&access).clone());
-                all.push(Box::new(access));
+                let id = Resource::id(&access).clone();
+                if !needs.contains(&id) {
+                    needs.push(id);
+                    all.push(Box::new(access));
+                }
             }
         }
-        let (root, project, environment) = (self.ground.root.clone(), self.project.clone(), self.environment.clone());
-        let (running, addresses, facts) = (self.running.clone(), self.addresses.clone(), self.facts.clone());
-        let wanted = move || routes::table(&root, &project, &environment, &running, &addresses, facts.as_ref());
-        all.push(Box::new(PublishedRoutes::new(needs, Box::new(wanted), edge)));
+        all.push(Box::new(self.published_routes(needs)));
         Ok(())
+    }
+
+    pub(super) fn published_routes(&self, needs: Vec<ResourceId>) -> PublishedRoutes {
+        let ground = routes::Ground {
+            root: self.ground.root.clone(),
+            project: self.project.clone(),
+            environment: self.environment.clone(),
+            addresses: self.addresses.clone(),
+            facts: self.facts.clone(),
+        };
+        let fleets = self.fleets.clone();
+        let wanted = move || routes::table(&ground, &fleets);
+        PublishedRoutes::new(needs, Box::new(wanted), self.edge())
     }
 
     fn network(&self, after: Option<Vec<ResourceId>>) -> NetworkRules {
         let (root, environment, addresses) =
             (self.ground.root.clone(), self.environment.clone(), self.addresses.clone());
+        let fleets = self.fleets.clone();
         let enforce = environment.network.enforce;
         let rules: RulesOf = {
             let root = root.clone();
-            Box::new(move || Ok(guarded::rules(&environment, &addresses, &keeper::users_of(&root)?)))
+            Box::new(move || Ok(guarded::rules(&environment, &fleets, &addresses, &keeper::users_of(&root)?)))
         };
         let path = self.tools.get("PATH").cloned().unwrap_or_default();
         match after {
@@ -172,33 +239,41 @@ impl Parts {
             .map(ToOwned::to_owned)
             .chain(self.addresses.redis.iter().map(|(redis, _)| redis.unit()))
             .map(ResourceId::new);
-        let apps = self.running.iter().filter(|one| one.server().is_some());
-        stores.chain(apps.map(|one| Instances::resource_id(&one.app))).collect()
+        let apps = self.servers().map(|(fleet, one, _)| Instances::resource_id(&one.app, fleet.name()));
+        stores.chain(apps).collect()
     }
 
     fn leftovers(&self) -> Leftovers {
         let mut needs = vec![PublishedRoutes::resource_id()];
         let mut wanted = BTreeSet::new();
-        for one in self.running.iter().filter(|one| one.server().is_some()) {
-            needs.push(Instances::resource_id(&one.app));
-            let ports = self.addresses.instances.get(&one.app.name).map_or(0, Vec::len);
-            wanted.extend((0..ports).map(|index| Instances::instance_name(&one.app, index)));
+        for (fleet, one, _) in self.servers() {
+            needs.push(Instances::resource_id(&one.app, fleet.name()));
+            let ports = self.addresses.instances(fleet.place, &one.app.name).len();
+            wanted.extend((0..ports).map(|index| fleet.name().instance(&one.app.name, index)));
         }
         wanted.extend(self.addresses.mongodb.iter().flat_map(|members| members.units()));
         wanted.extend(self.addresses.redis.iter().map(|(redis, _)| redis.unit()));
         Leftovers::new(needs, wanted, self.ground.units.clone())
     }
 
-    /// Those of each app that is a process.
-    pub(super) fn all_instances(&self) -> Vec<Instances> {
-        self.running.iter().filter_map(|one| Some(self.instances(one, one.server()?))).collect()
+    /// Every app that is a process, in every fleet.
+    fn servers(&self) -> impl Iterator<Item = (&Fleet, &Running, Server)> {
+        self.fleets
+            .iter()
+            .flat_map(|fleet| fleet.running.iter().filter_map(move |one| Some((fleet, one, one.server()?))))
     }
 
-    fn instances(&self, one: &Running, server: Server) -> Instances {
+    /// Those of each app that is a process.
+    fn all_instances(&self) -> Vec<Instances> {
+        self.servers().map(|(fleet, one, server)| self.instances(fleet, one, server)).collect()
+    }
+
+    fn instances(&self, fleet: &Fleet, one: &Running, server: Server) -> Instances {
         let app = one.app.clone();
-        let mut needs = vec![match one.dev {
-            Some(_) => Packages::resource_id(),
-            None => AppBuild::resource_id(&app),
+        let mut needs = vec![match (&one.origin, &one.dev) {
+            (Origin::Release { digest, .. }, _) => Unpacked::resource_id(digest),
+            (Origin::Project, Some(_)) => Packages::resource_id(),
+            (Origin::Project, None) => AppBuild::resource_id(&app),
         }];
         for need in &app.needs {
             match need {
@@ -219,30 +294,29 @@ impl Parts {
                 Need::App(other) => {
                     // It calls the other by way of the edge, so the way must be there too.
                     needs.push(PublishedRoutes::resource_id());
-                    let has_process = self.running.iter().any(|one| one.app.name == *other && one.server().is_some());
-                    if let Some(other) = self.environment.app(other).filter(|_| has_process) {
-                        needs.push(Instances::resource_id(other));
-                    }
+                    let other = fleet.running.iter().find(|one| one.app.name == *other && one.server().is_some());
+                    needs.extend(other.map(|other| Instances::resource_id(&other.app, fleet.name())));
                 }
             }
         }
         let placement = Placement {
-            ports: self.addresses.instances.get(&app.name).cloned().unwrap_or_default(),
+            ports: self.addresses.instances(fleet.place, &app.name).to_vec(),
             public_url: app.hosts.first().map(|host| https_url(host, self.addresses.https)).unwrap_or_default(),
             edge_idle: EDGE_IDLE,
         };
         Instances {
-            id: Instances::resource_id(&app),
+            id: Instances::resource_id(&app, fleet.name()),
             needs,
-            environment: self.environment.clone(),
+            fleet: fleet.name(),
+            environment: fleet.environment.clone(),
             app,
             program: self.program(one, server.clone()),
             server,
             placement,
             tools: self.tools.clone(),
-            facts: self.facts.clone(),
+            facts: self.facts.get(&fleet.place).expect("there are facts of every fleet").clone(),
             units: self.ground.units.clone(),
-            routes: Arc::new(EdgeClient::new(self.ground.root.clone())),
+            routes: self.edge(),
             require: self.require(),
         }
     }
@@ -257,6 +331,17 @@ impl Parts {
             let program = dev_program(&project, &app, command);
             return Box::new(move || Ok(program.clone()));
         }
+        if let Origin::Release { name, digest, folder } = &one.origin {
+            let program = Program {
+                command: server.start,
+                cwd: folder.join(&app.path),
+                node_env: "production",
+                built_from: digest.to_string(),
+                release_name: Some(name.clone()),
+                release: Some(folder.clone()),
+            };
+            return Box::new(move || Ok(program.clone()));
+        }
         Box::new(move || {
             let built_from = build::built_from(&project, &app)?;
             let cwd = project.join(&app.path);
@@ -268,6 +353,7 @@ impl Parts {
                 node_env: "production",
                 // Before the first build there is nothing to tell apart; the build comes first in any convergence.
                 built_from: built_from.unwrap_or_else(|| "unbuilt".to_owned()),
+                release_name: None,
                 // Modules are looked up in every folder above the app's, so the whole of it.
                 release: Some(project.clone()),
             })

@@ -1,52 +1,80 @@
 //! The route table that an environment wants.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use engine::instance::Instances;
+use delivery::{Place, Role};
 use engine::site;
 use manifest::Environment;
 use manifest::environment::{Access, Runs};
-use reconcile::ports::{RouteTable, Site, SiteAccess, Target, Upstream};
+use reconcile::ports::{Candidate, RouteTable, Site, SiteAccess, Target, Upstream};
 use reconcile::{Fault, Root};
 
 use super::addresses::{Addresses, internal_socket};
 use super::facts::LocalFacts;
+use super::fleet::{Fleet, Origin, site_of_release};
 use super::{EDGE_IDLE, Running};
 
-/// Puts together what the edge must serve, as builds stand now.
-pub(super) fn table(
-    root: &Root,
-    project: &Path,
-    environment: &Environment,
-    running: &[Running],
-    addresses: &Addresses,
-    facts: &LocalFacts,
-) -> Result<RouteTable, Fault> {
-    let sites = running
-        .iter()
-        .map(|one| {
-            let app = &one.app;
-            let target = target(root, project, one, addresses)?;
-            Ok(Site {
-                app: app.name.to_string(),
-                hosts: app.hosts.clone(),
-                target,
-                access: match app.access {
-                    Access::Public => SiteAccess::Public,
-                    Access::Protected => {
-                        SiteAccess::Protected { credentials_file: credentials_file(root, app.name.as_str()) }
-                    }
-                },
-                config: match app.runs {
-                    Runs::Static { .. } => Some(config(project, environment, one, facts)?),
-                    Runs::Server(_) => None,
-                },
-                key_set: facts.key_set(&app.name)?,
-                internal_socket: addresses.internal.contains_key(&app.name).then(|| internal_socket(&app.name)),
-            })
-        })
-        .collect::<Result<_, Fault>>()?;
-    Ok(RouteTable { environment: environment.reference().to_string(), https_port: addresses.https, sites, candidate: None })
+/// What route tables are made of.
+pub(super) struct Ground {
+    pub(super) root: Root,
+    pub(super) project: PathBuf,
+    pub(super) environment: Arc<Environment>,
+    pub(super) addresses: Addresses,
+    pub(super) facts: BTreeMap<Place, Arc<LocalFacts>>,
+}
+
+/// Puts together what the edge must serve, as builds and slots stand now. Visitors reach what is live, by its hosts; the apps of
+/// every fleet reach each other.
+pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fault> {
+    let Ground { environment, addresses, .. } = ground;
+    let mut sites = Vec::new();
+    let mut candidate = None;
+    for fleet in fleets {
+        let of_fleet = fleet.running.iter().map(|one| site(ground, fleet, one)).collect::<Result<Vec<_>, Fault>>()?;
+        match (fleet.role, &fleet.word_digest) {
+            (Role::Live, _) => sites.extend(of_fleet),
+            (Role::Candidate, Some(word_digest)) => {
+                candidate = Some(Candidate { word_digest: word_digest.clone(), sites: of_fleet });
+            }
+            // Nobody comes in any more; what it has under way may still call its own.
+            _ => {
+                let called = of_fleet.into_iter().filter(|site| site.internal_socket.is_some());
+                sites.extend(called.map(|site| Site { hosts: Vec::new(), ..site }));
+            }
+        }
+    }
+    Ok(RouteTable { environment: environment.reference().to_string(), https_port: addresses.https, sites, candidate })
+}
+
+fn site(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Site, Fault> {
+    let Ground { root, addresses, .. } = ground;
+    let app = &one.app;
+    let facts = ground.facts.get(&fleet.place).expect("there are facts of every fleet");
+    Ok(Site {
+        app: app.name.to_string(),
+        hosts: app.hosts.clone(),
+        target: target(ground, fleet, one)?,
+        access: match app.access {
+            Access::Public => SiteAccess::Public,
+            Access::Protected => {
+                SiteAccess::Protected { credentials_file: credentials_file(root, app.name.as_str()) }
+            }
+        },
+        config: match app.runs {
+            Runs::Static { .. } => Some(config(&ground.project, &fleet.environment, one, facts)?),
+            Runs::Server(_) => None,
+        },
+        key_set: facts.key_set(&app.name)?,
+        internal_socket: addresses
+            .internal(fleet.place, &app.name)
+            .map(|_| internal_socket(fleet.place, &app.name)),
+        release: match &one.origin {
+            Origin::Release { name, .. } => Some(name.clone()),
+            Origin::Project => None,
+        },
+    })
 }
 
 /// Where the digests of an app's credentials lie.
@@ -54,19 +82,21 @@ pub(super) fn credentials_file(root: &Root, app: &str) -> std::path::PathBuf {
     root.routes().join(format!("credentials-{app}"))
 }
 
-fn target(root: &Root, project: &Path, one: &Running, addresses: &Addresses) -> Result<Target, Fault> {
+fn target(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Target, Fault> {
     let app = &one.app;
     if let (Runs::Static { spa_fallback }, None) = (&app.runs, &one.dev) {
-        let folder = site::folder(project, root, app)?
+        let folder = match &one.origin {
+            Origin::Project => site::folder(&ground.project, &ground.root, app)?,
+            Origin::Release { digest, folder, .. } => Some(site_of_release(&ground.root, app, digest, folder).target),
+        };
+        let folder = folder
             .ok_or_else(|| Fault::new(format!("cannot route to {}: it is not built", app.name)))?;
         return Ok(Target::Files { folder, spa_fallback: spa_fallback.clone() });
     }
     let first_byte = one.server().map_or(EDGE_IDLE, |server| server.request_deadline);
-    let ports = addresses.instances.get(&app.name).map_or(&[][..], Vec::as_slice);
+    let ports = ground.addresses.instances(fleet.place, &app.name).iter().enumerate();
     let upstreams = ports
-        .iter()
-        .enumerate()
-        .map(|(index, port)| Upstream { instance: Instances::instance_name(app, index), port: *port })
+        .map(|(index, port)| Upstream { instance: fleet.name().instance(&app.name, index), port: *port })
         .collect();
     let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(Target::Instances { upstreams, first_byte_ms: millis(first_byte), idle_ms: millis(EDGE_IDLE) })
@@ -80,12 +110,15 @@ fn config(
     facts: &LocalFacts,
 ) -> Result<std::collections::BTreeMap<String, String>, Fault> {
     let mut config = engine::variables::public_config(environment, &one.app.name, facts)?;
-    let release = match &one.dev {
-        Some(_) => Some("dev".to_owned()),
-        None => engine::build::built_from(project, &one.app)?,
+    let release = match (&one.origin, &one.dev) {
+        (Origin::Release { name, .. }, _) => name.clone(),
+        (Origin::Project, Some(_)) => "dev".to_owned(),
+        (Origin::Project, None) => {
+            let built_from = engine::build::built_from(project, &one.app)?.unwrap_or_default();
+            built_from.get(..12).unwrap_or(&built_from).to_owned()
+        }
     };
-    let release = release.unwrap_or_default();
     config.insert("ROADBED_ENVIRONMENT".into(), environment.name.to_string());
-    config.insert("ROADBED_RELEASE".into(), release.get(..12).unwrap_or(&release).to_owned());
+    config.insert("ROADBED_RELEASE".into(), release);
     Ok(config)
 }

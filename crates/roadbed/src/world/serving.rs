@@ -275,8 +275,16 @@ pub struct Publish {
 
 impl fmt::Display for Publish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sites: Vec<_> = self.table.sites.iter().map(|site| site.app.as_str()).collect();
-        write!(f, "publish the routes of {}", sites.join(", "))
+        let public = self.table.sites.iter().filter(|site| !site.hosts.is_empty());
+        let public: Vec<_> = public.map(|site| site.app.as_str()).collect();
+        match public[..] {
+            [] => f.write_str("publish the routes: visitors reach nothing yet")?,
+            _ => write!(f, "publish the routes of {}", public.join(", "))?,
+        }
+        if self.table.candidate.is_some() {
+            f.write_str(", and those of a release that visitors do not see")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,113 @@
+//! The words of `roadbed deploy`, `rollback` and `releases`.
+
+use clap::{Args, Subcommand};
+
+/// Deploy a release: build, start beside what serves, look at it, switch, watch
+///
+/// Without a word after it: builds what changed, and asks control for a deployment. Its instances start beside those that serve,
+/// its pages are looked at through the edge by a way that visitors do not have, then all apps are switched at once and watched
+/// against the release before. What does not do well is taken back. The work is control's: Ctrl-C here only stops looking.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true, after_help = "\
+Examples:
+  roadbed deploy --env staging            build and deploy
+  roadbed deploy --env production --from staging
+                                          what is live in staging, unchanged
+  roadbed deploy follow                   look at the one under way
+  roadbed deploy cancel d7
+  roadbed deploy approve d7               somebody else's, after `roadbed login`
+
+Exit codes:
+  0    it is live
+  1    it could not be asked for
+  2    the command line or the manifest is wrong, or the branch is deployed elsewhere
+  10   aborted: visitors saw nothing of it
+  11   rolled back: visitors saw it, and it was taken back
+  12   frozen: a person is needed
+  13   cancelled or superseded
+  130  Ctrl-C; the deployment goes on")]
+pub struct Deploy {
+    #[command(subcommand)]
+    pub verb: Option<DeployVerb>,
+    /// Deploy what is live in this environment instead of building
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub from: Option<String>,
+    /// Return when it was asked for
+    #[arg(long, short)]
+    pub detach: bool,
+    /// Where the environment is not up: as with `up --free-ports`
+    #[arg(long)]
+    pub free_ports: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeployVerb {
+    /// Look at a deployment until it is over
+    Follow(Which),
+    /// Call a deployment off, as long as visitors have seen nothing of it
+    Cancel(Which),
+    /// Approve a deployment that waits for it, as whoever `roadbed login` says
+    Approve(Approve),
+    /// Show the newest deployments
+    List,
+}
+
+/// One deployment.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// For example d7 [default: the one under way, else the newest]
+    #[arg(value_name = "DEPLOYMENT")]
+    pub id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Approve {
+    /// For example d7 [default: the one that waits]
+    #[arg(value_name = "DEPLOYMENT")]
+    pub id: Option<String>,
+    /// Only if it is this very one: the digest that `deploy follow` shows
+    #[arg(long, value_name = "DIGEST")]
+    pub digest: Option<String>,
+}
+
+/// Go back to a release that served well
+///
+/// At once where it still stands ready (`keep_warm`), else from its artifacts, by the way of any deployment.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed rollback --env production
+  roadbed rollback --env production --to r12
+  roadbed rollback --env staging --dry-run
+
+Exit codes:
+  0    it is live, or was shown
+  1    there is nothing to go back to
+  10   aborted: visitors saw nothing of it
+  12   frozen: it does no better, a person is needed
+  130  Ctrl-C; the rollback goes on")]
+pub struct Rollback {
+    /// Which release [default: the one that served before]
+    #[arg(long, value_name = "RELEASE")]
+    pub to: Option<String>,
+    /// Only show what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Return when it was asked for
+    #[arg(long, short)]
+    pub detach: bool,
+}
+
+/// Show the releases of an environment
+///
+/// STATE is what visitors get: live, warm (ready to be switched back to), or served (it did well once).
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed releases --env production
+  roadbed releases --json | jq '.releases[0].origin.changes'
+
+Exit codes:
+  0  shown
+  1  the environment is down")]
+pub struct Releases {}

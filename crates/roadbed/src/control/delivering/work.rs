@@ -1,0 +1,337 @@
+//! The work of each state. Each may be cut off at any point, and is then done again from its beginning.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use delivery::{Deployment, Place, Release, Role, State};
+use engine::artifact::shelf::{self, Shelf};
+use engine::probe;
+use host::files;
+use manifest::Environment;
+use reconcile::ports::{Routes, Traffic, Units};
+use reconcile::{Event, Fault, Graph, Progress, Tools};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
+
+use super::traffic::{self, Sum};
+use super::{left, retention, smoke, told};
+use crate::control::redacting::Redactions;
+use crate::control::{Control, convergence};
+use crate::wanted::{self, Wanted};
+use crate::world::fleet::digest_of;
+use crate::world::{Ports, World};
+
+/// An instance counts as ready when it said so this often in a row.
+const TIMES_READY: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+const PROBE: Duration = Duration::from_secs(2);
+
+/// What is left free on the disk beside what a release takes, bytes: databases and logs go on growing.
+const LEFT_FREE: u64 = 512 * 1024 * 1024;
+
+/// Does what belongs to the state.
+pub(super) async fn of(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
+    match deployment.state {
+        State::Queued => Ok(()),
+        State::Preparing => prepare(control, deployment).await,
+        State::AwaitingApproval => await_approval(control, deployment).await,
+        State::Starting => start(control, deployment).await,
+        State::Smoking => look_at(control, deployment).await,
+        State::Switching => publish(control, deployment).await,
+        State::Verifying => verify(control, deployment).await,
+        State::Draining => drain(control, deployment).await,
+        State::Aborting => stop(control, deployment).await,
+        State::Reverting => {
+            publish(control, deployment).await?;
+            stop(control, deployment).await
+        }
+        _ => Ok(()),
+    }
+}
+
+fn release_of(control: &Control, deployment: &Deployment) -> Result<Release, Fault> {
+    control.delivering.book.release(deployment.release).map_err(|fault| told(&fault))
+}
+
+/// The environment as the release's own manifest has it.
+pub(super) fn environment_of(control: &Control, deployment: &Deployment) -> Result<Environment, Fault> {
+    let release = release_of(control, deployment)?;
+    wanted::resolve(&Wanted { text: release.contents.manifest, ..wanted_now(control)? })
+}
+
+fn wanted_now(control: &Control) -> Result<Wanted, Fault> {
+    wanted::read(&control.root)?.ok_or_else(|| Fault::new("nothing is wanted of this environment"))
+}
+
+/// Artifacts are there and whole, the disk has room, and data services are as the release's manifest says.
+async fn prepare(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
+    let release = release_of(control, deployment)?;
+    let environment = environment_of(control, deployment)?;
+    let want = wanted_now(control)?;
+    refuse_too_little_room(control, &release)?;
+    let shelf = Shelf::new(shelf::folder(&want.cache));
+    let mut unpacked: Vec<Box<dyn reconcile::AnyResource>> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for app in &environment.apps {
+        let digest = digest_of(&release, app)?;
+        if !seen.insert(digest.clone()) {
+            continue;
+        }
+        unpacked.push(Box::new(engine::artifact::unpacking::Unpacked::new(
+            app.name.as_str(),
+            digest,
+            shelf.clone(),
+            &control.root.releases(),
+        )));
+    }
+    let told_to = Told::new(control, deployment, &want);
+    converge(control, &Graph::new(unpacked)?, &told_to, |_| true).await?;
+    // Users, collections and indexes that the release needs. Nothing is destroyed: the one that serves still needs what it has.
+    let next = Wanted { text: release.contents.manifest, ..want };
+    let _turn = control.turn.lock().await;
+    wanted::write(&control.root, &next)?;
+    let world = convergence::world(control, &next, Ports::Stay).await?;
+    converge(control, &world.graph, &told_to, |_| true).await
+}
+
+fn refuse_too_little_room(control: &Control, release: &Release) -> Result<(), Fault> {
+    let free = files::free_bytes(control.root.path()).map_err(|fault| Fault::because("cannot look at the disk", &fault))?;
+    let needed = release.contents.bytes() + LEFT_FREE;
+    if free >= needed {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes / (1024 * 1024);
+    Err(Fault::new(format!("there is no room for {}", release.id))
+        .cause(format!("{} MiB are free below {}, and it takes {} MiB", mib(free), control.root.path().display(), mib(needed)))
+        .hint("make room, or let fewer releases be kept (`keep_releases`)"))
+}
+
+async fn await_approval(control: &Control, deployment: &Deployment) -> Result<(), Fault> {
+    loop {
+        let now = control.delivering.book.deployment(deployment.id).map_err(|fault| told(&fault))?;
+        if now.policy.is_approved(&now.digest, &now.approvals) {
+            return Ok(());
+        }
+        let _ = tokio::time::timeout(super::IDLE, control.delivering.changed.notified()).await;
+    }
+}
+
+/// The release's instances run in their slot, and each is ready, three times in a row.
+async fn start(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
+    let place = place_of(deployment)?;
+    let world = converge_to_slots(control, deployment).await?;
+    for instance in world.instances_in(place) {
+        let mut times = 0;
+        while times < TIMES_READY {
+            let answer = probe::get(instance.port, &instance.ready, PROBE).await;
+            if !answer.is_ok() {
+                let tail = control.keeper.tail(&instance.name, 50).await.unwrap_or_default();
+                return Err(Fault::new(format!("{} was ready, and is not any more", instance.name))
+                    .cause(answer.describe())
+                    .output(tail));
+            }
+            times += 1;
+            sleep(BETWEEN_LOOKS).await;
+        }
+    }
+    Ok(())
+}
+
+/// The release's pages, through the edge, by a word that nobody else has and that is in no file.
+async fn look_at(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
+    let place = place_of(deployment)?;
+    let word = secrets::generate::credential().map_err(|error| Fault::because("cannot make a word", &error))?;
+    let digest: String = Sha256::digest(word.expose().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    control.delivering.book.tell_word(place, &digest).map_err(|fault| told(&fault))?;
+    let world = publish_routes(control, deployment).await?;
+    let release = release_of(control, deployment)?;
+    let visitor = world.visitor()?.with_word(word);
+    let looked_at = smoke::look(&visitor, &world.pages_of(place)?, &release.name()).await?;
+    note(control, deployment, &format!("{looked_at} pages are as they should be"));
+    Ok(())
+}
+
+async fn publish(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
+    publish_routes(control, deployment).await.map(drop)
+}
+
+/// Nothing but the route table: it takes milliseconds.
+async fn publish_routes(control: &Arc<Control>, deployment: &Deployment) -> Result<World, Fault> {
+    let _turn = control.turn.lock().await;
+    let want = wanted_now(control)?;
+    let world = convergence::world(control, &want, Ports::Stay).await?;
+    let told_to = Told::new(control, deployment, &want);
+    converge(control, &world.routes, &told_to, |_| true).await?;
+    Ok(world)
+}
+
+/// Converges to the slots as they are in the book.
+async fn converge_to_slots(control: &Arc<Control>, deployment: &Deployment) -> Result<World, Fault> {
+    let _turn = control.turn.lock().await;
+    let want = wanted_now(control)?;
+    let world = convergence::world(control, &want, Ports::Stay).await?;
+    let told_to = Told::new(control, deployment, &want);
+    // An instance of the release that serves may be down for reasons of its own; that is told, and keeps nothing from starting.
+    let others: Vec<String> = Place::ALL
+        .iter()
+        .filter(|place| Some(**place) != deployment.place)
+        .filter_map(|place| place.tag().map(|tag| format!("@{tag}")))
+        .collect();
+    let matters = |resource: &str| !others.iter().any(|tag| resource.ends_with(tag.as_str()));
+    converge(control, &world.graph, &told_to, matters).await?;
+    Ok(world)
+}
+
+async fn stop(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
+    match deployment.place {
+        None => Ok(()),
+        Some(_) => converge_to_slots(control, deployment).await.map(drop),
+    }
+}
+
+/// Watches what visitors get, against what they got from the release before.
+async fn verify(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
+    let place = place_of(deployment)?;
+    let world = {
+        let _turn = control.turn.lock().await;
+        convergence::world(control, &wanted_now(control)?, Ports::Stay).await?
+    };
+    let release = release_of(control, deployment)?;
+    let edge = edge::client::EdgeClient::new(control.root.clone());
+    let names = |place: Place| world.instances_in(place).into_iter().map(|instance| instance.name).collect::<Vec<_>>();
+    let (own, others) = (names(place), warm_place(control, place)?.map(names).unwrap_or_default());
+    let deaths = |units: &[reconcile::ports::UnitStatus]| -> u32 {
+        units.iter().filter(|unit| own.contains(&unit.name)).map(|unit| unit.restarts).sum()
+    };
+    let died_before = deaths(&control.keeper.list().await?);
+    let at_first = edge.traffic().await?;
+    let before = Sum::of(&at_first, &others, &BTreeMap::new());
+    // Looked at before the switch, its candidate has been asked for pages already.
+    let at_first: BTreeMap<String, Traffic> =
+        at_first.into_iter().map(|traffic| (traffic.instance.clone(), traffic)).collect();
+    let pages = world.pages_of(place)?;
+    let visitor = world.visitor()?;
+    let end = super::after(deployment.since, deployment.policy.verify);
+    let not_well = |why: String| Fault::new(format!("{} does not do well for visitors", release.id)).cause(why);
+    loop {
+        smoke::look(&visitor, &pages, &release.name()).await?;
+        let sum = Sum::of(&edge.traffic().await?, &own, &at_first);
+        if let Some(why) = traffic::complaint(&deployment.policy, &before, &sum) {
+            return Err(not_well(why));
+        }
+        let died = deaths(&control.keeper.list().await?).saturating_sub(died_before);
+        if died > 0 {
+            return Err(not_well(format!("its instances died {died} times")));
+        }
+        let rest = left(control, end);
+        if rest.is_zero() {
+            note(control, deployment, &format!("watched for {} s", deployment.policy.verify.as_secs()));
+            return Ok(());
+        }
+        sleep(rest.min(Duration::from_millis(500))).await;
+    }
+}
+
+fn warm_place(control: &Control, but: Place) -> Result<Option<Place>, Fault> {
+    let slots = control.delivering.book.slots().map_err(|fault| told(&fault))?;
+    Ok(slots.into_iter().find(|slot| slot.role == Role::Warm && slot.place != but).map(|slot| slot.place))
+}
+
+/// What visitors have under way at the release before comes to its end; what takes longer goes on until that is stopped.
+async fn drain(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
+    let place = place_of(deployment)?;
+    if let Some(before) = warm_place(control, place)? {
+        let names: Vec<String> = {
+            let _turn = control.turn.lock().await;
+            let world = convergence::world(control, &wanted_now(control)?, Ports::Stay).await?;
+            world.instances_in(before).into_iter().map(|instance| instance.name).collect()
+        };
+        let edge = edge::client::EdgeClient::new(control.root.clone());
+        let end = Instant::now() + deployment.policy.drain;
+        loop {
+            let all = edge.traffic().await?;
+            let under_way: usize =
+                all.iter().filter(|traffic| names.contains(&traffic.instance)).map(|traffic| traffic.in_flight).sum();
+            if under_way == 0 {
+                break;
+            }
+            if Instant::now() >= end {
+                note(control, deployment, &format!("{under_way} requests are still under way at the release before"));
+                break;
+            }
+            sleep(BETWEEN_LOOKS).await;
+        }
+    }
+    retention::prune(control, deployment.policy.keep_releases)
+}
+
+fn place_of(deployment: &Deployment) -> Result<Place, Fault> {
+    deployment.place.ok_or_else(|| Fault::new(format!("{} has no slot", deployment.id)))
+}
+
+fn note(control: &Control, deployment: &Deployment, what: &str) {
+    if let Err(fault) = control.delivering.book.note(deployment.id, what) {
+        tracing::warn!(%fault, what, "cannot write down what happened to a deployment");
+    }
+}
+
+/// Converges a graph, and fails with the first failure that matters.
+async fn converge(
+    control: &Control,
+    graph: &Graph,
+    told_to: &Arc<Told>,
+    matters: impl Fn(&str) -> bool,
+) -> Result<(), Fault> {
+    let tools =
+        Tools { journal: control.journal.clone(), progress: told_to.clone(), clock: control.clock.clone() };
+    let report = reconcile::converge(graph, &tools).await;
+    control.drift.forget();
+    let failed = report.failed.into_iter().find(|(resource, _)| matters(resource.as_str()));
+    match failed {
+        None => Ok(()),
+        Some((_, fault)) => Err(fault),
+    }
+}
+
+/// Writes down what is done for a deployment, so that whoever follows it sees it, also after a crash.
+struct Told {
+    control: Arc<Control>,
+    deployment: Deployment,
+    redactions: Redactions,
+    last: Mutex<String>,
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Told").field("deployment", &self.deployment.id).finish_non_exhaustive()
+    }
+}
+
+impl Told {
+    fn new(control: &Arc<Control>, deployment: &Deployment, want: &Wanted) -> Arc<Self> {
+        Arc::new(Self {
+            control: control.clone(),
+            deployment: deployment.clone(),
+            redactions: control.redactions(want),
+            last: Mutex::default(),
+        })
+    }
+}
+
+impl Progress for Told {
+    fn emit(&self, event: Event) {
+        let line = match event {
+            Event::Step { resource, step } => format!("{resource}: {step}"),
+            Event::Failed { resource, fault } => format!("{resource}: {fault}"),
+            Event::Noted { note } => note,
+            _ => return,
+        };
+        let line = self.redactions.redact(&line).into_owned();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != line {
+            note(&self.control, &self.deployment, &line);
+            *last = line;
+        }
+    }
+}

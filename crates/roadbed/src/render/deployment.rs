@@ -1,0 +1,77 @@
+//! Deployments and releases, for people.
+
+use delivery::deployment::Happened;
+use delivery::{Deployment, Kind, Release, Role, State};
+
+use crate::control::delivering::Listed;
+use crate::render::paint::Paint;
+use crate::render::table::Table;
+
+/// What happened, as one line: a new state stands out, what was done for it is below.
+pub fn line(happened: &Happened, paint: Paint) -> String {
+    let state = happened.state.as_str();
+    match happened.what.as_str() {
+        "" => match happened.state {
+            State::Live => paint.good(format!("● {state}")),
+            State::Aborted | State::RolledBack | State::Frozen => paint.bad(format!("● {state}")),
+            _ => paint.strong(format!("● {state}")),
+        },
+        what => paint.faint(format!("  {what}")),
+    }
+}
+
+/// What a deployment came to.
+pub fn ending(deployment: &Deployment, release: &Release, paint: Paint) -> String {
+    let (id, name) = (deployment.id, release.name());
+    match deployment.state {
+        State::Live if deployment.kind == Kind::Rollback => paint.good(format!("{id}: back at {name}")),
+        State::Live => paint.good(format!("{id}: {name} is live")),
+        State::Aborted => paint.bad(format!("{id}: {name} was aborted; visitors saw nothing of it")),
+        State::RolledBack => {
+            let back = deployment.previous.map_or_else(|| "what was there before".to_owned(), |id| id.to_string());
+            paint.bad(format!("{id}: {name} was rolled back; visitors are back at {back}"))
+        }
+        State::Frozen => paint.bad(format!("{id}: {name} is frozen; `roadbed status` shows what runs")),
+        state => format!("{id}: {name} is {state}"),
+    }
+}
+
+/// The newest deployments first.
+pub fn table(deployments: &[Deployment]) -> Vec<String> {
+    let mut table = Table::new(["DEPLOYMENT", "RELEASE", "STATE", "ASKED", "BY"]);
+    for deployment in deployments {
+        let kind = if deployment.kind == Kind::Rollback { " (rollback)" } else { "" };
+        table.row(vec![
+            deployment.id.to_string(),
+            format!("{}{kind}", deployment.release),
+            deployment.state.to_string(),
+            deployment.asked_at.to_string(),
+            deployment.asked_by.clone(),
+        ]);
+    }
+    table.lines()
+}
+
+/// The newest releases first.
+pub fn releases(releases: &[Listed]) -> Vec<String> {
+    let mut table = Table::new(["RELEASE", "STATE", "MADE", "AUTHOR", "COMMIT"]);
+    for Listed { release, role } in releases {
+        let state = match role {
+            Some(Role::Live) => "live",
+            Some(Role::Warm) => "warm",
+            Some(Role::Candidate | Role::Leaving) => "candidate",
+            None if release.stable => "served",
+            None => "",
+        };
+        let origin = &release.contents.origin;
+        let commit = origin.commit.as_deref().map(|commit| commit.get(..12).unwrap_or(commit)).unwrap_or_default();
+        table.row(vec![
+            release.id.to_string(),
+            state.to_owned(),
+            release.made_at.to_string(),
+            release.contents.author.clone(),
+            format!("{commit}{}", if origin.changed { " and changes" } else { "" }),
+        ]);
+    }
+    table.lines()
+}

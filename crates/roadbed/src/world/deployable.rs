@@ -1,0 +1,86 @@
+//! What deployments look at: the instances of a slot, its pages, and a visitor who comes in by the edge.
+
+use delivery::Place;
+use manifest::environment::Access;
+use reconcile::Fault;
+use secrets::{Secret, SecretName};
+
+use super::{World, access};
+use crate::checks::Visitor;
+
+/// One process of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    pub name: String,
+    pub port: u16,
+    /// Path that says whether it is ready.
+    pub ready: String,
+}
+
+/// One page that must be as the manifest says.
+#[derive(Debug)]
+pub struct Page {
+    pub host: String,
+    pub path: String,
+    pub contains: Option<String>,
+    /// User and password, where the app is protected.
+    pub login: Option<(&'static str, Secret)>,
+}
+
+impl World {
+    /// Who comes in by the edge's public sockets.
+    pub fn visitor(&self) -> Result<Visitor, Fault> {
+        Visitor::new(&self.ground.root.ca_certificate(), self.addresses.http, self.addresses.https)
+    }
+
+    /// Every process in a slot.
+    pub fn instances_in(&self, place: Place) -> Vec<Instance> {
+        let fleet = self.fleets.iter().filter(|fleet| fleet.place == place);
+        let servers = fleet.flat_map(|fleet| {
+            fleet.running.iter().filter_map(move |one| Some((fleet, &one.app, one.server()?)))
+        });
+        servers
+            .flat_map(|(fleet, app, server)| {
+                let ports = self.addresses.instances(place, &app.name).iter().enumerate();
+                ports
+                    .map(|(index, port)| Instance {
+                        name: fleet.name().instance(&app.name, index),
+                        port: *port,
+                        ready: server.ready.clone(),
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// The smoke pages of the apps in a slot.
+    pub fn pages_of(&self, place: Place) -> Result<Vec<Page>, Fault> {
+        let mut pages = Vec::new();
+        for fleet in self.fleets.iter().filter(|fleet| fleet.place == place) {
+            for app in fleet.running.iter().map(|one| &one.app) {
+                let Some(host) = app.hosts.first() else { continue };
+                for smoke in &app.smoke {
+                    let login = match app.access {
+                        Access::Public => None,
+                        Access::Protected => Some((access::USER, self.password_of(app.name.as_str())?)),
+                    };
+                    pages.push(Page {
+                        host: host.clone(),
+                        path: smoke.path.clone(),
+                        contains: smoke.contains.clone(),
+                        login,
+                    });
+                }
+            }
+        }
+        Ok(pages)
+    }
+
+    fn password_of(&self, app: &str) -> Result<Secret, Fault> {
+        let name = SecretName::new(format!("access/{app}"));
+        let found = self.secrets.get(&name);
+        let found = found.map_err(|fault| Fault::because(format!("cannot look at {app}"), &fault).hint(fault.hint()))?;
+        let found = found.ok_or_else(|| Fault::new(format!("cannot look at {app}: it has no password yet")))?;
+        Ok(found.secret)
+    }
+}
