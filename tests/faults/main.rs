@@ -27,5 +27,6 @@ mod damage;
 mod hosts;
 mod interrupts;
 mod crashes;
+mod deployments;
 mod running;
 mod redaction;

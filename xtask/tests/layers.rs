@@ -21,7 +21,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
     (
         "roadbed",
-        &["journal", "gate", "secrets", "certificates", "reconcile", "delivery", "engine", "edge", "stores", "usage", "leaks"],
+        &[
+            "journal",
+            "gate",
+            "secrets",
+            "certificates",
+            "reconcile",
+            "delivery",
+            "engine",
+            "edge",
+            "stores",
+            "usage",
+            "leaks",
+        ],
     ),
 ];
 

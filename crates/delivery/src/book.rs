@@ -291,9 +291,8 @@ impl Book {
         let mut statement = connection.prepare(
             "SELECT number, at, state, what FROM happened WHERE deployment = ?1 AND number > ?2 ORDER BY number",
         )?;
-        let rows = statement.query_map([id.0, after], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?, row.get(3)?))
-        })?;
+        let rows = statement
+            .query_map([id.0, after], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?, row.get(3)?)))?;
         rows.map(|row| {
             let (number, at, state, what) = row?;
             let state = serde_json::from_value(serde_json::Value::String(state))?;
@@ -327,8 +326,11 @@ impl Book {
             if deployment.state != State::AwaitingApproval {
                 return Err(BookFault::NotAsked { id, state: deployment.state });
             }
-            let release = transaction
-                .query_row("SELECT id, made_at, stable, contents FROM release WHERE id = ?1", [deployment.release.0], read_release)??;
+            let release = transaction.query_row(
+                "SELECT id, made_at, stable, contents FROM release WHERE id = ?1",
+                [deployment.release.0],
+                read_release,
+            )??;
             let authors = [release.contents.author.as_str(), deployment.asked_by.as_str()];
             deployment.policy.judge(word, &deployment.digest, &authors, &deployment.approvals)?;
             deployment.approvals.push(word.clone());
@@ -364,7 +366,10 @@ impl Book {
 }
 
 fn one_line(fault: &Fault) -> String {
-    std::iter::once(fault.message.as_str()).chain(fault.causes.iter().map(String::as_str)).collect::<Vec<_>>().join(": ")
+    std::iter::once(fault.message.as_str())
+        .chain(fault.causes.iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 fn read_release(row: &Row<'_>) -> rusqlite::Result<Result<Release, BookFault>> {
@@ -379,9 +384,8 @@ fn read_release(row: &Row<'_>) -> rusqlite::Result<Result<Release, BookFault>> {
 }
 
 fn one(connection: &Connection, id: DeploymentId) -> Result<Deployment, BookFault> {
-    let body: Option<String> = connection
-        .query_row("SELECT body FROM deployment WHERE id = ?1", [id.0], |row| row.get(0))
-        .optional()?;
+    let body: Option<String> =
+        connection.query_row("SELECT body FROM deployment WHERE id = ?1", [id.0], |row| row.get(0)).optional()?;
     Ok(serde_json::from_str(&body.ok_or(BookFault::NoDeployment(id))?)?)
 }
 

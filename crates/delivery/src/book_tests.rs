@@ -97,11 +97,10 @@ fn who_waits_in_line_is_superseded_and_who_is_under_way_is_not() {
     let waiting = book.ask(&request(&book, 0)).unwrap();
     let newest = book.ask(&request(&book, 0)).unwrap();
     let state = |id| book.deployment(id).unwrap().state;
-    assert_eq!((state(under_way.id), state(waiting.id), state(newest.id)), (
-        State::Preparing,
-        State::Superseded,
-        State::Queued
-    ));
+    assert_eq!(
+        (state(under_way.id), state(waiting.id), state(newest.id)),
+        (State::Preparing, State::Superseded, State::Queued)
+    );
     assert_eq!(book.current().unwrap().unwrap().id, under_way.id);
     book.step(&step(under_way.id, State::Preparing, State::Aborting)).unwrap();
     book.step(&step(under_way.id, State::Aborting, State::Aborted)).unwrap();
@@ -131,8 +130,12 @@ fn what_visitors_see_is_not_called_off() {
     let deployment = book.ask(&request(&book, 0)).unwrap();
     assert_eq!(book.cancel(deployment.id, "bob").unwrap().cancelled_by.as_deref(), Some("bob"));
     let other = book.ask(&request(&book, 0)).unwrap();
-    for (from, to) in [(State::Queued, State::Preparing), (State::Preparing, State::Starting),
-        (State::Starting, State::Smoking), (State::Smoking, State::Switching)] {
+    for (from, to) in [
+        (State::Queued, State::Preparing),
+        (State::Preparing, State::Starting),
+        (State::Starting, State::Smoking),
+        (State::Smoking, State::Switching),
+    ] {
         book.step(&step(other.id, from, to)).unwrap();
     }
     assert!(matches!(book.cancel(other.id, "bob"), Err(BookFault::TooLate { state: State::Switching, .. })));

@@ -117,10 +117,7 @@ impl State {
 
     /// Whether somebody may still call it off: visitors have seen nothing of it.
     pub fn can_be_cancelled(self) -> bool {
-        matches!(
-            self,
-            Self::Queued | Self::Preparing | Self::AwaitingApproval | Self::Starting | Self::Smoking
-        )
+        matches!(self, Self::Queued | Self::Preparing | Self::AwaitingApproval | Self::Starting | Self::Smoking)
     }
 }
 

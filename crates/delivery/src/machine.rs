@@ -51,12 +51,7 @@ pub fn next(state: State, outcome: Outcome, course: Course) -> Option<State> {
         (State::Reverting, Done) => State::RolledBack,
         (State::Aborting | State::Reverting, Failed | CalledOff) => State::Frozen,
         (
-            State::Live
-            | State::Aborted
-            | State::RolledBack
-            | State::Frozen
-            | State::Cancelled
-            | State::Superseded,
+            State::Live | State::Aborted | State::RolledBack | State::Frozen | State::Cancelled | State::Superseded,
             _,
         ) => return None,
     })

@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn only_others_who_may_approve_once_and_of_what_waits() {
-        let policy = Policy { approvals: 2, approvers: vec!["ann".into(), "bob".into(), "cid".into()], ..Policy::default() };
+        let policy =
+            Policy { approvals: 2, approvers: vec!["ann".into(), "bob".into(), "cid".into()], ..Policy::default() };
         let given = [word("ann", "d1")];
         let judge = |by: &str, digest: &str| policy.judge(&word(by, digest), "d1", &["cid"], &given);
         assert_eq!(judge("bob", "d1"), Ok(()));

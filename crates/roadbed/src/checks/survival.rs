@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use engine::instance::Fleet;
+use futures_util::future::join_all;
 use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Findings, Impact};
 use host::clock::Clock;

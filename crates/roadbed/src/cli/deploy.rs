@@ -21,12 +21,7 @@ use crate::render::deployment;
 use crate::wanted::{Apps, Wanted};
 use crate::world::builds;
 
-pub async fn run(
-    session: &Session,
-    args: &Deploy,
-    live: &Live,
-    interrupts: &mut Interrupts,
-) -> Result<Exit, Failure> {
+pub async fn run(session: &Session, args: &Deploy, live: &Live, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let control = ControlClient::new(session.root.clone());
     match &args.verb {
         None => deploy(session, args, &control, live, interrupts).await,
@@ -109,7 +104,9 @@ async fn refuse_other_branch(session: &Session, project: &Project, environment: 
     Err(Failure::Usage(
         Fault::new(format!("cannot deploy the branch {branch} to {environment}: it goes {goes}"))
             .cause("[branches] in roadbed.toml alone decides where a branch is deployed")
-            .hint(format!("merge it, or promote what was tested: `roadbed deploy --env {environment} --from ENVIRONMENT`")),
+            .hint(format!(
+                "merge it, or promote what was tested: `roadbed deploy --env {environment} --from ENVIRONMENT`"
+            )),
     ))
 }
 
@@ -254,7 +251,7 @@ pub async fn releases(session: &Session) -> Result<Exit, Failure> {
 pub async fn roll_back(session: &Session, args: &Rollback, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let control = ControlClient::new(session.root.clone());
     let to = args.to.as_deref().map(str::parse).transpose().map_err(|error: delivery::release::NoId| {
-        Failure::Usage(Fault::new("cannot roll back").cause(error.to_string()))
+        Failure::Usage(Fault::new("cannot roll back").cause(error.to_string()).hint("`roadbed releases` shows them"))
     })?;
     let token = login::token(session, &control).await;
     let ask = ToRollBack { to, by: host::own::user_name(), token, rehearse: args.dry_run };

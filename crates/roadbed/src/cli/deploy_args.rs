@@ -8,7 +8,10 @@ use clap::{Args, Subcommand};
 /// its pages are looked at through the edge by a way that visitors do not have, then all apps are switched at once and watched
 /// against the release before. What does not do well is taken back. The work is control's: Ctrl-C here only stops looking.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true, after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = "\
 Examples:
   roadbed deploy --env staging            build and deploy
   roadbed deploy --env production --from staging
@@ -25,7 +28,8 @@ Exit codes:
   11   rolled back: visitors saw it, and it was taken back
   12   frozen: a person is needed
   13   cancelled or superseded
-  130  Ctrl-C; the deployment goes on")]
+  130  Ctrl-C; the deployment goes on"
+)]
 pub struct Deploy {
     #[command(subcommand)]
     pub verb: Option<DeployVerb>,

@@ -92,7 +92,8 @@ pub fn exit_of(state: State) -> Exit {
 pub async fn meant(control: &ControlClient, asked: Option<&str>) -> Result<DeploymentId, Failure> {
     if let Some(asked) = asked {
         return asked.parse().map_err(|error: delivery::release::NoId| {
-            Failure::Usage(Fault::new(format!("there is no deployment {asked:?}")).cause(error.to_string()))
+            let fault = Fault::new(format!("there is no deployment {asked:?}")).cause(error.to_string());
+            Failure::Usage(fault.hint("`roadbed deploy list` shows them"))
         });
     }
     let all = control.deployments().await?;

@@ -23,7 +23,8 @@ pub struct Silent(pub String);
 pub async fn ask(session: &Session, folder: &Path, words: &[&str]) -> Result<Vec<String>, Silent> {
     let path = session.surroundings.variable("PATH").unwrap_or_default();
     let program = find_in_path("git", &path).ok_or_else(|| Silent("there is no program git in PATH".to_owned()))?;
-    let env = ["PATH", "HOME"].iter().filter_map(|name| Some(((*name).to_owned(), session.surroundings.variable(name)?)));
+    let env =
+        ["PATH", "HOME"].iter().filter_map(|name| Some(((*name).to_owned(), session.surroundings.variable(name)?)));
     let mut env: BTreeMap<String, String> = env.collect();
     // Looking takes no lock: somebody may be committing.
     env.insert("GIT_OPTIONAL_LOCKS".to_owned(), "0".to_owned());
@@ -44,7 +45,8 @@ pub async fn ask(session: &Session, folder: &Path, words: &[&str]) -> Result<Vec
 
 /// Where the code in a folder comes from, and who wrote its last change. A folder in no repository comes from nowhere.
 pub async fn origin(session: &Session, folder: &Path, since: Option<&str>) -> (Origin, Option<String>) {
-    let first = async |words: &[&str]| ask(session, folder, words).await.ok().and_then(|lines| lines.into_iter().next());
+    let first =
+        async |words: &[&str]| ask(session, folder, words).await.ok().and_then(|lines| lines.into_iter().next());
     let Some(commit) = first(&["rev-parse", "HEAD"]).await else { return (Origin::default(), None) };
     let changed = ask(session, folder, &["status", "--porcelain", "--untracked-files=no"]).await;
     let branch = first(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await;

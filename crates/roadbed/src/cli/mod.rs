@@ -121,7 +121,9 @@ pub fn main() -> ExitCode {
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Status, Trust};
-    if let Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Plan(_) | Trust(_) | Rollback(_) | Releases(_) = command {
+    if let Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Plan(_) | Trust(_) | Rollback(_) | Releases(_) =
+        command
+    {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;
     }

@@ -131,6 +131,7 @@ mod tests {
             state: None,
             config: None,
             dev: crate::wanted::DevApps::None,
+            apps: crate::wanted::Apps::FromProject,
             http_port: None,
             https_port: None,
             ports: crate::wanted::PublicPorts::AsDeclared,

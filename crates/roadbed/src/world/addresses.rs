@@ -13,9 +13,9 @@ use stores::mongo::Members;
 use stores::mongo::members::unit_of;
 use stores::redis::{Purpose, Settings};
 
+use super::fleet::Fleet;
 use super::ports::PortBook;
 use super::serving::{EDGE, PublicSocket};
-use super::fleet::Fleet;
 use super::{Ports, Urls};
 use crate::wanted::{self, PublicPorts, Wanted};
 

@@ -36,9 +36,8 @@ impl World {
     /// Every process in a slot.
     pub fn instances_in(&self, place: Place) -> Vec<Instance> {
         let fleet = self.fleets.iter().filter(|fleet| fleet.place == place);
-        let servers = fleet.flat_map(|fleet| {
-            fleet.running.iter().filter_map(move |one| Some((fleet, &one.app, one.server()?)))
-        });
+        let servers =
+            fleet.flat_map(|fleet| fleet.running.iter().filter_map(move |one| Some((fleet, &one.app, one.server()?))));
         servers
             .flat_map(|(fleet, app, server)| {
                 let ports = self.addresses.instances(place, &app.name).iter().enumerate();
@@ -79,7 +78,8 @@ impl World {
     fn password_of(&self, app: &str) -> Result<Secret, Fault> {
         let name = SecretName::new(format!("access/{app}"));
         let found = self.secrets.get(&name);
-        let found = found.map_err(|fault| Fault::because(format!("cannot look at {app}"), &fault).hint(fault.hint()))?;
+        let found =
+            found.map_err(|fault| Fault::because(format!("cannot look at {app}"), &fault).hint(fault.hint()))?;
         let found = found.ok_or_else(|| Fault::new(format!("cannot look at {app}: it has no password yet")))?;
         Ok(found.secret)
     }

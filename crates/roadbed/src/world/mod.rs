@@ -238,7 +238,9 @@ fn running(environment: &Environment, dev: &DevApps) -> Result<Vec<Running>, Fau
         .iter()
         .map(|app| match (&app.dev, is_dev(app)) {
             (_, false) => Ok(Running { app: app.clone(), dev: None, origin: Origin::Project }),
-            (Some(command), true) => Ok(Running { app: app.clone(), dev: Some(command.clone()), origin: Origin::Project }),
+            (Some(command), true) => {
+                Ok(Running { app: app.clone(), dev: Some(command.clone()), origin: Origin::Project })
+            }
             (None, true) => Err(Fault::new(format!("{} has no development server", app.name))
                 .hint(format!("give [apps.{}] a `dev` command in roadbed.toml", app.name))),
         })

@@ -58,18 +58,14 @@ fn site(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Site, Fault> {
         target: target(ground, fleet, one)?,
         access: match app.access {
             Access::Public => SiteAccess::Public,
-            Access::Protected => {
-                SiteAccess::Protected { credentials_file: credentials_file(root, app.name.as_str()) }
-            }
+            Access::Protected => SiteAccess::Protected { credentials_file: credentials_file(root, app.name.as_str()) },
         },
         config: match app.runs {
             Runs::Static { .. } => Some(config(&ground.project, &fleet.environment, one, facts)?),
             Runs::Server(_) => None,
         },
         key_set: facts.key_set(&app.name)?,
-        internal_socket: addresses
-            .internal(fleet.place, &app.name)
-            .map(|_| internal_socket(fleet.place, &app.name)),
+        internal_socket: addresses.internal(fleet.place, &app.name).map(|_| internal_socket(fleet.place, &app.name)),
         release: match &one.origin {
             Origin::Release { name, .. } => Some(name.clone()),
             Origin::Project => None,
@@ -89,8 +85,7 @@ fn target(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Target, Fault
             Origin::Project => site::folder(&ground.project, &ground.root, app)?,
             Origin::Release { digest, folder, .. } => Some(site_of_release(&ground.root, app, digest, folder).target),
         };
-        let folder = folder
-            .ok_or_else(|| Fault::new(format!("cannot route to {}: it is not built", app.name)))?;
+        let folder = folder.ok_or_else(|| Fault::new(format!("cannot route to {}: it is not built", app.name)))?;
         return Ok(Target::Files { folder, spa_fallback: spa_fallback.clone() });
     }
     let first_byte = one.server().map_or(EDGE_IDLE, |server| server.request_deadline);

@@ -32,7 +32,8 @@ use crate::wanted;
 use crate::world::Delivered;
 
 pub use request::{
-    Ask, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack, approve, ask, cancel, happening, list, releases, roll_back,
+    Ask, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack, approve, ask, cancel, happening, list, releases,
+    roll_back,
 };
 
 /// Without anything to do, control looks this often whether a warm release is to be given up.
@@ -84,7 +85,11 @@ fn told(fault: &BookFault) -> Fault {
             Fault::because(headline, fault).hint("see whether the disk is full; `roadbed logs control` says more")
         }
         BookFault::Fenced => Fault::because(headline, fault).hint("`roadbed restart control` starts one that has it"),
-        other => Fault::new(other.to_string()),
+        BookFault::NoRelease(_) => Fault::new(fault.to_string()).hint("`roadbed releases` shows them"),
+        BookFault::TooLate { .. } => {
+            Fault::new(fault.to_string()).hint("`roadbed rollback` goes back to the release that served before")
+        }
+        other => Fault::new(other.to_string()).hint("`roadbed deploy list` shows them, and how each ended"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use delivery::book::Request;
 use delivery::deployment::Happened;
-use delivery::policy::Approval;
+use delivery::policy::{Approval, Refusal};
 use delivery::release::{Contents, Origin};
 use delivery::{Artifact, BookFault, Deployment, DeploymentId, Kind, Policy, Release, ReleaseId, Role};
 use engine::artifact::shelf::{self, Shelf};
@@ -87,8 +87,10 @@ fn person(control: &Control, token: Option<&Token>, name: &str, peer: Peer) -> R
             Ok(person.ok_or_else(|| Fault::new("the login is over").hint("`roadbed login` renews it"))?.to_string())
         }
         None if peer.uid == 0 || peer.uid == host::own::user() => Ok(name.to_owned()),
-        None => Err(Fault::new(format!("user {} has nothing to say here", peer.uid))
-            .hint("`roadbed login` tells who you are")),
+        None => {
+            Err(Fault::new(format!("user {} has nothing to say here", peer.uid))
+                .hint("`roadbed login` tells who you are"))
+        }
     }
 }
 
@@ -126,7 +128,8 @@ pub fn ask(control: &Arc<Control>, ask: &Ask, peer: Peer) -> Result<Deployment, 
 /// An artifact that is asked for is one that is here, of that very app.
 fn on_shelf(shelf: &Shelf, ask: &Ask, app: &str) -> Result<Artifact, Fault> {
     let missing = |why: String| {
-        Fault::new(format!("cannot deploy {app}: {why}")).hint("`roadbed build` makes artifacts; `roadbed deploy` does it too")
+        Fault::new(format!("cannot deploy {app}: {why}"))
+            .hint("`roadbed build` makes artifacts; `roadbed deploy` does it too")
     };
     let asked = ask.artifacts.iter().find(|artifact| artifact.app == app);
     let asked = asked.ok_or_else(|| missing("no artifact of it was named".to_owned()))?;
@@ -236,12 +239,7 @@ pub fn releases(control: &Control) -> Result<Vec<Listed>, Fault> {
 
 pub fn cancel(control: &Control, id: DeploymentId, ask: &ToCancel, peer: Peer) -> Result<Deployment, Fault> {
     let by = person(control, ask.token.as_ref(), &ask.by, peer)?;
-    let deployment = control.delivering.book.cancel(id, &by).map_err(|fault| match fault {
-        BookFault::TooLate { .. } => {
-            told(&fault).hint("`roadbed rollback` goes back to the release that served before")
-        }
-        fault => told(&fault),
-    })?;
+    let deployment = control.delivering.book.cancel(id, &by).map_err(|fault| told(&fault))?;
     control.delivering.changed.notify_waiters();
     Ok(deployment)
 }
@@ -249,15 +247,23 @@ pub fn cancel(control: &Control, id: DeploymentId, ask: &ToCancel, peer: Peer) -
 /// Takes somebody's word. Who has the machine has no word here: an approval is a person's, proved by their key.
 pub fn approve(control: &Control, id: DeploymentId, ask: &ToApprove) -> Result<Deployment, Fault> {
     let login = "`roadbed login` says who you are, by an SSH key that the manifest names";
-    let token = ask.token.as_ref().ok_or_else(|| Fault::new(format!("cannot approve {id}: who are you?")).hint(login))?;
+    let token =
+        ask.token.as_ref().ok_or_else(|| Fault::new(format!("cannot approve {id}: who are you?")).hint(login))?;
     let person = control.desk.bearer(&token.0, control.clock.now());
     let person = person.ok_or_else(|| Fault::new("the login is over").hint(login))?;
     let book = &control.delivering.book;
     let waiting = book.deployment(id).map_err(|fault| told(&fault))?;
     let word = Approval { by: person.to_string(), digest: ask.digest.clone().unwrap_or(waiting.digest) };
-    let deployment = book
-        .approve(id, &word)
-        .map_err(|fault| Fault::new(format!("cannot approve {id}")).cause(fault.to_string()))?;
+    let deployment = book.approve(id, &word).map_err(|fault| {
+        let hint = match &fault {
+            BookFault::Approval(Refusal::OwnRelease(_) | Refusal::NotAnApprover(_)) => {
+                "`approvers` of [environments.E.rollout] says who may, and `roadbed login` who you are"
+            }
+            BookFault::Approval(_) => "`roadbed deploy list --json` shows what waits, with its digest",
+            _ => "`roadbed deploy list` shows what waits",
+        };
+        Fault::new(format!("cannot approve {id}")).cause(fault.to_string()).hint(hint)
+    })?;
     tracing::info!(deployment = %id, by = word.by, "approved");
     control.delivering.changed.notify_waiters();
     Ok(deployment)

@@ -5,7 +5,7 @@ use delivery::{Deployment, Place, Role, Slot, State};
 use host::clock::Timestamp;
 use reconcile::Fault;
 
-use super::{after, told};
+use super::after;
 use crate::control::Control;
 use crate::wanted::{self, Apps};
 
@@ -33,7 +33,6 @@ pub(super) fn turn(
         taken.retain(|slot| slot.place != Place::Project);
         taken.push(slot(Place::Project, None, Role::Live));
     }
-    let _ = told;
     Ok(decided(deployment, to, &taken, now))
 }
 
@@ -169,10 +168,8 @@ mod tests {
 
     #[test]
     fn a_deployment_that_never_had_a_slot_leaves_all_as_they_are() {
-        let slots = [
-            slot(Place::Blue, Some(ReleaseId(1)), Role::Warm),
-            slot(Place::Green, Some(ReleaseId(2)), Role::Live),
-        ];
+        let slots =
+            [slot(Place::Blue, Some(ReleaseId(1)), Role::Warm), slot(Place::Green, Some(ReleaseId(2)), Role::Live)];
         for to in [State::Preparing, State::AwaitingApproval, State::Aborting, State::Aborted, State::Cancelled] {
             assert_eq!(roles(&after_turn(&slots, &mut deployment(3, None), to)), roles(&slots), "{to}");
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reconcile::Fault;
 
-use crate::world::deployable::Page;
 use crate::checks::Visitor;
+use crate::world::deployable::Page;
 
 /// A page that takes longer is no page.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,8 +18,9 @@ pub(super) async fn look(visitor: &Visitor, pages: &[Page], release: &str) -> Re
     if wrong.is_empty() {
         return Ok(pages.len());
     }
-    let mut fault = Fault::new(format!("{} of {} pages of {release} are not as they should be", wrong.len(), pages.len()))
-        .hint("`roadbed logs APP` shows what its instances say");
+    let mut fault =
+        Fault::new(format!("{} of {} pages of {release} are not as they should be", wrong.len(), pages.len()))
+            .hint("`roadbed logs APP` shows what its instances say");
     fault.causes = wrong;
     Err(fault)
 }
@@ -37,7 +38,9 @@ async fn one(visitor: &Visitor, page: &Page, release: &str) -> Result<(), String
     }
     match answer.headers.get(reconcile::ports::RELEASE_HEADER) {
         Some(found) if found == release => {}
-        found => return Err(format!("{url} is of {} and not of {release}", found.map_or("no release", String::as_str))),
+        found => {
+            return Err(format!("{url} is of {} and not of {release}", found.map_or("no release", String::as_str)));
+        }
     }
     match contains {
         Some(text) if !answer.body.contains(text.as_str()) => Err(format!("{url} does not contain {text:?}")),

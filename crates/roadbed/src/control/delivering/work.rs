@@ -96,14 +96,20 @@ async fn prepare(control: &Arc<Control>, deployment: &Deployment) -> Result<(), 
 }
 
 fn refuse_too_little_room(control: &Control, release: &Release) -> Result<(), Fault> {
-    let free = files::free_bytes(control.root.path()).map_err(|fault| Fault::because("cannot look at the disk", &fault))?;
+    let free =
+        files::free_bytes(control.root.path()).map_err(|fault| Fault::because("cannot look at the disk", &fault))?;
     let needed = release.contents.bytes() + LEFT_FREE;
     if free >= needed {
         return Ok(());
     }
     let mib = |bytes: u64| bytes / (1024 * 1024);
     Err(Fault::new(format!("there is no room for {}", release.id))
-        .cause(format!("{} MiB are free below {}, and it takes {} MiB", mib(free), control.root.path().display(), mib(needed)))
+        .cause(format!(
+            "{} MiB are free below {}, and it takes {} MiB",
+            mib(free),
+            control.root.path().display(),
+            mib(needed)
+        ))
         .hint("make room, or let fewer releases be kept (`keep_releases`)"))
 }
 
@@ -283,8 +289,7 @@ async fn converge(
     told_to: &Arc<Told>,
     matters: impl Fn(&str) -> bool,
 ) -> Result<(), Fault> {
-    let tools =
-        Tools { journal: control.journal.clone(), progress: told_to.clone(), clock: control.clock.clone() };
+    let tools = Tools { journal: control.journal.clone(), progress: told_to.clone(), clock: control.clock.clone() };
     let report = reconcile::converge(graph, &tools).await;
     control.drift.forget();
     let failed = report.failed.into_iter().find(|(resource, _)| matters(resource.as_str()));
