@@ -68,7 +68,7 @@ impl ControlClient {
 
     /// What happened to a deployment after line `after`.
     pub async fn happening(&self, id: DeploymentId, after: i64) -> Result<Happening, Fault> {
-        self.answered(Method::GET, &format!("/deployments/{id}?after={after}"), &()).await
+        self.answered(Method::GET, &format!("/deployments/{id}/since/{after}"), &()).await
     }
 
     pub async fn cancel(&self, id: DeploymentId, by: &str, token: Option<Token>) -> Result<Deployment, Fault> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::serve::IncomingStream;
@@ -17,7 +17,7 @@ use http::StatusCode;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use reconcile::{Event, Fault, Progress};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -48,7 +48,7 @@ pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
         .route("/login/challenge", post(challenge))
         .route("/login", post(log_in))
         .route("/deployments", post(deploy).get(deployments))
-        .route("/deployments/{id}", get(happening))
+        .route("/deployments/{id}/since/{line}", get(happening))
         .route("/deployments/{id}/cancel", post(cancel))
         .route("/deployments/{id}/approve", post(approve))
         .route("/rollback", post(roll_back))
@@ -143,20 +143,12 @@ async fn deployments(State(control): State<Arc<Control>>) -> Response {
     finished(redactions, async move { delivering::list(&control) }).await
 }
 
-/// From which line on.
-#[derive(Deserialize)]
-struct From {
-    #[serde(default)]
-    after: i64,
-}
-
 async fn happening(
     State(control): State<Arc<Control>>,
-    Path(id): Path<DeploymentId>,
-    Query(from): Query<From>,
+    Path((id, line)): Path<(DeploymentId, i64)>,
 ) -> Response {
     let redactions = control.redactions_as_wanted();
-    finished(redactions, async move { delivering::happening(&control, id, from.after) }).await
+    finished(redactions, async move { delivering::happening(&control, id, line) }).await
 }
 
 async fn cancel(

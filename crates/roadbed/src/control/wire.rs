@@ -7,6 +7,9 @@
 //! | `POST /ready` | [`ReadyRequest`] | lines of [`Message`], last one `report` or `refused` |
 //! | `POST /rotate` | [`RotateRequest`] | lines of [`Message`], last one `rotated` or `refused` |
 //! | `GET /status` | | [`Status`] |
+//! | `POST /deployments` | [`Ask`](super::delivering::Ask) | the deployment |
+//! | `GET /deployments/ID/since/LINE` | | [`Happening`](super::delivering::Happening), from that line on |
+//! | `POST /rollback` | [`ToRollBack`](super::delivering::ToRollBack) | [`WayBack`](super::delivering::WayBack) |
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
