@@ -5,6 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use reconcile::ports::Routes;
 use serde_json::Value;
 use testkit::{Crowd, Kept, SendHomeOnDrop, wait_until};
 
@@ -97,6 +98,60 @@ fn a_release_goes_live_beside_the_one_before_and_one_can_go_back_at_once() {
     // Logs say of which release.
     let log = fs::read_to_string(stage.root.join("logs/access.log")).unwrap();
     assert!(log.lines().any(|line| line.contains("\"release\":\"r2\"") && line.contains("web-green-1")), "{log}");
+}
+
+/// What the gate says of one promise.
+fn promise(stage: &Stage, id: &str) -> (String, String) {
+    let answer = stage.roadbed(&format!("ready --json --only {id}"));
+    let report: Value = serde_json::from_str(&answer.out.join("\n")).unwrap_or_else(|_| panic!("{answer}"));
+    let check = &report["checks"][0];
+    (check["verdict"].as_str().unwrap().to_owned(), check["observed"].to_string())
+}
+
+#[test]
+fn the_gate_sees_routes_that_lead_elsewhere_and_a_way_back_that_is_gone() {
+    let stage = Stage::with_rollout("verify = \"1s\", keep_warm = \"1s\"");
+    let (served, back) = ("visitors-get-what-was-looked-at", "one-can-go-back");
+    let holds = |id: &str| {
+        let (verdict, observed) = promise(&stage, id);
+        assert_eq!(verdict, "holds", "{observed}");
+    };
+    let fails = |id: &str, with: &str| {
+        let (verdict, observed) = promise(&stage, id);
+        assert_eq!(verdict, "fails", "{observed}");
+        assert!(observed.contains(with), "{observed}");
+    };
+    stage.roadbed("up --detach --no-gate").exits(0);
+    stage.roadbed(&format!("ready --only {served}")).refuses(1, &["there is no check"]);
+    stage.deploy(&says("one")).exits(0);
+    holds(served);
+    stage.roadbed(&format!("ready --only {back}")).refuses(1, &["there is no check"]);
+    stage.deploy(&says("two")).exits(0);
+    holds(served);
+    stage.until("only the live one runs", || stage.instances() == ["web-green-1"]);
+    holds(back);
+
+    // Somebody publishes another way behind our back.
+    let edge = edge::client::EdgeClient::new(reconcile::Root::new(stage.root.clone()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ours = runtime.block_on(edge.current()).unwrap().unwrap();
+    let mut elsewhere = ours.clone();
+    if let reconcile::ports::Target::Instances { upstreams, .. } = &mut elsewhere.sites[0].target {
+        upstreams[0].port += 1;
+    }
+    runtime.block_on(edge.publish(elsewhere)).unwrap();
+    fails(served, "is routed to web-green-1 on port");
+    runtime.block_on(edge.publish(ours)).unwrap();
+    holds(served);
+
+    let artifacts = stage.home.join(".cache/roadbed/artifacts");
+    let release = &stage.json("releases --json")["releases"][1];
+    let archive = artifacts.join(format!("{}.tar.zst", release["artifacts"][0]["digest"].as_str().unwrap()));
+    let whole = fs::read(&archive).unwrap();
+    fs::write(&archive, &whole[..whole.len() - 9]).unwrap();
+    fails(back, "web: artifact");
+    fs::write(&archive, &whole).unwrap();
+    holds(back);
 }
 
 #[test]

@@ -153,6 +153,16 @@ pub fn unpack(path: &Path, digest: &Digest, folder: &Path) -> Result<(), Archive
     Ok(())
 }
 
+/// Holds an archive against its digest, and writes nothing.
+pub fn hold(path: &Path, digest: &Digest) -> Result<(), ArchiveFault> {
+    let fault = |source| FileFault::new("read", path, source);
+    let decoder = zstd::Decoder::new(files::open(path)?).map_err(fault)?;
+    let mut hashing = Hashing::new(decoder.take(MOST_BYTES + 1));
+    io::copy(&mut hashing, &mut io::sink()).map_err(fault)?;
+    let found = Digest::of(&hashing.hash.finalize());
+    if found == *digest { Ok(()) } else { Err(ArchiveFault::Other { wanted: digest.clone(), found }) }
+}
+
 /// Whether a link called `name` with this target lands in the same folder as the archive, seen by names alone.
 fn stays_within(name: &Path, target: &Path) -> bool {
     let mut depth = name.components().count().saturating_sub(1);

@@ -173,12 +173,15 @@ mod tests {
         let other = Digest::of(&[0; 32]);
         let fault = archive::unpack(&archive, &other, &out("a")).unwrap_err();
         assert!(matches!(fault, ArchiveFault::Other { .. }), "{fault}");
+        archive::hold(&archive, &record.digest).unwrap();
+        assert!(matches!(archive::hold(&archive, &other), Err(ArchiveFault::Other { .. })));
 
         let mut bytes = files::read(&archive).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0x20;
         files::write(&archive, &bytes, Access::Owner).unwrap();
         archive::unpack(&archive, &record.digest, &out("b")).unwrap_err();
+        archive::hold(&archive, &record.digest).unwrap_err();
         files::write(&archive, &bytes[..middle], Access::Owner).unwrap();
         archive::unpack(&archive, &record.digest, &out("c")).unwrap_err();
     }

@@ -19,10 +19,13 @@
 //! | T7 | `no-secret-is-published` | no secret is in the project's history or in what browsers load |
 //! | T7 | `store-opens-for-its-own` | nobody else's key on this machine opens the secret store |
 //! | T7 | `payments-stay-out-of-previews` | no preview is given, keeps or can open what moves money |
+//! | T10 | `visitors-get-what-was-looked-at` | one release, whole, looked at and approved; where something was deployed |
+//! | T14 | `one-can-go-back` | the release before is there, whole, and it is clear which; where there was one |
 
 mod variables;
 mod targets;
 mod code;
+mod deliveries;
 mod sites;
 mod readiness;
 mod survival;
@@ -35,6 +38,7 @@ mod isolation;
 mod visitor;
 
 pub use code::CodeMatchesTheMatrix;
+pub use deliveries::{OneCanGoBack, VisitorsGetWhatWasLookedAt};
 pub use isolation::EnvironmentsAreIsolated;
 pub use leaks::SecretsStaySecret;
 pub use overdue::NothingIsOverdue;

@@ -143,10 +143,7 @@ async fn deployments(State(control): State<Arc<Control>>) -> Response {
     finished(redactions, async move { delivering::list(&control) }).await
 }
 
-async fn happening(
-    State(control): State<Arc<Control>>,
-    Path((id, line)): Path<(DeploymentId, i64)>,
-) -> Response {
+async fn happening(State(control): State<Arc<Control>>, Path((id, line)): Path<(DeploymentId, i64)>) -> Response {
     let redactions = control.redactions_as_wanted();
     finished(redactions, async move { delivering::happening(&control, id, line) }).await
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use delivery::{Place, Release, Role, Slot};
+use delivery::{Deployment, Place, Release, Role, Slot};
 use engine::artifact::{Digest, unpacking};
 use engine::instance;
 use manifest::Environment;
@@ -19,9 +19,18 @@ pub struct Delivered {
     /// Of the control that looked; `None` where nobody is to be fenced off.
     pub epoch: Option<u64>,
     pub slots: Vec<(Slot, Option<Release>)>,
+    /// The newest first, as many as somebody may want to go back to.
+    pub releases: Vec<Release>,
+    /// The newest first.
+    pub deployments: Vec<Deployment>,
 }
 
 impl Delivered {
+    /// The slot in a role, with its release.
+    pub fn in_role(&self, role: Role) -> Option<(&Slot, Option<&Release>)> {
+        self.slots.iter().find(|(slot, _)| slot.role == role).map(|(slot, release)| (slot, release.as_ref()))
+    }
+
     /// Whether releases are deployed here at all, so that both slots have their sockets beforehand.
     pub(super) fn is_used(&self, want: &Wanted) -> bool {
         want.apps == Apps::Releases || !self.slots.is_empty()

@@ -73,6 +73,7 @@ pub struct World {
     facts: Arc<LocalFacts>,
     secrets: Arc<Store>,
     fleets: Vec<Fleet>,
+    delivered: Delivered,
 }
 
 /// An app, and the way it runs here: as built, or as its own development server.
@@ -194,7 +195,19 @@ impl World {
         let graph = Graph::new(parts.resources()?)?;
         let routes = Graph::new(vec![Box::new(parts.published_routes(Vec::new()))])?;
         let notes = addresses.moved.clone();
-        Ok(Self { graph, routes, notes, ground, environment, wanted: want.clone(), addresses, facts, secrets, fleets })
+        Ok(Self {
+            graph,
+            routes,
+            notes,
+            ground,
+            environment,
+            wanted: want.clone(),
+            addresses,
+            facts,
+            secrets,
+            fleets,
+            delivered: delivered.clone(),
+        })
     }
 }
 

@@ -1,5 +1,10 @@
 //! The checks of one environment: what it has decides what it promises.
 
+use std::sync::Arc;
+
+use delivery::Role;
+use edge::client::EdgeClient;
+use engine::artifact::shelf::{self, Shelf};
 use gate::Check;
 use host::clock::Timestamp;
 use manifest::Environment;
@@ -44,6 +49,7 @@ impl World {
             fleet: self.live_fleet(),
         }));
         all.push(Box::new(checks::HttpRedirects { environment, visitor }));
+        all.extend(self.checks_of_deliveries()?);
         // Without secrets there is nothing that could be promised of them.
         if has_secrets(&self.environment) {
             all.push(Box::new(checks::NothingIsOverdue {
@@ -55,6 +61,30 @@ impl World {
             all.extend(self.checks_of_secrets());
         }
         Ok(all)
+    }
+
+    /// Of what was deployed; where nothing was, there is nothing to promise.
+    fn checks_of_deliveries(&self) -> Result<Vec<Box<dyn Check>>, Fault> {
+        let mut checks: Vec<Box<dyn Check>> = Vec::new();
+        let Some((slot, Some(live))) = self.delivered.in_role(Role::Live) else { return Ok(checks) };
+        checks.push(Box::new(checks::VisitorsGetWhatWasLookedAt {
+            delivered: self.delivered.clone(),
+            live: live.clone(),
+            instances: self.instances_in(slot.place),
+            pages: self.pages_of(slot.place)?,
+            routes: Arc::new(EdgeClient::new(self.ground.root.clone())),
+            visitor: self.visitor()?,
+        }));
+        if self.delivered.releases.iter().filter(|release| release.stable).count() > 1 {
+            let warm = self.delivered.in_role(Role::Warm);
+            checks.push(Box::new(checks::OneCanGoBack {
+                delivered: self.delivered.clone(),
+                live: live.id,
+                shelf: Shelf::new(shelf::folder(&self.wanted.cache)),
+                warm: warm.map(|(slot, _)| self.instances_in(slot.place)).unwrap_or_default(),
+            }));
+        }
+        Ok(checks)
     }
 
     /// Where secrets are, and who gets at them.

@@ -33,11 +33,14 @@ use crate::world::Delivered;
 
 pub use request::{
     Ask, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack, approve, ask, cancel, happening, list, releases,
-    roll_back,
+    roll_back, way_back,
 };
 
 /// Without anything to do, control looks this often whether a warm release is to be given up.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// So many releases and deployments say what is live and what was before.
+const LOOKED_BACK: u32 = 50;
 
 /// Where the book lies.
 pub fn path(root: &Root) -> PathBuf {
@@ -73,7 +76,16 @@ impl Delivering {
             let release = slot.release.map(|id| self.book.release(id)).transpose();
             Ok((slot, release.map_err(|fault| told(&fault))?))
         });
-        Ok(Delivered { epoch: Some(self.book.epoch()), slots: slots.collect::<Result<_, Fault>>()? })
+        let slots = slots.collect::<Result<Vec<_>, Fault>>()?;
+        if slots.is_empty() {
+            return Ok(Delivered { epoch: Some(self.book.epoch()), ..Delivered::default() });
+        }
+        Ok(Delivered {
+            epoch: Some(self.book.epoch()),
+            slots,
+            releases: self.book.releases(LOOKED_BACK).map_err(|fault| told(&fault))?,
+            deployments: self.book.deployments(LOOKED_BACK).map_err(|fault| told(&fault))?,
+        })
     }
 }
 

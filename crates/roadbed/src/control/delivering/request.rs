@@ -286,11 +286,8 @@ pub fn roll_back(control: &Control, ask: &ToRollBack, peer: Peer) -> Result<WayB
             }
             to
         }
-        None => {
-            let served = releases.iter().filter(|release| release.stable && Some(release.id) != live);
-            let before = served.map(|release| release.id).find(|id| live.is_none_or(|live| *id < live));
-            warm.or(before).ok_or_else(|| Fault::new("there is no release to go back to").hint(SHOWS))?
-        }
+        None => way_back(live, warm, &releases)
+            .ok_or_else(|| Fault::new("there is no release to go back to").hint(SHOWS))?,
     };
     if Some(to) == live {
         return Err(Fault::new(format!("{to} is live already")).hint(SHOWS));
@@ -307,6 +304,14 @@ pub fn roll_back(control: &Control, ask: &ToRollBack, peer: Peer) -> Result<WayB
     let deployment = book.ask(&request).map_err(|fault| told(&fault))?;
     control.delivering.changed.notify_waiters();
     Ok(WayBack { deployment: Some(deployment), ..way })
+}
+
+/// Which release a rollback goes to, if nobody names one: the one that stands ready, else the newest before the live one that
+/// served well. `releases` are the newest first.
+pub fn way_back(live: Option<ReleaseId>, warm: Option<ReleaseId>, releases: &[Release]) -> Option<ReleaseId> {
+    let served = |id: &ReleaseId| releases.iter().any(|release| release.id == *id && release.stable);
+    let mut before = releases.iter().map(|release| release.id).filter(|id| live.is_none_or(|live| *id < live));
+    warm.filter(served).or_else(|| before.find(served))
 }
 
 const SHOWS: &str = "`roadbed releases` shows them";
