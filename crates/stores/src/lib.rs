@@ -18,6 +18,7 @@ pub mod mongo;
 pub mod redis;
 pub mod leases;
 mod start;
+pub mod statistics;
 
 pub use authority::authority_secret;
 pub use ground::{Ground, Slot, user_of};

@@ -8,6 +8,7 @@ use hyper_util::rt::TokioIo;
 use reconcile::{Fault, Root};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stores::statistics::Statistics;
 use tokio::net::UnixStream;
 
 use super::lent::{Asked, Lent, Renewed};
@@ -33,6 +34,10 @@ impl ControlClient {
         let response = self.send(Method::GET, "/status", &()).await?;
         let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
         parse(&body)
+    }
+
+    pub async fn statistics(&self) -> Result<Statistics, Fault> {
+        self.answered(Method::GET, "/statistics", &()).await
     }
 
     /// Borrows for as long as this process lives and renews.

@@ -178,7 +178,7 @@ async fn sweep_once(control: &Control) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn lender(control: &Control) -> Result<Lender, Fault> {
+pub(super) async fn lender(control: &Control) -> Result<Lender, Fault> {
     let want = wanted::read(&control.root)?.ok_or_else(|| {
         Fault::new("nothing can be lent: the environment was never brought up").hint("`roadbed up` brings it up")
     })?;

@@ -1,15 +1,19 @@
 //! Every credential of the data services, with every operation: at our own servers and at every other environment's.
 
+use std::io;
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Impact};
+use host::network_namespace;
 use reconcile::Fault;
 use stores::checks::cells::{Borrowed, MongoCredentials, RedisCredentials, Told, Tried};
 use stores::mongo::members::unit_of;
 use stores::redis::Settings;
 
 use super::loan::Loan;
-use super::neighbour::Neighbour;
+use super::neighbour::{Neighbour, Up};
 use super::{Cells, Here, Ours, unseen};
 use crate::world::lending::Lender;
 
@@ -75,15 +79,15 @@ impl CredentialsOpenTheirOwn {
         let ground = &self.lender.ground;
         let settings: Vec<Settings> = self.lender.redis.iter().map(|(settings, _)| settings.clone()).collect();
         let mongodb = self.lender.mongodb.as_ref();
-        let credentials = Credentials {
+        let credentials = Arc::new(Credentials {
             mongodb: mongodb
                 .map(|(settings, _)| MongoCredentials::gather(ground, settings, borrowed))
                 .transpose()?,
             redis: RedisCredentials::gather(ground, &settings, borrowed)?,
-        };
-        let neighbours = ours.neighbours(cells).await?;
+        });
+        let neighbours: Vec<Arc<Neighbour>> = ours.neighbours(cells).await?.into_iter().map(Arc::new).collect();
         let at_home = self.at_home(&credentials);
-        let abroad = join_all(neighbours.iter().map(|other| credentials.at(other)));
+        let abroad = join_all(neighbours.iter().map(|other| reach(&credentials, other)));
         let (at_home, abroad) = futures_util::join!(at_home, abroad);
         cells.about(ours.name.clone());
         let mut answered = judge(at_home, cells);
@@ -92,7 +96,12 @@ impl CredentialsOpenTheirOwn {
             match (&neighbour.fault, &neighbour.up) {
                 (Some(fault), _) => cells.untried(format!("{fault}: {}", fault.causes.join(": "))),
                 (None, None) => cells.good("it is down: none of its stores is open"),
-                (None, Some(_)) => answered += judge(found, cells),
+                (None, Some(_)) => match found {
+                    Ok(found) => answered += judge(found, cells),
+                    Err(why) => cells.good(format!(
+                        "it is in a network of its own, to which no address of ours leads, and which we may not enter ({why})"
+                    )),
+                },
             }
         }
         Ok(answered)
@@ -112,6 +121,23 @@ impl CredentialsOpenTheirOwn {
         let (mongodb, redis) = futures_util::join!(mongodb, join_all(redis));
         mongodb.into_iter().chain(redis).collect()
     }
+}
+
+/// All credentials at all servers of another environment. Where these are in another network they are tried in there: a door that
+/// nobody finds from here has not been tried. Who may not go there (an error) cannot reach anything there either.
+async fn reach(credentials: &Arc<Credentials>, other: &Arc<Neighbour>) -> io::Result<Vec<AtServer>> {
+    let Some(pid) = other.up.as_ref().and_then(Up::elsewhere) else { return Ok(credentials.at(other).await) };
+    let (credentials, other) = (credentials.clone(), other.clone());
+    let thread = network_namespace::work_in(pid, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut found = runtime.block_on(credentials.at(&other));
+        for at in &mut found {
+            at.server += " in its own network";
+        }
+        Ok(found)
+    });
+    let found = tokio::task::spawn_blocking(move || thread.join()).await.map_err(io::Error::other)?;
+    found.map_err(|_| io::Error::other("the thread that tried panicked"))??
 }
 
 impl Credentials {
