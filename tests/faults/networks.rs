@@ -14,8 +14,12 @@ const CELLS: &str = "credentials-open-their-own-data-only";
 fn on(host: &Host, environment: &str) -> Stage {
     let mut stage = Stage::new();
     stage.before = ["ip", "netns", "exec", host.name()].map(str::to_owned).into();
-    stage.edit("owner = \"team\"\npath = \"web\"", "owner = \"team\"\nneeds = [\"mongodb\", \"redis\"]\npath = \"web\"");
-    stage.edit("[environments.production]", "[environments.staging]\ndomain = \"staging.tiny.example\"\n\n[environments.production]");
+    stage
+        .edit("owner = \"team\"\npath = \"web\"", "owner = \"team\"\nneeds = [\"mongodb\", \"redis\"]\npath = \"web\"");
+    stage.edit(
+        "[environments.production]",
+        "[environments.staging]\ndomain = \"staging.tiny.example\"\n\n[environments.production]",
+    );
     stage.edit("[apps.web]", "[services.mongodb]\n\n[services.redis]\ncache = { memory = \"32 MiB\" }\n\n[apps.web]");
     // The engines that other tests have fetched: a host without a cable fetches nothing.
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
@@ -77,7 +81,11 @@ fn in_networks_of_their_own_no_credential_of_one_opens_the_other_and_one_that_do
     let (verdict, observed) = row(&staging);
     assert_eq!(verdict, "fails", "{observed:#?}");
     let broken = "in its own network with redis's password of app-web, log in: allowed";
-    assert!(observed.iter().any(|told| told.starts_with("BROKEN: staging → production: redis on port") && told.contains(broken)));
+    assert!(
+        observed
+            .iter()
+            .any(|told| told.starts_with("BROKEN: staging → production: redis on port") && told.contains(broken))
+    );
 
     for stage in [&staging, &production] {
         stage.roadbed("down").exits(0);

@@ -96,7 +96,7 @@ fn every_credential_is_tried(name: &str, others: &[&str], report: &Value) {
         report["checks"][0]["observed"].as_array().unwrap().iter().map(|told| told.as_str().unwrap()).collect();
     let is_seen = |beginning: &str, middle: &str, words: &str| {
         let is_it = |told: &&str| told.starts_with(beginning) && told.contains(middle) && told.contains(words);
-        assert!(observed.iter().any(|told| is_it(&told)), "no {beginning:?} {middle:?} {words:?} in {observed:#?}");
+        assert!(observed.iter().any(is_it), "no {beginning:?} {middle:?} {words:?} in {observed:#?}");
     };
     let in_mongodb = [
         "with the password of app-api",
@@ -140,7 +140,11 @@ fn every_credential_is_tried(name: &str, others: &[&str], report: &Value) {
         is_seen("production: redis-2 with the members' password", "copy it as a replica", "done");
         is_seen("production → staging: redis on port", "with the members' password", "refused (NOAUTH)");
     } else if others.contains(&"production") {
-        is_seen(&format!("{name} → production: mongodb-3 on port"), "with the certificate of backup", "log in: refused");
+        is_seen(
+            &format!("{name} → production: mongodb-3 on port"),
+            "with the certificate of backup",
+            "log in: refused",
+        );
         is_seen(&format!("{name} → production: redis-sentinel-1 on port"), "without a login", "refused (NOAUTH)");
     }
 }

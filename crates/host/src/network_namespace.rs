@@ -27,10 +27,7 @@ pub fn of(pid: u32) -> io::Result<Network> {
 }
 
 /// Does `work` in the network of a process, in a thread of its own that is nowhere else for as long as it lives. Only root can.
-pub fn work_in<T: Send + 'static>(
-    pid: u32,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> JoinHandle<io::Result<T>> {
+pub fn work_in<T: Send + 'static>(pid: u32, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<io::Result<T>> {
     std::thread::spawn(move || {
         let network = File::open(format!("/proc/{pid}/ns/net"))?;
         move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;

@@ -43,8 +43,7 @@ impl Scene {
         let backup = OwnUser::Backup.key(&self.ground().id).name;
         let role = doc! { "role": "readWriteAnyDatabase", "db": "admin" };
         self.as_administrator("$external", doc! { "grantRolesToUser": &backup, "roles": [role] });
-        let friend =
-            doc! { "createUser": "friend", "pwd": "let me in", "roles": [], "mechanisms": ["SCRAM-SHA-256"] };
+        let friend = doc! { "createUser": "friend", "pwd": "let me in", "roles": [], "mechanisms": ["SCRAM-SHA-256"] };
         self.as_administrator("admin", friend);
         let seen = self.fails(ID, "it has readWriteAnyDatabase of admin")["observed"].to_string();
         for because in ["nobody asked for friend of admin", "backup tried to delete the apps' data: allowed"] {

@@ -413,7 +413,7 @@ pub enum Db {
     /// Show how full the data services are, and who uses them
     ///
     /// MongoDB: collections with their sizes, connections, cache, and how far back the oplog reaches. Redis, by purpose: memory, keys
-    /// by their prefix, evictions, clients. Asked by users that may see figures and no document, no key.
+    /// by their prefix, evictions, clients. Figures alone: no document and no key is shown.
     #[command(after_help = "\
 Examples:
   roadbed db stats

@@ -165,7 +165,10 @@ async fn sweep_once(control: &Control) -> Result<(), Fault> {
     let now = control.clock.now();
     // What the gate lends itself it takes back itself, unless it cannot.
     let is_the_gates = |lease: &Lease| lease.holder.process.pid == host::own::pid() && now < lease.until;
-    let over = leases.into_iter().filter(|lease| !is_the_gates(lease)).filter_map(|lease| lease.over(now, is_alive).map(|why| (lease, why)));
+    let over = leases
+        .into_iter()
+        .filter(|lease| !is_the_gates(lease))
+        .filter_map(|lease| lease.over(now, is_alive).map(|why| (lease, why)));
     let over: Vec<_> = over.collect();
     if over.is_empty() {
         return Ok(());

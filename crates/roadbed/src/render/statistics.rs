@@ -45,8 +45,18 @@ fn mongodb(of: &OfMongoDb) -> Vec<String> {
 }
 
 fn redis(all: &[OfRedis]) -> Vec<String> {
-    let mut table =
-        Table::new(["REDIS", "VERSION", "ROLE", "MEMORY", "WHEN FULL", "PREFIX", "KEYS", "EXPIRE", "EVICTED", "CLIENTS"]);
+    let mut table = Table::new([
+        "REDIS",
+        "VERSION",
+        "ROLE",
+        "MEMORY",
+        "WHEN FULL",
+        "PREFIX",
+        "KEYS",
+        "EXPIRE",
+        "EVICTED",
+        "CLIENTS",
+    ]);
     for of in all {
         table.row(vec![
             of.unit.clone(),

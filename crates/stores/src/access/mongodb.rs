@@ -113,11 +113,13 @@ pub(crate) fn operations(database: &str) -> Vec<Operation> {
     let impossible = doc! { "insert": PROBE, "documents": [{ "_id": [] }] };
     let follow = doc! { "aggregate": PROBE, "pipeline": [{ "$changeStream": {} }], "cursor": { "batchSize": 0 } };
     let index = doc! { "key": { "_id": 1 }, "name": "_id_" };
-    let update = |collection: &str| doc! { "update": collection, "updates": [{ "q": this(), "u": { "$set": { "n": 1 } } }] };
+    let update =
+        |collection: &str| doc! { "update": collection, "updates": [{ "q": this(), "u": { "$set": { "n": 1 } } }] };
     let remove = |collection: &str| doc! { "delete": collection, "deletes": [{ "q": this(), "limit": 1 }] };
     let find = |collection: &str| doc! { "find": collection, "filter": this(), "limit": 1 };
     let list = || doc! { "listCollections": 1, "nameOnly": false };
-    let replay = doc! { "applyOps": [{ "op": "d", "ns": format!("{database}.{PROBE}"), "o": { "_id": ObjectId::new() } }] };
+    let replay =
+        doc! { "applyOps": [{ "op": "d", "ns": format!("{database}.{PROBE}"), "o": { "_id": ObjectId::new() } }] };
     let password = doc! { "updateUser": ABSENT, "pwd": "x", "mechanisms": ["SCRAM-SHA-256"] };
     let user = doc! { "createUser": ABSENT, "pwd": "x", "roles": [&role], "mechanisms": ["SCRAM-SHA-256"] };
     let grant = doc! { "grantRolesToUser": ABSENT, "roles": [reader] };

@@ -17,8 +17,7 @@ operations.
 pub fn page(manifest: &Manifest) -> String {
     let all = environments(manifest);
     let of_mongodb = all.iter().find_map(|environment| environment.mongodb.as_ref());
-    let of_redis: Vec<&environment::Redis> =
-        all.iter().filter_map(|environment| environment.redis.as_ref()).collect();
+    let of_redis: Vec<&environment::Redis> = all.iter().filter_map(|environment| environment.redis.as_ref()).collect();
     if of_mongodb.is_none() && of_redis.is_empty() {
         return String::new();
     }
@@ -65,7 +64,9 @@ fn for_redis(is_replicated: bool) -> String {
         };
         table(&told, operations.iter().map(row).collect(), ["keys of its prefix", "other keys", "the server"])
     };
-    let mut text = "\n### Redis\n\nThe same in `redis` and `redis-cache`; each has passwords of its own, which open no other.\n".to_owned();
+    let mut text =
+        "\n### Redis\n\nThe same in `redis` and `redis-cache`; each has passwords of its own, which open no other.\n"
+            .to_owned();
     text += &table(Purpose::Durable);
     if is_replicated {
         text += "\n### Sentinels\n\nWhere there are replicas. Apps log in by their password of `redis`.\n";
@@ -76,7 +77,8 @@ fn for_redis(is_replicated: bool) -> String {
 
 /// Rows by whose data they are about.
 fn table(kinds: &[String], rows: Vec<(Whose, &str, Vec<bool>)>, whose: [&str; 3]) -> String {
-    let mut text = format!("\n| on | operation | {} |\n| --- | --- |{}\n", kinds.join(" | "), " :-: |".repeat(kinds.len()));
+    let mut text =
+        format!("\n| on | operation | {} |\n| --- | --- |{}\n", kinds.join(" | "), " :-: |".repeat(kinds.len()));
     for (of, told) in Whose::ALL.into_iter().zip(whose) {
         for (_, name, answers) in rows.iter().filter(|(whose, ..)| *whose == of) {
             let answers: Vec<&str> = answers.iter().map(|may| if *may { "●" } else { "–" }).collect();

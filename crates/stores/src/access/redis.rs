@@ -20,14 +20,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Those of a Redis, or of a sentinel beside one.
     pub(crate) fn of(is_replicated: bool) -> Vec<Self> {
-        let all = [
-            Self::App,
-            Self::LentOfApp,
-            Self::LentToRead,
-            Self::Administrator,
-            Self::Members,
-            Self::Nobody,
-        ];
+        let all = [Self::App, Self::LentOfApp, Self::LentToRead, Self::Administrator, Self::Members, Self::Nobody];
         all.into_iter().filter(|kind| is_replicated || *kind != Self::Members).collect()
     }
 
@@ -163,9 +156,11 @@ fn of_data(prefix: &str, nonce: &str) -> Vec<Operation> {
         on_server("change a setting", ("config", Some("set"), ADMIN), &["config", "set", "roadbed-probe", "1"])
             .ends_with(NO_SUCH_WORD),
         on_server("see its state", ("info", None, &["dangerous"]), &["info", "server"]),
-        on_server("see who is connected", ("client", Some("list"), &["admin", "dangerous", "connection"]), &[
-            "client", "list", "id", "0",
-        ]),
+        on_server(
+            "see who is connected",
+            ("client", Some("list"), &["admin", "dangerous", "connection"]),
+            &["client", "list", "id", "0"],
+        ),
         on_server("list functions", ("function", Some("list"), &["scripting"]), &["function", "list"]),
         on_server("copy it as a replica", ("replconf", None, ADMIN), &["replconf", "roadbed-probe", "1"])
             .ends_with(NO_SUCH_WORD),
@@ -238,10 +233,7 @@ mod tests {
             ["log in", "write", "read", "remove", "publish", "walk the keys", "run a script", "see its state"]
         );
         assert_eq!(allowed(Kind::App, Purpose::Cache), allowed(Kind::LentOfApp, Purpose::Durable));
-        assert_eq!(
-            allowed(Kind::LentToRead, Purpose::Durable),
-            ["log in", "read", "walk the keys", "see its state"]
-        );
+        assert_eq!(allowed(Kind::LentToRead, Purpose::Durable), ["log in", "read", "walk the keys", "see its state"]);
         let administrator = allowed(Kind::Administrator, Purpose::Durable);
         assert!(administrator.contains(&"change users") && administrator.contains(&"make it follow another"));
         assert!(!administrator.iter().any(|name| ["read", "write", "empty it", "walk the keys"].contains(name)));

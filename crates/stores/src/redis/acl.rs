@@ -161,9 +161,11 @@ pub(crate) fn users(
         user(ADMIN.to_owned(), Who::Administrator, digest(admin)),
     ];
     users.extend(among.map(|password| user(MEMBER.to_owned(), Who::Member, digest(password))));
-    users.extend(logins.iter().map(|(app, password)| {
-        user(user_of(app, Slot::of(password.version)), Who::App, digest(&password.secret))
-    }));
+    users.extend(
+        logins
+            .iter()
+            .map(|(app, password)| user(user_of(app, Slot::of(password.version)), Who::App, digest(&password.secret))),
+    );
     users
 }
 

@@ -1,4 +1,4 @@
-//! Figures of the data services, by those of our users who may see them and no more: sizes and counts, never a document or a key.
+//! Figures of the data services, asked by those of our own users who may see them: sizes and counts, never a document or a key.
 
 mod mongodb;
 mod redis;

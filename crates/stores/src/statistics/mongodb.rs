@@ -111,12 +111,9 @@ mod tests {
     #[test]
     fn a_number_is_read_whatever_the_server_made_of_it() {
         let seen = doc! { "small": 7, "large": 7_000_000_000_i64, "whole": 7.0, "text": "7" };
-        assert_eq!(["small", "large", "whole", "text", "absent"].map(|key| number(&seen, key)), [
-            7,
-            7_000_000_000,
-            7,
-            0,
-            0
-        ]);
+        assert_eq!(
+            ["small", "large", "whole", "text", "absent"].map(|key| number(&seen, key)),
+            [7, 7_000_000_000, 7, 0, 0]
+        );
     }
 }

@@ -58,7 +58,10 @@ fn all_right(tried: &[Tried]) -> Vec<String> {
 #[track_caller]
 fn is_wrong(tried: &[Tried], wanted: &str) {
     let all = told(tried);
-    assert!(all.iter().any(|told| matches!(told, Told::NotAsItShould(how) if how == wanted)), "no {wanted:?} in {all:#?}");
+    assert!(
+        all.iter().any(|told| matches!(told, Told::NotAsItShould(how) if how == wanted)),
+        "no {wanted:?} in {all:#?}"
+    );
 }
 
 async fn mongodb() -> (Stand, Loan) {
@@ -92,7 +95,10 @@ async fn each_cell_of_mongodb_is_as_the_table_says_or_named() {
     }
     // Nothing of it stays.
     let as_member = stand.mongo_as(OwnUser::Backup).database("shop-local");
-    assert_eq!(as_member.collection::<mongodb::bson::Document>("roadbed_probe").count_documents(doc! {}).await.unwrap(), 0);
+    assert_eq!(
+        as_member.collection::<mongodb::bson::Document>("roadbed_probe").count_documents(doc! {}).await.unwrap(),
+        0
+    );
     assert_eq!(as_member.list_collection_names().await.unwrap(), ["roadbed_probe"]);
 
     // Rights that somebody gave, and rights that somebody took.

@@ -80,9 +80,7 @@ impl CredentialsOpenTheirOwn {
         let settings: Vec<Settings> = self.lender.redis.iter().map(|(settings, _)| settings.clone()).collect();
         let mongodb = self.lender.mongodb.as_ref();
         let credentials = Arc::new(Credentials {
-            mongodb: mongodb
-                .map(|(settings, _)| MongoCredentials::gather(ground, settings, borrowed))
-                .transpose()?,
+            mongodb: mongodb.map(|(settings, _)| MongoCredentials::gather(ground, settings, borrowed)).transpose()?,
             redis: RedisCredentials::gather(ground, &settings, borrowed)?,
         });
         let neighbours: Vec<Arc<Neighbour>> = ours.neighbours(cells).await?.into_iter().map(Arc::new).collect();

@@ -74,10 +74,7 @@ impl Loan {
                 state: State::Live,
                 reason: None,
                 mongodb: lender.mongodb.as_ref().map(|(settings, _)| settings.database.clone()),
-                redis: lender
-                    .redis
-                    .first()
-                    .map(|(settings, _)| InRedis::new(&passwords.redis, &settings.key_prefix)),
+                redis: lender.redis.first().map(|(settings, _)| InRedis::new(&passwords.redis, &settings.key_prefix)),
                 loaded: [].into(),
             };
             lease.renew(now);
@@ -93,12 +90,7 @@ impl Loan {
     }
 
     fn of<'a>(lease: &'a Lease, passwords: &'a Passwords) -> Borrowed<'a> {
-        Borrowed {
-            rights: lease.rights,
-            name: &lease.id,
-            in_mongodb: &passwords.mongodb,
-            in_redis: &passwords.redis,
-        }
+        Borrowed { rights: lease.rights, name: &lease.id, in_mongodb: &passwords.mongodb, in_redis: &passwords.redis }
     }
 
     /// Takes the users away and strikes the leases.

@@ -66,9 +66,7 @@ impl Check for EnvironmentsAreIsolated {
     }
 
     fn run<'a>(&'a self, _: &'a CheckCx) -> CheckFuture<'a> {
-        Box::pin(async {
-            self.look().await.map_or_else(|fault| unseen(&fault), Cells::outcome)
-        })
+        Box::pin(async { self.look().await.map_or_else(|fault| unseen(&fault), Cells::outcome) })
     }
 }
 

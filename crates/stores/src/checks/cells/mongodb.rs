@@ -55,11 +55,7 @@ impl MongoCredentials {
     ///
     /// # Errors
     /// Where the secret store or the authority cannot be used.
-    pub fn gather(
-        ground: &Ground,
-        settings: &environment::MongoDb,
-        borrowed: &[Borrowed<'_>],
-    ) -> Result<Self, Fault> {
+    pub fn gather(ground: &Ground, settings: &environment::MongoDb, borrowed: &[Borrowed<'_>]) -> Result<Self, Fault> {
         let mut all = Vec::new();
         for app in &settings.apps {
             all.extend(ground.logins(&app_secret(app))?.into_iter().map(|login| Credential {

@@ -134,7 +134,8 @@ impl RedisCredentials {
                 for user in users(credential) {
                     // Keys of its own: all credentials are tried at the same time.
                     let all = operations(settings.purpose, &settings.key_prefix, &format!("{nonce}:{number}"));
-                    let (is_in, found) = credential.try_all(door, &user, &all, |operation| may(credential, operation)).await;
+                    let (is_in, found) =
+                        credential.try_all(door, &user, &all, |operation| may(credential, operation)).await;
                     cells = found;
                     if is_in {
                         break;
@@ -181,7 +182,8 @@ impl Credential {
         all: &[Operation],
         may: impl Fn(&Operation) -> bool,
     ) -> (bool, Vec<Cell>) {
-        let cell = |operation: &Operation, became| Cell { operation: operation.name, is_allowed: may(operation), became };
+        let cell =
+            |operation: &Operation, became| Cell { operation: operation.name, is_allowed: may(operation), became };
         let mut connection = match door.enter(Identity::Stranger).await {
             Ok(connection) => connection,
             Err(fault) => return (false, vec![cell(&all[0], Became::Silent(fault.to_string()))]),
