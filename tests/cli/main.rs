@@ -46,6 +46,18 @@ fn is_writing() -> bool {
     std::env::var_os(WRITE).is_some()
 }
 
+/// `roadbed generate` writes it.
+#[test]
+fn the_committed_page_of_environments_is_the_one_that_the_manifest_makes() {
+    let text = fs::read_to_string(repository().join("roadbed.toml")).unwrap();
+    let (manifest, _) = manifest::parse(&manifest::Source::new("roadbed.toml", text));
+    let manifest = manifest.unwrap();
+    let page = manifest::generated(&manifest, &stores::access::page(&manifest)).pop().unwrap();
+    assert_eq!(page.path, "docs/infra/environments.md");
+    let committed = fs::read_to_string(repository().join(&page.path)).unwrap();
+    assert_eq!(committed, page.text, "{} is not current: run `roadbed generate`", page.path);
+}
+
 #[test]
 fn every_transcript_reads_as_recorded() {
     let folder = repository().join("tests/cli/cases");

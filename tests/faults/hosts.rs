@@ -5,16 +5,20 @@ use std::process::{Command, Output};
 use crate::stage::Stage;
 
 /// A host that ends with its test.
-struct Host {
+pub(crate) struct Host {
     name: String,
 }
 
 impl Host {
-    fn new(role: &str) -> Self {
+    pub(crate) fn new(role: &str) -> Self {
         let host = Self { name: format!("rb-{role}-{}", std::process::id()) };
         ip(&format!("netns add {}", host.name));
         ip(&format!("-n {} link set lo up", host.name));
         host
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Lays a cable to another host; `network` is the beginning of both addresses.

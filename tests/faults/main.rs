@@ -25,6 +25,7 @@ mod disk;
 mod offline;
 mod damage;
 mod hosts;
+mod networks;
 mod interrupts;
 mod crashes;
 mod deployments;

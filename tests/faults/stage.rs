@@ -29,6 +29,8 @@ pub(crate) struct Stage {
     pub(crate) root: PathBuf,
     pub(crate) home: PathBuf,
     pub(crate) env: BTreeMap<String, String>,
+    /// Given to every command.
+    pub(crate) flags: Vec<String>,
     /// What the program is started by, if not directly.
     pub(crate) before: Vec<String>,
     /// All that commands said.
@@ -70,7 +72,7 @@ impl Stage {
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value)).into();
         let (said, secrets) = (Collected::default(), RefCell::default());
-        Self { folder, project, root, home, env, before: Vec::new(), said, secrets }
+        Self { folder, project, root, home, env, flags: Vec::new(), before: Vec::new(), said, secrets }
     }
 
     /// Runs a command to its end.
@@ -98,7 +100,7 @@ impl Stage {
         let mut line = self.before.clone();
         line.push(env!("CARGO_BIN_EXE_roadbed").to_owned());
         let mut command = Command::new(&line[0]);
-        command.args(&line[1..]).args(words.split(' ')).arg("--root").arg(&self.root);
+        command.args(&line[1..]).args(words.split(' ')).arg("--root").arg(&self.root).args(&self.flags);
         command.current_dir(&self.project).env_clear().envs(&self.env);
         command
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::{Environment, processes_of};
 
 use crate::stage;
@@ -30,8 +30,6 @@ fn all_four_environments_are_up_at_once_and_none_gets_into_another() {
         let observed = row["observed"].to_string();
         for (other, _) in all.iter().filter(|(other, _)| *other != name) {
             for cell in [
-                "mongodb on port",
-                "redis on port",
                 "its certificate",
                 "at its edge",
                 "its folder",
@@ -47,6 +45,10 @@ fn all_four_environments_are_up_at_once_and_none_gets_into_another() {
                 );
             }
         }
+    }
+    for (name, shop) in all {
+        let others: Vec<&str> = all.iter().map(|(other, _)| *other).filter(|other| *other != name).collect();
+        every_credential_is_tried(name, &others, &shop.ready(&["credentials-open-their-own-data-only"]));
     }
     // What is ordered in one is nowhere else.
     let order = place_order(&production);
@@ -85,6 +87,66 @@ fn a_payment_key_that_is_missing_is_named_with_its_owner_and_the_way_to_set_it()
     let random = secrets::generate::credential().unwrap();
     staging.set_secret("PAYMENT_SECRET_KEY", &format!("sk_test_{}", &random.expose()[..24]));
     staging.up_with(&["--free-ports"]);
+}
+
+/// Each kind of credential at the environment's own stores, and at each other environment's, with each operation.
+fn every_credential_is_tried(name: &str, others: &[&str], report: &Value) {
+    assert_eq!(report["holds"], json!(true), "{report:#}");
+    let observed: Vec<&str> =
+        report["checks"][0]["observed"].as_array().unwrap().iter().map(|told| told.as_str().unwrap()).collect();
+    let is_seen = |beginning: &str, middle: &str, words: &str| {
+        let is_it = |told: &&str| told.starts_with(beginning) && told.contains(middle) && told.contains(words);
+        assert!(observed.iter().any(is_it), "no {beginning:?} {middle:?} {words:?} in {observed:#?}");
+    };
+    let in_mongodb = [
+        "with the password of app-api",
+        "as a lent user with an app's rights",
+        "as a lent user that reads",
+        "with the certificate of administrator",
+        "with the certificate of collections",
+        "with the certificate of backup",
+        "with the certificate of pitr",
+        "with the certificate of rotator",
+        "with the certificate of monitor",
+        "with the certificate of restore",
+        "with the members' key",
+    ];
+    let in_redis = [
+        "with redis's password of app-api",
+        "with redis-cache's password of app-api",
+        "with redis's password of our own",
+        "with redis-cache's password of our own",
+        "as a lent user with an app's rights",
+        "as a lent user that reads",
+    ];
+    for who in in_mongodb {
+        is_seen(&format!("{name}: mongodb {who}"), "log in", "done");
+        for other in others {
+            is_seen(&format!("{name} → {other}: mongodb on port"), who, "log in: refused");
+        }
+    }
+    for other in others {
+        let nobody = "without a login: list collections, insert, read, update, remove, follow changes";
+        is_seen(&format!("{name} → {other}: mongodb on port"), nobody, "refused (Unauthorized)");
+    }
+    for (who, unit) in in_redis.into_iter().flat_map(|who| ["redis", "redis-cache"].map(|unit| (who, unit))) {
+        is_seen(&format!("{name}: {unit} {who}"), "write", "refused");
+        for other in others {
+            is_seen(&format!("{name} → {other}: {unit} on port"), who, "write, read, remove");
+        }
+    }
+    if name == "production" {
+        is_seen("production: redis-sentinel-2 with the members' password", "log in", "done");
+        is_seen("production: redis-2 with the members' password", "copy it as a replica", "done");
+        is_seen("production → staging: redis on port", "with the members' password", "refused (NOAUTH)");
+    } else if others.contains(&"production") {
+        is_seen(
+            &format!("{name} → production: mongodb-3 on port"),
+            "with the certificate of backup",
+            "log in: refused",
+        );
+        is_seen(&format!("{name} → production: redis-sentinel-1 on port"), "without a login", "refused (NOAUTH)");
+    }
 }
 
 fn place_order(shop: &Environment) -> String {

@@ -33,6 +33,7 @@ fn one_command_gives_three_addresses_and_a_gate_that_holds() {
     let _ = shop.roadbed(&["generate", "--check"]).expect(0);
 
     let order = place_order(&shop, &client);
+    db_stats_tells_how_full_they_are(&shop);
     let before = shop.status()["urls"].clone();
     everything_ends(&shop);
 
@@ -122,6 +123,30 @@ fn ready_keeps_its_contract(shop: &Environment) {
         assert!(check["took_ms"].is_u64(), "{check:#}");
         let observed = check["observed"].as_array().unwrap();
         assert!(!observed.is_empty() && observed.iter().all(Value::is_string), "a verdict without evidence: {check:#}");
+    }
+}
+
+/// How full the data services are: an order is a document, and a visitor's cart may be a key.
+fn db_stats_tells_how_full_they_are(shop: &Environment) {
+    let told = shop.roadbed(&["db", "stats", "--json"]).expect(0);
+    let told: Value = serde_json::from_str(&told.stdout).unwrap();
+    let mongodb = &told["mongodb"];
+    assert_eq!(mongodb["database"], "urbancart_local");
+    let orders = mongodb["collections"].as_array().unwrap().iter().find(|of| of["name"] == "orders").unwrap();
+    assert!(orders["documents"].as_u64() > Some(0), "{told:#}");
+    for figure in ["storage_bytes", "connections", "connections_limit", "cache_bytes", "cache_limit_bytes"] {
+        assert!(mongodb[figure].as_u64() > Some(0), "no {figure} in {told:#}");
+    }
+    assert!(mongodb["oplog_seconds"].is_u64(), "{told:#}");
+    let units: Vec<&str> = told["redis"].as_array().unwrap().iter().map(|of| of["unit"].as_str().unwrap()).collect();
+    assert_eq!(units, ["redis", "redis-cache"]);
+    for of in told["redis"].as_array().unwrap() {
+        assert!(of["memory_bytes"].as_u64() > Some(0) && of["memory_limit_bytes"].as_u64() > Some(0), "{of:#}");
+        assert_eq!(of["prefix"], "urbancart:local:");
+    }
+    let text = shop.roadbed(&["db", "stats"]).expect(0);
+    for words in ["oplog reaches back", "COLLECTION", "redis-cache", "noeviction"] {
+        assert!(text.stdout.contains(words), "no {words:?} in {}", text.stdout);
     }
 }
 

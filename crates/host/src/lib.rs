@@ -21,6 +21,7 @@ pub mod handover;
 pub mod inherit;
 pub mod lock;
 pub mod machine;
+pub mod network_namespace;
 pub mod process;
 mod readiness;
 pub mod resident;

@@ -7,8 +7,8 @@ use crate::id::EnvName;
 use crate::matrix::{Row, matrix};
 use crate::tables::{EnvironmentTable, Kind, Per, SERVICES};
 
-/// The page.
-pub(crate) fn environments_page(manifest: &Manifest) -> String {
+/// The page, with the section of who may do what to whose data.
+pub(crate) fn environments_page(manifest: &Manifest, access: &str) -> String {
     let document = &manifest.document;
     let mut page =
         "<!-- Generated from roadbed.toml by `roadbed generate`; edit that. -->\n# Environments\n\n".to_owned();
@@ -18,6 +18,7 @@ pub(crate) fn environments_page(manifest: &Manifest) -> String {
     page += &names_of_data(manifest);
     page += &members_of_databases(manifest);
     page += &redis_by_environment(manifest);
+    page += access;
     page += "\n## Owners\n\nWho answers for an app or a variable, and how to ask.\n\n";
     page += "| owner | answers for | contact |\n| --- | --- | --- |\n";
     for (name, owner) in document.owners.in_order() {

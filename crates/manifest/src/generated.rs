@@ -14,8 +14,9 @@ pub struct GeneratedFile {
     pub text: String,
 }
 
-/// All of them; the same manifest always makes the same.
-pub fn generated(manifest: &Manifest) -> Vec<GeneratedFile> {
+/// All of them; the same manifest always makes the same. `access` is the section of who may do what to whose data: who runs the data
+/// services knows it.
+pub fn generated(manifest: &Manifest, access: &str) -> Vec<GeneratedFile> {
     let file = |path: String, text: String| GeneratedFile { path, text };
     let mut files = vec![file(".env.example".to_owned(), example(manifest, None))];
     for (name, app) in manifest.document.apps.in_order() {
@@ -25,6 +26,6 @@ pub fn generated(manifest: &Manifest) -> Vec<GeneratedFile> {
     }
     let schema = serde_json::to_string_pretty(&schema()).expect("a JSON value has no other keys than texts");
     files.push(file("schema/roadbed.schema.json".to_owned(), schema + "\n"));
-    files.push(file("docs/infra/environments.md".to_owned(), environments_page(manifest)));
+    files.push(file("docs/infra/environments.md".to_owned(), environments_page(manifest, access)));
     files
 }

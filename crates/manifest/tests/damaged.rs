@@ -103,7 +103,7 @@ fn hold(text: &str) {
             let number = manifest.target(&manifest::Change::PullRequest(7)).filter(|target| target.name == environment);
             manifest.resolve(&number.unwrap_or_else(|| environment.into())).expect("a declared environment resolves");
         }
-        manifest::generated(&manifest);
+        manifest::generated(&manifest, "");
     }
 }
 

@@ -9,6 +9,7 @@
 //! **Invariant:** this crate never deletes or re-creates data. A data folder whose credentials are gone, or that its server does
 //! not open, is a fault with a hint. No secret is ever in an argument, a log line, a step or a fault.
 
+pub mod access;
 mod authority;
 pub mod checks;
 pub mod engines;
@@ -17,6 +18,7 @@ pub mod mongo;
 pub mod redis;
 pub mod leases;
 mod start;
+pub mod statistics;
 
 pub use authority::authority_secret;
 pub use ground::{Ground, Slot, user_of};

@@ -41,12 +41,17 @@ impl Scene {
             theirs.set(name, Class::Secret, &self.secret(name)).unwrap();
         }
         up();
-        let seen = self.fails(ID, "both have the value of mongodb/app-api, redis/app-api")["observed"].to_string();
-        for store in ["mongodb", "redis"] {
-            let opened = seen.split("BROKEN: local → preview/pr-7: ").any(|cell| {
-                cell.starts_with(&format!("{store} on port")) && cell.contains("with our api's login: opened")
-            });
-            assert!(opened, "{store} did not open: {seen}");
+        self.fails(ID, "both have the value of mongodb/app-api, redis/app-api");
+        let seen = self.fails("credentials-open-their-own-data-only", "log in: allowed")["observed"].to_string();
+        for (store, cell) in [
+            ("mongodb", "with the password of app-api, log in: allowed"),
+            ("mongodb", "with the password of app-api, insert: allowed"),
+            ("redis", "with redis's password of app-api, log in: allowed"),
+            ("redis", "with redis's password of app-api, write: allowed"),
+        ] {
+            let mut broken = seen.split("BROKEN: local → preview/pr-7: ");
+            let is_told = broken.any(|told| told.starts_with(&format!("{store} on port")) && told.contains(cell));
+            assert!(is_told, "no {cell:?} at {store} in {seen}");
         }
         for (name, secret) in names.iter().zip(&before) {
             theirs.set(name, Class::Secret, secret).unwrap();

@@ -7,6 +7,7 @@
 //! | T1 | `code-matches-the-matrix` | the apps read only variables that are declared for them |
 //! | T3 | `mongodb-guards-its-door` | strangers are refused, the app gets its own database and nothing else |
 //! | T3 | `mongodb-gives-least-privilege` | there is no user that nobody needs, and each may do what it is for |
+//! | T3 | `credentials-open-their-own-data-only` | each credential may do with its own data what the table says, and nothing elsewhere |
 //! | T3 | `environments-are-isolated` | no environment's keys open another one's doors, no other user gets at its files, sockets or processes |
 //! | T4 | `redis-guards-its-door` | as above |
 //! | T4 | `redis-keeps-its-promises` | memory, eviction and persistence as the server tells them; how full it is |
@@ -39,7 +40,7 @@ mod visitor;
 
 pub use code::CodeMatchesTheMatrix;
 pub use deliveries::{OneCanGoBack, VisitorsGetWhatWasLookedAt};
-pub use isolation::EnvironmentsAreIsolated;
+pub use isolation::{CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here};
 pub use leaks::SecretsStaySecret;
 pub use overdue::NothingIsOverdue;
 pub use payments::PaymentsStayOutOfPreviews;

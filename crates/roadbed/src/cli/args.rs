@@ -414,6 +414,19 @@ pub struct Login {
 #[derive(Debug, Subcommand)]
 pub enum Db {
     Shell(DbShell),
+    /// Show how full the data services are, and who uses them
+    ///
+    /// MongoDB: collections with their sizes, connections, cache, and how far back the oplog reaches. Redis, by purpose: memory, keys
+    /// by their prefix, evictions, clients. Figures alone: no document and no key is shown.
+    #[command(after_help = "\
+Examples:
+  roadbed db stats
+  roadbed db stats --json | jq '.redis[] | {unit, memory_bytes, memory_limit_bytes}'
+
+Exit codes:
+  0  shown
+  1  the environment is down, or a service does not answer")]
+    Stats,
 }
 
 /// Open a data service's own client as a user that may read and nothing else

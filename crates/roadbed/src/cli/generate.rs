@@ -38,7 +38,7 @@ enum State {
 pub fn run(session: &Session, args: &args::Generate) -> Result<Exit, Failure> {
     let project = Project::load(session)?;
     let folder = project.path.parent().unwrap_or(Path::new("/"));
-    let mut wanted = manifest::generated(&project.manifest);
+    let mut wanted = manifest::generated(&project.manifest, &stores::access::page(&project.manifest));
     // The reference of the command line is Roadbed's own document: kept current where it is kept, and made nowhere else.
     if files::read_if_exists(&folder.join(reference::PATH))?
         .is_some_and(|text| text.starts_with(reference::MARK.as_bytes()))

@@ -14,6 +14,7 @@ pub mod conductor;
 pub mod db_shell;
 pub mod deploy;
 pub mod deploy_args;
+pub mod db_stats;
 pub mod down;
 pub mod env_check;
 pub mod env_exec;
@@ -158,6 +159,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Env(Env::Exec(args)) => wait(env_exec::run(session, args)),
         Command::Login(args) => wait(login::run(session, args)),
         Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
+        Command::Db(Db::Stats) => wait(db_stats::run(session, &live)),
         Command::Sample(Sample::Take(args)) => wait(sample::take(session, args)),
         Command::Sample(Sample::Show(args)) => sample::show(session, args),
         Command::Secrets(verb) => secrets::run(session, verb, &live),

@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use reconcile::{Fault, Root};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stores::statistics::Statistics;
 use tokio::net::UnixStream;
 
 use super::delivering::{Ask, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack};
@@ -35,6 +36,10 @@ impl ControlClient {
         let response = self.send(Method::GET, "/status", &()).await?;
         let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
         parse(&body)
+    }
+
+    pub async fn statistics(&self) -> Result<Statistics, Fault> {
+        self.answered(Method::GET, "/statistics", &()).await
     }
 
     /// Borrows for as long as this process lives and renews.

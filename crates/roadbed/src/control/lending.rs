@@ -85,7 +85,7 @@ pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, 
     lease.loaded = contents.loaded;
     book::note(&control.root, lease.clone())?;
     let noted = lending_record::lent(&lender, asked, &lease, &contents.withheld);
-    if let Err(fault) = futures_util::try_join!(make_users(&lender, &lease, &passwords), noted) {
+    if let Err(fault) = futures_util::try_join!(lender.make_users(&lease, &passwords), noted) {
         let _ = book::end(&control.root, &lease.id);
         // Where this fails too, it is tried again at the next look.
         let _ = take_away(control, &lender, &lease, Over::GivenBack).await;
@@ -163,7 +163,12 @@ async fn sweep_once(control: &Control) -> Result<(), Fault> {
     let boot_id = table::boot_id().map_err(|fault| Fault::because("cannot tell who holds a lease", &fault))?;
     let is_alive = |holder: &Holder| holder.boot_id == boot_id && Process::find(holder.process).is_some();
     let now = control.clock.now();
-    let over = leases.into_iter().filter_map(|lease| lease.over(now, is_alive).map(|why| (lease, why)));
+    // What the gate lends itself it takes back itself, unless it cannot.
+    let is_the_gates = |lease: &Lease| lease.holder.process.pid == host::own::pid() && now < lease.until;
+    let over = leases
+        .into_iter()
+        .filter(|lease| !is_the_gates(lease))
+        .filter_map(|lease| lease.over(now, is_alive).map(|why| (lease, why)));
     let over: Vec<_> = over.collect();
     if over.is_empty() {
         return Ok(());
@@ -176,7 +181,7 @@ async fn sweep_once(control: &Control) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn lender(control: &Control) -> Result<Lender, Fault> {
+pub(super) async fn lender(control: &Control) -> Result<Lender, Fault> {
     let want = wanted::read(&control.root)?.ok_or_else(|| {
         Fault::new("nothing can be lent: the environment was never brought up").hint("`roadbed up` brings it up")
     })?;
@@ -301,37 +306,9 @@ fn way_in(service: Service, lender: &Lender, lease: &Lease, passwords: &Password
     Ok(Contents { variables, ..Contents::default() })
 }
 
-async fn make_users(lender: &Lender, lease: &Lease, passwords: &Passwords) -> Result<(), Fault> {
-    let in_mongodb = async {
-        match &lender.mongodb {
-            Some((_, members)) => leases::mongo::lend(&lender.ground, members, lease, &passwords.mongodb).await,
-            None => Ok(()),
-        }
-    };
-    let in_redis = async {
-        for redis in &lender.redis_users {
-            leases::redis::lend(redis, lease).await?;
-        }
-        Ok(())
-    };
-    futures_util::try_join!(in_mongodb, in_redis).map(|_| ())
-}
-
 /// Takes the users of a lease away, which the book says to be ending, notes that, and strikes it.
 async fn take_away(control: &Control, lender: &Lender, lease: &Lease, why: Over) -> Result<(), Fault> {
-    let in_mongodb = async {
-        match &lender.mongodb {
-            Some((_, members)) => leases::mongo::take_back(&lender.ground, members, lease).await,
-            None => Ok(()),
-        }
-    };
-    let in_redis = async {
-        let taken = lender.redis_users.iter().map(|redis| leases::redis::take_back(redis, lease));
-        futures_util::future::join_all(taken).await.into_iter().collect::<Result<(), Fault>>()
-    };
-    // Both are tried, whatever becomes of one.
-    let (mongodb, redis) = futures_util::join!(in_mongodb, in_redis);
-    mongodb.and(redis)?;
+    lender.take_users_away(lease).await?;
     // Last, so that a server that is down for an hour does not fill the log with attempts; and by one of those who do this at the
     // same time, the borrower and the sweep.
     let _turn = control.striking.lock().await;

@@ -26,6 +26,7 @@ pub mod forgetting;
 pub mod lent;
 pub mod lending;
 mod lending_record;
+mod statistics;
 pub mod login;
 mod expiring;
 

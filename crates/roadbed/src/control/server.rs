@@ -41,6 +41,7 @@ pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| cannot(&error))?;
     let router = Router::new()
         .route("/status", get(status))
+        .route("/statistics", get(statistics))
         .route("/converge", post(converge))
         .route("/plan", post(plan))
         .route("/ready", post(ready))
@@ -71,6 +72,11 @@ async fn status(State(control): State<Arc<Control>>) -> Response {
         Ok(status) => Json(status).into_response(),
         Err(fault) => (StatusCode::INTERNAL_SERVER_ERROR, Json(fault)).into_response(),
     }
+}
+
+async fn statistics(State(control): State<Arc<Control>>) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { super::statistics::statistics(&control).await }).await
 }
 
 async fn converge(State(control): State<Arc<Control>>, Json(want): Json<Wanted>) -> Response {

@@ -13,4 +13,5 @@ pub mod progress;
 pub mod reach;
 pub mod sarif;
 pub mod span;
+pub mod statistics;
 pub mod table;

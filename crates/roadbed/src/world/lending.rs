@@ -90,6 +90,39 @@ impl Lender {
         Ok((assemble(&environment, &lease.app, &facts)?, withheld))
     }
 
+    /// Makes the users of a lease that the book has.
+    pub async fn make_users(&self, lease: &Lease, passwords: &Passwords) -> Result<(), Fault> {
+        let in_mongodb = async {
+            match &self.mongodb {
+                Some((_, members)) => leases::mongo::lend(&self.ground, members, lease, &passwords.mongodb).await,
+                None => Ok(()),
+            }
+        };
+        let in_redis = async {
+            for redis in &self.redis_users {
+                leases::redis::lend(redis, lease).await?;
+            }
+            Ok(())
+        };
+        futures_util::try_join!(in_mongodb, in_redis).map(|_| ())
+    }
+
+    /// Takes the users of a lease away, which the book says to be ending. All are tried, whatever becomes of one.
+    pub async fn take_users_away(&self, lease: &Lease) -> Result<(), Fault> {
+        let in_mongodb = async {
+            match &self.mongodb {
+                Some((_, members)) => leases::mongo::take_back(&self.ground, members, lease).await,
+                None => Ok(()),
+            }
+        };
+        let in_redis = async {
+            let taken = self.redis_users.iter().map(|redis| leases::redis::take_back(redis, lease));
+            futures_util::future::join_all(taken).await.into_iter().collect::<Result<(), Fault>>()
+        };
+        let (mongodb, redis) = futures_util::join!(in_mongodb, in_redis);
+        mongodb.and(redis)
+    }
+
     /// The client that came with the engine of a service, for who has none.
     pub async fn client(&self, service: Service) -> Result<Option<Client>, Fault> {
         let engine = match service {

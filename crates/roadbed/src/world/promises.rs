@@ -29,14 +29,18 @@ impl World {
             Box::new(checks::TargetsFollowBranches { wanted: self.wanted.clone(), environment: environment.clone() }),
         ];
         all.extend(self.store_checks());
-        all.push(Box::new(checks::EnvironmentsAreIsolated {
+        let here = checks::Here {
             root: self.ground.root.clone(),
             wanted: self.wanted.clone(),
             environment: environment.clone(),
             secrets: self.secrets.clone(),
-            stores: self.ground.of_stores(&self.environment, &self.secrets),
             units: units.clone(),
-        }));
+        };
+        let keeps_data = environment.mongodb.is_some() || environment.redis.is_some();
+        if keeps_data {
+            all.push(Box::new(checks::CredentialsOpenTheirOwn { here: here.clone(), lender: self.lender()? }));
+        }
+        all.push(Box::new(checks::EnvironmentsAreIsolated { here }));
         if let Some(check) = self.readiness_check(&visitor) {
             all.push(check);
         }

@@ -6,7 +6,7 @@ mod mongo;
 mod mongo_rights;
 mod redis;
 mod redis_promises;
-pub mod intrusion;
+pub mod cells;
 
 pub use mongo::MongoGuardsItsDoor;
 pub use mongo_rights::MongoGivesLeastPrivilege;

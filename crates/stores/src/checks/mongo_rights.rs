@@ -1,5 +1,7 @@
 //! Each user of MongoDB may do what it is for, and nothing else: by the server's own word, and by trying.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::{join_all, try_join_all};
 use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
@@ -85,11 +87,14 @@ impl MongoGivesLeastPrivilege {
             let key = |version| UserKey::app(&self.settings, app, Slot::of(version));
             wanted.extend(logins.iter().map(|login| (key(login.version), app_role(&self.settings))));
         }
+        let before = book::read(&self.ground.root)?;
         let listed = command(&admin, "admin", doc! { "usersInfo": { "forAllDBs": true } });
         let listed = listed.await.map_err(|fault| asking(&fault))?;
-        // After the server's list: what is lent is in the book before its user is made.
-        let lent: Vec<UserKey> = book::read(&self.ground.root)?
+        // Before and after the server's list: what is lent is in the book for longer than its user is there.
+        let after = book::read(&self.ground.root)?;
+        let lent: BTreeSet<UserKey> = before
             .into_iter()
+            .chain(after)
             .filter_map(|lease| Some(UserKey { database: lease.mongodb?, name: lease.id }))
             .collect();
         let strangers: Vec<String> = documents(&listed, "users")

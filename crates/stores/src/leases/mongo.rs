@@ -11,7 +11,7 @@ use crate::mongo::observe::asking;
 use crate::mongo::{Members, OwnUser, certificate, code, command, roles, url};
 
 /// MongoDB's own role: documents, indexes and statistics of one database, and no change.
-const READER: &str = "read";
+pub(crate) const READER: &str = "read";
 
 /// Makes the user of a lease that the book has.
 ///

@@ -76,7 +76,7 @@ pub fn expect_no_data(root: &reconcile::Root) -> host::files::Result<()> {
 }
 
 /// What members of a replica set know each other by. Where there is one member, mongod insists all the same.
-fn key_secret() -> SecretName {
+pub(crate) fn key_secret() -> SecretName {
     SecretName::new("mongodb/keyfile")
 }
 

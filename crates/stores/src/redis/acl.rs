@@ -79,7 +79,50 @@ impl Scope {
     }
 }
 
+/// A kind of user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// Who does not log in.
+    Nobody,
+    /// Ours.
+    Administrator,
+    /// Replicas and sentinels to each other.
+    Member,
+    App,
+    /// Somebody who looks.
+    Reader,
+}
+
+impl Who {
+    /// What it may do at a server of this purpose, in rules of Redis.
+    pub(crate) fn commands(self, purpose: Purpose) -> &'static str {
+        match (self, purpose) {
+            (Self::Nobody, _) => "-@all",
+            (Self::Administrator, Purpose::Sentinel) => SENTINEL_ADMIN_COMMANDS,
+            (Self::Administrator, _) => ADMIN_COMMANDS,
+            (Self::Member, Purpose::Sentinel) => SENTINEL_MEMBER_COMMANDS,
+            (Self::Member, _) => MEMBER_COMMANDS,
+            (Self::App | Self::Reader, Purpose::Sentinel) => SENTINEL_APP_COMMANDS,
+            (Self::App, _) => APP_COMMANDS,
+            (Self::Reader, _) => READER_COMMANDS,
+        }
+    }
+
+    /// What it may name there.
+    pub(crate) fn scope(self, purpose: Purpose, prefix: &str) -> Scope {
+        match (self, purpose) {
+            (Self::Nobody | Self::Administrator, _) => Scope::Nothing,
+            (Self::Member, _) | (Self::App | Self::Reader, Purpose::Sentinel) => Scope::Channels,
+            (Self::App | Self::Reader, _) => Scope::Prefix(prefix.to_owned()),
+        }
+    }
+}
+
 impl User {
+    fn new(name: String, who: Who, purpose: Purpose, prefix: &str, digest: Option<String>) -> Self {
+        Self { name, digest, scope: who.scope(purpose, prefix), commands: who.commands(purpose) }
+    }
+
     /// What is asked about it with `ACL DRYRUN`.
     pub(crate) fn probes(&self) -> &'static [Probe] {
         match self.commands {
@@ -111,31 +154,18 @@ pub(crate) fn users(
     logins: &[(AppName, Versioned)],
 ) -> Vec<User> {
     let digest = |secret: &Secret| Some(checksum::of_bytes(secret.expose().as_bytes()));
-    let (of_admin, of_app, of_members, scope) = match settings.purpose {
-        Purpose::Durable | Purpose::Cache => {
-            (ADMIN_COMMANDS, APP_COMMANDS, MEMBER_COMMANDS, Scope::Prefix(settings.key_prefix.clone()))
-        }
-        Purpose::Sentinel => {
-            (SENTINEL_ADMIN_COMMANDS, SENTINEL_APP_COMMANDS, SENTINEL_MEMBER_COMMANDS, Scope::Channels)
-        }
-    };
+    let user = |name: String, who, digest| User::new(name, who, settings.purpose, &settings.key_prefix, digest);
     let mut users = vec![
         // Who does not log in is this user. It cannot be removed, so it is off and may do nothing.
-        User { name: "default".to_owned(), digest: None, scope: Scope::Nothing, commands: "-@all" },
-        User { name: ADMIN.to_owned(), digest: digest(admin), scope: Scope::Nothing, commands: of_admin },
+        user("default".to_owned(), Who::Nobody, None),
+        user(ADMIN.to_owned(), Who::Administrator, digest(admin)),
     ];
-    users.extend(among.map(|password| User {
-        name: MEMBER.to_owned(),
-        digest: digest(password),
-        scope: Scope::Channels,
-        commands: of_members,
-    }));
-    users.extend(logins.iter().map(|(app, password)| User {
-        name: user_of(app, Slot::of(password.version)),
-        digest: digest(&password.secret),
-        scope: scope.clone(),
-        commands: of_app,
-    }));
+    users.extend(among.map(|password| user(MEMBER.to_owned(), Who::Member, digest(password))));
+    users.extend(
+        logins
+            .iter()
+            .map(|(app, password)| user(user_of(app, Slot::of(password.version)), Who::App, digest(&password.secret))),
+    );
     users
 }
 
@@ -148,19 +178,11 @@ pub(crate) fn comes_and_goes(name: &str, settings: &Settings) -> bool {
 /// The user of a lease that lasts, if it has one in Redis.
 pub(crate) fn leased(lease: &Lease, purpose: Purpose) -> Option<User> {
     let user = lease.redis.as_ref().filter(|_| lease.state == State::Live)?;
-    Some(User {
-        name: lease.id.clone(),
-        digest: Some(user.digest.clone()),
-        scope: match purpose {
-            Purpose::Durable | Purpose::Cache => Scope::Prefix(user.prefix.clone()),
-            Purpose::Sentinel => Scope::Channels,
-        },
-        commands: match (purpose, lease.rights) {
-            (Purpose::Sentinel, _) => SENTINEL_APP_COMMANDS,
-            (_, Rights::OfApp) => APP_COMMANDS,
-            (_, Rights::ReadOnly) => READER_COMMANDS,
-        },
-    })
+    let who = match lease.rights {
+        Rights::OfApp => Who::App,
+        Rights::ReadOnly => Who::Reader,
+    };
+    Some(User::new(lease.id.clone(), who, purpose, &user.prefix, Some(user.digest.clone())))
 }
 
 pub(crate) fn render(users: &[User]) -> String {

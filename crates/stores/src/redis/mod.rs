@@ -31,6 +31,7 @@ use secrets::SecretName;
 
 pub(crate) use client::{RedisFault, is_refusal};
 pub use door::{Door, Identity};
+pub(crate) use membership::GROUP;
 pub use membership::primary;
 pub use observe::{Observed, Server};
 pub use plan::Step;

@@ -13,7 +13,7 @@ use stores::leases::{self, Holder, InRedis, Lease, Rights, State, book};
 
 use crate::stand::{Stand, app, converge_mongo, converge_redis, mongo_settings, redis_settings, until};
 
-fn lease(rights: Rights, password: &Secret) -> Lease {
+pub(crate) fn lease(rights: Rights, password: &Secret) -> Lease {
     Lease {
         id: leases::name("anna", "0a1b2c3d"),
         app: app(),

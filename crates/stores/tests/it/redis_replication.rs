@@ -11,15 +11,15 @@ use stores::redis::{Door, Identity, Purpose, Redis, Replication, Settings, prima
 use crate::stand::{Stand, app, converge, converge_redis, redis_of_manifest, redis_server, until};
 
 /// All of one environment, each with its port.
-struct Group {
-    stand: Stand,
-    all: Vec<(Settings, u16)>,
-    members: Vec<Redis>,
+pub(crate) struct Group {
+    pub(crate) stand: Stand,
+    pub(crate) all: Vec<(Settings, u16)>,
+    pub(crate) members: Vec<Redis>,
     order: Replication,
 }
 
 impl Group {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let stand = Stand::new();
         let mut declared = redis_of_manifest();
         (declared.replicas, declared.cache_memory) = (1, None);
@@ -37,7 +37,7 @@ impl Group {
     }
 
     /// As the graph does: members, sentinels, order.
-    async fn converge(&self) -> Result<Vec<String>, Fault> {
+    pub(crate) async fn converge(&self) -> Result<Vec<String>, Fault> {
         let mut steps = Vec::new();
         for member in &self.members {
             steps.extend(converge_redis(member).await?);

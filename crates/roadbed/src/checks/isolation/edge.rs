@@ -14,7 +14,12 @@ use crate::world::access;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn try_doors(ours: &Ours<'_>, other: &Neighbour, cells: &mut Cells) {
-    let (Some(up), Some(theirs)) = (&other.up, &other.environment) else { return };
+    let Some(up) = &other.up else { return cells.good("it is down: none of its doors is open") };
+    let Some(theirs) = &other.environment else { return };
+    if up.elsewhere().is_some() {
+        return cells
+            .good("its edge is in a network of its own, where our visitors are none: there was no door to try");
+    }
     let port = |name: &str| up.ports.get(name).or_else(|| up.ports.get(&format!("{name}-rehearsal"))).copied();
     let (Some(https), Some(http)) = (port("https"), port("http")) else {
         return cells.good("its edge does not listen");

@@ -2,21 +2,22 @@
 //! processes: which is every app of another environment, as soon as apps have Unix users of their own.
 //!
 //! ```text
-//!   roots ──► each other environment ─┬─► names      databases, prefixes, hosts, ports, folders, generated secrets: disjoint
-//!                                     ├─► stores     logins with our keys, and without any
-//!                                     ├─► edge       our authority, our host names, our passwords
-//!                                     ├─► ports      connections to its stores and apps, as whoever our apps run as
-//!                                     └─► files      files, sockets and processes, as whoever our apps run as
+//!   roots ──► each other environment ─┬─► names         databases, prefixes, hosts, ports, folders, generated secrets: disjoint
+//!                                     ├─► edge          our authority, our host names, our passwords
+//!                                     ├─► ports         connections to its stores and apps, as whoever our apps run as
+//!                                     ├─► files         files, sockets and processes, as whoever our apps run as
+//!   our own stores ───────────────────┴─► credentials   each that we have, with each operation; a promise of its own
 //! ```
 //!
 //! Everything is tried for real, from this environment towards each other one; the other's own gate tries the way back.
 
+mod credentials;
 mod edge;
 mod files;
 mod names;
 mod neighbour;
+mod loan;
 mod ports;
-mod stores;
 
 use std::sync::Arc;
 
@@ -31,26 +32,32 @@ use secrets::Store;
 use crate::control::identity::{self, Identity};
 use crate::roots::Roots;
 use crate::wanted::Wanted;
+pub use credentials::CredentialsOpenTheirOwn;
 use neighbour::Neighbour;
 
 const CLAIM: Claim = Claim {
     task: "T3",
     id: "environments-are-isolated",
-    claim: "No environment's keys open another one's stores or edge, and no other user gets at its files, sockets or processes",
+    claim: "No environment's keys open another one's edge, none has what another has, and no other user gets at its files, sockets \
+            or processes",
     hint: "the observations name what opened; `roadbed secrets list --env E` and `roadbed status --env E` show both sides",
     impact: Impact::Observes,
 };
 
-/// Tries the doors of every other environment of the product that this user has on this machine.
-#[derive(Debug)]
-pub struct EnvironmentsAreIsolated {
+/// The environment whose gate this is.
+#[derive(Clone, Debug)]
+pub struct Here {
     pub root: Root,
     pub wanted: Wanted,
     pub environment: Arc<Environment>,
     pub secrets: Arc<Store>,
-    /// Who our own users of the data services are.
-    pub stores: ::stores::Ground,
     pub units: Arc<dyn Units>,
+}
+
+/// Tries the doors of every other environment of the product that this user has on this machine.
+#[derive(Debug)]
+pub struct EnvironmentsAreIsolated {
+    pub here: Here,
 }
 
 impl Check for EnvironmentsAreIsolated {
@@ -59,37 +66,22 @@ impl Check for EnvironmentsAreIsolated {
     }
 
     fn run<'a>(&'a self, _: &'a CheckCx) -> CheckFuture<'a> {
-        Box::pin(async {
-            match self.look().await {
-                Ok(cells) => cells.outcome(),
-                Err(fault) => Outcome::inconclusive(format!("{fault}: {}", fault.causes.join(": "))),
-            }
-        })
+        Box::pin(async { self.look().await.map_or_else(|fault| unseen(&fault), Cells::outcome) })
     }
 }
 
 impl EnvironmentsAreIsolated {
     async fn look(&self) -> Result<Cells, Fault> {
-        let identity = identity::read(&self.root)?.ok_or_else(|| Fault::new("this root has lost its identity"))?;
-        let others = Roots::new(self.wanted.state.clone(), self.wanted.config.clone()).others(&identity)?;
-        let ours = Ours::see(self, identity).await?;
+        let ours = Ours::see(&self.here).await?;
         let mut cells = Cells::default();
         files::closed_to_strangers(&ours, &mut cells);
-        ports::are_held(&self.root, &self.environment, &mut cells).await;
-        if others.is_empty() {
-            cells.good(format!(
-                "this user has no other environment of {} on this machine: there was no other door to try",
-                self.environment.product
-            ));
-        }
-        let neighbours = others.into_iter().map(|other| Neighbour::see(&ours, other));
-        for neighbour in join_all(neighbours).await {
+        ports::are_held(ours.root, ours.environment, &mut cells).await;
+        for neighbour in ours.neighbours(&mut cells).await? {
             cells.about(format!("{} → {}", ours.name, neighbour.name));
             match neighbour.fault {
                 Some(ref fault) => cells.untried(format!("{fault}: {}", fault.causes.join(": "))),
                 None => {
                     names::compare(&ours, &neighbour, &mut cells);
-                    stores::try_keys(&ours, &neighbour, &mut cells).await;
                     edge::try_doors(&ours, &neighbour, &mut cells).await;
                     ports::try_doors(&ours, &neighbour, &mut cells).await;
                 }
@@ -108,27 +100,42 @@ struct Ours<'a> {
     environment: &'a Environment,
     wanted: &'a Wanted,
     secrets: &'a Store,
-    stores: &'a ::stores::Ground,
     ports: neighbour::Ports,
     /// Process ids of our apps.
     apps: Vec<(String, u32)>,
 }
 
 impl<'a> Ours<'a> {
-    async fn see(check: &'a EnvironmentsAreIsolated, identity: Identity) -> Result<Self, Fault> {
-        let units = check.units.list().await?;
+    async fn see(here: &'a Here) -> Result<Self, Fault> {
+        let identity = identity::read(&here.root)?.ok_or_else(|| Fault::new("this root has lost its identity"))?;
+        let units = here.units.list().await?;
         Ok(Self {
-            name: check.environment.reference().to_string(),
+            name: here.environment.reference().to_string(),
             identity,
-            root: &check.root,
-            environment: &check.environment,
-            wanted: &check.wanted,
-            secrets: &check.secrets,
-            stores: &check.stores,
-            ports: crate::world::ports_in_use(&check.root, &check.wanted, &units)?,
+            root: &here.root,
+            environment: &here.environment,
+            wanted: &here.wanted,
+            secrets: &here.secrets,
+            ports: crate::world::ports_in_use(&here.root, &here.wanted, &units)?,
             apps: neighbour::apps(&units),
         })
     }
+
+    /// Every other environment of the product that this user has on this machine.
+    async fn neighbours(&self, cells: &mut Cells) -> Result<Vec<Neighbour>, Fault> {
+        let others = Roots::new(self.wanted.state.clone(), self.wanted.config.clone()).others(&self.identity)?;
+        if others.is_empty() {
+            cells.good(format!(
+                "this user has no other environment of {} on this machine: there was no other door to try",
+                self.environment.product
+            ));
+        }
+        Ok(join_all(others.into_iter().map(|other| Neighbour::see(self, other))).await)
+    }
+}
+
+fn unseen(fault: &Fault) -> Outcome {
+    Outcome::inconclusive(format!("{fault}: {}", fault.causes.join(": ")))
 }
 
 /// What was tried and what became of it.

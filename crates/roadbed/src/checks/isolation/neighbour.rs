@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use host::network_namespace::{self, Network};
 use manifest::Environment;
 use reconcile::ports::{UnitKind, UnitState, UnitStatus, Units};
 use reconcile::{Fault, Root};
@@ -68,6 +69,13 @@ impl Neighbour {
 }
 
 impl Up {
+    /// A process of it that is in another network than ours: a network namespace, such as that of a container.
+    pub(super) fn elsewhere(&self) -> Option<u32> {
+        let of_stores = self.units.iter().filter(|unit| unit.kind == UnitKind::Store);
+        let pids = of_stores.chain(&self.units).filter_map(|unit| unit.pid);
+        pids.take(1).find(|pid| matches!(network_namespace::of(*pid), Ok(Network::Another)))
+    }
+
     /// The port of a unit that runs.
     pub(super) fn port_of(&self, unit: &str) -> Option<u16> {
         let runs = |status: &&UnitStatus| matches!(status.state, UnitState::Running | UnitState::Adopted);

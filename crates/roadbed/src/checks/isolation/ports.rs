@@ -22,6 +22,9 @@ pub(super) async fn are_held(root: &Root, environment: &Environment, cells: &mut
 /// The other's ports behind its edge refuse our apps, where its network rules are held by the packet filter.
 pub(super) async fn try_doors(ours: &Ours<'_>, other: &Neighbour, cells: &mut Cells) {
     let Some(up) = &other.up else { return };
+    if up.elsewhere().is_some() {
+        return cells.good("its ports are in a network of its own: no address of ours leads to them");
+    }
     // What the filter itself says that it guards: what is not among it, passwords guard alone.
     let guarded = network::guarded(&other.root).await;
     if let Some(environment) = &other.environment {

@@ -1,0 +1,25 @@
+//! How full the data services are, as they say themselves.
+
+use futures_util::future::try_join_all;
+use reconcile::Fault;
+use stores::redis::Purpose;
+use stores::statistics::{Statistics, of_mongodb, of_redis};
+
+use super::Control;
+use super::lending::lender;
+
+/// Asks each of them.
+pub(super) async fn statistics(control: &Control) -> Result<Statistics, Fault> {
+    let lender = lender(control).await?;
+    let in_mongodb = async {
+        match &lender.mongodb {
+            Some((settings, members)) => of_mongodb(&lender.ground, settings, members).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    // A sentinel holds nothing.
+    let of_data = lender.redis.iter().filter(|(settings, _)| settings.purpose != Purpose::Sentinel);
+    let in_redis = try_join_all(of_data.map(|(settings, port)| of_redis(&lender.ground, settings, *port)));
+    let (mongodb, redis) = futures_util::try_join!(in_mongodb, in_redis)?;
+    Ok(Statistics { mongodb, redis })
+}

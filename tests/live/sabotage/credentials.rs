@@ -1,0 +1,91 @@
+//! Rights that were given or taken behind our back.
+
+use std::fs;
+use std::sync::Arc;
+
+use mongodb::bson::{Document, doc};
+use reconcile::Root;
+use roadbed::keeper::client::KeeperClient;
+use stores::mongo::OwnUser;
+
+use super::{Scene, now, port_after};
+use crate::stage;
+
+const CELLS: &str = "credentials-open-their-own-data-only";
+
+impl Scene {
+    /// As somebody with our administrator's certificate.
+    fn as_administrator(&self, database: &str, command: Document) {
+        let ground = self.ground();
+        let port = port_after(&fs::read_to_string(ground.root.conf().join("mongodb/mongod.conf")).unwrap(), "port:");
+        now(async {
+            let admin = OwnUser::Administrator.client(&ground, port).unwrap();
+            admin.database(database).run_command(command).await.unwrap();
+        });
+    }
+
+    fn ground(&self) -> stores::Ground {
+        let root = Root::new(self.shop.root().to_owned());
+        stores::Ground {
+            name: "sabotage".to_owned(),
+            id: roadbed::control::identity::read(&root).unwrap().unwrap().id,
+            root: root.clone(),
+            units: Arc::new(KeeperClient::new(root)),
+            secrets: Arc::new(stage::store_of(&self.shop)),
+            clock: Arc::new(host::clock::SystemClock),
+            require: Vec::new(),
+        }
+    }
+
+    /// Gives one of our users more, and lets a friend in. `up` takes it back.
+    pub(super) fn rights_that_were_given_behind_our_back(&self) {
+        const ID: &str = "mongodb-gives-least-privilege";
+        let backup = OwnUser::Backup.key(&self.ground().id).name;
+        let role = doc! { "role": "readWriteAnyDatabase", "db": "admin" };
+        self.as_administrator("$external", doc! { "grantRolesToUser": &backup, "roles": [role] });
+        let friend = doc! { "createUser": "friend", "pwd": "let me in", "roles": [], "mechanisms": ["SCRAM-SHA-256"] };
+        self.as_administrator("admin", friend);
+        let seen = self.fails(ID, "it has readWriteAnyDatabase of admin")["observed"].to_string();
+        for because in ["nobody asked for friend of admin", "backup tried to delete the apps' data: allowed"] {
+            assert!(seen.contains(because), "no {because:?} in {seen}");
+        }
+        self.mended_by_up();
+        self.holds(ID);
+    }
+
+    /// Whoever reads changes also writes, and the backup reads no more. `up` sets both again.
+    pub(super) fn a_user_with_more_and_a_user_with_less_than_declared(&self) {
+        self.holds(CELLS);
+        let pitr = OwnUser::PointInTimeReader.key(&self.ground().id).name;
+        let role = doc! { "role": "readWriteAnyDatabase", "db": "admin" };
+        self.as_administrator("$external", doc! { "grantRolesToUser": &pitr, "roles": [role] });
+        let reading = doc! { "resource": { "db": "urbancart_local", "collection": "" }, "actions": ["find"] };
+        let narrow = doc! { "revokePrivilegesFromRole": "roadbed-backup", "privileges": [reading] };
+        self.as_administrator("urbancart_local", narrow);
+        let seen = self.fails(CELLS, "mongodb with the certificate of pitr, insert: allowed")["observed"].to_string();
+        for because in [
+            "mongodb with the certificate of pitr, read: allowed",
+            "mongodb with the certificate of pitr, remove from another database: allowed",
+            "mongodb with the certificate of backup, read: refused (Unauthorized)",
+        ] {
+            assert!(seen.contains(because), "no {because:?} in {seen}");
+        }
+        self.mended_by_up();
+        self.holds(CELLS);
+    }
+
+    /// The prefix of its keys was widened to all, in the file that a server reads when it starts. `up` takes it back.
+    pub(super) fn an_app_that_may_name_every_key(&self) {
+        let users = self.shop.root().join("conf/redis/users.acl");
+        let text = fs::read_to_string(&users).unwrap();
+        let own = "~urbancart:local:*";
+        assert!(text.contains(own), "{own} is no rule of the app");
+        fs::write(&users, text.replace(own, "~*")).unwrap();
+        self.started_again("redis");
+        let seen = self.fails(CELLS, "with redis's password of app-api, read what others have: allowed");
+        let seen = seen["observed"].to_string();
+        assert!(seen.contains("write what others have: allowed"), "{seen}");
+        self.mended_by_up();
+        self.holds(CELLS);
+    }
+}
