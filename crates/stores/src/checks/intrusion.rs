@@ -101,7 +101,7 @@ async fn patiently<F: Future<Output = Became>>(mut once: impl FnMut() -> F) -> B
 
 async fn mongodb_once(port: u16, database: &str, key: Key<'_>, app: &str) -> Became {
     // A thief is not particular about whom he talks to.
-    let address = mongo::Address::Port { port, trust: mongo::Trust::Anybody };
+    let address = mongo::Address { port, trust: mongo::Trust::Anybody };
     let who = match key {
         Key::None => mongo::Identity::Stranger,
         Key::App { password, .. } => mongo::Identity::User { name: app, database, password },

@@ -175,6 +175,17 @@ async fn a_copy_of_a_root_gets_users_of_its_own_name() {
         "{steps:#?}"
     );
     assert_eq!(converge_mongo(&copy).await.unwrap(), Vec::<String>::new());
+
+    // A copy of that on another port: its set does not find itself, and nobody there is called as this one's administrator.
+    stand.units.lose_all();
+    stand.ground.id = "3".to_owned();
+    stand.port = host::socket::free_port().unwrap();
+    let copy = stand.mongo().await;
+    let steps = converge_mongo(&copy).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    let moved = steps.iter().position(|step| step == "move the replica set to this port").unwrap();
+    let made = steps.iter().position(|step| step == "create the administrator in place of the former one").unwrap();
+    assert!(moved < made, "{steps:#?}");
+    assert_eq!(converge_mongo(&copy).await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
