@@ -210,19 +210,10 @@ impl Scene {
     /// Somebody with our administrator's certificate gives one of our users more, and lets a friend in. `up` takes it back.
     fn rights_that_were_given_behind_our_back(&self) {
         const ID: &str = "mongodb-gives-least-privilege";
-        let root = Root::new(self.shop.root().to_owned());
-        let id = roadbed::control::identity::read(&root).unwrap().unwrap().id;
-        let port = port_after(&fs::read_to_string(root.conf().join("mongodb/mongod.conf")).unwrap(), "port:");
-        let ground = stores::Ground {
-            name: "sabotage".to_owned(),
-            id: id.clone(),
-            root: root.clone(),
-            units: Arc::new(KeeperClient::new(root)),
-            secrets: Arc::new(stage::store_of(&self.shop)),
-            clock: Arc::new(host::clock::SystemClock),
-            require: Vec::new(),
-        };
-        let backup = OwnUser::Backup.key(&id).name;
+        let ground = stage::ground_of(&self.shop);
+        let conf = ground.root.conf().join("mongodb/mongod.conf");
+        let port = port_after(&fs::read_to_string(conf).unwrap(), "port:");
+        let backup = OwnUser::Backup.key(&ground.id).name;
         let run = |database: &str, command: Document| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
