@@ -18,5 +18,5 @@ pub mod redis;
 pub mod leases;
 mod start;
 
-pub use authority::authority_secret;
+pub use authority::{authority_secret, fresh_authority_key};
 pub use ground::{Ground, Slot, user_of};

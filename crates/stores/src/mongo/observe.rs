@@ -155,7 +155,7 @@ fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
     {
         return Ok(Files::Missing);
     }
-    let mut state = Files::Right;
+    let mut state = if mongo.ground.has_all_authorities()? { Files::Right } else { Files::Different };
     for place in mongo.places() {
         match files::read_if_exists(&place.configuration_file()).map_err(fault)? {
             None => return Ok(Files::Missing),

@@ -47,15 +47,7 @@ impl Place {
         require: Vec<Safeguard>,
     ) -> Self {
         let name = members::unit_of(number);
-        Self {
-            settings,
-            port,
-            require,
-            conf: root.conf().join(&name),
-            data: root.data(&name),
-            number,
-            name,
-        }
+        Self { settings, port, require, conf: root.conf().join(&name), data: root.data(&name), number, name }
     }
 
     /// The folders that are its own.
@@ -81,8 +73,8 @@ impl Place {
         let mut env = BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned())]);
         env.extend(engine.env.clone());
         let program = engine.program.to_string_lossy();
-        let parts = [&program, engine.version.to_string().as_str(), configuration::render(self).as_str()]
-            .map(str::to_owned);
+        let parts =
+            [&program, engine.version.to_string().as_str(), configuration::render(self).as_str()].map(str::to_owned);
         UnitSpec {
             name: self.name.clone(),
             kind: UnitKind::Store,

@@ -203,7 +203,10 @@ mod tests {
 
     #[test]
     fn what_stopped_is_started_and_nothing_else() {
-        assert_eq!(told(&Observed { runs: false, server: Server::Silent, ..settled() }), ["start on the loopback port"]);
+        assert_eq!(
+            told(&Observed { runs: false, server: Server::Silent, ..settled() }),
+            ["start on the loopback port"]
+        );
         assert_eq!(told(&Observed { server: Server::Silent, ..settled() }), ["start on the loopback port"]);
     }
 

@@ -6,6 +6,7 @@
     reason = "tests start, damage and kill what production code only reaches by `host`"
 )]
 
+mod authority;
 mod checks;
 mod collections;
 mod disk;
