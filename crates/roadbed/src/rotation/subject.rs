@@ -23,7 +23,7 @@ pub struct Subject {
 /// Whose value it is.
 #[derive(Clone, Debug)]
 pub enum Behind {
-    Variable(Variable),
+    Variable(Box<Variable>),
     /// The authority of the data services. These apps are told whom to trust.
     Authority {
         apps: Vec<AppName>,
@@ -64,7 +64,7 @@ impl Subject {
             RotationKind::Jwks => vec![ResourceId::new("routes")],
             _ => Vec::new(),
         };
-        Some(Self { behind: Behind::Variable(variable.clone()), rotation, secrets, doors })
+        Some(Self { behind: Behind::Variable(Box::new(variable.clone())), rotation, secrets, doors })
     }
 
     /// `None` where there is no data service.

@@ -216,13 +216,12 @@ async fn our_own_password_of_redis_becomes_another_one_and_no_connection_notices
     };
     let mut connection = stand.redis_by(&redis_url(&app(), stand.port, &stand.versioned(&of_app))).await.unwrap();
     let (first, pid) = (stand.secret(&ours), stand.units.pid("redis"));
-    let mut changes: Vec<(&str, Box<dyn Fn()>)> = vec![
-        ("staged", Box::new(|| drop(stand.ground.secrets.stage(&ours, &Secret::new("second".repeat(6))).unwrap()))),
-        ("promoted", Box::new(|| drop(stand.ground.secrets.promote(&ours).unwrap()))),
-        ("retired", Box::new(|| stand.ground.secrets.retire(&ours).unwrap())),
-    ];
-    for (what, change) in changes.drain(..) {
-        change();
+    for what in ["staged", "promoted", "retired"] {
+        match what {
+            "staged" => stage(&stand, &ours),
+            "promoted" => assert_eq!(stand.ground.secrets.promote(&ours).unwrap(), 2),
+            _ => stand.ground.secrets.retire(&ours).unwrap(),
+        }
         let steps = converge_redis(&redis).await.unwrap_or_else(|fault| panic!("{what}: {fault:#?}"));
         assert_eq!(steps.is_empty(), what == "promoted", "{what}: {steps:?}");
         assert!(steps.iter().all(|step| !step.contains("load the users") && !step.contains("restart")), "{steps:?}");
