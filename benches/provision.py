@@ -53,7 +53,7 @@ def row(name, seconds):
 
 def main():
     stores, whole_up, looks, whole_looks = [], [], [], []
-    with Environment() as env:
+    with Environment("--no-gate") as env:
         for _ in range(ROUNDS):
             _, _, took, whole = up(env)
             looks.append(took)
