@@ -15,13 +15,15 @@ PROGRAM = pathlib.Path(os.environ.get("ROADBED", REPOSITORY / "target/dist/roadb
 class Environment:
     """`with Environment() as env:` has UrbanCart running; the end stops it."""
 
-    def __init__(self):
+    def __init__(self, *flags):
+        """`flags` are of `up`."""
+        self.flags = flags
         if not PROGRAM.exists():
             raise SystemExit(f"{PROGRAM} is missing: `cargo build --profile dist -p roadbed`, or name another with ROADBED=")
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="roadbed-bench-"))
 
     def __enter__(self):
-        self.roadbed("up", "--detach")
+        self.roadbed("up", "--detach", *self.flags)
         return self
 
     def __exit__(self, *_):

@@ -2,8 +2,7 @@
 """How long a preview's database takes from nothing: started, provisioned, seeded from the sample. One app that needs no build stands by.
 
 The peer is the floor: a bare mongod of the same settings on an empty folder, from its start until `replSetInitiate` has made a
-primary of it. Of what Roadbed adds, the users and their passwords, the collections, indexes and documents are work; the second boot
-is its promise that no port opens before there is an administrator.
+primary of it. What Roadbed adds are the users and their passwords, the collections, indexes and documents.
 
     cargo build --profile dist -p roadbed && python3 benches/preview_data.py [ROUNDS]
 """

@@ -9,6 +9,7 @@
 //!   drill        a check that is killed while it has taken something away
 //!   canary       leaks that builds hand to browsers are found
 //!   sabotage     each check of the gate, with the thing broken for real
+//!   drift        what somebody changes by hand
 //!   members      MongoDB with three members that die and lose what they have
 //!   secrecy      the search for secrets with which every one of these tests ends
 //!   lending      users that are lent to developers' commands
@@ -35,6 +36,7 @@ mod browser;
 mod canary;
 mod confinement;
 mod dev;
+mod drift;
 mod drill;
 mod environments;
 mod first_hour;

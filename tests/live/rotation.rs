@@ -251,6 +251,75 @@ fn whoever_is_killed_in_a_rotation_it_comes_to_its_end() {
     assert_eq!(gate["holds"], true, "{gate:#}");
 }
 
+const AUTHORITY: &str = "services/authority";
+
+#[test]
+fn the_data_services_get_another_authority_under_visitors_and_whoever_is_killed() {
+    let _stage = stage::enter();
+    let (_project, shop) = shop(|manifest| manifest);
+    shop.up_with(&["--no-gate"]);
+    let (api, client, crowd) = (shop.url("api"), shop.client(), Crowd::default());
+    let trusted = || {
+        ["mongodb", "redis", "redis-cache"]
+            .map(|unit| fs::read_to_string(shop.root().join("conf").join(unit).join("ca.pem")).unwrap())
+    };
+    let before = trusted();
+    let servers = ["mongodb", "redis", "redis-cache"].map(|unit| shop.pid_of(unit));
+    thread::scope(|scope| {
+        let _home = SendHomeOnDrop(&crowd);
+        for number in 0..VISITORS {
+            let mut visitor = Visitor::new(&api, &client, number);
+            crowd.let_in(scope, EACH_PER_SECOND, move || visitor.visit());
+        }
+        wait_until("the visitors are there", Duration::from_secs(20), || {
+            if crowd.asked() > 200 { Ok(()) } else { Err(crowd.asked().to_string()) }
+        });
+        let ran = shop.roadbed_within(Duration::from_secs(240), &["secrets", "rotate", AUTHORITY]);
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        is_at_rest(&shop, &[AUTHORITY], 2).unwrap();
+        crowd.send_home();
+    });
+    eprintln!("{} requests, {} failed, the longest took {:?}", crowd.asked(), crowd.failed().len(), crowd.longest());
+    assert_eq!(crowd.failed(), Vec::<String>::new(), "of {} requests", crowd.asked());
+    let after = trusted();
+    for (before, after) in before.iter().zip(&after) {
+        assert!(after.matches("BEGIN CERTIFICATE").count() == 1 && before != after, "{after}");
+    }
+    assert_eq!(
+        servers,
+        ["mongodb", "redis", "redis-cache"].map(|unit| shop.pid_of(unit)),
+        "no server was started again"
+    );
+
+    let mut version = 2;
+    for (unit, millis) in
+        [("control", 300), ("control", 2_000), ("control", 5_000), ("mongodb", 1_000), ("redis", 3_000)]
+    {
+        version += 1;
+        thread::scope(|scope| {
+            let rotate = || shop.roadbed_within(Duration::from_secs(240), &["secrets", "rotate", AUTHORITY]);
+            let rotating = scope.spawn(rotate);
+            thread::sleep(Duration::from_millis(millis));
+            shop.kill9(unit);
+            let ran = rotating.join().unwrap();
+            eprintln!("{unit} killed after {millis} ms: the command ended with {}", ran.code);
+        });
+        wait_until(&format!("{unit}, killed after {millis} ms: all is at rest"), Duration::from_secs(180), || {
+            is_at_rest(&shop, &[AUTHORITY], 2)?;
+            let counts = trusted().map(|text| text.matches("BEGIN CERTIFICATE").count());
+            if counts != [1; 3] {
+                return Err(format!("the servers trust {counts:?} authorities"));
+            }
+            let answer = client.get(&format!("{api}/ready"))?;
+            if answer.status == 200 { Ok(()) } else { Err(format!("/ready: {}", answer.body)) }
+        });
+        version = version.min(versions(&shop)[AUTHORITY][0].0);
+    }
+    assert!(version > 3, "hardly anything was rotated: {:?}", versions(&shop)[AUTHORITY]);
+    let gate = shop.ready(&["mongodb-guards-its-door", "redis-guards-its-door", "apps-are-reachable"]);
+    assert_eq!(gate["holds"], true, "{gate:#}");
+}
+
 #[test]
 fn an_instance_that_does_not_take_the_new_value_is_named_and_the_old_one_goes_on_letting_it_in() {
     let _stage = stage::enter();

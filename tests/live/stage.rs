@@ -1,9 +1,10 @@
 //! Where the environments of these tests run: one after the other, since a full one keeps two cores busy.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reconcile::Root;
+use roadbed::keeper::client::KeeperClient;
 use secrets::Store;
 use testkit::{Environment, repository};
 
@@ -28,4 +29,18 @@ pub(crate) fn store_of(environment: &Environment) -> Store {
     let [state, config] = ["XDG_STATE_HOME", "XDG_CONFIG_HOME"]
         .map(|name| Some(PathBuf::from(&environment.variables()[name]).join("roadbed")));
     Store::new(roadbed::seats::of_root(&root, &identity, &roadbed::roots::Roots::new(state, config)))
+}
+
+/// What the data services of an environment stand on: for who changes something there behind its back.
+pub(crate) fn ground_of(environment: &Environment) -> stores::Ground {
+    let root = Root::new(environment.root().to_owned());
+    stores::Ground {
+        name: "behind its back".to_owned(),
+        id: roadbed::control::identity::read(&root).unwrap().unwrap().id,
+        root: root.clone(),
+        units: Arc::new(KeeperClient::new(root)),
+        secrets: Arc::new(store_of(environment)),
+        clock: Arc::new(host::clock::SystemClock),
+        require: Vec::new(),
+    }
 }

@@ -157,6 +157,20 @@ pub struct RotationSchedule {
     pub own_credentials: Duration,
 }
 
+impl RotationSchedule {
+    /// How a credential is rotated that Roadbed makes for itself: nobody outside is asked, and nothing outside learns of it.
+    pub fn of_own(&self) -> Rotation {
+        Rotation {
+            kind: RotationKind::Manual,
+            every: self.own_credentials,
+            overlap: Duration::ZERO,
+            max_age: DEFAULT_MAX_AGE,
+            create: None,
+            revoke: None,
+        }
+    }
+}
+
 /// Who begins a rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RotatedBy {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use host::clock::Timestamp;
 use host::files::{self, Access};
@@ -170,9 +171,20 @@ pub fn clear(root: &Root) -> Result<(), Fault> {
     files::remove(&path(root)).map_err(|fault| Fault::because("cannot forget what was wanted", &fault))
 }
 
-/// The environment of the manifest that is wanted, resolved.
+/// The environment of the manifest that is wanted, resolved. Control asks for it at each look, and a convergence many times: what is
+/// read of one text is kept until another is asked for.
 pub fn resolve(wanted: &Wanted) -> Result<manifest::Environment, Fault> {
-    environment(wanted, wanted.text.clone())
+    static LAST: Mutex<Option<(String, String, manifest::Environment)>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((text, name, environment)) = last.as_ref()
+        && *text == wanted.text
+        && *name == wanted.environment
+    {
+        return Ok(environment.clone());
+    }
+    let environment = environment(wanted, wanted.text.clone())?;
+    *last = Some((wanted.text.clone(), wanted.environment.clone(), environment.clone()));
+    Ok(environment)
 }
 
 /// As [`resolve`], of the manifest as it stands on disk by now.

@@ -20,5 +20,5 @@ pub mod leases;
 mod start;
 pub mod statistics;
 
-pub use authority::authority_secret;
+pub use authority::{authority_secret, fresh_authority_key};
 pub use ground::{Ground, Slot, user_of};

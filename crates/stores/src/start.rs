@@ -25,8 +25,8 @@ const DISK_FULL: &str = "No space left on device";
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
     pub(crate) ground: &'a Ground,
-    /// The port it will listen on; `None` while it listens on a socket file only.
-    pub(crate) port: Option<u16>,
+    /// The port it will listen on.
+    pub(crate) port: u16,
     /// Turns the process's own lines into what a person wants to read.
     pub(crate) explain: fn(&[String]) -> Vec<String>,
     pub(crate) hint: String,
@@ -46,10 +46,8 @@ impl Start<'_> {
     {
         let name = spec.name.clone();
         let before = self.status(&name).await?;
-        if let Some(port) = self.port
-            && before.as_ref().is_none_or(|unit| unit.pid.is_none())
-            && !socket::is_port_free(port)
-        {
+        let port = self.port;
+        if before.as_ref().is_none_or(|unit| unit.pid.is_none()) && !socket::is_port_free(port) {
             return Err(Fault::new(format!("cannot start {name}: another process listens on port {port}"))
                 .hint(format!("see who with `ss -ltnp 'sport = :{port}'` and end it, or give {name} another port"))
                 .retry_safe());

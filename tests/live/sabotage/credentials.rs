@@ -1,11 +1,8 @@
 //! Rights that were given or taken behind our back.
 
 use std::fs;
-use std::sync::Arc;
 
 use mongodb::bson::{Document, doc};
-use reconcile::Root;
-use roadbed::keeper::client::KeeperClient;
 use stores::mongo::OwnUser;
 
 use super::{Scene, now, port_after};
@@ -16,7 +13,7 @@ const CELLS: &str = "credentials-open-their-own-data-only";
 impl Scene {
     /// As somebody with our administrator's certificate.
     fn as_administrator(&self, database: &str, command: Document) {
-        let ground = self.ground();
+        let ground = stage::ground_of(&self.shop);
         let port = port_after(&fs::read_to_string(ground.root.conf().join("mongodb/mongod.conf")).unwrap(), "port:");
         now(async {
             let admin = OwnUser::Administrator.client(&ground, port).unwrap();
@@ -24,23 +21,10 @@ impl Scene {
         });
     }
 
-    fn ground(&self) -> stores::Ground {
-        let root = Root::new(self.shop.root().to_owned());
-        stores::Ground {
-            name: "sabotage".to_owned(),
-            id: roadbed::control::identity::read(&root).unwrap().unwrap().id,
-            root: root.clone(),
-            units: Arc::new(KeeperClient::new(root)),
-            secrets: Arc::new(stage::store_of(&self.shop)),
-            clock: Arc::new(host::clock::SystemClock),
-            require: Vec::new(),
-        }
-    }
-
     /// Gives one of our users more, and lets a friend in. `up` takes it back.
     pub(super) fn rights_that_were_given_behind_our_back(&self) {
         const ID: &str = "mongodb-gives-least-privilege";
-        let backup = OwnUser::Backup.key(&self.ground().id).name;
+        let backup = OwnUser::Backup.key(&stage::ground_of(&self.shop).id).name;
         let role = doc! { "role": "readWriteAnyDatabase", "db": "admin" };
         self.as_administrator("$external", doc! { "grantRolesToUser": &backup, "roles": [role] });
         let friend = doc! { "createUser": "friend", "pwd": "let me in", "roles": [], "mechanisms": ["SCRAM-SHA-256"] };
@@ -56,7 +40,7 @@ impl Scene {
     /// Whoever reads changes also writes, and the backup reads no more. `up` sets both again.
     pub(super) fn a_user_with_more_and_a_user_with_less_than_declared(&self) {
         self.holds(CELLS);
-        let pitr = OwnUser::PointInTimeReader.key(&self.ground().id).name;
+        let pitr = OwnUser::PointInTimeReader.key(&stage::ground_of(&self.shop).id).name;
         let role = doc! { "role": "readWriteAnyDatabase", "db": "admin" };
         self.as_administrator("$external", doc! { "grantRolesToUser": &pitr, "roles": [role] });
         let reading = doc! { "resource": { "db": "urbancart_local", "collection": "" }, "actions": ["find"] };

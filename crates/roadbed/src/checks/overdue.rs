@@ -63,12 +63,12 @@ impl NothingIsOverdue {
         }
         let now = no_earlier_than(self.noted, &rows, now);
         for subject in subjects(environment) {
-            let (name, kind) = (subject.name(), subject.rotation.kind);
+            let (name, kind) = (subject.name(), subject.kind());
             match due(&subject, &rows, now) {
                 Due::NoValue => findings.good(format!("{name}: has no value")),
                 Due::Later { at } => findings.good(format!("{name} ({kind}): due at {at}")),
                 Due::Overdue { since } => {
-                    findings.bad(format!("{name} ({kind}, owner: {}): overdue since {since}", subject.variable.owner));
+                    findings.bad(format!("{name} ({kind}, owner: {}): overdue since {since}", subject.owner()));
                 }
             }
         }

@@ -55,13 +55,14 @@ Examples:
   roadbed secrets rotate JWT_SIGNING_KEY MONGODB_URL
   roadbed secrets rotate --due --dry-run      what is older than the manifest lets it be
   roadbed secrets rotate --due                as a nightly job
+  roadbed secrets rotate services/authority   another certificate authority for the data services
 
 Exit codes:
   0  in use, or nothing was due
   1  an instance does not take the new value, or a value before still holds
   2  the command line is wrong")]
 pub struct RotateSecrets {
-    /// The variables
+    /// The variables; `services/authority` is the certificate authority of the data services
     #[arg(value_name = "VARIABLE", required_unless_present = "due")]
     pub names: Vec<String>,
     /// Whatever is overdue

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::join;
 use manifest::Environment;
 use reconcile::ports::{Safeguard, UnitStatus, Units};
 use reconcile::{Event, Fault, Progress, Tools};
@@ -134,24 +135,28 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         _ => std::collections::BTreeMap::new(),
     };
     // Like the addresses, this is of an environment that is up.
-    let mongodb = match &want {
-        Some(want) if units.iter().any(|unit| is_member(&unit.name)) => {
-            crate::world::members(&control.root, &wanted::resolve(want)?).await?
+    let members = async {
+        match &want {
+            Some(want) if units.iter().any(|unit| is_member(&unit.name)) => {
+                crate::world::members(&control.root, &wanted::resolve(want)?).await
+            }
+            _ => Ok(Vec::new()),
         }
-        _ => Vec::new(),
     };
+    let (mongodb, confined, network) =
+        join!(members, control.keeper.confined(), crate::world::network::observe(&control.root));
     // What the sentinels noted cannot be read: whoever looks sees the processes all the same.
     let roles = roles(control, want.as_ref(), &units).unwrap_or_default();
     let ends = want.as_ref().map(expiry::of).transpose()?.flatten();
     Ok(Status {
-        mongodb,
+        mongodb: mongodb?,
         ends,
         environment: want.map(|want| want.environment).unwrap_or_default(),
         root: control.root.path().to_owned(),
         urls,
         ca_file: control.root.ca_certificate(),
-        units: Unit::all(units, control.keeper.confined().await?, &roles),
-        network: Some(crate::world::network::observe(&control.root).await),
+        units: Unit::all(units, confined?, &roles),
+        network: Some(network),
         // What cannot be told here, a row of the gate tells.
         overdue: rotation_request::overdue(control).unwrap_or_default(),
         drift: control.drift.get(),

@@ -60,7 +60,8 @@ async fn look(control: &Control) -> Result<bool, Fault> {
     let Some(want) = wanted::read(&control.root)? else { return Ok(false) };
     let world = convergence::world(control, &want, Ports::Stay).await?;
     let Drifted { by_others, by_time } = reconcile::drifted(&world.graph).await;
-    let is_repaired = !by_others.is_empty() && world.environment().drift == OnDrift::Repair;
+    // What waits for somebody's word goes on waiting, and being told.
+    let is_repaired = by_others.iter().any(|one| !one.steps.is_empty()) && world.environment().drift == OnDrift::Repair;
     for Drift { resource, would, left } in control.drift.note(by_others.into_iter().map(Drift::from).collect()) {
         tracing::warn!(resource, ?would, ?left, "changed behind our back");
     }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use host::clock::Timestamp;
 use host::process::{self, Run, Stream, find_in_path};
 use manifest::environment::Source;
 use manifest::{RotationKind, ValueType};
 use reconcile::Fault;
 use secrets::{Secret, generate, jwk};
 
-use crate::rotation::Subject;
+use crate::rotation::{Behind, Subject};
 use crate::wanted::Wanted;
 
 /// A provider's API answers within seconds; a command that asks a person is no command for this.
@@ -22,13 +23,14 @@ const VERSION: &str = "ROADBED_VERSION";
 
 /// Why there is no way to a next value, if there is none.
 pub fn refusal(subject: &Subject) -> Option<Fault> {
+    let Behind::Variable(variable) = &subject.behind else { return None };
     let name = subject.name();
-    let is_set_by_people = subject.variable.source == Source::Store && subject.rotation.create.is_none();
+    let is_set_by_people = variable.source == Source::Store && subject.rotation.create.is_none();
     if subject.rotation.kind.is_automatic() && !is_set_by_people {
         return None;
     }
     let fault = Fault::new(format!("cannot rotate {name}: Roadbed does not know how to make its next value"));
-    Some(match subject.variable.source {
+    Some(match variable.source {
         Source::Store => fault.hint(format!(
             "`roadbed secrets set {name}` takes one from you; rotate.create in [variables.{name}] names a command that makes one"
         )),
@@ -39,13 +41,18 @@ pub fn refusal(subject: &Subject) -> Option<Fault> {
 }
 
 /// Makes a value.
-pub async fn make(subject: &Subject, version: u32, want: &Wanted) -> Result<Secret, Fault> {
+pub async fn make(subject: &Subject, version: u32, want: &Wanted, now: Timestamp) -> Result<Secret, Fault> {
     let name = subject.name();
     let random = |fault: &(dyn std::error::Error + 'static)| Fault::because(format!("cannot make a {name}"), fault);
-    if subject.variable.rule.value_type == ValueType::Jwk {
+    let variable = match &subject.behind {
+        Behind::Variable(variable) => variable,
+        Behind::Authority { .. } => return stores::fresh_authority_key(now),
+        Behind::OwnPassword => return generate::credential().map_err(|fault| random(&fault)),
+    };
+    if variable.rule.value_type == ValueType::Jwk {
         return jwk::generate().map_err(|fault| random(&fault));
     }
-    let Some(command) = subject.rotation.create.as_ref().filter(|_| subject.variable.source == Source::Store) else {
+    let Some(command) = subject.rotation.create.as_ref().filter(|_| variable.source == Source::Store) else {
         return generate::credential().map_err(|fault| random(&fault));
     };
     let told = run(command, &[(VERSION, version.to_string())], want).await?;
@@ -59,7 +66,7 @@ pub async fn make(subject: &Subject, version: u32, want: &Wanted) -> Result<Secr
     if subject.rotation.kind.is_list() && value.expose().contains(',') {
         return Err(cannot("its command wrote a value with a comma"));
     }
-    subject.variable.rule.check(value.expose()).map_err(|wrong| cannot(&format!("what its command wrote {wrong}")))?;
+    variable.rule.check(value.expose()).map_err(|wrong| cannot(&format!("what its command wrote {wrong}")))?;
     Ok(value)
 }
 
@@ -119,7 +126,7 @@ mod tests {
         let (manifest, told) = manifest::parse(&Text::new("roadbed.toml", text));
         assert!(told.is_empty(), "{told:?}");
         let environment = manifest.unwrap().resolve(&"local".parse::<EnvRef>().unwrap()).unwrap();
-        subjects(&environment).into_iter().find(|one| one.name().as_str() == "PAYMENT_SECRET_KEY").unwrap()
+        subjects(&environment).into_iter().find(|one| one.name() == "PAYMENT_SECRET_KEY").unwrap()
     }
 
     fn wanted(folder: &Path) -> Wanted {
@@ -149,7 +156,7 @@ mod tests {
         let want = wanted(folder.path());
         let subject = provider("echo sk_test_made$ROADBED_VERSION", "echo revoked $ROADBED_VALUE >> told");
         assert!(refusal(&subject).is_none());
-        let value = make(&subject, 7, &want).await.unwrap();
+        let value = make(&subject, 7, &want, Timestamp::from_unix_millis(0)).await.unwrap();
         assert_eq!(value.expose(), "sk_test_made7");
         revoke(&subject, 6, &Secret::new("sk_test_made6".to_owned()), &want).await.unwrap();
         assert_eq!(files::read_string(&folder.path().join("told")).unwrap(), "revoked sk_test_made6\n");
@@ -165,7 +172,7 @@ mod tests {
             ("true", "wrote 0 lines"),
             ("echo sk_test_hunter2; exit 3", "exit code 3"),
         ] {
-            let fault = make(&provider(create, "true"), 2, &want).await.unwrap_err();
+            let fault = make(&provider(create, "true"), 2, &want, Timestamp::from_unix_millis(0)).await.unwrap_err();
             let told = format!("{} {}", fault.message, fault.causes.join(" "));
             let shown = told.replace(create, "");
             assert!(shown.contains(why) && !shown.contains("hunter2"), "{create}: {told}");

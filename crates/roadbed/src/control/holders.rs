@@ -6,11 +6,11 @@ use engine::instance::is_instance_of;
 use reconcile::Fault;
 use reconcile::loaded::{self, Holders};
 use reconcile::ports::{UnitKind, UnitStatus, Units};
-use secrets::{VersionRow, VersionState};
+use secrets::{SecretName, VersionRow, VersionState};
 use stores::leases::{Lease, book};
 
 use super::Control;
-use crate::rotation::Subject;
+use crate::rotation::{Behind, Subject};
 
 /// One look at everybody.
 pub(super) struct Everybody {
@@ -26,15 +26,17 @@ impl Everybody {
         Ok(Self { units, leases: book::read(&control.root)? })
     }
 
-    /// Units that hold a previous version of `subject`, by name.
+    /// Units that hold a version of `subject` which is to be taken away, by name.
     pub(super) fn units_with_previous(&self, subject: &Subject, rows: &[VersionRow]) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        for (secret, version) in previous(subject, rows) {
-            let Holders { by_version, unknown } = loaded::holders(&self.units, secret);
-            names.extend(by_version.get(&version).into_iter().flatten().cloned());
+        for secret in &subject.secrets {
+            let Holders { by_version, unknown } = loaded::holders(&self.units, secret.as_str());
+            let is_leaving = |version: u32| is_leaving(subject, rows, secret.as_str(), version);
+            let held = by_version.into_iter().filter(|(version, _)| is_leaving(*version));
+            names.extend(held.flat_map(|(_, units)| units));
             // Who was started by an earlier Roadbed holds what its app is given.
-            let is_given = |unit: &&String| subject.variable.consumers.iter().any(|app| is_instance_of(app, unit));
-            names.extend(unknown.iter().filter(is_given).cloned());
+            let is_given = |unit: &&String| subject.apps().iter().any(|app| is_instance_of(app, unit));
+            names.extend(unknown.iter().filter(is_given).filter(|_| has_leaving(subject, rows)).cloned());
         }
         names
     }
@@ -51,16 +53,30 @@ impl Everybody {
     pub(super) fn with_previous(&self, subject: &Subject, rows: &[VersionRow]) -> Vec<String> {
         let mut who: Vec<String> = self.units_with_previous(subject, rows).into_iter().collect();
         let holds = |lease: &&Lease| {
-            previous(subject, rows).any(|(secret, version)| lease.loaded.get(secret) == Some(&version))
+            let held = |secret: &SecretName| lease.loaded.get(secret.as_str()).copied();
+            let mut all = subject.secrets.iter().filter_map(|secret| Some((secret, held(secret)?)));
+            all.any(|(secret, version)| is_leaving(subject, rows, secret.as_str(), version))
         };
         who.extend(self.leases.iter().filter(holds).map(in_words));
         who
     }
 }
 
-fn previous<'a>(subject: &'a Subject, rows: &'a [VersionRow]) -> impl Iterator<Item = (&'a str, u32)> {
-    let is_previous = |row: &&VersionRow| row.state == VersionState::Previous;
-    subject.versions(rows).filter(is_previous).map(|row| (row.name.as_str(), row.version))
+/// Whether a version is one that must not be in use before the next step: the one before the current one; of an authority, whom
+/// to trust without the newest, since its certificates are what servers show next.
+fn is_leaving(subject: &Subject, rows: &[VersionRow], secret: &str, version: u32) -> bool {
+    match subject.behind {
+        Behind::Variable(_) | Behind::OwnPassword => {
+            let mut rows = subject.versions(rows);
+            rows.any(|row| row.name == secret && row.version == version && row.state == VersionState::Previous)
+        }
+        Behind::Authority { .. } => subject.versions(rows).any(|row| row.version > version),
+    }
+}
+
+/// Whether there is such a version.
+fn has_leaving(subject: &Subject, rows: &[VersionRow]) -> bool {
+    subject.versions(rows).any(|row| is_leaving(subject, rows, &row.name, row.version))
 }
 
 fn in_words(lease: &Lease) -> String {

@@ -124,7 +124,7 @@ pub(super) fn take_over(root: &Root, identity: &mut Identity) -> Result<(), Faul
                 .map_err(|fault| cannot(&fault))?;
             left.insert(service.to_owned());
         } else if service == stores::mongo::UNIT {
-            // Without data there is no administrator: the first boot must be gone through again, behind no open port.
+            // Without data there is no administrator.
             stores::mongo::expect_no_data(root).map_err(|fault| cannot(&fault))?;
         }
     }

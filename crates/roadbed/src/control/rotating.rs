@@ -62,7 +62,7 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn named(&self, names: &BTreeSet<String>) -> impl Iterator<Item = &Subject> {
-        self.subjects.iter().filter(|subject| names.contains(subject.name().as_str()))
+        self.subjects.iter().filter(|subject| names.contains(subject.name()))
     }
 }
 
@@ -221,7 +221,7 @@ async fn drive(
         let mut rotations = Vec::new();
         let (mut acted, mut unsettled, mut wait) = (false, false, None::<Duration>);
         for subject in look.named(names) {
-            let name = subject.name().as_str();
+            let name = subject.name();
             let seen = seen(control, subject, &look.rows, &everybody, in_the_way.get(name));
             let wants = if asked.contains(name) { Asked::Yes } else { Asked::No };
             let step = next(&subject.rotation, &seen, wants, control.clock.now());
@@ -273,7 +273,7 @@ async fn drive(
 fn rotated(subject: &Subject, rows: &[VersionRow], stands: Stands) -> Rotated {
     Rotated {
         name: subject.name().to_string(),
-        kind: subject.rotation.kind.to_string(),
+        kind: subject.kind(),
         version: subject.version(rows, VersionState::Current),
         stands,
     }
@@ -288,7 +288,7 @@ fn seen(
 ) -> Seen {
     let mark = subject.mark(rows);
     let known = control.rotation.settled.lock().unwrap_or_else(PoisonError::into_inner);
-    let settled = match (in_the_way, known.get(subject.name().as_str())) {
+    let settled = match (in_the_way, known.get(subject.name())) {
         (Some((of, who)), _) if *of == mark => Settled::No(who.clone()),
         (_, Some((of, since))) if *of == mark => {
             Settled::For(control.clock.instant().saturating_duration_since(*since))

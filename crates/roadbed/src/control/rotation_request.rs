@@ -27,7 +27,7 @@ pub(super) fn chosen(control: &Control, request: &RotateRequest) -> Result<BTree
     };
     let mut causes = Vec::new();
     for name in names {
-        let subject = look.subjects.iter().find(|subject| subject.name().as_str() == name);
+        let subject = look.subjects.iter().find(|subject| subject.name() == name);
         match subject {
             Some(subject) => causes
                 .extend(fresh_value::refusal(subject).map(|fault| {
@@ -43,7 +43,7 @@ pub(super) fn chosen(control: &Control, request: &RotateRequest) -> Result<BTree
         return Ok(names.iter().cloned().collect());
     }
     let known: Vec<&str> =
-        look.subjects.iter().filter(|one| fresh_value::refusal(one).is_none()).map(|one| one.name().as_str()).collect();
+        look.subjects.iter().filter(|one| fresh_value::refusal(one).is_none()).map(|one| one.name()).collect();
     let fault = Fault::new("cannot rotate what was named").hint(format!("what can be rotated: {}", known.join(", ")));
     Err(Fault { causes, ..fault })
 }
@@ -57,9 +57,7 @@ pub(super) fn rotated_by_itself(control: &Control, look: &Look) -> BTreeSet<Stri
     let Ok(now) = control.no_earlier_than_now(&look.rows) else { return BTreeSet::new() };
     let is_due = |subject: &&Subject| matches!(due(subject, &look.rows, now), Due::Overdue { .. });
     let takes_nobody = |subject: &&Subject| {
-        subject.rotation.kind.takes_nobody()
-            && fresh_value::refusal(subject).is_none()
-            && !subject.is_under_way(&look.rows)
+        subject.takes_nobody() && fresh_value::refusal(subject).is_none() && !subject.is_under_way(&look.rows)
     };
     let subjects = look.subjects.iter().filter(takes_nobody).filter(is_due);
     subjects.map(|subject| subject.name().to_string()).collect()

@@ -23,7 +23,7 @@ pub(super) async fn stage(
         let version = row.version + 1;
         let step = format!("make version {version} of {secret}");
         journalled(control, subject, &step, progress, async {
-            let value = fresh_value::make(subject, version, &look.want).await?;
+            let value = fresh_value::make(subject, version, &look.want, control.clock.now()).await?;
             store.stage(secret, &value).map(drop).map_err(|fault| store_fault(&fault))
         })
         .await?;

@@ -60,7 +60,7 @@ mod tests {
     fn session_secret_of(text: String) -> Subject {
         let (manifest, _) = manifest::parse(&Source::new("roadbed.toml", text));
         let environment = manifest.unwrap().resolve(&"local".parse::<EnvRef>().unwrap()).unwrap();
-        subjects(&environment).into_iter().find(|subject| subject.name().as_str() == "SESSION_SECRET").unwrap()
+        subjects(&environment).into_iter().find(|subject| subject.name() == "SESSION_SECRET").unwrap()
     }
 
     fn made_on_day_one(subject: &Subject) -> Vec<VersionRow> {

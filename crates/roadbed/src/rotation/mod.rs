@@ -16,4 +16,4 @@ pub mod keeping;
 
 pub use due::{Due, due};
 pub use next::{Asked, Move, Seen, Settled, next};
-pub use subject::{Subject, subjects};
+pub use subject::{Behind, Subject, subjects};

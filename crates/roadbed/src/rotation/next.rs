@@ -13,7 +13,7 @@ pub struct Seen {
     /// When the current version took the place of the one before, if that is still let in.
     pub previous: Option<Timestamp>,
     pub settled: Settled,
-    /// Who holds the version before, if it is still let in: units, and commands that were lent it.
+    /// Who holds a version that the next step takes away: units, and commands that were lent it.
     pub holders: Vec<String>,
 }
 
@@ -68,8 +68,8 @@ pub fn next(rotation: &Rotation, seen: &Seen, asked: Asked, now: Timestamp) -> M
         Settled::For(time) => *time,
     };
     match (seen.pending, seen.previous) {
-        // Promoting would take the one before the current away.
-        (true, Some(_)) if !seen.holders.is_empty() => Move::Held(seen.holders.clone()),
+        // Promoting would take the one before the current away, or have servers show what these do not know.
+        (true, _) if !seen.holders.is_empty() => Move::Held(seen.holders.clone()),
         (true, _) => match awaited(rotation).checked_sub(settled_for) {
             Some(rest) if !rest.is_zero() => Move::Wait(rest),
             _ => Move::Promote,

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use host::clock::Timestamp;
 use manifest::environment::{Fact, Piece, Source, Variable};
-use manifest::{AppName, Environment, Rotation, RotationKind, VarName};
+use manifest::{AppName, Environment, Rotation, RotationKind};
 use reconcile::ResourceId;
 use secrets::{SecretName, VersionRow, VersionState};
 use stores::redis::{Purpose, Settings};
 
-/// A variable with the secrets behind it.
+/// Something that is rotated as one, with the secrets behind it.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    pub variable: Variable,
+    pub behind: Behind,
     pub rotation: Rotation,
     /// What the store keeps for it: one secret, or one per app for the credentials of a data service.
     pub secrets: Vec<SecretName>,
@@ -20,9 +20,22 @@ pub struct Subject {
     pub doors: Vec<ResourceId>,
 }
 
-/// Every sensitive variable whose value the store keeps.
+/// Whose value it is.
+#[derive(Clone, Debug)]
+pub enum Behind {
+    Variable(Box<Variable>),
+    /// The authority of the data services. These apps are told whom to trust.
+    Authority {
+        apps: Vec<AppName>,
+    },
+    /// A password of our own, which nobody else is given.
+    OwnPassword,
+}
+
+/// Every sensitive variable whose value the store keeps, and what the environment keeps for itself.
 pub fn subjects(environment: &Environment) -> Vec<Subject> {
-    environment.variables.iter().filter_map(|variable| Subject::of(variable, environment)).collect()
+    let of_variables = environment.variables.iter().filter_map(|variable| Subject::of(variable, environment));
+    of_variables.chain(Subject::authority(environment)).chain(Subject::own_passwords(environment)).collect()
 }
 
 impl Subject {
@@ -51,11 +64,79 @@ impl Subject {
             RotationKind::Jwks => vec![ResourceId::new("routes")],
             _ => Vec::new(),
         };
-        Some(Self { variable: variable.clone(), rotation, secrets, doors })
+        Some(Self { behind: Behind::Variable(Box::new(variable.clone())), rotation, secrets, doors })
     }
 
-    pub fn name(&self) -> &VarName {
-        &self.variable.name
+    /// `None` where there is no data service.
+    fn authority(environment: &Environment) -> Option<Self> {
+        let mongodb = environment.mongodb.iter().map(|_| ResourceId::new(stores::mongo::UNIT));
+        let redis = environment.redis.iter().flat_map(Settings::all);
+        let doors: Vec<ResourceId> = mongodb.chain(redis.map(|one| ResourceId::new(one.unit()))).collect();
+        let is_told = |variable: &&Variable| pieces(variable).contains(&Piece::Fact(Fact::ServiceCa));
+        let apps: BTreeSet<AppName> =
+            environment.variables.iter().filter(is_told).flat_map(|variable| variable.consumers.clone()).collect();
+        let rotation = environment.rotation.of_own();
+        let behind = Behind::Authority { apps: apps.into_iter().collect() };
+        (!doors.is_empty()).then(|| Self { behind, rotation, secrets: vec![stores::authority_secret()], doors })
+    }
+
+    /// By which we log in to each kind of Redis.
+    fn own_passwords(environment: &Environment) -> Vec<Self> {
+        let all: Vec<Settings> = environment.redis.iter().flat_map(Settings::all).collect();
+        let purposes: BTreeSet<Purpose> = all.iter().map(|settings| settings.purpose).collect();
+        let of = |purpose: Purpose| Self {
+            behind: Behind::OwnPassword,
+            rotation: environment.rotation.of_own(),
+            secrets: vec![purpose.admin_secret()],
+            doors: all
+                .iter()
+                .filter(|settings| settings.purpose == purpose)
+                .map(|settings| ResourceId::new(settings.unit()))
+                .collect(),
+        };
+        purposes.into_iter().map(of).collect()
+    }
+
+    /// Of a variable its name, otherwise that of the secret.
+    pub fn name(&self) -> &str {
+        match &self.behind {
+            Behind::Variable(variable) => variable.name.as_str(),
+            Behind::Authority { .. } | Behind::OwnPassword => self.secrets.first().map_or("", SecretName::as_str),
+        }
+    }
+
+    /// How it is rotated, in a word.
+    pub fn kind(&self) -> String {
+        match &self.behind {
+            Behind::Variable(_) => self.rotation.kind.to_string(),
+            Behind::Authority { .. } => "authority".to_owned(),
+            Behind::OwnPassword => "own-password".to_owned(),
+        }
+    }
+
+    /// Who answers for it.
+    pub fn owner(&self) -> String {
+        match &self.behind {
+            Behind::Variable(variable) => variable.owner.to_string(),
+            Behind::Authority { .. } | Behind::OwnPassword => "Roadbed itself".to_owned(),
+        }
+    }
+
+    /// The apps that are given it, or of it.
+    pub fn apps(&self) -> &[AppName] {
+        match &self.behind {
+            Behind::Variable(variable) => &variable.consumers,
+            Behind::Authority { apps } => apps,
+            Behind::OwnPassword => &[],
+        }
+    }
+
+    /// Whether the environment can rotate it without asking anybody outside of it.
+    pub fn takes_nobody(&self) -> bool {
+        match self.behind {
+            Behind::Variable(_) => self.rotation.kind.takes_nobody(),
+            Behind::Authority { .. } | Behind::OwnPassword => true,
+        }
     }
 
     /// Its versions among those of the whole store.
@@ -94,21 +175,25 @@ impl Subject {
 
     /// The resources that must be as they should be before the next step.
     pub fn relies_on(&self) -> Vec<ResourceId> {
-        let apps = self.variable.consumers.iter().map(|app| ResourceId::new(format!("app/{app}")));
+        let apps = self.apps().iter().map(|app| ResourceId::new(format!("app/{app}")));
         self.doors.iter().cloned().chain(apps).collect()
     }
 }
 
 /// What each Redis is for whose address the variable holds.
 fn purposes(variable: &Variable) -> impl Iterator<Item = Purpose> {
-    let pieces = match &variable.source {
-        Source::Derived(template) => template.pieces.as_slice(),
-        _ => &[],
-    };
-    let holds = move |fact: &Fact| pieces.iter().any(|piece| matches!(piece, Piece::Fact(named) if named == fact));
+    let holds =
+        move |fact: &Fact| pieces(variable).iter().any(|piece| matches!(piece, Piece::Fact(named) if named == fact));
     Purpose::OF_DATA.into_iter().filter(move |purpose| match purpose {
         Purpose::Durable => holds(&Fact::RedisUrl),
         Purpose::Cache => holds(&Fact::RedisCacheUrl),
         Purpose::Sentinel => false,
     })
+}
+
+fn pieces(variable: &Variable) -> &[Piece] {
+    match &variable.source {
+        Source::Derived(template) => &template.pieces,
+        _ => &[],
+    }
 }

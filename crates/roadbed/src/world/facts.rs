@@ -128,7 +128,9 @@ impl Facts for LocalFacts {
             Fact::ServiceCa => {
                 let bundle = self.stores.trusted()?;
                 let bundle = bundle.ok_or_else(|| Fault::new("the data services have no authority yet"))?;
-                Ok(Value::plain(bundle))
+                let newest =
+                    self.stores.newest_trusted()?.map(|version| (stores::authority_secret().to_string(), version));
+                Ok(Value { loaded: newest.into_iter().collect(), ..Value::plain(bundle) })
             }
             Fact::RedisSentinels => {
                 let all = self.addresses.redis_of(Purpose::Sentinel).map(|port| format!("127.0.0.1:{port}"));

@@ -246,7 +246,7 @@ impl MongoGuardsItsDoor {
 
     fn address(&self, port: u16) -> Address {
         let trusted = self.ground.trusted().ok().flatten().unwrap_or_default();
-        Address::Port { port, trust: Trust::Authorities(trusted) }
+        Address { port, trust: Trust::Authorities(trusted) }
     }
 }
 

@@ -10,10 +10,10 @@ use mongodb::bson::{Document, doc};
 use reconcile::Fault;
 
 use super::certificate;
-use super::client::{self, Address, Identity, MongoFault, code, command, command_within, connect};
-use super::observe::{ReplicaSet, asking, member, replica_set, running_mode, socket};
+use super::client::{self, Identity, MongoFault, code, command, command_within, connect};
+use super::observe::{ReplicaSet, asking, member, replica_set};
 use super::own_users::OwnUser;
-use super::place::{Mode, Place};
+use super::place::Place;
 use super::plan::Step;
 use super::roles::{self, UserKey};
 use super::whose::{as_system, guard};
@@ -27,14 +27,15 @@ use crate::start::{Look, Start, accepts};
 const MEMBERSHIP_DEADLINE: Duration = Duration::from_secs(60);
 /// An election among one takes half a second.
 const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the server keeps an answer back in which nothing is new.
+const AWAITED_MILLIS: i64 = 1000;
 /// No instance was given a retired password; what still has it is a process that ends. Apps get ten seconds to drain.
 const LEAVING_DEADLINE: Duration = Duration::from_secs(15);
 
 pub(crate) async fn perform(mongo: &Mongo, step: &Step) -> Result<(), Fault> {
     match step {
         Step::WriteFiles => write_files(mongo),
-        Step::StartFirstBoot => start_first_boot(mongo).await,
-        Step::CreateAdmin => create_admin(mongo, &socket(mongo)?).await,
+        Step::CreateAdmin => create_admin(mongo, mongo.place.port).await,
         Step::NoteGuarded => note_guarded(mongo),
         Step::Start => start(mongo).await,
         Step::InitiateReplicaSet => initiate(mongo).await,
@@ -77,10 +78,8 @@ pub(crate) fn write_member_files(mongo: &Mongo, place: &Place) -> Result<(), Fau
         files::create_dir(&folder, Access::Owner).map_err(fault)?;
     }
     files::write_if_changed(&place.key_file(), key.secret.expose().as_bytes(), Access::OwnerReadOnly).map_err(fault)?;
-    for mode in place.modes() {
-        let text = configuration::render(place, *mode);
-        files::write_if_changed(&place.configuration_file(*mode), text.as_bytes(), Access::Owner).map_err(fault)?;
-    }
+    let text = configuration::render(place);
+    files::write_if_changed(&place.configuration_file(), text.as_bytes(), Access::Owner).map_err(fault)?;
     certificate::renew(mongo, place)
 }
 
@@ -93,11 +92,11 @@ pub(crate) async fn engine(mongo: &Mongo) -> Result<Located, Fault> {
     }
 }
 
-pub(crate) fn starting<'m>(mongo: &'m Mongo, place: &Place, port: Option<u16>) -> Start<'m> {
+pub(crate) fn starting<'m>(mongo: &'m Mongo, place: &Place) -> Start<'m> {
     let (name, data) = (&place.name, place.data.display());
     Start {
         ground: &mongo.ground,
-        port,
+        port: place.port,
         explain: explain_log,
         hint: format!(
             "see `roadbed logs {name}`; if {data} is damaged, restore a backup or move it away to begin empty: \
@@ -106,46 +105,20 @@ pub(crate) fn starting<'m>(mongo: &'m Mongo, place: &Place, port: Option<u16>) -
     }
 }
 
-async fn start_first_boot(mongo: &Mongo) -> Result<(), Fault> {
-    let spec = mongo.place.unit(&engine(mongo).await?, Mode::FirstBoot);
-    let remove_socket = || files::remove(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault));
-    if running_mode(mongo).await? != Some(Mode::FirstBoot) {
-        // A socket file of a killed server would look like an answer to come.
-        remove_socket()?;
-    } else if files::exists(&mongo.place.socket()) {
-        let address = socket(mongo)?;
-        let answer = client::hello(&as_system(mongo, &address)?).await;
-        // It was started with the key of another secret store, and reads the file only then.
-        if answer.is_err_and(|fault| fault.is_wrong_password()) {
-            remove_socket()?;
-            mongo.ground.units.restart(UNIT).await?;
-        }
-    }
-    let ready = || async {
-        if !files::exists(&mongo.place.socket()) {
-            return Ok(Look::NotYet);
-        }
-        // The folder stays open until the driver has found the file in it.
-        let address = socket(mongo)?;
-        let stranger = connect(&address, Identity::Stranger).map_err(|fault| asking(&fault))?;
-        Ok(if client::hello(&stranger).await.is_ok() { Look::Ready } else { Look::NotYet })
-    };
-    starting(mongo, &mongo.place, None).run(spec, ready).await
-}
-
-/// Our administrator, by the one who is there before anybody else. On the first boot nobody but us can connect; later it takes
-/// the place of one that a Roadbed before this one made, and that is a stranger from then on.
-async fn create_admin(mongo: &Mongo, address: &Address) -> Result<(), Fault> {
-    // A plan may be older than what was just started: nobody else's data gets an administrator of ours.
-    guard(mongo, address).await?;
-    let system = as_system(mongo, address)?;
+/// Our administrator, by the one who is there before anybody else. It may take the place of one that a Roadbed before this one
+/// made, and that is a stranger from then on.
+async fn create_admin(mongo: &Mongo, port: u16) -> Result<(), Fault> {
+    let address = mongo.address_of(port)?;
+    let system = as_system(mongo, &address)?;
+    // Nobody else's data gets an administrator of ours.
+    guard(mongo, &address, &system).await?;
     mongo.forget_admin();
     done(OwnUser::Administrator.put(&system, &mongo.ground, &mongo.place.settings).await)
 }
 
 async fn replace_admin(mongo: &Mongo) -> Result<(), Fault> {
     let primary = mongo.members.elected(&mongo.ground).await?;
-    create_admin(mongo, &mongo.address_of(primary)?).await
+    create_admin(mongo, primary).await
 }
 
 async fn put_own_users(mongo: &Mongo, users: impl Iterator<Item = OwnUser>) -> Result<(), Fault> {
@@ -167,7 +140,7 @@ async fn restart(mongo: &Mongo) -> Result<(), Fault> {
 }
 
 fn note_guarded(mongo: &Mongo) -> Result<(), Fault> {
-    let text = "The administrator of this MongoDB exists. Without this file Roadbed checks that again, without opening a port.\n";
+    let text = "The administrator of this MongoDB exists. Without this file Roadbed looks whether it does.\n";
     files::write_durable(&mongo.place.guarded_mark(), text.as_bytes(), Access::Owner)
         .map_err(|fault| file_fault(UNIT, &fault))
 }
@@ -176,7 +149,7 @@ async fn start(mongo: &Mongo) -> Result<(), Fault> {
     let port = mongo.place.port;
     let engine = engine(mongo).await?;
     version::refuse_newer(&mongo.place, engine.version)?;
-    let spec = mongo.place.unit(&engine, Mode::Serving);
+    let spec = mongo.place.unit(&engine);
     mongo.forget_admin();
     let mut stranger: Option<Client> = None;
     let client = |known: &mut Option<Client>| -> Result<Client, Fault> {
@@ -200,7 +173,7 @@ async fn start(mongo: &Mongo) -> Result<(), Fault> {
             })
         }
     };
-    starting(mongo, &mongo.place, Some(port)).run(spec, ready).await?;
+    starting(mongo, &mongo.place).run(spec, ready).await?;
     version::note(&mongo.place, engine.version)
 }
 
@@ -212,8 +185,8 @@ fn is_settled(hello: &Document) -> bool {
 }
 
 async fn initiate(mongo: &Mongo) -> Result<(), Fault> {
-    // Not the primary: there is none yet.
-    let client = mongo.admin_at(mongo.place.port)?;
+    // Nobody else is there yet.
+    let client = as_system(mongo, &mongo.address_of(mongo.place.port)?)?;
     let config = doc! { "_id": REPLICA_SET, "members": [{ "_id": 0, "host": member(mongo.place.port) }] };
     let ask = || command_within(MEMBERSHIP_DEADLINE, &client, "admin", doc! { "replSetInitiate": config.clone() });
     let answer = match ask().await {
@@ -237,7 +210,8 @@ async fn initiate(mongo: &Mongo) -> Result<(), Fault> {
 
 /// The port is part of the replica set's configuration. Forced, because no primary can agree under the old address.
 async fn relocate(mongo: &Mongo) -> Result<(), Fault> {
-    let client = mongo.admin_at(mongo.place.port)?;
+    // Whom its users let in is seen once it has found itself in the set.
+    let client = as_system(mongo, &mongo.address_of(mongo.place.port)?)?;
     let answer = command(&client, "admin", doc! { "replSetGetConfig": 1 }).await.map_err(|fault| asking(&fault))?;
     let mut config = answer.get_document("config").cloned().unwrap_or_default();
     let version = config.get_i32("version").unwrap_or(1) + 1;
@@ -248,13 +222,23 @@ async fn relocate(mongo: &Mongo) -> Result<(), Fault> {
     until_primary(mongo, &client).await
 }
 
+/// The server answers when something has changed.
 async fn until_primary(mongo: &Mongo, client: &Client) -> Result<(), Fault> {
     let give_up = mongo.ground.clock.instant() + ELECTION_DEADLINE;
+    let mut ask = doc! { "hello": 1 };
     loop {
-        let hello = client::hello(client).await;
-        match hello {
+        let answer = command(client, "admin", ask.clone()).await;
+        match answer {
             Ok(answer) if answer.get_bool("isWritablePrimary").unwrap_or(false) => return Ok(()),
-            _ if mongo.ground.clock.instant() < give_up => tokio::time::sleep(Duration::from_millis(20)).await,
+            Ok(answer) if mongo.ground.clock.instant() < give_up => {
+                if let Ok(version) = answer.get_document("topologyVersion") {
+                    ask = doc! { "hello": 1, "topologyVersion": version.clone(), "maxAwaitTimeMS": AWAITED_MILLIS };
+                }
+            }
+            // One that becomes a member closes its connections.
+            Err(_) if mongo.ground.clock.instant() < give_up => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
             Ok(_) => {
                 return Err(Fault::new("mongodb does not become writable")
                     .hint("see `roadbed logs mongodb`")

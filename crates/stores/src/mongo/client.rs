@@ -3,13 +3,12 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use certificates::Leaf;
 use host::clock::Timestamp;
-use host::files::{self, FileFault};
 use host::sealed_file;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
@@ -27,30 +26,11 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 const TOO_LATE: &str = "the server did not answer in time";
 
-/// Where a mongod listens.
+/// Where a mongod listens on loopback. There it speaks TLS, and nothing else.
 #[derive(Debug)]
-pub(crate) enum Address {
-    /// There it speaks TLS, and nothing else.
-    Port { port: u16, trust: Trust },
-    /// In the clear: nobody else enters the folder. A socket file, reached through its open folder: its own path may be longer than a socket address can hold.
-    Socket { folder: std::fs::File, name: String },
-}
-
-impl Address {
-    pub(crate) fn socket(path: &Path) -> Result<Self, FileFault> {
-        let folder = files::open(path.parent().unwrap_or(path))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self::Socket { folder, name })
-    }
-
-    fn server(&self) -> ServerAddress {
-        match self {
-            Self::Port { port, .. } => ServerAddress::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port: Some(*port) },
-            Self::Socket { folder, name } => {
-                ServerAddress::Unix { path: PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd())) }
-            }
-        }
-    }
+pub(crate) struct Address {
+    pub(crate) port: u16,
+    pub(crate) trust: Trust,
 }
 
 /// By what a server is recognised.
@@ -168,16 +148,14 @@ pub(crate) fn connect(address: &Address, who: Identity<'_>) -> Result<Client, Mo
         Identity::Bearer(_) => Some(Credential::builder().mechanism(AuthMechanism::MongoDbX509).build()),
     };
     let bearer = if let Identity::Bearer(leaf) = who { Some(leaf) } else { None };
-    let files = match address {
-        Address::Port { trust, .. } => Some(TlsFiles::new(trust, bearer).map_err(mongodb::error::Error::from)?),
-        Address::Socket { .. } => None,
-    };
+    let files = TlsFiles::new(&address.trust, bearer).map_err(mongodb::error::Error::from)?;
+    let server = ServerAddress::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port: Some(address.port) };
     let options = ClientOptions::builder()
-        .hosts(vec![address.server()])
+        .hosts(vec![server])
         .app_name("roadbed".to_owned())
         .direct_connection(true)
         .credential(credential)
-        .tls(files.as_ref().map(TlsFiles::options))
+        .tls(files.options())
         .connect_timeout(TIMEOUT)
         .server_selection_timeout(TIMEOUT)
         .max_pool_size(2)

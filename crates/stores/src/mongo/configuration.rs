@@ -6,51 +6,30 @@ use std::time::Duration;
 use manifest::environment;
 
 use super::REPLICA_SET;
-use super::place::{Mode, Place};
-
-/// Name of the socket file of the first boot, in its own folder.
-pub(crate) const SOCKET: &str = "mongod.sock";
+use super::place::Place;
 
 /// How long a member that was asked to end lets others finish what they do there. mongod itself takes 15 s, of which nobody has
 /// anything: drivers are told at once.
 const QUIESCE: Duration = Duration::from_secs(2);
 
-pub(crate) fn render(place: &Place, mode: Mode) -> String {
-    let net = match mode {
-        // An address with a slash is a socket file; mongod makes it 0700.
-        Mode::FirstBoot => format!("  bindIp: ./{SOCKET}\n  port: {}\n", place.port),
-        Mode::Serving => format!("  bindIp: 127.0.0.1\n  port: {}\n{}", place.port, tls(place)),
-    };
-    let mechanisms = match mode {
-        // Without TLS there are no certificates, and nobody who has one.
-        Mode::FirstBoot => "SCRAM-SHA-256",
-        Mode::Serving => "SCRAM-SHA-256,MONGODB-X509\n  suppressNoTLSPeerCertificateWarning: true",
-    };
-    let replication = match mode {
-        // A member of a replica set takes no users before it is initiated, and it is initiated by its port.
-        Mode::FirstBoot => String::new(),
-        Mode::Serving => format!(
-            "replication:\n  replSetName: {REPLICA_SET}\n  oplogSizeMB: {}\n",
-            (place.settings.oplog_bytes >> 20).max(1)
-        ),
-    };
-    let parameters = match mode {
-        Mode::FirstBoot => String::new(),
-        Mode::Serving => format!(
-            // A member that joins has no users yet: nobody may make the first one, or a set of its own, because he is local.
-            "  enableLocalhostAuthBypass: false\n  shutdownTimeoutMillisForSignaledShutdown: {}\n",
-            QUIESCE.as_millis()
-        ),
-    };
+/// On an empty folder a server has no users, and mongod would let whoever is local make the first one: not here, where nobody may do
+/// anything who has neither a certificate nor the key of the set.
+pub(crate) fn render(place: &Place) -> String {
     format!(
         "# Written by Roadbed; changes here are overwritten.\n\
-         net:\n{net}  maxIncomingConnections: {connections}\n  ipv6: false\n  unixDomainSocket:\n    enabled: false\n\
+         net:\n  bindIp: 127.0.0.1\n  port: {port}\n{tls}  maxIncomingConnections: {connections}\n  ipv6: false\n  unixDomainSocket:\n    enabled: false\n\
          security:\n  authorization: enabled\n  keyFile: {key_file}\n  javascriptEnabled: false\n\
-         {replication}\
+         replication:\n  replSetName: {REPLICA_SET}\n  oplogSizeMB: {oplog}\n\
          storage:\n  dbPath: {data}\n  wiredTiger:\n    engineConfig:\n      cacheSizeGB: {cache}\n\
-         setParameter:\n  authenticationMechanisms: {mechanisms}\n  diagnosticDataCollectionEnabled: false\n{parameters}\
+         setParameter:\n  authenticationMechanisms: SCRAM-SHA-256,MONGODB-X509\n  \
+         suppressNoTLSPeerCertificateWarning: true\n  diagnosticDataCollectionEnabled: false\n  \
+         enableLocalhostAuthBypass: false\n  shutdownTimeoutMillisForSignaledShutdown: {quiesce}\n\
          systemLog:\n  quiet: true\n  timeStampFormat: iso8601-utc\n",
+        port = place.port,
+        tls = tls(place),
         connections = environment::MongoDb::CONNECTIONS,
+        oplog = (place.settings.oplog_bytes >> 20).max(1),
+        quiesce = QUIESCE.as_millis(),
         key_file = quoted(&place.key_file()),
         data = quoted(&place.data),
         cache = cache_gigabytes(place.settings.cache_bytes),

@@ -1,17 +1,17 @@
 //! MongoDB of one environment, from an empty folder to a replica set where each app has its own small user.
 //!
 //! ```text
-//!   no data ─► first boot: no port, only a socket file in a 0700 folder ─► admin exists, noted ─► boot on the loopback port
-//!              (mongod lets anybody who reaches it create the first                               TLS, replica set, roles,
-//!               user: here, only we can reach it)                                                 users
+//!   no data ─► boot on the loopback port, with TLS: ─► replica set ─► administrator, ─► our users, roles, users of apps
+//!              nobody local may make the first user     by the server's own user,
+//!                                                       who has the key of the set
 //! ```
 //!
 //! Where the manifest wants more than one, `members` makes the set grow and keeps it.
 //!
 //! After that it is looking and comparing: files, process, replica set, role, users, and whether each password still logs in.
 //!
-//! **Invariant:** mongod never listens on a port before its administrator exists, nor ever without TLS, and data whose users no
-//! authority of ours has made is left alone.
+//! **Invariant:** mongod never listens where somebody without a certificate, a password or the key of its set may do anything, nor
+//! ever without TLS; and data whose users no authority of ours has made is left alone.
 
 mod place;
 mod version;
@@ -47,7 +47,6 @@ pub use client::{Identity, MongoFault};
 pub use members::Members;
 pub use observe::{Files, Observed, Server, Serving};
 pub use own_users::OwnUser;
-pub use place::Mode;
 pub use plan::Step;
 pub use rights::RoleKey;
 pub use roles::UserKey;
@@ -69,8 +68,7 @@ pub fn app_secret(app: &AppName) -> SecretName {
     SecretName::new(format!("mongodb/app-{app}"))
 }
 
-/// Takes back that the administrator is known to exist, where there is no data that could know it: the next start is a first
-/// boot again, which opens no port before there is an administrator.
+/// Takes back that the administrator is known to exist, where there is no data that could know it.
 pub fn expect_no_data(root: &reconcile::Root) -> host::files::Result<()> {
     host::files::remove(&place::guarded_mark(root))
 }
@@ -112,7 +110,7 @@ impl Mongo {
 
     /// Where a member listens, and by what we recognise it.
     fn address_of(&self, port: u16) -> Result<Address, Fault> {
-        Ok(Address::Port { port, trust: Trust::of(&self.ground)? })
+        Ok(Address { port, trust: Trust::of(&self.ground)? })
     }
 
     /// Our administrator where it can change something: one connection for all that is asked, for as long as nobody else becomes

@@ -9,13 +9,13 @@ use reconcile::ports::UnitState;
 use secrets::SecretName;
 
 use super::certificate::{self, Certificate, Shows};
-use super::client::{Address, MongoFault, code, command, is_refusal};
+use super::client::{MongoFault, code, command, is_refusal};
 use super::members::{self, Set};
 use super::own_users::OwnUser;
-use super::place::{Mode, Place};
+use super::place::Place;
 use super::roles::documents;
 use super::users::{self, Users, logins};
-use super::whose::{Ask, Guard, former_secrets, guard, has_former_secret};
+use super::whose::{Ask, as_system, former_secrets, guard, has_former_secret};
 use super::{Mongo, REPLICA_SET, UNIT, app_secret, configuration, key_secret};
 use crate::authority::authority_secret;
 use crate::engines::find::Found;
@@ -27,10 +27,10 @@ pub struct Observed {
     /// Configuration and key file are there as they should be, and all credentials exist.
     pub files: Files,
     pub certificate: Certificate,
-    /// The administrator is known to exist, so that a port may be opened.
+    /// The administrator is known to exist.
     pub guarded: bool,
-    /// What runs, if it runs as specified.
-    pub runs: Option<Mode>,
+    /// The process runs as specified.
+    pub runs: bool,
     pub server: Server,
     /// The users that apps are to have.
     pub users: Vec<(AppName, Slot)>,
@@ -55,13 +55,11 @@ pub enum Files {
 pub enum Server {
     /// It does not run as specified, or does not answer yet.
     Silent,
-    /// The first boot's server.
-    FirstBoot(Guard),
     /// On its port, with a certificate that we cannot believe, such as one that has run out.
     NotBelieved,
-    /// On its port, with our data, and our administrator cannot log in.
+    /// On its port, with our data or none, and our administrator cannot log in.
     WithoutAdmin,
-    /// On its port, without a replica set. It shows no users before it has one.
+    /// On its port, without a replica set. It shows no users before it has one: whose data it is, is seen after that.
     NotInitiated,
     /// On its port, with a replica set whose member has another port.
     Elsewhere,
@@ -86,7 +84,7 @@ pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
         files: files_state(mongo)?,
         certificate: certificate::look_at_all(mongo)?,
         guarded: files::exists(&place.guarded_mark()),
-        runs: running_mode(mongo).await?,
+        runs: runs(mongo).await?,
         server: Server::Silent,
         users,
         own: OwnUser::of(&place.settings),
@@ -105,11 +103,9 @@ pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
     if seen.files == Files::Missing || seen.certificate == Certificate::Missing {
         return Ok(seen);
     }
-    seen.server = match (seen.runs, seen.guarded) {
-        (Some(Mode::FirstBoot), _) => look_at_first_boot(mongo).await?,
-        (Some(Mode::Serving), true) => look_at_serving(mongo).await?,
-        _ => Server::Silent,
-    };
+    if seen.runs {
+        seen.server = look_at_server(mongo).await?;
+    }
     if seen.server == Server::OneOfSeveral {
         seen.set = Some(members::observe(mongo).await?);
     }
@@ -159,14 +155,12 @@ fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
     {
         return Ok(Files::Missing);
     }
-    let mut state = Files::Right;
+    let mut state = if mongo.ground.has_all_authorities()? { Files::Right } else { Files::Different };
     for place in mongo.places() {
-        for mode in place.modes() {
-            match files::read_if_exists(&place.configuration_file(*mode)).map_err(fault)? {
-                None => return Ok(Files::Missing),
-                Some(bytes) if bytes == configuration::render(place, *mode).as_bytes() => {}
-                Some(_) => state = Files::Different,
-            }
+        match files::read_if_exists(&place.configuration_file()).map_err(fault)? {
+            None => return Ok(Files::Missing),
+            Some(bytes) if bytes == configuration::render(place).as_bytes() => {}
+            Some(_) => state = Files::Different,
         }
         match files::read_if_exists(&place.key_file()).map_err(fault)? {
             None => return Ok(Files::Missing),
@@ -177,36 +171,15 @@ fn files_state(mongo: &Mongo) -> Result<Files, Fault> {
     Ok(state)
 }
 
-/// Which of our two specifications the keeper runs, if it runs one of them.
-pub(crate) async fn running_mode(mongo: &Mongo) -> Result<Option<Mode>, Fault> {
-    let Found::Here(engine) = mongo.engine.find().await? else { return Ok(None) };
+/// Whether the keeper runs it as specified.
+async fn runs(mongo: &Mongo) -> Result<bool, Fault> {
+    let Found::Here(engine) = mongo.engine.find().await? else { return Ok(false) };
     let units = mongo.ground.units.list().await?;
-    let Some(unit) = units.iter().find(|unit| unit.name == UNIT) else { return Ok(None) };
-    if unit.state != UnitState::Running {
-        return Ok(None);
-    }
-    Ok([Mode::FirstBoot, Mode::Serving]
-        .into_iter()
-        .find(|&mode| mongo.place.unit(&engine, mode).revision == unit.revision))
+    let Some(unit) = units.iter().find(|unit| unit.name == UNIT) else { return Ok(false) };
+    Ok(unit.state == UnitState::Running && mongo.place.unit(&engine).revision == unit.revision)
 }
 
-async fn look_at_first_boot(mongo: &Mongo) -> Result<Server, Fault> {
-    if !files::exists(&mongo.place.socket()) {
-        return Ok(Server::Silent);
-    }
-    match guard(mongo, &socket(mongo)?).await {
-        Ok(guard) => Ok(Server::FirstBoot(guard)),
-        Err(Ask::Mongo(_)) => Ok(Server::Silent),
-        Err(Ask::Other(fault)) => Err(fault),
-    }
-}
-
-/// Where the first boot's server listens.
-pub(super) fn socket(mongo: &Mongo) -> Result<Address, Fault> {
-    Address::socket(&mongo.place.socket()).map_err(|fault| file_fault(UNIT, &fault))
-}
-
-async fn look_at_serving(mongo: &Mongo) -> Result<Server, Fault> {
+async fn look_at_server(mongo: &Mongo) -> Result<Server, Fault> {
     let port = mongo.place.port;
     let certificate_is_loaded = match certificate::shown_by(mongo, &mongo.place).await? {
         Shows::Nothing => return Ok(Server::Silent),
@@ -214,14 +187,23 @@ async fn look_at_serving(mongo: &Mongo) -> Result<Server, Fault> {
         Shows::Another => false,
         Shows::ItsFile => true,
     };
-    let client = mongo.admin_at(port)?;
-    match replica_set(&client, port).await {
-        Ok(ReplicaSet::Right) => {}
-        Ok(ReplicaSet::NotInitiated) => return Ok(Server::NotInitiated),
-        Ok(ReplicaSet::Elsewhere) => return Ok(Server::Elsewhere),
-        Ok(ReplicaSet::OneOfSeveral) => return Ok(Server::OneOfSeveral),
-        Err(fault) if is_refusal(&fault) => return without_admin(mongo, port).await.map(|()| Server::WithoutAdmin),
-        Err(fault) => return Err(asking(&fault)),
+    let (set, has_admin) = match replica_set(&mongo.admin_at(port)?, port).await {
+        Err(fault) if is_refusal(&fault) => {
+            mongo.forget_admin();
+            // The set is there before any user: the server's own one tells of it.
+            let system = as_system(mongo, &mongo.address_of(port)?)?;
+            (replica_set(&system, port).await.map_err(|fault| refused_system(mongo, &fault))?, false)
+        }
+        answer => (answer.map_err(|fault| asking(&fault))?, true),
+    };
+    match set {
+        ReplicaSet::NotInitiated => return Ok(Server::NotInitiated),
+        ReplicaSet::Elsewhere => return Ok(Server::Elsewhere),
+        ReplicaSet::Right | ReplicaSet::OneOfSeveral if !has_admin => {
+            return without_admin(mongo, port).await.map(|()| Server::WithoutAdmin);
+        }
+        ReplicaSet::OneOfSeveral => return Ok(Server::OneOfSeveral),
+        ReplicaSet::Right => {}
     }
     Ok(match users_at(mongo, port).await? {
         UsersAt::Seen(users) => Server::Serving(Serving { certificate_is_loaded, users }),
@@ -261,12 +243,17 @@ pub(crate) async fn users_at(mongo: &Mongo, port: u16) -> Result<UsersAt, Fault>
 /// Our administrator is gone, or has lost its rights. Whoever guards the data now: it is ours, or this is a fault.
 pub(crate) async fn without_admin(mongo: &Mongo, port: u16) -> Result<(), Fault> {
     mongo.forget_admin();
-    match guard(mongo, &mongo.address_of(port)?).await {
+    let address = mongo.address_of(port)?;
+    match guard(mongo, &address, &as_system(mongo, &address)?).await {
         Ok(_) => Ok(()),
-        // The server's own user: its key is another's.
-        Err(Ask::Mongo(fault)) if fault.is_wrong_password() => Err(users::of_another_store(mongo)),
-        Err(ask) => Err(ask.into()),
+        Err(Ask::Mongo(fault)) => Err(refused_system(mongo, &fault)),
+        Err(Ask::Other(fault)) => Err(fault),
     }
+}
+
+/// Who refuses the server's own user has a key of another store.
+fn refused_system(mongo: &Mongo, fault: &MongoFault) -> Fault {
+    if fault.is_wrong_password() { users::of_another_store(mongo) } else { asking(fault) }
 }
 
 /// The replica set, where it is to have one member.

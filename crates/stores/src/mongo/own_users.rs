@@ -107,7 +107,7 @@ impl OwnUser {
     /// Where there is no authority yet, or its key cannot be used.
     pub fn client(self, ground: &Ground, port: u16) -> Result<Client, Fault> {
         let (trust, leaf) = (Trust::of(ground)?, self.certificate(ground)?);
-        connect(&Address::Port { port, trust }, Identity::Bearer(&leaf)).map_err(|fault| asking(&fault))
+        connect(&Address { port, trust }, Identity::Bearer(&leaf)).map_err(|fault| asking(&fault))
     }
 
     /// Its one role.

@@ -24,17 +24,6 @@ pub(crate) struct Place {
     pub(crate) require: Vec<Safeguard>,
     pub(crate) conf: PathBuf,
     pub(crate) data: PathBuf,
-    /// Holds the socket file of the first boot; nobody else may enter.
-    pub(crate) first_boot: PathBuf,
-}
-
-/// How mongod runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// On a socket file in a private folder, until the administrator exists.
-    FirstBoot,
-    /// On the loopback port.
-    Serving,
 }
 
 /// mongod is asked nothing while it stops: a checkpoint and a journal sync, then it is gone.
@@ -58,37 +47,16 @@ impl Place {
         require: Vec<Safeguard>,
     ) -> Self {
         let name = members::unit_of(number);
-        Self {
-            settings,
-            port,
-            require,
-            conf: root.conf().join(&name),
-            data: root.data(&name),
-            number,
-            name,
-            first_boot: root.run().join("mongodb-first-boot"),
-        }
-    }
-
-    /// How it runs in its life: only the first member of a set boots behind no port, the others join it.
-    pub(crate) fn modes(&self) -> &'static [Mode] {
-        if self.number == 1 { &[Mode::FirstBoot, Mode::Serving] } else { &[Mode::Serving] }
+        Self { settings, port, require, conf: root.conf().join(&name), data: root.data(&name), number, name }
     }
 
     /// The folders that are its own.
-    pub(crate) fn folders(&self) -> Vec<PathBuf> {
-        let mut folders = vec![self.conf.clone(), self.data.clone()];
-        if self.number == 1 {
-            folders.push(self.first_boot.clone());
-        }
-        folders
+    pub(crate) fn folders(&self) -> [PathBuf; 2] {
+        [self.conf.clone(), self.data.clone()]
     }
 
-    pub(crate) fn configuration_file(&self, mode: Mode) -> PathBuf {
-        self.conf.join(match mode {
-            Mode::FirstBoot => "first-boot.conf",
-            Mode::Serving => "mongod.conf",
-        })
+    pub(crate) fn configuration_file(&self) -> PathBuf {
+        self.conf.join("mongod.conf")
     }
 
     pub(crate) fn key_file(&self) -> PathBuf {
@@ -100,28 +68,19 @@ impl Place {
         self.conf.join(GUARDED)
     }
 
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.first_boot.join(configuration::SOCKET)
-    }
-
-    pub(crate) fn unit(&self, engine: &Located, mode: Mode) -> UnitSpec {
-        let configuration = self.configuration_file(mode).to_string_lossy().into_owned();
-        let cwd = match mode {
-            // A socket's path may have 107 characters and a root may lie deep: mongod gets a relative one.
-            Mode::FirstBoot => self.first_boot.clone(),
-            Mode::Serving => self.data.clone(),
-        };
+    pub(crate) fn unit(&self, engine: &Located) -> UnitSpec {
+        let configuration = self.configuration_file().to_string_lossy().into_owned();
         let mut env = BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned())]);
         env.extend(engine.env.clone());
         let program = engine.program.to_string_lossy();
-        let parts = [&program, engine.version.to_string().as_str(), configuration::render(self, mode).as_str()]
-            .map(str::to_owned);
+        let parts =
+            [&program, engine.version.to_string().as_str(), configuration::render(self).as_str()].map(str::to_owned);
         UnitSpec {
             name: self.name.clone(),
             kind: UnitKind::Store,
             program: engine.program.clone(),
             args: vec!["--config".to_owned(), configuration],
-            cwd,
+            cwd: self.data.clone(),
             revision: revision(&parts.each_ref().map(String::as_str), &env),
             env,
             in_files: Vec::new(),
@@ -133,7 +92,7 @@ impl Place {
             confinement: Some(Confinement {
                 release: engine.files(),
                 configuration: vec![self.conf.clone()],
-                data: self.folders().split_off(1),
+                data: vec![self.data.clone()],
                 require: self.require.clone(),
             }),
         }

@@ -9,18 +9,15 @@ use super::certificate::Certificate;
 use super::members;
 use super::observe::{Files, Observed, Server};
 use super::own_users::OwnUser;
-use super::place::Mode;
 use super::rights::RoleKey;
 use super::roles::UserKey;
 use super::users::{Users, WrongUser};
-use super::whose::Guard;
 use crate::ground::Slot;
 
 /// One effect on MongoDB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     WriteFiles,
-    StartFirstBoot,
     CreateAdmin,
     NoteGuarded,
     Start,
@@ -50,7 +47,6 @@ impl fmt::Display for Step {
         match self {
             Self::Member(step) => step.fmt(f),
             Self::WriteFiles => f.write_str("write the configuration and make missing credentials"),
-            Self::StartFirstBoot => f.write_str("start without a port, reachable by us only"),
             Self::CreateAdmin => f.write_str("create the administrator"),
             Self::NoteGuarded => f.write_str("note that the administrator exists"),
             Self::Start => f.write_str("start on the loopback port"),
@@ -91,16 +87,6 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
     } else if seen.certificate == Certificate::Due {
         steps.push(Step::RenewCertificate);
     }
-    if !seen.guarded {
-        match seen.server {
-            Server::FirstBoot(Guard::Ours) => {}
-            Server::FirstBoot(_) => steps.push(Step::CreateAdmin),
-            _ => steps.extend([Step::StartFirstBoot, Step::CreateAdmin]),
-        }
-        steps.extend([Step::NoteGuarded, Step::Start, Step::InitiateReplicaSet]);
-        steps.extend(missing_users(seen));
-        return steps;
-    }
     if let Some(set) = &seen.set {
         steps.extend(members::plan(set));
         if set.users.is_some() {
@@ -111,25 +97,33 @@ pub(crate) fn plan(seen: &Observed) -> Vec<Step> {
     // Without its files right, a running server was not asked; the next look does that.
     let silent =
         seen.server == Server::Silent && seen.files == Files::Right && seen.certificate != Certificate::Missing;
-    if seen.runs != Some(Mode::Serving) || silent {
+    if !seen.runs || silent {
         steps.push(Step::Start);
     }
     match &seen.server {
         Server::NotBelieved => steps.push(Step::Restart),
-        Server::WithoutAdmin => steps.push(Step::ReplaceAdmin),
+        Server::Silent if !seen.guarded => {
+            steps.push(Step::InitiateReplicaSet);
+            steps.extend(first_users(seen));
+        }
+        Server::WithoutAdmin if seen.guarded => steps.push(Step::ReplaceAdmin),
+        Server::WithoutAdmin => steps.extend(first_users(seen)),
         Server::NotInitiated => {
             steps.push(Step::InitiateReplicaSet);
-            steps.extend(missing_users(seen));
+            steps.extend(first_users(seen));
         }
         Server::Elsewhere => steps.push(Step::MoveReplicaSet),
         Server::Serving(serving) => {
+            if !seen.guarded {
+                steps.push(Step::NoteGuarded);
+            }
             if seen.certificate == Certificate::Due || !serving.certificate_is_loaded {
                 steps.push(Step::LoadCertificate);
             }
             steps.extend(put_right(&serving.users));
             steps.extend(seen.obsolete.iter().cloned().map(Step::ForgetPassword));
         }
-        Server::Silent | Server::FirstBoot(_) | Server::OneOfSeveral => {}
+        Server::Silent | Server::OneOfSeveral => {}
     }
     steps
 }
@@ -151,11 +145,12 @@ pub(super) fn put_right(users: &Users) -> Vec<Step> {
     steps
 }
 
-/// Everybody but the administrator, where nobody is there yet.
-fn missing_users(seen: &Observed) -> Vec<Step> {
+/// Everybody, where nobody is there yet.
+fn first_users(seen: &Observed) -> Vec<Step> {
     let others = seen.own.iter().filter(|user| **user != OwnUser::Administrator);
     let put = |(app, slot): &(AppName, Slot)| Step::PutUser { app: app.clone(), slot: *slot, because: vec!["missing"] };
-    let mut steps = vec![Step::PutOwnUsers(others.map(|user| (*user, vec!["missing"])).collect()), Step::PutRole];
+    let own = others.map(|user| (*user, vec!["missing"])).collect();
+    let mut steps = vec![Step::CreateAdmin, Step::NoteGuarded, Step::PutOwnUsers(own), Step::PutRole];
     steps.extend(seen.users.iter().map(put));
     steps
 }
@@ -175,7 +170,7 @@ mod tests {
             files: Files::Right,
             certificate: Certificate::Right,
             guarded: true,
-            runs: Some(Mode::Serving),
+            runs: true,
             server: Server::Serving(serving),
             users: vec![(AppName::new("api").unwrap(), Slot::First)],
             set: None,
@@ -190,22 +185,28 @@ mod tests {
     }
 
     #[test]
-    fn no_port_is_opened_before_the_administrator_is_noted() {
-        let first_boots = [Guard::Nobody, Guard::Former, Guard::Ours].map(Server::FirstBoot);
-        for server in [Server::Silent, settled().server].into_iter().chain(first_boots) {
-            for runs in [None, Some(Mode::FirstBoot), Some(Mode::Serving)] {
-                let steps = plan(&Observed { guarded: false, runs, server: server.clone(), ..settled() });
-                let at = |step: &Step| steps.iter().position(|other| other == step);
-                let (noted, started) = (at(&Step::NoteGuarded).unwrap(), at(&Step::Start).unwrap());
-                assert!(noted < started, "{steps:?}");
-                assert!(server == Server::FirstBoot(Guard::Ours) || at(&Step::CreateAdmin).is_some(), "{steps:?}");
-            }
+    fn the_administrator_is_made_before_he_is_noted_and_nobody_else_before_him() {
+        for (server, runs) in [(Server::Silent, false), (Server::NotInitiated, true), (Server::WithoutAdmin, true)] {
+            let steps = plan(&Observed { guarded: false, runs, server: server.clone(), ..settled() });
+            let at = |step: &Step| steps.iter().position(|other| other == step);
+            let (made, noted) = (at(&Step::CreateAdmin).unwrap(), at(&Step::NoteGuarded).unwrap());
+            let others = steps.iter().position(|step| matches!(step, Step::PutOwnUsers(_))).unwrap();
+            assert!(made < noted && noted < others, "{server:?}: {steps:?}");
+            assert_eq!(at(&Step::InitiateReplicaSet).is_some(), server != Server::WithoutAdmin, "{steps:?}");
         }
     }
 
     #[test]
+    fn who_is_found_to_be_there_is_noted_and_not_made_again() {
+        assert_eq!(plan(&Observed { guarded: false, ..settled() }), [Step::NoteGuarded]);
+    }
+
+    #[test]
     fn what_stopped_is_started_and_nothing_else() {
-        assert_eq!(told(&Observed { runs: None, server: Server::Silent, ..settled() }), ["start on the loopback port"]);
+        assert_eq!(
+            told(&Observed { runs: false, server: Server::Silent, ..settled() }),
+            ["start on the loopback port"]
+        );
         assert_eq!(told(&Observed { server: Server::Silent, ..settled() }), ["start on the loopback port"]);
     }
 

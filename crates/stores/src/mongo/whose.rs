@@ -55,9 +55,8 @@ pub(super) fn as_system(mongo: &Mongo, address: &Address) -> Result<Client, Faul
 }
 
 /// Finds out who guards a server, or that its data is not ours.
-pub(super) async fn guard(mongo: &Mongo, address: &Address) -> Result<Guard, Ask> {
-    let system = as_system(mongo, address)?;
-    let listed = command(&system, "admin", doc! { "usersInfo": { "forAllDBs": true } }).await?;
+pub(super) async fn guard(mongo: &Mongo, address: &Address, system: &Client) -> Result<Guard, Ask> {
+    let listed = command(system, "admin", doc! { "usersInfo": { "forAllDBs": true } }).await?;
     let users: Vec<&Document> = documents(&listed, "users").collect();
     if users.is_empty() {
         return Ok(Guard::Nobody);

@@ -1,5 +1,7 @@
 //! Who may do what: the ACL file, and whether a living server agrees with it.
 
+use std::collections::BTreeSet;
+
 use manifest::id::AppName;
 use secrets::{Secret, Versioned};
 
@@ -46,7 +48,7 @@ const SENTINEL_MEMBER_COMMANDS: &str =
 pub(crate) struct User {
     pub(crate) name: String,
     /// SHA-256 of the password; `None`: nobody can be this user.
-    pub(crate) digest: Option<String>,
+    pub(crate) digests: Vec<String>,
     pub(crate) scope: Scope,
     commands: &'static str,
 }
@@ -119,8 +121,8 @@ impl Who {
 }
 
 impl User {
-    fn new(name: String, who: Who, purpose: Purpose, prefix: &str, digest: Option<String>) -> Self {
-        Self { name, digest, scope: who.scope(purpose, prefix), commands: who.commands(purpose) }
+    fn new(name: String, who: Who, purpose: Purpose, prefix: &str, digests: Vec<String>) -> Self {
+        Self { name, digests, scope: who.scope(purpose, prefix), commands: who.commands(purpose) }
     }
 
     /// What is asked about it with `ACL DRYRUN`.
@@ -134,10 +136,10 @@ impl User {
 
     /// What the user is, in words of `ACL SETUSER`.
     pub(crate) fn rules(&self) -> String {
-        let Some(digest) = &self.digest else {
+        if self.digests.is_empty() {
             return format!("off resetpass resetkeys resetchannels {}", self.commands);
-        };
-        let mut words = format!("on resetpass #{digest} resetkeys");
+        }
+        let mut words = format!("on resetpass #{} resetkeys", self.digests.join(" #"));
         for part in [self.scope.keys(), Some("resetchannels".to_owned()), self.scope.channels()].into_iter().flatten() {
             words = format!("{words} {part}");
         }
@@ -145,27 +147,29 @@ impl User {
     }
 }
 
-/// Everybody who exists. An app has a user for each of its passwords. `among` is the password by which members and sentinels know
-/// each other.
+/// Everybody who exists. An app has a user for each of its passwords, our own user has all of its passwords. `among` is the password
+/// by which members and sentinels know each other.
 pub(crate) fn users(
     settings: &Settings,
-    admin: &Secret,
+    admin: &[Versioned],
     among: Option<&Secret>,
     logins: &[(AppName, Versioned)],
 ) -> Vec<User> {
-    let digest = |secret: &Secret| Some(checksum::of_bytes(secret.expose().as_bytes()));
-    let user = |name: String, who, digest| User::new(name, who, settings.purpose, &settings.key_prefix, digest);
+    let digest = |secret: &Secret| checksum::of_bytes(secret.expose().as_bytes());
+    let user = |name: String, who, digests| User::new(name, who, settings.purpose, &settings.key_prefix, digests);
+    // In an order that stays when another one becomes the current.
+    let mut of_ours: Vec<&Versioned> = admin.iter().collect();
+    of_ours.sort_by_key(|password| password.version);
+    let of_ours = of_ours.into_iter().map(|password| digest(&password.secret)).collect();
     let mut users = vec![
         // Who does not log in is this user. It cannot be removed, so it is off and may do nothing.
-        user("default".to_owned(), Who::Nobody, None),
-        user(ADMIN.to_owned(), Who::Administrator, digest(admin)),
+        user("default".to_owned(), Who::Nobody, Vec::new()),
+        user(ADMIN.to_owned(), Who::Administrator, of_ours),
     ];
-    users.extend(among.map(|password| user(MEMBER.to_owned(), Who::Member, digest(password))));
-    users.extend(
-        logins
-            .iter()
-            .map(|(app, password)| user(user_of(app, Slot::of(password.version)), Who::App, digest(&password.secret))),
-    );
+    users.extend(among.map(|password| user(MEMBER.to_owned(), Who::Member, vec![digest(password)])));
+    users.extend(logins.iter().map(|(app, password)| {
+        user(user_of(app, Slot::of(password.version)), Who::App, vec![digest(&password.secret)])
+    }));
     users
 }
 
@@ -182,7 +186,7 @@ pub(crate) fn leased(lease: &Lease, purpose: Purpose) -> Option<User> {
         Rights::OfApp => Who::App,
         Rights::ReadOnly => Who::Reader,
     };
-    Some(User::new(lease.id.clone(), who, purpose, &user.prefix, Some(user.digest.clone())))
+    Some(User::new(lease.id.clone(), who, purpose, &user.prefix, vec![user.digest.clone()]))
 }
 
 pub(crate) fn render(users: &[User]) -> String {
@@ -232,11 +236,15 @@ pub(crate) fn parse_line(line: &str) -> Option<Listed> {
 
 /// Whether the server knows the user as the file says.
 pub(crate) fn agrees(user: &User, listed: &Listed) -> bool {
-    let digests: Vec<String> = user.digest.iter().cloned().collect();
-    listed.on == user.digest.is_some()
+    let sorted = |digests: &[String]| digests.iter().cloned().collect::<BTreeSet<String>>();
+    agrees_but_for_passwords(user, listed) && sorted(&listed.digests) == sorted(&user.digests)
+}
+
+/// As [`agrees`], whatever passwords it has.
+pub(crate) fn agrees_but_for_passwords(user: &User, listed: &Listed) -> bool {
+    listed.on != user.digests.is_empty()
         && !listed.passwordless
         && !listed.selectors
-        && listed.digests == digests
         && listed.keys == Vec::from_iter(user.scope.keys())
         && listed.channels == Vec::from_iter(user.scope.channels())
 }
@@ -334,6 +342,10 @@ mod tests {
         }
     }
 
+    fn ours(password: &str) -> Versioned {
+        Versioned { secret: Secret::new(password.to_owned()), version: 1, state: secrets::VersionState::Current }
+    }
+
     fn login(password: &str, version: u32) -> (AppName, Versioned) {
         let state = secrets::VersionState::Current;
         (AppName::new("api").unwrap(), Versioned { secret: Secret::new(password.to_owned()), version, state })
@@ -341,22 +353,21 @@ mod tests {
 
     #[test]
     fn each_version_of_a_password_is_a_user_of_its_own() {
-        let users = users(&settings(), &Secret::new("a".into()), None, &[login("new", 4), login("old", 3)]);
+        let users = users(&settings(), &[ours("a")], None, &[login("new", 4), login("old", 3)]);
         let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
         assert_eq!(names, ["default", ADMIN, "app-api.b", "app-api"]);
         assert!(names[2..].iter().all(|name| comes_and_goes(name, &settings())));
         assert!(!comes_and_goes(ADMIN, &settings()) && !comes_and_goes("app-api.c", &settings()));
-        assert_ne!(users[2].digest, users[3].digest);
+        assert_ne!(users[2].digests, users[3].digests);
         assert_eq!(
-            users[2].rules().replace(users[2].digest.as_deref().unwrap(), ""),
-            users[3].rules().replace(users[3].digest.as_deref().unwrap(), "")
+            users[2].rules().replace(&users[2].digests[0], ""),
+            users[3].rules().replace(&users[3].digests[0], "")
         );
     }
 
     #[test]
     fn the_file_holds_digests_and_no_password() {
-        let text =
-            render(&users(&settings(), &Secret::new("admin-password".to_owned()), None, &[login("open-sesame", 1)]));
+        let text = render(&users(&settings(), &[ours("admin-password")], None, &[login("open-sesame", 1)]));
         assert!(!text.contains("open-sesame") && !text.contains("admin-password"), "{text}");
         assert!(text.contains(&checksum::of_bytes(b"open-sesame")), "{text}");
         assert!(text.starts_with("user default off "), "{text}");
@@ -365,9 +376,9 @@ mod tests {
 
     #[test]
     fn a_user_with_more_than_asked_for_is_noticed() {
-        let users = users(&settings(), &Secret::new("a".into()), None, &[login("b", 1)]);
+        let users = users(&settings(), &[ours("a")], None, &[login("b", 1)]);
         let app = &users[2];
-        let digest = app.digest.as_deref().unwrap();
+        let digest = &app.digests[0];
         let agrees_with = |line: String| agrees(app, &parse_line(&line).unwrap());
         assert!(agrees_with(format!("user app-api on #{digest} ~shop:local:* &shop:local:* +@all -@admin")));
         for line in [

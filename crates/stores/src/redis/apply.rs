@@ -73,7 +73,7 @@ async fn start(redis: &Redis) -> Result<(), Fault> {
 fn starting(redis: &Redis) -> Start<'_> {
     Start {
         ground: &redis.ground,
-        port: Some(redis.place.port),
+        port: redis.place.port,
         explain: explain_log,
         hint: format!(
             "see `roadbed logs {}`; if {} is damaged or cut off, `redis-check-aof` says where, with `--fix` it cuts off what \

@@ -43,6 +43,9 @@ pub(super) fn is_right(redis: &Redis) -> Result<bool, Fault> {
     let (Some(authority), Some(trusted)) = (redis.ground.authority()?, redis.ground.trusted()?) else {
         return Ok(false);
     };
+    if !redis.ground.has_all_authorities()? {
+        return Ok(false);
+    }
     let place = &redis.place;
     let known =
         files::read_if_exists(&place.authorities_file()).map_err(|fault| file_fault(place.unit_name(), &fault))?;

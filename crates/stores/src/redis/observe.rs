@@ -6,13 +6,14 @@ use host::files;
 use reconcile::Fault;
 use reconcile::ports::UnitState;
 use redis::aio::MultiplexedConnection;
+use secrets::VersionState;
 
 use super::acl::{self, Right, User};
 use super::client::{self, RedisFault};
 use super::door::{Door, Identity, Shown};
 use super::{ADMIN, Redis, certificate, configuration, member_secret, membership};
 use crate::engines::find::Found;
-use crate::ground::file_fault;
+use crate::ground::{file_fault, secret_fault};
 use crate::leases;
 
 /// What a look at one Redis found.
@@ -92,7 +93,10 @@ pub(crate) fn door(redis: &Redis) -> Result<Door, Fault> {
 
 /// Everybody who should exist; `None` while a password is missing.
 pub(crate) fn wanted_users(redis: &Redis) -> Result<Option<Vec<User>>, Fault> {
-    let Some(admin) = redis.ground.secret(&redis.purpose().admin_secret())? else { return Ok(None) };
+    let admin = redis.ground.secrets.accepted(&redis.purpose().admin_secret()).map_err(|fault| secret_fault(&fault))?;
+    if admin.iter().all(|password| password.state != VersionState::Current) {
+        return Ok(None);
+    }
     if redis.ground.authority()?.is_none() {
         return Ok(None);
     }
@@ -112,7 +116,7 @@ pub(crate) fn wanted_users(redis: &Redis) -> Result<Option<Vec<User>>, Fault> {
         },
         false => None,
     };
-    let mut users = acl::users(settings, &admin.secret, among.as_ref(), &all);
+    let mut users = acl::users(settings, &admin, among.as_ref(), &all);
     let leases = leases::book::read(&redis.ground.root)?;
     users.extend(leases.iter().filter_map(|lease| acl::leased(lease, settings.purpose)));
     Ok(Some(users))
@@ -147,7 +151,7 @@ pub(crate) struct Change<'a> {
     pub(crate) take_away: Vec<String>,
 }
 
-/// What tells the server's users from the wanted ones, if that is nothing but versions of apps' passwords.
+/// What tells the server's users from the wanted ones, if that is nothing but versions of apps' passwords and of our own.
 pub(crate) async fn change_of_versions<'a>(
     connection: &mut MultiplexedConnection,
     redis: &Redis,
@@ -156,14 +160,19 @@ pub(crate) async fn change_of_versions<'a>(
     let lines: Vec<String> = redis::cmd("ACL").arg("LIST").query_async(connection).await?;
     let listed: Vec<_> = lines.iter().filter_map(|line| acl::parse_line(line)).collect();
     let settings = &redis.place.settings;
-    let (known, put): (Vec<_>, Vec<_>) =
+    let (known, mut put): (Vec<_>, Vec<_>) =
         wanted.iter().partition(|user| listed.iter().any(|seen| seen.name == user.name));
-    let are_right =
-        known.iter().all(|user| listed.iter().any(|seen| seen.name == user.name && acl::agrees(user, seen)));
-    let extra = listed.into_iter().map(|seen| seen.name).filter(|name| wanted.iter().all(|user| user.name != *name));
+    let is_seen = |user: &User, agrees: fn(&User, &acl::Listed) -> bool| {
+        listed.iter().any(|seen| seen.name == user.name && agrees(user, seen))
+    };
+    let other: Vec<&User> = known.into_iter().filter(|user| !is_seen(user, acl::agrees)).collect();
+    let is_ours = |user: &&User| user.name == ADMIN && is_seen(user, acl::agrees_but_for_passwords);
+    let are_right = other.iter().all(is_ours);
+    let extra = listed.iter().map(|seen| seen.name.clone()).filter(|name| wanted.iter().all(|user| user.name != *name));
     let take_away: Vec<String> = extra.collect();
     let are_of_apps =
         put.iter().map(|user| &user.name).chain(&take_away).all(|name| acl::comes_and_goes(name, settings));
+    put.extend(other);
     Ok((are_right && are_of_apps).then_some(Change { put, take_away }))
 }
 

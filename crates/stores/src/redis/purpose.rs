@@ -6,7 +6,7 @@ use manifest::id::AppName;
 use secrets::SecretName;
 
 /// What a Redis is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
     /// Sessions, carts, rate limits: what must be there again after a crash.
     Durable,

@@ -7,6 +7,7 @@
 )]
 
 mod cells;
+mod authority;
 mod checks;
 mod collections;
 mod disk;

@@ -39,14 +39,26 @@ fn mode_of(path: &Path) -> u32 {
 async fn an_empty_folder_becomes_a_guarded_mongodb_and_then_nothing_is_left_to_do() {
     let stand = Stand::new();
     let mongo = stand.mongo().await;
+    let mut open = 0;
     for step in mongo.plan(&mongo.observe().await.unwrap()) {
         mongo.perform(&step).await.unwrap_or_else(|fault| panic!("{step}: {fault:#?}"));
         // Doing a step twice is safe.
         mongo.perform(&step).await.unwrap_or_else(|fault| panic!("{step}, again: {fault:#?}"));
-        let open = !host::socket::is_port_free(stand.port);
-        let guarded = stand.ground.root.conf().join("mongodb/guarded").exists();
-        assert!(guarded || !open, "the port is open before the administrator exists, after: {step}");
+        if !host::socket::is_port_free(stand.port) {
+            open += 1;
+            let stranger = stand.mongo_stranger(stand.port).database("admin");
+            for what in [
+                doc! { "createUser": "mallory", "pwd": "x", "roles": ["root"] },
+                doc! { "replSetInitiate": { "_id": "roadbed", "members": [{ "_id": 0, "host": "127.0.0.1:1" }] } },
+                doc! { "usersInfo": 1 },
+            ] {
+                let answer = stranger.run_command(what.clone()).await;
+                let error = answer.expect_err(&format!("after: {step}: a stranger may {what}"));
+                assert!(error.to_string().contains("requires authentication"), "after: {step}: {what}: {error}");
+            }
+        }
     }
+    assert!(open > 4, "a stranger tried only {open} times");
     assert_nothing_to_do(&mongo).await;
 
     let conf = stand.ground.root.conf().join("mongodb");
@@ -252,9 +264,13 @@ async fn data_without_its_password_is_left_alone() {
     let fault = converge_mongo(&mongo).await.unwrap_err();
     assert!(fault.message.contains("belongs to another secret store"), "{fault:#?}");
 
-    // Nor is one on an empty list of marks: no port is opened, and the data is not ours to give.
+    // Nor where it was not noted that there is an administrator.
     std::fs::remove_file(stand.ground.root.conf().join("mongodb/guarded")).unwrap();
     let fault = converge_mongo(&mongo).await.unwrap_err();
+    assert!(fault.message.contains("belongs to another secret store"), "{fault:#?}");
+    // Nor in a root of another name, which has no administrator there and makes none.
+    let stranger = stand.mongo_of_root("2").await;
+    let fault = converge_mongo(&stranger).await.unwrap_err();
     assert!(fault.message.contains("already has users, and they are not ours"), "{fault:#?}");
 
     std::fs::remove_dir_all(&store).unwrap();

@@ -12,7 +12,7 @@ use secrets::{Secret, SecretName};
 use stores::mongo::{Mongo, OwnUser, Step, app_secret, members, mongo_url};
 
 use crate::members::{as_app, assert_nothing_to_do, free_ports, make_primary, primary_of, settled as settled_set};
-use crate::stand::{Stand, app, converge_mongo, mongo_settings};
+use crate::stand::{Stand, app, converge_mongo, mongo_settings, until};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -20,14 +20,13 @@ const RENEW: &str = "renew the server's certificate";
 const LOAD: &str = "let the server load its certificate, with all connections kept";
 const RESTART: &str = "start again with a certificate that is believed";
 
-/// The system's clock, some days off.
+/// The system's clock, some seconds off.
 #[derive(Debug)]
 struct Off(i64);
 
 impl Clock for Off {
     fn now(&self) -> Timestamp {
-        let days = self.0 * i64::try_from(DAY.as_millis()).unwrap();
-        Timestamp::from_unix_millis(SystemClock.now().unix_millis() + days)
+        Timestamp::from_unix_millis(SystemClock.now().unix_millis() + self.0 * 1000)
     }
 
     fn instant(&self) -> Instant {
@@ -49,7 +48,11 @@ async fn seen_on_day(stand: &mut Stand, day: i64) -> Mongo {
 
 /// The same replica set.
 async fn set_seen_on_day(stand: &mut Stand, ports: &[u16], day: i64) -> Mongo {
-    stand.ground.clock = Arc::new(Off(day));
+    set_seen(stand, ports, day * i64::try_from(DAY.as_secs()).unwrap()).await
+}
+
+async fn set_seen(stand: &mut Stand, ports: &[u16], seconds: i64) -> Mongo {
+    stand.ground.clock = Arc::new(Off(seconds));
     let mongo = stand.mongo_of(ports).await;
     stand.ground.clock = Arc::new(SystemClock);
     mongo
@@ -175,6 +178,17 @@ async fn a_copy_of_a_root_gets_users_of_its_own_name() {
         "{steps:#?}"
     );
     assert_eq!(converge_mongo(&copy).await.unwrap(), Vec::<String>::new());
+
+    // A copy of that on another port: its set does not find itself, and nobody there is called as this one's administrator.
+    stand.units.lose_all();
+    stand.ground.id = "3".to_owned();
+    stand.port = host::socket::free_port().unwrap();
+    let copy = stand.mongo().await;
+    let steps = converge_mongo(&copy).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    let moved = steps.iter().position(|step| step == "move the replica set to this port").unwrap();
+    let made = steps.iter().position(|step| step == "create the administrator in place of the former one").unwrap();
+    assert!(moved < made, "{steps:#?}");
+    assert_eq!(converge_mongo(&copy).await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,11 +219,25 @@ async fn members_load_their_certificates_one_by_one_and_one_that_nobody_believes
     assert_eq!(units.map(|unit| stand.units.pid(unit)), pids);
     assert_nothing_to_do(&mongo).await;
 
-    // All of them, while nobody looked.
+    // All of them ran out, while nobody looked: no member believes another, and nobody believes any.
     let anew = |unit: &str| format!("start {unit} again with a certificate that is believed");
     let mut wanted = vec![RENEW.to_owned()];
     wanted.extend(units.map(anew));
-    assert_eq!(told(&set_seen_on_day(&mut stand, &ports, 100).await).await, wanted);
+    // A server's certificate is for 90 days; these have some seconds of them left.
+    let ninety_days = 90 * i64::try_from(DAY.as_secs()).unwrap();
+    let long_ago = set_seen(&mut stand, &ports, 15 - ninety_days).await;
+    long_ago.perform(&Step::RenewCertificate).await.unwrap();
+    for (number, port) in (1..).zip(&ports) {
+        mongo.perform(&Step::Member(members::Step::LoadCertificate { number, port: *port })).await.unwrap();
+    }
+    until("all certificates have run out", || async { told(&mongo).await == wanted }).await;
+    let steps = converge_mongo(&mongo).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+    assert_eq!(steps[..wanted.len()], wanted, "{steps:#?}");
+    assert_nothing_to_do(&mongo).await;
+    let client = as_app(&stand, &ports).await;
+    let things = client.database("shop-local").collection::<Document>("things");
+    assert_eq!(things.count_documents(doc! {}).await.unwrap(), 2);
+    let pids = units.map(|unit| stand.units.pid(unit));
 
     // Somebody gave one of them another. The others serve meanwhile.
     if primary_of(&stand, &ports).await == ports[1] {

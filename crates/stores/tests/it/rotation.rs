@@ -6,7 +6,7 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use redis::Value;
 use redis::aio::MultiplexedConnection;
-use secrets::{SecretName, Versioned, generate};
+use secrets::{Secret, SecretName, Versioned, generate};
 use stores::mongo::{self, mongo_url};
 use stores::redis::{Purpose, redis_url};
 
@@ -202,4 +202,33 @@ async fn killed_after_any_step_of_a_rotation_the_stores_let_in_what_is_accepted_
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_password_of_redis_becomes_another_one_and_no_connection_notices() {
+    let stand = Stand::new();
+    let redis = stand.redis().await;
+    converge_redis(&redis).await.unwrap();
+    let (ours, of_app) = (Purpose::Durable.admin_secret(), Purpose::Durable.app_secret(&app()));
+    let enter = async |password: Secret| {
+        let door = stores::redis::Door::of(&stand.ground, stand.port).unwrap();
+        door.enter(stores::redis::Identity::User { name: stores::redis::ADMIN, password: &password }).await
+    };
+    let mut connection = stand.redis_by(&redis_url(&app(), stand.port, &stand.versioned(&of_app))).await.unwrap();
+    let (first, pid) = (stand.secret(&ours), stand.units.pid("redis"));
+    for what in ["staged", "promoted", "retired"] {
+        match what {
+            "staged" => stage(&stand, &ours),
+            "promoted" => assert_eq!(stand.ground.secrets.promote(&ours).unwrap(), 2),
+            _ => stand.ground.secrets.retire(&ours).unwrap(),
+        }
+        let steps = converge_redis(&redis).await.unwrap_or_else(|fault| panic!("{what}: {fault:#?}"));
+        assert_eq!(steps.is_empty(), what == "promoted", "{what}: {steps:?}");
+        assert!(steps.iter().all(|step| !step.contains("load the users") && !step.contains("restart")), "{steps:?}");
+        assert_eq!(converge_redis(&redis).await.unwrap(), [""; 0]);
+        enter(stand.secret(&ours)).await.unwrap_or_else(|fault| panic!("{what}: {fault}"));
+        let _: Option<String> = redis::cmd("GET").arg("shop:local:x").query_async(&mut connection).await.unwrap();
+    }
+    assert!(enter(first).await.is_err(), "the first password opens nothing any more");
+    assert_eq!(stand.units.pid("redis"), pid);
 }

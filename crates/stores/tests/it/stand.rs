@@ -67,6 +67,11 @@ impl Stand {
         Mongo::new(settings, self.port, mongod().await, self.ground.clone())
     }
 
+    /// The same MongoDB, of a root with this id.
+    pub(crate) async fn mongo_of_root(&self, id: &str) -> Mongo {
+        Mongo::new(mongo_settings(), self.port, mongod().await, Ground { id: id.to_owned(), ..self.ground.clone() })
+    }
+
     /// A MongoDB whose members have these ports.
     pub(crate) async fn mongo_of(&self, ports: &[u16]) -> Mongo {
         let settings = environment::MongoDb { members: u32::try_from(ports.len()).unwrap(), ..mongo_settings() };

@@ -116,13 +116,11 @@ impl Resource for NetworkRules {
     }
 
     async fn observe(&self) -> Result<Seen, Fault> {
-        let nft = match Nft::find(&self.path).await {
-            Ok(nft) => nft,
+        let ours = match own_table(&self.root, &self.path).await {
+            Ok(ours) => ours,
             Err(fault) if self.enforce == Enforce::Required => return Err(fault),
             Err(_) => return Ok(Seen::Unavailable),
         };
-        let own = table_of(self.root.path());
-        let ours = nft.tables().await?.into_iter().find(|table| table.name == own);
         Ok(Seen::Tables { wanted: (self.rules)()?, ours })
     }
 
@@ -139,7 +137,7 @@ impl Resource for NetworkRules {
     }
 
     async fn apply(&self, step: &Step, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
-        let nft = Nft::find(&self.path).await?;
+        let nft = Nft::find(&self.path)?;
         match step {
             Step::Load { rules } => {
                 nft.load(&self.file(), &rules.script(self.root.path())).await?;
@@ -156,11 +154,14 @@ fn is_meant_to_be_up(root: &Path) -> bool {
     files::exists(&root.keeper_socket()) && !files::exists(&keeper::down_marker(&root))
 }
 
+/// The table of a root. `Err` says why the packet filter cannot be used.
+async fn own_table(root: &Root, path: &str) -> Result<Option<Table>, Fault> {
+    Nft::find(path)?.table(&table_of(root.path())).await
+}
+
 /// What the packet filter holds of a root right now.
 pub async fn observe(root: &Root) -> Observed {
-    let tables = async { Nft::find("").await?.tables().await };
-    let found = tables.await.map(|tables| tables.into_iter().find(|table| table.name == table_of(root.path())));
-    match found {
+    match own_table(root, "").await {
         Ok(Some(table)) => {
             // One rule only says whose table it is.
             let detail = format!("{} rules of the packet filter", table.comments.len().saturating_sub(1));
@@ -179,19 +180,15 @@ pub async fn observe(root: &Root) -> Observed {
 
 /// What of a root the packet filter guards right now, by the names that its ports have. Empty where it may not be asked.
 pub async fn guarded(root: &Root) -> BTreeSet<String> {
-    let tables = async { Nft::find("").await?.tables().await };
-    let tables = tables.await.unwrap_or_default();
-    let own = tables.into_iter().filter(|table| table.name == table_of(root.path()));
+    let own = own_table(root, "").await.ok().flatten().into_iter();
     let names = own.flat_map(|table| table.comments).filter_map(|comment| Some(comment.split_once(' ')?.0.to_owned()));
     names.collect()
 }
 
 /// Takes back the rules of a root whose processes are gone. Where there is no packet filter there is nothing to take back.
 pub async fn lift(root: &Root) -> Result<(), Fault> {
-    let Ok(nft) = Nft::find("").await else { return Ok(()) };
-    let own = table_of(root.path());
-    if nft.tables().await?.iter().any(|table| table.name == own) {
-        nft.remove(&root.run().join(SCRIPT), &own).await?;
+    match (Nft::find(""), own_table(root, "").await) {
+        (Ok(nft), Ok(Some(own))) => nft.remove(&root.run().join(SCRIPT), &own.name).await,
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -21,7 +21,7 @@ const PLACES: &str = "/usr/sbin:/sbin:/usr/bin:/bin";
 const HINT: &str =
     "install nftables and run as root, or set enforce = \"when-possible\" or \"off\" for the environment's network";
 
-/// The program, on a machine that lets us use it.
+/// The program.
 #[derive(Clone, Debug)]
 pub struct Nft {
     program: PathBuf,
@@ -38,24 +38,30 @@ pub struct Table {
 }
 
 impl Nft {
-    /// `Err` says why the packet filter cannot be used.
-    pub async fn find(path: &str) -> Result<Self, Fault> {
-        let cannot = || Fault::new("cannot use the packet filter of this machine").hint(HINT);
+    /// `Err`: there is no such program. Whether it may be used shows when it is asked.
+    pub fn find(path: &str) -> Result<Self, Fault> {
         let found = find_in_path("nft", path).or_else(|| find_in_path("nft", PLACES));
         let program = found.ok_or_else(|| cannot().cause("there is no program nft"))?;
-        let nft = Self { program };
+        Ok(Self { program })
+    }
+
+    /// One table by its name. `Err` says why the packet filter cannot be used.
+    pub async fn table(&self, name: &str) -> Result<Option<Table>, Fault> {
+        // Each question is a process, and this one mostly suffices.
+        if let Ok(text) = self.run(&["-j", "list", "table", "inet", name]).await {
+            return table(name.to_owned(), &text).map(Some);
+        }
+        Ok(self.tables().await?.into_iter().find(|table| table.name == name))
+    }
+
+    /// The tables of all roots. `Err` says why the packet filter cannot be used.
+    pub async fn tables(&self) -> Result<Vec<Table>, Fault> {
         // Listing takes the same rights as changing.
-        nft.run(&["list", "tables"]).await.map_err(|fault| {
+        let listed = self.run(&["-j", "list", "tables"]).await.map_err(|fault| {
             let mut told = cannot();
             told.causes = std::iter::once(fault.message).chain(fault.causes).collect();
             told
         })?;
-        Ok(nft)
-    }
-
-    /// The tables of all roots.
-    pub async fn tables(&self) -> Result<Vec<Table>, Fault> {
-        let listed = self.run(&["-j", "list", "tables"]).await?;
         let mut tables = Vec::new();
         for name in names(&listed)? {
             // Gone meanwhile is as good as not there.
@@ -103,6 +109,10 @@ impl Nft {
         let what = format!("`nft {}` failed", args.join(" "));
         Err(Fault::new(what).cause(finished.describe()).output(said))
     }
+}
+
+fn cannot() -> Fault {
+    Fault::new("cannot use the packet filter of this machine").hint(HINT)
 }
 
 fn document(text: &str) -> Result<Vec<Value>, Fault> {

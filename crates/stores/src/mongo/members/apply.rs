@@ -15,7 +15,7 @@ use crate::mongo::Mongo;
 use crate::mongo::apply::{engine, load_certificate, starting, write_member_files};
 use crate::mongo::client::{MongoFault, Trust, code, command, command_within};
 use crate::mongo::observe::asking;
-use crate::mongo::place::{Mode, Place};
+use crate::mongo::place::Place;
 use crate::mongo::version;
 use crate::start::Look;
 
@@ -92,7 +92,7 @@ async fn start(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
 async fn run(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
     let engine = engine(mongo).await?;
     version::refuse_newer(place, engine.version)?;
-    let spec = place.unit(&engine, Mode::Serving);
+    let spec = place.unit(&engine);
     let before = pid(mongo, &place.name, Some(&spec.revision)).await?;
     let revision = spec.revision.clone();
     let ready = || async {
@@ -101,7 +101,7 @@ async fn run(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
         let is_it = now.is_some() && (before.is_none() || now == before);
         Ok(if is_it && says(mongo, place.port).await?.state != State::Silent { Look::Ready } else { Look::NotYet })
     };
-    starting(mongo, place, Some(place.port)).run(spec, ready).await?;
+    starting(mongo, place).run(spec, ready).await?;
     version::note(place, engine.version)
 }
 
@@ -113,7 +113,7 @@ async fn start_anew(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
     // The one before was not recognised: whoever is, is the one that read its certificate anew.
     let ready =
         || async { Ok(if says(mongo, place.port).await?.state == State::Silent { Look::NotYet } else { Look::Ready }) };
-    starting(mongo, place, Some(place.port)).run(place.unit(&engine, Mode::Serving), ready).await
+    starting(mongo, place).run(place.unit(&engine), ready).await
 }
 
 /// The process of a unit, if it runs with this revision.

@@ -15,7 +15,7 @@ use crate::ground::file_fault;
 use crate::mongo::certificate::{self, Certificate, Shows};
 use crate::mongo::client::{Trust, code, is_refusal};
 use crate::mongo::observe::{self, UsersAt};
-use crate::mongo::place::{Mode, Place};
+use crate::mongo::place::Place;
 use crate::mongo::{Mongo, UNIT, Users};
 
 /// What a look at a set found.
@@ -156,7 +156,7 @@ async fn look(mongo: &Mongo, place: &Place, keeper: &Keeper, says: Says, who: Wh
     let unit = keeper.units.iter().find(|unit| unit.name == place.name);
     let run = match unit.map(|unit| unit.state) {
         Some(UnitState::Running) => {
-            let revision = keeper.engine.as_ref().map(|engine| place.unit(engine, Mode::Serving).revision);
+            let revision = keeper.engine.as_ref().map(|engine| place.unit(engine).revision);
             if unit.map(|unit| &unit.revision) == revision.as_ref() { Run::AsSpecified } else { Run::Outdated }
         }
         Some(UnitState::CrashLoop) => Run::CrashLoop,
