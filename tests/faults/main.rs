@@ -29,3 +29,4 @@ mod interrupts;
 mod crashes;
 mod running;
 mod redaction;
+mod smoke;

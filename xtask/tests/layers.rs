@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("secrets", &[]),
     ("certificates", &[]),
     ("usage", &[]),
+    ("smoke", &[]),
     ("leaks", &["secrets"]),
     ("reconcile", &["journal", "gate"]),
     ("engine", &["reconcile", "gate", "secrets"]),
@@ -20,7 +21,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
     (
         "roadbed",
-        &["journal", "gate", "secrets", "certificates", "reconcile", "engine", "edge", "stores", "usage", "leaks"],
+        &[
+            "journal",
+            "gate",
+            "secrets",
+            "certificates",
+            "reconcile",
+            "engine",
+            "edge",
+            "stores",
+            "usage",
+            "leaks",
+            "smoke",
+        ],
     ),
 ];
 

@@ -80,6 +80,11 @@ impl Root {
         self.tls().join("ca.pem")
     }
 
+    /// What pages looked like when they were looked at last.
+    pub fn smoke(&self) -> PathBuf {
+        self.path().join("smoke")
+    }
+
     /// The route table that the edge serves, and the one before it.
     pub fn routes(&self) -> PathBuf {
         self.0.join("edge")

@@ -65,6 +65,7 @@ pub enum Command {
     Logs(Logs),
     Restart(Restart),
     Ready(Ready),
+    Smoke(Smoke),
     Plan(Plan),
     Build(Build),
     Target(Target),
@@ -266,6 +267,35 @@ pub struct Ready {
     /// Only these checks: ids, or tasks such as T3
     #[arg(long, value_name = "ID|TASK", value_delimiter = ',')]
     pub only: Vec<String>,
+}
+
+/// Look at the pages that must be good after a deploy
+///
+/// Asks for every page that the manifest names with `smoke`, by the public way in and with certificates verified, and renders those with
+/// `render = true` in Chromium, which reaches the hosts of this environment and no others. Pictures and consoles of rendered pages lie
+/// in the folder `smoke` of the root until the next time, readable for its owner alone.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed smoke
+  roadbed smoke storefront --keep /tmp/pages
+  roadbed smoke --json | jq -r '.pages[] | select(.verdict != \"holds\") | .url'
+
+Exit codes:
+  0  every page holds
+  1  a page fails or could not be looked at, or the environment is down
+  2  no such app or browser
+  3  another command holds the root")]
+pub struct Smoke {
+    /// Only pages of these apps
+    #[arg(value_name = "APP")]
+    pub apps: Vec<String>,
+    /// Chromium, by path or name [default: $ROADBED_BROWSER, else chromium or google-chrome in PATH]
+    #[arg(long, value_name = "PROGRAM")]
+    pub browser: Option<String>,
+    /// Keep pictures and consoles in this folder
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
 }
 
 /// Show what `up` would do now

@@ -12,6 +12,7 @@ pub mod proof;
 pub mod drift;
 pub mod watch;
 pub mod rotating;
+mod smoking;
 pub mod rotation_request;
 pub mod rotation_steps;
 mod holders;
