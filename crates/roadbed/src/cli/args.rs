@@ -322,14 +322,17 @@ pub struct Plan {
 /// Build apps and pack what each needs to run
 ///
 /// Makes one archive per app (tar, zstd) that is named by its content: the same sources make the same archive, on any machine
-/// and for every environment. Beside it lies its bill of materials (CycloneDX). What is built and packed already is not built
-/// again. No environment is touched.
+/// and for every environment. Beside it lie its bill of materials (CycloneDX) and its provenance (SLSA v1 in a DSSE envelope): what it
+/// was built from, signed by a key in the secret store of the environment that is meant with --env, local without it. The key is made
+/// when it is first needed. What is built, packed and signed already is not built again. Nothing that runs is touched.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   roadbed build
   roadbed build api storefront
   roadbed build --json            digests, and where the archives lie
+  roadbed build --env staging     signed by staging's key
+  roadbed build --public-key      for those who verify with other tools
 
 Exit codes:
   0    built
@@ -340,6 +343,9 @@ pub struct Build {
     /// Only these apps
     #[arg(value_name = "APP")]
     pub apps: Vec<String>,
+    /// Print the public half of the key that signs, in PEM, and build nothing
+    #[arg(long, conflicts_with = "apps")]
+    pub public_key: bool,
 }
 
 /// Show where a branch or a pull request is deployed to, and what everything is called there
