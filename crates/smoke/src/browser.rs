@@ -95,7 +95,7 @@ impl Browser {
             },
             &mut |_| Ok(()),
         )?;
-        let browser = Self { process, profile: profile };
+        let browser = Self { process, profile };
         let pipes =
             Pipes { commands: Sender::from_owned_fd(our_commands)?, answers: Receiver::from_owned_fd(our_answers)? };
         Ok((browser, pipes))
