@@ -31,3 +31,4 @@ mod crashes;
 mod deployments;
 mod running;
 mod redaction;
+mod smoke;

@@ -47,5 +47,6 @@ mod rotation;
 mod rotation_kinds;
 mod sabotage;
 mod secrecy;
+mod smoke;
 mod stage;
 mod storm;

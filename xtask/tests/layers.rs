@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("secrets", &[]),
     ("certificates", &[]),
     ("usage", &[]),
+    ("smoke", &[]),
     ("leaks", &["secrets"]),
     ("reconcile", &["journal", "gate"]),
     ("delivery", &["reconcile"]),
@@ -33,6 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "stores",
             "usage",
             "leaks",
+            "smoke",
         ],
     ),
 ];

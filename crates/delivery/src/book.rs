@@ -345,17 +345,6 @@ impl Book {
         read_slots(&self.connection())
     }
 
-    /// By which word a candidate is reached from now on.
-    pub fn tell_word(&self, place: Place, word_digest: &str) -> Result<(), BookFault> {
-        self.change(|transaction| {
-            let slots = read_slots(transaction)?.into_iter();
-            for slot in slots.filter(|slot| slot.place == place && slot.role == Role::Candidate) {
-                put(transaction, &Slot { word_digest: Some(word_digest.to_owned()), ..slot })?;
-            }
-            Ok(())
-        })
-    }
-
     /// Gives a slot up that nobody needs any more.
     pub fn give_up(&self, place: Place) -> Result<(), BookFault> {
         self.change(|transaction| {

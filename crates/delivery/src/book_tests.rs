@@ -39,7 +39,7 @@ fn step(id: DeploymentId, from: State, to: State) -> Step<'static> {
 }
 
 fn slot(place: Place, release: ReleaseId, role: Role) -> Slot {
-    Slot { place, release: Some(release), role, until: None, word_digest: None }
+    Slot { place, release: Some(release), role, until: None }
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl FromStr for Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Reached only by who knows its word.
+    /// Looked at before visitors get it, by a door of its own.
     Candidate,
     /// Visitors reach it. At most one slot is.
     Live,
@@ -98,6 +98,4 @@ pub struct Slot {
     pub role: Role,
     /// When a warm one is given up.
     pub until: Option<Timestamp>,
-    /// SHA-256, in hexadecimal digits, of the word by which a candidate is reached.
-    pub word_digest: Option<String>,
 }

@@ -28,6 +28,8 @@ use crate::wire::Wire;
 pub enum Door {
     Https,
     Http,
+    /// As HTTPS, to a release that visitors do not get yet.
+    Candidate,
     /// The socket for calls between apps; holds its name.
     Internal(Arc<str>),
 }
@@ -98,12 +100,12 @@ pub async fn serve(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, door: D
     // Small answers go out now, not when the peer has acknowledged the last one.
     let _ = stream.set_nodelay(true);
     match door {
-        Door::Https => serve_tls(edge, stream, peer, watch).await,
+        Door::Https | Door::Candidate => serve_tls(edge, stream, peer, door, watch).await,
         Door::Http | Door::Internal(_) => serve_h1(edge, stream, Visitor::plain(door, peer), watch).await,
     }
 }
 
-async fn serve_tls(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, watch: Watch) {
+async fn serve_tls(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, door: Door, watch: Watch) {
     let acceptor = TlsAcceptor::from(Arc::clone(&edge.tls));
     let stream = match timeout(edge.limits.tls_handshake, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
@@ -112,7 +114,7 @@ async fn serve_tls(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, watch: 
     };
     let (_, session) = stream.get_ref();
     let speaks_h2 = session.alpn_protocol() == Some(b"h2");
-    let visitor = Visitor { sni: session.server_name().map(str::to_owned), ..Visitor::plain(Door::Https, peer) };
+    let visitor = Visitor { sni: session.server_name().map(str::to_owned), ..Visitor::plain(door, peer) };
     // The handshake has chosen. Guessing from the first bytes would need a read that no timeout covers.
     if speaks_h2 {
         serve_h2(edge, stream, visitor, watch).await;

@@ -56,7 +56,7 @@ pub fn toward_app(headers: &mut HeaderMap, asked: &Asked, visitor: &Visitor, id:
     }
     let address = visitor.peer.ip();
     let scheme = match visitor.door {
-        Door::Https => "https",
+        Door::Https | Door::Candidate => "https",
         Door::Http | Door::Internal(_) => "http",
     };
     let mut text = address.to_string();

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reconcile::ports::CANDIDATE_SOCKET;
 use tokio::sync::Semaphore;
 
 use crate::connection::{self, Door};
@@ -23,6 +24,7 @@ pub fn adopt(name: &str, socket: TcpListener) -> Result<Listener, EdgeFault> {
     let door = match name {
         "https" => Door::Https,
         "http" => Door::Http,
+        CANDIDATE_SOCKET => Door::Candidate,
         name if name.ends_with("-internal") => Door::Internal(Arc::from(name)),
         name => return Err(EdgeFault::UnknownSocket { name: name.to_owned() }),
     };

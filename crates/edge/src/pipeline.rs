@@ -65,7 +65,7 @@ async fn reply(
     // One world: routes may change while this request runs, but not under its feet.
     let serving = edge.serving.load_full();
     let snapshot = serving.snapshot()?;
-    let site = match route::find(snapshot, visitor, &asked, &mut parts.headers)? {
+    let site = match route::find(snapshot, visitor, &asked)? {
         Route::Site(site) => site,
         Route::Elsewhere(location) => return Ok(pages::redirect(&location)),
     };

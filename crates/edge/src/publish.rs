@@ -149,8 +149,7 @@ fn refuse_stale(last: Last, epoch: Option<u64>) -> Result<(), EdgeFault> {
 
 /// The certificate for all hosts of a table that has any.
 fn certificate_for(root: &Root, table: &RouteTable) -> Result<Option<Arc<CertifiedKey>>, EdgeFault> {
-    let of_candidate = table.candidate.iter().flat_map(|candidate| &candidate.sites);
-    let mut hosts = table.sites.iter().chain(of_candidate).flat_map(|site| &site.hosts);
+    let mut hosts = table.sites.iter().chain(&table.candidate).flat_map(|site| &site.hosts);
     let leaf = local_ca::load(root)?;
     let is_missing = |host: &&String| !leaf.as_ref().is_some_and(|leaf| leaf.names(host));
     match hosts.find(is_missing) {

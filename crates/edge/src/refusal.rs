@@ -21,8 +21,6 @@ pub enum Refusal {
     Misdirected,
     /// A host that no site has.
     UnknownHost,
-    /// A word for a candidate, and no candidate is reached by it.
-    UnknownCandidate,
     NotFound,
     Unauthorized,
     /// The client began a body and sent nothing more for too long.
@@ -61,7 +59,7 @@ impl Refusal {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::UnknownHost | Self::UnknownCandidate | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::UnknownHost | Self::NotFound => StatusCode::NOT_FOUND,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             Self::NothingPublished | Self::RoutesDamaged | Self::AppUnreachable => StatusCode::SERVICE_UNAVAILABLE,
@@ -85,7 +83,6 @@ impl Refusal {
             Self::BadHost => "bad-host",
             Self::Misdirected => "misdirected",
             Self::UnknownHost => "unknown-host",
-            Self::UnknownCandidate => "unknown-candidate",
             Self::NotFound => "not-found",
             Self::Unauthorized => "unauthorized",
             Self::UploadStalled => "upload-stalled",
@@ -113,7 +110,6 @@ impl Refusal {
             Self::BadHost => "The request must name exactly one host.",
             Self::Misdirected => "This connection is for another host. A new connection will work.",
             Self::UnknownHost => "There is no site at this address.",
-            Self::UnknownCandidate => "No release is waiting to be looked at by this word.",
             Self::NotFound => "There is no page at this address.",
             Self::Unauthorized => "This site is protected. Please sign in.",
             Self::UploadStalled => "The rest of the request did not arrive in time.",

@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-use reconcile::ports::CANDIDATE_HEADER;
-
 use crate::connection::{Door, Visitor};
 use crate::guard::{self, Asked};
 use crate::refusal::Refusal;
@@ -18,24 +15,17 @@ pub enum Route {
     Elsewhere(String),
 }
 
-/// Takes the word for a candidate out of the headers: it is between the edge and whoever looks, and no app's business.
-pub fn find(snapshot: &Snapshot, visitor: &Visitor, asked: &Asked, headers: &mut HeaderMap) -> Result<Route, Refusal> {
-    let word = headers.remove(CANDIDATE_HEADER);
+pub fn find(snapshot: &Snapshot, visitor: &Visitor, asked: &Asked) -> Result<Route, Refusal> {
     if let Door::Internal(socket) = &visitor.door {
         guard::check_internal_host(&visitor.door, &asked.host)?;
         let site = snapshot.internal.get(socket.as_ref()).ok_or(Refusal::UnknownHost)?;
         return Ok(Route::Site(Arc::clone(site)));
     }
-    let host = match word {
-        // Whoever means to look at the next release must not be shown the present one.
-        Some(word) => {
-            let candidate = snapshot.candidate.as_ref().and_then(|candidate| candidate.host(&word, &asked.host));
-            candidate.ok_or(Refusal::UnknownCandidate)?
-        }
-        None => snapshot.hosts.get(&asked.host).ok_or(Refusal::UnknownHost)?,
-    };
+    // Whoever means to look at the next release is never shown the present one.
+    let hosts = if visitor.door == Door::Candidate { &snapshot.candidate } else { &snapshot.hosts };
+    let host = hosts.get(&asked.host).ok_or(Refusal::UnknownHost)?;
     match (host, &visitor.door) {
-        (Host::Site(site), Door::Https) => Ok(Route::Site(Arc::clone(site))),
+        (Host::Site(site), Door::Https | Door::Candidate) => Ok(Route::Site(Arc::clone(site))),
         // An alias, or plain HTTP: one redirect brings both home.
         (Host::Site(site), _) => Ok(Route::Elsewhere(home(snapshot, &site.canonical, asked))),
         (Host::Alias { canonical }, _) => Ok(Route::Elsewhere(home(snapshot, canonical, asked))),

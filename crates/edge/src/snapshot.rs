@@ -10,7 +10,6 @@ use host::files::FileFault;
 use http::{HeaderValue, Method};
 use reconcile::ports::{self, RouteTable, SiteAccess};
 use rustls::sign::CertifiedKey;
-use sha2::{Digest, Sha256};
 
 use crate::access::{self, Access};
 use crate::balance::Pool;
@@ -62,24 +61,9 @@ pub struct Snapshot {
     pub hosts: HashMap<String, Host>,
     /// Sites by the name of the socket that apps reach them through.
     pub internal: HashMap<String, Arc<Site>>,
-    pub candidate: Option<Candidate>,
+    /// As `hosts`, of a release that visitors do not get yet.
+    pub candidate: HashMap<String, Host>,
     pub certificate: Option<Arc<CertifiedKey>>,
-}
-
-/// A release that visitors do not see yet.
-#[derive(Debug)]
-pub struct Candidate {
-    word_digest: String,
-    hosts: HashMap<String, Host>,
-}
-
-impl Candidate {
-    /// The site at a host, for who has the word. What is compared are digests: the time it takes tells nothing.
-    pub fn host(&self, word: &HeaderValue, host: &str) -> Option<&Host> {
-        let digest = Sha256::digest(word.as_bytes());
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.hosts.get(host).filter(|_| digest == self.word_digest)
-    }
 }
 
 #[derive(Debug)]
@@ -153,25 +137,17 @@ impl Snapshot {
     ) -> Result<Self, Rejected> {
         let mut internal: HashMap<String, Arc<Site>> = HashMap::new();
         let hosts = build_sites(&table.sites, &mut internal, before, now)?;
-        let candidate = match &table.candidate {
-            None => None,
-            Some(candidate) => {
-                let hosts = build_sites(&candidate.sites, &mut internal, before, now)?;
-                Some(Candidate { word_digest: candidate.word_digest.clone(), hosts })
-            }
-        };
+        let candidate = build_sites(&table.candidate, &mut internal, before, now)?;
         Ok(Self { generation, table, hosts, internal, candidate, certificate })
     }
 
     /// Whether visitors or those who look at a candidate may ask for a host.
     fn is_ours(&self, host: &str) -> bool {
-        self.hosts.contains_key(host)
-            || self.candidate.as_ref().is_some_and(|candidate| candidate.hosts.contains_key(host))
+        self.hosts.contains_key(host) || self.candidate.contains_key(host)
     }
 
     fn sites_with_hosts(&self) -> impl Iterator<Item = &Arc<Site>> {
-        let of_candidate = self.candidate.iter().flat_map(|candidate| candidate.hosts.values());
-        self.hosts.values().chain(of_candidate).filter_map(|host| match host {
+        self.hosts.values().chain(self.candidate.values()).filter_map(|host| match host {
             Host::Site(site) => Some(site),
             Host::Alias { .. } => None,
         })

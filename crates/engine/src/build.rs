@@ -9,6 +9,7 @@ use host::process::Run;
 use manifest::environment::App;
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
 
+use crate::artifact::lock::Lock;
 use crate::packages::{Packages, find, run_to_end};
 use crate::{ToolEnv, Turn, inputs};
 
@@ -90,6 +91,12 @@ impl AppBuild {
         ResourceId::new(format!("build/{}", app.name))
     }
 
+    /// Other packages of the project that it is built with, by npm's lock file. One that cannot be read is told by who packs.
+    fn workspaces(&self) -> Vec<String> {
+        let lock = files::read(&self.project.join("package-lock.json")).ok().and_then(|text| Lock::parse(&text).ok());
+        lock.map(|lock| lock.workspaces(&self.app.path)).unwrap_or_default()
+    }
+
     fn output(&self) -> PathBuf {
         output(&self.project, &self.app)
     }
@@ -152,6 +159,8 @@ impl Resource for AppBuild {
         }
         let mut parts: Vec<&str> = vec![self.app.path.as_str()];
         parts.extend(self.app.build.inputs.iter().map(String::as_str));
+        let workspaces = self.workspaces();
+        parts.extend(workspaces.iter().map(String::as_str).filter(|folder| files::exists(&self.project.join(folder))));
         let variables = self.app.build.variables.iter().map(|(name, value)| format!("{name}={value}"));
         let words: Vec<String> = std::iter::once(self.app.build.command.join(" ")).chain(variables).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();

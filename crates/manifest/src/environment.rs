@@ -200,8 +200,21 @@ choice! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Smoke {
     pub path: String,
+    pub status: u16,
     /// Text that the answer must contain.
     pub contains: Option<String>,
+    /// What must be seen in a browser; `None` where HTTP is all that is looked at.
+    pub rendering: Option<Rendering>,
+}
+
+/// How a page must render, beside having no error and all its pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendering {
+    pub text: Vec<String>,
+    /// CSS selectors.
+    pub elements: Vec<String>,
+    /// Errors on the console that contain one of these are let pass.
+    pub ignored_errors: Vec<String>,
 }
 
 /// MongoDB of this environment.

@@ -2,8 +2,8 @@
 
 use crate::Manifest;
 use crate::environment::{
-    App, Bucket, Build, EdgePorts, Environment, FromBuilder, Media, MongoDb, Need, OnDrift, Piece, Redis, Runs, Server,
-    ServiceName, Smoke, Source, Template, Variable,
+    App, Bucket, Build, EdgePorts, Environment, FromBuilder, Media, MongoDb, Need, OnDrift, Piece, Redis, Rendering,
+    Runs, Server, ServiceName, Smoke, Source, Template, Variable,
 };
 use crate::id::{AppName, EnvName, VarName};
 use crate::naming::Names;
@@ -12,7 +12,7 @@ use crate::sample::Seed;
 use crate::scalars::{Bytes, Cpus, Processes};
 use crate::source::At;
 use crate::tables::{
-    AppTable, Deadlines, EnvironmentTable, Kind, LimitsTable, MediaTable, MongoDbTable, Per, RedisTable,
+    AppTable, Deadlines, EnvironmentTable, Kind, LimitsTable, MediaTable, MongoDbTable, Per, RedisTable, SmokeTable,
 };
 use crate::target::{EnvRef, Instance};
 use crate::template::{Chunk, Text};
@@ -134,11 +134,7 @@ impl Manifest {
             dev: Some(table.dev.0.clone()),
             access: own.and_then(|own| own.access).unwrap_or(table.access),
             needs: table.needs.iter().map(|name| need(&name.value)).collect(),
-            smoke: table
-                .smoke
-                .iter()
-                .map(|smoke| Smoke { path: smoke.path.0.clone(), contains: smoke.contains.clone() })
-                .collect(),
+            smoke: table.smoke.iter().map(smoke).collect(),
         }
     }
 
@@ -235,6 +231,16 @@ fn default_output(kind: Kind) -> String {
         Kind::Node | Kind::Static => "dist",
     }
     .to_owned()
+}
+
+fn smoke(table: &SmokeTable) -> Smoke {
+    let texts = |all: &[At<String>]| all.iter().map(|text| text.value.clone()).collect();
+    let rendering = table.render.value.then(|| Rendering {
+        text: texts(&table.text),
+        elements: texts(&table.elements),
+        ignored_errors: texts(&table.ignore_errors),
+    });
+    Smoke { path: table.path.0.clone(), status: table.status.0, contains: table.contains.clone(), rendering }
 }
 
 fn server(table: &AppTable, environment: &EnvName) -> Server {

@@ -390,6 +390,26 @@ impl Shape for Count {
     }
 }
 
+/// A status of HTTP that ends an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HttpStatus(pub(crate) u16);
+
+impl Shape for HttpStatus {
+    const WANTS: &'static str = "a status of HTTP from 200 to 599";
+    fn decode(value: &Value<'_>, reader: &mut Reader) -> Self {
+        integer(value, 200..=599).and_then(|number| u16::try_from(number).ok()).map(Self).unwrap_or_else(|| {
+            reader.wrong(value, Self::WANTS).hint("write the number without quotes: 200, 404");
+            Self::stand_in()
+        })
+    }
+    fn stand_in() -> Self {
+        Self(200)
+    }
+    fn schema(_: &mut Definitions) -> Json {
+        json!({ "type": "integer", "minimum": 200, "maximum": 599 })
+    }
+}
+
 /// A number of processes and threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Processes(pub(crate) u32);

@@ -12,7 +12,8 @@ use crate::rollout::RolloutTable;
 use crate::rotation::RotationTable;
 use crate::sample::Seed;
 use crate::scalars::{
-    Age, BranchName, Bytes, Command, Count, Cpus, Domain, Host, Port, Processes, RelativePath, SshKey, UrlPath, Version,
+    Age, BranchName, Bytes, Command, Count, Cpus, Domain, Host, HttpStatus, Port, Processes, RelativePath, SshKey,
+    UrlPath, Version,
 };
 use crate::scan::{NamePattern, PatternTable, ScanTable};
 use crate::shape::{Reader, Shape, Table};
@@ -215,12 +216,23 @@ record! {
 }
 
 record! {
-    /// A page that must answer.
+    /// A page that must answer, and render where it says so.
     pub(crate) struct SmokeTable {
         /// Its path.
         path: At<UrlPath>,
+        /// What it answers with.
+        status: HttpStatus = 200,
         /// A text that the answer must contain.
         contains: Option<String>,
+        /// Whether it is also rendered in a browser: no uncaught error, no error on the console, every picture loaded, no failed request
+        /// to its own host.
+        render: At<bool> = false,
+        /// Texts that a visitor must see once it is rendered.
+        text: Vec<At<String>> = [],
+        /// CSS selectors of elements that a visitor must see once it is rendered.
+        elements: Vec<At<String>> = [],
+        /// Errors on the console that contain one of these are let pass.
+        ignore_errors: Vec<At<String>> = [],
     }
 }
 

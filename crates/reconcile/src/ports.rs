@@ -289,21 +289,13 @@ pub struct RouteTable {
     /// The port visitors see, for redirects from HTTP: `https://HOST[:PORT]`.
     pub https_port: u16,
     pub sites: Vec<Site>,
-    /// A release that is looked at before visitors get it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub candidate: Option<Candidate>,
+    /// Those of a release that is looked at before visitors get it: at the same addresses, by the socket [`CANDIDATE_SOCKET`] alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidate: Vec<Site>,
 }
 
-/// Sites that only those reach whose requests carry a word in the header [`CANDIDATE_HEADER`], at the public addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Candidate {
-    /// SHA-256 of the word, in 64 small hexadecimal digits.
-    pub word_digest: String,
-    pub sites: Vec<Site>,
-}
-
-/// See [`Candidate`].
-pub const CANDIDATE_HEADER: &str = "roadbed-candidate";
+/// The keeper's socket by which a release is looked at that visitors do not get yet: TLS, on loopback.
+pub const CANDIDATE_SOCKET: &str = "candidate";
 
 /// One public host name and what answers there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

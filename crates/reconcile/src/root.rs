@@ -80,6 +80,11 @@ impl Root {
         self.tls().join("ca.pem")
     }
 
+    /// What pages looked like when they were looked at last.
+    pub fn smoke(&self) -> PathBuf {
+        self.path().join("smoke")
+    }
+
     /// The route table that the edge serves, and the one before it.
     pub fn routes(&self) -> PathBuf {
         self.0.join("edge")
@@ -115,6 +120,11 @@ impl Root {
     /// Artifacts as they run, by digest.
     pub fn releases(&self) -> PathBuf {
         self.0.join("releases")
+    }
+
+    /// What was seen of pages in deployments, by deployment.
+    pub fn deployments(&self) -> PathBuf {
+        self.0.join("deployments")
     }
 
     pub fn builds(&self) -> PathBuf {

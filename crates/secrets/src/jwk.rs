@@ -1,9 +1,9 @@
 //! Signing keys: a private Ed25519 key as a JSON Web Key, and the public half that verifiers get (RFC 7517, RFC 8037).
 
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::{Zeroize, Zeroizing};
@@ -89,6 +89,31 @@ pub fn public_half(key: &Secret) -> Result<PublicKey, NotAKey> {
         kid: private.kid.clone(),
         x: private.x.clone(),
     })
+}
+
+/// Signs with a private key (RFC 8032). The same message has the same signature.
+pub fn sign(key: &Secret, message: &[u8]) -> Result<Vec<u8>, NotAKey> {
+    let private: Private = serde_json::from_str(key.expose()).map_err(|_| NotAKey)?;
+    let seed = BASE64_URL_SAFE_NO_PAD.decode(&private.d).map(Zeroizing::new).map_err(|_| NotAKey)?;
+    let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| NotAKey)?;
+    Ok(pair.sign(message).as_ref().to_vec())
+}
+
+impl PublicKey {
+    /// Whether this key's private half signed the message.
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let key = BASE64_URL_SAFE_NO_PAD.decode(&self.x);
+        key.is_ok_and(|key| UnparsedPublicKey::new(&ED25519, key).verify(message, signature).is_ok())
+    }
+
+    /// As other tools read it: `SubjectPublicKeyInfo` in PEM (RFC 8410).
+    pub fn to_pem(&self) -> Result<String, NotAKey> {
+        /// What stands before the 32 bytes of any Ed25519 key.
+        const HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+        let key = BASE64_URL_SAFE_NO_PAD.decode(&self.x).map_err(|_| NotAKey)?;
+        let body = BASE64_STANDARD.encode([&HEAD[..], &key].concat());
+        Ok(format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n"))
+    }
 }
 
 /// The part of a key that must not be seen, where `value` is one: it gives the key away also without the notation around it.

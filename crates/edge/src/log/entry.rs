@@ -136,6 +136,7 @@ impl Drop for Entry {
 pub(super) fn scheme_of(door: &Door) -> &'static str {
     match door {
         Door::Https => "https",
+        Door::Candidate => "candidate",
         Door::Http => "http",
         Door::Internal(_) => "internal",
     }

@@ -164,6 +164,15 @@ pub(crate) async fn get(world: &World, host: &str, path: &str, lines: &str) -> R
     exchange(&mut stream, wire.as_bytes()).await.expect("an answer")
 }
 
+/// As [`get`], at the release that visitors do not get yet.
+pub(crate) async fn get_candidate(world: &World, host: &str, path: &str) -> Reply {
+    let name = ServerName::try_from(host.to_owned()).unwrap();
+    let connector = TlsConnector::from(tls_config(world, &[b"http/1.1"]));
+    let mut stream = connector.connect(name, tcp(world.candidate).await).await.unwrap();
+    let wire = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    exchange(&mut stream, wire.as_bytes()).await.expect("an answer")
+}
+
 pub(crate) async fn text_of(response: Response<Incoming>) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }

@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) https: SocketAddr,
     pub(crate) http: SocketAddr,
     pub(crate) internal: SocketAddr,
+    pub(crate) candidate: SocketAddr,
     pub(crate) edge: EdgeClient,
     shutdown: Mutex<Option<oneshot::Sender<()>>>,
     running: Option<JoinHandle<Result<(), EdgeFault>>>,
@@ -39,7 +40,7 @@ impl World {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let root = Root::new(folder.path().canonicalize().unwrap());
         let listen = |name: &str| (name.to_owned(), socket::listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap());
-        let sockets = vec![listen("https"), listen("http"), listen("shop-internal")];
+        let sockets = vec![listen("https"), listen("http"), listen("shop-internal"), listen("candidate")];
         let address = |at: usize| sockets[at].1.local_addr().unwrap();
         let mut world = Self {
             edge: EdgeClient::new(root.clone()),
@@ -47,6 +48,7 @@ impl World {
             https: address(0),
             http: address(1),
             internal: address(2),
+            candidate: address(3),
             shutdown: Mutex::new(None),
             running: None,
             sockets,
@@ -97,7 +99,7 @@ impl World {
     }
 
     pub(crate) fn table(&self, sites: Vec<Site>) -> RouteTable {
-        RouteTable { environment: "test".into(), https_port: self.https.port(), sites, candidate: None }
+        RouteTable { environment: "test".into(), https_port: self.https.port(), sites, candidate: Vec::new() }
     }
 
     /// The lines of the access log that are there when `is_enough` says so.

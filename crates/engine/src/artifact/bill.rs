@@ -76,6 +76,7 @@ mod tests {
             integrity: Some(format!("sha1-x sha512-{}", STANDARD.encode([7_u8; 64]))),
             license: Some("MIT".to_owned()),
             optional: false,
+            workspace: None,
         };
         let bill = of("api", &Digest::of(&[0; 32]), &[package]);
         let component = &bill["components"][0];

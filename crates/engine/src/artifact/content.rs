@@ -95,12 +95,29 @@ impl Content {
                 }
                 return Err(ContentFault::NotInstalled(package.path));
             }
+            if let Some(workspace) = &package.workspace {
+                self.add_workspace(project, &folder, workspace)?;
+                self.packages.push(package);
+                continue;
+            }
             // Packages within it have their own lines in the lock file.
             let nested = format!("{}/node_modules/", package.path);
             self.add_folder(project, &folder, |name| !name.starts_with(&nested))?;
             self.packages.push(package);
         }
         Ok(())
+    }
+
+    /// Another package of the project: the link by which Node finds it, and its folder. All of it, since what it built for itself
+    /// is among what git ignores; but no hidden files, which are for whoever builds.
+    fn add_workspace(&mut self, project: &Path, link: &Path, workspace: &str) -> Result<(), ContentFault> {
+        if files::is_link(link) {
+            self.add_link(project, link, name_in(project, link)?)?;
+        }
+        let within = |name: &str| name.strip_prefix(workspace).unwrap_or(name).to_owned();
+        self.add_folder(project, &project.join(workspace), |name| {
+            !within(name).split('/').any(|part| part == "node_modules" || part.starts_with('.'))
+        })
     }
 
     fn add_folder(&mut self, project: &Path, folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), ContentFault> {

@@ -23,6 +23,7 @@ struct Entry {
     link: bool,
     optional: bool,
     dependencies: BTreeMap<String, String>,
+    dev_dependencies: BTreeMap<String, String>,
     optional_dependencies: BTreeMap<String, String>,
     peer_dependencies: BTreeMap<String, String>,
 }
@@ -48,6 +49,8 @@ pub struct Package {
     pub license: Option<String>,
     /// It may be missing where it was not made for this system.
     pub optional: bool,
+    /// The folder of the project that it is a link to: another workspace.
+    pub workspace: Option<String>,
 }
 
 /// Why the packages of an app are not known.
@@ -61,18 +64,13 @@ pub enum LockFault {
     NoWorkspace(String),
     #[error("package-lock.json does not say where {needs} finds {name}")]
     NotInstalled { name: String, needs: String },
-    #[error("{needs} needs {name}, another workspace of the project: an artifact cannot hold it yet")]
-    Workspace { name: String, needs: String },
+    #[error("package-lock.json does not say in which folder the workspace {name} lies, which {needs} needs")]
+    NoFolder { name: String, needs: String },
 }
 
 impl LockFault {
     pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Workspace { .. } => {
-                "let the app's build bundle it, so that the output needs no package of the project"
-            }
-            _ => "run `npm install` and commit package-lock.json",
-        }
+        "run `npm install` and commit package-lock.json"
     }
 }
 
@@ -100,17 +98,48 @@ impl Lock {
                     }
                     continue;
                 };
-                if package.link {
-                    return Err(LockFault::Workspace { name: name.clone(), needs: from });
+                if !seen.insert(path.clone()) {
+                    continue;
                 }
-                if seen.insert(path.clone()) {
+                if !package.link {
                     found.push(package.as_package(&path));
                     open.push_back((path, package));
+                    continue;
                 }
+                // Node follows the link and looks for what the workspace needs from there.
+                let folder = package.resolved.clone();
+                let target = folder.as_ref().and_then(|folder| self.packages.get(folder));
+                let (Some(folder), Some(target)) = (folder, target) else {
+                    return Err(LockFault::NoFolder { name: name.clone(), needs: from });
+                };
+                let own = target.as_package(&path);
+                found.push(Package { workspace: Some(folder.clone()), ..own });
+                open.push_back((folder, target));
             }
         }
         found.sort();
         Ok(found)
+    }
+
+    /// Folders of other workspaces that an app needs to be built or to run: they are inputs of its build.
+    pub fn workspaces(&self, folder: &str) -> Vec<String> {
+        let folder = folder.trim_end_matches('/');
+        let mut found: BTreeSet<String> = BTreeSet::new();
+        let mut open = vec![folder.to_owned()];
+        while let Some(from) = open.pop() {
+            let Some(entry) = self.packages.get(&from) else { continue };
+            let all =
+                [&entry.dependencies, &entry.dev_dependencies, &entry.optional_dependencies, &entry.peer_dependencies];
+            let linked = all.into_iter().flat_map(BTreeMap::keys).filter_map(|name| self.resolve(&from, name));
+            for folder in linked.filter(|(_, package)| package.link).filter_map(|(_, package)| package.resolved.clone())
+            {
+                if found.insert(folder.clone()) {
+                    open.push(folder);
+                }
+            }
+        }
+        found.remove(folder);
+        found.into_iter().collect()
     }
 
     /// The nearest `node_modules` on the way up that has it.
@@ -151,6 +180,7 @@ impl Entry {
                 Some(License::Other(_)) | None => None,
             },
             optional: self.optional,
+            workspace: None,
         }
     }
 }
@@ -176,7 +206,12 @@ mod tests {
             "": { "workspaces": ["apps/*"], "devDependencies": { "typescript": "6" } },
             "apps/api": { "dependencies": { "db": "^1" }, "devDependencies": { "tsx": "4" }, "optionalDependencies": { "fast": "1" } },
             "apps/web": { "dependencies": { "@shop/shared": "*" } },
+            "apps/lost": { "dependencies": { "@shop/lost": "*" } },
+            "packages/shared": { "name": "@shop/shared", "version": "0.1.0", "dependencies": { "bytes": "2", "@shop/deep": "*" } },
+            "packages/deep": { "version": "0.2.0", "dependencies": { "@shop/shared": "*" } },
             "node_modules/@shop/shared": { "link": true, "resolved": "packages/shared" },
+            "node_modules/@shop/deep": { "link": true, "resolved": "packages/deep" },
+            "node_modules/@shop/lost": { "link": true, "resolved": "packages/lost" },
             "node_modules/db": { "version": "1.2.3", "resolved": "https://registry.example/real-db/-/real-db-1.2.3.tgz", "license": "MIT",
                 "integrity": "sha512-abc", "dependencies": { "bytes": "1" }, "peerDependencies": { "tls": "*", "absent": "*" } },
             "node_modules/db/node_modules/bytes": { "version": "1.0.0", "license": { "type": "MIT" }, "dependencies": { "base": "1" } },
@@ -208,10 +243,30 @@ mod tests {
     }
 
     #[test]
+    fn other_workspaces_come_with_what_they_need_and_are_inputs_of_the_build() {
+        let lock = Lock::parse(LOCK.as_bytes()).unwrap();
+        let found = lock.closure("apps/web").unwrap();
+        let told: Vec<(&str, &str, Option<&str>)> = found
+            .iter()
+            .map(|package| (package.path.as_str(), package.version.as_str(), package.workspace.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("node_modules/@shop/deep", "0.2.0", Some("packages/deep")),
+                ("node_modules/@shop/shared", "0.1.0", Some("packages/shared")),
+                ("node_modules/bytes", "2.0.0", None),
+            ]
+        );
+        assert_eq!(lock.workspaces("apps/web"), ["packages/deep", "packages/shared"]);
+        assert_eq!(lock.workspaces("apps/api"), [""; 0]);
+    }
+
+    #[test]
     fn what_the_lock_file_does_not_say_is_a_fault() {
         let lock = Lock::parse(LOCK.as_bytes()).unwrap();
         assert!(matches!(lock.closure("apps/other"), Err(LockFault::NoWorkspace(_))));
-        assert!(matches!(lock.closure("apps/web"), Err(LockFault::Workspace { .. })));
+        assert!(matches!(lock.closure("apps/lost"), Err(LockFault::NoFolder { .. })));
         let without = LOCK.replace("node_modules/base", "node_modules/other");
         let fault = Lock::parse(without.as_bytes()).unwrap().closure("apps/api").unwrap_err();
         assert_eq!(

@@ -3,7 +3,8 @@
 //! ```text
 //!   build output ─┐
 //!   lock file ────┼─► content (which files, by which names) ─► archive (tar, zstd) ─► shelf (digest ─► archive, record)
-//!   node_modules ─┘        └─► bill of materials (CycloneDX)
+//!   node_modules ─┘        ├─► bill of materials (CycloneDX)
+//!                          └─► provenance (SLSA in in-toto), signed (DSSE): whoever takes an artifact holds it against keys
 //! ```
 //!
 //! The same files make the same digest, wherever and whenever they are packed: names in order, no times, no owners. The digest
@@ -13,6 +14,8 @@
 
 pub mod archive;
 pub mod bill;
+pub mod provenance;
+pub mod attestation;
 pub mod content;
 pub mod lock;
 pub mod packing;

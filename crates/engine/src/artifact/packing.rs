@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use manifest::environment::App;
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
 
 use super::archive::ArchiveFault;
+use super::attestation::Attestor;
 use super::content::{self, ContentFault};
-use super::shelf::{Record, Shelf};
+use super::shelf::{AttestFault, Record, Shelf};
 use crate::build::{self, AppBuild};
 
 /// The artifact of an app's present build.
@@ -19,6 +21,8 @@ pub struct AppArtifact {
     project: PathBuf,
     app: App,
     shelf: Shelf,
+    /// Who says where it comes from.
+    attestor: Option<Arc<Attestor>>,
 }
 
 /// What there is to do.
@@ -36,7 +40,12 @@ impl fmt::Display for Pack {
 impl AppArtifact {
     pub fn new(project: PathBuf, app: App, shelf: Shelf) -> Self {
         let (id, needs) = (Self::resource_id(&app), vec![AppBuild::resource_id(&app)]);
-        Self { id, needs, project, app, shelf }
+        Self { id, needs, project, app, shelf, attestor: None }
+    }
+
+    /// Signed by this one: an artifact that only others signed is packed again from what was built here.
+    pub fn attested(self, by: Arc<Attestor>) -> Self {
+        Self { attestor: Some(by), ..self }
     }
 
     pub fn resource_id(app: &App) -> ResourceId {
@@ -52,7 +61,13 @@ impl AppArtifact {
         let inputs = build::built_from(&self.project, &self.app)?
             .ok_or_else(|| Fault::new(format!("cannot pack {}: it is not built", self.app.name)))?;
         let record = self.shelf.made_of(self.app.name.as_str(), &inputs);
-        let record = record.map_err(|fault| Fault::because(self.headline(), &fault))?;
+        let cannot = |fault| Fault::because(self.headline(), &fault);
+        let mut record = record.map_err(cannot)?;
+        if let (Some(found), Some(attestor)) = (&record, &self.attestor)
+            && !self.shelf.is_attested(&found.digest, attestor.public()).map_err(cannot)?
+        {
+            record = None;
+        }
         Ok((inputs, record))
     }
 
@@ -85,12 +100,14 @@ impl Resource for AppArtifact {
     async fn apply(&self, step: &Pack, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
         let (project, app, shelf, inputs) =
             (self.project.clone(), self.app.clone(), self.shelf.clone(), step.inputs.clone());
+        let attestor = self.attestor.clone();
         let packed = tokio::task::spawn_blocking(move || {
             let content = content::of(&project, &app)?;
-            shelf.put(app.name.as_str(), &inputs, &content).map_err(PackFault::Archive)
+            let record = shelf.put(app.name.as_str(), &inputs, &content).map_err(PackFault::Archive)?;
+            attestor.map_or(Ok(()), |by| shelf.attest(&record, &by)).map_err(PackFault::Attest)
         });
         match packed.await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(fault)) => Err(fault.told(&self.headline())),
             Err(panic) => Err(Fault::because(self.headline(), &panic)),
         }
@@ -100,6 +117,7 @@ impl Resource for AppArtifact {
 enum PackFault {
     Content(ContentFault),
     Archive(ArchiveFault),
+    Attest(AttestFault),
 }
 
 impl From<ContentFault> for PackFault {
@@ -116,6 +134,10 @@ impl PackFault {
                 Fault::because(headline, fault).hint("`npm ci` installs what the lock file says")
             }
             Self::Content(fault) => Fault::because(headline, fault),
+            Self::Attest(fault @ AttestFault::Damaged(_)) => {
+                Fault::because(headline, fault).hint("take the file away: who built the artifact signs it again")
+            }
+            Self::Attest(fault) => Fault::because(headline, fault).hint("see whether the disk is full"),
             Self::Archive(fault) => Fault::because(headline, fault).hint("see whether the disk is full"),
         }
     }

@@ -2,15 +2,19 @@
 //!
 //! ```text
 //!   DIGEST.tar.zst   DIGEST.cdx.json   DIGEST.json (the record, written last: what has one is whole)
+//!   DIGEST.intoto.jsonl (signed provenance, a line per environment that built it)
 //!   inputs/APP-INPUTS (the digest that these inputs became)
 //! ```
 
 use std::path::{Path, PathBuf};
 
 use host::files::{self, Access, FileFault};
+use secrets::Secret;
+use secrets::jwk::{NotAKey, PublicKey};
 use serde::{Deserialize, Serialize};
 
 use super::archive::{self, ArchiveFault};
+use super::attestation::{self, AttestationFault, Attestor};
 use super::content::Content;
 use super::{Digest, bill};
 
@@ -33,6 +37,48 @@ pub struct Record {
     pub files: usize,
     /// Packages of npm that are in it beside those that the build bundled.
     pub packages: usize,
+}
+
+/// Why an artifact cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeFault {
+    #[error("the artifact {0} is not here")]
+    Missing(Digest),
+    #[error(transparent)]
+    File(#[from] FileFault),
+    #[error("the artifact {} of {app} is refused", digest.short())]
+    Refused {
+        app: String,
+        digest: Digest,
+        #[source]
+        why: AttestationFault,
+    },
+    #[error(transparent)]
+    Archive(#[from] ArchiveFault),
+}
+
+impl TakeFault {
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "`roadbed build` makes it",
+            Self::Refused { .. } => {
+                "`roadbed build --env E`, with the environment that shall use it, builds and signs it"
+            }
+            Self::Archive(_) => "it is damaged: `roadbed build` makes it again once it is taken off the shelf",
+            Self::File(_) => "see whether the disk is full and the folder is yours",
+        }
+    }
+}
+
+/// Why an artifact cannot be signed.
+#[derive(Debug, thiserror::Error)]
+pub enum AttestFault {
+    #[error(transparent)]
+    File(#[from] FileFault),
+    #[error("the key that signs artifacts is damaged")]
+    Key(#[from] NotAKey),
+    #[error("its signature file is damaged: {}", .0.display())]
+    Damaged(PathBuf),
 }
 
 impl Shelf {
@@ -88,6 +134,58 @@ impl Shelf {
         let text = serde_json::to_vec_pretty(&record).expect("plain data");
         files::write_durable(&self.path(&record.digest, "json"), &text, Access::Owner)?;
         files::write_durable(&self.note(app, inputs), record.digest.as_str().as_bytes(), Access::Owner)?;
+        Ok(record)
+    }
+
+    /// Where its signed provenance lies.
+    pub fn attestation(&self, digest: &Digest) -> PathBuf {
+        self.path(digest, "intoto.jsonl")
+    }
+
+    /// Whether this key said where an artifact comes from.
+    pub fn is_attested(&self, digest: &Digest, by: &PublicKey) -> Result<bool, FileFault> {
+        let file = files::read_if_exists(&self.attestation(digest))?;
+        Ok(file.is_some_and(|file| attestation::has_line_of(&file, by)))
+    }
+
+    /// Says where an artifact comes from, beside what others say. Whoever calls this has packed it from its sources just now.
+    pub fn attest(&self, record: &Record, by: &Attestor) -> Result<(), AttestFault> {
+        let path = self.attestation(&record.digest);
+        let mut file = files::read_if_exists(&path)?.unwrap_or_default();
+        if attestation::has_line_of(&file, by.public()) {
+            return Ok(());
+        }
+        if !file.is_empty() && !attestation::is_whole(&file) {
+            return Err(AttestFault::Damaged(path));
+        }
+        file.extend_from_slice(by.line(record)?.as_bytes());
+        files::write_durable(&path, &file, Access::Owner)?;
+        Ok(())
+    }
+
+    /// Says in our name what somebody said whom we believe: so what one environment built another one uses, unchanged.
+    pub fn endorse(&self, digest: &Digest, believed: &[PublicKey], key: &Secret) -> Result<(), TakeFault> {
+        let record = self.get(digest)?.ok_or_else(|| TakeFault::Missing(digest.clone()))?;
+        let path = self.attestation(digest);
+        let file = files::read_if_exists(&path)?;
+        let refused = |why| TakeFault::Refused { app: record.app.clone(), digest: digest.clone(), why };
+        if let Some(file) = attestation::endorsed(file.as_deref(), &record, believed, key).map_err(refused)? {
+            files::write_durable(&path, &file, Access::Owner)?;
+        }
+        Ok(())
+    }
+
+    /// Unpacks an artifact into a folder that did not exist. Who signed it is looked at first, then every byte of it: nothing of
+    /// what is refused is used.
+    pub fn take(&self, digest: &Digest, trusted: &[PublicKey], folder: &Path) -> Result<Record, TakeFault> {
+        let record = self.get(digest)?.ok_or_else(|| TakeFault::Missing(digest.clone()))?;
+        let file = files::read_if_exists(&self.attestation(digest))?;
+        attestation::verify(file.as_deref(), &record, trusted).map_err(|why| TakeFault::Refused {
+            app: record.app.clone(),
+            digest: digest.clone(),
+            why,
+        })?;
+        archive::unpack(&self.archive(digest), digest, folder)?;
         Ok(record)
     }
 
@@ -162,6 +260,39 @@ mod tests {
         let other = first.content();
         first.item("app/server.js", "serve(2)", false);
         assert_ne!(first.shelf.put("api", "3", &other).unwrap().digest, record.digest);
+    }
+
+    #[test]
+    fn what_nobody_signed_or_a_stranger_is_not_unpacked() {
+        use super::super::provenance::Origin;
+        let attestor = || Attestor::new(secrets::jwk::generate().unwrap(), Origin::default()).unwrap();
+        let (ours, other) = (attestor(), attestor());
+        let project = Project::new();
+        let record = project.shelf.put("api", "1", &project.content()).unwrap();
+        let out = project.folder.path().join("out");
+        let take = |trusted: &[PublicKey]| project.shelf.take(&record.digest, trusted, &out);
+        let refused = |fault: TakeFault| match fault {
+            TakeFault::Refused { why, .. } => why,
+            other => panic!("{other}"),
+        };
+        assert_eq!(refused(take(&[ours.public().clone()]).unwrap_err()), AttestationFault::Missing);
+        project.shelf.attest(&record, &other).unwrap();
+        let by = vec![other.public().kid.clone()];
+        assert_eq!(refused(take(&[ours.public().clone()]).unwrap_err()), AttestationFault::Untrusted { by });
+        assert!(!files::exists(&out), "nothing of it was unpacked");
+        project.shelf.attest(&record, &ours).unwrap();
+        project.shelf.attest(&record, &ours).unwrap();
+        let lines = files::read_string(&project.shelf.attestation(&record.digest)).unwrap().lines().count();
+        assert_eq!(lines, 2, "one line for each who built it");
+        assert_eq!(take(&[ours.public().clone()]).unwrap(), record);
+        let absent = Digest::of(&[9; 32]);
+        let fault = project.shelf.take(&absent, &[], &out.join("x")).unwrap_err();
+        assert!(matches!(fault, TakeFault::Missing(_)), "{fault}");
+
+        files::write(&project.shelf.attestation(&record.digest), b"{", Access::Owner).unwrap();
+        assert!(matches!(project.shelf.attest(&record, &ours), Err(AttestFault::Damaged(_))));
+        let fault = project.shelf.take(&record.digest, &[ours.public().clone()], &out.join("y")).unwrap_err();
+        assert_eq!(refused(fault), AttestationFault::Malformed);
     }
 
     #[test]

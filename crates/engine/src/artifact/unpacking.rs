@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use host::files;
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
+use secrets::jwk::PublicKey;
 
 use super::Digest;
-use super::archive::{self, ArchiveFault};
-use super::shelf::Shelf;
+use super::shelf::{Shelf, TakeFault};
 
 /// One artifact in one environment's folder.
 #[derive(Debug)]
@@ -16,8 +17,24 @@ pub struct Unpacked {
     id: ResourceId,
     app: String,
     digest: Digest,
-    shelf: Shelf,
+    source: Source,
     folder: PathBuf,
+}
+
+/// Whose artifacts are believed, asked when one is unpacked: keys are rotated.
+pub type Trusted = Arc<dyn Fn() -> Result<Vec<PublicKey>, Fault> + Send + Sync>;
+
+/// Where artifacts come from, and whose are believed.
+#[derive(Clone)]
+pub struct Source {
+    pub shelf: Shelf,
+    pub trusted: Trusted,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("shelf", &self.shelf).finish_non_exhaustive()
+    }
 }
 
 /// What there is to do.
@@ -28,15 +45,15 @@ pub struct Unpack {
 
 impl fmt::Display for Unpack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unpack {} and hold it against its digest", self.digest)
+        write!(f, "hold {} against its signature and its digest, and unpack it", self.digest)
     }
 }
 
 impl Unpacked {
     /// `releases` is the folder of all that are unpacked.
-    pub fn new(app: &str, digest: Digest, shelf: Shelf, releases: &Path) -> Self {
+    pub fn new(app: &str, digest: Digest, source: Source, releases: &Path) -> Self {
         let (id, folder) = (Self::resource_id(&digest), folder(releases, &digest));
-        Self { id, app: app.to_owned(), digest, shelf, folder }
+        Self { id, app: app.to_owned(), digest, source, folder }
     }
 
     pub fn resource_id(digest: &Digest) -> ResourceId {
@@ -70,24 +87,23 @@ impl Resource for Unpacked {
     }
 
     async fn apply(&self, _: &Unpack, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
-        let (archive, digest, target) = (self.shelf.archive(&self.digest), self.digest.clone(), self.folder.clone());
+        let (shelf, digest, target) = (self.source.shelf.clone(), self.digest.clone(), self.folder.clone());
         let headline = format!("cannot unpack the artifact {} of {}", self.digest.short(), self.app);
+        let trusted = (self.source.trusted)()?;
         let unpacked = tokio::task::spawn_blocking(move || {
             let fresh = target.with_extension("new");
             files::remove_dir(&fresh)?;
             if let Some(parent) = target.parent() {
                 files::create_dir(parent, files::Access::Everyone)?;
             }
-            archive::unpack(&archive, &digest, &fresh)?;
+            shelf.take(&digest, &trusted, &fresh)?;
             files::rename(&fresh, &target)?;
             files::sync_dir(target.parent().unwrap_or(&target))?;
-            Ok::<_, ArchiveFault>(())
+            Ok::<_, TakeFault>(())
         });
         match unpacked.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(fault @ ArchiveFault::File(_))) => Err(Fault::because(headline, &fault)
-                .hint("see whether the disk is full; an artifact that is gone is made again by `roadbed build`")),
-            Ok(Err(fault)) => Err(Fault::because(headline, &fault).hint("`roadbed build` makes it again")),
+            Ok(Err(fault)) => Err(Fault::because(headline, &fault).hint(fault.hint())),
             Err(panic) => Err(Fault::because(headline, &panic)),
         }
     }

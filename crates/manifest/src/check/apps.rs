@@ -28,6 +28,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
                 .hint("give each app a folder of its own");
         }
         needs(name, app, document, findings);
+        smoke(app, findings);
         match app.kind {
             Kind::Static => no_server(name, app, findings),
             Kind::Next | Kind::Node => server(name, app, findings),
@@ -80,6 +81,21 @@ fn needs(name: &At<AppName>, app: &AppTable, document: &Document, findings: &mut
                     "there are",
                 );
             }
+        }
+    }
+}
+
+/// What is only seen in a browser needs one.
+fn smoke(app: &AppTable, findings: &mut Findings) {
+    for page in app.smoke.iter().filter(|page| !page.render.value) {
+        let of_browsers = [("text", &page.text), ("elements", &page.elements), ("ignore_errors", &page.ignore_errors)];
+        for (key, first) in of_browsers.iter().filter_map(|(key, all)| Some((key, all.first()?))) {
+            findings
+                .error(
+                    first.span,
+                    format!("\"{key}\" of {} is only seen in a browser, and it is not rendered", page.path.0),
+                )
+                .hint("add render = true; what the answer itself must have is `contains`");
         }
     }
 }

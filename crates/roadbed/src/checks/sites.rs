@@ -61,14 +61,14 @@ impl AppsAreReachable {
         for smoke in &app.smoke {
             let url = self.visitor.https_url(host, &smoke.path);
             // Without its password a protected app must be closed, and that it answers so is proof that it is there.
-            let expected = if app.access == Access::Protected { 401 } else { 200 };
+            let expected = if app.access == Access::Protected { 401 } else { smoke.status };
             seen.push(match self.visitor.get(host, &smoke.path, PATIENCE).await {
                 Err(why) => (false, format!("{url}: {why}")),
                 Ok(answer) if answer.status != expected => {
                     (false, format!("{url} answered {} and not {expected}", answer.status))
                 }
                 Ok(answer) => match &smoke.contains {
-                    Some(text) if expected == 200 && !answer.body.contains(text.as_str()) => {
+                    Some(text) if expected == smoke.status && !answer.body.contains(text.as_str()) => {
                         (false, format!("{url} does not contain {text:?}"))
                     }
                     _ => (true, format!("{url} answered {expected}, chain verified, {} bytes", answer.body.len())),

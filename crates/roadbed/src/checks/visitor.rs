@@ -12,7 +12,6 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use reconcile::Fault;
-use reconcile::ports::CANDIDATE_HEADER;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -39,8 +38,6 @@ pub struct Visitor {
     tls: TlsConnector,
     http_port: u16,
     https_port: u16,
-    /// The word by which a release is reached that visitors do not see yet.
-    word: Option<Arc<Secret>>,
 }
 
 impl std::fmt::Debug for Visitor {
@@ -66,12 +63,7 @@ impl Visitor {
             .map_err(|error| cannot(&error))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), http_port, https_port, word: None })
-    }
-
-    /// Who looks at a release that others do not see yet.
-    pub fn with_word(self, word: Secret) -> Self {
-        Self { word: Some(Arc::new(word)), ..self }
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), http_port, https_port })
     }
 
     /// `GET https://HOST:PORT/PATH`. An error is a sentence: refused, no valid certificate, no answer in time.
@@ -81,7 +73,7 @@ impl Visitor {
             let stream = TcpStream::connect(loopback(self.https_port)).await?;
             let name = ServerName::try_from(host.to_owned())?;
             let stream = self.tls.connect(name, stream).await?;
-            exchange(stream, &authority, path, None, self.word.as_deref()).await
+            exchange(stream, &authority, path, None).await
         };
         ended(timeout(limit, visit).await, limit)
     }
@@ -100,7 +92,7 @@ impl Visitor {
         let visit = async {
             let stream = TcpStream::connect(loopback(self.https_port)).await?;
             let stream = self.tls.connect(ServerName::try_from(host.to_owned())?, stream).await?;
-            exchange(stream, &authority, path, Some(&login), self.word.as_deref()).await
+            exchange(stream, &authority, path, Some(&login)).await
         };
         ended(timeout(limit, visit).await, limit)
     }
@@ -110,7 +102,7 @@ impl Visitor {
         let authority = format!("{host}:{}", self.http_port);
         let visit = async {
             let stream = TcpStream::connect(loopback(self.http_port)).await?;
-            exchange(stream, &authority, path, None, None).await
+            exchange(stream, &authority, path, None).await
         };
         ended(timeout(limit, visit).await, limit)
     }
@@ -139,13 +131,7 @@ fn ended(
     }
 }
 
-async fn exchange<S>(
-    stream: S,
-    authority: &str,
-    path: &str,
-    login: Option<&str>,
-    word: Option<&Secret>,
-) -> Result<Answer, AnyError>
+async fn exchange<S>(stream: S, authority: &str, path: &str, login: Option<&str>) -> Result<Answer, AnyError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -155,9 +141,6 @@ where
     let mut request = Request::get(path).header("host", authority).header("accept", "text/html,application/json");
     if let Some(login) = login {
         request = request.header("authorization", login);
-    }
-    if let Some(word) = word {
-        request = request.header(CANDIDATE_HEADER, word.expose());
     }
     let request = request.body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;

@@ -66,6 +66,7 @@ pub enum Command {
     Logs(Logs),
     Restart(Restart),
     Ready(Ready),
+    Smoke(Smoke),
     Plan(Plan),
     Build(Build),
     Deploy(Deploy),
@@ -272,6 +273,35 @@ pub struct Ready {
     pub only: Vec<String>,
 }
 
+/// Look at the pages that must be good after a deploy
+///
+/// Asks for every page that the manifest names with `smoke`, by the public way in and with certificates verified, and renders those with
+/// `render = true` in Chromium, which reaches the hosts of this environment and no others. Pictures and consoles of rendered pages lie
+/// in the folder `smoke` of the root until the next time, readable for its owner alone.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed smoke
+  roadbed smoke storefront --keep /tmp/pages
+  roadbed smoke --json | jq -r '.pages[] | select(.verdict != \"holds\") | .url'
+
+Exit codes:
+  0  every page holds
+  1  a page fails or could not be looked at, or the environment is down
+  2  no such app or browser
+  3  another command holds the root")]
+pub struct Smoke {
+    /// Only pages of these apps
+    #[arg(value_name = "APP")]
+    pub apps: Vec<String>,
+    /// Chromium, by path or name [default: $ROADBED_BROWSER, else chromium or google-chrome in PATH]
+    #[arg(long, value_name = "PROGRAM")]
+    pub browser: Option<String>,
+    /// Keep pictures and consoles in this folder
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
 /// Show what `up` would do now
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -296,14 +326,17 @@ pub struct Plan {
 /// Build apps and pack what each needs to run
 ///
 /// Makes one archive per app (tar, zstd) that is named by its content: the same sources make the same archive, on any machine
-/// and for every environment. Beside it lies its bill of materials (CycloneDX). What is built and packed already is not built
-/// again. No environment is touched.
+/// and for every environment. Beside it lie its bill of materials (CycloneDX) and its provenance (SLSA v1 in a DSSE envelope): what it
+/// was built from, signed by a key in the secret store of the environment that is meant with --env, local without it. The key is made
+/// when it is first needed. What is built, packed and signed already is not built again. Nothing that runs is touched.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   roadbed build
   roadbed build api storefront
   roadbed build --json            digests, and where the archives lie
+  roadbed build --env staging     signed by staging's key
+  roadbed build --public-key      for those who verify with other tools
 
 Exit codes:
   0    built
@@ -314,6 +347,9 @@ pub struct Build {
     /// Only these apps
     #[arg(value_name = "APP")]
     pub apps: Vec<String>,
+    /// Print the public half of the key that signs, in PEM, and build nothing
+    #[arg(long, conflicts_with = "apps")]
+    pub public_key: bool,
 }
 
 /// Show where a branch or a pull request is deployed to, and what everything is called there

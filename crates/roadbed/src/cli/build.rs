@@ -1,7 +1,8 @@
-//! `roadbed build`: artifacts of apps, without an environment. The same command here and in CI.
+//! `roadbed build`: artifacts of apps, without a running environment. The same command here and in CI.
 
 use std::sync::Arc;
 
+use ::secrets::Store;
 use engine::artifact::shelf::{Record, Shelf, folder};
 use host::clock::{Clock, SystemClock};
 use host::files;
@@ -17,8 +18,9 @@ use crate::cli::output::Output;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::cli::up::{progress_of, show};
-use crate::cli::{args, wanted};
+use crate::cli::{args, secrets, wanted};
 use crate::render::span::{bytes, count};
+use crate::signing;
 use crate::wanted::Wanted;
 use crate::world::builds;
 
@@ -34,17 +36,25 @@ struct Artifact<'a> {
     record: &'a Record,
     archive: String,
     bill_of_materials: String,
+    provenance: String,
 }
 
 pub async fn run(session: &Session, args: &args::Build, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let project = Project::load(session)?;
     project.apps_named(&args.apps)?;
+    let (_, store) = secrets::open(session, None)?;
+    if args.public_key {
+        let pem = signing::public_key(&store)?.to_pem();
+        let pem = pem.map_err(|fault| Fault::because("cannot tell the key of artifacts", &fault))?;
+        session.output.line(pem.trim_end())?;
+        return Ok(Exit::Done);
+    }
     let (_, environment) = project.environment(&session.environment()?)?;
     let is_asked = |app: &App| args.apps.is_empty() || args.apps.iter().any(|name| name == app.name.as_str());
     let apps: Vec<App> = environment.apps.into_iter().filter(is_asked).collect();
     let want = wanted::of(session, &project, &args::Up::default())?;
     let converged = tokio::select! {
-        converged = make(&want, &apps, &session.output) => converged?,
+        converged = make(&want, &apps, &project, &store, &session.output) => converged?,
         () = interrupts.next() => return Ok(Exit::Interrupted),
     };
     let shelf = Shelf::new(folder(&want.cache));
@@ -66,10 +76,21 @@ pub async fn run(session: &Session, args: &args::Build, interrupts: &mut Interru
 }
 
 /// Builds and packs; nothing of an environment is touched.
-pub(crate) async fn make(want: &Wanted, apps: &[App], output: &Output) -> Result<Converged, Failure> {
+pub(crate) async fn make(
+    want: &Wanted,
+    apps: &[App],
+    project: &Project,
+    store: &Store,
+    output: &Output,
+) -> Result<Converged, Failure> {
     let cannot = |fault: &(dyn std::error::Error + 'static)| Fault::because("cannot build", fault);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let graph = builds::graph(crate::world::project(&want.manifest), apps, &want.cache, &want.tools, &want.given.0)?;
+    let folder = crate::world::project(&want.manifest);
+    let environments = project.manifest.environments().iter().map(ToString::to_string).collect();
+    let builder = store.seat().install.clone();
+    let origin = signing::origin(folder, &want.text, environments, builder, &want.tools).await?;
+    let attestor = signing::attestor(store, origin)?;
+    let graph = builds::graph(folder, apps, &want.cache, &want.tools, &want.given.0, &attestor)?;
     files::create_dir(&want.cache, files::Access::Everyone).map_err(|fault| cannot(&fault))?;
     let journal = journal::Journal::open(&builds::journal(want), host::database::Presence::MayBeNew, clock.clone());
     let journal = Arc::new(journal.map_err(|fault| cannot(&fault))?);
@@ -107,6 +128,7 @@ fn print(output: &Output, shelf: &Shelf, records: &[Record]) -> Result<(), Failu
             record,
             archive: shelf.archive(&record.digest).display().to_string(),
             bill_of_materials: shelf.bill(&record.digest).display().to_string(),
+            provenance: shelf.attestation(&record.digest).display().to_string(),
         };
         return output.json(&Document { artifacts: records.iter().map(artifact).collect() });
     }

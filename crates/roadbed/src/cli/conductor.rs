@@ -2,7 +2,7 @@
 
 use reconcile::Fault;
 
-use crate::control::wire::{Message, ReadyRequest, RotateRequest, Status};
+use crate::control::wire::{Message, ReadyRequest, RotateRequest, SmokeRequest, Status};
 use crate::wanted::Wanted;
 
 /// Where the lines of a long answer go.
@@ -23,6 +23,7 @@ pub trait Conductor {
     async fn plan(&self, wanted: &Wanted, on: OnMessage<'_>) -> Result<(), Fault>;
     async fn ready(&self, request: &ReadyRequest, on: OnMessage<'_>) -> Result<(), Fault>;
     async fn rotate(&self, request: &RotateRequest, on: OnMessage<'_>) -> Result<(), Fault>;
+    async fn smoke(&self, request: &SmokeRequest, on: OnMessage<'_>) -> Result<(), Fault>;
     async fn restart(&self, unit: &str) -> Result<(), Fault>;
     /// Stops every unit gracefully, in order, then the keeper.
     async fn stop(&self) -> Result<(), Fault>;

@@ -1,6 +1,9 @@
 //! `roadbed deploy`, `rollback` and `releases`: ask control, and look at what it does.
 
+use ::secrets::Store;
 use delivery::Artifact;
+use engine::artifact::Digest;
+use engine::artifact::shelf::{self, Shelf};
 use manifest::{Change, EnvRef};
 use reconcile::{Fault, Root};
 use serde::Serialize;
@@ -13,13 +16,15 @@ use crate::cli::live::Live;
 use crate::cli::place;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
-use crate::cli::{args, build, command_lock, follow, git, login, up, wanted};
+use crate::cli::{args, build, command_lock, follow, git, login, secrets, up, wanted};
 use crate::control::client::ControlClient;
 use crate::control::delivering::{Ask, Listed, ToApprove, ToRollBack};
+use crate::control::identity;
 use crate::purge;
 use crate::render::deployment;
 use crate::wanted::{Apps, Wanted};
 use crate::world::builds;
+use crate::{seats, signing};
 
 pub async fn run(session: &Session, args: &Deploy, live: &Live, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let control = ControlClient::new(session.root.clone());
@@ -57,11 +62,12 @@ async fn deploy(
     session.refuse_copied_root()?;
     purge::refuse_begun(&session.root)?;
     let prepared = match &args.from {
-        Some(from) => of_environment(session, &project, from).await?,
+        Some(from) => of_environment(session, &project, &want, from).await?,
         None => {
             refuse_other_branch(session, &project, &environment).await?;
+            let (_, store) = secrets::open(session, None)?;
             tokio::select! {
-                built = built(session, &project, &want, control) => built?,
+                built = built(session, &project, &want, &store, control) => built?,
                 () = interrupts.next() => return Ok(Exit::Interrupted),
             }
         }
@@ -115,11 +121,12 @@ async fn built(
     session: &Session,
     project: &Project,
     want: &Wanted,
+    store: &Store,
     control: &ControlClient,
 ) -> Result<Prepared, Failure> {
     let folder = crate::world::project(&project.path);
     let (_, environment) = project.environment(&want.environment)?;
-    let converged = build::make(want, &environment.apps, &session.output).await?;
+    let converged = build::make(want, &environment.apps, project, store, &session.output).await?;
     if !converged.is_whole() {
         let failed: Vec<&str> = converged.failed.keys().map(reconcile::ResourceId::as_str).collect();
         return Err(Failure::Work(
@@ -145,7 +152,7 @@ fn is_live(listed: &Listed) -> bool {
 }
 
 /// What is live elsewhere, unchanged.
-async fn of_environment(session: &Session, project: &Project, from: &str) -> Result<Prepared, Failure> {
+async fn of_environment(session: &Session, project: &Project, want: &Wanted, from: &str) -> Result<Prepared, Failure> {
     let (other, _) = project.environment(from)?;
     let folder = crate::world::project(&project.path);
     let cannot = |why: String| {
@@ -159,9 +166,15 @@ async fn of_environment(session: &Session, project: &Project, from: &str) -> Res
     if root == session.root {
         return Err(cannot(format!("{other} is where it would go")));
     }
+    let identity = identity::read(&root)?.ok_or_else(|| cannot("it was never brought up".to_owned()))?;
+    let theirs = Store::new(seats::of_root(&root, &identity, &session.roots()));
     let releases = ControlClient::new(root).releases().await.map_err(|fault| cannot(fault.to_string()))?;
     let live = releases.into_iter().find(is_live).ok_or_else(|| cannot("no release is live there".to_owned()))?;
     let contents = live.release.contents;
+    let digests = contents.artifacts.iter().map(|artifact| artifact.digest.parse::<Digest>());
+    let digests = digests.collect::<Result<Vec<_>, _>>().map_err(|error| cannot(error.to_string()))?;
+    let (_, ours) = secrets::open(session, None)?;
+    signing::endorse(&Shelf::new(shelf::folder(&want.cache)), &digests, &theirs, &ours)?;
     Ok(Prepared {
         artifacts: contents.artifacts,
         manifest: contents.manifest,

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::conductor::{Conductor, OnMessage};
 use crate::control::client::ControlClient;
-use crate::control::wire::{ReadyRequest, RotateRequest, Status, Unit};
+use crate::control::wire::{ReadyRequest, RotateRequest, SmokeRequest, Status, Unit};
 use crate::control::{identity, launch};
 use crate::expiry;
 use crate::keeper;
@@ -115,6 +115,10 @@ impl Conductor for Live {
 
     async fn rotate(&self, request: &RotateRequest, on: OnMessage<'_>) -> Result<(), Fault> {
         self.control.rotate(request, on).await
+    }
+
+    async fn smoke(&self, request: &SmokeRequest, on: OnMessage<'_>) -> Result<(), Fault> {
+        self.control.smoke(request, on).await
     }
 
     async fn restart(&self, unit: &str) -> Result<(), Fault> {

@@ -38,6 +38,7 @@ pub mod plan;
 pub mod project;
 pub mod purge;
 pub mod ready;
+pub mod smoke;
 pub mod reference;
 pub mod restart;
 pub mod roles;
@@ -121,9 +122,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
-    use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Status, Trust};
-    if let Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Plan(_) | Trust(_) | Rollback(_) | Releases(_) =
-        command
+    use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Trust};
+    if let Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_) | Trust(_) | Rollback(_)
+    | Releases(_) = command
     {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;
@@ -139,6 +140,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Logs(args) => wait(async { logs::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Restart(args) => wait(restart::run(session, args, &live)),
         Command::Ready(args) => wait(ready::run(session, args, &live)),
+        Command::Smoke(args) => wait(smoke::run(session, args, &live)),
         Command::Plan(args) => wait(plan::run(session, args, &live)),
         Command::Build(args) => wait(async { build::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Deploy(args) => {

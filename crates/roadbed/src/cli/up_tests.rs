@@ -16,7 +16,7 @@ use super::*;
 use crate::cli::args::{Arguments, Command};
 use crate::cli::conductor::OnMessage;
 use crate::cli::surroundings::Surroundings;
-use crate::control::wire::{RotateRequest, Unit};
+use crate::control::wire::{RotateRequest, SmokeRequest, Unit};
 
 /// Keeper and control in one. Whatever it is asked, it notes.
 struct Stand {
@@ -139,6 +139,10 @@ impl Conductor for Stand {
 
     async fn rotate(&self, _: &RotateRequest, _: OnMessage<'_>) -> Result<(), Fault> {
         unreachable!("`up` rotates nothing")
+    }
+
+    async fn smoke(&self, _: &SmokeRequest, _: OnMessage<'_>) -> Result<(), Fault> {
+        unreachable!("`up` runs the gate, which looks at pages itself")
     }
 
     async fn restart(&self, _: &str) -> Result<(), Fault> {

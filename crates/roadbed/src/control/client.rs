@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use super::delivering::{Ask, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack};
 use super::lent::{Asked, Lent, Renewed, Token};
 use super::login::{Challenge, LoggedIn, Signed};
-use super::wire::{Message, ReadyRequest, RotateRequest, Status};
+use super::wire::{Message, ReadyRequest, RotateRequest, SmokeRequest, Status};
 use crate::wanted::Wanted;
 
 /// Talks to the control of one root.
@@ -118,6 +118,10 @@ impl ControlClient {
 
     pub async fn rotate(&self, request: &RotateRequest, on: OnMessage<'_>) -> Result<(), Fault> {
         self.stream("/rotate", request, on).await
+    }
+
+    pub async fn smoke(&self, request: &SmokeRequest, on: OnMessage<'_>) -> Result<(), Fault> {
+        self.stream("/smoke", request, on).await
     }
 
     async fn stream(&self, path: &str, body: &impl Serialize, on: OnMessage<'_>) -> Result<(), Fault> {

@@ -13,6 +13,7 @@ pub mod drift;
 pub mod delivering;
 pub mod watch;
 pub mod rotating;
+mod smoking;
 pub mod rotation_request;
 pub mod rotation_steps;
 mod holders;

@@ -27,8 +27,8 @@ use super::lending::{self, Peer};
 use super::lent::Asked;
 use super::login::Signed;
 use super::redacting::Redactions;
-use super::wire::{Message, ReadyRequest, RotateRequest};
-use super::{Control, convergence, proof, rotating};
+use super::wire::{Message, ReadyRequest, RotateRequest, SmokeRequest};
+use super::{Control, convergence, proof, rotating, smoking};
 use crate::wanted::Wanted;
 
 /// Answers until SIGTERM or SIGINT.
@@ -46,6 +46,7 @@ pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
         .route("/plan", post(plan))
         .route("/ready", post(ready))
         .route("/rotate", post(rotate))
+        .route("/smoke", post(smoke))
         .route("/login/challenge", post(challenge))
         .route("/login", post(log_in))
         .route("/deployments", post(deploy).get(deployments))
@@ -99,6 +100,10 @@ async fn rotate(State(control): State<Arc<Control>>, Json(request): Json<RotateR
     answer_in_lines(control.redactions_as_wanted(), |lines| async move {
         rotating::rotate(&control, &request, Arc::new(lines)).await
     })
+}
+
+async fn smoke(State(control): State<Arc<Control>>, Json(request): Json<SmokeRequest>) -> Response {
+    answer_in_lines(control.redactions_as_wanted(), |_| async move { smoking::run(&control, &request).await })
 }
 
 async fn challenge(State(control): State<Arc<Control>>) -> Response {

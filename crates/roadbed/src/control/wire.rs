@@ -6,6 +6,7 @@
 //! | `POST /plan` | as above | lines of [`Message`], last one `planned` or `refused` |
 //! | `POST /ready` | [`ReadyRequest`] | lines of [`Message`], last one `report` or `refused` |
 //! | `POST /rotate` | [`RotateRequest`] | lines of [`Message`], last one `rotated` or `refused` |
+//! | `POST /smoke` | [`SmokeRequest`] | one line of [`Message`], `smoked` or `refused` |
 //! | `GET /status` | | [`Status`] |
 //! | `POST /deployments` | [`Ask`](super::delivering::Ask) | the deployment |
 //! | `GET /deployments/ID/since/LINE` | | [`Happening`](super::delivering::Happening), from that line on |
@@ -27,6 +28,17 @@ use stores::mongo::members::MemberReport;
 pub struct ReadyRequest {
     /// Ids or tasks (`T3`); empty means all.
     pub only: Vec<String>,
+}
+
+/// Which smoke pages to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmokeRequest {
+    /// Empty means all.
+    pub apps: Vec<String>,
+    /// Path of Chromium.
+    pub browser: Option<PathBuf>,
+    /// Where pictures and consoles go, instead of the root's own place for the last ones.
+    pub keep: Option<PathBuf>,
 }
 
 /// What to rotate.
@@ -108,6 +120,11 @@ pub enum Message {
     /// The end of `POST /ready`.
     Report {
         report: Report,
+    },
+    /// The end of `POST /smoke`.
+    Smoked {
+        environment: String,
+        report: smoke::Report,
     },
     /// The end of `POST /rotate`.
     Rotated {

@@ -7,7 +7,7 @@ use delivery::Place;
 use host::socket::listen;
 use manifest::environment::{App, Runs};
 use manifest::{AppName, Environment};
-use reconcile::ports::UnitStatus;
+use reconcile::ports::{CANDIDATE_SOCKET, UnitStatus};
 use reconcile::{Fault, Root};
 use stores::mongo::Members;
 use stores::mongo::members::unit_of;
@@ -30,6 +30,8 @@ pub(super) struct Addresses {
     pub(super) http: u16,
     /// Where visitors come in: loopback for `.localhost` and for a rehearsal, every interface otherwise.
     public: IpAddr,
+    /// Where a release is looked at that visitors do not get yet; in environments that releases are deployed to.
+    pub(super) candidate: Option<u16>,
     internal: BTreeMap<(Place, AppName), u16>,
     instances: BTreeMap<(Place, AppName), Vec<u16>>,
     /// Of each member.
@@ -72,6 +74,7 @@ impl Addresses {
         let http = book.port(http.entry, is_listening || http.asked.is_some())?;
         let mut internal = BTreeMap::new();
         let mut instances = BTreeMap::new();
+        let candidate = is_delivered.then(|| book.port(CANDIDATE_SOCKET, is_listening)).transpose()?;
         for (place, app) in with_sockets(environment, fleets, is_delivered) {
             let port = book.port(&internal_socket(place, &app), is_listening)?;
             internal.insert((place, app), port);
@@ -101,7 +104,7 @@ impl Addresses {
         let redis =
             environment.redis.iter().flat_map(Settings::all).map(with_port).collect::<Result<Vec<_>, Fault>>()?;
         let moved = book.moved().iter().map(ToString::to_string).collect();
-        Ok(Self { https, http, public, internal, instances, mongodb, redis, moved })
+        Ok(Self { https, http, public, candidate, internal, instances, mongodb, redis, moved })
     }
 
     /// Where apps of a place call another one of theirs.
@@ -138,7 +141,11 @@ impl Addresses {
             name: internal_socket(*place, app),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, *port)),
         });
-        public.into_iter().chain(internal).collect()
+        let candidate = self.candidate.map(|port| PublicSocket {
+            name: CANDIDATE_SOCKET.to_owned(),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        });
+        public.into_iter().chain(candidate).chain(internal).collect()
     }
 }
 
@@ -219,7 +226,8 @@ pub fn ports_in_use(root: &Root, want: &Wanted, units: &[UnitStatus]) -> Result<
     let internal: Vec<String> = environment.apps.iter().flat_map(sockets).collect();
     let is_edge_up = units.iter().any(|unit| unit.name == EDGE);
     let is_used = |name: &str| {
-        let is_socket = doors.contains(&name) || internal.iter().any(|socket| socket == name);
+        let is_socket =
+            doors.contains(&name) || name == CANDIDATE_SOCKET || internal.iter().any(|socket| socket == name);
         units.iter().any(|unit| unit.name == name && unit.pid.is_some()) || (is_socket && is_edge_up)
     };
     let book = PortBook::open(root)?;

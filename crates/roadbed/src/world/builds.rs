@@ -1,7 +1,9 @@
 //! Builds without an environment: what `roadbed build` makes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use engine::artifact::attestation::Attestor;
 use engine::artifact::packing::AppArtifact;
 use engine::artifact::shelf::{self, Shelf};
 use engine::build::AppBuild;
@@ -13,14 +15,21 @@ use reconcile::{AnyResource, Fault, Graph};
 use super::lock_file;
 use crate::wanted::Wanted;
 
-/// Packages, builds and artifacts of these apps. `given` is what whoever builds gives to builds.
-pub fn graph(project: &Path, apps: &[App], cache: &Path, tools: &ToolEnv, given: &ToolEnv) -> Result<Graph, Fault> {
+/// Packages, builds and artifacts of these apps, signed. `given` is what whoever builds gives to builds.
+pub fn graph(
+    project: &Path,
+    apps: &[App],
+    cache: &Path,
+    tools: &ToolEnv,
+    given: &ToolEnv,
+    attestor: &Arc<Attestor>,
+) -> Result<Graph, Fault> {
     let turn = |what: &str| Turn::new(lock_file(cache, project, what));
     let mut all: Vec<Box<dyn AnyResource>> = vec![Box::new(packages(project, cache, tools))];
     for app in apps {
         let turn = turn(&format!("build-{}", app.name));
         all.push(Box::new(build(project, app, tools, turn).given(given.clone())));
-        all.push(Box::new(artifact(project, app, cache)));
+        all.push(Box::new(artifact(project, app, cache).attested(attestor.clone())));
     }
     Graph::new(all)
 }

@@ -42,7 +42,6 @@ impl Delivered {
 pub(super) struct Fleet {
     pub(super) place: Place,
     pub(super) role: Role,
-    pub(super) word_digest: Option<String>,
     /// As the manifest of its release has it.
     pub(super) environment: Arc<Environment>,
     pub(super) running: Vec<Running>,
@@ -90,21 +89,15 @@ pub(super) fn fleets(
             Some(release) => of_release(root, want, release)?,
             None => (environment.clone(), super::running(environment, &want.dev)?),
         };
-        let Slot { place, role, word_digest, .. } = slot.clone();
-        all.push(Fleet { place, role, word_digest, environment, running });
+        let Slot { place, role, .. } = *slot;
+        all.push(Fleet { place, role, environment, running });
     }
     let is_live = |fleet: &Fleet| fleet.role == Role::Live;
     if all.iter().any(|fleet| is_live(fleet) && fleet.place != Place::Project) {
         refuse_dev(want)?;
     } else if want.apps == Apps::FromProject && !all.iter().any(is_live) {
         let running = super::running(environment, &want.dev)?;
-        all.push(Fleet {
-            place: Place::Project,
-            role: Role::Live,
-            word_digest: None,
-            environment: environment.clone(),
-            running,
-        });
+        all.push(Fleet { place: Place::Project, role: Role::Live, environment: environment.clone(), running });
     }
     all.sort_by_key(|fleet| !is_live(fleet));
     Ok(all)

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use manifest::Environment;
 use manifest::environment::{App, Need, ServiceName};
 
+use reconcile::ports::CANDIDATE_SOCKET;
+
 use super::addresses::{Addresses, internal_socket};
 use super::fleet::Fleet;
 use super::network::{Guarded, Rules};
@@ -59,6 +61,9 @@ pub(super) fn rules(
         let unit = redis.unit();
         let others = users_of(if group.contains(&unit) { &group } else { &[] });
         guard(&unit, *port, Some(&unit), apps_and(ServiceName::Redis, others));
+    }
+    if let Some(port) = addresses.candidate {
+        guard(CANDIDATE_SOCKET, port, None, Some(BTreeSet::new()));
     }
     for fleet in fleets {
         for app in &fleet.environment.apps {

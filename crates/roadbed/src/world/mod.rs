@@ -25,6 +25,7 @@ pub mod access;
 pub mod leftovers;
 pub mod lending;
 pub mod network;
+pub mod smoking;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use edge::client::EdgeClient;
 use engine::Turn;
 use engine::artifact::Digest;
 use engine::artifact::shelf::{self, Shelf};
-use engine::artifact::unpacking::Unpacked;
+use engine::artifact::unpacking::{Source, Unpacked};
 use engine::build::{self, AppBuild};
 use engine::instance::{Instances, Placement, Program, ProgramOf, dev_program};
 use engine::packages::Packages;
@@ -37,6 +37,7 @@ use super::network::{NetworkRules, RulesOf};
 use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
 use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
 use crate::keeper;
+use crate::signing;
 use crate::wanted::{self, Wanted};
 
 /// Everything that resources are made of.
@@ -148,7 +149,8 @@ impl Parts {
 
     fn artifact(&self, app: &App, digest: &Digest) -> Unpacked {
         let shelf = Shelf::new(shelf::folder(&self.wanted.cache));
-        Unpacked::new(app.name.as_str(), digest.clone(), shelf, &self.ground.root.releases())
+        let source = Source { shelf, trusted: signing::of_store(self.secrets.clone()) };
+        Unpacked::new(app.name.as_str(), digest.clone(), source, &self.ground.root.releases())
     }
 
     fn edge(&self) -> Arc<dyn Routes> {

@@ -8,7 +8,7 @@ use delivery::{Place, Role};
 use engine::site;
 use manifest::Environment;
 use manifest::environment::{Access, Runs};
-use reconcile::ports::{Candidate, RouteTable, Site, SiteAccess, Target, Upstream};
+use reconcile::ports::{RouteTable, Site, SiteAccess, Target, Upstream};
 use reconcile::{Fault, Root};
 
 use super::addresses::{Addresses, internal_socket};
@@ -30,16 +30,14 @@ pub(super) struct Ground {
 pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fault> {
     let Ground { environment, addresses, .. } = ground;
     let mut sites = Vec::new();
-    let mut candidate = None;
+    let mut candidate = Vec::new();
     for fleet in fleets {
         let of_fleet = fleet.running.iter().map(|one| site(ground, fleet, one)).collect::<Result<Vec<_>, Fault>>()?;
-        match (fleet.role, &fleet.word_digest) {
-            (Role::Live, _) => sites.extend(of_fleet),
-            (Role::Candidate, Some(word_digest)) => {
-                candidate = Some(Candidate { word_digest: word_digest.clone(), sites: of_fleet });
-            }
+        match fleet.role {
+            Role::Live => sites.extend(of_fleet),
+            Role::Candidate => candidate.extend(of_fleet),
             // Nobody comes in any more; what it has under way may still call its own.
-            _ => {
+            Role::Warm | Role::Leaving => {
                 let called = of_fleet.into_iter().filter(|site| site.internal_socket.is_some());
                 sites.extend(called.map(|site| Site { hosts: Vec::new(), ..site }));
             }

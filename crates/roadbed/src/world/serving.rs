@@ -281,7 +281,7 @@ impl fmt::Display for Publish {
             [] => f.write_str("publish the routes: visitors reach nothing yet")?,
             _ => write!(f, "publish the routes of {}", public.join(", "))?,
         }
-        if self.table.candidate.is_some() {
+        if !self.table.candidate.is_empty() {
             f.write_str(", and those of a release that visitors do not see")?;
         }
         Ok(())

@@ -4,10 +4,10 @@
 //! One after the other, by `delivery::machine`. The work of each state is in `work`, safe to do twice. What a state changes about
 //! slots is in the book together with the state (`slots`); then the world is converged to it.
 
+mod pages;
 mod request;
 mod retention;
 mod slots;
-mod smoke;
 mod traffic;
 mod work;
 

@@ -37,7 +37,7 @@ pub(super) fn turn(
 }
 
 fn slot(place: Place, release: Option<delivery::ReleaseId>, role: Role) -> Slot {
-    Slot { place, release, role, until: None, word_digest: None }
+    Slot { place, release, role, until: None }
 }
 
 /// Pure.
@@ -45,7 +45,7 @@ fn decided(deployment: &Deployment, to: State, taken: &[Slot], now: Timestamp) -
     let live = taken.iter().find(|slot| slot.role == Role::Live);
     let own = deployment.place.and_then(|place| taken.iter().find(|slot| slot.place == place));
     let other = |role| taken.iter().find(move |slot| slot.role == role && Some(slot.place) != deployment.place);
-    let put = |slot: &Slot, role, until| SlotChange::Put(Slot { role, until, word_digest: None, ..slot.clone() });
+    let put = |slot: &Slot, role, until| SlotChange::Put(Slot { role, until, ..slot.clone() });
     let mut turn = Turn { place: deployment.place, changes: Vec::new() };
     match to {
         State::Starting => {

@@ -6,21 +6,23 @@ use std::time::Duration;
 
 use delivery::{Deployment, Place, Release, Role, State};
 use engine::artifact::shelf::{self, Shelf};
+use engine::artifact::unpacking::{Source, Unpacked};
 use engine::probe;
 use host::files;
 use manifest::Environment;
 use reconcile::ports::{Routes, Traffic, Units};
 use reconcile::{Event, Fault, Graph, Progress, Tools};
-use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
 use super::traffic::{self, Sum};
-use super::{left, retention, smoke, told};
+use super::{left, pages, retention, told};
 use crate::control::redacting::Redactions;
 use crate::control::{Control, convergence};
 use crate::wanted::{self, Wanted};
 use crate::world::fleet::digest_of;
+use crate::world::smoking::Means;
 use crate::world::{Ports, World};
+use crate::{seats, signing};
 
 /// An instance counts as ready when it said so this often in a row.
 const TIMES_READY: u32 = 3;
@@ -71,6 +73,7 @@ async fn prepare(control: &Arc<Control>, deployment: &Deployment) -> Result<(), 
     let want = wanted_now(control)?;
     refuse_too_little_room(control, &release)?;
     let shelf = Shelf::new(shelf::folder(&want.cache));
+    let store = Arc::new(secrets::Store::new(seats::of_control(&control.root, &control.id, &control.clock, &want)));
     let mut unpacked: Vec<Box<dyn reconcile::AnyResource>> = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for app in &environment.apps {
@@ -78,12 +81,8 @@ async fn prepare(control: &Arc<Control>, deployment: &Deployment) -> Result<(), 
         if !seen.insert(digest.clone()) {
             continue;
         }
-        unpacked.push(Box::new(engine::artifact::unpacking::Unpacked::new(
-            app.name.as_str(),
-            digest,
-            shelf.clone(),
-            &control.root.releases(),
-        )));
+        let source = Source { shelf: shelf.clone(), trusted: signing::of_store(store.clone()) };
+        unpacked.push(Box::new(Unpacked::new(app.name.as_str(), digest, source, &control.root.releases())));
     }
     let told_to = Told::new(control, deployment, &want);
     converge(control, &Graph::new(unpacked)?, &told_to, |_| true).await?;
@@ -144,18 +143,43 @@ async fn start(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fa
     Ok(())
 }
 
-/// The release's pages, through the edge, by a word that nobody else has and that is in no file.
+/// The release's pages, through the edge, by the door of those that visitors do not get yet: in a browser where the manifest says so.
 async fn look_at(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
     let place = place_of(deployment)?;
-    let word = secrets::generate::credential().map_err(|error| Fault::because("cannot make a word", &error))?;
-    let digest: String = Sha256::digest(word.expose().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    control.delivering.book.tell_word(place, &digest).map_err(|fault| told(&fault))?;
-    let world = publish_routes(control, deployment).await?;
+    let want = wanted_now(control)?;
+    let world = {
+        let _turn = control.turn.lock().await;
+        convergence::world(control, &want, Ports::Stay).await?
+    };
+    let evidence = control.root.deployments().join(deployment.id.to_string());
+    files::remove_dir(&evidence)
+        .map_err(|fault| Fault::because("cannot take away the pictures of an earlier look", &fault))?;
+    let redactions = Arc::new(control.redactions(&want));
+    let means = Means {
+        browser: smoke::find(want.tools.get("PATH").map_or("", String::as_str)),
+        evidence: Some(evidence.clone()),
+        redact: smoke::Redact::new(move |text| redactions.redact(text).into_owned()),
+    };
     let release = release_of(control, deployment)?;
-    let visitor = world.visitor()?.with_word(word);
-    let looked_at = smoke::look(&visitor, &world.pages_of(place)?, &release.name()).await?;
-    note(control, deployment, &format!("{looked_at} pages are as they should be"));
-    Ok(())
+    let plan = world.candidate_plan(place, &release.name(), means)?;
+    if plan.pages.is_empty() {
+        note(control, deployment, "the manifest names no page to look at");
+        return Ok(());
+    }
+    let report = smoke::run(&plan, control.clock.as_ref()).await;
+    let report = report.map_err(|fault| Fault::because("cannot look at the pages", &fault).hint(fault.hint()))?;
+    if report.holds() {
+        let rendered = report.pages.iter().filter(|page| page.screenshot.is_some()).count();
+        let looked_at = format!("{} pages are as they should be, {rendered} of them in a browser", report.pages.len());
+        note(control, deployment, &looked_at);
+        return Ok(());
+    }
+    let wrong = report.pages.iter().filter(|page| page.verdict != smoke::Verdict::Holds);
+    let wrong = wrong.flat_map(|page| page.complaints.iter().map(|what| format!("{}: {what}", page.url)));
+    let mut fault = Fault::new(format!("not every page of {} is as it should be", release.id))
+        .hint(format!("what was seen lies in {}; `roadbed logs APP` shows what instances say", evidence.display()));
+    fault.causes = wrong.collect();
+    Err(fault)
 }
 
 async fn publish(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
@@ -221,7 +245,7 @@ async fn verify(control: &Arc<Control>, deployment: &Deployment) -> Result<(), F
     let end = super::after(deployment.since, deployment.policy.verify);
     let not_well = |why: String| Fault::new(format!("{} does not do well for visitors", release.id)).cause(why);
     loop {
-        smoke::look(&visitor, &pages, &release.name()).await?;
+        pages::look(&visitor, &pages, &release.name()).await?;
         let sum = Sum::of(&edge.traffic().await?, &own, &at_first);
         if let Some(why) = traffic::complaint(&deployment.policy, &before, &sum) {
             return Err(not_well(why));

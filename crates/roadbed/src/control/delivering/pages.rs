@@ -1,4 +1,4 @@
-//! The pages of a release, looked at through the edge.
+//! The pages of a release as its visitors get them, asked for again and again while it is watched.
 
 use std::time::Duration;
 
