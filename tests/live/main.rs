@@ -10,6 +10,7 @@
 //!   canary       leaks that builds hand to browsers are found
 //!   sabotage     each check of the gate, with the thing broken for real
 //!   drift        what somebody changes by hand
+//!   external     MongoDB and Redis of somebody else
 //!   members      MongoDB with three members that die and lose what they have
 //!   secrecy      the search for secrets with which every one of these tests ends
 //!   lending      users that are lent to developers' commands
@@ -39,10 +40,14 @@ mod dev;
 mod drift;
 mod drill;
 mod environments;
+mod external;
 mod first_hour;
 mod lending;
 mod members;
 mod previews;
+#[path = "../../crates/stores/tests/it/provider.rs"]
+#[expect(dead_code, reason = "what the stores' own tests try there is not tried again")]
+mod provider;
 mod rotation;
 mod rotation_kinds;
 mod sabotage;

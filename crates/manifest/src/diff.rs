@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::driver::External;
 use crate::environment::{Environment, Runs, Source, Variable};
 
 /// One thing that is not the same in both.
@@ -64,6 +65,7 @@ fn facts(environment: &Environment) -> Vec<Fact> {
     add("releases", "approvals", environment.rollout.approvals.to_string());
     add("releases", "watched for", format!("{} s", environment.rollout.verify.as_secs()));
     if let Some(mongodb) = &environment.mongodb {
+        add("mongodb", "is run by", run_by(mongodb.external.as_ref()));
         add("mongodb", "database", mongodb.database.clone());
         add("mongodb", "cache", mebibytes(mongodb.cache_bytes));
         add("mongodb", "oplog", mebibytes(mongodb.oplog_bytes));
@@ -72,6 +74,7 @@ fn facts(environment: &Environment) -> Vec<Fact> {
         add("mongodb", "program", mongodb.program.clone().unwrap_or_else(|| "searched".to_owned()));
     }
     if let Some(redis) = &environment.redis {
+        add("redis", "is run by", run_by(redis.external.as_ref()));
         add("redis", "keys begin with", redis.key_prefix.clone());
         add("redis", "memory", mebibytes(redis.max_memory));
         add("redis", "eviction", redis.eviction.clone());
@@ -90,6 +93,10 @@ fn facts(environment: &Environment) -> Vec<Fact> {
         add(&subject, "matches", pattern.map_or_else(|| "anything".to_owned(), ToString::to_string));
     }
     facts
+}
+
+fn run_by(external: Option<&External>) -> String {
+    if external.is_some() { "somebody else" } else { "Roadbed" }.to_owned()
 }
 
 pub(crate) fn mebibytes(bytes: u64) -> String {

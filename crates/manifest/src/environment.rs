@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::network::Reachability;
 use crate::record::choice;
@@ -220,6 +221,8 @@ pub struct Rendering {
 /// MongoDB of this environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MongoDb {
+    /// Set where somebody else runs it.
+    pub external: Option<External>,
     /// Path of a `mongod` to use instead of searching for one.
     pub program: Option<String>,
     /// Lowest version that serves.
@@ -298,6 +301,10 @@ pub enum KeyKind {
 /// Redis of this environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
+    /// Set where somebody else runs it.
+    pub external: Option<External>,
+    /// Set where somebody else runs the cache.
+    pub external_cache: Option<External>,
     pub program: Option<String>,
     pub min_version: String,
     /// Every key of an app starts with this: `urbancart:local:`.

@@ -2,9 +2,11 @@
 
 use crate::Manifest;
 use crate::diff::mebibytes;
+use crate::driver::Driver;
 use crate::environment::{Delivery, ServiceName};
 use crate::id::EnvName;
 use crate::matrix::{Row, matrix};
+use crate::resolve::driver_of_mongodb;
 use crate::tables::{EnvironmentTable, Kind, Per, SERVICES};
 
 /// The page, with the section of who may do what to whose data.
@@ -129,8 +131,10 @@ fn names_of_data(manifest: &Manifest) -> String {
 fn members_of_databases(manifest: &Manifest) -> String {
     let document = &manifest.document;
     let Some(mongodb) = &document.services.mongodb else { return String::new() };
-    let members =
-        |environment: &EnvName| mongodb.r#in.get(environment).and_then(|own| own.members).unwrap_or(mongodb.members).0;
+    let members = |environment: &EnvName| match driver_of_mongodb(mongodb, environment) {
+        Driver::External => 0,
+        Driver::Process => mongodb.r#in.get(environment).and_then(|own| own.members).unwrap_or(mongodb.members).0,
+    };
     let names: Vec<&EnvName> = document.environments.in_order().iter().map(|(name, _)| &name.value).collect();
     if names.iter().all(|name| members(name) == 1) {
         return String::new();
@@ -138,8 +142,10 @@ fn members_of_databases(manifest: &Manifest) -> String {
     let mut page = "\n### Servers of MongoDB\n\nEach holds all data; more than half of them must live.\n\n".to_owned();
     page += "| environment | servers | survives the loss of |\n| --- | --- | --- |\n";
     for name in names {
-        let all = members(name);
-        page += &format!("| {name} | {all} | {} |\n", (all - 1) / 2);
+        page += &match members(name) {
+            0 => format!("| {name} | somebody else's | what they say |\n"),
+            all => format!("| {name} | {all} | {} |\n", (all - 1) / 2),
+        };
     }
     page
 }

@@ -16,6 +16,7 @@ mod check;
 mod collections;
 mod rollout;
 mod diff;
+mod driver;
 pub mod environment;
 mod environments_page;
 mod example;
@@ -45,6 +46,7 @@ pub mod value;
 
 pub use accessor::accessor;
 pub use diff::{Difference, diff};
+pub use driver::External;
 pub use environment::Environment;
 pub use example::example;
 pub use generated::{GeneratedFile, generated};

@@ -1,6 +1,7 @@
 //! One environment, with every default and override filled in.
 
 use crate::Manifest;
+use crate::driver::{Driver, External};
 use crate::environment::{
     App, Bucket, Build, EdgePorts, Environment, FromBuilder, Media, MongoDb, Need, OnDrift, Piece, Redis, Rendering,
     Runs, Server, ServiceName, Smoke, Source, Template, Variable,
@@ -9,7 +10,7 @@ use crate::id::{AppName, EnvName, VarName};
 use crate::naming::Names;
 use crate::rotation::Rotation;
 use crate::sample::Seed;
-use crate::scalars::{Bytes, Cpus, Processes};
+use crate::scalars::{Bytes, Cpus, Processes, RelativePath};
 use crate::source::At;
 use crate::tables::{
     AppTable, Deadlines, EnvironmentTable, Kind, LimitsTable, MediaTable, MongoDbTable, Per, RedisTable, SmokeTable,
@@ -280,20 +281,47 @@ impl Limits<'_> {
 
 fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: Vec<AppName>, seed: Seed) -> MongoDb {
     let own = table.r#in.get(environment);
+    let external =
+        external(driver_of_mongodb(table, environment), own.and_then(|own| own.ca.as_ref()).or(table.ca.as_ref()));
     MongoDb {
+        members: match external {
+            Some(_) => 1,
+            None => own.and_then(|own| own.members).unwrap_or(table.members).0,
+        },
+        external,
         program: own.and_then(|own| own.program.clone()).or_else(|| table.program.clone()),
         min_version: table.min_version.0.clone(),
         database,
         apps,
         cache_bytes: own.and_then(|own| own.cache.as_ref()).unwrap_or(&table.cache).0,
         oplog_bytes: own.and_then(|own| own.oplog.as_ref()).unwrap_or(&table.oplog).0,
-        members: own.and_then(|own| own.members).unwrap_or(table.members).0,
         pool: pool(table, environment),
         pools: 0,
         collections: table.collections.in_order().into_iter().map(|(name, table)| table.resolve(&name.value)).collect(),
         seed,
         sample: table.sample.value.0.clone(),
     }
+}
+
+/// Who runs MongoDB in an environment.
+pub(crate) fn driver_of_mongodb(table: &MongoDbTable, environment: &EnvName) -> Driver {
+    table.r#in.get(environment).and_then(|own| own.driver.as_ref()).unwrap_or(&table.driver).value
+}
+
+/// Who runs Redis in an environment.
+pub(crate) fn driver_of_redis<'t>(table: &'t RedisTable, environment: &EnvName) -> &'t At<Driver> {
+    table.r#in.get(environment).and_then(|own| own.driver.as_ref()).unwrap_or(&table.driver)
+}
+
+/// Who runs the cache in an environment, if it has one.
+pub(crate) fn driver_of_cache<'t>(table: &'t RedisTable, environment: &EnvName) -> Option<&'t At<Driver>> {
+    let own = table.r#in.get(environment).and_then(|own| own.cache.as_ref());
+    own.or(table.cache.as_ref()).map(|cache| &cache.value.driver)
+}
+
+fn external(driver: Driver, ca: Option<&At<RelativePath>>) -> Option<External> {
+    let external = || External { ca: ca.map(|path| path.value.0.clone()) };
+    (driver == Driver::External).then(external)
 }
 
 /// Most connections of one instance in an environment: as many as a Node process of one core keeps busy.
@@ -311,21 +339,26 @@ pub(crate) fn pools(document: &crate::tables::Document, environment: &EnvName) -
 
 pub(crate) fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Vec<AppName>) -> Redis {
     let own = table.r#in.get(environment);
+    let cache = own.and_then(|own| own.cache.as_ref()).or(table.cache.as_ref());
+    let ca = own.and_then(|own| own.ca.as_ref()).or(table.ca.as_ref());
+    let driver = driver_of_redis(table, environment).value;
     Redis {
+        external: external(driver, ca),
+        external_cache: cache.and_then(|cache| external(cache.value.driver.value, ca)),
         program: own.and_then(|own| own.program.clone()).or_else(|| table.program.clone()),
         min_version: table.min_version.0.clone(),
         key_prefix,
         apps,
         max_memory: own.and_then(|own| own.memory.as_ref()).unwrap_or(&table.memory).0,
         eviction: table.eviction.as_str().to_owned(),
-        replicas: {
-            let own = own.and_then(|own| own.replicas.as_ref());
-            own.or(table.replicas.as_ref()).map_or(0, |replicas| replicas.value.0)
+        replicas: match driver {
+            Driver::External => 0,
+            Driver::Process => {
+                let own = own.and_then(|own| own.replicas.as_ref());
+                own.or(table.replicas.as_ref()).map_or(0, |replicas| replicas.value.0)
+            }
         },
-        cache_memory: {
-            let own = own.and_then(|own| own.cache.as_ref());
-            own.or(table.cache.as_ref()).map(|cache| cache.value.memory.value.0)
-        },
+        cache_memory: cache.map(|cache| cache.value.memory.value.0),
     }
 }
 

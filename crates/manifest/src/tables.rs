@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::collections::CollectionTable;
+use crate::driver::Driver;
 use crate::environment::{Access, OnDrift, Safeguard, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
 use crate::members::Members;
@@ -289,6 +290,11 @@ record! {
 record! {
     /// MongoDB: a replica set, so that transactions and change streams work.
     pub(crate) struct MongoDbTable {
+        /// Who runs it.
+        driver: At<Driver> = "process",
+        /// Only with `driver = "external"`: a file of certificates, in PEM, by which the server is recognised, relative to the
+        /// manifest. Default: those of public authorities.
+        ca: Option<At<RelativePath>>,
         /// Lowest version that serves.
         min_version: Version = "6.0",
         /// A `mongod` to use instead of searching for one.
@@ -315,6 +321,10 @@ record! {
 record! {
     /// What is different for MongoDB in one environment.
     pub(crate) struct MongoDbOverride {
+        /// Who runs it.
+        driver: Option<At<Driver>>,
+        /// A file of certificates, in PEM, by which an external server is recognised.
+        ca: Option<At<RelativePath>>,
         /// A `mongod` to use instead of searching for one.
         program: Option<String>,
         /// WiredTiger's cache.
@@ -353,6 +363,11 @@ choice! {
 record! {
     /// Redis for sessions, carts, rate limits: written to disk every second.
     pub(crate) struct RedisTable {
+        /// Who runs it.
+        driver: At<Driver> = "process",
+        /// Only with `driver = "external"`, here or in the cache: a file of certificates, in PEM, by which the server is recognised,
+        /// relative to the manifest. Default: those of public authorities.
+        ca: Option<At<RelativePath>>,
         /// Lowest version that serves.
         min_version: Version = "7.0",
         /// A `redis-server` to use instead of searching for one.
@@ -374,6 +389,8 @@ record! {
 record! {
     /// A Redis for what can be made again.
     pub(crate) struct RedisCacheTable {
+        /// Who runs it.
+        driver: At<Driver> = "process",
         /// How much it may hold.
         memory: At<Bytes> = "32 MiB",
     }
@@ -382,6 +399,10 @@ record! {
 record! {
     /// What is different for Redis in one environment.
     pub(crate) struct RedisOverride {
+        /// Who runs it.
+        driver: Option<At<Driver>>,
+        /// A file of certificates, in PEM, by which an external server is recognised.
+        ca: Option<At<RelativePath>>,
         /// A `redis-server` to use instead of searching for one.
         program: Option<String>,
         /// How much it may hold.

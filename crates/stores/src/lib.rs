@@ -13,6 +13,7 @@ pub mod access;
 mod authority;
 pub mod checks;
 pub mod engines;
+pub mod external;
 mod ground;
 pub mod mongo;
 pub mod redis;
@@ -21,4 +22,5 @@ mod start;
 pub mod statistics;
 
 pub use authority::{authority_secret, fresh_authority_key};
+pub use external::External;
 pub use ground::{Ground, Slot, user_of};

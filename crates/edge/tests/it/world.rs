@@ -92,7 +92,8 @@ impl World {
     }
 
     pub(crate) async fn try_publish(&self, table: RouteTable) -> Result<Published, reconcile::Fault> {
-        let hosts: Vec<String> = table.sites.iter().chain(&table.candidate).flat_map(|site| site.hosts.clone()).collect();
+        let hosts: Vec<String> =
+            table.sites.iter().chain(&table.candidate).flat_map(|site| site.hosts.clone()).collect();
         let owner = local_ca::Owner { environment: "test".to_owned(), root: "1".to_owned() };
         local_ca::ensure(&self.root, &owner, &hosts, SystemClock.now()).unwrap();
         self.edge.publish(table).await

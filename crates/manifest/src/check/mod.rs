@@ -3,6 +3,7 @@
 mod apps;
 mod collections;
 mod rollout;
+mod drivers;
 mod environments;
 mod hosts;
 mod meeting;
@@ -25,6 +26,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     hosts::check(document, findings);
     apps::check(document, findings);
     services::check(document, findings);
+    drivers::check(document, findings);
     sample::check(document, findings);
     rollout::check(document, findings);
     variables::check(document, findings);

@@ -2,11 +2,12 @@
 
 use super::meeting::may_meet;
 use super::{collections, known_environments};
+use crate::driver::Driver;
 use crate::environment::MongoDb;
 use crate::findings::Findings;
 use crate::id::EnvName;
 use crate::naming::{BranchSlug, slug_pattern};
-use crate::resolve::{pool, pools};
+use crate::resolve::{driver_of_mongodb, pool, pools};
 use crate::scalars::Bytes;
 use crate::source::At;
 use crate::tables::{Document, EnvironmentTable, MediaTable, MongoDbTable, Per};
@@ -89,6 +90,9 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
 /// All instances may fill their pools at once, and a server that accepts no more is an outage that nobody sees coming.
 fn pools_that_the_server_holds(mongodb: &MongoDbTable, document: &Document, findings: &mut Findings) {
     for (environment, _) in document.environments.iter() {
+        if driver_of_mongodb(mongodb, &environment.value) == Driver::External {
+            continue;
+        }
         let own = mongodb.r#in.get(&environment.value).and_then(|own| own.pool.as_ref());
         let given = own.or(mongodb.pool.as_ref());
         let pool = pool(mongodb, &environment.value);

@@ -42,7 +42,7 @@ pub struct ReadinessFollowsStores {
     pub clock: Arc<dyn Clock>,
     /// Unit to stop.
     pub stopped: &'static str,
-    /// Units to freeze: all that one store consists of.
+    /// Units to freeze: all that one store consists of. Somebody else's cannot be.
     pub frozen: Vec<String>,
 }
 
@@ -74,22 +74,20 @@ impl ReadinessFollowsStores {
         }
         let frozen = self.freeze().await?;
         self.units.hold(self.stopped).await?;
-        let frozen_store = self.frozen.first().map_or("", String::as_str);
-        let away = [self.stopped, frozen_store];
-        let told = self.frozen.join(", ");
+        let away: Vec<&str> = std::iter::once(self.stopped).chain(self.frozen.first().map(String::as_str)).collect();
+        let told = match self.frozen.is_empty() {
+            false => format!("{} stopped and {} frozen", self.stopped, self.frozen.join(", ")),
+            true => format!("{} stopped", self.stopped),
+        };
         match self.await_status(503, &away, NOTICED_WITHIN).await {
-            Ok(ms) => {
-                findings.good(format!("{} stopped and {told} frozen: 503 naming both after {ms} ms", self.stopped))
-            }
-            Err(why) => {
-                findings.bad(format!("{} stopped and {told} frozen, but: {why}", self.stopped));
-            }
+            Ok(ms) => findings.good(format!("{told}: 503 naming {} after {ms} ms", away.join(" and "))),
+            Err(why) => findings.bad(format!("{told}, but: {why}")),
         }
         drop(frozen);
         self.units.resume(self.stopped).await?;
         match self.await_status(200, &[], BACK_WITHIN).await {
-            Ok(ms) => findings.good(format!("both back: 200 after {ms} ms")),
-            Err(why) => findings.bad(format!("both are back, but: {why}")),
+            Ok(ms) => findings.good(format!("all back: 200 after {ms} ms")),
+            Err(why) => findings.bad(format!("all are back, but: {why}")),
         }
         Ok(findings.outcome())
     }

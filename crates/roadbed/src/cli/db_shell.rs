@@ -1,6 +1,7 @@
 //! `roadbed db shell`: a look into a data service, as a user that reads and ends with the look.
 
 use reconcile::Fault;
+use stores::redis::external::Entrance;
 
 use crate::cli::args;
 use crate::cli::env_exec::borrower;
@@ -9,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::lent_command::{self, LentCommand};
 use crate::cli::project::Project;
 use crate::cli::session::Session;
-use crate::control::lent::{Asked, Lent, Output, Service, What};
+use crate::control::lent::{Asked, Lent, Output, RedisEntrance, Service, What};
 
 /// Where customers' data is: whoever looks says why.
 pub(super) const SAYS_WHY: &str = "production";
@@ -47,19 +48,27 @@ fn client(service: Service, lent: &Lent) -> Result<LentCommand, Failure> {
         (None, Some(client)) => (client.program.clone(), client.variables.clone()),
         (None, None) => return Err(Failure::Usage(no_client(service))),
     };
-    let words: &[&str] = match service {
-        Service::MongoDb => &["--quiet", "--nodb", "--shell", "--eval", "db = connect(process.env.MONGODB_URL)"],
-        Service::Redis => &["-h", "127.0.0.1", "--tls", "--no-auth-warning", "--user", &lent.lease],
-    };
     let mut command = vec![program.display().to_string()];
-    command.extend(words.iter().map(|word| (*word).to_owned()));
-    if let (Service::Redis, Some(authorities)) = (service, &lent.authorities) {
-        command.extend(["--cacert".to_owned(), authorities.to_string_lossy().into_owned()]);
-    }
-    if let (Service::Redis, Some(port)) = (service, lent.port) {
-        command.extend(["-p".to_owned(), port.to_string()]);
+    match (service, &lent.redis) {
+        (Service::MongoDb, _) => {
+            let words = ["--quiet", "--nodb", "--shell", "--eval", "db = connect(process.env.MONGODB_URL)"];
+            command.extend(words.map(str::to_owned));
+        }
+        (Service::Redis, Some(redis)) => command.extend(words_for_redis(redis)),
+        (Service::Redis, None) => {}
     }
     Ok(LentCommand { command, variables })
+}
+
+fn words_for_redis(RedisEntrance { entrance, authorities }: &RedisEntrance) -> Vec<String> {
+    let Entrance { host, port, is_encrypted, user } = entrance;
+    let mut words =
+        ["-h", host, "-p", &port.to_string(), "--no-auth-warning", "--user", user].map(str::to_owned).to_vec();
+    if *is_encrypted {
+        words.push("--tls".to_owned());
+        words.extend(authorities.iter().flat_map(|file| ["--cacert".to_owned(), file.to_string_lossy().into_owned()]));
+    }
+    words
 }
 
 fn no_client(service: Service) -> Fault {

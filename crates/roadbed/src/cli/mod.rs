@@ -46,6 +46,7 @@ pub mod sample;
 pub mod sample_args;
 pub mod secrets;
 pub mod secrets_args;
+pub mod secrets_external;
 pub mod secrets_values;
 pub mod secrets_transfer;
 pub mod dotenv;

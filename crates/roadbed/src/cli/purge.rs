@@ -18,6 +18,7 @@ use crate::cli::session::Session;
 use crate::cli::{command_lock, stopping};
 use crate::expiry;
 use crate::purge::{self, Places, Purging};
+use crate::wanted;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -56,6 +57,8 @@ pub async fn run(
     if args.expired && !(is_of_many(&whose) && expiry::is_over(&session.root, session.clock.now())?) {
         return tell(Some(&whose.environment), false, false);
     }
+    // Read before it is forgotten with everything else.
+    let left = left_elsewhere(session);
     let is_up = conductor.is_meant_to_be_up() || conductor.is_up().await;
     if is_up {
         stopping::stop(session, conductor, interrupts).await?;
@@ -63,7 +66,29 @@ pub async fn run(
     purge::purge(&session.root, &whose, &places(session)).await?;
     drop(lock);
     session.output.note(format!("{} {} is gone", session.output.notes.good("✓"), whose.environment));
+    left.into_iter().for_each(|what| session.output.note(what));
     tell(Some(&whose.environment), is_up, true)
+}
+
+/// What stays on servers that somebody else runs: there nothing is destroyed.
+fn left_elsewhere(session: &Session) -> Vec<String> {
+    let want = wanted::read(&session.root).ok().flatten();
+    let Some(environment) = want.and_then(|want| wanted::resolve(&want).ok()) else { return Vec::new() };
+    let mongodb = environment.mongodb.filter(|mongodb| mongodb.external.is_some());
+    let redis = environment.redis.filter(|redis| redis.external.is_some() || redis.external_cache.is_some());
+    let mongodb = mongodb.map(|mongodb| {
+        format!(
+            "the database {} and its users stay on the external MongoDB: its provider takes them away",
+            mongodb.database
+        )
+    });
+    let redis = redis.map(|redis| {
+        format!(
+            "keys and users that begin with {} stay on the external Redis: its provider takes them away",
+            redis.key_prefix
+        )
+    });
+    mongodb.into_iter().chain(redis).collect()
 }
 
 fn places(session: &Session) -> Places {

@@ -14,7 +14,8 @@ use crate::cli::project::{Project, no_such};
 use crate::cli::secrets_args::{Secrets, Versions, With};
 use crate::cli::session::Session;
 use crate::cli::{
-    secrets_audit, secrets_recipients, secrets_rotate, secrets_scan, secrets_transfer, secrets_values, wait,
+    secrets_audit, secrets_external, secrets_recipients, secrets_rotate, secrets_scan, secrets_transfer,
+    secrets_values, wait,
 };
 use crate::control::identity;
 use crate::render::table::Table;
@@ -51,6 +52,13 @@ pub(super) struct Kept {
     overdue_since: Option<Timestamp>,
 }
 
+impl Kept {
+    /// What no app asks for, and nothing works without.
+    pub(super) fn required_by_roadbed(name: String, version: Option<u32>) -> Self {
+        Self { name, owner: String::new(), required: true, version, overdue_since: None }
+    }
+}
+
 /// Shows which variables have a value, and never the value.
 fn list(session: &Session) -> Result<Exit, Failure> {
     let (environment, store) = open(session, None)?;
@@ -60,6 +68,7 @@ fn list(session: &Session) -> Result<Exit, Failure> {
         .filter(|variable| variable.source == Source::Store)
         .map(|variable| kept(session, &environment, &store, variable))
         .collect::<Result<Vec<_>, _>>()?;
+    let all: Vec<Kept> = all.into_iter().chain(secrets_external::list(&environment, &store)?).collect();
     let output = &session.output;
     if output.is_json() {
         output.json(&all)?;

@@ -13,6 +13,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::secrets::{cannot, kept, kept_by_people, named, open, require_reason};
 use crate::cli::secrets_args::{GetSecret, RemoveSecret, SetSecret};
+use crate::cli::secrets_external;
 use crate::cli::session::Session;
 
 /// Sets the value of one variable, read from stdin or asked for without echo: never an argument, which every user of the
@@ -29,6 +30,9 @@ pub fn set(session: &Session, args: &SetSecret) -> Result<Exit, Failure> {
         ));
     }
     let (environment, store) = open(session, Some(&args.with))?;
+    if name.contains('/') {
+        return secrets_external::set(session, name, &environment, &store);
+    }
     let variable = kept_by_people(&environment, name)?;
     let secret = read_value(variable.name.as_str())?;
     check(variable, &secret)?;
@@ -113,7 +117,7 @@ pub fn remove(session: &Session, args: &RemoveSecret) -> Result<Exit, Failure> {
 }
 
 /// One line end at the end is the terminal's or the editor's, not the secret's.
-fn read_value(name: &str) -> Result<Secret, Failure> {
+pub(super) fn read_value(name: &str) -> Result<Secret, Failure> {
     let unread =
         |error: &std::io::Error| Failure::Usage(Fault::because(format!("cannot read the value of {name}"), error));
     let mut bytes = Zeroizing::new(Vec::new());

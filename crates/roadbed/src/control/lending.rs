@@ -14,7 +14,7 @@ use reconcile::Fault;
 use reconcile::loaded::Loaded;
 use secrets::{SecretName, generate};
 use stores::leases::{self, Holder, InRedis, Lease, Over, Rights, State, book};
-use stores::redis::{self, Purpose};
+use stores::redis::Purpose;
 use tokio::time::sleep;
 
 use super::lent::{Asked, Lent, Renewed, Service, What};
@@ -96,10 +96,9 @@ pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, 
         // Whoever has a client of his own needs none of ours.
         What::Look { service } => lender.client(service).await.unwrap_or_default(),
     };
-    let port = match asked.what {
-        What::Variables { .. } => None,
-        What::Look { service: Service::MongoDb } => lender.mongodb.as_ref().map(|(_, members)| members.first()),
-        What::Look { service: Service::Redis } => lender.redis_port(Purpose::Durable)?,
+    let redis = match asked.what {
+        What::Look { service: Service::Redis } => lender.redis_entrance(&lease)?,
+        What::Variables { .. } | What::Look { service: Service::MongoDb } => None,
     };
     Ok(Lent {
         lease: lease.id,
@@ -109,9 +108,8 @@ pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, 
         in_files: contents.in_files,
         withheld: contents.withheld,
         secrets: contents.secrets,
-        port,
         client,
-        authorities: Some(redis::authorities_file(&control.root)),
+        redis,
     })
 }
 
@@ -122,8 +120,8 @@ pub async fn renew(control: &Control, id: &str) -> Result<Renewed, Fault> {
     };
     // Only told to who looks at the server alone: the book decides.
     if let Ok(lender) = lender(control).await
-        && let Some((_, members)) = &lender.mongodb
-        && let Err(fault) = leases::mongo::renew(&lender.ground, members, &lease).await
+        && let Some((_, provider)) = &lender.mongodb
+        && let Err(fault) = leases::mongo::renew(&lender.ground, provider, &lease).await
     {
         tracing::warn!(lease = id, causes = ?fault.causes, "{fault}");
     }
@@ -206,7 +204,7 @@ fn drawn_up(control: &Control, lender: &Lender, asked: &Asked, peer: Peer) -> Re
     };
     let in_mongodb =
         lender.mongodb.as_ref().filter(|(settings, _)| wants(Service::MongoDb) && settings.apps.contains(&app));
-    let in_redis = lender.redis.first().filter(|(settings, _)| wants(Service::Redis) && settings.apps.contains(&app));
+    let in_redis = lender.redis_settings().filter(|settings| wants(Service::Redis) && settings.apps.contains(&app));
     let now = control.clock.now();
     let mut lease = Lease {
         id: leases::name(&asked.name, random),
@@ -224,7 +222,7 @@ fn drawn_up(control: &Control, lender: &Lender, asked: &Asked, peer: Peer) -> Re
         state: State::Live,
         reason: asked.reason.clone(),
         mongodb: in_mongodb.map(|(settings, _)| settings.database.clone()),
-        redis: in_redis.map(|(settings, _)| InRedis::new(&redis, &settings.key_prefix)),
+        redis: in_redis.map(|settings| InRedis::new(&redis, &settings.key_prefix)),
         loaded: [].into(),
     };
     lease.renew(now);
@@ -244,7 +242,7 @@ fn app_of(environment: &Environment, name: &str) -> Result<AppName, Fault> {
 fn some_app_of(lender: &Lender, service: Service) -> Result<AppName, Fault> {
     let apps = match service {
         Service::MongoDb => lender.mongodb.as_ref().map(|(settings, _)| &settings.apps),
-        Service::Redis => lender.redis.first().map(|(settings, _)| &settings.apps),
+        Service::Redis => lender.redis_settings().map(|settings| &settings.apps),
     };
     let app = apps.and_then(|apps| apps.first()).cloned();
     app.ok_or_else(|| {
@@ -290,8 +288,8 @@ fn variables(lender: &Lender, lease: &Lease, passwords: &Passwords) -> Result<Co
 
 fn way_in(service: Service, lender: &Lender, lease: &Lease, passwords: &Passwords) -> Result<Contents, Fault> {
     let (name, url) = match service {
-        Service::MongoDb => ("MONGODB_URL", lender.mongo_url(lease, passwords)),
-        Service::Redis => ("REDIS_URL", lender.redis_url(Purpose::Durable, lease, passwords)),
+        Service::MongoDb => ("MONGODB_URL", lender.mongo_url(lease, passwords)?),
+        Service::Redis => ("REDIS_URL", lender.redis_url(Purpose::Durable, lease, passwords)?),
     };
     let mut variables: BTreeMap<String, String> =
         url.iter().map(|url| (name.to_owned(), url.expose().to_owned())).collect();

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use host::clock::Timestamp;
 use serde::{Deserialize, Serialize};
+use stores::redis::external::Entrance;
 
 /// What somebody wants to be lent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,11 +111,18 @@ pub struct Lent {
     pub withheld: Vec<String>,
     /// Names in `variables`, and texts beside, that must not be shown, with what is shown instead.
     pub secrets: Vec<(String, String)>,
-    /// Port of the service that was asked for.
-    pub port: Option<u16>,
     /// The client that came with it, if one did.
     pub client: Option<Client>,
-    /// Where the authorities lie by which Redis is recognised.
+    /// How its client gets into Redis.
+    pub redis: Option<RedisEntrance>,
+}
+
+/// The way in to Redis for a client of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedisEntrance {
+    #[serde(flatten)]
+    pub entrance: Entrance,
+    /// Where the authorities lie by which it is recognised; `None`: public ones.
     pub authorities: Option<PathBuf>,
 }
 
@@ -151,9 +159,8 @@ mod tests {
             in_files: Vec::new(),
             withheld: vec!["PAYMENT_SECRET_KEY".to_owned()],
             secrets: vec![("dev-anna-1".to_owned(), "hunter22".to_owned())],
-            port: None,
             client: None,
-            authorities: None,
+            redis: None,
         };
         let shown = format!("{lent:?}");
         assert!(!shown.contains("hunter22"), "{shown}");

@@ -27,7 +27,9 @@ fn cannot(fault: &FileFault) -> Fault {
 
 /// The folders that data services of this environment write to: each member of a replica set has its own.
 pub fn data_folders(environment: &manifest::Environment) -> Vec<String> {
-    let members = environment.mongodb.as_ref().map_or(1, |settings| settings.members);
+    let ours =
+        |settings: &manifest::environment::MongoDb| if settings.external.is_some() { 0 } else { settings.members };
+    let members = environment.mongodb.as_ref().map_or(1, ours);
     (1..=members).map(unit_of).chain([Purpose::Durable.unit().to_owned()]).collect()
 }
 

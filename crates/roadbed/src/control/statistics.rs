@@ -12,7 +12,8 @@ use super::lending::lender;
 pub(super) async fn statistics(control: &Control) -> Result<Statistics, Fault> {
     let lender = lender(control).await?;
     let in_mongodb = async {
-        match &lender.mongodb {
+        // Of somebody else's server its provider tells.
+        match lender.mongodb.as_ref().and_then(|(settings, provider)| Some((settings, provider.members()?))) {
             Some((settings, members)) => of_mongodb(&lender.ground, settings, members).await.map(Some),
             None => Ok(None),
         }

@@ -6,17 +6,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use delivery::Place;
 use host::socket::listen;
 use manifest::environment::{App, Runs};
-use manifest::{AppName, Environment};
+use manifest::{AppName, Environment, environment};
 use reconcile::ports::{CANDIDATE_SOCKET, UnitStatus};
 use reconcile::{Fault, Root};
-use stores::mongo::Members;
+use stores::External;
 use stores::mongo::members::unit_of;
+use stores::mongo::{Members, Provider};
 use stores::redis::{Purpose, Settings};
 
 use super::fleet::Fleet;
 use super::ports::PortBook;
 use super::serving::{EDGE, PublicSocket};
-use super::{Ports, Urls};
+use super::{Ports, Urls, project};
 use crate::wanted::{self, PublicPorts, Wanted};
 
 /// Names of the keeper's public sockets.
@@ -34,10 +35,12 @@ pub(super) struct Addresses {
     pub(super) candidate: Option<u16>,
     internal: BTreeMap<(Place, AppName), u16>,
     instances: BTreeMap<(Place, AppName), Vec<u16>>,
-    /// Of each member.
-    pub(super) mongodb: Option<Members>,
-    /// Every Redis with its port.
+    /// Whose MongoDB it is, and where.
+    pub(super) mongodb: Option<Provider>,
+    /// Every Redis of ours with its port.
     pub(super) redis: Vec<(Settings, u16)>,
+    /// Those that somebody else runs.
+    pub(super) external_redis: Vec<(Settings, External)>,
     /// What a person should know of ports that had to change.
     pub(super) moved: Vec<String>,
 }
@@ -92,19 +95,29 @@ impl Addresses {
             }
         }
         let mut store = |name: &str| book.port(name, is_alive(name));
-        let mongodb = environment.mongodb.as_ref().map(|settings| {
-            let ports = (1..=settings.members).map(|number| store(&unit_of(number)));
-            ports.collect::<Result<Vec<u16>, _>>().map(Members::from)
+        let mongodb = environment.mongodb.as_ref().map(|settings| match &settings.external {
+            Some(external) => Ok(Provider::External(External::new(external, project(&want.manifest)))),
+            None => {
+                let ports = (1..=settings.members).map(|number| store(&unit_of(number)));
+                ports.collect::<Result<Vec<u16>, _>>().map(Provider::from)
+            }
         });
         let mongodb = mongodb.transpose()?;
-        let with_port = |settings: Settings| {
+        let mut with_port = |settings: Settings| {
             let port = store(&settings.unit())?;
-            Ok((settings, port))
+            Ok::<_, Fault>((settings, port))
         };
-        let redis =
-            environment.redis.iter().flat_map(Settings::all).map(with_port).collect::<Result<Vec<_>, Fault>>()?;
+        let all =
+            environment.redis.iter().flat_map(|redis| Settings::all(redis).into_iter().map(move |one| (redis, one)));
+        let (mut redis, mut external_redis) = (Vec::new(), Vec::new());
+        for (declared, settings) in all {
+            match external_of(declared, settings.purpose) {
+                Some(external) => external_redis.push((settings, External::new(external, project(&want.manifest)))),
+                None => redis.push(with_port(settings)?),
+            }
+        }
         let moved = book.moved().iter().map(ToString::to_string).collect();
-        Ok(Self { https, http, public, candidate, internal, instances, mongodb, redis, moved })
+        Ok(Self { https, http, public, candidate, internal, instances, mongodb, redis, external_redis, moved })
     }
 
     /// Where apps of a place call another one of theirs.
@@ -117,6 +130,20 @@ impl Addresses {
         self.instances.get(&(place, app.clone())).map_or(&[], Vec::as_slice)
     }
 
+    /// Data services that somebody else runs.
+    pub(super) fn externals(&self) -> impl Iterator<Item = &External> {
+        let of_mongodb = self.mongodb.iter().filter_map(|provider| match provider {
+            Provider::Ours(_) => None,
+            Provider::External(external) => Some(external),
+        });
+        of_mongodb.chain(self.external_redis.iter().map(|(_, external)| external))
+    }
+
+    /// Our own servers of MongoDB.
+    pub(super) fn members(&self) -> Option<&Members> {
+        self.mongodb.as_ref()?.members()
+    }
+
     /// The port of the Redis that serves this purpose: where there are several, of the first.
     pub(super) fn redis(&self, purpose: Purpose) -> Option<u16> {
         self.redis_of(purpose).next()
@@ -126,6 +153,11 @@ impl Addresses {
     pub(super) fn primary(&self, root: &Root) -> Result<Option<u16>, Fault> {
         let primary = stores::redis::primary(root)?;
         Ok(primary.filter(|primary| self.redis_of(Purpose::Durable).any(|port| port == *primary)))
+    }
+
+    /// The Redis of somebody else that serves this purpose.
+    pub(super) fn redis_elsewhere(&self, purpose: Purpose) -> Option<&Settings> {
+        self.external_redis.iter().map(|(settings, _)| settings).find(|settings| settings.purpose == purpose)
     }
 
     /// The ports of all that serve this purpose.
@@ -146,6 +178,14 @@ impl Addresses {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         });
         public.into_iter().chain(candidate).chain(internal).collect()
+    }
+}
+
+/// Whether somebody else runs the Redis of this purpose.
+pub(super) fn external_of(redis: &environment::Redis, purpose: Purpose) -> Option<&manifest::External> {
+    match purpose {
+        Purpose::Durable | Purpose::Sentinel => redis.external.as_ref(),
+        Purpose::Cache => redis.external_cache.as_ref(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What templates of the manifest may name, as it is on this machine.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use delivery::Place;
@@ -9,7 +10,7 @@ use manifest::{AppName, Environment, ValueType};
 use reconcile::Fault;
 use reconcile::ports::KeySet;
 use secrets::{Secret, SecretName, Store, StoreFault, Versioned};
-use stores::redis::Purpose;
+use stores::redis::{Purpose, external};
 
 use super::addresses::{Addresses, https_url};
 
@@ -44,8 +45,19 @@ impl LocalFacts {
 
 impl LocalFacts {
     fn redis(&self, app: &AppName, purpose: Purpose) -> Option<Result<Value, Fault>> {
-        let first = self.addresses.redis(purpose)?;
         let name = purpose.app_secret(app);
+        if let Some(settings) = self.addresses.redis_elsewhere(purpose) {
+            let value = |found: Versioned| {
+                let place = external::shown(settings, &self.stores)?;
+                Ok(Value {
+                    text: external::app_url(settings, app, &found, &self.stores)?,
+                    shown: format!("{} {place} {name}@{}", purpose.unit(), found.version),
+                    loaded: [(name.to_string(), found.version)].into(),
+                })
+            };
+            return Some(self.credentials(&name, "Redis").and_then(value));
+        }
+        let first = self.addresses.redis(purpose)?;
         let value = |found: Versioned| {
             let port = match purpose {
                 Purpose::Durable => self.addresses.primary(&self.stores.root)?.unwrap_or(first),
@@ -113,21 +125,26 @@ impl Facts for LocalFacts {
                 Ok(Value::plain(format!("http://127.0.0.1:{port}")))
             }
             Fact::MongoUrl => {
-                let (Some(settings), Some(members)) = (&self.environment.mongodb, &self.addresses.mongodb) else {
+                let (Some(settings), Some(provider)) = (&self.environment.mongodb, &self.addresses.mongodb) else {
                     return Err(missing("MongoDB".into()));
                 };
                 let name = stores::mongo::app_secret(app);
                 let found = self.credentials(&name, "MongoDB")?;
-                let text = stores::mongo::mongo_url(settings, app, members, &found);
-                let ports = members.ports().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-                let shown = format!("mongodb {ports} {} {name}@{}", settings.database, found.version);
+                let text = provider.app_url(settings, app, &found, &self.stores)?;
+                let place = provider.shown(&self.stores)?;
+                let shown = format!("mongodb {place} {} {name}@{}", settings.database, found.version);
                 Ok(Value { text, shown, loaded: [(name.to_string(), found.version)].into() })
             }
             Fact::RedisUrl => self.redis(app, Purpose::Durable).ok_or_else(|| missing("Redis".into()))?,
             Fact::RedisCacheUrl => self.redis(app, Purpose::Cache).ok_or_else(|| missing("a cache in Redis".into()))?,
             Fact::ServiceCa => {
-                let bundle = self.stores.trusted()?;
-                let bundle = bundle.ok_or_else(|| Fault::new("the data services have no authority yet"))?;
+                let elsewhere = self.addresses.externals();
+                let bundles =
+                    elsewhere.map(|external| external.trusted()).collect::<Result<BTreeSet<String>, Fault>>()?;
+                let bundle: String = self.stores.trusted()?.into_iter().chain(bundles).collect();
+                if bundle.is_empty() {
+                    return Err(Fault::new("the data services have no authority yet"));
+                }
                 let newest =
                     self.stores.newest_trusted()?.map(|version| (stores::authority_secret().to_string(), version));
                 Ok(Value { loaded: newest.into_iter().collect(), ..Value::plain(bundle) })

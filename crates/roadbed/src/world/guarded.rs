@@ -47,7 +47,7 @@ pub(super) fn rules(
     let apps_and = |service, others: Option<BTreeSet<u32>>| {
         of_service(service).zip(others).map(|(apps, others)| apps.into_iter().chain(others).collect::<BTreeSet<u32>>())
     };
-    if let Some(members) = &addresses.mongodb {
+    if let Some(members) = addresses.members() {
         // They tell one another what was written, and who is primary.
         let group: Vec<String> = members.units().collect();
         for (unit, port) in group.iter().zip(members.ports()) {

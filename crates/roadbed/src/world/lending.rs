@@ -3,30 +3,35 @@
 use std::sync::Arc;
 
 use engine::variables::{Assembled, Facts, Value, assemble};
+use futures_util::future::join_all;
 use manifest::environment::{self, Class, Fact, Variable};
 use manifest::{AppName, Environment};
 use reconcile::Fault;
 use secrets::{Secret, Store};
+use stores::External;
 use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::leases::{self, Lease};
-use stores::mongo::Members;
-use stores::redis::{Purpose, Redis, Settings};
+use stores::mongo::Provider;
+use stores::redis::external::{self, Entrance};
+use stores::redis::{ExternalRedis, Purpose, Redis, Settings};
 
 use super::facts::LocalFacts;
 use super::{World, project};
-use crate::control::lent::{Client, Service};
+use crate::control::lent::{Client, RedisEntrance, Service};
 
 /// The data services of one environment as a lender sees them.
 #[derive(Debug)]
 pub struct Lender {
     pub environment: Arc<Environment>,
     pub ground: stores::Ground,
-    pub mongodb: Option<(environment::MongoDb, Members)>,
+    pub mongodb: Option<(environment::MongoDb, Provider)>,
     /// Every Redis with its port.
     pub redis: Vec<(Settings, u16)>,
     /// The same, to put users into.
     pub redis_users: Vec<Redis>,
+    /// Every Redis that somebody else runs, the same.
+    pub redis_elsewhere: Vec<(Settings, ExternalRedis)>,
     mongod: Option<Engine>,
     redis_server: Option<Arc<Engine>>,
     /// Where it is noted what was lent.
@@ -61,6 +66,10 @@ impl World {
             };
             redis.iter().map(users).collect()
         };
+        let elsewhere = |(settings, external): &(Settings, External)| {
+            (settings.clone(), ExternalRedis::new(settings.clone(), external.clone(), ground.clone()))
+        };
+        let redis_elsewhere = self.addresses.external_redis.iter().map(elsewhere).collect();
         let redis_users = redis_server.as_ref().map(to_users).unwrap_or_default();
         Ok(Lender {
             environment: self.environment.clone(),
@@ -68,6 +77,7 @@ impl World {
             mongodb,
             redis,
             redis_users,
+            redis_elsewhere,
             mongod: mongod.transpose()?,
             redis_server,
             secrets: self.secrets.clone(),
@@ -94,13 +104,16 @@ impl Lender {
     pub async fn make_users(&self, lease: &Lease, passwords: &Passwords) -> Result<(), Fault> {
         let in_mongodb = async {
             match &self.mongodb {
-                Some((_, members)) => leases::mongo::lend(&self.ground, members, lease, &passwords.mongodb).await,
+                Some((_, provider)) => leases::mongo::lend(&self.ground, provider, lease, &passwords.mongodb).await,
                 None => Ok(()),
             }
         };
         let in_redis = async {
             for redis in &self.redis_users {
                 leases::redis::lend(redis, lease).await?;
+            }
+            for (_, redis) in &self.redis_elsewhere {
+                leases::redis::lend_elsewhere(redis, lease).await?;
             }
             Ok(())
         };
@@ -111,13 +124,16 @@ impl Lender {
     pub async fn take_users_away(&self, lease: &Lease) -> Result<(), Fault> {
         let in_mongodb = async {
             match &self.mongodb {
-                Some((_, members)) => leases::mongo::take_back(&self.ground, members, lease).await,
+                Some((_, provider)) => leases::mongo::take_back(&self.ground, provider, lease).await,
                 None => Ok(()),
             }
         };
         let in_redis = async {
             let taken = self.redis_users.iter().map(|redis| leases::redis::take_back(redis, lease));
-            futures_util::future::join_all(taken).await.into_iter().collect::<Result<(), Fault>>()
+            let elsewhere =
+                self.redis_elsewhere.iter().map(|(_, redis)| leases::redis::take_back_elsewhere(redis, lease));
+            let (ours, elsewhere) = futures_util::join!(join_all(taken), join_all(elsewhere));
+            ours.into_iter().chain(elsewhere).collect::<Result<(), Fault>>()
         };
         let (mongodb, redis) = futures_util::join!(in_mongodb, in_redis);
         mongodb.and(redis)
@@ -135,15 +151,55 @@ impl Lender {
     }
 
     /// The connection string of the lease's user in MongoDB, if it has one.
-    pub fn mongo_url(&self, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
-        let (settings, members) = self.mongodb.as_ref().filter(|_| lease.mongodb.is_some())?;
-        Some(leases::mongo::mongo_url(settings, lease, &self.ground, members, &passwords.mongodb))
+    ///
+    /// # Errors
+    /// Where the address of somebody else's server is missing or wrong.
+    pub fn mongo_url(&self, lease: &Lease, passwords: &Passwords) -> Result<Option<Secret>, Fault> {
+        let Some((settings, provider)) = self.mongodb.as_ref().filter(|_| lease.mongodb.is_some()) else {
+            return Ok(None);
+        };
+        leases::mongo::mongo_url(settings, lease, &self.ground, provider, &passwords.mongodb).map(Some)
     }
 
     /// The same for Redis: a lease has one user in all of them.
-    pub fn redis_url(&self, purpose: Purpose, lease: &Lease, passwords: &Passwords) -> Option<Secret> {
-        let port = self.redis_port(purpose).ok().flatten().filter(|_| lease.redis.is_some())?;
-        Some(leases::redis::redis_url(lease, port, &passwords.redis))
+    ///
+    /// # Errors
+    /// Where the address of somebody else's server is missing or wrong.
+    pub fn redis_url(&self, purpose: Purpose, lease: &Lease, passwords: &Passwords) -> Result<Option<Secret>, Fault> {
+        if lease.redis.is_none() {
+            return Ok(None);
+        }
+        if let Some(settings) = self.of_purpose_elsewhere(purpose) {
+            return leases::redis::redis_url_elsewhere(lease, settings, &passwords.redis, &self.ground).map(Some);
+        }
+        Ok(self.redis_port(purpose)?.map(|port| leases::redis::redis_url(lease, port, &passwords.redis)))
+    }
+
+    fn of_purpose_elsewhere(&self, purpose: Purpose) -> Option<&Settings> {
+        self.redis_elsewhere.iter().map(|(settings, _)| settings).find(|settings| settings.purpose == purpose)
+    }
+
+    /// What any Redis of the environment is told, whoever runs it.
+    pub fn redis_settings(&self) -> Option<&Settings> {
+        let ours = self.redis.iter().map(|(settings, _)| settings);
+        ours.chain(self.redis_elsewhere.iter().map(|(settings, _)| settings)).next()
+    }
+
+    /// How Redis's own client gets in, for sessions and carts.
+    ///
+    /// # Errors
+    /// Where it cannot be read who is primary, or the address of somebody else's server is missing or wrong.
+    pub fn redis_entrance(&self, lease: &Lease) -> Result<Option<RedisEntrance>, Fault> {
+        let elsewhere = self.redis_elsewhere.iter().find(|(settings, _)| settings.purpose == Purpose::Durable);
+        if let Some((settings, redis)) = elsewhere {
+            let entrance = external::entrance(settings, &lease.id, &self.ground)?;
+            return Ok(Some(RedisEntrance { entrance, authorities: redis.authorities_file() }));
+        }
+        let port = self.redis_port(Purpose::Durable)?;
+        Ok(port.map(|port| RedisEntrance {
+            entrance: Entrance { host: "127.0.0.1".to_owned(), port, is_encrypted: true, user: lease.id.clone() },
+            authorities: Some(stores::redis::authorities_file(&self.ground.root)),
+        }))
     }
 
     /// The port of the Redis that serves this purpose: of the primary, where there are several.
@@ -169,9 +225,9 @@ struct LentFacts<'l> {
 impl Facts for LentFacts<'_> {
     fn fact(&self, app: &AppName, fact: &Fact) -> Result<Value, Fault> {
         let lent = match fact {
-            Fact::MongoUrl => self.lender.mongo_url(self.lease, self.passwords),
-            Fact::RedisUrl => self.lender.redis_url(Purpose::Durable, self.lease, self.passwords),
-            Fact::RedisCacheUrl => self.lender.redis_url(Purpose::Cache, self.lease, self.passwords),
+            Fact::MongoUrl => self.lender.mongo_url(self.lease, self.passwords)?,
+            Fact::RedisUrl => self.lender.redis_url(Purpose::Durable, self.lease, self.passwords)?,
+            Fact::RedisCacheUrl => self.lender.redis_url(Purpose::Cache, self.lease, self.passwords)?,
             _ => None,
         };
         match lent {

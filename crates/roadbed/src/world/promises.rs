@@ -121,6 +121,10 @@ impl World {
 
     fn readiness_check(&self, visitor: &checks::Visitor) -> Option<Box<dyn Check>> {
         let (mongodb, redis) = (self.environment.mongodb.as_ref()?, self.environment.redis.as_ref()?);
+        // What somebody else runs cannot be taken away for a moment.
+        if redis.external.is_some() {
+            return None;
+        }
         let uses_both = |app: &&App| mongodb.apps.contains(&app.name) && redis.apps.contains(&app.name);
         let app = self.environment.apps.iter().find(uses_both)?;
         let Runs::Server(server) = &app.runs else { return None };
@@ -132,21 +136,24 @@ impl World {
             clock: self.ground.clock.clone(),
             stopped: Purpose::Durable.unit(),
             // Without one of its members the others would serve.
-            frozen: self.addresses.mongodb.iter().flat_map(|members| members.units()).collect(),
+            frozen: self.addresses.members().into_iter().flat_map(|members| members.units()).collect(),
         }))
     }
 
     fn store_checks(&self) -> Vec<Box<dyn Check>> {
         let mut checks: Vec<Box<dyn Check>> = Vec::new();
-        if let (Some(settings), Some(members)) = (&self.environment.mongodb, &self.addresses.mongodb) {
+        if let (Some(settings), Some(provider)) = (&self.environment.mongodb, &self.addresses.mongodb) {
             let (settings, ground) = (settings.clone(), self.ground.of_stores(&self.environment, &self.secrets));
-            checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(settings.clone(), members, ground.clone())));
-            checks.push(Box::new(stores::checks::MongoGivesLeastPrivilege::new(settings, members, ground)));
+            checks.push(Box::new(stores::checks::MongoGuardsItsDoor::new(settings.clone(), provider, ground.clone())));
+            checks.push(Box::new(stores::checks::MongoGivesLeastPrivilege::new(settings, provider, ground)));
         }
-        if !self.addresses.redis.is_empty() {
+        if self.environment.redis.is_some() {
+            let elsewhere = self.addresses.external_redis.clone();
             let (all, ground) = (self.addresses.redis.clone(), self.ground.of_stores(&self.environment, &self.secrets));
-            checks.push(Box::new(stores::checks::RedisGuardsItsDoor::new(all.clone(), ground.clone())));
-            checks.push(Box::new(stores::checks::RedisKeepsItsPromises::new(all, ground)));
+            checks.push(Box::new(
+                stores::checks::RedisGuardsItsDoor::new(all.clone(), ground.clone()).and_elsewhere(elsewhere.clone()),
+            ));
+            checks.push(Box::new(stores::checks::RedisKeepsItsPromises::new(all, ground).and_elsewhere(elsewhere)));
         }
         checks
     }

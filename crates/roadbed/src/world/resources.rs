@@ -25,7 +25,8 @@ use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Machine};
 use stores::mongo::collections::{Collections, Destroy};
 use stores::mongo::sample::Seeding;
-use stores::redis::Replication;
+use stores::mongo::{ExternalMongo, Mongo, Provider};
+use stores::redis::{ExternalRedis, Replication};
 
 use super::access::AccessFile;
 use super::addresses::{Addresses, https_url};
@@ -76,19 +77,26 @@ impl Parts {
         let ground = self.ground.of_stores(&self.environment, &self.secrets);
         let cache = CacheDir::new(self.wanted.cache.clone());
         let machine = Machine::new(Platform::detect()?, self.tools.clone());
-        if let (Some(settings), Some(members)) = (&self.environment.mongodb, &self.addresses.mongodb) {
-            let engine = Arc::new(Engine::mongod(settings, &self.project, cache.clone(), machine.clone())?);
-            all.push(Box::new(stores::mongo::Mongo::new(settings.clone(), members, engine.clone(), ground.clone())));
+        if let (Some(settings), Some(provider)) = (&self.environment.mongodb, &self.addresses.mongodb) {
+            match provider {
+                Provider::Ours(members) => {
+                    let engine = Arc::new(Engine::mongod(settings, &self.project, cache.clone(), machine.clone())?);
+                    all.push(Box::new(Mongo::new(settings.clone(), members, engine.clone(), ground.clone())));
+                    all.push(Box::new(engine));
+                }
+                Provider::External(external) => {
+                    all.push(Box::new(ExternalMongo::new(settings.clone(), external.clone(), ground.clone())));
+                }
+            }
             let destroy = match self.wanted.destroy {
                 wanted::Destroy::Never => Destroy::Never,
                 wanted::Destroy::Allowed => Destroy::Allowed,
             };
             let (settings, project) = (settings.clone(), self.project.clone());
-            all.push(Box::new(Collections::new(settings, members, project, destroy, ground.clone())));
+            all.push(Box::new(Collections::new(settings, provider, project, destroy, ground.clone())));
             if let Some(seeding) = self.seeding(&ground) {
                 all.push(Box::new(seeding));
             }
-            all.push(Box::new(engine));
         }
         if let Some(settings) = &self.environment.redis {
             let engine = Arc::new(Engine::redis_server(settings, &self.project, cache, machine)?);
@@ -96,10 +104,15 @@ impl Parts {
                 let redis = stores::redis::Redis::new(settings.clone(), *port, engine.clone(), ground.clone());
                 all.push(Box::new(redis.among(&self.addresses.redis)));
             }
+            for (settings, external) in &self.addresses.external_redis {
+                all.push(Box::new(ExternalRedis::new(settings.clone(), external.clone(), ground.clone())));
+            }
             if let Some(order) = Replication::new(&self.addresses.redis, ground) {
                 all.push(Box::new(order));
             }
-            all.push(Box::new(engine));
+            if !self.addresses.redis.is_empty() {
+                all.push(Box::new(engine));
+            }
         }
         Ok(())
     }
@@ -107,7 +120,7 @@ impl Parts {
     /// What puts the sample into empty collections, where the environment begins with one.
     fn seeding(&self, ground: &stores::Ground) -> Option<Seeding> {
         let settings = self.environment.mongodb.clone()?;
-        Seeding::new(settings, self.addresses.mongodb.as_ref()?, &self.project, ground.clone())
+        Seeding::new(settings, self.addresses.members()?, &self.project, ground.clone())
     }
 
     /// What every app of every fleet is run from.
@@ -253,7 +266,7 @@ impl Parts {
             let ports = self.addresses.instances(fleet.place, &one.app.name).len();
             wanted.extend((0..ports).map(|index| fleet.name().instance(&one.app.name, index)));
         }
-        wanted.extend(self.addresses.mongodb.iter().flat_map(|members| members.units()));
+        wanted.extend(self.addresses.members().into_iter().flat_map(|members| members.units()));
         wanted.extend(self.addresses.redis.iter().map(|(redis, _)| redis.unit()));
         Leftovers::new(needs, wanted, self.ground.units.clone())
     }
@@ -288,6 +301,8 @@ impl Parts {
                 Need::Service(ServiceName::Redis) => {
                     let all = &self.addresses.redis;
                     needs.extend(all.iter().map(|(redis, _)| ResourceId::new(redis.unit())));
+                    let elsewhere = &self.addresses.external_redis;
+                    needs.extend(elsewhere.iter().map(|(redis, _)| ResourceId::new(redis.unit())));
                     let is_replicated = all.iter().any(|(redis, _)| redis.is_replicated());
                     needs.extend(is_replicated.then(Replication::resource_id));
                 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use zeroize::Zeroizing;
 
 use crate::Secret;
@@ -26,6 +26,10 @@ pub fn encodings(secret: &Secret) -> Vec<Zeroizing<Vec<u8>>> {
         return Vec::new();
     }
     needles.encoded(text);
+    for password in password_of_address(text) {
+        needles.add(password.as_bytes());
+        needles.encoded(&password);
+    }
     if text.contains('\n') {
         let is_telling = |line: &&str| {
             // All keys of a kind have the same frame.
@@ -38,6 +42,15 @@ pub fn encodings(secret: &Secret) -> Vec<Zeroizing<Vec<u8>>> {
         }
     }
     needles.all
+}
+
+/// The password in an address, as it is written there and as it is meant: by itself it opens what the address does.
+fn password_of_address(text: &str) -> Vec<Zeroizing<String>> {
+    let login = text.split_once("://").and_then(|(_, rest)| rest.split_once('@'));
+    let password = login.and_then(|(login, _)| login.split_once(':')).map(|(_, password)| password);
+    let Some(written) = password.filter(|password| !password.contains(char::is_whitespace)) else { return Vec::new() };
+    let meant = percent_decode_str(written).decode_utf8_lossy().into_owned();
+    vec![Zeroizing::new(written.to_owned()), Zeroizing::new(meant)]
 }
 
 #[derive(Default)]
@@ -159,6 +172,13 @@ mod tests {
     fn of(text: &str) -> Vec<String> {
         let all = encodings(&Secret::new(text.to_owned()));
         all.iter().map(|needle| String::from_utf8(needle.to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_looked_for_by_itself() {
+        let needles = of("mongodb://admin:open%2Fsesame-1@db.example/");
+        assert!(needles.iter().any(|needle| needle == "open%2Fsesame-1"), "{needles:?}");
+        assert!(needles.iter().any(|needle| needle == "open/sesame-1"), "{needles:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Nothing that is tried here could do harm if it were allowed: a check that empties the store it finds open is no check.
 
 mod mongo;
+mod mongo_elsewhere;
 mod mongo_rights;
 mod redis;
 mod redis_promises;

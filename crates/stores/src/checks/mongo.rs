@@ -12,10 +12,11 @@ use reconcile::Fault;
 use secrets::{Secret, Versioned, generate};
 
 use super::{Tried, must_be_allowed, must_be_refused};
-use crate::ground::{Ground, Slot, user_of};
+use crate::ground::{Ground, Slot};
 use crate::mongo::handshake::{self, Answer, Shown};
 use crate::mongo::{
-    Address, Identity, Members, MongoFault, OwnUser, Trust, app_secret, command, connect, hello, is_refusal,
+    Address, Identity, Members, MongoFault, OwnUser, Provider, Trust, UserKey, app_secret, command, connect, hello,
+    is_refusal,
 };
 use crate::start::accepts;
 
@@ -36,65 +37,73 @@ const LIFE_OF_A_FOREIGNER: Duration = Duration::from_hours(1);
 
 #[derive(Debug)]
 pub struct MongoGuardsItsDoor {
-    settings: environment::MongoDb,
-    members: Members,
-    ground: Ground,
+    pub(super) settings: environment::MongoDb,
+    provider: Provider,
+    pub(super) ground: Ground,
 }
 
 impl MongoGuardsItsDoor {
-    pub fn new(settings: environment::MongoDb, members: impl Into<Members>, ground: Ground) -> Self {
-        Self { settings, members: members.into(), ground }
+    pub fn new(settings: environment::MongoDb, provider: impl Into<Provider>, ground: Ground) -> Self {
+        Self { settings, provider: provider.into(), ground }
     }
 
     async fn look(&self) -> Outcome {
+        match &self.provider {
+            Provider::Ours(members) => self.look_at_ours(members).await,
+            Provider::External(external) => self.look_elsewhere(external).await,
+        }
+    }
+
+    async fn look_at_ours(&self, members: &Members) -> Outcome {
         let mut findings = Findings::default();
-        for port in self.members.ports() {
-            if !self.is_ours(*port, &mut findings).await {
+        for &port in members.ports() {
+            let told = &told(members, port);
+            if !self.is_ours(port, told, &mut findings).await {
                 return findings.outcome();
             }
             must_be_refused(
                 &mut findings,
-                &format!("a client in the clear{} said hello", self.told(*port)),
-                judge_answer(&handshake::hello(*port, None).await),
+                &format!("a client in the clear{told} said hello"),
+                judge_answer(&handshake::hello(port, None).await),
             );
-            self.has_room_for_all(*port, &mut findings).await;
-            self.as_bearer_of_a_foreign_certificate(*port, &mut findings).await;
-            self.as_stranger(*port, &mut findings).await;
+            self.has_room_for_all(port, told, &mut findings).await;
+            self.as_bearer_of_a_foreign_certificate(port, told, &mut findings).await;
+            self.as_stranger(&self.address(port), told, &mut findings).await;
         }
-        let primary = match self.members.primary(&self.ground).await {
+        let primary = match members.primary(&self.ground).await {
             Ok(primary) => primary,
             Err(fault) => {
                 findings.bad(fault.message);
                 return findings.outcome();
             }
         };
-        if !self.members.is_one() {
-            findings.good(format!("{} is primary", self.members.unit_at(primary)));
+        if !members.is_one() {
+            findings.good(format!("{} is primary", members.unit_at(primary)));
         }
+        let all = members.ports().iter().map(|port| (self.address(*port), told(members, *port))).collect::<Vec<_>>();
+        self.as_apps(&all, &self.address(primary), &mut findings).await;
+        findings.outcome()
+    }
+
+    /// With the passwords of apps, and with others, at each of these addresses. Apps write where the primary is.
+    pub(super) async fn as_apps(&self, all: &[(Address, String)], primary: &Address, findings: &mut Findings) {
         for app in &self.settings.apps {
             match self.ground.secrets.get(&app_secret(app)) {
                 Err(_) => findings.bad("the secret store cannot be read"),
                 Ok(None) => findings.bad(format!("there is no password for {app} in the secret store")),
                 Ok(Some(password)) => {
-                    let user = user_of(app, Slot::of(password.version));
-                    for port in self.members.ports() {
-                        self.as_guesser(*port, &user, &mut findings).await;
+                    let user = UserKey::app(&self.settings, app, Slot::of(password.version)).name;
+                    for (address, told) in all {
+                        self.as_guesser(address, told, &user, findings).await;
                     }
-                    self.as_app(primary, &user, &password, &mut findings).await;
+                    self.as_app(primary, &user, &password, findings).await;
                 }
             }
         }
-        findings.outcome()
-    }
-
-    /// Which member is meant, where there is more than one.
-    fn told(&self, port: u16) -> String {
-        if self.members.is_one() { String::new() } else { format!(" at {}", self.members.unit_at(port)) }
     }
 
     /// Whether who answers there is to be believed. Whatever else he answered, it would not be our server who does.
-    async fn is_ours(&self, port: u16, findings: &mut Findings) -> bool {
-        let told = self.told(port);
+    async fn is_ours(&self, port: u16, told: &str, findings: &mut Findings) -> bool {
         if !accepts(port).await {
             findings.bad(format!("nobody listens on port {port}{told}"));
             return false;
@@ -119,20 +128,24 @@ impl MongoGuardsItsDoor {
     }
 
     /// Whether all instances may fill their pools at once.
-    async fn has_room_for_all(&self, port: u16, findings: &mut Findings) {
-        let monitor = OwnUser::Monitor.client(&self.ground, port);
-        let status = match &monitor {
+    async fn has_room_for_all(&self, port: u16, told: &str, findings: &mut Findings) {
+        let status = match &OwnUser::Monitor.client(&self.ground, port) {
             Ok(monitor) => {
                 command(monitor, "admin", doc! { "serverStatus": 1 }).await.map_err(|fault| fault.to_string())
             }
             Err(fault) => Err(fault.to_string()),
         };
+        self.judge_room(status, told, findings);
+    }
+
+    /// By the server's own word for how it is.
+    pub(super) fn judge_room(&self, status: Result<Document, String>, told: &str, findings: &mut Findings) {
         let number = |status: &Document, key: &str| {
             let connections = status.get_document("connections").ok()?;
             u32::try_from(connections.get_i32(key).ok()?).ok()
         };
         let room = status.map(|status| Some(number(&status, "current")? + number(&status, "available")?));
-        let (wanted, told) = (self.settings.wanted_connections(), self.told(port));
+        let wanted = self.settings.wanted_connections();
         match room {
             Ok(Some(room)) if room >= wanted => {
                 findings.good(format!("the server{told} accepts {room} connections, and {wanted} are wanted at most"));
@@ -148,7 +161,7 @@ impl MongoGuardsItsDoor {
     }
 
     /// One that says the same as our administrator's, by an authority that nobody here knows.
-    async fn as_bearer_of_a_foreign_certificate(&self, port: u16, findings: &mut Findings) {
+    async fn as_bearer_of_a_foreign_certificate(&self, port: u16, told: &str, findings: &mut Findings) {
         let now = self.ground.clock.now();
         let foreign = Authority::make(&self.ground.name, now, LIFE_OF_A_FOREIGNER)
             .map_err(|fault| Fault::because("cannot make an authority", &fault))
@@ -158,10 +171,7 @@ impl MongoGuardsItsDoor {
                 let tried = judge_answer(&handshake::hello(port, Some(&leaf)).await);
                 must_be_refused(
                     findings,
-                    &format!(
-                        "a client{} with our administrator's name and another authority's word said hello",
-                        self.told(port)
-                    ),
+                    &format!("a client{told} with our administrator's name and another authority's word said hello"),
                     tried,
                 );
             }
@@ -169,9 +179,9 @@ impl MongoGuardsItsDoor {
         }
     }
 
-    async fn as_stranger(&self, port: u16, findings: &mut Findings) {
-        let (database, told) = (&self.settings.database, self.told(port));
-        let client = match connect(&self.address(port), Identity::Stranger) {
+    pub(super) async fn as_stranger(&self, address: &Address, told: &str, findings: &mut Findings) {
+        let database = &self.settings.database;
+        let client = match connect(address, Identity::Stranger) {
             Ok(client) => client,
             Err(fault) => return findings.bad(format!("a client without a password cannot be made: {fault}")),
         };
@@ -187,24 +197,20 @@ impl MongoGuardsItsDoor {
         }
     }
 
-    async fn as_guesser(&self, port: u16, user: &str, findings: &mut Findings) {
+    async fn as_guesser(&self, address: &Address, told: &str, user: &str, findings: &mut Findings) {
         let Ok(guess) = generate::credential() else {
             return findings.bad("there are no random numbers to guess with");
         };
-        let tried = match self.log_in(port, user, &guess) {
+        let tried = match self.log_in(address, user, &guess) {
             Ok(client) => ask(&client, &self.settings.database, doc! { "find": PROBE, "limit": 1 }).await,
             Err(fault) => judge_fault(&fault),
         };
-        must_be_refused(
-            findings,
-            &format!("a client{} with a wrong password for {user} tried to read", self.told(port)),
-            tried,
-        );
+        must_be_refused(findings, &format!("a client{told} with a wrong password for {user} tried to read"), tried);
     }
 
-    async fn as_app(&self, port: u16, user: &str, password: &Versioned, findings: &mut Findings) {
+    async fn as_app(&self, address: &Address, user: &str, password: &Versioned, findings: &mut Findings) {
         // Asking on after a refused login would take the driver half a second for each question.
-        let logged_in = match self.log_in(port, user, &password.secret) {
+        let logged_in = match self.log_in(address, user, &password.secret) {
             Ok(client) => hello(&client).await.map(|_| client),
             Err(fault) => Err(fault),
         };
@@ -239,15 +245,20 @@ impl MongoGuardsItsDoor {
         }
     }
 
-    fn log_in(&self, port: u16, user: &str, password: &Secret) -> Result<Client, MongoFault> {
+    fn log_in(&self, address: &Address, user: &str, password: &Secret) -> Result<Client, MongoFault> {
         let (name, database) = (user, &self.settings.database);
-        connect(&self.address(port), Identity::User { name, database, password })
+        connect(address, Identity::User { name, database, password })
     }
 
     fn address(&self, port: u16) -> Address {
         let trusted = self.ground.trusted().ok().flatten().unwrap_or_default();
-        Address { port, trust: Trust::Authorities(trusted) }
+        Address::Port { port, trust: Trust::Authorities(trusted) }
     }
+}
+
+/// Which member is meant, where there is more than one.
+fn told(members: &Members, port: u16) -> String {
+    if members.is_one() { String::new() } else { format!(" at {}", members.unit_at(port)) }
 }
 
 /// Leaves a document in `database`, finds it and takes it away.
@@ -302,7 +313,7 @@ pub(super) fn judge_fault(fault: &MongoFault) -> Tried {
     }
 }
 
-fn judge_answer(answer: &Answer) -> Tried {
+pub(super) fn judge_answer(answer: &Answer) -> Tried {
     match answer {
         Answer::Closed => Tried::Refused,
         Answer::Answered => Tried::Allowed,

@@ -17,7 +17,7 @@ use crate::leases::book;
 use crate::mongo::observe::asking;
 use crate::mongo::rights::{Role, RoleKey, allowed};
 use crate::mongo::roles::{app_role, documents, is_restricted_to_loopback, roles_of};
-use crate::mongo::{Members, MongoFault, OwnUser, UserKey, app_secret, code, command};
+use crate::mongo::{Members, MongoFault, OwnUser, Provider, UserKey, app_secret, code, command};
 
 const CLAIM: Claim = Claim {
     task: "T3",
@@ -32,9 +32,9 @@ const ABSENT: &str = "roadbed_probe_absent";
 
 #[derive(Debug)]
 pub struct MongoGivesLeastPrivilege {
-    settings: environment::MongoDb,
-    members: Members,
-    ground: Ground,
+    pub(super) settings: environment::MongoDb,
+    provider: Provider,
+    pub(super) ground: Ground,
 }
 
 /// What one of our users tries.
@@ -45,13 +45,20 @@ struct Probe {
 }
 
 impl MongoGivesLeastPrivilege {
-    pub fn new(settings: environment::MongoDb, members: impl Into<Members>, ground: Ground) -> Self {
-        Self { settings, members: members.into(), ground }
+    pub fn new(settings: environment::MongoDb, provider: impl Into<Provider>, ground: Ground) -> Self {
+        Self { settings, provider: provider.into(), ground }
     }
 
     async fn look(&self) -> Outcome {
+        match &self.provider {
+            Provider::Ours(members) => self.look_at_ours(members).await,
+            Provider::External(_) => self.look_elsewhere(&self.provider).await,
+        }
+    }
+
+    async fn look_at_ours(&self, members: &Members) -> Outcome {
         let mut findings = Findings::default();
-        let primary = match self.members.primary(&self.ground).await {
+        let primary = match members.primary(&self.ground).await {
             Ok(primary) => primary,
             Err(fault) => {
                 findings.bad(format!("users and rights cannot be seen: {}", told(&fault)));
@@ -82,11 +89,7 @@ impl MongoGivesLeastPrivilege {
             .into_iter()
             .map(|user| (user.key(&self.ground.id), user.role(&self.settings)))
             .collect();
-        for app in &self.settings.apps {
-            let logins = self.ground.logins(&app_secret(app))?;
-            let key = |version| UserKey::app(&self.settings, app, Slot::of(version));
-            wanted.extend(logins.iter().map(|login| (key(login.version), app_role(&self.settings))));
-        }
+        wanted.extend(self.of_apps()?);
         let before = book::read(&self.ground.root)?;
         let listed = command(&admin, "admin", doc! { "usersInfo": { "forAllDBs": true } });
         let listed = listed.await.map_err(|fault| asking(&fault))?;
@@ -107,9 +110,21 @@ impl MongoGivesLeastPrivilege {
         } else {
             findings.bad(format!("nobody asked for {}", strangers.join(", ")));
         }
-        let shown = try_join_all(wanted.iter().map(|(key, role)| shown(&admin, key, role)));
+        self.compare_each(&admin, &wanted, findings).await
+    }
+
+    /// What the server says of these users against what is wanted of them.
+    pub(super) async fn compare_each(
+        &self,
+        admin: &Client,
+        wanted: &[(UserKey, Role)],
+        findings: &mut Findings,
+    ) -> Result<(), Fault> {
+        let shown = try_join_all(wanted.iter().map(|(key, role)| shown(admin, key, role)));
         for ((key, role), (user, kept)) in wanted.iter().zip(shown.await.map_err(|fault| asking(&fault))?) {
-            match differs(role, user.as_ref(), kept.as_ref()) {
+            let may_come_from_anywhere = matches!(self.provider, Provider::External(_));
+            let restricted = |user: &Document| may_come_from_anywhere || is_restricted_to_loopback(user);
+            match differs(role, user.as_ref(), kept.as_ref(), restricted) {
                 None => findings.good(format!(
                     "{} has the role {} and its {} rights",
                     key.name,
@@ -120,6 +135,17 @@ impl MongoGivesLeastPrivilege {
             }
         }
         Ok(())
+    }
+
+    /// Users that apps are to have.
+    pub(super) fn of_apps(&self) -> Result<Vec<(UserKey, Role)>, Fault> {
+        let mut wanted = Vec::new();
+        for app in &self.settings.apps {
+            let logins = self.ground.logins(&app_secret(app))?;
+            let key = |version| UserKey::app(&self.settings, app, Slot::of(version));
+            wanted.extend(logins.iter().map(|login| (key(login.version), app_role(&self.settings))));
+        }
+        Ok(wanted)
     }
 
     /// What became of all that this user tried: in words, and whether it is to be allowed.
@@ -151,7 +177,7 @@ impl MongoGivesLeastPrivilege {
     }
 }
 
-fn told(fault: &Fault) -> String {
+pub(super) fn told(fault: &Fault) -> String {
     fault.causes.first().map_or_else(|| fault.message.clone(), |cause| format!("{}: {cause}", fault.message))
 }
 
@@ -166,7 +192,12 @@ async fn shown(admin: &Client, key: &UserKey, role: &Role) -> Result<(Option<Doc
 }
 
 /// How a user is not as it should be.
-fn differs(role: &Role, user: Option<&Document>, kept: Option<&Document>) -> Option<String> {
+fn differs(
+    role: &Role,
+    user: Option<&Document>,
+    kept: Option<&Document>,
+    is_restricted: impl Fn(&Document) -> bool,
+) -> Option<String> {
     let Some(user) = user else { return Some("it is missing".to_owned()) };
     let has = roles_of(user);
     if has != [(role.key.name.clone(), role.key.database.clone())] {
@@ -184,7 +215,7 @@ fn differs(role: &Role, user: Option<&Document>, kept: Option<&Document>) -> Opt
             return Some(format!("it {verb} {action} on {on}"));
         }
     }
-    (!is_restricted_to_loopback(user)).then(|| "it may come from anywhere".to_owned())
+    (!is_restricted(user)).then(|| "it may come from anywhere".to_owned())
 }
 
 fn probe(what: &'static str, database: &str, question: Document) -> Probe {

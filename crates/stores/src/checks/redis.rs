@@ -11,9 +11,11 @@ use secrets::{Secret, Versioned, generate};
 
 use super::{Tried, must_be_allowed, must_be_refused};
 use crate::Ground;
+use crate::external::External;
 use crate::ground::{Slot, user_of};
 use crate::redis::door::Shown;
-use crate::redis::{Door, Identity, Purpose, RedisFault, Settings, is_refusal, primary};
+use crate::redis::external::{self, Address};
+use crate::redis::{Door, Identity, Purpose, RedisFault, Settings, acl, is_refusal, primary};
 
 /// Reads from within a script. Servers word this refusal differently from version to version; the script gives it the code
 /// that every other refusal has. Nothing but a refusal can fail a `GET` of a key that is no collection.
@@ -38,6 +40,8 @@ const OTHER_AUTHORITY_LIFE: Duration = Duration::from_hours(1);
 pub struct RedisGuardsItsDoor {
     /// Each with its port.
     all: Vec<(Settings, u16)>,
+    /// Those that somebody else runs.
+    elsewhere: Vec<(Settings, External)>,
     ground: Ground,
 }
 
@@ -50,7 +54,13 @@ struct Guarded<'c> {
 
 impl RedisGuardsItsDoor {
     pub fn new(all: Vec<(Settings, u16)>, ground: Ground) -> Self {
-        Self { all, ground }
+        Self { all, elsewhere: Vec::new(), ground }
+    }
+
+    /// And those that somebody else runs.
+    #[must_use]
+    pub fn and_elsewhere(self, elsewhere: Vec<(Settings, External)>) -> Self {
+        Self { elsewhere, ..self }
     }
 
     async fn look(&self) -> Outcome {
@@ -58,6 +68,16 @@ impl RedisGuardsItsDoor {
         for (settings, port) in &self.all {
             match Door::of(&self.ground, *port) {
                 Ok(door) => Guarded { settings, ground: &self.ground, door }.look(*port, &mut findings).await,
+                Err(fault) => findings.bad(format!("{}: {fault}", settings.unit())),
+            }
+        }
+        for (settings, external) in &self.elsewhere {
+            let address = external::read(&self.ground, &settings.unit());
+            let door = address.and_then(|address| Ok((Door::elsewhere(&address, external, &self.ground)?, address)));
+            match door {
+                Ok((door, address)) => {
+                    Guarded { settings, ground: &self.ground, door }.look_elsewhere(&address, &mut findings).await;
+                }
                 Err(fault) => findings.bad(format!("{}: {fault}", settings.unit())),
             }
         }
@@ -75,15 +95,45 @@ impl Guarded<'_> {
         }
         self.as_who_trusts_others(findings, port).await;
         self.as_stranger(findings).await;
-        if !self.holds_what_apps_write(port) {
-            return;
+        if self.holds_what_apps_write(port) {
+            self.as_apps(|name| name.to_owned(), findings).await;
         }
+    }
+
+    /// At somebody else's server: what is open there only its provider can shut.
+    async fn look_elsewhere(&self, address: &Address, findings: &mut Findings) {
+        let (unit, at) = (self.settings.unit(), address.shown());
+        if address.is_encrypted {
+            match self.door.in_the_clear().await {
+                Ok(None) => findings.good(format!("{unit}: a client that does not encrypt: refused")),
+                Ok(Some(answer)) => findings.bad(format!(
+                    "{unit}: a client that does not encrypt is answered ({answer}); only its provider can change that"
+                )),
+                Err(fault) => return findings.bad(format!("{unit}: nobody is at {at} ({fault})")),
+            }
+            match self.door.shown().await {
+                Shown::Certificate(_) => {
+                    findings.good(format!("{unit}: the certificate of {at} is believed, and holds"))
+                }
+                Shown::NotBelieved => return findings.bad(format!("{unit}: the certificate of {at} is not believed")),
+                Shown::Nothing => return findings.bad(format!("{unit}: {at} speaks no TLS")),
+            }
+        } else {
+            findings.good(format!("{unit}: its address is on this machine: nothing is said over a network"));
+        }
+        self.as_stranger(findings).await;
+        self.as_apps(|name| acl::name_elsewhere(self.settings, name), findings).await;
+    }
+
+    /// With the passwords of apps, and with others. `named` says what a user is called there.
+    async fn as_apps(&self, named: impl Fn(&str) -> String, findings: &mut Findings) {
+        let unit = self.settings.unit();
         for app in &self.settings.apps {
             match self.ground.secrets.get(&self.settings.purpose.app_secret(app)) {
                 Err(_) => findings.bad("the secret store cannot be read"),
                 Ok(None) => findings.bad(format!("{unit}: there is no password for {app} in the secret store")),
                 Ok(Some(password)) => {
-                    let user = user_of(app, Slot::of(password.version));
+                    let user = named(&user_of(app, Slot::of(password.version)));
                     self.as_guesser(&user, findings).await;
                     self.as_app(&user, &password, findings).await;
                 }

@@ -8,10 +8,14 @@ use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
 use redis::aio::MultiplexedConnection;
 use redis::{InfoDict, cmd};
 
+use reconcile::Fault;
+
 use crate::Ground;
+use crate::external::External;
 use crate::redis::configuration::parameters;
+use crate::redis::external::{Figures, told};
 use crate::redis::replication::Role;
-use crate::redis::{ADMIN, Door, Identity, Purpose, RedisFault, Settings, primary};
+use crate::redis::{ADMIN, Door, ExternalRedis, Identity, Purpose, RedisFault, Settings, primary};
 
 const CLAIM: Claim = Claim {
     task: "T4",
@@ -29,12 +33,20 @@ const ALARM_PERCENT: u64 = 70;
 pub struct RedisKeepsItsPromises {
     /// Each with its port.
     all: Vec<(Settings, u16)>,
+    /// Those that somebody else runs.
+    elsewhere: Vec<(Settings, External)>,
     ground: Ground,
 }
 
 impl RedisKeepsItsPromises {
     pub fn new(all: Vec<(Settings, u16)>, ground: Ground) -> Self {
-        Self { all, ground }
+        Self { all, elsewhere: Vec::new(), ground }
+    }
+
+    /// And those that somebody else runs.
+    #[must_use]
+    pub fn and_elsewhere(self, elsewhere: Vec<(Settings, External)>) -> Self {
+        Self { elsewhere, ..self }
     }
 
     async fn look(&self) -> Outcome {
@@ -58,7 +70,35 @@ impl RedisKeepsItsPromises {
                 }
             }
         }
+        for (settings, external) in &self.elsewhere {
+            if let Err(fault) = self.look_elsewhere(settings, external, &mut findings).await {
+                let why = fault.causes.first().map_or_else(String::new, |cause| format!(": {cause}"));
+                findings.bad(format!("{}: {}{why}", settings.unit(), fault.message));
+            }
+        }
         findings.outcome()
+    }
+
+    /// By the word of a server that somebody else runs, and sets.
+    async fn look_elsewhere(
+        &self,
+        settings: &Settings,
+        external: &External,
+        findings: &mut Findings,
+    ) -> Result<(), Fault> {
+        let redis = ExternalRedis::new(settings.clone(), external.clone(), self.ground.clone());
+        let figures = Figures::of(&mut redis.admin().await?).await.map_err(|fault| told(&redis, &fault))?;
+        let otherwise = figures.otherwise(settings);
+        if otherwise.is_empty() {
+            findings.good(format!("{}: memory, eviction and persistence are as declared", settings.unit()));
+        }
+        for what in otherwise {
+            findings.bad(format!("{what}; only its provider can change that"));
+        }
+        if let (Some(used), Some(most @ 1..)) = (figures.number("used_memory"), figures.number("maxmemory")) {
+            judge_fullness(settings, used, most, findings);
+        }
+        Ok(())
     }
 
     async fn enter(&self, settings: &Settings, port: u16) -> Result<MultiplexedConnection, String> {
@@ -107,6 +147,12 @@ async fn compare(
         findings.bad(format!("{unit}: there is no end to its memory"));
         return Ok(());
     };
+    judge_fullness(settings, used, most, findings);
+    Ok(())
+}
+
+fn judge_fullness(settings: &Settings, used: u64, most: u64, findings: &mut Findings) {
+    let unit = settings.unit();
     let percent = used * 100 / most;
     let full = format!("{unit}: {percent} % of {} MiB are used", most >> 20);
     match settings.eviction.as_str() {
@@ -117,7 +163,6 @@ async fn compare(
         }
         _ => findings.good(full),
     }
-    Ok(())
 }
 
 impl Check for RedisKeepsItsPromises {

@@ -5,9 +5,10 @@ use reconcile::Fault;
 use secrets::Secret;
 
 use super::{InRedis, Lease};
+use crate::Ground;
 use crate::engines::checksum;
 use crate::redis::observe::{as_admin, asking};
-use crate::redis::{Redis, RedisFault, Step, acl, is_refusal};
+use crate::redis::{ExternalRedis, Redis, RedisFault, Settings, Step, acl, external, is_refusal};
 
 impl InRedis {
     /// What the book keeps of a user that logs in with `password`.
@@ -50,6 +51,41 @@ async fn change(redis: &Redis, change: &::redis::Cmd) -> Result<(), Fault> {
         Err(fault) if is_refusal(&fault) => redis.perform(&Step::LoadUsers).await,
         Err(fault) => Err(asking(&fault)),
     }
+}
+
+/// As [`lend`], on somebody else's server.
+///
+/// # Errors
+/// Where the server does not let us.
+pub async fn lend_elsewhere(redis: &ExternalRedis, lease: &Lease) -> Result<(), Fault> {
+    let Some(user) = acl::leased(lease, redis.settings().purpose) else { return Ok(()) };
+    let name = acl::name_elsewhere(redis.settings(), &user.name);
+    redis.perform(&external::Step::PutUser { name, because: "lent" }).await
+}
+
+/// As [`take_back`], from somebody else's server.
+///
+/// # Errors
+/// Where the server does not let us.
+pub async fn take_back_elsewhere(redis: &ExternalRedis, lease: &Lease) -> Result<(), Fault> {
+    if lease.redis.is_none() {
+        return Ok(());
+    }
+    let name = acl::name_elsewhere(redis.settings(), &lease.id);
+    redis.perform(&external::Step::RemoveUser { name }).await
+}
+
+/// The connection string of a user lent on somebody else's server.
+///
+/// # Errors
+/// Where its address is missing or wrong.
+pub fn redis_url_elsewhere(
+    lease: &Lease,
+    settings: &Settings,
+    password: &Secret,
+    ground: &Ground,
+) -> Result<Secret, Fault> {
+    external::url(settings, &lease.id, password, ground)
 }
 
 /// The connection string of a lent user.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use host::files::{self, Access};
-use manifest::id::AppName;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use reconcile::Fault;
@@ -15,12 +14,12 @@ use super::observe::{ReplicaSet, asking, member, replica_set};
 use super::own_users::OwnUser;
 use super::place::Place;
 use super::plan::Step;
-use super::roles::{self, UserKey};
+use super::roles;
 use super::whose::{as_system, guard};
-use super::{Mongo, REPLICA_SET, UNIT, app_secret, configuration, key_secret, members, version};
+use super::{Mongo, REPLICA_SET, UNIT, app_secret, app_users, configuration, key_secret, members, version};
 use crate::engines::Located;
 use crate::engines::find::Found;
-use crate::ground::{Slot, file_fault, secret_fault};
+use crate::ground::{file_fault, secret_fault};
 use crate::start::{Look, Start, accepts};
 
 /// mongod asks the address in its configuration whether that is itself, and gives a silent stranger there 30 seconds.
@@ -29,8 +28,6 @@ const MEMBERSHIP_DEADLINE: Duration = Duration::from_secs(60);
 const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the server keeps an answer back in which nothing is new.
 const AWAITED_MILLIS: i64 = 1000;
-/// No instance was given a retired password; what still has it is a process that ends. Apps get ten seconds to drain.
-const LEAVING_DEADLINE: Duration = Duration::from_secs(15);
 
 pub(crate) async fn perform(mongo: &Mongo, step: &Step) -> Result<(), Fault> {
     match step {
@@ -46,15 +43,12 @@ pub(crate) async fn perform(mongo: &Mongo, step: &Step) -> Result<(), Fault> {
         Step::ReplaceAdmin => replace_admin(mongo).await,
         Step::PutOwnUsers(users) => put_own_users(mongo, users.iter().map(|(user, _)| *user)).await,
         Step::PutRole => done(roles::app_role(&mongo.place.settings).put(&mongo.admin().await?).await),
-        Step::PutUser { app, slot, .. } => put_user(mongo, app, *slot).await,
-        Step::RemoveUser(user) => remove_user(mongo, user).await,
-        Step::RemoveRole(role) => {
-            match command(&mongo.admin().await?, &role.database, doc! { "dropRole": &role.name }).await {
-                Err(fault) if fault.code() == Some(code::ROLE_NOT_FOUND) => Ok(()),
-                other => done(other),
-            }
+        Step::PutUser { app, slot, .. } => {
+            app_users::put(&mongo.admin().await?, &mongo.ground, &mongo.place.settings, app, *slot).await
         }
-        Step::RetireUser(user) => retire_user(mongo, user).await,
+        Step::RemoveUser(user) => app_users::remove(&mongo.admin().await?, user).await,
+        Step::RemoveRole(role) => app_users::remove_role(&mongo.admin().await?, role).await,
+        Step::RetireUser(user) => app_users::retire(&mongo.admin().await?, &mongo.ground, user).await,
         Step::Member(step) => members::perform(mongo, step).await,
         Step::ForgetPassword(name) => mongo.ground.secrets.remove(name).map_err(|fault| secret_fault(&fault)),
     }
@@ -247,64 +241,6 @@ async fn until_primary(mongo: &Mongo, client: &Client) -> Result<(), Fault> {
             Err(fault) => return Err(asking(&fault)),
         }
     }
-}
-
-async fn put_user(mongo: &Mongo, app: &AppName, slot: Slot) -> Result<(), Fault> {
-    let settings = &mongo.place.settings;
-    let client = mongo.admin().await?;
-    let key = UserKey::app(settings, app, slot);
-    mongo.ground.make_secret(&app_secret(app))?;
-    let logins = mongo.ground.logins(&app_secret(app))?;
-    // Retired since the plan was made: the next look finds nothing to do.
-    let Some(password) = logins.into_iter().find(|version| Slot::of(version.version) == slot) else { return Ok(()) };
-    let fields = || {
-        let mut fields = doc! { "pwd": password.secret.expose() };
-        fields.extend(roles::app_user_fields(settings));
-        fields
-    };
-    let mut create = doc! { "createUser": &key.name };
-    create.extend(fields());
-    match command(&client, &key.database, create).await {
-        Err(fault) if fault.code() == Some(code::USER_EXISTS) => {
-            let mut update = doc! { "updateUser": &key.name };
-            update.extend(fields());
-            done(command(&client, &key.database, update).await)
-        }
-        other => done(other),
-    }
-}
-
-async fn remove_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
-    match command(&mongo.admin().await?, &user.database, doc! { "dropUser": &user.name }).await {
-        Err(fault) if fault.code() == Some(code::USER_NOT_FOUND) => Ok(()),
-        other => done(other),
-    }
-}
-
-/// `dropUser` ends connections and open cursors at once: whoever still finishes with the old password is waited for.
-async fn retire_user(mongo: &Mongo, user: &UserKey) -> Result<(), Fault> {
-    let client = mongo.admin().await?;
-    let give_up = mongo.ground.clock.instant() + LEAVING_DEADLINE;
-    while sessions_of(&client, user).await.map_err(|fault| asking(&fault))? > 0 {
-        if mongo.ground.clock.instant() >= give_up {
-            tracing::warn!(user = user.name, "still logged in with a retired password: cutting it off");
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    remove_user(mongo, user).await
-}
-
-/// How many connections are logged in as this user, idle ones too.
-async fn sessions_of(client: &Client, user: &UserKey) -> Result<usize, MongoFault> {
-    let pipeline = [
-        doc! { "$currentOp": { "allUsers": true, "idleConnections": true } },
-        doc! { "$match": { "effectiveUsers": { "$elemMatch": { "user": &user.name, "db": &user.database } } } },
-        doc! { "$project": { "connectionId": 1 } },
-    ];
-    let look = doc! { "aggregate": 1, "pipeline": pipeline.to_vec(), "cursor": { "batchSize": 1000 } };
-    let answer = command(client, "admin", look).await?;
-    Ok(answer.get_document("cursor").map_or(0, |cursor| roles::documents(cursor, "firstBatch").count()))
 }
 
 fn done<T>(answer: Result<T, MongoFault>) -> Result<(), Fault> {

@@ -19,6 +19,7 @@ use secrets::Secret;
 use zeroize::Zeroizing;
 
 use super::certificate::is_fresh;
+use super::external::Elsewhere;
 use crate::Ground;
 
 /// On loopback a server that does not answer in this time is stuck.
@@ -26,11 +27,33 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 const TOO_LATE: &str = "the server did not answer in time";
 
-/// Where a mongod listens on loopback. There it speaks TLS, and nothing else.
+/// Where a mongod listens.
 #[derive(Debug)]
-pub(crate) struct Address {
-    pub(crate) port: u16,
-    pub(crate) trust: Trust,
+pub(crate) enum Address {
+    /// Ours, on loopback. There it speaks TLS, and nothing else.
+    Port { port: u16, trust: Trust },
+    /// Wherever its address says, at somebody else's.
+    Elsewhere(Box<Elsewhere>),
+}
+
+impl Address {
+    /// What is common to all clients of it, whoever they are.
+    fn options(&self) -> ClientOptions {
+        let server = match self {
+            Self::Elsewhere(elsewhere) => return elsewhere.options.clone(),
+            Self::Port { port, .. } => ServerAddress::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port: Some(*port) },
+        };
+        ClientOptions::builder()
+            .hosts(vec![server])
+            .app_name("roadbed".to_owned())
+            .direct_connection(true)
+            .connect_timeout(TIMEOUT)
+            .server_selection_timeout(TIMEOUT)
+            .max_pool_size(2)
+            .retry_reads(false)
+            .retry_writes(false)
+            .build()
+    }
 }
 
 /// By what a server is recognised.
@@ -38,6 +61,8 @@ pub(crate) struct Address {
 pub(crate) enum Trust {
     /// By a certificate of one of these authorities, in PEM.
     Authorities(String),
+    /// By a certificate of a public authority, as the driver knows them.
+    PublicAuthorities,
     /// By nothing: for who only tries what opens.
     Anybody,
 }
@@ -60,6 +85,8 @@ pub enum Identity<'a> {
     },
     /// Whoever the certificate names.
     Bearer(&'a Leaf),
+    /// Whoever the address names, where it is somebody else's server: our administrator there.
+    OfAddress,
 }
 
 /// The driver's error, boxed: it is large, and most calls succeed.
@@ -135,8 +162,11 @@ pub(crate) fn is_refusal(fault: &MongoFault) -> bool {
 
 /// A client of one server. Connects when it is first used.
 pub(crate) fn connect(address: &Address, who: Identity<'_>) -> Result<Client, MongoFault> {
-    let credential = match who {
+    let mut options = address.options();
+    let of_address = options.credential.take();
+    options.credential = match who {
         Identity::Stranger => None,
+        Identity::OfAddress => of_address,
         Identity::User { name, database, password } => Some(
             Credential::builder()
                 .username(name.to_owned())
@@ -148,26 +178,19 @@ pub(crate) fn connect(address: &Address, who: Identity<'_>) -> Result<Client, Mo
         Identity::Bearer(_) => Some(Credential::builder().mechanism(AuthMechanism::MongoDbX509).build()),
     };
     let bearer = if let Identity::Bearer(leaf) = who { Some(leaf) } else { None };
-    let files = TlsFiles::new(&address.trust, bearer).map_err(mongodb::error::Error::from)?;
-    let server = ServerAddress::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port: Some(address.port) };
-    let options = ClientOptions::builder()
-        .hosts(vec![server])
-        .app_name("roadbed".to_owned())
-        .direct_connection(true)
-        .credential(credential)
-        .tls(files.options())
-        .connect_timeout(TIMEOUT)
-        .server_selection_timeout(TIMEOUT)
-        .max_pool_size(2)
-        .retry_reads(false)
-        .retry_writes(false)
-        .build();
+    let files = |trust| TlsFiles::new(trust, bearer).map_err(mongodb::error::Error::from);
+    let files = match address {
+        Address::Port { trust, .. } => Some(files(trust)?),
+        Address::Elsewhere(elsewhere) => elsewhere.trust.as_ref().map(files).transpose()?,
+    };
+    options.tls = files.as_ref().map(TlsFiles::options);
     // The driver reads the files here, once.
     Ok(Client::with_options(options)?)
 }
 
 /// Certificates and our key as the driver wants them, which takes paths: files in memory, gone when it has read them.
 struct TlsFiles {
+    is_anybody_believed: bool,
     authorities: Option<OwnedFd>,
     bearer: Option<OwnedFd>,
 }
@@ -176,19 +199,20 @@ impl TlsFiles {
     fn new(trust: &Trust, bearer: Option<&Leaf>) -> std::io::Result<Self> {
         let authorities = match trust {
             Trust::Authorities(pem) => Some(sealed_file::sealed_file(pem.as_bytes())?),
-            Trust::Anybody => None,
+            Trust::PublicAuthorities | Trust::Anybody => None,
         };
         let bearer = bearer.map(|leaf| {
             let text = Zeroizing::new(format!("{}{}", leaf.chain_pem, *leaf.key_pem));
             sealed_file::sealed_file(text.as_bytes())
         });
-        Ok(Self { authorities, bearer: bearer.transpose()? })
+        let is_anybody_believed = matches!(trust, Trust::Anybody);
+        Ok(Self { is_anybody_believed, authorities, bearer: bearer.transpose()? })
     }
 
     fn options(&self) -> Tls {
         let path = |file: &OwnedFd| PathBuf::from(sealed_file::path_of(file.as_raw_fd()));
         let mut options = TlsOptions::default();
-        options.allow_invalid_certificates = Some(self.authorities.is_none());
+        options.allow_invalid_certificates = Some(self.is_anybody_believed);
         options.ca_file_path = self.authorities.as_ref().map(path);
         options.cert_key_file_path = self.bearer.as_ref().map(path);
         Tls::Enabled(options)
@@ -215,16 +239,24 @@ impl KeptClient {
         now: Timestamp,
         log_in: impl FnOnce() -> Result<Client, E>,
     ) -> Result<Client, E> {
-        let mut kept = self.0.lock().expect("nobody panics while holding it");
-        if let Some(kept) = kept.as_ref()
-            && kept.port == port
-            && is_fresh(kept.since, now)
-        {
-            return Ok(kept.client.clone());
+        if let Some(kept) = self.kept(port, now) {
+            return Ok(kept);
         }
         let client = log_in()?;
-        *kept = Some(Kept { port, since: now, client: client.clone() });
+        self.keep(port, now, &client);
         Ok(client)
+    }
+
+    /// The client of the last time, if it still serves.
+    pub(crate) fn kept(&self, port: u16, now: Timestamp) -> Option<Client> {
+        let kept = self.0.lock().expect("nobody panics while holding it");
+        let kept = kept.as_ref().filter(|kept| kept.port == port && is_fresh(kept.since, now))?;
+        Some(kept.client.clone())
+    }
+
+    pub(crate) fn keep(&self, port: u16, now: Timestamp, client: &Client) {
+        let mut kept = self.0.lock().expect("nobody panics while holding it");
+        *kept = Some(Kept { port, since: now, client: client.clone() });
     }
 
     pub(crate) fn forget(&self) {

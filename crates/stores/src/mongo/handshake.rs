@@ -19,6 +19,8 @@ use tokio_rustls::TlsConnector;
 
 use certificates::Leaf;
 
+use crate::external;
+
 /// On loopback a server that does not shake hands in this time is stuck.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -71,13 +73,23 @@ pub(crate) async fn hello(port: u16, with: Option<&Leaf>) -> Answer {
             }
         }
     };
-    match tokio::time::timeout(TIMEOUT, talk).await {
+    judge(tokio::time::timeout(TIMEOUT, talk).await)
+}
+
+fn judge(talked: Result<std::io::Result<usize>, tokio::time::error::Elapsed>) -> Answer {
+    match talked {
         Ok(Ok(0)) => Answer::Closed,
         Ok(Ok(_)) => Answer::Answered,
         // A reset, or the server's alert: both are a door that is shut.
         Ok(Err(error)) if error.kind() != std::io::ErrorKind::ConnectionRefused => Answer::Closed,
         Ok(Err(_)) | Err(_) => Answer::Silent,
     }
+}
+
+/// As [`hello`] in the clear, at somebody else's server.
+pub(crate) async fn hello_in_the_clear(host: &str, port: u16) -> Answer {
+    let talk = async { converse(TcpStream::connect((host, port)).await?).await };
+    judge(tokio::time::timeout(external::TIMEOUT, talk).await)
 }
 
 /// `hello` as the driver sends it first, and how many bytes come back.

@@ -21,8 +21,11 @@ pub(crate) mod observe;
 mod whose;
 mod users;
 mod plan;
+pub(crate) mod app_users;
 mod apply;
 pub mod members;
+mod provider;
+pub mod external;
 pub(crate) mod own_users;
 pub(crate) mod roles;
 pub(crate) mod rights;
@@ -41,13 +44,16 @@ use reconcile::Begun;
 use reconcile::{Event, Fault, Progress, Resource, ResourceId};
 use secrets::SecretName;
 
+pub(crate) use certificate::fingerprints;
 pub use certificate::{Certificate, Shows};
 pub(crate) use client::{Address, Trust, code, command, connect, hello, is_refusal};
 pub use client::{Identity, MongoFault};
+pub use external::ExternalMongo;
 pub use members::Members;
 pub use observe::{Files, Observed, Server, Serving};
 pub use own_users::OwnUser;
 pub use plan::Step;
+pub use provider::Provider;
 pub use rights::RoleKey;
 pub use roles::UserKey;
 pub use url::mongo_url;
@@ -110,7 +116,7 @@ impl Mongo {
 
     /// Where a member listens, and by what we recognise it.
     fn address_of(&self, port: u16) -> Result<Address, Fault> {
-        Ok(Address { port, trust: Trust::of(&self.ground)? })
+        Ok(Address::Port { port, trust: Trust::of(&self.ground)? })
     }
 
     /// Our administrator where it can change something: one connection for all that is asked, for as long as nobody else becomes

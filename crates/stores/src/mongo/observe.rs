@@ -78,7 +78,7 @@ pub struct Serving {
 
 pub(crate) async fn observe(mongo: &Mongo) -> Result<Observed, Fault> {
     let place = &mongo.place;
-    let users = logins(mongo)?.into_iter().map(|login| (login.app, login.slot)).collect();
+    let users = logins(&mongo.ground, &place.settings)?.into_iter().map(|login| (login.app, login.slot)).collect();
     refuse_orphaned_data(mongo)?;
     let mut seen = Observed {
         files: files_state(mongo)?,

@@ -107,7 +107,7 @@ impl OwnUser {
     /// Where there is no authority yet, or its key cannot be used.
     pub fn client(self, ground: &Ground, port: u16) -> Result<Client, Fault> {
         let (trust, leaf) = (Trust::of(ground)?, self.certificate(ground)?);
-        connect(&Address { port, trust }, Identity::Bearer(&leaf)).map_err(|fault| asking(&fault))
+        connect(&Address::Port { port, trust }, Identity::Bearer(&leaf)).map_err(|fault| asking(&fault))
     }
 
     /// Its one role.
@@ -254,9 +254,9 @@ impl fmt::Display for OwnUser {
 }
 
 /// Field of a user of ours that holds the fingerprint of the authority that made it: data of another secret store has another.
-const MARK: &str = "authority";
+pub(super) const MARK: &str = "authority";
 
 /// Whose data it is, as this user says.
-pub(super) fn mark_of(user: &Document) -> Option<&str> {
+pub(crate) fn mark_of(user: &Document) -> Option<&str> {
     user.get_document("customData").ok()?.get_str(MARK).ok()
 }

@@ -26,7 +26,7 @@ const APP_ACTIONS: [&str; 11] = [
     "update",
 ];
 
-/// An app's user comes from this machine and to this machine, or not at all.
+/// A user comes from this machine and to this machine, or not at all, where the server is on it.
 const LOOPBACK: &str = "127.0.0.1";
 
 /// The role of apps.
@@ -46,15 +46,18 @@ fn app_actions(settings: &environment::MongoDb) -> Vec<&'static str> {
 /// Fields of `createUser` and `updateUser`, without name and password. `mechanisms` is always sent: a change of password
 /// without it silently adds SCRAM-SHA-1.
 pub(crate) fn app_user_fields(settings: &environment::MongoDb) -> Document {
-    user_fields(APP_ROLE, &settings.database)
+    let mut fields = user_fields(APP_ROLE, &settings.database);
+    if settings.external.is_none() {
+        fields.insert("authenticationRestrictions", loopback_only());
+    }
+    fields
 }
 
-/// As [`app_user_fields`], with another role.
+/// As [`app_user_fields`], with another role, and from anywhere.
 pub(crate) fn user_fields(role: &str, database: &str) -> Document {
     doc! {
         "roles": [{ "role": role, "db": database }],
         "mechanisms": ["SCRAM-SHA-256"],
-        "authenticationRestrictions": loopback_only(),
     }
 }
 
@@ -72,7 +75,7 @@ pub(crate) fn faults_of_app_user(seen: &Document, settings: &environment::MongoD
     if sorted_strings(seen, "mechanisms") != ["SCRAM-SHA-256"] {
         faults.push("mechanisms");
     }
-    if !is_restricted_to_loopback(seen) {
+    if settings.external.is_none() && !is_restricted_to_loopback(seen) {
         faults.push("address restrictions");
     }
     faults
@@ -118,7 +121,12 @@ pub struct UserKey {
 
 impl UserKey {
     pub(crate) fn app(settings: &environment::MongoDb, app: &AppName, slot: Slot) -> Self {
-        Self { database: settings.database.clone(), name: user_of(app, slot) }
+        let name = match settings.external {
+            None => user_of(app, slot),
+            // Others have users there too, and providers list all of them together.
+            Some(_) => format!("{}-{}", settings.database, user_of(app, slot)),
+        };
+        Self { database: settings.database.clone(), name }
     }
 
     /// Whether one of our apps has this user, now or at another version of its password.

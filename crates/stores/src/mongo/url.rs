@@ -57,6 +57,7 @@ mod tests {
     #[test]
     fn no_character_of_a_password_means_anything_in_the_url() {
         let settings = environment::MongoDb {
+            external: None,
             program: None,
             min_version: "6".to_owned(),
             database: "shop-local".to_owned(),

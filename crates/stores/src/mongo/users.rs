@@ -1,6 +1,7 @@
 //! Looking at a server's users and roles: ours, the apps', those that are lent, and those that nobody asked for.
 
 use futures_util::future::try_join_all;
+use manifest::environment;
 use manifest::id::AppName;
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
@@ -14,6 +15,7 @@ use super::rights::RoleKey;
 use super::roles::{self, UserKey, documents};
 use super::whose::{Ask, marked};
 use super::{Mongo, app_secret};
+use crate::Ground;
 use crate::ground::Slot;
 use crate::leases;
 
@@ -49,10 +51,10 @@ pub(crate) struct Login {
 }
 
 /// One for each password that must be let in.
-pub(crate) fn logins(mongo: &Mongo) -> Result<Vec<Login>, Fault> {
+pub(crate) fn logins(ground: &Ground, settings: &environment::MongoDb) -> Result<Vec<Login>, Fault> {
     let mut all = Vec::new();
-    for app in &mongo.place.settings.apps {
-        let accepted = mongo.ground.logins(&app_secret(app))?;
+    for app in &settings.apps {
+        let accepted = ground.logins(&app_secret(app))?;
         if accepted.is_empty() {
             all.push(Login { app: app.clone(), slot: Slot::of(1), password: None });
         }
@@ -69,7 +71,7 @@ pub(crate) fn logins(mongo: &Mongo) -> Result<Vec<Login>, Fault> {
 /// By our administrator at the member on this port, where apps' passwords are tried too.
 pub(super) async fn look(mongo: &Mongo, client: &Client, port: u16) -> Result<Users, Ask> {
     let (settings, id) = (&mongo.place.settings, &mongo.ground.id);
-    let logins = logins(mongo)?;
+    let logins = logins(&mongo.ground, settings)?;
     let key = |login: &Login| UserKey::app(settings, &login.app, login.slot);
     let own = OwnUser::of(settings);
     let own_keys: Vec<UserKey> = own.iter().map(|user| user.key(id)).collect();

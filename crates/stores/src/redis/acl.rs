@@ -29,6 +29,9 @@ const READER_COMMANDS: &str = "-@all +@read +@connection -@admin -@dangerous +in
 /// has more than this is seen by [`ADMIN_PROBES`] at the next convergence, which loads the file again.
 const ADMIN_COMMANDS: &str = "-@all +acl|load +acl|setuser +acl|deluser +acl|list +acl|dryrun +acl|whoami +config|get +config|set +replicaof +client|id +ping +info +memory|stats +latency|latest +slowlog|len";
 
+/// Who says on somebody else's server whose the users are.
+pub(crate) const OWNER: &str = "owner";
+
 /// Who replicas are to their primary, and sentinels to all.
 pub(crate) const MEMBER: &str = "member";
 
@@ -173,6 +176,39 @@ pub(crate) fn users(
     users
 }
 
+/// Name of a user on somebody else's server: it begins as the keys do that it may touch, so that environments and strangers on one
+/// server have names of their own.
+pub(crate) fn name_elsewhere(settings: &Settings, name: &str) -> String {
+    match settings.purpose {
+        Purpose::Cache => format!("{}cache-{name}", settings.key_prefix),
+        Purpose::Durable | Purpose::Sentinel => format!("{}{name}", settings.key_prefix),
+    }
+}
+
+/// Everybody of ours on somebody else's server. Nobody can log in as the first: its digest is the mark of whose the others are.
+pub(crate) fn users_elsewhere(
+    settings: &Settings,
+    mark: &str,
+    logins: &[(AppName, Versioned)],
+    leases: &[Lease],
+) -> Vec<User> {
+    let mut users = vec![User {
+        name: name_elsewhere(settings, OWNER),
+        digests: vec![mark.to_owned()],
+        scope: Scope::Nothing,
+        commands: "-@all off",
+    }];
+    users.extend(logins.iter().map(|(app, password)| User {
+        name: name_elsewhere(settings, &user_of(app, Slot::of(password.version))),
+        digests: vec![checksum::of_bytes(password.secret.expose().as_bytes())],
+        scope: Scope::Prefix(settings.key_prefix.clone()),
+        commands: APP_COMMANDS,
+    }));
+    let lent = leases.iter().filter_map(|lease| leased(lease, settings.purpose));
+    users.extend(lent.map(|user| User { name: name_elsewhere(settings, &user.name), ..user }));
+    users
+}
+
 /// Whether one of our apps has this user, now or at another version of its password, or it is lent: users that come and go while
 /// everybody else stays.
 pub(crate) fn comes_and_goes(name: &str, settings: &Settings) -> bool {
@@ -198,9 +234,9 @@ pub(crate) fn render(users: &[User]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) name: String,
-    on: bool,
+    pub(crate) on: bool,
     passwordless: bool,
-    digests: Vec<String>,
+    pub(crate) digests: Vec<String>,
     keys: Vec<String>,
     channels: Vec<String>,
     /// Root permissions can be widened by selectors: there must be none.

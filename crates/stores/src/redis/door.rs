@@ -1,10 +1,10 @@
-//! The way in to a Redis: TLS first, on loopback, with the authorities that are believed there.
+//! The way in to a Redis: TLS first, with the authorities that are believed there.
 //!
 //! The driver would take its cryptography from the process, where another driver has put a second kind: so the handshake is ours,
 //! with a provider by name, and the driver gets a connection that is safe already.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::client::RedisFault;
+use super::external::Address;
 use crate::Ground;
+use crate::external::{self, External};
 
 /// On loopback a server that does not answer in this time is stuck.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -38,11 +40,14 @@ pub enum Identity<'a> {
     User { name: &'a str, password: &'a Secret },
 }
 
-/// A port of this machine, and whom we believe to be behind it.
+/// A port, mostly of this machine, and whom we believe to be behind it.
 #[derive(Clone, Debug)]
 pub struct Door {
+    host: String,
     port: u16,
-    tls: Arc<ClientConfig>,
+    /// `None`: in the clear, to somebody else's server on this machine.
+    tls: Option<Arc<ClientConfig>>,
+    patience: Duration,
 }
 
 /// What a server showed.
@@ -74,7 +79,17 @@ impl Door {
             .expect("the provider has suites for both versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Self { port, tls: Arc::new(tls) }
+        Self::here(port, tls)
+    }
+
+    fn here(port: u16, tls: ClientConfig) -> Self {
+        Self { host: Ipv4Addr::LOCALHOST.to_string(), port, tls: Some(Arc::new(tls)), patience: TIMEOUT }
+    }
+
+    /// The door of somebody else's server.
+    pub(crate) fn elsewhere(address: &Address, external: &External, ground: &Ground) -> Result<Self, Fault> {
+        let tls = if address.is_encrypted { Some(external.tls(ground)?) } else { None };
+        Ok(Self { host: address.host.clone(), port: address.port, tls, patience: external::TIMEOUT })
     }
 
     /// A door behind which anybody may be: for who comes as an intruder.
@@ -85,7 +100,7 @@ impl Door {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Anybody(provider())))
             .with_no_client_auth();
-        Self { port, tls: Arc::new(tls) }
+        Self::here(port, tls)
     }
 
     /// Logs in.
@@ -98,20 +113,31 @@ impl Door {
         if let Identity::User { name, password } = who {
             login = login.set_username(name).set_password(password.expose());
         }
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT));
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.patience));
+        // The driver ends with the last handle of the connection.
         let entering = async {
-            let stream = self.shake_hands().await?;
-            MultiplexedConnection::new_with_config(&login, stream, config).await
+            match &self.tls {
+                Some(tls) => {
+                    let stream = self.shake_hands(tls).await?;
+                    let (connection, driver) = MultiplexedConnection::new_with_config(&login, stream, config).await?;
+                    tokio::spawn(driver);
+                    Ok(connection)
+                }
+                None => {
+                    let stream = self.connect().await?;
+                    let (connection, driver) = MultiplexedConnection::new_with_config(&login, stream, config).await?;
+                    tokio::spawn(driver);
+                    Ok(connection)
+                }
+            }
         };
-        let (connection, driver) = timeout(TIMEOUT, entering).await.map_err(|_| stuck())??;
-        // It ends with the last handle of the connection.
-        tokio::spawn(driver);
-        Ok(connection)
+        timeout(self.patience, entering).await.map_err(|_| stuck())?
     }
 
     /// Looks at the server's certificate, and says nothing.
     pub(crate) async fn shown(&self) -> Shown {
-        let Ok(shaken) = timeout(TIMEOUT, self.shake_hands()).await else { return Shown::Nothing };
+        let Some(tls) = &self.tls else { return Shown::Nothing };
+        let Ok(shaken) = timeout(self.patience, self.shake_hands(tls)).await else { return Shown::Nothing };
         match shaken {
             Ok(stream) => {
                 let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
@@ -125,13 +151,13 @@ impl Door {
     /// What Redis says to who does not encrypt; nothing, where it closes the door.
     pub(crate) async fn in_the_clear(&self) -> io::Result<Option<String>> {
         let ask = async {
-            let mut stream = TcpStream::connect(self.address()).await?;
+            let mut stream = self.connect().await?;
             stream.write_all(b"PING\r\n").await?;
             let mut answer = [0; 64];
             let length = stream.read(&mut answer).await?;
             Ok::<_, io::Error>(answer[..length].to_vec())
         };
-        match timeout(TIMEOUT, ask).await.map_err(|_| stuck())? {
+        match timeout(self.patience, ask).await.map_err(|_| stuck())? {
             // What begins otherwise is TLS's own way to say no.
             Ok(answer) if answer.starts_with(b"+") || answer.starts_with(b"-") => {
                 Ok(Some(String::from_utf8_lossy(&answer).trim().to_owned()))
@@ -142,16 +168,16 @@ impl Door {
         }
     }
 
-    fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
-    }
-
-    async fn shake_hands(&self) -> io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(self.address()).await?;
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         // Questions are small and wait for their answers.
         stream.set_nodelay(true)?;
-        let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
-        TlsConnector::from(self.tls.clone()).connect(name, stream).await
+        Ok(stream)
+    }
+
+    async fn shake_hands(&self, tls: &Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
+        TlsConnector::from(tls.clone()).connect(name, self.connect().await?).await
     }
 }
 

@@ -15,6 +15,7 @@ mod certificate;
 mod client;
 pub(crate) mod configuration;
 pub(crate) mod door;
+pub mod external;
 pub(crate) mod observe;
 mod membership;
 mod place;
@@ -31,6 +32,7 @@ use secrets::SecretName;
 
 pub(crate) use client::{RedisFault, is_refusal};
 pub use door::{Door, Identity};
+pub use external::ExternalRedis;
 pub(crate) use membership::GROUP;
 pub use membership::primary;
 pub use observe::{Observed, Server};

@@ -107,6 +107,8 @@ mod tests {
     #[test]
     fn a_replica_brings_three_sentinels_and_no_second_cache() {
         let mut redis = environment::Redis {
+            external: None,
+            external_cache: None,
             program: None,
             min_version: "7".to_owned(),
             key_prefix: "shop:local:".to_owned(),

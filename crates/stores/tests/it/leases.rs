@@ -42,7 +42,7 @@ pub(crate) async fn borrow_mongo_to_read(stand: &Stand) -> Secret {
     let lease = Lease { redis: None, id, ..lease(Rights::ReadOnly, &password) };
     book::note(&stand.ground.root, lease.clone()).unwrap();
     leases::mongo::lend(&stand.ground, &stand.port.into(), &lease, &password).await.unwrap();
-    leases::mongo::mongo_url(&mongo_settings(), &lease, &stand.ground, &stand.port.into(), &password)
+    leases::mongo::mongo_url(&mongo_settings(), &lease, &stand.ground, &stand.port.into(), &password).unwrap()
 }
 
 async fn borrow_mongo(stand: &Stand, rights: Rights) -> (Lease, Client) {
@@ -52,7 +52,8 @@ async fn borrow_mongo(stand: &Stand, rights: Rights) -> (Lease, Client) {
     leases::mongo::lend(&stand.ground, &stand.port.into(), &lease, &password)
         .await
         .unwrap_or_else(|fault| panic!("{fault:#?}"));
-    let url = leases::mongo::mongo_url(&mongo_settings(), &lease, &stand.ground, &stand.port.into(), &password);
+    let url =
+        leases::mongo::mongo_url(&mongo_settings(), &lease, &stand.ground, &stand.port.into(), &password).unwrap();
     // As a client of anybody's would read it.
     (lease, mongodb::Client::with_uri_str(url.expose()).await.unwrap())
 }

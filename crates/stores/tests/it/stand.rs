@@ -191,6 +191,7 @@ pub(crate) fn app() -> AppName {
 
 pub(crate) fn mongo_settings() -> environment::MongoDb {
     environment::MongoDb {
+        external: None,
         program: None,
         min_version: "6.0".to_owned(),
         database: "shop-local".to_owned(),
@@ -212,6 +213,8 @@ pub(crate) fn redis_settings() -> Settings {
 
 pub(crate) fn redis_of_manifest() -> environment::Redis {
     environment::Redis {
+        external: None,
+        external_cache: None,
         program: None,
         min_version: "7".to_owned(),
         key_prefix: "shop:local:".to_owned(),

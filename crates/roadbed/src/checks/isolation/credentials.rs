@@ -78,7 +78,8 @@ impl CredentialsOpenTheirOwn {
     async fn try_all(&self, ours: &Ours<'_>, borrowed: &[Borrowed<'_>], cells: &mut Cells) -> Result<usize, Fault> {
         let ground = &self.lender.ground;
         let settings: Vec<Settings> = self.lender.redis.iter().map(|(settings, _)| settings.clone()).collect();
-        let mongodb = self.lender.mongodb.as_ref();
+        // At somebody else's server none of ours but the apps has a login.
+        let mongodb = self.lender.mongodb.as_ref().filter(|(_, provider)| provider.members().is_some());
         let credentials = Arc::new(Credentials {
             mongodb: mongodb.map(|(settings, _)| MongoCredentials::gather(ground, settings, borrowed)).transpose()?,
             redis: RedisCredentials::gather(ground, &settings, borrowed)?,
@@ -108,7 +109,9 @@ impl CredentialsOpenTheirOwn {
     async fn at_home(&self, credentials: &Credentials) -> Vec<AtServer> {
         let ground = &self.lender.ground;
         let mongodb = async {
-            let (settings, members) = self.lender.mongodb.as_ref()?;
+            // What somebody else's server lets whom do is looked at by the row of its users.
+            let (settings, provider) = self.lender.mongodb.as_ref()?;
+            let members = provider.members()?;
             let tried = credentials.mongodb.as_ref()?.try_own(ground, settings, members).await;
             Some(AtServer { server: unit_of(1), became: Became::of(tried) })
         };

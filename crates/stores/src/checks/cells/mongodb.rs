@@ -173,7 +173,7 @@ struct Door<'a> {
 impl Door<'_> {
     /// What became of it, and whoever is in now.
     async fn log_in(&self, credential: &Credential, user: &str) -> (Became, Option<Client>) {
-        let address = Address { port: self.port, trust: self.trust.clone() };
+        let address = Address::Port { port: self.port, trust: self.trust.clone() };
         let who = match &credential.proof {
             Proof::Nothing => Identity::Stranger,
             Proof::AppPassword { password, .. } | Proof::Password { password, .. } => {

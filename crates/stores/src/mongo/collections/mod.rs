@@ -27,7 +27,7 @@ pub(crate) use wanted::filter_of;
 pub use wanted::{Wanted, WantedCollection};
 
 use super::client::KeptClient;
-use super::{Members, OwnUser};
+use super::{OwnUser, Provider};
 use crate::Ground;
 
 /// May what is on the server and not in the manifest be dropped?
@@ -45,7 +45,7 @@ pub struct Collections {
     id: ResourceId,
     needs: Vec<ResourceId>,
     settings: environment::MongoDb,
-    members: Members,
+    provider: Provider,
     /// Folder of the manifest, to which the paths of schemas are relative.
     project: PathBuf,
     destroy: Destroy,
@@ -54,20 +54,20 @@ pub struct Collections {
 }
 
 impl Collections {
-    /// `members` are where the servers listen on loopback.
+    /// `provider` says where the servers are.
     pub fn new(
         settings: environment::MongoDb,
-        members: impl Into<Members>,
+        provider: impl Into<Provider>,
         project: PathBuf,
         destroy: Destroy,
         ground: Ground,
     ) -> Self {
-        let (needs, members) = (vec![ResourceId::new(super::UNIT)], members.into());
+        let (needs, provider) = (vec![ResourceId::new(super::UNIT)], provider.into());
         Self {
             id: Self::resource_id(),
             needs,
             settings,
-            members,
+            provider,
             project,
             destroy,
             ground,
@@ -81,8 +81,21 @@ impl Collections {
 
     /// The user that changes collections, which can do that and no more. The server has it before there is something to look at.
     async fn client(&self) -> Result<Client, Fault> {
-        let port = self.members.primary(&self.ground).await?;
-        self.client.get(port, self.ground.clock.now(), || OwnUser::Collections.client(&self.ground, port))
+        let now = self.ground.clock.now();
+        match &self.provider {
+            Provider::Ours(members) => {
+                let port = members.primary(&self.ground).await?;
+                self.client.get(port, now, || OwnUser::Collections.client(&self.ground, port))
+            }
+            Provider::External(_) => {
+                if let Some(kept) = self.client.kept(0, now) {
+                    return Ok(kept);
+                }
+                let client = self.provider.client(OwnUser::Collections, &self.ground).await?;
+                self.client.keep(0, now, &client);
+                Ok(client)
+            }
+        }
     }
 
     /// Does a step. Public so that what needs no journal, a test, can do one.
@@ -90,7 +103,7 @@ impl Collections {
     /// # Errors
     /// Where the server refuses, as on an index that its documents do not allow.
     pub async fn perform(&self, step: &Step) -> Result<(), Fault> {
-        apply::perform(self, step).await
+        apply::perform(self, step).await.map_err(|fault| self.provider.explain(fault))
     }
 }
 
@@ -111,7 +124,7 @@ impl Resource for Collections {
     }
 
     async fn observe(&self) -> Result<Seen, Fault> {
-        observe::observe(self).await
+        observe::observe(self).await.map_err(|fault| self.provider.explain(fault))
     }
 
     fn plan(&self, seen: &Seen) -> Vec<Step> {

@@ -72,7 +72,7 @@ pub(crate) async fn ask(port: u16, trust: &Trust) -> Says {
     if !accepts(port).await {
         return Says::nothing();
     }
-    let address = Address { port, trust: trust.clone() };
+    let address = Address::Port { port, trust: trust.clone() };
     let Ok(client) = connect(&address, Identity::Stranger) else { return Says::nothing() };
     match tokio::time::timeout(PATIENCE, command(&client, "admin", doc! { "hello": 1 })).await {
         Ok(Ok(hello)) => Says::of(&hello),

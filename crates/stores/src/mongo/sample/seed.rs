@@ -155,7 +155,7 @@ impl Seeding {
         let key = UserKey::app(&self.settings, app, Slot::of(password.version));
         let who = Identity::User { name: &key.name, database: &key.database, password: &password.secret };
         let trust = Trust::of(&self.ground)?;
-        connect(&Address { port, trust }, who).map_err(|fault| asking(&fault))
+        connect(&Address::Port { port, trust }, who).map_err(|fault| asking(&fault))
     }
 
     async fn put(&self, client: &Client, header: &Header, name: &str, documents: &[Document]) -> Result<(), Error> {

@@ -1,0 +1,22 @@
+//! Who runs a data service.
+
+use crate::record::choice;
+
+choice! {
+    /// Who runs a data service.
+    pub(crate) enum Driver {
+        /// Roadbed: a process on this machine, with certificates and users of its own.
+        Process = "process",
+        /// Somebody else, such as a provider. Roadbed logs in there as the administrator that `roadbed secrets set` was told, makes
+        /// the apps' users and what they need, and checks the rest.
+        External = "external",
+    }
+}
+
+/// A data service that somebody else runs. Where it is and how we log in there is in the secret store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    /// Path of the certificates, in PEM, by which the server is recognised, relative to the manifest; `None`: those of public
+    /// authorities.
+    pub ca: Option<String>,
+}

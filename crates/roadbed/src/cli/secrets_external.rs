@@ -1,0 +1,84 @@
+//! The addresses of data services that somebody else runs: secrets that belong to no variable.
+
+use manifest::Environment;
+use reconcile::Fault;
+use secrets::{SecretName, Store, Writing};
+use stores::external::{ADDRESS_CLASS, address_secret};
+
+use crate::cli::command_lock;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::project::no_such;
+use crate::cli::secrets::{Kept, cannot};
+use crate::cli::secrets_values::read_value;
+use crate::cli::session::Session;
+
+/// Services that may be somebody else's.
+const SERVICES: [&str; 3] = ["mongodb", "redis", "redis-cache"];
+
+/// Those that are, in this environment.
+fn services(environment: &Environment) -> Vec<&'static str> {
+    let mongodb = environment.mongodb.as_ref().is_some_and(|mongodb| mongodb.external.is_some());
+    let redis = environment.redis.as_ref().is_some_and(|redis| redis.external.is_some());
+    let cache = environment.redis.as_ref().is_some_and(|redis| redis.external_cache.is_some());
+    SERVICES.into_iter().zip([mongodb, redis, cache]).filter(|(_, is)| *is).map(|(service, _)| service).collect()
+}
+
+/// Sets an address, read from stdin or asked for without echo.
+pub(super) fn set(session: &Session, name: &str, environment: &Environment, store: &Store) -> Result<Exit, Failure> {
+    let service = service_of(environment, name)?;
+    let secret = read_value(name)?;
+    let wrong = match service {
+        "mongodb" => stores::mongo::external::wrong(secret.expose()).map(|wrong| wrong.to_string()),
+        _ => stores::redis::external::wrong(secret.expose()).map(|wrong| wrong.to_string()),
+    };
+    if let Some(why) = wrong {
+        return Err(Failure::Usage(
+            Fault::new(format!("cannot keep this value of {name}: {why}"))
+                .hint("it is the address that the provider shows, with the login of an administrator"),
+        ));
+    }
+    let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
+    let writing = Writing { class: ADDRESS_CLASS, rule: None };
+    let version = store.set(&address_secret(service), writing, &secret).map_err(cannot)?;
+    session.output.note(format!(
+        "{} {name} has version {version}; `{}` makes there what the apps need",
+        session.output.notes.good("✓"),
+        session.command("up")
+    ));
+    if session.output.is_json() {
+        session.output.json(&kept(service, store)?)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What `secrets list` shows of them.
+pub(super) fn list(environment: &Environment, store: &Store) -> Result<Vec<Kept>, Failure> {
+    services(environment).into_iter().map(|service| kept(service, store)).collect()
+}
+
+fn kept(service: &str, store: &Store) -> Result<Kept, Failure> {
+    let name: SecretName = address_secret(service);
+    let version = store.current_version(&name).map_err(cannot)?;
+    Ok(Kept::required_by_roadbed(name.to_string(), version))
+}
+
+fn service_of(environment: &Environment, name: &str) -> Result<&'static str, Failure> {
+    let known = services(environment);
+    if let Some(service) = known.iter().find(|service| address_secret(service).as_str() == name) {
+        return Ok(service);
+    }
+    let here = environment.reference();
+    if let Some(service) = SERVICES.iter().find(|service| address_secret(service).as_str() == name) {
+        return Err(Failure::Usage(
+            Fault::new(format!("cannot set {name}: {service} of {here} is no external one"))
+                .hint("`driver = \"external\"` in roadbed.toml says that somebody else runs it"),
+        ));
+    }
+    let names: Vec<String> = known.iter().map(|service| address_secret(service).to_string()).collect();
+    Err(Failure::Usage(match names.is_empty() {
+        true => Fault::new(format!("cannot set {name}: it is none of a variable, and Roadbed makes it itself"))
+            .hint("`roadbed secrets list` shows what people set"),
+        false => no_such("secret that people set", name, names.iter().map(String::as_str)),
+    }))
+}
