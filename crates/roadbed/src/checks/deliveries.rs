@@ -126,7 +126,7 @@ impl VisitorsGetWhatWasLookedAt {
             None => findings.bad(format!("no deployment brought {}", self.live.id)),
         }
         // Whoever goes back asks nobody; it was approved when it was new.
-        let Some(first) = of_live().filter(|one| one.kind == Kind::Deploy).last() else { return };
+        let Some(first) = of_live().rfind(|one| one.kind == Kind::Deploy) else { return };
         let wanted = first.policy.approvals;
         if wanted == 0 {
             return;
