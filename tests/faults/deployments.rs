@@ -334,7 +334,7 @@ fn a_release_waits_for_somebody_else_than_its_author() {
     stage.roadbed("deploy approve").refuses(1, &["bob made this release"]);
     // A control that starts again forgets neither the wait nor the words given.
     stage.kill("control");
-    stage.until("control is back", || stage.pid_of("control").is_some());
+    stage.until("control is back", || stage.roadbed("deploy list").code == Some(0));
     stage.roadbed(&format!("login --key {ann}")).exits(0);
     stage.roadbed("deploy approve").exits(0);
     stage.roadbed("deploy follow d2").exits(0).says(&["approved by ann"]);

@@ -208,11 +208,12 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Files of a root that say whose they are, and what is said of a stranger's.
-const BOUND: [(&str, &str); 6] = [
+const BOUND: [(&str, &str); 7] = [
     ("environment.json", "is a copy of"),
     ("secrets/store.db", "belongs to another environment's root"),
     ("state/journal.db", "belongs to another environment's root"),
     ("state/evidence.db", "belongs to another environment's root"),
+    ("state/delivery.db", "belongs to another environment's root"),
     ("state/ports.json", "belongs to another environment's root"),
     ("tls/ca.json", "is the authority of another environment's root"),
 ];

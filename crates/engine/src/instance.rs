@@ -352,10 +352,15 @@ impl Instances {
 
 /// Whether a unit's name is that of an instance of an app.
 pub fn is_instance_of(app: &AppName, unit: &str) -> bool {
-    let Some(rest) = unit.strip_prefix(app.as_str()).and_then(|rest| rest.strip_prefix('-')) else { return false };
-    let in_fleet = Fleet::NAMED.iter().find_map(|name| rest.strip_prefix(name)?.strip_prefix('-'));
-    let number = in_fleet.unwrap_or(rest);
-    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    app_of(unit) == Some(app.as_str())
+}
+
+/// `api` of `api-1` and of `api-blue-1`: an instance's name ends in its number.
+pub fn app_of(unit: &str) -> Option<&str> {
+    let (rest, number) = unit.rsplit_once('-')?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let in_fleet = Fleet::NAMED.iter().find_map(|name| rest.strip_suffix(name)?.strip_suffix('-'));
+    is_number.then(|| in_fleet.unwrap_or(rest))
 }
 
 /// The folder and command of an app's own development server.

@@ -20,7 +20,7 @@ impl Turn {
     }
 
     /// Waits until nobody else is at it. Whoever waited looks again: most likely the work is done.
-    pub(crate) async fn take(&self, headline: &str, within: Duration) -> Result<Held, Fault> {
+    pub async fn take(&self, headline: &str, within: Duration) -> Result<Held, Fault> {
         let cannot = |fault: FileFault| {
             Fault::because(headline, &fault)
                 .hint("see whether the disk is full and the folder is yours, or name another with XDG_CACHE_HOME")

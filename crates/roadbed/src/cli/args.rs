@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::cli::deploy_args::{Deploy, Releases, Rollback};
+use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::exit::Exit;
 use crate::cli::sample_args::Sample;
 use crate::cli::secrets_args::Secrets;
@@ -72,6 +72,7 @@ pub enum Command {
     Deploy(Deploy),
     Rollback(Rollback),
     Releases(Releases),
+    Receive(Receive),
     Target(Target),
     /// Look at the manifest's environments
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::cli::deploy_args::{Approve, Deploy, DeployVerb, Rollback, Which};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+pub(super) use crate::cli::follow::Looking;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::live::Live;
 use crate::cli::place;
@@ -29,10 +30,10 @@ use crate::{seats, signing};
 pub async fn run(session: &Session, args: &Deploy, live: &Live, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let control = ControlClient::new(session.root.clone());
     match &args.verb {
-        None => deploy(session, args, &control, live, interrupts).await,
+        None => begin(session, args, None, Looking::UntilOver, live, interrupts).await,
         Some(DeployVerb::Follow(Which { id })) => {
             let id = follow::meant(&control, id.as_deref()).await?;
-            follow::until_over(session, &control, id, interrupts).await
+            follow::look(session, &control, id, Looking::UntilOver, interrupts).await
         }
         Some(DeployVerb::Cancel(Which { id })) => cancel(session, &control, id.as_deref(), interrupts).await,
         Some(DeployVerb::Approve(args)) => approve(session, &control, args).await,
@@ -48,20 +49,23 @@ struct Prepared {
     author: Option<String>,
 }
 
-async fn deploy(
+/// Asks for a deployment, of this branch if it is known, and looks at it.
+pub(super) async fn begin(
     session: &Session,
     args: &Deploy,
-    control: &ControlClient,
+    branch: Option<&str>,
+    looking: Looking,
     live: &Live,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
+    let control = &ControlClient::new(session.root.clone());
     let project = Project::load(session)?;
     let (environment, _) = project.environment(&session.environment()?)?;
     let up = args::Up { free_ports: args.free_ports, ..args::Up::default() };
     let want = wanted::of(session, &project, &up)?;
     session.refuse_copied_root()?;
     purge::refuse_begun(&session.root)?;
-    let prepared = match &args.from {
+    let mut prepared = match &args.from {
         Some(from) => of_environment(session, &project, &want, from).await?,
         None => {
             refuse_other_branch(session, &project, &environment).await?;
@@ -72,6 +76,9 @@ async fn deploy(
             }
         }
     };
+    if let Some(branch) = branch {
+        prepared.origin.branch = Some(branch.to_owned());
+    }
     ensure_up(session, want, live).await?;
     let me = host::own::user_name();
     let ask = Ask {
@@ -90,7 +97,7 @@ async fn deploy(
         }
         return Ok(Exit::Done);
     }
-    follow::until_over(session, control, deployment.id, interrupts).await
+    follow::look(session, control, deployment.id, looking, interrupts).await
 }
 
 /// The branch decides where a change goes, here as anywhere. A checkout on no branch, as in CI, says nothing.
@@ -202,7 +209,7 @@ async fn cancel(
     let id = follow::meant(control, id).await?;
     let token = login::token(session, control).await;
     control.cancel(id, &host::own::user_name(), token).await?;
-    let exit = follow::until_over(session, control, id, interrupts).await?;
+    let exit = follow::look(session, control, id, Looking::UntilOver, interrupts).await?;
     // It is what was asked for.
     Ok(if exit == Exit::Cancelled { Exit::Done } else { exit })
 }
@@ -273,7 +280,7 @@ pub async fn roll_back(session: &Session, args: &Rollback, interrupts: &mut Inte
     let how = if way.warm { "it stands ready, and is switched to at once" } else { "from its artifacts" };
     session.output.note(format!("from {from} to {}: {how}", way.to));
     match way.deployment.as_ref().filter(|_| !args.detach) {
-        Some(deployment) => follow::until_over(session, &control, deployment.id, interrupts).await,
+        Some(deployment) => follow::look(session, &control, deployment.id, Looking::UntilOver, interrupts).await,
         None => {
             if session.output.is_json() {
                 session.output.json(&way)?;

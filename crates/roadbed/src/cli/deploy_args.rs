@@ -1,5 +1,7 @@
 //! The words of `roadbed deploy`, `rollback` and `releases`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 /// Deploy a release: build, start beside what serves, look at it, switch, watch
@@ -100,6 +102,32 @@ pub struct Rollback {
     /// Return when it was asked for
     #[arg(long, short)]
     pub detach: bool,
+}
+
+/// Deploy what is pushed to a bare repository, each branch to where it goes
+///
+/// Git runs this as the hook post-receive, in the repository's folder. The branch alone decides where its push goes; what comes of it is
+/// told to who pushed. A release that has to be approved is waited for by nobody: the push ends when somebody is asked.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cd /srv/shop.git && roadbed receive --install --checkout /srv/shop
+
+Exit codes:
+  0    deployed, or nothing to deploy
+  1    it could not be checked out, built or asked for
+  10, 11, 12, 13
+       as with `roadbed deploy`")]
+pub struct Receive {
+    /// Folder that pushes are checked out into; the roots of environments lie in it
+    #[arg(long, value_name = "DIR")]
+    pub checkout: PathBuf,
+    /// Write the hook of the repository in this folder, and deploy nothing
+    #[arg(long)]
+    pub install: bool,
+    /// Where an environment is not up: as with `up --free-ports`
+    #[arg(long)]
+    pub free_ports: bool,
 }
 
 /// Show the releases of an environment

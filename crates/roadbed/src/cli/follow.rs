@@ -21,15 +21,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A control that was killed is back within this.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Shows what happens until it is over; returns what it came to.
-pub async fn until_over(
+/// How long to look on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looking {
+    UntilOver,
+    /// Not beyond the point at which somebody else has to say yes.
+    UntilSomebodyIsAsked,
+}
+
+/// Shows what happens; returns what it came to.
+pub async fn look(
     session: &Session,
     control: &ControlClient,
     id: DeploymentId,
+    looking: Looking,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
     tokio::select! {
-        exit = follow(session, control, id) => exit,
+        exit = follow(session, control, id, looking) => exit,
         () = interrupts.next() => {
             session.output.note(format!("{id} goes on; `{}` looks again", session.command(&format!("deploy follow {id}"))));
             Ok(Exit::Interrupted)
@@ -37,7 +46,12 @@ pub async fn until_over(
     }
 }
 
-async fn follow(session: &Session, control: &ControlClient, id: DeploymentId) -> Result<Exit, Failure> {
+async fn follow(
+    session: &Session,
+    control: &ControlClient,
+    id: DeploymentId,
+    looking: Looking,
+) -> Result<Exit, Failure> {
     let output = &session.output;
     let mut after = 0;
     let mut lost: Option<Instant> = None;
@@ -61,6 +75,12 @@ async fn follow(session: &Session, control: &ControlClient, id: DeploymentId) ->
             } else {
                 output.note(deployment::line(line, output.notes));
             }
+        }
+        let is_asked = deployment.state == State::AwaitingApproval && looking == Looking::UntilSomebodyIsAsked;
+        if is_asked && lines.is_empty() {
+            let how = session.command(&format!("deploy approve {id}"));
+            output.line(format!("{id}: {} waits for approval: `{how}`", release.name()))?;
+            return Ok(Exit::Done);
         }
         if deployment.state.is_over() && lines.is_empty() {
             if output.is_json() {

@@ -39,6 +39,7 @@ pub mod project;
 pub mod purge;
 pub mod ready;
 pub mod smoke;
+pub mod receive;
 pub mod reference;
 pub mod restart;
 pub mod roles;
@@ -151,6 +152,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
             wait(async { deploy::roll_back(session, args, &mut Interrupts::of_process()?).await })
         }
         Command::Releases(_) => wait(deploy::releases(session)),
+        Command::Receive(args) => wait(async { receive::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Target(args) => wait(target::run(session, args)),
         Command::Env(Env::Matrix) => wait(env_matrix::run(session, &live)),
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),

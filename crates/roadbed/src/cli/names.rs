@@ -1,5 +1,7 @@
 //! Which units a name means: itself, or all instances of an app.
 
+use engine::instance::app_of;
+
 use crate::cli::failure::Failure;
 use crate::cli::project::no_such;
 
@@ -24,17 +26,11 @@ pub fn units_named(names: &[String], known: &[&str]) -> Result<Vec<String>, Fail
     Ok(chosen)
 }
 
-/// `api` of `api-1`; an instance's name ends in its number.
-fn app_of(unit: &str) -> Option<&str> {
-    let (app, number) = unit.rsplit_once('-')?;
-    number.bytes().all(|byte| byte.is_ascii_digit()).then_some(app).filter(|_| !number.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const KNOWN: [&str; 5] = ["api-1", "api-2", "edge", "mongodb", "web-api-1"];
+    const KNOWN: [&str; 6] = ["api-1", "api-blue-2", "edge", "mongodb", "web-api-1", "web-green-1"];
 
     fn named(names: &[&str]) -> Result<Vec<String>, Failure> {
         units_named(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), &KNOWN)
@@ -42,8 +38,9 @@ mod tests {
 
     #[test]
     fn an_app_means_its_instances_and_a_unit_itself() {
-        assert_eq!(named(&["api"]).unwrap(), ["api-1", "api-2"]);
-        assert_eq!(named(&["edge", "api-2", "api"]).unwrap(), ["edge", "api-2", "api-1"]);
+        assert_eq!(named(&["api"]).unwrap(), ["api-1", "api-blue-2"]);
+        assert_eq!(named(&["web"]).unwrap(), ["web-green-1"]);
+        assert_eq!(named(&["edge", "api-blue-2", "api"]).unwrap(), ["edge", "api-blue-2", "api-1"]);
     }
 
     #[test]

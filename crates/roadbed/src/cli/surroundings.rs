@@ -52,6 +52,17 @@ impl Surroundings {
         Self { variables: variables.into_iter().collect(), folder, command_line }
     }
 
+    /// As from another folder.
+    pub fn at(self, folder: PathBuf) -> Self {
+        Self { folder, ..self }
+    }
+
+    /// As without a variable.
+    pub fn without(mut self, name: &str) -> Self {
+        self.variables.remove(name);
+        self
+    }
+
     pub fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
     }

@@ -10,7 +10,7 @@ use reconcile::{Fault, Root};
 use tokio::time::{Instant, sleep};
 
 use super::client::ControlClient;
-use super::{identity, open_state};
+use super::{delivering, identity, open_state};
 use crate::keeper::{self, client::KeeperClient};
 use crate::own;
 use crate::roots::Roots;
@@ -34,6 +34,7 @@ pub async fn ensure_running(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
         if identity.has_state {
             // Control would refuse it too, but three times and in its log.
             open_state(root, &identity, Arc::new(SystemClock))?;
+            delivering::judge(root, &identity)?;
         }
         // It was stopped. Control must not begin with what was wanted before, beside the command that says what is wanted now.
         wanted::clear(root)?;

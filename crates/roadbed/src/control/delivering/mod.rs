@@ -21,6 +21,7 @@ use delivery::{Book, BookFault, Deployment, Kind, Role, State};
 use host::clock::{Clock, Timestamp};
 use host::database::Presence;
 use manifest::environment::Runs;
+use reconcile::fault::Retry;
 use reconcile::progress::Unwatched;
 use reconcile::{Fault, Root};
 use tokio::sync::Notify;
@@ -39,6 +40,9 @@ pub use request::{
 /// Without anything to do, control looks this often whether a warm release is to be given up.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// What died is started again within this.
+const BEFORE_AGAIN: Duration = Duration::from_millis(300);
+
 /// So many releases and deployments say what is live and what was before.
 const LOOKED_BACK: u32 = 50;
 
@@ -54,6 +58,12 @@ pub(super) fn open(root: &Root, identity: &Identity, clock: Arc<dyn Clock>) -> R
     let book = book.map_err(|fault| state_fault(&fault))?;
     identity::note_deliveries(root, true)?;
     Ok(book)
+}
+
+/// Refuses a book that is another root's or cannot be read, and leaves it to whoever has it.
+pub(super) fn judge(root: &Root, identity: &Identity) -> Result<(), Fault> {
+    let presence = if identity.has_deliveries { Presence::MustExist } else { Presence::MayBeNew };
+    Book::judge(&path(root), presence, &identity.id).map_err(|fault| state_fault(&fault))
 }
 
 /// What the deployments of one environment share.
@@ -134,6 +144,12 @@ async fn go_on(control: &Arc<Control>) -> Result<bool, Fault> {
     let (outcome, fault) = end_of(control, &deployment).await;
     if let Some(fault) = &fault {
         tracing::warn!(deployment = %deployment.id, state = %deployment.state, causes = ?fault.causes, "{fault}");
+    }
+    if let Some(fault) = fault.as_ref().filter(|fault| fault.retry == Retry::Safe) {
+        // Somebody was killed who had a part in it and comes back; the release is not to blame. The state's deadline still holds.
+        work::note(control, &deployment, &format!("{fault}; trying again"));
+        sleep(BEFORE_AGAIN).await;
+        return Ok(true);
     }
     advance(control, deployment.id, deployment.state, outcome, fault.as_ref())?;
     Ok(true)

@@ -300,7 +300,7 @@ fn place_of(deployment: &Deployment) -> Result<Place, Fault> {
     deployment.place.ok_or_else(|| Fault::new(format!("{} has no slot", deployment.id)))
 }
 
-fn note(control: &Control, deployment: &Deployment, what: &str) {
+pub(super) fn note(control: &Control, deployment: &Deployment, what: &str) {
     if let Err(fault) = control.delivering.book.note(deployment.id, what) {
         tracing::warn!(%fault, what, "cannot write down what happened to a deployment");
     }
