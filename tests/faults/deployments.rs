@@ -370,6 +370,32 @@ fn artifacts_that_are_damaged_or_gone_are_not_run() {
     assert_eq!(stage.visit().0, "tiny two");
 }
 
+#[test]
+fn a_page_that_is_still_open_gets_its_scripts_after_the_next_release() {
+    let stage = Stage::delivered();
+    let site = "\n[apps.site]\nowner = \"team\"\npath = \"site\"\nkind = \"static\"\nhosts = [\"site\"]\n\
+                build = { command = [\"sh\", \"build.sh\"] }\nsmoke = [{ path = \"/\", contains = \"script\" }]\n";
+    stage.edit("\n[variables.SESSION_SECRET]", &format!("{site}\n[variables.SESSION_SECRET]"));
+    fs::create_dir(stage.project.join("site")).unwrap();
+    stage.server(&says("one"));
+    let release = |digest: &str| {
+        let script = format!(
+            "mkdir -p dist/assets && rm -f dist/assets/*\necho '<script src=/assets/app-{digest}.js></script>' > dist/index.html\n\
+             echo 'of {digest}' > dist/assets/app-{digest}.js\n"
+        );
+        stage.write("site/build.sh", &script);
+        stage.roadbed("deploy").exits(0);
+    };
+    release("1a2b3c4d");
+    release("5e6f7a8b");
+    let url = stage.status()["urls"]["site"].as_str().unwrap().to_owned();
+    let client = stage.client();
+    let get = |digest: &str| client.get(&format!("{url}/assets/app-{digest}.js")).unwrap();
+    assert_eq!(get("5e6f7a8b").body, "of 5e6f7a8b\n");
+    assert_eq!(get("1a2b3c4d").body, "of 1a2b3c4d\n", "of the release before");
+    assert_eq!(get("99999abc").status, 404);
+}
+
 /// Visitors who write and read, on kept connections and on fresh ones; an answer of any release is well, none is not.
 fn let_visitors_in<'scope>(
     crowd: &'scope Crowd,
@@ -427,7 +453,7 @@ fn whoever_is_killed_at_whatever_moment_the_release_goes_live_and_no_visitor_is_
 }
 
 #[test]
-fn a_hundred_switches_lose_no_request() {
+fn switches_under_load_lose_no_request() {
     let stage = Stage::with_rollout("verify = \"1s\", keep_warm = \"1h\"");
     stage.deploy(&reads("blue")).exits(0);
     stage.deploy(&reads("green")).exits(0);

@@ -79,6 +79,14 @@ async fn reply(
         return Ok(pages::json(config.clone()));
     }
 
+    // What a page that is still open asks for by its name with a digest, whatever release serves by now.
+    for (folder, path) in site.kept_for(&parts.method, asked.target.path()) {
+        if let Ok(mut found) = files::serve(folder, &parts.method, &parts.headers, path).await {
+            headers::promise_https(found.headers_mut(), visitor, &asked.host);
+            return Ok(found);
+        }
+    }
+
     // Served here, so that no instance has to know the keys of the others, and all of them change at once.
     if let Some((keys, max_age)) = site.key_set_for(&parts.method, asked.target.path()) {
         return Ok(pages::key_set(keys.clone(), *max_age));

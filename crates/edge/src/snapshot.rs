@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::access::{self, Access};
 use crate::balance::Pool;
-use crate::files::Folder;
+use crate::files::{Folder, freshness};
 use crate::refusal::Refusal;
 use crate::tls::local_ca::Leaf;
 use crate::upstream::Instance;
@@ -83,6 +83,8 @@ pub struct Site {
     key_set: Option<(Bytes, u64)>,
     /// What answers say that they are of.
     pub release: Option<HeaderValue>,
+    /// Files of earlier releases, by the beginning of their paths.
+    kept: Vec<(String, Folder)>,
 }
 
 #[derive(Debug)]
@@ -249,14 +251,29 @@ impl Site {
         };
         let key_set = wanted.key_set.as_ref().map(|set| (Bytes::from(set.document.clone()), set.max_age_s));
         let canonical = wanted.hosts.first().map(|host| host.to_ascii_lowercase()).unwrap_or_default();
+        let kept =
+            wanted.kept.iter().map(|kept| (kept.prefix.clone(), Folder::new(kept.folder.clone(), None))).collect();
         // A name that is no header value is not told; it is ours, and always is one.
         let release = wanted.release.as_ref().and_then(|release| HeaderValue::from_str(release).ok());
-        Ok(Self { app: app.clone(), canonical, target, access, config, key_set, release })
+        Ok(Self { app: app.clone(), canonical, target, access, config, key_set, release, kept })
     }
 
     /// The keys that the app signs with, and for how many seconds they may be kept, if they are what is asked for.
     pub fn key_set_for(&self, method: &Method, path: &str) -> Option<&(Bytes, u64)> {
         self.key_set.as_ref().filter(|_| path == KEY_SET && matches!(*method, Method::GET | Method::HEAD))
+    }
+
+    /// Where a file of an earlier release may lie, with its path there: a page that was loaded before a switch goes on by its own
+    /// scripts, also when the release that serves now has none of that name.
+    pub fn kept_for<'a>(&'a self, method: &Method, path: &'a str) -> impl Iterator<Item = (&'a Folder, &'a str)> {
+        // Of names without a digest the release that serves has the right one.
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let is_asked = matches!(*method, Method::GET | Method::HEAD) && freshness::has_digest(name);
+        let kept = self.kept.iter().filter(move |_| is_asked);
+        // The slash at the end of the prefix begins the path within the folder.
+        kept.filter_map(move |(prefix, folder)| {
+            path.starts_with(prefix.as_str()).then(|| (folder, &path[prefix.len() - 1..]))
+        })
     }
 
     /// The public settings, if they are what is asked for.

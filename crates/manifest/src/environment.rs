@@ -104,6 +104,17 @@ pub struct App {
     pub needs: Vec<Need>,
     /// Pages that must render after a deploy.
     pub smoke: Vec<Smoke>,
+    /// Where its build puts files whose names have a digest.
+    pub hashed: Option<Hashed>,
+}
+
+/// Files that a page asks for by names with a digest: kept for pages that are still open after the next release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hashed {
+    /// Beginning of their paths, with `/` at both ends.
+    pub prefix: String,
+    /// Their folder, relative to that of the build's output.
+    pub folder: String,
 }
 
 /// Something that an app cannot start without.

@@ -3,8 +3,8 @@
 use crate::Manifest;
 use crate::driver::{Driver, External};
 use crate::environment::{
-    App, Bucket, Build, EdgePorts, Environment, FromBuilder, Media, MongoDb, Need, OnDrift, Piece, Redis, Rendering,
-    Runs, Server, ServiceName, Smoke, Source, Template, Variable,
+    App, Bucket, Build, EdgePorts, Environment, FromBuilder, Hashed, Media, MongoDb, Need, OnDrift, Piece, Redis,
+    Rendering, Runs, Server, ServiceName, Smoke, Source, Template, Variable,
 };
 use crate::id::{AppName, EnvName, VarName};
 use crate::naming::Names;
@@ -136,6 +136,7 @@ impl Manifest {
             access: own.and_then(|own| own.access).unwrap_or(table.access),
             needs: table.needs.iter().map(|name| need(&name.value)).collect(),
             smoke: table.smoke.iter().map(smoke).collect(),
+            hashed: hashed(table),
         }
     }
 
@@ -224,6 +225,16 @@ impl Manifest {
             }
         }
     }
+}
+
+/// As the tools of each kind have it: Next.js, and Vite for static apps.
+fn hashed(table: &AppTable) -> Option<Hashed> {
+    let (prefix, folder) = match table.kind {
+        Kind::Next => ("/_next/static/", format!("{}/.next/static", table.path.0)),
+        Kind::Static => ("/assets/", "assets".to_owned()),
+        Kind::Node => return None,
+    };
+    Some(Hashed { prefix: prefix.to_owned(), folder })
 }
 
 fn default_output(kind: Kind) -> String {

@@ -315,6 +315,18 @@ pub struct Site {
     /// Told with each answer, in [`RELEASE_HEADER`], and in the access log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
+    /// Files of earlier releases that pages still open in a browser ask for, the newest release first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Kept>,
+}
+
+/// Files of an earlier release, those alone whose names have a digest: they are what they were, or not there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Paths that begin so, with `/` at both ends.
+    pub prefix: String,
+    /// What is below it in the path is below this folder.
+    pub folder: PathBuf,
 }
 
 /// Which release an answer is of.

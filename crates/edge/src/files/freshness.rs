@@ -42,7 +42,7 @@ pub fn cache_control(name: &str) -> &'static str {
 
 /// `index-BqZx81fA.js`, `main.3f2a9c1b.css`, `logo.D4f0Aa12.svg`: a part of at least eight letters and digits before the
 /// extension, that no word looks like: it has a digit, or changes case inside.
-fn has_digest(name: &str) -> bool {
+pub fn has_digest(name: &str) -> bool {
     let Some((stem, extension)) = name.rsplit_once('.') else { return false };
     // `app.3f2a9c1b.js.map` is the map of a name with a digest.
     let stem = if extension == "map" { stem.rsplit_once('.').map_or(stem, |(stem, _)| stem) } else { stem };

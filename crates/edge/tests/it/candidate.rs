@@ -3,7 +3,7 @@
 use edge::EdgeClient;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
-use reconcile::ports::{RouteTable, Routes, Site, Target, Traffic, Upstream};
+use reconcile::ports::{Kept, RouteTable, Routes, Site, Target, Traffic, Upstream};
 
 use crate::app::App;
 use crate::visitor::{get, get_candidate};
@@ -41,6 +41,27 @@ async fn a_candidate_is_reached_by_its_own_door_alone_at_the_public_address() {
     assert_eq!(get(&world, SHOP, "/", "").await.text(), "green");
     // Whoever means the candidate is never shown what is live.
     assert_eq!(get_candidate(&world, SHOP, "/").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_page_that_is_still_open_gets_the_files_it_was_made_with() {
+    let app = App::saying("of the app").await;
+    let world = World::new().await;
+    let earlier = world.root.path().join("earlier");
+    std::fs::create_dir_all(earlier.join("chunks")).unwrap();
+    for name in ["chunks/main-3f2a9c1b.js", "chunks/config.js"] {
+        std::fs::write(earlier.join(name), "of an earlier release").unwrap();
+    }
+    let kept = vec![Kept { prefix: "/static/".into(), folder: earlier }];
+    world.publish(vec![Site { kept, ..shop(app.port) }]).await;
+    let body = async |path: &str| get(&world, SHOP, path, "").await.text().to_owned();
+    assert_eq!(body("/static/chunks/main-3f2a9c1b.js").await, "of an earlier release");
+    // What the earlier release never had, what has no digest in its name, and what is elsewhere is the app's.
+    for path in ["/static/chunks/main-00000001.js", "/static/chunks/config.js", "/chunks/main-3f2a9c1b.js", "/"] {
+        assert_eq!(body(path).await, "of the app", "{path}");
+    }
+    let climbing = get(&world, SHOP, "/static/../../state/x-3f2a9c1b.js", "").await;
+    assert_ne!(climbing.text(), "of an earlier release");
 }
 
 #[tokio::test]

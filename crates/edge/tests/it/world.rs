@@ -149,6 +149,7 @@ pub(crate) fn site(hosts: &[&str], target: Target) -> Site {
         key_set: None,
         internal_socket: Some("shop-internal".into()),
         release: None,
+        kept: Vec::new(),
     }
 }
 

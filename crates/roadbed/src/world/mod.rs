@@ -185,6 +185,7 @@ impl World {
             ground: ground.clone(),
             environment: environment.clone(),
             fleets: fleets.clone(),
+            releases: delivered.releases.clone(),
             epoch: delivered.epoch,
             project: project(&want.manifest).to_owned(),
             wanted: want.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use delivery::Place;
+use delivery::{Place, Release};
 use edge::client::EdgeClient;
 use engine::Turn;
 use engine::artifact::Digest;
@@ -46,6 +46,8 @@ pub(super) struct Parts {
     pub(super) ground: Ground,
     pub(super) environment: Arc<Environment>,
     pub(super) fleets: Vec<Fleet>,
+    /// The newest first.
+    pub(super) releases: Vec<Release>,
     /// Of the control that converges.
     pub(super) epoch: Option<u64>,
     /// The folder of the manifest.
@@ -225,6 +227,7 @@ impl Parts {
             environment: self.environment.clone(),
             addresses: self.addresses.clone(),
             facts: self.facts.clone(),
+            releases: self.releases.clone(),
         };
         let fleets = self.fleets.clone();
         let wanted = move || routes::table(&ground, &fleets);

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use delivery::{Place, Role};
+use delivery::{Place, Release, Role};
 use engine::site;
+use host::files;
 use manifest::Environment;
 use manifest::environment::{Access, Runs};
-use reconcile::ports::{RouteTable, Site, SiteAccess, Target, Upstream};
+use reconcile::ports::{Kept, RouteTable, Site, SiteAccess, Target, Upstream};
 use reconcile::{Fault, Root};
 
 use super::addresses::{Addresses, internal_socket};
@@ -23,6 +24,8 @@ pub(super) struct Ground {
     pub(super) environment: Arc<Environment>,
     pub(super) addresses: Addresses,
     pub(super) facts: BTreeMap<Place, Arc<LocalFacts>>,
+    /// The newest first.
+    pub(super) releases: Vec<Release>,
 }
 
 /// Puts together what the edge must serve, as builds and slots stand now. Visitors reach what is live, by its hosts; the apps of
@@ -68,7 +71,30 @@ fn site(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Site, Fault> {
             Origin::Release { name, .. } => Some(name.clone()),
             Origin::Project => None,
         },
+        kept: kept(ground, fleet, one),
     })
+}
+
+/// What earlier releases have that pages still open may ask for; as far as it is still unpacked.
+fn kept(ground: &Ground, fleet: &Fleet, one: &Running) -> Vec<Kept> {
+    let (Some(hashed), Origin::Release { digest: own, .. }) = (&one.app.hashed, &one.origin) else { return Vec::new() };
+    if fleet.role != Role::Live {
+        return Vec::new();
+    }
+    let app = &one.app;
+    let mut digests: Vec<&str> = Vec::new();
+    for release in &ground.releases {
+        let digest = release.contents.artifact(app.name.as_str()).map(|artifact| artifact.digest.as_str());
+        digests.extend(digest.filter(|digest| *digest != own.as_str() && !digests.contains(digest)));
+    }
+    let folder = |digest: &str| match app.runs {
+        Runs::Static { .. } => ground.root.builds().join(app.name.as_str()).join(digest).join(&hashed.folder),
+        Runs::Server(_) => {
+            ground.root.releases().join(digest).join(&app.path).join(&app.build.output).join(&hashed.folder)
+        }
+    };
+    let folders = digests.into_iter().map(folder).filter(|folder| files::is_dir(folder));
+    folders.map(|folder| Kept { prefix: hashed.prefix.clone(), folder }).collect()
 }
 
 /// Where the digests of an app's credentials lie.
