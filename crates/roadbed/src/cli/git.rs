@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Commits that are told of a release.
 const CHANGES: usize = 50;
 
-/// Why git said nothing.
+/// Why git said nothing; empty if it did not say that either.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silent(pub String);
 
@@ -39,7 +39,7 @@ pub async fn ask(session: &Session, folder: &Path, words: &[&str]) -> Result<Vec
     .map_err(|fault| Silent(fault.to_string()))?;
     match finished.success() {
         true => Ok(out),
-        false => Err(Silent(said.pop().unwrap_or_else(|| finished.describe()))),
+        false => Err(Silent(said.pop().unwrap_or_default())),
     }
 }
 

@@ -84,7 +84,7 @@ async fn check_out(session: &Session, repository: &Path, checkout: &Path, moved:
     let cannot = |silent: git::Silent| {
         Failure::Work(
             Fault::new(format!("cannot check out {} of {}", moved.branch, repository.display()))
-                .cause(silent.0)
+                .cause(if silent.0.is_empty() { "git does not say why".to_owned() } else { silent.0 })
                 .hint("see whether the folder given with --checkout is yours and has room"),
         )
     };

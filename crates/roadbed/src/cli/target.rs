@@ -1,10 +1,7 @@
 //! `roadbed target`: where a change is deployed to, and what everything is called there.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
-use host::process::{Run, Stream, find_in_path, run as run_program};
 use manifest::{Change, Target};
 use reconcile::Fault;
 use serde::Serialize;
@@ -12,12 +9,10 @@ use serde::Serialize;
 use crate::cli::args;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::git;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::render::table::Table;
-
-/// Git reads one small file.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What `--json` prints: a contract.
 #[derive(Debug, Serialize)]
@@ -107,30 +102,16 @@ fn branch_named(name: &str) -> Result<Change, Failure> {
 /// The branch of the checkout that the manifest is in. Variables of a CI system are not looked at: whoever can set one could
 /// choose the environment.
 async fn current_branch(session: &Session, manifest: &Path) -> Result<String, Failure> {
-    let hint = "name it with --branch or --pr";
-    let path = session.surroundings.variable("PATH").unwrap_or_default();
-    let cannot = |cause: String| Failure::Usage(Fault::new("cannot tell which branch this is").cause(cause).hint(hint));
-    let program = find_in_path("git", &path).ok_or_else(|| cannot("there is no program git in PATH".to_owned()))?;
-    let folder = manifest.parent().unwrap_or(Path::new("/"));
-    let env =
-        ["PATH", "HOME"].iter().filter_map(|name| Some(((*name).to_owned(), session.surroundings.variable(name)?)));
-    let command = Run {
-        program,
-        args: ["symbolic-ref", "--quiet", "--short", "HEAD"].map(str::to_owned).into(),
-        cwd: folder.to_owned(),
-        env: env.collect::<BTreeMap<_, _>>(),
-        deadline: DEADLINE,
+    let cannot = |cause: String| {
+        let hint = "name it with --branch or --pr";
+        Failure::Usage(Fault::new("cannot tell which branch this is").cause(cause).hint(hint))
     };
-    let (mut out, mut said) = (Vec::new(), Vec::new());
-    let finished = run_program(&command, &mut |stream, line| match stream {
-        Stream::Out => out.push(line.to_owned()),
-        Stream::Err => said.push(line.to_owned()),
-    })
-    .await
-    .map_err(|fault| cannot(fault.to_string()))?;
-    match out.first() {
-        Some(branch) if finished.success() => Ok(branch.clone()),
-        // It says nothing where HEAD is no branch, and why where there is no repository.
-        _ => Err(cannot(said.pop().unwrap_or_else(|| "the checkout is on a commit and on no branch".to_owned()))),
+    // It says nothing where HEAD is no branch, and why where there is no repository.
+    let on_no_branch = || "the checkout is on a commit and on no branch".to_owned();
+    let folder = crate::world::project(manifest);
+    match git::ask(session, folder, &["symbolic-ref", "--quiet", "--short", "HEAD"]).await {
+        Ok(lines) => lines.into_iter().next().ok_or_else(|| cannot(on_no_branch())),
+        Err(git::Silent(why)) if why.is_empty() => Err(cannot(on_no_branch())),
+        Err(git::Silent(why)) => Err(cannot(why)),
     }
 }
