@@ -269,11 +269,9 @@ impl Site {
         // Of names without a digest the release that serves has the right one.
         let name = path.rsplit('/').next().unwrap_or(path);
         let is_asked = matches!(*method, Method::GET | Method::HEAD) && freshness::has_digest(name);
-        let kept = self.kept.iter().filter(move |_| is_asked);
+        let kept = self.kept.iter().filter(move |(prefix, _)| is_asked && path.starts_with(prefix.as_str()));
         // The slash at the end of the prefix begins the path within the folder.
-        kept.filter_map(move |(prefix, folder)| {
-            path.starts_with(prefix.as_str()).then(|| (folder, &path[prefix.len() - 1..]))
-        })
+        kept.map(move |(prefix, folder)| (folder, &path[prefix.len() - 1..]))
     }
 
     /// The public settings, if they are what is asked for.
