@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A file operation that failed. `Display` names action and path; the source says why.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +113,7 @@ pub fn metadata(path: &Path) -> Result<fs::Metadata> {
 pub fn write_durable(path: &Path, content: &[u8], access: Access) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let temporary = temporary(folder, &name);
     // A leftover of our own crash may be there, read-only even: make way for the new one.
     let _ = fs::remove_file(&temporary);
     let written = OpenOptions::new()
@@ -131,6 +132,13 @@ pub fn write_durable(path: &Path, content: &[u8], access: Access) -> Result<()> 
         return Err(FileFault::new("write", path, error));
     }
     sync_dir(folder)
+}
+
+/// A name beside the file that no other writer has: threads of one process write the same file too.
+fn temporary(folder: &Path, name: &str) -> PathBuf {
+    static WRITTEN: AtomicU32 = AtomicU32::new(0);
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    folder.join(format!(".{name}.{}-{number}.tmp", std::process::id()))
 }
 
 fn keep_owner(path: &Path, file: &File) -> io::Result<()> {
@@ -181,7 +189,7 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<Created> {
 pub fn replace(path: &Path, content: &[u8], access: Access) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let temporary = temporary(folder, &name);
     write(&temporary, content, access)?;
     rename(&temporary, path)
 }
