@@ -64,7 +64,7 @@ class Shop:
         self.project = self.folder / "project"
         shutil.copytree(REPOSITORY / "tests/faults/project", self.project)
         manifest = self.project / "roadbed.toml"
-        rollout = 'domain = "tiny.localhost"\nrollout = { verify = "1s", keep_warm = "1h" }\n'
+        rollout = 'domain = "tiny.localhost"\nrollout = { verify = "1s", keep_warm = "1h", drain = "1s" }\n'
         manifest.write_text(manifest.read_text().replace('domain = "tiny.localhost"\n', rollout, 1))
         self.root = self.folder / "root"
 
