@@ -202,4 +202,5 @@ fn a_push_goes_where_its_branch_goes_and_production_waits_for_somebody() {
     assert_eq!(code, 0, "{said}");
     assert!(shop.visit("staging").contains("tiny three"));
     assert!(shop.visit("production").contains("tiny three"));
+    ["staging", "production"].iter().for_each(|env| stage.learn(&shop.root(env)));
 }

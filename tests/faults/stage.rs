@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -35,7 +35,7 @@ pub(crate) struct Stage {
     pub(crate) before: Vec<String>,
     /// All that commands said.
     said: Collected,
-    /// Secrets that the environment made, which must come up nowhere. Learnt at its first `up`: a test may break the store after.
+    /// Secrets that the environment made, which must come up nowhere. Learnt at its first `up` or `deploy`: a test may break the store after.
     secrets: RefCell<Vec<(String, String)>>,
 }
 
@@ -78,11 +78,16 @@ impl Stage {
     /// Runs a command to its end.
     pub(crate) fn roadbed(&self, words: &str) -> Answer {
         let answer = self.begin(words).end();
-        if words.starts_with("up") && self.secrets.borrow().is_empty() {
-            let [state, config] = [".local/state/roadbed", ".config/roadbed"].map(|folder| self.home.join(folder));
-            *self.secrets.borrow_mut() = vault::secret_variables(&self.root, state, config);
+        if ["up", "deploy"].iter().any(|verb| words.starts_with(verb)) && self.secrets.borrow().is_empty() {
+            self.learn(&self.root);
         }
         answer
+    }
+
+    /// From now on the secrets of this root must come up nowhere.
+    pub(crate) fn learn(&self, root: &Path) {
+        let [state, config] = [".local/state/roadbed", ".config/roadbed"].map(|folder| self.home.join(folder));
+        self.secrets.borrow_mut().extend(vault::secret_variables(root, state, config));
     }
 
     /// As [`Stage::roadbed`], from a shell that has these variables as well.
