@@ -486,10 +486,7 @@ fn whatever_ends(shop: &Shop) {
     // Control dies while something is lent: the command does not notice, and its lease still ends with it.
     let (mut child, pid, lease) = shop.begin();
     let before = shop.environment.kill9("control");
-    wait_until("another control answers", Duration::from_secs(30), || {
-        let now = shop.environment.pid_of("control");
-        if now == before { Err(now.to_string()) } else { Ok(()) }
-    });
+    wait_until("another control answers", Duration::from_secs(30), || shop.environment.runs_anew("control", before));
     let up = shop.environment.roadbed_within(Duration::from_secs(120), &["up", "--detach", "--no-gate"]).expect(0);
     assert!(!up.stderr.contains("which nobody asked for"), "convergence knows what is lent: {}", up.stderr);
     assert_eq!(shop.leases(), [lease]);
@@ -545,10 +542,7 @@ fn what_a_login_says(shop: &Shop, key: &Path) {
     assert_eq!(stdout, "annika\n");
 
     let before = shop.environment.kill9("control");
-    wait_until("another control answers", Duration::from_secs(30), || {
-        let now = shop.environment.pid_of("control");
-        if now == before { Err(now.to_string()) } else { Ok(()) }
-    });
+    wait_until("another control answers", Duration::from_secs(30), || shop.environment.runs_anew("control", before));
     let (stdout, told) = ended_with(&shop.exec_node(&["--raw"], name), 0);
     assert_eq!(stdout, "annika\n", "{told}");
 

@@ -221,24 +221,23 @@ fn whoever_is_killed_in_a_rotation_it_comes_to_its_end() {
         ("api-1", 1_200),
     ] {
         version += 1;
-        thread::scope(|scope| {
+        let killed = thread::scope(|scope| {
             let rotating = scope.spawn(|| {
                 let mut command = vec!["secrets", "rotate"];
                 command.extend(ALL);
                 shop.roadbed_within(Duration::from_secs(120), &command)
             });
             thread::sleep(Duration::from_millis(after));
-            match unit {
-                "keeper" => drop(shop.keeper_pid().map(host::drill::kill)),
-                unit => drop(shop.kill9(unit)),
-            }
+            let killed = shop.kill9(unit);
             let ran = rotating.join().unwrap();
             eprintln!("{unit} killed after {after} ms: the command ended with {}", ran.code);
+            killed
         });
         let began = |name: &&str| versions(&shop)[*name].iter().any(|(at, _)| *at >= version);
         // Killed before control had read the request: nothing was begun, and that is an end too.
         let begun: Vec<&str> = SECRETS.into_iter().filter(|name| began(name)).collect();
         wait_until(&format!("{unit}, killed after {after} ms: all is at rest"), Duration::from_secs(90), || {
+            shop.runs_anew(unit, killed)?;
             is_at_rest(&shop, &SECRETS, 1)?;
             is_at_rest(&shop, &begun, version)?;
             let answer = client.get(&ready)?;
@@ -296,15 +295,17 @@ fn the_data_services_get_another_authority_under_visitors_and_whoever_is_killed(
         [("control", 300), ("control", 2_000), ("control", 5_000), ("mongodb", 1_000), ("redis", 3_000)]
     {
         version += 1;
-        thread::scope(|scope| {
+        let killed = thread::scope(|scope| {
             let rotate = || shop.roadbed_within(Duration::from_secs(240), &["secrets", "rotate", AUTHORITY]);
             let rotating = scope.spawn(rotate);
             thread::sleep(Duration::from_millis(millis));
-            shop.kill9(unit);
+            let killed = shop.kill9(unit);
             let ran = rotating.join().unwrap();
             eprintln!("{unit} killed after {millis} ms: the command ended with {}", ran.code);
+            killed
         });
         wait_until(&format!("{unit}, killed after {millis} ms: all is at rest"), Duration::from_secs(180), || {
+            shop.runs_anew(unit, killed)?;
             is_at_rest(&shop, &[AUTHORITY], 2)?;
             let counts = trusted().map(|text| text.matches("BEGIN CERTIFICATE").count());
             if counts != [1; 3] {

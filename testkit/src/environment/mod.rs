@@ -271,6 +271,21 @@ impl Environment {
         pid
     }
 
+    /// Another process than `before` runs for this unit. Whoever killed one asks this before he asks how things are: they
+    /// may look well in the moment in which nobody has noticed yet.
+    pub fn runs_anew(&self, unit: &str, before: u32) -> Result<(), String> {
+        if unit == "keeper" {
+            return match self.keeper_pid() {
+                Some(now) if now != before => Ok(()),
+                other => Err(format!("keeper: {other:?}")),
+            };
+        }
+        match self.unit(unit) {
+            Some(Unit { pid: Some(now), state, .. }) if now != before && state == "running" => Ok(()),
+            other => Err(format!("{unit}: {other:?}")),
+        }
+    }
+
     /// The public address of an app, without a slash at its end.
     #[track_caller]
     pub fn url(&self, app: &str) -> String {

@@ -237,8 +237,8 @@ impl Scene {
         let port = port_after(&table::command_line(self.shop.pid_of(unit)), "127.0.0.1:");
         let before = self.shop.kill9(unit);
         wait_until("it is started again", Duration::from_secs(30), || {
-            let now = self.shop.pid_of(unit);
-            if now == before || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() { Err(now) } else { Ok(()) }
+            self.shop.runs_anew(unit, before)?;
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map(drop).map_err(|error| error.to_string())
         });
     }
 
