@@ -13,12 +13,12 @@ pub fn bytes() -> files::Result<u64> {
     Ok(pages * rustix::param::page_size() as u64)
 }
 
-/// Gives back memory that is free but was kept for the next use, and the pages of code: what runs next comes from the page
-/// cache again, and the code that only the start needed stays away.
+/// Gives back memory that is free but was kept for the next use, and the pages of code and constants: what is needed next comes
+/// from the page cache again, and what only the start needed stays away.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
     trim_heap();
-    unmap_code();
+    unmap_files();
 }
 
 #[cfg(target_env = "gnu")]
@@ -29,15 +29,15 @@ fn trim_heap() {
 }
 
 #[expect(unsafe_code, reason = "only the C library knows where the loader put the code")]
-fn unmap_code() {
+fn unmap_files() {
     // SAFETY: the callback reads what the loader made and keeps nothing of it.
-    unsafe { libc::dl_iterate_phdr(Some(unmap_code_of), std::ptr::null_mut()) };
+    unsafe { libc::dl_iterate_phdr(Some(unmap_file), std::ptr::null_mut()) };
 }
 
 /// One loaded file: the program, or a library.
 #[expect(unsafe_code, reason = "called by the C library")]
 #[expect(clippy::cast_possible_truncation, reason = "addresses of this process fit its own words")]
-unsafe extern "C" fn unmap_code_of(
+unsafe extern "C" fn unmap_file(
     info: *mut libc::dl_phdr_info,
     _size: libc::size_t,
     _data: *mut libc::c_void,
@@ -50,14 +50,15 @@ unsafe extern "C" fn unmap_code_of(
     };
     let page = rustix::param::page_size();
     for header in headers {
-        let only_runs = header.p_flags & libc::PF_X != 0 && header.p_flags & libc::PF_W == 0;
-        if header.p_type != libc::PT_LOAD || !only_runs {
+        // What is only protected later, as relocated constants are, says here that it may be written.
+        let is_never_written = header.p_flags & libc::PF_W == 0;
+        if header.p_type != libc::PT_LOAD || !is_never_written {
             continue;
         }
         let start = info.dlpi_addr as usize + header.p_vaddr as usize;
         let end = (start + header.p_memsz as usize).next_multiple_of(page);
         let start = start - start % page;
-        // SAFETY: nothing ever writes to these pages (they are mapped for reading and running), so each comes back from its
+        // SAFETY: nothing ever writes to these pages (they are mapped for reading, or reading and running), so each comes back from its
         // file as it was. An error changes nothing, and nothing depends on success.
         let _ = unsafe {
             rustix::mm::madvise(start as *mut std::ffi::c_void, end - start, rustix::mm::Advice::LinuxDontNeed)

@@ -3,7 +3,7 @@
 //! They are data (`rules/rules.toml`), read once, and checked when they are read: a rule without a keyword would run its
 //! pattern over every byte, which costs a hundred times as much as asking for the keyword first.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::bytes::{Regex, RegexBuilder};
@@ -99,10 +99,16 @@ struct Written {
 }
 
 impl Rules {
-    /// The rules that come with Roadbed.
-    pub fn ours() -> &'static Self {
-        static RULES: OnceLock<Rules> = OnceLock::new();
-        RULES.get_or_init(|| Self::parse(OURS).expect("a test reads our own rules"))
+    /// The rules that come with Roadbed. Compiled, and with what their patterns remember for each thread that searched, they take
+    /// tens of MiB, so they are there for as long as somebody searches and not for as long as the process lives.
+    pub fn ours() -> Arc<Self> {
+        static IN_USE: Mutex<Weak<Rules>> = Mutex::new(Weak::new());
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.upgrade().unwrap_or_else(|| {
+            let rules = Arc::new(Self::parse(OURS).expect("a test reads our own rules"));
+            *in_use = Arc::downgrade(&rules);
+            rules
+        })
     }
 
     /// Reads rules in the form of `rules/rules.toml`.

@@ -1,6 +1,7 @@
 //! One content, searched: exact values, rules, and both again in what it decodes to.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -55,7 +56,7 @@ impl std::fmt::Debug for Value {
 /// Rules and values together.
 #[derive(Debug)]
 pub struct Scanner {
-    rules: &'static Rules,
+    rules: Arc<Rules>,
     values: Option<Values>,
 }
 
@@ -88,12 +89,12 @@ enum By {
 }
 
 impl Scanner {
-    pub fn new(rules: &'static Rules, values: Option<Values>) -> Self {
+    pub fn new(rules: Arc<Rules>, values: Option<Values>) -> Self {
         Self { rules, values }
     }
 
-    pub fn rules(&self) -> &'static Rules {
-        self.rules
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     pub fn values(&self) -> Option<&Values> {

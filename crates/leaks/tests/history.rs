@@ -64,7 +64,8 @@ impl Repo {
 
     /// A line with a fresh secret of one rule.
     fn secret(&mut self, rule: &str) -> String {
-        let example = &Rules::ours().all().iter().find(|known| known.id == rule).unwrap().example;
+        let rules = Rules::ours();
+        let example = &rules.all().iter().find(|known| known.id == rule).unwrap().example;
         make(example, &mut self.dice)
     }
 }

@@ -49,7 +49,8 @@ mod any_bytes {
             "[A-Za-z0-9+/=%._-]{0,80}".prop_map(String::into_bytes),
             (any::<u64>(), any::<proptest::sample::Index>(), any::<proptest::sample::Index>()).prop_map(
                 |(seed, rule, cut)| {
-                    let rules = Rules::ours().all();
+                    let ours = Rules::ours();
+                    let rules = ours.all();
                     let mut text = make(&rules[rule.index(rules.len())].example, &mut Dice::new(seed)).into_bytes();
                     text.truncate(cut.index(text.len()) + 1);
                     text

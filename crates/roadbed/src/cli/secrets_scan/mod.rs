@@ -201,7 +201,7 @@ fn tips() -> Result<Vec<String>, Failure> {
 fn show(session: &Session, args: &ScanSecrets, document: &Document<'_>) -> Result<(), Failure> {
     let output = &session.output;
     if args.sarif {
-        output.json(&sarif::leaks(document.findings, Rules::ours()))?;
+        output.json(&sarif::leaks(document.findings, &Rules::ours()))?;
     } else if output.is_json() {
         output.json(document)?;
     } else {
