@@ -29,6 +29,7 @@ mod networks;
 mod interrupts;
 mod crashes;
 mod deployments;
+mod migrations;
 mod pushes;
 mod running;
 mod redaction;

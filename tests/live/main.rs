@@ -11,6 +11,7 @@
 //!   sabotage     each check of the gate, with the thing broken for real
 //!   drift        what somebody changes by hand
 //!   external     MongoDB and Redis of somebody else
+//!   migrations   a change of data that comes with a release
 //!   members      MongoDB with three members that die and lose what they have
 //!   secrecy      the search for secrets with which every one of these tests ends
 //!   lending      users that are lent to developers' commands
@@ -44,6 +45,7 @@ mod external;
 mod first_hour;
 mod lending;
 mod members;
+mod migrations;
 mod previews;
 #[path = "../../crates/stores/tests/it/provider.rs"]
 #[expect(dead_code, reason = "what the stores' own tests try there is not tried again")]

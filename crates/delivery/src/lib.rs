@@ -18,6 +18,7 @@
 pub mod book;
 pub mod deployment;
 pub mod machine;
+pub mod migrations;
 pub mod policy;
 pub mod release;
 pub mod slot;

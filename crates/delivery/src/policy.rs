@@ -25,6 +25,9 @@ pub struct Policy {
     pub drain: Duration,
     /// So many releases that served well can be rolled back to.
     pub keep_releases: u32,
+    /// Somebody says that the release can do without what a change of data took away.
+    #[serde(default)]
+    pub across_contract: bool,
 }
 
 impl Default for Policy {
@@ -39,6 +42,7 @@ impl Default for Policy {
             keep_warm: Duration::from_secs(15 * 60),
             drain: Duration::from_secs(30),
             keep_releases: 5,
+            across_contract: false,
         }
     }
 }

@@ -38,6 +38,9 @@ const SHOWN_LINES: usize = 25;
 /// How often an instance may die before its start counts as failed, well before the keeper calls it a crash loop.
 const DEATHS_BEFORE_GIVING_UP: u32 = 3;
 
+/// How the unit that changes data for an app is called, after the app.
+pub const MIGRATING: &str = "-migrate";
+
 /// Which of several sets of instances that run side by side: part of their names. Those of [`Fleet::ONLY`] bear none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fleet(Option<&'static str>);
@@ -178,9 +181,21 @@ impl Instances {
     fn spec(&self, index: usize, port: u16) -> Result<UnitSpec, Fault> {
         let instance = self.fleet.instance(&self.app.name, index);
         let program = (self.program)()?;
-        let assembled = assemble(&self.environment, &self.app.name, self.facts.as_ref())?;
         let given = self.given(&instance, port, &program);
+        self.specified(instance, program, given)
+    }
 
+    /// A process of the app that is no instance: it does one thing, with the app's variables and within its limits, and ends.
+    pub fn task(&self, unit: &str, command: &[String]) -> Result<UnitSpec, Fault> {
+        let program = Program { command: command.to_vec(), ..(self.program)()? };
+        let mut given = self.given(unit, 0, &program);
+        given.remove("PORT");
+        let spec = self.specified(unit.to_owned(), program, given)?;
+        Ok(UnitSpec { restart: RestartPolicy { once: true, ..RestartPolicy::default() }, ..spec })
+    }
+
+    fn specified(&self, unit: String, program: Program, given: BTreeMap<String, String>) -> Result<UnitSpec, Fault> {
+        let assembled = assemble(&self.environment, &self.app.name, self.facts.as_ref())?;
         let mut hash = Sha256::new();
         let mut add = |text: &str| {
             hash.update((text.len() as u64).to_be_bytes());
@@ -201,7 +216,7 @@ impl Instances {
             return Err(Fault::new(format!("{} has no start command", self.app.name)));
         };
         Ok(UnitSpec {
-            name: instance,
+            name: unit,
             kind: UnitKind::App,
             program: find(&self.tools, first)?,
             args: args.to_vec(),
@@ -357,6 +372,9 @@ pub fn is_instance_of(app: &AppName, unit: &str) -> bool {
 
 /// `api` of `api-1` and of `api-blue-1`: an instance's name ends in its number.
 pub fn app_of(unit: &str) -> Option<&str> {
+    if let Some(app) = unit.strip_suffix(MIGRATING) {
+        return Some(app);
+    }
     let (rest, number) = unit.rsplit_once('-')?;
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     let in_fleet = Fleet::NAMED.iter().find_map(|name| rest.strip_suffix(name)?.strip_suffix('-'));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
+use crate::migration::Migration;
 use crate::network::Reachability;
 use crate::record::choice;
 use crate::rollout::Rollout;
@@ -104,6 +105,8 @@ pub struct App {
     pub needs: Vec<Need>,
     /// Pages that must render after a deploy.
     pub smoke: Vec<Smoke>,
+    /// Changes of data that come with its releases, in the order in which they are made.
+    pub migrations: Vec<Migration>,
     /// Where its build puts files whose names have a digest.
     pub hashed: Option<Hashed>,
 }

@@ -30,6 +30,18 @@ fn is_name(text: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
+const MIGRATION_PATTERN: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
+const MIGRATION_RULE: &str =
+    "a migration starts with a letter a-z or a digit, goes on with a-z, 0-9 or '-', and has at most 63 characters";
+
+/// Migrations mostly begin with a number.
+fn is_migration(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.len() <= 63
+        && text.bytes().next().is_some_and(is_plain)
+        && text.bytes().all(|byte| is_plain(byte) || byte == b'-')
+}
+
 const COLLECTION_PATTERN: &str = "^(?!system\\.)[A-Za-z_][A-Za-z0-9_.-]{0,63}$";
 const COLLECTION_RULE: &str = "a collection starts with a letter or '_', goes on with letters, digits, '_', '.' or '-', has at most 64 characters \
      and does not begin with \"system.\"";
@@ -119,6 +131,10 @@ name_type!(
 name_type!(
     /// A collection of MongoDB, for example `orders`.
     CollectionName, is_collection, COLLECTION_PATTERN, COLLECTION_RULE
+);
+name_type!(
+    /// A change of data, for example `0007-order-numbers`.
+    MigrationName, is_migration, MIGRATION_PATTERN, MIGRATION_RULE
 );
 name_type!(
     /// A variable, for example `MONGODB_URL`.

@@ -25,6 +25,7 @@ mod generated;
 pub mod id;
 mod matrix;
 mod members;
+mod migration;
 pub mod naming;
 pub mod network;
 mod parse;
@@ -50,8 +51,11 @@ pub use driver::External;
 pub use environment::Environment;
 pub use example::example;
 pub use generated::{GeneratedFile, generated};
-pub use id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
+pub use id::{
+    AppName, BucketName, CollectionName, EnvName, MigrationName, OwnerName, PersonName, ProductName, VarName,
+};
 pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
+pub use migration::{Half, Migration};
 pub use naming::{BranchSlug, Names};
 pub use parse::{DeclaredPath, Manifest, parse};
 pub use resolve::UnknownEnv;

@@ -7,6 +7,7 @@ use crate::environment::{
     Rendering, Runs, Server, ServiceName, Smoke, Source, Template, Variable,
 };
 use crate::id::{AppName, EnvName, VarName};
+use crate::migration::MigrationTable;
 use crate::naming::Names;
 use crate::rotation::Rotation;
 use crate::sample::Seed;
@@ -136,6 +137,7 @@ impl Manifest {
             access: own.and_then(|own| own.access).unwrap_or(table.access),
             needs: table.needs.iter().map(|name| need(&name.value)).collect(),
             smoke: table.smoke.iter().map(smoke).collect(),
+            migrations: table.migrations.iter().map(MigrationTable::resolve).collect(),
             hashed: hashed(table),
         }
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use crate::id::{AppName, BucketName, CollectionName, EnvName, NameRule, OwnerName, PersonName, ProductName, VarName};
+use crate::id::{
+    AppName, BucketName, CollectionName, EnvName, MigrationName, NameRule, OwnerName, PersonName, ProductName, VarName,
+};
 use crate::naming::BranchSlug;
 use crate::shape::{Definitions, Reader, Shape, Text, Value, text_shape};
 use crate::tables::Per;
@@ -34,6 +36,7 @@ name_text! {
     PersonName: "the name of a person", "unreadable";
     BucketName: "the name of a bucket", "unreadable";
     CollectionName: "the name of a collection", "unreadable";
+    MigrationName: "the name of a migration", "unreadable";
     VarName: "the name of a variable", "UNREADABLE";
 }
 

@@ -7,6 +7,7 @@ use crate::driver::Driver;
 use crate::environment::{Access, OnDrift, Safeguard, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
 use crate::members::Members;
+use crate::migration::MigrationTable;
 use crate::network::NetworkTable;
 use crate::record::{choice, record};
 use crate::rollout::RolloutTable;
@@ -187,6 +188,8 @@ record! {
         ready: Option<At<UrlPath>>,
         /// Pages that must render after a deploy.
         smoke: Vec<SmokeTable> = [],
+        /// Changes of data that come with its releases, in the order in which they are made. Not for `static`.
+        migrations: Vec<MigrationTable> = [],
         /// File in its folder that `roadbed generate` writes: a TypeScript module by which it reads its variables, typed and checked.
         types: Option<At<RelativePath>>,
         /// Instances that run side by side. Default 1. Not for `static`.

@@ -160,6 +160,9 @@ pub struct RestartPolicy {
     pub stable_after: Duration,
     /// So many deaths in a row without becoming stable are shown as a crash loop (restarts go on at `max_delay`).
     pub crash_loop_after: u32,
+    /// It has an end: however it dies, it stays so, as `Held`, and its last exit says how it went.
+    #[serde(default)]
+    pub once: bool,
 }
 
 impl Default for RestartPolicy {
@@ -169,6 +172,7 @@ impl Default for RestartPolicy {
             max_delay: Duration::from_secs(30),
             stable_after: Duration::from_secs(10),
             crash_loop_after: 5,
+            once: false,
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         }
         needs(name, app, document, findings);
         smoke(app, findings);
+        migrations(app, findings);
         match app.kind {
             Kind::Static => no_server(name, app, findings),
             Kind::Next | Kind::Node => server(name, app, findings),
@@ -100,6 +101,17 @@ fn smoke(app: &AppTable, findings: &mut Findings) {
     }
 }
 
+/// What was run is known by its name.
+fn migrations(app: &AppTable, findings: &mut Findings) {
+    for (at, migration) in app.migrations.iter().enumerate() {
+        if app.migrations[..at].iter().any(|earlier| earlier.name.value == migration.name.value) {
+            findings
+                .error(migration.name.span, format!("\"{}\" is the name of two migrations", migration.name.as_str()))
+                .hint("what was run is known by its name: give the later one another");
+        }
+    }
+}
+
 fn server(name: &At<AppName>, app: &AppTable, findings: &mut Findings) {
     memory(app, findings);
     if app.kind == Kind::Node && app.start.is_none() {
@@ -149,6 +161,7 @@ fn no_server(name: &At<AppName>, app: &AppTable, findings: &mut Findings) {
         ("internal", app.internal.as_ref().map(|at| at.span)),
         ("deadlines", app.deadlines.as_ref().map(|at| at.span)),
         ("limits", app.limits.as_ref().map(|at| at.span)),
+        ("migrations", app.migrations.first().map(|migration| migration.name.span)),
     ];
     for (key, span) in server_keys.into_iter().chain(overrides) {
         if let Some(span) = span {

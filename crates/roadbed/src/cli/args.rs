@@ -464,6 +464,19 @@ Exit codes:
   0  shown
   1  the environment is down, or a service does not answer")]
     Stats,
+    /// Show which changes of data were made
+    ///
+    /// Those of the release that is live, in their order. What takes something away is made when no earlier release is kept ready
+    /// any more; from then on there is no way back to a release that does not know of it.
+    #[command(after_help = "\
+Examples:
+  roadbed db migrations --env production
+  roadbed db migrations --json | jq '.changes[] | select(.made == null)'
+
+Exit codes:
+  0  shown
+  1  the environment is down")]
+    Migrations,
 }
 
 /// Open a data service's own client as a user that may read and nothing else

@@ -88,6 +88,7 @@ pub(super) async fn begin(
         author: prepared.author.unwrap_or_else(|| me.clone()),
         by: me,
         token: login::token(session, control).await,
+        across_contract: args.across_contract,
     };
     let deployment = control.deploy(&ask).await?;
     session.output.note(format!("{} of {}: asked for by {}", deployment.id, deployment.release, deployment.asked_by));
@@ -274,7 +275,8 @@ pub async fn roll_back(session: &Session, args: &Rollback, interrupts: &mut Inte
         Failure::Usage(Fault::new("cannot roll back").cause(error.to_string()).hint("`roadbed releases` shows them"))
     })?;
     let token = login::token(session, &control).await;
-    let ask = ToRollBack { to, by: host::own::user_name(), token, rehearse: args.dry_run };
+    let (rehearse, across_contract) = (args.dry_run, args.across_contract);
+    let ask = ToRollBack { to, by: host::own::user_name(), token, rehearse, across_contract };
     let way = control.roll_back(&ask).await?;
     let from = way.from.map_or_else(|| "what was built in the project".to_owned(), |from| from.to_string());
     let how = if way.warm { "it stands ready, and is switched to at once" } else { "from its artifacts" };

@@ -44,6 +44,9 @@ pub struct Deploy {
     /// Where the environment is not up: as with `up --free-ports`
     #[arg(long)]
     pub free_ports: bool,
+    /// Also a release that does not know of a change of data which took something away
+    #[arg(long)]
+    pub across_contract: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,7 +91,7 @@ Examples:
 
 Exit codes:
   0    it is live, or was shown
-  1    there is nothing to go back to
+  1    there is nothing to go back to, or data has gone past it
   10   aborted: visitors saw nothing of it
   12   frozen: it does no better, a person is needed
   130  Ctrl-C; the rollback goes on")]
@@ -99,6 +102,9 @@ pub struct Rollback {
     /// Only show what would be done
     #[arg(long)]
     pub dry_run: bool,
+    /// Also to a release that does not know of a change of data which took something away
+    #[arg(long)]
+    pub across_contract: bool,
     /// Return when it was asked for
     #[arg(long, short)]
     pub detach: bool,

@@ -11,6 +11,7 @@ pub mod build;
 pub mod command_lock;
 pub mod completions;
 pub mod conductor;
+mod db_migrations;
 pub mod db_shell;
 pub mod deploy;
 pub mod deploy_args;
@@ -165,6 +166,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Login(args) => wait(login::run(session, args)),
         Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
         Command::Db(Db::Stats) => wait(db_stats::run(session, &live)),
+        Command::Db(Db::Migrations) => wait(db_migrations::run(session)),
         Command::Sample(Sample::Take(args)) => wait(sample::take(session, args)),
         Command::Sample(Sample::Show(args)) => sample::show(session, args),
         Command::Secrets(verb) => secrets::run(session, verb, &live),

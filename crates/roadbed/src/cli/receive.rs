@@ -127,7 +127,7 @@ async fn deploy_branch(
     session.output.note(format!("{branch} goes to {target}"));
     let there = here(Some(target.to_string()))?;
     let live = Live::new(there.root.clone());
-    let deploy = Deploy { verb: None, from: None, detach: false, free_ports: args.free_ports };
+    let deploy = Deploy { verb: None, from: None, detach: false, free_ports: args.free_ports, across_contract: false };
     deploy::begin(&there, &deploy, Some(branch), Looking::UntilSomebodyIsAsked, &live, interrupts).await
 }
 

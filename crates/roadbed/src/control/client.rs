@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use stores::statistics::Statistics;
 use tokio::net::UnixStream;
 
-use super::delivering::{Ask, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack};
+use super::delivering::{Ask, Changes, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack};
 use super::lent::{Asked, Lent, Renewed, Token};
 use super::login::{Challenge, LoggedIn, Signed};
 use super::wire::{Message, ReadyRequest, RotateRequest, SmokeRequest, Status};
@@ -91,6 +91,11 @@ impl ControlClient {
 
     pub async fn releases(&self) -> Result<Vec<Listed>, Fault> {
         self.answered(Method::GET, "/releases", &()).await
+    }
+
+    /// The changes of data of what is live.
+    pub async fn migrations(&self) -> Result<Changes, Fault> {
+        self.answered(Method::GET, "/migrations", &()).await
     }
 
     async fn answered<T: DeserializeOwned>(

@@ -55,6 +55,7 @@ pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
         .route("/deployments/{id}/approve", post(approve))
         .route("/rollback", post(roll_back))
         .route("/releases", get(releases))
+        .route("/migrations", get(migrations))
         .route("/leases", post(lend))
         .route("/leases/{id}/renew", post(renew))
         .route("/leases/{id}", delete(take_back))
@@ -190,6 +191,11 @@ async fn roll_back(
 async fn releases(State(control): State<Arc<Control>>) -> Response {
     let redactions = control.redactions_as_wanted();
     finished(redactions, async move { delivering::releases(&control) }).await
+}
+
+async fn migrations(State(control): State<Arc<Control>>) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { delivering::changes(&control) }).await
 }
 
 async fn finished<T: Serialize + Send + 'static>(

@@ -230,6 +230,7 @@ fn died(life: Life, rules: &Rules, now: Moment) -> Life {
         matches!(life.phase, Phase::Running { since } if now.saturating_sub(since) >= rules.restart.stable_after);
     let deaths = if was_stable { 1 } else { life.deaths.saturating_add(1) };
     let phase = match rules.means {
+        _ if rules.restart.once => Phase::Held,
         Means::Known => Phase::Backoff { until: now.saturating_add(delay(deaths, &rules.restart)) },
         Means::Unknown => Phase::Lost,
     };

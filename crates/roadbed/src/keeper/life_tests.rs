@@ -6,6 +6,7 @@ const RULES: Rules = Rules {
         max_delay: Duration::from_secs(5),
         stable_after: Duration::from_secs(10),
         crash_loop_after: 8,
+        once: false,
     },
     stop: StopPolicy { grace: Duration::from_secs(3) },
     means: Means::Known,
@@ -71,6 +72,15 @@ fn requests_in_every_phase() {
     check(&RULES, Held, Event::Remove, Absent, &[Forget], 2);
     check(&RULES, Lost, Event::Remove, Absent, &[Forget], 2);
     check(&ADOPTED, running(), Event::Remove, stopping(Then::Forget), &[Terminate], 2);
+}
+
+#[test]
+fn what_has_an_end_is_not_started_again_by_itself() {
+    let once = Rules { restart: RestartPolicy { once: true, ..RULES.restart }, ..RULES };
+    check(&once, running(), Event::Died, Phase::Held, &[], 3);
+    check(&once, Phase::Absent, Event::NotBegun, Phase::Held, &[], 3);
+    check(&once, Phase::Held, Event::Ensure(Revision::Same), Phase::Held, &[], 2);
+    check(&Rules { means: Means::Unknown, ..once }, running(), Event::Died, Phase::Held, &[], 3);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use delivery::deployment::Happened;
 use delivery::{Deployment, Kind, Release, Role, State};
 
-use crate::control::delivering::Listed;
+use crate::control::delivering::{Changes, Listed};
 use crate::render::paint::Paint;
 use crate::render::table::Table;
 
@@ -72,6 +72,21 @@ pub fn releases(releases: &[Listed]) -> Vec<String> {
             release.contents.author.clone(),
             format!("{commit}{}", if origin.changed { " and changes" } else { "" }),
         ]);
+    }
+    table.lines()
+}
+
+/// Changes of data, in their order.
+pub fn changes(changes: &Changes) -> Vec<String> {
+    let mut table = Table::new(["APP", "CHANGE", "HALF", "MADE"]);
+    for change in &changes.changes {
+        let made = match &change.made {
+            Some(made) => format!("{}, in {} ms", made.at, made.took_ms),
+            None if change.contracts => "not yet: waits until no earlier release is kept ready".to_owned(),
+            None => "not yet".to_owned(),
+        };
+        let half = if change.contracts { "contract" } else { "expand" };
+        table.row(vec![change.app.clone(), change.name.clone(), half.to_owned(), made]);
     }
     table.lines()
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use delivery::{Deployment, Place, Release, Role, Slot};
+use delivery::{Book, Deployment, Place, Release, Role, Slot};
 use engine::artifact::{Digest, unpacking};
 use engine::instance;
 use manifest::Environment;
@@ -18,6 +18,8 @@ use crate::wanted::{self, Apps, DevApps, Wanted};
 pub struct Delivered {
     /// Of the control that looked; `None` where nobody is to be fenced off.
     pub epoch: Option<u64>,
+    /// Which changes of data were made is noted there.
+    pub book: Option<Arc<Book>>,
     pub slots: Vec<(Slot, Option<Release>)>,
     /// The newest first, as many as somebody may want to go back to.
     pub releases: Vec<Release>,

@@ -9,6 +9,7 @@ use reconcile::ports::CANDIDATE_SOCKET;
 
 use super::addresses::{Addresses, internal_socket};
 use super::fleet::Fleet;
+use super::migrating::unit_of;
 use super::network::{Guarded, Rules};
 
 /// `users` are those that units have of their own, by unit. Where a unit has none its processes cannot be told from others, and
@@ -29,7 +30,11 @@ pub(super) fn rules(
     };
     let of_fleet = |fleet: &Fleet, needs: &dyn Fn(&App) -> bool| -> Option<BTreeSet<u32>> {
         let needing = fleet.environment.apps.iter().filter(|app| needs(app));
-        needing.flat_map(|app| instances(fleet, app)).map(|unit| users.get(&unit).copied()).collect()
+        let all: Option<BTreeSet<u32>> =
+            needing.clone().flat_map(|app| instances(fleet, app)).map(|unit| users.get(&unit).copied()).collect();
+        // Who changes data for an app reaches what the app reaches; it has a user from its first start on.
+        let migrating = needing.filter_map(|app| users.get(&unit_of(&app.name)).copied());
+        all.map(|all| all.into_iter().chain(migrating).collect())
     };
     let of_apps = |needs: &dyn Fn(&App) -> bool| -> Option<BTreeSet<u32>> {
         let all = fleets.iter().map(|fleet| of_fleet(fleet, needs)).collect::<Option<Vec<_>>>()?;

@@ -17,9 +17,13 @@ pub struct Leftovers {
 }
 
 impl Leftovers {
+    pub fn resource_id() -> ResourceId {
+        ResourceId::new("leftovers")
+    }
+
     /// `wanted` are the names of all units that stay.
     pub fn new(needs: Vec<ResourceId>, wanted: BTreeSet<String>, units: Arc<dyn Units>) -> Self {
-        Self { id: ResourceId::new("leftovers"), needs, wanted, units }
+        Self { id: Self::resource_id(), needs, wanted, units }
     }
 }
 

@@ -19,6 +19,7 @@ mod facts;
 mod addresses;
 mod guarded;
 mod members;
+mod migrating;
 pub mod ports;
 pub mod serving;
 pub mod access;
@@ -50,6 +51,7 @@ use facts::LocalFacts;
 pub use fleet::Delivered;
 use fleet::{Fleet, Origin};
 pub use members::members;
+pub use migrating::is_contracting;
 pub use resources::safeguard;
 
 /// How long the edge keeps an idle connection to an instance. Apps are told to keep theirs longer.
@@ -187,6 +189,7 @@ impl World {
             fleets: fleets.clone(),
             releases: delivered.releases.clone(),
             epoch: delivered.epoch,
+            book: delivered.book.clone(),
             project: project(&want.manifest).to_owned(),
             wanted: want.clone(),
             tools: want.tools.clone().into_iter().chain(ground.marks.clone()).collect(),

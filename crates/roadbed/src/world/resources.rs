@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use delivery::{Place, Release};
+use delivery::{Book, Place, Release, Role};
 use edge::client::EdgeClient;
 use engine::Turn;
 use engine::artifact::Digest;
@@ -34,6 +34,7 @@ use super::facts::LocalFacts;
 use super::fleet::{Fleet, Origin, site_of_release};
 use super::guarded;
 use super::leftovers::Leftovers;
+use super::migrating::{Migrations, Which};
 use super::network::{NetworkRules, RulesOf};
 use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
 use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
@@ -50,6 +51,7 @@ pub(super) struct Parts {
     pub(super) releases: Vec<Release>,
     /// Of the control that converges.
     pub(super) epoch: Option<u64>,
+    pub(super) book: Option<Arc<Book>>,
     /// The folder of the manifest.
     pub(super) project: PathBuf,
     pub(super) wanted: Wanted,
@@ -66,7 +68,10 @@ impl Parts {
         self.add_stores(&mut all)?;
         self.add_builds(&mut all);
         self.add_serving(&mut all)?;
-        for instances in self.all_instances() {
+        for (fleet, one, server) in self.servers() {
+            let instances = self.instances(fleet, one, server);
+            let migrations = self.migrations(fleet, one).into_iter();
+            all.extend(migrations.map(|resource| Box::new(resource) as Box<dyn AnyResource>));
             all.push(Box::new(instances));
         }
         all.push(Box::new(self.network(None)));
@@ -281,17 +286,44 @@ impl Parts {
             .flat_map(|fleet| fleet.running.iter().filter_map(move |one| Some((fleet, one, one.server()?))))
     }
 
-    /// Those of each app that is a process.
-    fn all_instances(&self) -> Vec<Instances> {
-        self.servers().map(|(fleet, one, server)| self.instances(fleet, one, server)).collect()
+    /// The changes of data of an app's release: those before its instances start, and those after all others are gone.
+    fn migrations(&self, fleet: &Fleet, one: &Running) -> Vec<Migrations> {
+        let (Some(book), Some(server), false) = (&self.book, one.server(), one.app.migrations.is_empty()) else {
+            return Vec::new();
+        };
+        if one.dev.is_some() {
+            return Vec::new();
+        }
+        let is_alone = self.fleets.len() == 1;
+        let is_live_release = fleet.role == Role::Live && fleet.place != Place::Project;
+        let resource = |id, needs, which| Migrations {
+            id,
+            needs,
+            which,
+            migrations: one.app.migrations.clone(),
+            instances: self.instances(fleet, one, server.clone()),
+            units: self.ground.units.clone(),
+            network: self.network(Some(Vec::new())),
+            book: book.clone(),
+            clock: self.ground.clock.clone(),
+        };
+        let before = if is_alone && !is_live_release { Which::All } else { Which::Expanding };
+        let id = Migrations::resource_id(&one.app.name, fleet.name());
+        let mut all = vec![resource(id, self.data_and_code(one), before)];
+        if is_alone && is_live_release {
+            let id = Migrations::contracting_id(&one.app.name);
+            all.push(resource(id, vec![Leftovers::resource_id()], Which::Contracting));
+        }
+        all
     }
 
-    fn instances(&self, fleet: &Fleet, one: &Running, server: Server) -> Instances {
-        let app = one.app.clone();
+    /// What any process of an app needs, beside other apps.
+    fn data_and_code(&self, one: &Running) -> Vec<ResourceId> {
+        let app = &one.app;
         let mut needs = vec![match (&one.origin, &one.dev) {
             (Origin::Release { digest, .. }, _) => Unpacked::resource_id(digest),
             (Origin::Project, Some(_)) => Packages::resource_id(),
-            (Origin::Project, None) => AppBuild::resource_id(&app),
+            (Origin::Project, None) => AppBuild::resource_id(app),
         }];
         for need in &app.needs {
             match need {
@@ -310,13 +342,24 @@ impl Parts {
                     needs.extend(is_replicated.then(Replication::resource_id));
                 }
                 // Object storage is declared, and nothing serves it yet.
-                Need::Service(ServiceName::Media) => {}
-                Need::App(other) => {
-                    // It calls the other by way of the edge, so the way must be there too.
-                    needs.push(PublishedRoutes::resource_id());
-                    let other = fleet.running.iter().find(|one| one.app.name == *other && one.server().is_some());
-                    needs.extend(other.map(|other| Instances::resource_id(&other.app, fleet.name())));
-                }
+                Need::Service(ServiceName::Media) | Need::App(_) => {}
+            }
+        }
+        needs
+    }
+
+    fn instances(&self, fleet: &Fleet, one: &Running, server: Server) -> Instances {
+        let app = one.app.clone();
+        let mut needs = self.data_and_code(one);
+        if self.book.is_some() && one.dev.is_none() && !app.migrations.is_empty() {
+            needs.push(Migrations::resource_id(&app.name, fleet.name()));
+        }
+        for need in &app.needs {
+            if let Need::App(other) = need {
+                // It calls the other by way of the edge, so the way must be there too.
+                needs.push(PublishedRoutes::resource_id());
+                let other = fleet.running.iter().find(|one| one.app.name == *other && one.server().is_some());
+                needs.extend(other.map(|other| Instances::resource_id(&other.app, fleet.name())));
             }
         }
         let placement = Placement {

@@ -4,6 +4,8 @@
 //! One after the other, by `delivery::machine`. The work of each state is in `work`, safe to do twice. What a state changes about
 //! slots is in the book together with the state (`slots`); then the world is converged to it.
 
+mod crossing;
+mod migrations;
 mod pages;
 mod request;
 mod retention;
@@ -32,6 +34,7 @@ use super::{Control, convergence, state_fault};
 use crate::wanted;
 use crate::world::Delivered;
 
+pub use migrations::{Changes, changes};
 pub use request::{
     Ask, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack, approve, ask, cancel, happening, list, releases,
     roll_back, way_back,
@@ -69,14 +72,14 @@ pub(super) fn judge(root: &Root, identity: &Identity) -> Result<(), Fault> {
 /// What the deployments of one environment share.
 #[derive(Debug)]
 pub struct Delivering {
-    pub(super) book: Book,
+    pub(super) book: Arc<Book>,
     /// Something was asked for, called off or approved.
     changed: Notify,
 }
 
 impl Delivering {
     pub(super) fn new(book: Book) -> Self {
-        Self { book, changed: Notify::new() }
+        Self { book: Arc::new(book), changed: Notify::new() }
     }
 
     /// Releases and slots, as the world is made from.
@@ -88,10 +91,12 @@ impl Delivering {
         });
         let slots = slots.collect::<Result<Vec<_>, Fault>>()?;
         if slots.is_empty() {
-            return Ok(Delivered { epoch: Some(self.book.epoch()), ..Delivered::default() });
+            let (epoch, book) = (Some(self.book.epoch()), Some(self.book.clone()));
+            return Ok(Delivered { epoch, book, ..Delivered::default() });
         }
         Ok(Delivered {
             epoch: Some(self.book.epoch()),
+            book: Some(self.book.clone()),
             slots,
             releases: self.book.releases(LOOKED_BACK).map_err(|fault| told(&fault))?,
             deployments: self.book.deployments(LOOKED_BACK).map_err(|fault| told(&fault))?,
@@ -230,11 +235,14 @@ fn after(now: Timestamp, duration: Duration) -> Timestamp {
     Timestamp::from_unix_millis(now.unix_millis().saturating_add(millis))
 }
 
-/// What all instances may take to start, one after the other at worst.
+/// What all instances may take to start, one after the other at worst, and what comes before them.
 fn start_deadlines(control: &Control, deployment: &Deployment) -> Result<Duration, Fault> {
     let environment = work::environment_of(control, deployment)?;
     let of = |app: &manifest::environment::App| match &app.runs {
-        Runs::Server(server) => server.start_deadline * server.replicas,
+        Runs::Server(server) => {
+            let migrations: Duration = app.migrations.iter().map(|migration| migration.deadline).sum();
+            server.start_deadline * server.replicas + migrations
+        }
         Runs::Static { .. } => Duration::ZERO,
     };
     Ok(environment.apps.iter().map(of).sum())

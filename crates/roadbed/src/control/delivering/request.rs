@@ -13,7 +13,7 @@ use reconcile::Fault;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::told;
+use super::{crossing, told};
 use crate::control::Control;
 use crate::control::lending::Peer;
 use crate::control::lent::Token;
@@ -32,6 +32,9 @@ pub struct Ask {
     pub by: String,
     /// Says who somebody is; without it a user of this machine is meant.
     pub token: Option<Token>,
+    /// Also where a change of data took away what the release may need.
+    #[serde(default)]
+    pub across_contract: bool,
 }
 
 /// Somebody's word on a deployment.
@@ -58,6 +61,9 @@ pub struct ToRollBack {
     pub token: Option<Token>,
     /// Only says what would be done.
     pub rehearse: bool,
+    /// Also where a change of data took away what the release may need.
+    #[serde(default)]
+    pub across_contract: bool,
 }
 
 /// A deployment, and what happened to it since the line that was asked for.
@@ -102,6 +108,7 @@ pub fn ask(control: &Arc<Control>, ask: &Ask, peer: Peer) -> Result<Deployment, 
     })?;
     let as_asked = Wanted { text: ask.manifest.clone(), ..want.clone() };
     let environment = wanted::resolve(&as_asked)?;
+    crossing::refuse(control, None, &environment, ask.across_contract)?;
     let shelf = Shelf::new(shelf::folder(&want.cache));
     let mut artifacts = Vec::new();
     for app in &environment.apps {
@@ -118,7 +125,8 @@ pub fn ask(control: &Arc<Control>, ask: &Ask, peer: Peer) -> Result<Deployment, 
     let book = &control.delivering.book;
     let digest = digest_of(&environment, &contents);
     let release = book.keep(&contents).map_err(|fault| told(&fault))?;
-    let request = Request { kind: Kind::Deploy, release, by, policy: policy(&environment), digest };
+    let policy = Policy { across_contract: ask.across_contract, ..policy(&environment) };
+    let request = Request { kind: Kind::Deploy, release, by, policy, digest };
     let deployment = book.ask(&request).map_err(|fault| told(&fault))?;
     tracing::info!(deployment = %deployment.id, %release, by = request.by, "asked for");
     control.delivering.changed.notify_waiters();
@@ -293,14 +301,16 @@ pub fn roll_back(control: &Control, ask: &ToRollBack, peer: Peer) -> Result<WayB
         return Err(Fault::new(format!("{to} is live already")).hint(SHOWS));
     }
     let way = WayBack { from: live, to, warm: warm == Some(to), deployment: None };
-    if ask.rehearse {
-        return Ok(way);
-    }
     let release = book.release(to).map_err(|fault| told(&fault))?;
     let want = wanted::read(&control.root)?.ok_or_else(|| Fault::new("nothing is wanted of this environment"))?;
     let environment = wanted::resolve(&Wanted { text: release.contents.manifest.clone(), ..want })?;
+    crossing::refuse(control, Some(to), &environment, ask.across_contract)?;
+    if ask.rehearse {
+        return Ok(way);
+    }
     let digest = digest_of(&environment, &release.contents);
-    let request = Request { kind: Kind::Rollback, release: to, by, policy: policy(&environment), digest };
+    let policy = Policy { across_contract: ask.across_contract, ..policy(&environment) };
+    let request = Request { kind: Kind::Rollback, release: to, by, policy, digest };
     let deployment = book.ask(&request).map_err(|fault| told(&fault))?;
     control.delivering.changed.notify_waiters();
     Ok(WayBack { deployment: Some(deployment), ..way })

@@ -15,11 +15,12 @@ use reconcile::{Event, Fault, Graph, Progress, Tools};
 use tokio::time::{Instant, sleep};
 
 use super::traffic::{self, Sum};
-use super::{left, pages, retention, told};
+use super::{crossing, left, pages, retention, told};
 use crate::control::redacting::Redactions;
 use crate::control::{Control, convergence};
 use crate::wanted::{self, Wanted};
 use crate::world::fleet::digest_of;
+use crate::world::is_contracting;
 use crate::world::smoking::Means;
 use crate::world::{Ports, World};
 use crate::{seats, signing};
@@ -71,6 +72,8 @@ async fn prepare(control: &Arc<Control>, deployment: &Deployment) -> Result<(), 
     let release = release_of(control, deployment)?;
     let environment = environment_of(control, deployment)?;
     let want = wanted_now(control)?;
+    // Data may have gone on since it was asked for.
+    crossing::refuse(control, Some(release.id), &environment, deployment.policy.across_contract)?;
     refuse_too_little_room(control, &release)?;
     let shelf = Shelf::new(shelf::folder(&want.cache));
     let store = Arc::new(secrets::Store::new(seats::of_control(&control.root, &control.id, &control.clock, &want)));
@@ -91,7 +94,8 @@ async fn prepare(control: &Arc<Control>, deployment: &Deployment) -> Result<(), 
     let _turn = control.turn.lock().await;
     wanted::write(&control.root, &next)?;
     let world = convergence::world(control, &next, Ports::Stay).await?;
-    converge(control, &world.graph, &told_to, |_| true).await
+    // What the release that serves could not take away is no reason to keep it serving.
+    converge(control, &world.graph, &told_to, |resource| !is_contracting(resource)).await
 }
 
 fn refuse_too_little_room(control: &Control, release: &Release) -> Result<(), Fault> {
