@@ -112,6 +112,7 @@ fn promise(stage: &Stage, id: &str) -> (String, String) {
 fn the_gate_sees_routes_that_lead_elsewhere_and_a_way_back_that_is_gone() {
     let stage = Stage::with_rollout("verify = \"1s\", keep_warm = \"1s\"");
     let (served, back) = ("visitors-get-what-was-looked-at", "one-can-go-back");
+    let looked_at = "failed-looks-fail-deployments";
     let holds = |id: &str| {
         let (verdict, observed) = promise(&stage, id);
         assert_eq!(verdict, "holds", "{observed}");
@@ -126,7 +127,9 @@ fn the_gate_sees_routes_that_lead_elsewhere_and_a_way_back_that_is_gone() {
     stage.deploy(&says("one")).exits(0);
     holds(served);
     stage.roadbed(&format!("ready --only {back}")).refuses(1, &["there is no check"]);
-    stage.deploy(&says("two")).exits(0);
+    // It goes bad when it is told to.
+    let moody = "moody = request.url === \"/bad\" || (moody && request.url !== \"/good\"); answer.end(moody ? \"huge\" : \"tiny two\")";
+    stage.deploy(&format!("let moody = false; {}", server(moody))).exits(0);
     holds(served);
     stage.until("only the live one runs", || stage.instances() == ["web-green-1"]);
     holds(back);
@@ -144,8 +147,25 @@ fn the_gate_sees_routes_that_lead_elsewhere_and_a_way_back_that_is_gone() {
     runtime.block_on(edge.publish(ours)).unwrap();
     holds(served);
 
+    // Visitors get a page that is not as it should be.
+    stage.client().get(&format!("{}/bad", stage.url().trim_end_matches('/'))).unwrap();
+    fails(looked_at, "does not contain");
+    stage.client().get(&format!("{}/good", stage.url().trim_end_matches('/'))).unwrap();
+    holds(looked_at);
+
+    // Somebody switched to a release that nobody had looked at.
+    stage.deploy(&server("answer.end(\"huge\\n\")")).exits(10);
+    holds(looked_at);
+    let book = rusqlite::Connection::open(stage.root.join("state/delivery.db")).unwrap();
+    let looks = "SELECT number FROM happened WHERE deployment = 2 AND state = 'smoking' ORDER BY number LIMIT 1";
+    let look: i64 = book.query_row(looks, [], |row| row.get(0)).unwrap();
+    book.execute("UPDATE happened SET state = 'starting' WHERE number = ?1", [look]).unwrap();
+    fails(looked_at, "d2 reached visitors and nobody had looked at it");
+    book.execute("UPDATE happened SET state = 'smoking' WHERE number = ?1", [look]).unwrap();
+    holds(looked_at);
+
     let artifacts = stage.home.join(".cache/roadbed/artifacts");
-    let release = &stage.json("releases --json")["releases"][1];
+    let release = &stage.json("releases --json")["releases"][2];
     let archive = artifacts.join(format!("{}.tar.zst", release["artifacts"][0]["digest"].as_str().unwrap()));
     let whole = fs::read(&archive).unwrap();
     fs::write(&archive, &whole[..whole.len() - 9]).unwrap();

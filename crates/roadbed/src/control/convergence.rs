@@ -42,7 +42,7 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     lost.iter().chain(&world.notes).for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
     let report = reconcile::converge(&world.graph, &tools).await;
-    control.drift.forget();
+    control.has_converged();
     identity::note_secrets(&control.root)?;
     possessions::note(&control.root, &possessions::data_folders(world.environment()))?;
     let took = control.clock.instant().saturating_duration_since(start);

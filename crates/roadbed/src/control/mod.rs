@@ -33,6 +33,7 @@ mod expiring;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gate::Ledger;
 use host::clock::{Clock, SystemClock};
@@ -65,6 +66,8 @@ pub struct Control {
     pub turn: tokio::sync::Mutex<()>,
     pub rotation: rotating::Rotating,
     pub drift: drift::LastLook,
+    /// How often it has converged: what is gone after one more is gone because it was meant to be.
+    pub convergences: AtomicU64,
     pub delivering: delivering::Delivering,
     /// Where people log in.
     pub desk: login::Desk,
@@ -73,6 +76,12 @@ pub struct Control {
 }
 
 impl Control {
+    /// What was known of the world before a convergence says nothing any more.
+    pub(super) fn has_converged(&self) {
+        self.drift.forget();
+        self.convergences.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// As [`Control::redactions`], of what is wanted already. Where nothing is, there is nothing to look at, and no key with which
     /// to tell what must not be said.
     pub(crate) fn redactions_as_wanted(&self) -> Redactions {
@@ -115,6 +124,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         turn: tokio::sync::Mutex::default(),
         rotation: rotating::Rotating::default(),
         drift: drift::LastLook::default(),
+        convergences: AtomicU64::new(0),
         delivering: delivering::Delivering::new(deliveries),
         desk,
         striking: tokio::sync::Mutex::default(),

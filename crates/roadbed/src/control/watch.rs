@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use reconcile::ports::{UnitState, Units};
@@ -24,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Watches until the task is aborted. Control has just started when this begins: the first thing is to converge.
 pub async fn watch(control: Arc<Control>) {
-    let mut known: Option<BTreeSet<String>> = None;
+    let mut known: Option<Known> = None;
     let mut pause = PERIOD;
     proof::thaw_stores(&control).await;
     loop {
@@ -37,15 +38,15 @@ pub async fn watch(control: Arc<Control>) {
                     sleep(pause).await;
                     pause = LONGEST_PAUSE.min(pause * 2);
                 }
-                known = names(&control).await;
+                known = known_now(&control).await;
             }
-            None => known = names(&control).await.or(known),
+            None => known = known_now(&control).await.or(known),
         }
         sleep(PERIOD).await;
     }
 }
 
-async fn needs_mending(control: &Control, known: Option<&BTreeSet<String>>) -> Option<String> {
+async fn needs_mending(control: &Control, known: Option<&Known>) -> Option<String> {
     // Somebody's `up` is at it already.
     let Ok(_turn) = control.turn.try_lock() else { return None };
     wanted::read(&control.root).ok().flatten()?;
@@ -57,7 +58,10 @@ async fn needs_mending(control: &Control, known: Option<&BTreeSet<String>>) -> O
     if let Some(unit) = units.iter().find(|unit| matches!(unit.state, UnitState::Lost | UnitState::Adopted)) {
         return Some(format!("a new keeper does not know the variables of {}", unit.name));
     }
-    let gone = known.iter().find(|name| !units.iter().any(|unit| unit.name == **name))?;
+    if known.after != control.convergences.load(Ordering::Relaxed) {
+        return None;
+    }
+    let gone = known.units.iter().find(|name| !units.iter().any(|unit| unit.name == **name))?;
     Some(format!("{gone} is gone"))
 }
 
@@ -83,7 +87,15 @@ async fn mend(control: &Control) -> bool {
     }
 }
 
-async fn names(control: &Control) -> Option<BTreeSet<String>> {
+/// The units that there were after so many convergences.
+struct Known {
+    units: BTreeSet<String>,
+    after: u64,
+}
+
+async fn known_now(control: &Control) -> Option<Known> {
+    // Counted first: what a convergence takes away meanwhile is then no news.
+    let after = control.convergences.load(Ordering::Relaxed);
     let units = control.keeper.list().await.ok()?;
-    Some(units.into_iter().map(|unit| unit.name).collect())
+    Some(Known { units: units.into_iter().map(|unit| unit.name).collect(), after })
 }

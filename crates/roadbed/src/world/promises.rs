@@ -10,9 +10,11 @@ use host::clock::Timestamp;
 use manifest::Environment;
 use manifest::environment::{Access, App, Runs, Source};
 use reconcile::Fault;
+use smoke::Redact;
 use stores::redis::Purpose;
 
 use super::World;
+use super::smoking::Means;
 use crate::checks;
 
 impl World {
@@ -79,6 +81,16 @@ impl World {
             routes: Arc::new(EdgeClient::new(self.ground.root.clone())),
             visitor: self.visitor()?,
         }));
+        if let Some(book) = &self.delivered.book {
+            let browser = smoke::find(self.wanted.tools.get("PATH").map_or("", String::as_str));
+            checks.push(Box::new(checks::FailedLooksFailDeployments {
+                // What pages say is redacted with all that the gate saw.
+                plan: self.smoke_plan(&[], Means { browser, evidence: None, redact: Redact::nothing() })?,
+                book: book.clone(),
+                deployments: self.delivered.deployments.clone(),
+                clock: self.ground.clock.clone(),
+            }));
+        }
         if self.delivered.releases.iter().filter(|release| release.stable).count() > 1 {
             let warm = self.delivered.in_role(Role::Warm);
             checks.push(Box::new(checks::OneCanGoBack {

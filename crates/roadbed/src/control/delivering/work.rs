@@ -319,7 +319,7 @@ async fn converge(
 ) -> Result<(), Fault> {
     let tools = Tools { journal: control.journal.clone(), progress: told_to.clone(), clock: control.clock.clone() };
     let report = reconcile::converge(graph, &tools).await;
-    control.drift.forget();
+    control.has_converged();
     let failed = report.failed.into_iter().find(|(resource, _)| matters(resource.as_str()));
     match failed {
         None => Ok(()),
