@@ -11,6 +11,7 @@
 //!   sabotage     each check of the gate, with the thing broken for real
 //!   drift        what somebody changes by hand
 //!   external     MongoDB and Redis of somebody else
+//!   pushes       from a push to everybody: staging, a picture of what is broken, approval, production and back
 //!   migrations   a change of data that comes with a release
 //!   members      MongoDB with three members that die and lose what they have
 //!   secrecy      the search for secrets with which every one of these tests ends
@@ -47,6 +48,7 @@ mod lending;
 mod members;
 mod migrations;
 mod previews;
+mod pushes;
 #[path = "../../crates/stores/tests/it/provider.rs"]
 #[expect(dead_code, reason = "what the stores' own tests try there is not tried again")]
 mod provider;

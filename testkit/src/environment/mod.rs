@@ -129,6 +129,13 @@ impl Environment {
         self.with_variable("XDG_STATE_HOME", &state).with_variable("XDG_CONFIG_HOME", &config)
     }
 
+    /// The environment of a checkout that somebody else makes: a push, for instance.
+    pub fn of_checkout(mut self, checkout: &Path, environment: &str) -> Self {
+        checkout.clone_into(&mut self.project);
+        self.root = checkout.join(".roadbed-envs").join(environment);
+        self.with_flags(&["--env", environment])
+    }
+
     /// Gives every command this variable too.
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
@@ -196,6 +203,11 @@ impl Environment {
     #[track_caller]
     pub fn set_secret(&self, name: &str, value: &str) {
         let _ = self.roadbed_with(DEADLINE, &["secrets", "set", name], value).expect(0);
+        self.remember(name, value);
+    }
+
+    /// Somebody else's secret, which must come up here as little as one's own.
+    pub fn must_not_show(&self, name: &str, value: &str) {
         self.remember(name, value);
     }
 
