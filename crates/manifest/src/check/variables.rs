@@ -4,9 +4,10 @@ use super::{
     apps::internal_app, environments::LOCAL, known_app, known_environment, known_environments, known_owner,
     no_repetition, rotation, values,
 };
+use crate::driver::Driver;
 use crate::environment::{Class, Fact, GIVEN, ServiceName};
 use crate::findings::Findings;
-use crate::id::VarName;
+use crate::id::{AppName, VarName};
 use crate::source::At;
 use crate::tables::{Document, Kind};
 use crate::template::Text;
@@ -29,6 +30,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         let own = variable.r#in.iter().filter_map(|(_, own)| own.value.as_ref());
         for text in variable.value.iter().chain(own) {
             value(name, variable, text, document, findings);
+            whom_to_trust(name, text, variable, document, findings);
         }
         let own = variable.r#in.iter().filter_map(|(_, own)| own.source.as_ref());
         for source in variable.source.iter().chain(own).filter(|_| variable.class.value == Class::Public) {
@@ -254,6 +256,35 @@ fn needs_a_store(variable: &VariableTable, text: &At<Text>, document: &Document,
             findings
                 .error(text.span, format!("\"{}\" is told whom data services are signed by, but needs none", app.value))
                 .hint(format!("add one to needs of [apps.{}], or take the app off the variable", app.value));
+        }
+    }
+}
+
+/// Data services speak TLS alone, by an authority of the environment's own: who has an address and not that cannot connect.
+fn whom_to_trust(
+    name: &At<VarName>,
+    text: &At<Text>,
+    variable: &VariableTable,
+    document: &Document,
+    findings: &mut Findings,
+) {
+    let Some(address) = text.facts().find(|fact| fact.is_sensitive()) else { return };
+    let services = &document.services;
+    let is_ours = match address {
+        Fact::MongoUrl => services.mongodb.as_ref().is_some_and(|table| table.driver.value == Driver::Process),
+        _ => services.redis.as_ref().is_some_and(|table| table.driver.value == Driver::Process),
+    };
+    let tells = |variable: &VariableTable, app: &AppName| {
+        let own = variable.r#in.iter().filter_map(|(_, own)| own.value.as_ref());
+        let mut texts = variable.value.iter().chain(own);
+        variable.apps.value.iter().any(|one| one.value == *app)
+            && texts.any(|text| text.facts().any(|fact| *fact == Fact::ServiceCa))
+    };
+    for app in variable.apps.value.iter().filter(|_| is_ours) {
+        if !document.variables.iter().any(|(_, variable)| tells(variable, &app.value)) {
+            findings
+                .warning(text.span, format!("\"{}\" gets {}, and nothing says whom it can trust there", app.value, name.value))
+                .hint("add a variable with value = \"${service.ca}\" and deliver = \"file\": data services speak TLS alone");
         }
     }
 }
