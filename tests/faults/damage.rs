@@ -349,3 +349,21 @@ fn damaged_certificates_are_told_or_made_anew() {
     stage.up();
     stage.is_whole();
 }
+
+/// Whoever writes to the file can drop what guards it; the chain shows it, and also while the environment is down.
+#[test]
+fn evidence_that_was_made_better_is_noticed() {
+    let stage = Stage::new();
+    stage.roadbed("ready history").refuses(1, &["there is no evidence in"]);
+    stage.roadbed("up --detach").exits(0);
+    stage.roadbed("down").exits(0);
+    stage.roadbed("ready history").exits(0).says(&["apps-are-reachable", "holds"]);
+    stage.roadbed("ready verify").exits(0).says(&["the evidence is whole"]);
+    let book = rusqlite::Connection::open(stage.root.join("state/evidence.db")).unwrap();
+    book.execute_batch(
+        "DROP TRIGGER evidence_is_append_only_u;
+         UPDATE evidence SET body = replace(body, '\"took_ms\":', '\"took_ms\":1') WHERE seq = 2;",
+    )
+    .unwrap();
+    stage.roadbed("ready verify").refuses(1, &["changed by another hand at row 2"]);
+}

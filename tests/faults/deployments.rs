@@ -164,6 +164,17 @@ fn the_gate_sees_routes_that_lead_elsewhere_and_a_way_back_that_is_gone() {
     book.execute("UPDATE happened SET state = 'smoking' WHERE number = ?1", [look]).unwrap();
     holds(looked_at);
 
+    // Each look was kept, and says since when what holds.
+    let history = stage.json("ready history --json");
+    let promises = history["promises"].as_array().unwrap();
+    let served = promises.iter().find(|promise| promise["id"] == served).unwrap();
+    assert_eq!((served["verdict"].as_str(), served["broken"].as_u64()), (Some("holds"), Some(1)), "{served}");
+    assert!(served["last_broken"]["at"].as_i64() < served["since"].as_i64(), "{served}");
+    stage.roadbed("ready --explain T9").exits(0).says(&[looked_at, "only looks", "2 of them saw otherwise"]);
+    stage.roadbed("ready verify").exits(0).says(&["the evidence is whole"]);
+    let exported = stage.roadbed("ready export").exits(0).out.join("\n");
+    assert!(exported.lines().count() > 5 && exported.contains(looked_at), "{exported}");
+
     let artifacts = stage.home.join(".cache/roadbed/artifacts");
     let release = &stage.json("releases --json")["releases"][2];
     let archive = artifacts.join(format!("{}.tar.zst", release["artifacts"][0]["digest"].as_str().unwrap()));

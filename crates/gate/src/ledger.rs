@@ -1,14 +1,16 @@
 //! Evidence that is only ever appended. Each row carries the hash of the row before it, so a changed or removed row shows.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use host::clock::Timestamp;
 use host::database::{self, DatabaseFault, Presence, Schema};
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::Evidence;
+use crate::{Evidence, Standing, standings};
 
 const SCHEMA: Schema = Schema {
     application_id: i32::from_be_bytes(*b"rbev"),
@@ -38,6 +40,18 @@ pub enum LedgerFault {
     Json(#[from] serde_json::Error),
     #[error("the evidence ledger was changed by another hand at row {seq}")]
     Broken { seq: i64 },
+}
+
+/// One row, with what chains it: whoever has them all can work the chain out again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    pub seq: i64,
+    /// SHA-256 of the row before, in hexadecimal; zeros for the first.
+    pub previous: String,
+    /// SHA-256 over the number (eight bytes, the most significant first), the hash before and `body`.
+    pub hash: String,
+    /// The evidence in JSON, as it was hashed.
+    pub body: String,
 }
 
 /// The evidence of one environment.
@@ -91,6 +105,41 @@ impl Ledger {
         Ok(body.map(|body| serde_json::from_str::<Evidence>(&body)).transpose()?.map(|evidence| evidence.at))
     }
 
+    /// Gives every row, the oldest first, until `with` says that it is enough.
+    pub fn rows(&self, mut with: impl FnMut(Row) -> ControlFlow<()>) -> Result<(), LedgerFault> {
+        let connection = self.connection();
+        let mut statement = connection.prepare("SELECT seq, previous, hash, body FROM evidence ORDER BY seq")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (previous, hash): ([u8; 32], [u8; 32]) = (row.get(1)?, row.get(2)?);
+            let row = Row { seq: row.get(0)?, previous: hex(&previous), hash: hex(&hash), body: row.get(3)? };
+            if with(row).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where each promise stands.
+    pub fn standings(&self) -> Result<Vec<Standing>, LedgerFault> {
+        let mut all = Vec::new();
+        let mut unread = None;
+        self.rows(|row| match serde_json::from_str(&row.body) {
+            Ok(evidence) => {
+                all.push(evidence);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                unread = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        match unread {
+            Some(error) => Err(error.into()),
+            None => Ok(standings(all)),
+        }
+    }
+
     /// Walks the whole chain. Returns how many rows it has.
     pub fn verify(&self) -> Result<u64, LedgerFault> {
         let connection = self.connection();
@@ -113,6 +162,10 @@ impl Ledger {
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().expect("no panic happens while the ledger is written")
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn link(seq: i64, previous: &[u8; 32], body: &str) -> [u8; 32] {
@@ -162,6 +215,29 @@ mod tests {
     fn the_chain_of_an_untouched_ledger_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(ledger(&folder.path().join("l.db")).verify().unwrap(), 3);
+    }
+
+    #[test]
+    fn whoever_has_all_rows_can_work_the_chain_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut before, mut count) = ("0".repeat(64), 0);
+        let ledger = ledger(&folder.path().join("l.db"));
+        let walked = ledger.rows(|row| {
+            count += 1;
+            assert_eq!((row.seq, &row.previous), (count, &before));
+            let mut hash = Sha256::new();
+            hash.update(row.seq.to_be_bytes());
+            let bytes: Vec<u8> =
+                (0..64).step_by(2).map(|at| u8::from_str_radix(&row.previous[at..at + 2], 16).unwrap()).collect();
+            hash.update(&bytes);
+            hash.update(row.body.as_bytes());
+            assert_eq!(row.hash, hex(&hash.finalize()));
+            before = row.hash;
+            ControlFlow::Continue(())
+        });
+        walked.unwrap();
+        assert_eq!(count, 3);
+        assert_eq!(ledger.standings().unwrap().len(), 3);
     }
 
     #[test]

@@ -9,12 +9,14 @@
 
 pub mod check;
 pub mod evidence;
+pub mod history;
 pub mod ledger;
 pub mod report;
 pub mod run;
 
 pub use check::{Check, CheckCx, Claim, Impact};
 pub use evidence::{Evidence, Findings, Outcome, Verdict};
-pub use ledger::Ledger;
+pub use history::{Standing, standings};
+pub use ledger::{Ledger, Row};
 pub use report::Report;
 pub use run::run;

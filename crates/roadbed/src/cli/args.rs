@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::exit::Exit;
+use crate::cli::ready_args::Ready;
 use crate::cli::sample_args::Sample;
 use crate::cli::secrets_args::Secrets;
 
@@ -251,27 +252,6 @@ pub struct Restart {
     /// Apps (all their instances) or units
     #[arg(value_name = "APP|UNIT")]
     pub names: Vec<String>,
-}
-
-/// Run the gate: test every promise on the live environment
-///
-/// Prints each claim, its verdict, what was observed and how long it took. Some checks break something for a moment and
-/// watch it heal.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  roadbed ready
-  roadbed ready --only T3,T7      the checks of two tasks
-  roadbed ready --json | jq '.checks[] | select(.verdict != \"holds\")'
-
-Exit codes:
-  0  every check holds
-  1  a check fails or is inconclusive, or the environment is down
-  3  another command holds the root")]
-pub struct Ready {
-    /// Only these checks: ids, or tasks such as T3
-    #[arg(long, value_name = "ID|TASK", value_delimiter = ',')]
-    pub only: Vec<String>,
 }
 
 /// Look at the pages that must be good after a deploy

@@ -12,6 +12,8 @@ pub mod command_lock;
 pub mod completions;
 pub mod conductor;
 mod db_migrations;
+mod ready_args;
+mod ready_history;
 pub mod db_shell;
 pub mod deploy;
 pub mod deploy_args;
@@ -142,6 +144,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Status(_) => wait(status::run(session, &live)),
         Command::Logs(args) => wait(async { logs::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Restart(args) => wait(restart::run(session, args, &live)),
+        Command::Ready(ready_args::Ready { verb: Some(verb), .. }) => ready_history::run(session, verb),
         Command::Ready(args) => wait(ready::run(session, args, &live)),
         Command::Smoke(args) => wait(smoke::run(session, args, &live)),
         Command::Plan(args) => wait(plan::run(session, args, &live)),

@@ -1,19 +1,22 @@
 //! `roadbed ready`: run the gate and say what it saw.
 
-use gate::Report;
+use gate::{Report, Standing};
 use reconcile::Fault;
+use serde::Serialize;
 
 use crate::cli::conductor::Conductor;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Voice, even_unread};
+use crate::cli::ready_args::Ready;
 use crate::cli::session::Session;
-use crate::cli::{args, command_lock};
-use crate::control::wire::{Message, ReadyRequest};
+use crate::cli::{command_lock, ready_history};
+use crate::control::client::ControlClient;
+use crate::control::wire::{Explained, Message, ReadyRequest};
 use crate::render;
 use crate::render::gate::Detail;
 
-pub async fn run(session: &Session, args: &args::Ready, conductor: &impl Conductor) -> Result<Exit, Failure> {
+pub async fn run(session: &Session, args: &Ready, conductor: &impl Conductor) -> Result<Exit, Failure> {
     if !conductor.is_up().await {
         let environment = session.environment()?;
         let fault = Fault::new(format!("nothing is proven: no environment runs in {}", session.root.path().display()));
@@ -27,6 +30,9 @@ pub async fn run(session: &Session, args: &args::Ready, conductor: &impl Conduct
         let fault =
             Fault::new(format!("nothing is proven about {asked}: {running} runs in {}", session.root.path().display()));
         return unproven(session, asked, fault.hint(format!("give the root of {asked} with --root")));
+    }
+    if !args.explain.is_empty() {
+        return explain(session, &args.explain).await;
     }
     let request = ReadyRequest { only: args.only.clone() };
     let detail = if session.output.voice == Voice::Quiet { Detail::Trouble } else { Detail::Everything };
@@ -85,6 +91,35 @@ pub async fn gate(
         Some(Message::Refused { fault }) => Err(Failure::Work(fault)),
         _ => Err(Failure::Work(Fault::new("control did not say how the gate ended").hint("run `roadbed ready` again"))),
     }
+}
+
+/// What `--explain --json` prints.
+#[derive(Serialize)]
+struct Explanation {
+    #[serde(flatten)]
+    promise: Explained,
+    /// As the evidence has it; `None`: it was never tested here.
+    standing: Option<Standing>,
+}
+
+/// Says what checks promise and how they stand, and tests nothing.
+async fn explain(session: &Session, names: &[String]) -> Result<Exit, Failure> {
+    let request = ReadyRequest { only: names.to_vec() };
+    let promises = ControlClient::new(session.root.clone()).explain(&request).await?;
+    let standings = ready_history::standings(session);
+    let standing = |promise: &Explained| standings.iter().find(|standing| standing.id == promise.id).cloned();
+    let all: Vec<Explanation> =
+        promises.into_iter().map(|promise| Explanation { standing: standing(&promise), promise }).collect();
+    let output = &session.output;
+    if output.is_json() {
+        output.json(&all)?;
+        return Ok(Exit::Done);
+    }
+    for Explanation { promise, standing } in &all {
+        let lines = render::gate::explained(promise, standing.as_ref(), output.data);
+        lines.iter().try_for_each(|line| output.line(line))?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Nothing to look at proves nothing: the document says so, and so does the exit code.

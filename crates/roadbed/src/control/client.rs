@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use super::delivering::{Ask, Changes, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack};
 use super::lent::{Asked, Lent, Renewed, Token};
 use super::login::{Challenge, LoggedIn, Signed};
-use super::wire::{Message, ReadyRequest, RotateRequest, SmokeRequest, Status};
+use super::wire::{Explained, Message, ReadyRequest, RotateRequest, SmokeRequest, Status};
 use crate::wanted::Wanted;
 
 /// Talks to the control of one root.
@@ -91,6 +91,11 @@ impl ControlClient {
 
     pub async fn releases(&self) -> Result<Vec<Listed>, Fault> {
         self.answered(Method::GET, "/releases", &()).await
+    }
+
+    /// What checks promise, untested.
+    pub async fn explain(&self, request: &ReadyRequest) -> Result<Vec<Explained>, Fault> {
+        self.answered(Method::POST, "/explain", request).await
     }
 
     /// The changes of data of what is live.

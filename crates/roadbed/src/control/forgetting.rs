@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use delivery::Book;
-use gate::Ledger;
 use host::clock::Clock;
 use host::database::{DatabaseFault, Presence};
 use host::files;
@@ -19,6 +18,7 @@ use journal::Journal;
 use reconcile::{Fault, Root};
 use stores::leases::book as leases;
 
+use super::proof;
 use super::{delivering, identity};
 use crate::keeper::confinement::users;
 use crate::wanted;
@@ -47,14 +47,14 @@ impl fmt::Display for Forgotten {
 pub fn forget_damaged(root: &Root, clock: &Arc<dyn Clock>) -> Result<Vec<Forgotten>, Fault> {
     let Some(identity) = identity::read(root)? else { return Ok(Vec::new()) };
     let presence = identity.presence();
-    let [journal, ledger] = ["journal.db", "evidence.db"].map(|name| root.state().join(name));
+    let (journal, ledger) = (root.state().join("journal.db"), proof::ledger_path(root));
     let mut lost = Vec::new();
     if let Err(fault) =
         Journal::open(&journal, presence, Arc::clone(clock)).and_then(|journal| journal.of(&identity.id))
     {
         lost.extend(loss(&fault).map(|why| (journal, why)));
     }
-    if let Err(fault) = Ledger::open(&ledger, presence).and_then(|ledger| ledger.of(&identity.id)) {
+    if let Err(fault) = proof::ledger(root, &identity) {
         lost.extend(loss(&fault).map(|why| (ledger, why)));
     }
     let are_databases_lost = !lost.is_empty();

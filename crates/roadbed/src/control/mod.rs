@@ -154,7 +154,7 @@ fn open_state(root: &Root, identity: &Identity, clock: Arc<dyn Clock>) -> Result
     let presence = identity.presence();
     let journal = Journal::open(&root.state().join("journal.db"), presence, clock);
     let journal = journal.and_then(|journal| journal.of(&identity.id));
-    let ledger = Ledger::open(&root.state().join("evidence.db"), presence).and_then(|ledger| ledger.of(&identity.id));
+    let ledger = proof::ledger(root, identity);
     Ok((journal.map_err(|fault| state_fault(&fault))?, ledger.map_err(|fault| state_fault(&fault))?))
 }
 

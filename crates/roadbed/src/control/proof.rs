@@ -1,18 +1,38 @@
 //! Runs the gate, and keeps the evidence.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use gate::{Check, Evidence, Report};
-use reconcile::Fault;
+use gate::ledger::LedgerFault;
+use gate::{Check, Evidence, Ledger, Report};
 use reconcile::ports::{UnitKind, Units};
+use reconcile::{Fault, Root};
 
-use super::wire::{Message, ReadyRequest};
+use super::identity::Identity;
+use super::wire::{Explained, Message, ReadyRequest};
 use super::{Control, convergence};
-use crate::wanted;
+use crate::wanted::{self, Wanted};
 use crate::world::Ports;
 
 /// The longest check waits for a restarted store and a reconnected driver; 30 s is ten times what that takes.
 const BUDGET: Duration = Duration::from_secs(30);
+
+/// Where the evidence lies.
+pub fn ledger_path(root: &Root) -> PathBuf {
+    root.state().join("evidence.db")
+}
+
+/// Opens the evidence of this root; another's is refused.
+pub fn ledger(root: &Root, identity: &Identity) -> Result<Ledger, LedgerFault> {
+    Ledger::open(&ledger_path(root), identity.presence()).and_then(|ledger| ledger.of(&identity.id))
+}
+
+/// What the checks of the environment promise, those of `request` alone, untested.
+pub async fn explain(control: &Control, request: &ReadyRequest) -> Result<Vec<Explained>, Fault> {
+    let _turn = control.turn.lock().await;
+    let checks = asked_for(control, request).await?.1;
+    Ok(checks.iter().map(|check| Explained::from(check.claim())).collect())
+}
 
 /// Lets every store run again. A check freezes one for a moment; if control is killed in that moment, nobody else knows of it.
 /// What such a check had stopped is on hold at the keeper, and the next convergence starts it.
@@ -32,6 +52,25 @@ pub async fn run(
     mut on_evidence: impl FnMut(&Evidence),
 ) -> Result<Message, Fault> {
     let _turn = control.turn.lock().await;
+    let (want, checks) = asked_for(control, request).await?;
+    let mut unkept = None;
+    let redactions = control.redactions(&want);
+    let evidence = gate::run(&checks, BUDGET, control.clock.as_ref(), |evidence| {
+        let observed = evidence.observed.iter().map(|text| redactions.redact(text).into_owned()).collect();
+        if let Err(fault) = control.ledger.append(&Evidence { observed, ..evidence.clone() }) {
+            unkept.get_or_insert(fault);
+        }
+        on_evidence(evidence);
+    })
+    .await;
+    if let Some(fault) = unkept {
+        return Err(Fault::because("cannot keep the evidence", &fault).hint("see whether the disk is full"));
+    }
+    Ok(Message::Report { report: Report::new(want.environment, evidence) })
+}
+
+/// What is wanted, and the checks of it that were asked for.
+async fn asked_for(control: &Control, request: &ReadyRequest) -> Result<(Wanted, Vec<Box<dyn Check>>), Fault> {
     let want = wanted::read(&control.root)?
         .ok_or_else(|| Fault::new("there is nothing to check: no environment is wanted").hint("`roadbed up` first"))?;
     let world = convergence::world(control, &want, Ports::Stay).await?;
@@ -49,18 +88,5 @@ pub async fn run(
             .hint(format!("name a task (T5) or one of: {}", known.join(", "))));
     }
     checks.retain(|check| wants(check.as_ref()));
-    let mut unkept = None;
-    let redactions = control.redactions(&want);
-    let evidence = gate::run(&checks, BUDGET, control.clock.as_ref(), |evidence| {
-        let observed = evidence.observed.iter().map(|text| redactions.redact(text).into_owned()).collect();
-        if let Err(fault) = control.ledger.append(&Evidence { observed, ..evidence.clone() }) {
-            unkept.get_or_insert(fault);
-        }
-        on_evidence(evidence);
-    })
-    .await;
-    if let Some(fault) = unkept {
-        return Err(Fault::because("cannot keep the evidence", &fault).hint("see whether the disk is full"));
-    }
-    Ok(Message::Report { report: Report::new(want.environment, evidence) })
+    Ok((want, checks))
 }

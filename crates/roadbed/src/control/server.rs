@@ -45,6 +45,7 @@ pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
         .route("/converge", post(converge))
         .route("/plan", post(plan))
         .route("/ready", post(ready))
+        .route("/explain", post(explain))
         .route("/rotate", post(rotate))
         .route("/smoke", post(smoke))
         .route("/login/challenge", post(challenge))
@@ -95,6 +96,11 @@ async fn ready(State(control): State<Arc<Control>>, Json(request): Json<ReadyReq
     answer_in_lines(control.redactions_as_wanted(), |lines| async move {
         proof::run(&control, &request, |evidence| lines.send(&Message::Evidence { evidence: evidence.clone() })).await
     })
+}
+
+async fn explain(State(control): State<Arc<Control>>, Json(request): Json<ReadyRequest>) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { proof::explain(&control, &request).await }).await
 }
 
 async fn rotate(State(control): State<Arc<Control>>, Json(request): Json<RotateRequest>) -> Response {

@@ -5,6 +5,7 @@
 //! | `POST /converge` | [`Wanted`](crate::wanted::Wanted) | lines of [`Message`], last one `converged` or `refused` |
 //! | `POST /plan` | as above | lines of [`Message`], last one `planned` or `refused` |
 //! | `POST /ready` | [`ReadyRequest`] | lines of [`Message`], last one `report` or `refused` |
+//! | `POST /explain` | as above | a list of [`Explained`] |
 //! | `POST /rotate` | [`RotateRequest`] | lines of [`Message`], last one `rotated` or `refused` |
 //! | `POST /smoke` | [`SmokeRequest`] | one line of [`Message`], `smoked` or `refused` |
 //! | `GET /status` | | [`Status`] |
@@ -28,6 +29,30 @@ use stores::mongo::members::MemberReport;
 pub struct ReadyRequest {
     /// Ids or tasks (`T3`); empty means all.
     pub only: Vec<String>,
+}
+
+/// What one check promises.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    pub task: String,
+    pub id: String,
+    pub claim: String,
+    /// Whether it breaks something for a moment to see it heal.
+    pub disrupts: bool,
+    /// What to do when it does not hold.
+    pub hint: String,
+}
+
+impl From<&gate::Claim> for Explained {
+    fn from(claim: &gate::Claim) -> Self {
+        Self {
+            task: claim.task.to_owned(),
+            id: claim.id.to_owned(),
+            claim: claim.claim.to_owned(),
+            disrupts: claim.impact == gate::Impact::Disrupts,
+            hint: claim.hint.to_owned(),
+        }
+    }
 }
 
 /// Which smoke pages to look at.

@@ -1,9 +1,11 @@
 //! The gate's rows: claim, verdict, what was observed, how long it took.
 
-use gate::{Evidence, Report, Verdict};
+use gate::{Evidence, Report, Standing, Verdict};
 
+use crate::control::wire::Explained;
 use crate::render::paint::{Paint, printable};
 use crate::render::span;
+use crate::render::table::Table;
 
 /// How much of the evidence is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,53 @@ pub fn row(evidence: &Evidence, detail: Detail, paint: Paint) -> Vec<String> {
         );
     }
     lines.extend(hint.iter().map(|hint| format!("{:16}hint: {hint}", "")));
+    lines
+}
+
+/// What a check promises, what it does, and how it stands.
+pub fn explained(promise: &Explained, standing: Option<&Standing>, paint: Paint) -> Vec<String> {
+    let does = match promise.disrupts {
+        true => "breaks something for a moment and watches it heal",
+        false => "only looks",
+    };
+    let stands = match standing {
+        None => "it was never tested here".to_owned(),
+        Some(Standing { verdict, since, looks, broken, .. }) => {
+            format!("{} since {since}; {looks} looks, {broken} of them saw otherwise", word(*verdict))
+        }
+    };
+    let mut lines = vec![paint.strong(format!("{:<3}  {}", promise.task, promise.id))];
+    for (what, text) in
+        [("promises", &promise.claim), ("the check", &does.to_owned()), ("stands", &stands), ("if not", &promise.hint)]
+    {
+        lines.push(format!("     {}{text}", paint.faint(format!("{what:<11}"))));
+    }
+    lines
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Holds => "holds",
+        Verdict::Fails => "fails",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// Since when each promise holds, or does not.
+pub fn history(standings: &[Standing], paint: Paint) -> Vec<String> {
+    let mut table = Table::new(["TASK", "PROMISE", "VERDICT", "SINCE", "LAST LOOK", "LOOKS", "BROKEN", "LAST BROKEN"]);
+    for Standing { task, id, verdict, since, last, looks, broken, last_broken, .. } in standings {
+        let last_broken = last_broken.as_ref().map_or_else(String::new, |trouble| trouble.at.to_string());
+        let [since, last, looks, broken] = [since.to_string(), last.to_string(), looks.to_string(), broken.to_string()];
+        table.row(vec![task.clone(), id.clone(), word(*verdict).to_owned(), since, last, looks, broken, last_broken]);
+    }
+    let mut lines = table.lines();
+    for Standing { id, verdict, last_broken, .. } in standings {
+        let Some(trouble) = last_broken.as_ref().filter(|_| *verdict != Verdict::Holds) else { continue };
+        lines.push(String::new());
+        lines.push(paint.bad(format!("{id}, at {}", trouble.at)));
+        lines.extend(trouble.observed.iter().map(|seen| format!("  - {}", printable(seen))));
+    }
     lines
 }
 

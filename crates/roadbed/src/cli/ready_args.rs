@@ -1,0 +1,73 @@
+//! The words of `roadbed ready`.
+
+use clap::{Args, Subcommand};
+
+/// Run the gate: test every promise on the live environment
+///
+/// Prints each claim, its verdict, what was observed and how long it took. Some checks break something for a moment and
+/// watch it heal.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  roadbed ready
+  roadbed ready --only T3,T7      the checks of two tasks
+  roadbed ready --explain T7      what they promise, without testing it
+  roadbed ready history           since when each promise holds
+  roadbed ready --json | jq '.checks[] | select(.verdict != \"holds\")'
+
+Exit codes:
+  0  every check holds
+  1  a check fails or is inconclusive, or the environment is down
+  3  another command holds the root"
+)]
+pub struct Ready {
+    #[command(subcommand)]
+    pub verb: Option<ReadyVerb>,
+    /// Only these checks: ids, or tasks such as T3
+    #[arg(long, value_name = "ID|TASK", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Say what these checks promise, what they do to the environment and how they stand; test nothing
+    #[arg(long, value_name = "ID|TASK", value_delimiter = ',', conflicts_with = "only")]
+    pub explain: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReadyVerb {
+    /// Show since when each promise holds, as the evidence has it
+    ///
+    /// Works while the environment is down.
+    #[command(after_help = "\
+Examples:
+  roadbed ready history
+  roadbed ready history --json | jq '.promises[] | select(.broken > 0) | .last_broken'
+
+Exit codes:
+  0  shown
+  1  there is no evidence that can be read")]
+    History,
+    /// Walk the chain of the evidence: a row that was changed or taken out shows
+    #[command(after_help = "\
+Examples:
+  roadbed ready verify
+
+Exit codes:
+  0  the chain is whole
+  1  it is not, or cannot be read")]
+    Verify,
+    /// Print the evidence, one row of JSON per line, with the hashes that chain it
+    ///
+    /// Each row's hash is SHA-256 over its number (eight bytes, the most significant first), the hash of the row before and its `body`
+    /// as it stands there.
+    #[command(after_help = "\
+Examples:
+  roadbed ready export > evidence.jsonl
+  roadbed ready export | jq -r '.body | fromjson | select(.verdict == \"fails\") | .id'
+
+Exit codes:
+  0  printed
+  1  there is no evidence that can be read")]
+    Export,
+}
