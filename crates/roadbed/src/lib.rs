@@ -24,3 +24,4 @@ pub mod canary;
 mod footprint;
 pub mod keeper;
 pub mod own;
+pub mod programs;

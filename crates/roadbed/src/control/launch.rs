@@ -76,7 +76,7 @@ fn spec(root: &Root, tools: &BTreeMap<String, String>) -> Result<UnitSpec, Fault
     Ok(UnitSpec {
         name: UNIT.to_owned(),
         kind: UnitKind::Control,
-        program: own::program()?,
+        program: own::program_of(root)?,
         args: vec!["control".into(), "--root".into(), root.path().to_string_lossy().into_owned()],
         cwd: root.path().to_owned(),
         env: wanted::without_credentials(tools).into_iter().chain(few_arenas()).collect(),

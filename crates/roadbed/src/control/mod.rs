@@ -103,7 +103,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         tracing::warn!(resource = cut_off.resource, step = cut_off.step, "a crash cut this step off; looking again");
     }
     let desk = login::Desk::new(&identity.id, host::machine::name());
-    let keeper = Arc::new(KeeperClient::new(root.clone()));
+    let keeper = Arc::new(KeeperClient::new(root.clone()).of_epoch(deliveries.epoch()));
     let control = Arc::new(Control {
         root: root.clone(),
         id: identity.id,
