@@ -29,6 +29,7 @@ mod networks;
 mod interrupts;
 mod crashes;
 mod deployments;
+mod upgrade;
 mod pushes;
 mod running;
 mod redaction;

@@ -13,6 +13,7 @@ pub mod wanted;
 pub mod roots;
 pub mod expiry;
 pub mod purge;
+pub mod upgrade;
 pub mod seats;
 pub mod signing;
 pub mod control;

@@ -70,6 +70,15 @@ pub fn make_current(root: &Root, digest: &str) -> Result<(), Fault> {
     files::sync_dir(&root.programs()).map_err(cannot)
 }
 
+/// Removes one that is not to be run, unless it runs, or did before.
+pub fn discard(root: &Root, digest: &str, running: &[&str]) -> Result<(), Fault> {
+    if running.contains(&digest) || current_digest(root).as_deref() == Some(digest) {
+        return Ok(());
+    }
+    files::remove_dir(&root.programs().join(digest))
+        .map_err(|fault| Fault::because("cannot remove a program that is not to be run", &fault))
+}
+
 /// Removes all but these.
 pub fn prune(root: &Root, needed: &[&str]) -> Result<(), Fault> {
     let cannot = |fault: files::FileFault| Fault::because("cannot remove programs that nobody runs any more", &fault);

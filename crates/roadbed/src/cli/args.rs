@@ -9,6 +9,7 @@ use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::exit::Exit;
 use crate::cli::sample_args::Sample;
 use crate::cli::secrets_args::Secrets;
+use crate::cli::server_args::Upgrade;
 
 /// Runs a product from one manifest: apps, databases, a TLS edge, and a gate that proves it all.
 #[derive(Debug, Parser)]
@@ -65,6 +66,7 @@ pub enum Command {
     Status(Status),
     Logs(Logs),
     Restart(Restart),
+    Upgrade(Upgrade),
     Ready(Ready),
     Smoke(Smoke),
     Plan(Plan),

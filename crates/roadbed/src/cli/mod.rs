@@ -55,6 +55,7 @@ pub mod secrets_recipients;
 pub mod secrets_audit;
 pub mod secrets_rotate;
 pub mod secrets_scan;
+pub mod server_args;
 pub mod session;
 pub mod status;
 pub mod stopping;
@@ -62,6 +63,7 @@ pub mod surroundings;
 pub mod target;
 pub mod trust;
 pub mod up;
+pub mod upgrade;
 pub mod wanted;
 pub mod watch;
 
@@ -124,8 +126,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
-    use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Trust};
-    if let Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_) | Trust(_) | Rollback(_)
+    use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Trust, Upgrade};
+    if let Upgrade(_) | Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_) | Trust(_) | Rollback(_)
     | Releases(_) = command
     {
         project::refuse_unknown_environment(session)?;
@@ -134,6 +136,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     let live = Live::new(session.root.clone());
     match command {
         Command::Up(args) => wait(async { up::run(session, args, &live, &mut Interrupts::of_process()?).await }),
+        Command::Upgrade(args) => wait(upgrade::run(session, args)),
         Command::Down(args) if args.purge => {
             wait(async { purge::run(session, args, &live, &mut Interrupts::of_process()?).await })
         }

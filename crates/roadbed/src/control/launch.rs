@@ -1,6 +1,7 @@
 //! Brings keeper and control of a root to life, if they are not alive already.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,14 +74,19 @@ fn few_arenas() -> [(String, String); 1] {
 }
 
 fn spec(root: &Root, tools: &BTreeMap<String, String>) -> Result<UnitSpec, Fault> {
-    Ok(UnitSpec {
+    Ok(spec_of(root, tools, own::program_of(root)?, own::revision()?))
+}
+
+/// Control as this program, by its path and its digest.
+pub fn spec_of(root: &Root, tools: &BTreeMap<String, String>, program: PathBuf, revision: String) -> UnitSpec {
+    UnitSpec {
         name: UNIT.to_owned(),
         kind: UnitKind::Control,
-        program: own::program_of(root)?,
+        program,
         args: vec!["control".into(), "--root".into(), root.path().to_string_lossy().into_owned()],
         cwd: root.path().to_owned(),
         env: wanted::without_credentials(tools).into_iter().chain(few_arenas()).collect(),
-        revision: own::revision()?,
+        revision,
         in_files: Vec::new(),
         loaded: reconcile::loaded::Loaded::new(),
         sockets: Vec::new(),
@@ -88,5 +94,5 @@ fn spec(root: &Root, tools: &BTreeMap<String, String>) -> Result<UnitSpec, Fault
         stop: StopPolicy::default(),
         limits: Limits::default(),
         confinement: None,
-    })
+    }
 }

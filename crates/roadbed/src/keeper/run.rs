@@ -19,7 +19,7 @@ use super::confinement::Means;
 use super::fence::Fence;
 use super::house::House;
 use super::orphan::{self, Adopted};
-use super::record::{self, Record};
+use super::record::{self, Record, RecordedProcess};
 use super::sockets::Sockets;
 use super::successor::{self, Inheritance};
 use super::units::{self, Request};
@@ -187,8 +187,8 @@ async fn take_up(root: &Root, clock: Arc<dyn Clock>, left: Inheritance) -> files
     tokio::spawn(offers::accept(Arc::clone(&house), lifeline));
     recover_sockets(&house, &records).await;
 
-    let adopted: Vec<Adopted> =
-        records.iter().filter_map(|record| living(&house, record)).map(|(_, adopted)| adopted).collect();
+    let adopted = records.iter().flat_map(|record| living(&house, record).into_iter().chain(leaving(&house, record)));
+    let adopted: Vec<Adopted> = adopted.map(|(_, adopted)| adopted).collect();
     for unit in orphan::stop_strangers(root, &adopted).await {
         tracing::warn!(unit, "stopped a process that no record named");
     }
@@ -240,8 +240,15 @@ async fn recover_sockets(house: &House, records: &[Record]) {
 }
 
 fn living(house: &House, record: &Record) -> Option<(Process, Adopted)> {
-    let recorded = record.process.as_ref().filter(|recorded| recorded.boot_id == house.boot_id)?;
-    let process = Process::find(recorded.identity)?;
+    ours(house, record, record.process.as_ref()?)
+}
+
+fn leaving(house: &House, record: &Record) -> Vec<(Process, Adopted)> {
+    record.leaving.iter().filter_map(|recorded| ours(house, record, recorded)).collect()
+}
+
+fn ours(house: &House, record: &Record, recorded: &RecordedProcess) -> Option<(Process, Adopted)> {
+    let process = recorded.living(&house.boot_id)?;
     if orphan::is_of_another(&house.root, process.pid()) {
         tracing::error!(unit = record.spec.name, "the record is of another root; its process is left alone");
         return None;

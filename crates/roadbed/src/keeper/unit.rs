@@ -92,8 +92,12 @@ impl Unit {
         let alive = record
             .process
             .as_ref()
-            .filter(|recorded| recorded.boot_id == house.boot_id)
-            .and_then(|recorded| Process::find(recorded.identity));
+            .and_then(|recorded| recorded.living(&house.boot_id));
+        for recorded in &record.leaving {
+            if let Some(process) = recorded.living(&house.boot_id) {
+                succession::see_off(Arc::clone(&house), record.spec.name.clone(), process, Some(recorded.clone()));
+            }
+        }
         let now = house.now();
         let phase = match (&alive, record.wanted, &record.spec.env) {
             (Some(_), ..) => Phase::Running { since: now },

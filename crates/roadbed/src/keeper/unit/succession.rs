@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Until the next one has said hello it is on no record: a keeper that takes over meanwhile ends it and keeps the one before. From
-//! then on it is the other way round.
+//! then on it is the other way round, and the one before is on record as leaving, also for the keeper after this one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -95,9 +95,12 @@ impl Unit {
                 tracing::info!(unit = self.name, pid = next.pid(), before = before.process.pid(), "succeeded");
                 self.process = Some(next);
                 self.life = Life { phase: Phase::Running { since: self.house.now() }, deaths: 0, ..self.life };
+                let recorded = before.record.process;
+                let boot_id = &self.house.boot_id;
+                self.record.leaving.retain(|leaving| leaving.living(boot_id).is_some());
+                self.record.leaving.extend(recorded.clone());
                 self.write_record();
                 self.publish();
-                let recorded = before.record.process;
                 see_off(Arc::clone(&self.house), self.name.clone(), before.process, recorded);
                 Ok(())
             }
@@ -144,8 +147,9 @@ impl Unit {
 }
 
 /// Lets an edge go that another has followed, for as long as it takes, and takes note of its end.
-fn see_off(house: Arc<House>, unit: String, process: Process, recorded: Option<RecordedProcess>) {
+pub(super) fn see_off(house: Arc<House>, unit: String, process: Process, recorded: Option<RecordedProcess>) {
     house.leaving.send_modify(|leaving| *leaving += 1);
+    house.children().insert(process.pid());
     tokio::spawn(async move {
         if let Err(error) = process.signal(Signal::USR2) {
             tracing::error!(unit, pid = process.pid(), %error, "cannot tell it that another serves");
