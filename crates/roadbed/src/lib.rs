@@ -14,6 +14,7 @@ pub mod roots;
 pub mod expiry;
 pub mod purge;
 pub mod upgrade;
+pub mod server;
 pub mod seats;
 pub mod signing;
 pub mod control;

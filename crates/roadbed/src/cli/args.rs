@@ -9,7 +9,7 @@ use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::exit::Exit;
 use crate::cli::sample_args::Sample;
 use crate::cli::secrets_args::Secrets;
-use crate::cli::server_args::Upgrade;
+use crate::cli::server_args::{Server, Upgrade};
 
 /// Runs a product from one manifest: apps, databases, a TLS edge, and a gate that proves it all.
 #[derive(Debug, Parser)]
@@ -67,6 +67,9 @@ pub enum Command {
     Logs(Logs),
     Restart(Restart),
     Upgrade(Upgrade),
+    /// Have a server's systemd run the environment
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Server(Server),
     Ready(Ready),
     Smoke(Smoke),
     Plan(Plan),

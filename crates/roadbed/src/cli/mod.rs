@@ -55,7 +55,9 @@ pub mod secrets_recipients;
 pub mod secrets_audit;
 pub mod secrets_rotate;
 pub mod secrets_scan;
+pub mod server;
 pub mod server_args;
+mod server_run;
 pub mod session;
 pub mod status;
 pub mod stopping;
@@ -136,6 +138,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     let live = Live::new(session.root.clone());
     match command {
         Command::Up(args) => wait(async { up::run(session, args, &live, &mut Interrupts::of_process()?).await }),
+        Command::Server(verb) => wait(server::run(session, verb)),
         Command::Upgrade(args) => wait(upgrade::run(session, args)),
         Command::Down(args) if args.purge => {
             wait(async { purge::run(session, args, &live, &mut Interrupts::of_process()?).await })

@@ -28,6 +28,21 @@ pub const UNIT: &str = "control";
 
 /// Makes sure that keeper and control of `root` run, the control of this very program.
 pub async fn ensure_running(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
+    ensure(root, wanted, Wish::New).await
+}
+
+/// As [`ensure_running`], where nothing else is wanted than before: whoever is killed meanwhile leaves the wish where it is.
+pub async fn ensure_running_again(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
+    ensure(root, wanted, Wish::AsBefore).await
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    New,
+    AsBefore,
+}
+
+async fn ensure(root: &Root, wanted: &Wanted, wish: Wish) -> Result<(), Fault> {
     let purpose = identity::Purpose { product: &wanted.product, environment: &wanted.environment };
     let identity =
         identity::ensure(root, purpose, &Roots::new(wanted.state.clone(), wanted.config.clone()), &SystemClock)?;
@@ -38,7 +53,9 @@ pub async fn ensure_running(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
             delivering::judge(root, &identity)?;
         }
         // It was stopped. Control must not begin with what was wanted before, beside the command that says what is wanted now.
-        wanted::clear(root)?;
+        if wish == Wish::New {
+            wanted::clear(root)?;
+        }
     }
     keeper::launch(root).await?;
     let units = KeeperClient::new(root.clone());

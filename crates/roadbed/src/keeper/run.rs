@@ -24,7 +24,7 @@ use super::sockets::Sockets;
 use super::successor::{self, Inheritance};
 use super::units::{self, Request};
 use super::wire::Manner;
-use super::{down_marker, fifo_folder, offers, records_folder, server};
+use super::{down_marker, fifo_folder, log, offers, own_log, records_folder, server};
 use crate::footprint;
 
 /// How long a dead keeper's lock may outlive it: a child that it was just starting has a copy until it notices.
@@ -129,6 +129,7 @@ async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held, left: Inheritance)
         .with_graceful_shutdown(async move { drop(stopped.wait_for(|stopped| *stopped).await) });
     let serving = tokio::spawn(serving.into_future());
     let light = tokio::spawn(footprint::stay_light());
+    let tidy = tokio::spawn(log::keep_own_small(own_log(root)));
     tracing::info!(root = %root.path().display(), "keeping");
 
     let (mut shutdown, mut next) = (house.shutdown.subscribe(), house.next.subscribe());
@@ -158,6 +159,7 @@ async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held, left: Inheritance)
     let _ = tokio::time::timeout(LAST_ANSWERS, serving).await;
     reaping.abort();
     light.abort();
+    tidy.abort();
     for removed in [files::remove(&root.keeper_socket()), files::remove(&root.lifeline_socket())] {
         note(removed);
     }
