@@ -30,6 +30,7 @@ mod interrupts;
 mod crashes;
 mod deployments;
 mod upgrade;
+mod server;
 mod pushes;
 mod running;
 mod redaction;

@@ -142,9 +142,10 @@ pub fn look(piece: &Piece, noted: Option<&Made>, root: &Root) -> Result<There, F
         None => There::Missing,
         Some(found) if found == piece.content => There::AsItShouldBe,
         Some(found) if noted.is_some_and(|made| made.sha256 == found.digest()) => There::Outdated,
-        Some(Content::Text(text)) if !text.starts_with(&format!("{MARK}{}\n", root.path().display())) => There::Strangers,
-        Some(Content::LeadsTo(_)) if noted.is_none() => There::Strangers,
-        Some(_) => There::Changed,
+        Some(_) if noted.is_some() => There::Changed,
+        // The note was lost, and the file says whose it is.
+        Some(Content::Text(text)) if text.starts_with(&format!("{MARK}{}\n", root.path().display())) => There::Changed,
+        Some(_) => There::Strangers,
     })
 }
 
