@@ -18,13 +18,14 @@ const SERVICE: &str = "roadbed-tiny-local.service";
 /// What systemd's own review may say at most of the service, of ten: the keeper of root makes users, mounts and packet filters.
 const EXPOSURE_OF_ROOT: &str = "55";
 /// And of one that runs as a user of its own.
-const EXPOSURE_OF_USER: &str = "25";
+const EXPOSURE_OF_USER: &str = "31";
 
 /// systemd's own programs need root for nothing but the machine.
 fn systemd(program: &str, args: &[&str]) -> Output {
-    Command::new(program).args(args).output().unwrap_or_else(|error| {
-        panic!("cannot run {program}: {error}; `./setup` installs the package systemd")
-    })
+    Command::new(program)
+        .args(args)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {program}: {error}; `./setup` installs the package systemd"))
 }
 
 fn text(output: &Output) -> String {
@@ -48,7 +49,10 @@ fn systemd_finds_no_fault_with_the_files_and_little_exposed() {
         let complaints = text(&verified);
         assert!(!complaints.contains(SERVICE), "{complaints}");
         let limit = format!("--threshold={exposure}");
-        let review = systemd("systemd-analyze", &["security", "--offline=yes", "--no-pager", &limit, &file.display().to_string()]);
+        let review = systemd(
+            "systemd-analyze",
+            &["security", "--offline=yes", "--no-pager", &limit, &file.display().to_string()],
+        );
         assert!(review.status.success(), "{}", text(&review));
         if !user.is_empty() {
             let sysusers = prefix.join("etc/sysusers.d/roadbed-tiny-local.conf").display().to_string();
@@ -136,7 +140,11 @@ impl Machine {
 
     fn console(&self) -> String {
         let console = fs::read(self.where_it_is.join("console")).unwrap_or_default();
-        let journal = if self.init().is_some() { text(&self.run(&["journalctl", "--no-pager", "-n", "60"])) } else { String::new() };
+        let journal = if self.init().is_some() {
+            text(&self.run(&["journalctl", "--no-pager", "-n", "60"]))
+        } else {
+            String::new()
+        };
         format!("{}\n{journal}", String::from_utf8_lossy(&console))
     }
 
@@ -198,7 +206,8 @@ fn a_machine_brings_its_environment_up_at_boot_and_stops_it_in_order() {
     machine.until_active("active");
     stage.answers();
     let all = ["control", "edge", "keeper", "web-1"];
-    let status = machine.run(&[&env!("CARGO_BIN_EXE_roadbed"), "server", "status", "--root", &stage.root.display().to_string()]);
+    let status =
+        machine.run(&[&env!("CARGO_BIN_EXE_roadbed"), "server", "status", "--root", &stage.root.display().to_string()]);
     let told = text(&status);
     assert!(status.status.success() && told.contains("active (running), enabled"), "{told}");
 
@@ -220,6 +229,31 @@ fn a_machine_brings_its_environment_up_at_boot_and_stops_it_in_order() {
     stage.answers();
     assert_eq!(stage.pid_of("web-1"), web);
 
+    // It is moved to another program, by the machine's own command; so is whoever systemd watches, in the same process.
+    let another = stage.home.join("roadbed");
+    let mut program = fs::read(env!("CARGO_BIN_EXE_roadbed")).unwrap();
+    program.extend_from_slice(b"another");
+    fs::write(&another, program).unwrap();
+    fs::set_permissions(&another, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let watched = machine.watched();
+    let upgraded = machine.run(&[
+        &another.display().to_string(),
+        "upgrade",
+        "--root",
+        &stage.root.display().to_string(),
+        "--manifest",
+        &stage.project.join("roadbed.toml").display().to_string(),
+    ]);
+    assert!(upgraded.status.success(), "{}\n{}", text(&upgraded), machine.console());
+    let current = fs::read_link(stage.root.join("programs/current")).unwrap().display().to_string();
+    wait_until("what systemd watches is that program too", Duration::from_secs(30), || {
+        let link = text(&machine.run(&["readlink", &format!("/proc/{watched}/exe")]));
+        if link.contains(&current) { Ok(()) } else { Err(link) }
+    });
+    machine.until_active("active");
+    assert_eq!((machine.watched(), stage.pid_of("web-1")), (watched, web));
+    stage.answers();
+
     // Stopped by systemd it is stopped in order, and comes back.
     let stopped = machine.run(&["systemctl", "stop", SERVICE]);
     assert!(stopped.status.success(), "{}", text(&stopped));
@@ -236,9 +270,58 @@ fn a_machine_brings_its_environment_up_at_boot_and_stops_it_in_order() {
     assert_eq!(stage.units(), all);
     // Stopped on purpose by somebody else, systemd leaves it stopped.
     let root = stage.root.display().to_string();
-    let down = machine.run(&[&env!("CARGO_BIN_EXE_roadbed"), "down", "--root", &root, "--manifest", &stage.project.join("roadbed.toml").display().to_string()]);
+    let down = machine.run(&[
+        &env!("CARGO_BIN_EXE_roadbed"),
+        "down",
+        "--root",
+        &root,
+        "--manifest",
+        &stage.project.join("roadbed.toml").display().to_string(),
+    ]);
     assert!(down.status.success(), "{}", text(&down));
     machine.until_active("inactive");
+    stage.is_empty();
+    machine.power_off();
+}
+
+#[test]
+fn a_user_of_its_own_is_made_and_runs_it_without_root_s_rights() {
+    assert!(host::own::is_root(), "this test boots a machine, which takes root");
+    let stage = Stage::new();
+    stage.up();
+    stage.roadbed("down").exits(0);
+    let files = stage.folder().join("machine/files");
+    fs::create_dir_all(&files).unwrap();
+    stage.roadbed(&format!("server install --user tinyshop --prefix {}", files.display())).exits(0).says(&["chown"]);
+    let machine = Machine::boot(&stage, &files);
+    wait_until("the machine is up", Duration::from_secs(60), || {
+        let told = machine.init().map(|_| text(&machine.run(&["systemctl", "is-active", "sysinit.target"])));
+        if told.as_deref().is_some_and(|told| told.trim() == "active") { Ok(()) } else { Err(format!("{told:?}")) }
+    });
+    let own = [stage.root.display().to_string(), stage.project.display().to_string(), stage.home.display().to_string()];
+    let conf = "/etc/sysusers.d/roadbed-tiny-local.conf";
+    // The folders of the test's own are for nobody but who runs it.
+    let open = stage.folder().display().to_string();
+    for words in [
+        vec!["systemd-sysusers", conf],
+        vec!["chown", "-R", "tinyshop:tinyshop", &own[0], &own[1], &own[2]],
+        vec!["chmod", "o+x", &open],
+        vec!["systemctl", "reset-failed"],
+        vec!["systemctl", "start", SERVICE],
+    ] {
+        let ran = machine.run(&words);
+        assert!(ran.status.success(), "{words:?}: {}\n{}", text(&ran), machine.console());
+    }
+    machine.until_active("active");
+    stage.answers();
+    let inside = text(&machine.run(&["ps", "-C", "roadbed,node", "-o", "user=,args="]));
+    assert!(inside.lines().count() >= 4 && inside.lines().all(|line| line.starts_with("tinyshop")), "{inside}");
+    let keeper = stage.pid_of("keeper").unwrap();
+    let rights = fs::read_to_string(format!("/proc/{keeper}/status")).unwrap();
+    // CAP_NET_BIND_SERVICE alone.
+    assert!(rights.contains("CapBnd:\t0000000000000400") && rights.contains("NoNewPrivs:\t1"), "{rights}");
+    let stopped = machine.run(&["systemctl", "stop", SERVICE]);
+    assert!(stopped.status.success(), "{}", text(&stopped));
     stage.is_empty();
     machine.power_off();
 }

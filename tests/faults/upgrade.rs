@@ -148,9 +148,11 @@ fn visitors_notice_nothing_of_an_upgrade_and_of_the_way_back() {
             }
             Ok(expected)
         });
-        let seen = |least: usize| wait_until("visitors come", Duration::from_secs(30), || {
-            if crowd.asked() >= least { Ok(()) } else { Err(crowd.asked()) }
-        });
+        let seen = |least: usize| {
+            wait_until("visitors come", Duration::from_secs(30), || {
+                if crowd.asked() >= least { Ok(()) } else { Err(crowd.asked()) }
+            })
+        };
         seen(100);
         stage.upgrade_to(&another).exits(0).says(&["✓ keeper", "✓ control", "✓ edge", "runs 0.", "now; before:"]);
         let second = stage.runs();
@@ -167,7 +169,11 @@ fn visitors_notice_nothing_of_an_upgrade_and_of_the_way_back() {
     });
     eprintln!("upgrade: {} requests, the longest took {} ms", crowd.asked(), crowd.longest().as_millis());
     assert_eq!(crowd.failed(), Vec::<String>::new());
-    assert_eq!([stage.pid_of("keeper"), stage.pid_of("web-1")], [keeper, web], "the keeper's process, and the app, go on");
+    assert_eq!(
+        [stage.pid_of("keeper"), stage.pid_of("web-1")],
+        [keeper, web],
+        "the keeper's process, and the app, go on"
+    );
     stage.roadbed("upgrade").exits(0).says(&["runs 0.", "already"]);
 }
 
@@ -266,7 +272,8 @@ fn where_the_next_edge_does_not_serve_the_one_before_goes_on() {
 fn a_program_that_is_older_than_the_state_is_refused() {
     let stage = Stage::running();
     let first = stage.runs();
-    let newer = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA user_version = 99'); c.commit()";
+    let newer =
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA user_version = 99'); c.commit()";
     let file = stage.root.join("state/delivery.db");
     let done = std::process::Command::new("python3").args(["-c", newer]).arg(&file).status().unwrap();
     assert!(done.success());
@@ -294,7 +301,9 @@ fn whoever_is_killed_in_an_upgrade_is_followed_by_somebody_who_ends_it() {
     let second = stage.runs();
     let mut target = PathBuf::from(PROGRAM);
     // Each victim at four moments of it. The command alone, and with those whom it moves.
-    for victims in [&["command"][..], &["keeper"], &["control"], &["edge"], &["command", "keeper"], &["command", "control"]] {
+    for victims in
+        [&["command"][..], &["keeper"], &["control"], &["edge"], &["command", "keeper"], &["command", "control"]]
+    {
         for part in 1..=4_u32 {
             let wanted = if target == another { &second } else { &first };
             let command = stage.begin(&format!("upgrade --to {}", target.display()));

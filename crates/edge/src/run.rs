@@ -134,9 +134,8 @@ const LOOK: Duration = Duration::from_secs(1);
 async fn is_nobodys(path: &Path) {
     loop {
         tokio::time::sleep(LOOK).await;
-        let refused = |fault: files::FileFault| {
-            matches!(fault.source.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound)
-        };
+        let refused =
+            |fault: files::FileFault| matches!(fault.source.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound);
         if socket::connect_unix(path).is_err_and(refused) {
             return;
         }

@@ -129,8 +129,8 @@ pub fn main() -> ExitCode {
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Trust, Upgrade};
-    if let Upgrade(_) | Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_) | Trust(_) | Rollback(_)
-    | Releases(_) = command
+    if let Upgrade(_) | Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_) | Trust(_)
+    | Rollback(_) | Releases(_) = command
     {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;

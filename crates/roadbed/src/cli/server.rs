@@ -52,6 +52,7 @@ async fn install(session: &Session, args: &Install) -> Result<Exit, Failure> {
     if let Some(user) = &args.user {
         refuse_odd_user(user)?;
     }
+    tell_of_owner(session, args.user.as_deref())?;
     let prefix = prefix(session, &args.place);
     let subject = Subject { root, wanted: &wanted, user: args.user.as_deref() };
     let pieces = made::pieces(&subject, &prefix);
@@ -69,20 +70,30 @@ async fn install(session: &Session, args: &Install) -> Result<Exit, Failure> {
     }
     // What a checkout has today may be gone at the next boot.
     if programs::current_digest(root).is_none() {
-        let own = host::own::program().map_err(|fault| Fault::because("cannot find the program that is running", &fault))?;
+        let own =
+            host::own::program().map_err(|fault| Fault::because("cannot find the program that is running", &fault))?;
         let digest = programs::keep(root, &own)?;
         programs::make_current(root, &digest)?;
     }
     let mut record = Record::new(&subject, &prefix, &pieces);
     // Until the new ones are there, what an earlier install made is still to be known.
-    record.files.extend(noted.iter().flat_map(|noted| noted.files.clone()).filter(|made| pieces.iter().all(|piece| piece.path != made.path)));
+    record.files.extend(
+        noted
+            .iter()
+            .flat_map(|noted| noted.files.clone())
+            .filter(|made| pieces.iter().all(|piece| piece.path != made.path)),
+    );
     made::write(root, &record)?;
     for (piece, there) in pieces.iter().zip(&there) {
         if *there == There::AsItShouldBe {
             continue;
         }
         if *there == There::Changed {
-            output.complain(format!("{} {} was changed by hand; it is written anew", output.notes.caution("!"), piece.path.display()));
+            output.complain(format!(
+                "{} {} was changed by hand; it is written anew",
+                output.notes.caution("!"),
+                piece.path.display()
+            ));
         }
         made::make(piece)?;
         output.note(format!("{} {}", output.notes.good("✓"), piece.path.display()));
@@ -94,16 +105,35 @@ async fn install(session: &Session, args: &Install) -> Result<Exit, Failure> {
     }
     run_steps(session, &steps).await?;
     if output.is_json() {
-        output.json(&Installed { service: record.service(), files: pieces.iter().map(|piece| &piece.path).collect() })?;
+        output
+            .json(&Installed { service: record.service(), files: pieces.iter().map(|piece| &piece.path).collect() })?;
     }
     Ok(Exit::Done)
 }
 
+/// What root brought up is root's; the user could not even look into it.
+fn tell_of_owner(session: &Session, user: Option<&str>) -> Result<(), Failure> {
+    use std::os::unix::fs::MetadataExt;
+    let root = session.root.path();
+    let Some(user) = user.filter(|_| host::own::is_root()) else { return Ok(()) };
+    if host::files::metadata(root)?.uid() == 0 {
+        session.output.complain(format!(
+            "{} {root} is root's: hand it over while the environment is down, with the project and the state of who brought it up: \
+             `chown -R {user}: {root}`",
+            session.output.notes.caution("!"),
+            root = root.display(),
+        ));
+    }
+    Ok(())
+}
+
 /// What an install with other options made and this one did not.
 fn remove_former(record: &Record, pieces: &[Piece]) -> Result<(), Fault> {
-    let former = record.files.iter().map(|made| &made.path).filter(|path| pieces.iter().all(|piece| piece.path != **path));
+    let former =
+        record.files.iter().map(|made| &made.path).filter(|path| pieces.iter().all(|piece| piece.path != **path));
     for path in former {
-        host::files::remove(path).map_err(|fault| Fault::because(format!("cannot remove {}", path.display()), &fault))?;
+        host::files::remove(path)
+            .map_err(|fault| Fault::because(format!("cannot remove {}", path.display()), &fault))?;
     }
     Ok(())
 }
@@ -201,7 +231,8 @@ async fn status(session: &Session, args: &Status) -> Result<Exit, Failure> {
         return Ok(Exit::Failed);
     };
     let wanted = wanted_of(session)?;
-    let prefix = args.place.prefix.as_ref().map_or_else(|| noted.prefix.clone(), |_| self::prefix(session, &args.place));
+    let prefix =
+        args.place.prefix.as_ref().map_or_else(|| noted.prefix.clone(), |_| self::prefix(session, &args.place));
     let subject = Subject { root, wanted: &wanted, user: noted.user.as_deref() };
     let pieces = made::pieces(&subject, &prefix);
     let there = looked_at(root, &pieces, Some(&noted))?;

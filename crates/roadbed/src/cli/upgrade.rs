@@ -65,7 +65,9 @@ pub async fn run(session: &Session, args: &Upgrade) -> Result<Exit, Failure> {
     }
     let program = match &args.to {
         Some(path) => session.surroundings.folder.join(path),
-        None => host::own::program().map_err(|fault| Fault::because("cannot find the program that is running", &fault))?,
+        None => {
+            host::own::program().map_err(|fault| Fault::because("cannot find the program that is running", &fault))?
+        }
     };
     let roles = course::roles(&session.root).await?;
     if args.dry_run {
@@ -92,7 +94,8 @@ pub async fn run(session: &Session, args: &Upgrade) -> Result<Exit, Failure> {
         None => KeeperClient::new(session.root.clone()).keep_program().await?.digest,
     };
     note::write(&session.root, &Note::new(digest, back))?;
-    let exit = go(session, note::read(&session.root)?.ok_or_else(|| Fault::new("the note of the upgrade is gone"))?).await?;
+    let exit =
+        go(session, note::read(&session.root)?.ok_or_else(|| Fault::new("the note of the upgrade is gone"))?).await?;
     told(session, &Upgraded { from: &roles.keeper, to: &to, outcome: Outcome::Upgraded }, None)?;
     Ok(exit)
 }
@@ -166,12 +169,9 @@ async fn judged(root: &Root, program: &Path) -> Result<Program, Fault> {
     if !ran.success() {
         return Err(cannot(ran.describe()).hint("its own words say why").output(complained));
     }
-    serde_json::from_str(&said)
-        .map_err(|_| {
-            cannot("it does not say who it is".to_owned())
-                .hint("give a program of Roadbed with --to")
-                .output(complained)
-        })
+    serde_json::from_str(&said).map_err(|_| {
+        cannot("it does not say who it is".to_owned()).hint("give a program of Roadbed with --to").output(complained)
+    })
 }
 
 fn told(session: &Session, upgraded: &Upgraded<'_>, roles: Option<&Roles>) -> Result<Exit, Failure> {

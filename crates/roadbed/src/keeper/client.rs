@@ -172,11 +172,8 @@ impl KeeperClient {
                 .retry_safe()
         };
         let body = serde_json::to_vec(body).map_err(|error| Fault::because("cannot write a request", &error))?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, "keeper")
-            .header(CONTENT_TYPE, "application/json");
+        let request =
+            Request::builder().method(method).uri(path).header(HOST, "keeper").header(CONTENT_TYPE, "application/json");
         let request = match self.epoch {
             Some(epoch) => request.header(EPOCH_HEADER, epoch),
             None => request,

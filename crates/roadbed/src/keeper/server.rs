@@ -12,10 +12,10 @@ use axum::{Json, Router};
 use reconcile::Fault;
 use reconcile::ports::{Confined, UnitSpec, UnitStatus};
 
+use super::fence::EPOCH_HEADER;
 use super::house::House;
 use super::record::is_unit_name;
 use super::redaction::Unspeakable;
-use super::fence::EPOCH_HEADER;
 use super::successor;
 use super::units::{self, Request as Ask};
 use super::wire::{Become, EnsureAnswer, Health, KeeperState, Listening, Shutdown};

@@ -89,10 +89,7 @@ impl Unit {
         mailbox: mpsc::UnboundedReceiver<Command>,
         status: watch::Sender<Option<Told>>,
     ) -> Self {
-        let alive = record
-            .process
-            .as_ref()
-            .and_then(|recorded| recorded.living(&house.boot_id));
+        let alive = record.process.as_ref().and_then(|recorded| recorded.living(&house.boot_id));
         for recorded in &record.leaving {
             if let Some(process) = recorded.living(&house.boot_id) {
                 succession::see_off(Arc::clone(&house), record.spec.name.clone(), process, Some(recorded.clone()));

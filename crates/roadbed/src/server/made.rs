@@ -47,10 +47,8 @@ pub fn pieces(subject: &Subject<'_>, prefix: &Path) -> Vec<Piece> {
         content: Content::Text(subject.tmpfiles()),
     });
     let service = format!("{name}.service");
-    pieces.push(Piece {
-        path: below("etc/systemd/system", service.clone()),
-        content: Content::Text(subject.service()),
-    });
+    pieces
+        .push(Piece { path: below("etc/systemd/system", service.clone()), content: Content::Text(subject.service()) });
     // What `systemctl enable` makes of [Install].
     pieces.push(Piece {
         path: below("etc/systemd/system/multi-user.target.wants", service.clone()),
@@ -96,7 +94,8 @@ impl Record {
 /// `None`: nothing was installed.
 pub fn read(root: &Root) -> Result<Option<Record>, Fault> {
     let path = path(root);
-    let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because(format!("cannot read {}", path.display()), error);
+    let cannot =
+        |error: &(dyn std::error::Error + 'static)| Fault::because(format!("cannot read {}", path.display()), error);
     let Some(bytes) = files::read_if_exists(&path).map_err(|fault| cannot(&fault))? else { return Ok(None) };
     let record: Record = serde_json::from_slice(&bytes).map_err(|error| cannot(&error))?;
     if record.version == VERSION {

@@ -106,7 +106,10 @@ impl Subject<'_> {
     fn hardening(&self) -> String {
         let written = self.written();
         let is_below = |folders: &[&str]| {
-            written.iter().chain([&self.root.programs()]).any(|path| folders.iter().any(|above| path.starts_with(above)))
+            written
+                .iter()
+                .chain([&self.root.programs()])
+                .any(|path| folders.iter().any(|above| path.starts_with(above)))
         };
         let mut text = "\n# Read-only but for what is named; nothing that nobody here needs.\nNoNewPrivileges=yes\nProtectSystem=strict\n".to_owned();
         for folder in &written {
@@ -120,7 +123,7 @@ impl Subject<'_> {
         }
         text += "RuntimeDirectory=roadbed\nRuntimeDirectoryMode=0755\nRuntimeDirectoryPreserve=yes\n\
             PrivateDevices=yes\nProtectKernelTunables=yes\nProtectKernelModules=yes\nProtectKernelLogs=yes\nProtectClock=yes\n\
-            ProtectHostname=yes\nProtectProc=invisible\nLockPersonality=yes\nRestrictRealtime=yes\nRestrictSUIDSGID=yes\n\
+            ProtectHostname=yes\nLockPersonality=yes\nRestrictRealtime=yes\nRestrictSUIDSGID=yes\n\
             KeyringMode=private\nSystemCallArchitectures=native\n\
             RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n\
             # Views of units, and the browser that looks at pages.\n\
@@ -129,7 +132,9 @@ impl Subject<'_> {
             SystemCallErrorNumber=EPERM\n";
         match self.user {
             None => {
-                let _ = writeln!(text, "CapabilityBoundingSet={RIGHTS}");
+                // Not for a user: of those who keep their memory private the kernel then shows nothing, not even to whoever starts
+                // them, as the keeper starts control.
+                let _ = writeln!(text, "ProtectProc=invisible\nCapabilityBoundingSet={RIGHTS}");
             }
             Some(user) => {
                 let _ = writeln!(text, "User={user}\nGroup={user}\nRemoveIPC=yes");
@@ -144,14 +149,15 @@ impl Subject<'_> {
         let user = self.user?;
         let Wanted { product, environment, .. } = self.wanted;
         let home = self.wanted.tools.get("HOME").map_or("/", String::as_str);
-        Some(format!("{}u {user} - \"Roadbed: {environment} of {product}\" {home} /usr/sbin/nologin\n", self.mark()))
+        Some(format!("{}u {user} - \"Roadbed, {environment} of {product}\" {home} /usr/sbin/nologin\n", self.mark()))
     }
 
     /// The folders that must be there before the service.
     pub fn tmpfiles(&self) -> String {
         let user = self.user.unwrap_or("root");
         let root = self.root.path().display().to_string();
-        let quoted = if root.contains(char::is_whitespace) { format!("\"{}\"", specifier(&root)) } else { specifier(&root) };
+        let quoted =
+            if root.contains(char::is_whitespace) { format!("\"{}\"", specifier(&root)) } else { specifier(&root) };
         format!("{}d {quoted} 0700 {user} {user} -\n", self.mark())
     }
 }

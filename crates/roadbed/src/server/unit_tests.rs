@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use super::*;
 
 fn wanted(home: &str) -> Wanted {
-    let tools = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/opt/50%/bin".to_owned()), ("HOME".to_owned(), home.to_owned())]);
+    let tools =
+        BTreeMap::from([("PATH".to_owned(), "/usr/bin:/opt/50%/bin".to_owned()), ("HOME".to_owned(), home.to_owned())]);
     serde_json::from_value(serde_json::json!({
         "manifest": "/srv/shop/roadbed.toml", "text": "", "environment": "preview/pr-7", "product": "Shop", "dev": "none",
         "state": format!("{home}/.local/state/roadbed"), "config": null, "http_port": null, "https_port": null,
@@ -52,7 +53,7 @@ fn a_user_of_its_own_has_one_right_of_root_s() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
     }
-    assert!(subject.sysusers().unwrap().contains("\nu shop - \"Roadbed: preview/pr-7 of Shop\" /home/shop "));
+    assert!(subject.sysusers().unwrap().contains("\nu shop - \"Roadbed, preview/pr-7 of Shop\" /home/shop "));
     assert!(subject.tmpfiles().ends_with("d \"/home/shop/a folder/.roadbed\" 0700 shop shop -\n"));
 }
 

@@ -38,8 +38,8 @@ use crate::seat::Seat;
 use crate::{Fingerprint, Secret, SecretName, generate};
 pub use recipients::{Challenge, Recipient, RecipientKind};
 pub use rows::VersionRow;
-use session::{Access, Opened, Work};
 pub use schema::refuse_newer;
+use session::{Access, Opened, Work};
 pub use trial::Opening;
 
 /// Where a version of a value is in its life.

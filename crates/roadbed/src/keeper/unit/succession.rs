@@ -19,8 +19,8 @@ use reconcile::ports::{Ensured, UnitKind, UnitSpec};
 use super::{Command, Unit, told_shortly};
 use crate::keeper::house::House;
 use crate::keeper::life::{Life, Phase};
-use crate::keeper::record::{Record, RecordedProcess, RecordedSpec};
 use crate::keeper::orphan;
+use crate::keeper::record::{Record, RecordedProcess, RecordedSpec};
 
 /// An edge opens its files and a socket; on a disk that is busy elsewhere this took a second.
 const HELLO_DEADLINE: Duration = Duration::from_secs(15);
