@@ -30,6 +30,7 @@ mod interrupts;
 mod crashes;
 mod deployments;
 mod upgrade;
+mod fencing;
 mod server;
 mod pushes;
 mod running;

@@ -114,10 +114,10 @@ fn visitors_notice_nothing_of_an_upgrade_and_of_the_way_back() {
         .says(&["would be followed by", "edge runs"]);
     assert_eq!(stage.runs(), first, "a rehearsal changes nothing");
 
-    let crowd = Crowd::default();
+    let (crowd, listeners) = (Crowd::default(), Crowd::default());
     let mut web_socket = client.web_socket(&url, &[]).unwrap();
     thread::scope(|scope| {
-        let _home = SendHomeOnDrop(&crowd);
+        let _home = (SendHomeOnDrop(&crowd), SendHomeOnDrop(&listeners));
         let body = "posted ".repeat(20_000);
         for _ in 0..3 {
             let (mut visitor, url) = (Kept::new(client.clone()), url.clone());
@@ -135,7 +135,7 @@ fn visitors_notice_nothing_of_an_upgrade_and_of_the_way_back() {
         let stream: String = (0..30).map(|number| format!("data: {number}\n\n")).collect();
         for _ in 0..3 {
             let (patient, events, stream) = (patient.clone(), events.clone(), stream.clone());
-            crowd.let_in(scope, 1, move || is_well(patient.get(&events), &stream));
+            listeners.let_in(scope, 1, move || is_well(patient.get(&events), &stream));
         }
         let counts = scope.spawn(|| {
             let mut expected = 0;
@@ -164,11 +164,14 @@ fn visitors_notice_nothing_of_an_upgrade_and_of_the_way_back() {
         seen(crowd.asked() + 200);
         assert_eq!(stage.kept_programs().len(), 2);
         crowd.send_home();
+        listeners.send_home();
         let counted = counts.join().unwrap();
         assert!(counted.as_ref().is_ok_and(|counted| *counted > 20), "the WebSocket: {counted:?}");
     });
     eprintln!("upgrade: {} requests, the longest took {} ms", crowd.asked(), crowd.longest().as_millis());
     assert_eq!(crowd.failed(), Vec::<String>::new());
+    assert!(listeners.asked() > 3);
+    assert_eq!(listeners.failed(), Vec::<String>::new(), "a stream was cut");
     assert_eq!(
         [stage.pid_of("keeper"), stage.pid_of("web-1")],
         [keeper, web],
