@@ -1,6 +1,6 @@
 //! The program that runs here, for starting its other roles, and what tells one program from another: its content.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -52,31 +52,99 @@ pub fn stamp() -> Option<Stamp> {
 
 const IMAGE: &str = "/proc/self/exe";
 
+/// As [`running`], for a process of one thread that has others to serve meanwhile.
+pub async fn running_meanwhile() -> Result<Program, Fault> {
+    let path = Path::new(IMAGE);
+    let mut reading = match known(path)? {
+        Known::Digest(digest) => return Ok(Program { version: VERSION.to_owned(), digest }),
+        Known::Not(reading) => reading,
+    };
+    while reading.goes_on()? {
+        tokio::task::yield_now().await;
+    }
+    Ok(Program { version: VERSION.to_owned(), digest: reading.digest() })
+}
+
 /// The digest of a program. A file that did not change since is not read again.
 pub fn digest_of(path: &Path) -> Result<String, Fault> {
-    static LAST: Mutex<Option<(Stamp, String)>> = Mutex::new(None);
-    let cannot = |error: &(dyn std::error::Error + 'static)| {
-        Fault::because(format!("cannot read the program {}", path.display()), error)
-    };
-    let stamp = files::stamp(path).map_err(|fault| cannot(&fault))?;
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    match known(path)? {
+        Known::Digest(digest) => Ok(digest),
+        Known::Not(mut reading) => {
+            while reading.goes_on()? {}
+            Ok(reading.digest())
+        }
+    }
+}
+
+/// The last file that was read, as it was then.
+static LAST: Mutex<Option<(Stamp, String)>> = Mutex::new(None);
+
+enum Known {
+    Digest(String),
+    Not(Reading),
+}
+
+fn known(path: &Path) -> Result<Known, Fault> {
+    let stamp = files::stamp(path).map_err(|fault| cannot_read(path, &fault))?;
+    let last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if let (Some(stamp), Some((known, digest))) = (stamp, last.as_ref())
         && stamp == *known
     {
-        return Ok(digest.clone());
+        return Ok(Known::Digest(digest.clone()));
     }
-    let mut file = files::open(path).map_err(|fault| cannot(&fault))?;
-    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 256 * 1024]);
+    let file = files::open(path).map_err(|fault| cannot_read(path, &fault))?;
+    let (hasher, buffer) = (Sha256::new(), vec![0; 256 * 1024]);
+    Ok(Known::Not(Reading { path: path.to_owned(), stamp, file, hasher, buffer }))
+}
+
+/// A program that is being read.
+struct Reading {
+    path: PathBuf,
+    stamp: Option<Stamp>,
+    file: std::fs::File,
+    hasher: Sha256,
+    buffer: Vec<u8>,
+}
+
+impl Reading {
+    /// Reads some more; `false` at the end.
+    fn goes_on(&mut self) -> Result<bool, Fault> {
+        let count = self.file.read(&mut self.buffer).map_err(|error| cannot_read(&self.path, &error))?;
+        self.hasher.update(&self.buffer[..count]);
+        Ok(count > 0)
+    }
+
+    fn digest(self) -> String {
+        let mut digest: String = self.hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        digest.truncate(DIGITS);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = self.stamp.map(|stamp| (stamp, digest.clone()));
+        digest
+    }
+}
+
+/// Copies the program that this process runs, for a process as in [`running_meanwhile`].
+pub async fn copy_meanwhile(to: &Path) -> Result<(), Fault> {
+    let cannot = |error: &(dyn std::error::Error + 'static)| {
+        Fault::because(format!("cannot copy the program that is running to {}", to.display()), error)
+            .hint("see whether the disk is full")
+    };
+    files::remove(to).map_err(|fault| cannot(&fault))?;
+    let mut from = files::open(Path::new(IMAGE)).map_err(|fault| cannot(&fault))?;
+    let mut file = files::create_new(to, files::Access::Owner).map_err(|fault| cannot(&fault))?;
+    let mut buffer = vec![0; 256 * 1024];
     loop {
-        match file.read(&mut buffer).map_err(|error| cannot(&error))? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
+        let count = from.read(&mut buffer).map_err(|error| cannot(&error))?;
+        if count == 0 {
+            return Ok(());
         }
+        file.write_all(&buffer[..count]).map_err(|error| cannot(&error))?;
+        tokio::task::yield_now().await;
     }
-    let mut digest: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    digest.truncate(DIGITS);
-    *last = stamp.map(|stamp| (stamp, digest.clone()));
-    Ok(digest)
+}
+
+fn cannot_read(path: &Path, error: &(dyn std::error::Error + 'static)) -> Fault {
+    Fault::because(format!("cannot read the program {}", path.display()), error)
 }
 
 fn cannot_find(error: &(dyn std::error::Error + 'static)) -> Fault {

@@ -60,6 +60,11 @@ pub fn keep(root: &Root, from: &Path) -> Result<String, Fault> {
     Ok(digest)
 }
 
+/// Where a keeper leaves a copy of its own program, to be kept by whoever asked for it.
+pub fn of_the_keeper(root: &Root) -> PathBuf {
+    root.programs().join("of-the-keeper")
+}
+
 /// From here on a server starts this one at boot.
 pub fn make_current(root: &Root, digest: &str) -> Result<(), Fault> {
     let cannot = |fault: files::FileFault| Fault::because("cannot note which program is the current one", &fault);
@@ -85,7 +90,8 @@ pub fn prune(root: &Root, needed: &[&str]) -> Result<(), Fault> {
     for folder in files::list(&root.programs()).map_err(cannot)? {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name != CURRENT && !needed.contains(&name.as_str()) && !files::is_link(&folder) {
-            files::remove_dir(&folder).map_err(cannot)?;
+            let removed = if files::is_dir(&folder) { files::remove_dir(&folder) } else { files::remove(&folder) };
+            removed.map_err(cannot)?;
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use host::files;
 use host::process::{self, Run, Stream};
 use reconcile::ports::Units;
 use reconcile::{Fault, Root};
@@ -91,13 +92,22 @@ pub async fn run(session: &Session, args: &Upgrade) -> Result<Exit, Failure> {
     // Of one that was cut off, the program before that one: what it was going to is what did not come to its end.
     let back = match under_way {
         Some(note) => note.back,
-        None => KeeperClient::new(session.root.clone()).keep_program().await?.digest,
+        None => kept_of_keeper(&session.root).await?,
     };
     note::write(&session.root, &Note::new(digest, back))?;
     let exit =
         go(session, note::read(&session.root)?.ok_or_else(|| Fault::new("the note of the upgrade is gone"))?).await?;
     told(session, &Upgraded { from: &roles.keeper, to: &to, outcome: Outcome::Upgraded }, None)?;
     Ok(exit)
+}
+
+/// Keeps the program that the keeper runs, of which there may be no file any more.
+async fn kept_of_keeper(root: &Root) -> Result<String, Fault> {
+    KeeperClient::new(root.clone()).copy_program().await?;
+    let copy = programs::of_the_keeper(root);
+    let digest = programs::keep(root, &copy)?;
+    files::remove(&copy).map_err(|fault| Fault::because("cannot remove a copy that was kept", &fault))?;
+    Ok(digest)
 }
 
 /// Follows the note to its end.

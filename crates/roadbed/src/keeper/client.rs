@@ -63,9 +63,9 @@ impl KeeperClient {
         self.request(Method::GET, "/program", &()).await
     }
 
-    /// Has the keeper keep a copy of the program that it runs.
-    pub async fn keep_program(&self) -> Result<Program, Fault> {
-        self.request(Method::POST, "/program/keep", &()).await
+    /// Has the keeper leave a copy of the program that it runs in [`crate::programs::of_the_keeper`].
+    pub async fn copy_program(&self) -> Result<(), Fault> {
+        self.request(Method::POST, "/program/copy", &()).await
     }
 
     /// Has the keeper become one of another program. Returns when it is about to.

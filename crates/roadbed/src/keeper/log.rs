@@ -132,7 +132,7 @@ pub(super) fn rotate_if_large(path: &Path) -> Result<(), FileFault> {
 }
 
 /// Between two looks at the keeper's own log, which grows by a line for each thing that happens to a unit.
-const OWN_LOOK: Duration = Duration::from_secs(60);
+const OWN_LOOK: Duration = Duration::from_secs(10);
 
 /// Keeps the file that the keeper itself writes to from growing for ever, as long as it is that file. Until the task is aborted.
 pub(super) async fn keep_own_small(path: PathBuf) {

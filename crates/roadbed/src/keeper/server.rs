@@ -9,6 +9,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use host::files::{self, Access};
 use reconcile::Fault;
 use reconcile::ports::{Confined, UnitSpec, UnitStatus};
 
@@ -35,7 +36,7 @@ pub(super) fn routes(house: Arc<House>) -> Router {
         .route("/secrets", put(look_for))
         .route("/shutdown", post(shutdown))
         .route("/program", get(program))
-        .route("/program/keep", post(keep_program))
+        .route("/program/copy", post(copy_program))
         .route("/become", post(become_another))
         .layer(middleware::from_fn_with_state(Arc::clone(&house), fenced))
         .with_state(house)
@@ -136,22 +137,15 @@ async fn look_for(State(house): State<Arc<House>>, Json(secrets): Json<Vec<Unspe
 
 async fn program() -> Answer<Program> {
     // Reads the whole file, once in a keeper's life.
-    Ok(Json(aside(own::running).await?))
+    Ok(Json(own::running_meanwhile().await?))
 }
 
-/// Keeps a copy of the keeper's own program: its file may be another by now, or gone.
-async fn keep_program(State(house): State<Arc<House>>) -> Answer<Program> {
-    let root = house.root.clone();
-    let keep = move || {
-        let digest = programs::keep(&root, std::path::Path::new("/proc/self/exe"))?;
-        Ok(Program { digest, version: own::VERSION.to_owned() })
-    };
-    Ok(Json(aside(keep).await?))
-}
-
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(Fault::because("the keeper failed over a request", &error)))
+/// Leaves a copy of the keeper's own program: its file may be another by now, or gone. In this thread, piece by piece: another
+/// thread would open and close descriptors while children are started.
+async fn copy_program(State(house): State<Arc<House>>) -> Answer<()> {
+    files::create_dir(&house.root.programs(), Access::Owner)
+        .map_err(|fault| Fault::because("cannot make a folder for programs", &fault))?;
+    Ok(Json(own::copy_meanwhile(&programs::of_the_keeper(&house.root)).await?))
 }
 
 /// Answers when the keeper is about to become the other program.
