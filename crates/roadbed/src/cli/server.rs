@@ -48,6 +48,7 @@ fn prefix(session: &Session, place: &Place) -> PathBuf {
 
 async fn install(session: &Session, args: &Install) -> Result<Exit, Failure> {
     let (root, output) = (&session.root, &session.output);
+    session.refuse_copied_root()?;
     let wanted = wanted_of(session)?;
     if let Some(user) = &args.user {
         refuse_odd_user(user)?;
