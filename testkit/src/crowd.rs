@@ -87,6 +87,10 @@ impl Crowd {
         self.over.store(true, Ordering::Relaxed);
     }
 
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }

@@ -75,6 +75,11 @@ impl Stage {
         Self { folder, project, root, home, env, flags: Vec::new(), before: Vec::new(), said, secrets }
     }
 
+    /// Everything of this stage is below it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Runs a command to its end.
     pub(crate) fn roadbed(&self, words: &str) -> Answer {
         let answer = self.begin(words).end();

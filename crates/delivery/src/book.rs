@@ -123,8 +123,11 @@ impl Book {
     /// Opens the book and takes it over: whoever had it before can no longer write.
     pub fn open(path: &Path, presence: Presence, clock: Arc<dyn Clock>) -> Result<Self, BookFault> {
         let connection = database::open(path, SCHEMA, presence)?;
-        let epoch = connection
-            .query_row("UPDATE epoch SET number = number + 1 RETURNING number", [], |row| row.get::<_, i64>(0))?;
+        // Not below the seconds of the clock: a book that begins anew, the one before having been lost, must not be fenced off by
+        // what keeper and edge remember of that one.
+        let seconds = clock.now().unix_millis() / 1000;
+        let next = "UPDATE epoch SET number = max(number + 1, ?1) RETURNING number";
+        let epoch = connection.query_row(next, [seconds], |row| row.get::<_, i64>(0))?;
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection), clock, epoch })
     }
 
@@ -134,6 +137,11 @@ impl Book {
             return Ok(());
         }
         Ok(database::bind(&database::open(path, SCHEMA, presence)?, path, owner)?)
+    }
+
+    /// Whether this program could read the book that another uses now; changes nothing.
+    pub fn refuse_newer(path: &Path) -> Result<(), BookFault> {
+        Ok(database::refuse_newer(path, SCHEMA)?)
     }
 
     /// Refuses the book of another root; see [`database::bind`].

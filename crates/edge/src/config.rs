@@ -17,6 +17,8 @@ pub struct EdgeConfig {
     pub clock: Arc<dyn Clock>,
     /// Ends when the edge shall drain and return.
     pub shutdown: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Ends when another edge serves on the same sockets: then this one takes its time with what it has.
+    pub succeeded: Pin<Box<dyn Future<Output = ()> + Send>>,
     pub limits: Limits,
 }
 
@@ -27,7 +29,14 @@ impl EdgeConfig {
         clock: Arc<dyn Clock>,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        Self { root, listeners, clock, shutdown: Box::pin(shutdown), limits: Limits::default() }
+        let succeeded = Box::pin(std::future::pending());
+        Self { root, listeners, clock, shutdown: Box::pin(shutdown), succeeded, limits: Limits::default() }
+    }
+
+    /// Says how the edge learns that another one has taken its place.
+    #[must_use]
+    pub fn until_succeeded(self, succeeded: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { succeeded: Box::pin(succeeded), ..self }
     }
 }
 
@@ -68,6 +77,11 @@ pub struct Limits {
     pub lame_duck: Duration,
     /// When draining, the whole time; what is open then is closed. Shorter than the keeper's patience with the edge.
     pub drain: Duration,
+    /// After another edge took over, so long connections may be used once more or end by themselves. Longer than `keep_alive`: none
+    /// is closed while a request may be on its way.
+    pub succeeded_lame_duck: Duration,
+    /// After another edge took over, the whole time: streams and tunnels may go on for so long. Shorter than the keeper's patience.
+    pub succeeded_drain: Duration,
     /// After one side of a tunnel ended, so long the other may go on.
     pub half_closed: Duration,
     /// Size of the access log at which it is rotated.
@@ -91,6 +105,8 @@ impl Default for Limits {
             eject: Duration::from_secs(1),
             lame_duck: Duration::from_millis(300),
             drain: Duration::from_secs(4),
+            succeeded_lame_duck: Duration::from_secs(80),
+            succeeded_drain: Duration::from_secs(300),
             half_closed: Duration::from_secs(10),
             log_bytes: 10 * 1024 * 1024,
         }

@@ -141,7 +141,8 @@ where
     let mut connection = pin!(connection);
     // The parser's timer sees to idle ones.
     let never = std::future::pending();
-    if let Err(error) = drive(connection.as_mut(), |connection| connection.graceful_shutdown(), never, watch).await {
+    let finish = |connection: Pin<&mut _>| http1::UpgradeableConnection::graceful_shutdown(connection);
+    if let Err(error) = drive(connection.as_mut(), finish, never, (watch, Phase::Closing)).await {
         note_end(&edge, &visitor, &error);
     }
 }
@@ -160,7 +161,9 @@ where
         .serve_connection(TokioIo::new(wire), service(Arc::clone(&edge), Arc::clone(&visitor)));
     let mut connection = pin!(connection);
     let idle = visitor.is_idle_for(edge.limits.keep_alive);
-    if let Err(error) = drive(connection.as_mut(), |connection| connection.graceful_shutdown(), idle, watch).await {
+    let finish = |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
+    // HTTP/2 has a word for "no more requests" that cuts none which is on its way: it is said at once.
+    if let Err(error) = drive(connection.as_mut(), finish, idle, (watch, Phase::LameDuck)).await {
         note_end(&edge, &visitor, &error);
     }
 }
@@ -182,12 +185,12 @@ fn service(
     })
 }
 
-/// Runs a connection to its end; when it is idle or the edge drains, to its last answer; and no longer than the drain lasts.
+/// Runs a connection to its end; when it is idle or the edge drains so far, to its last answer; and no longer than the drain lasts.
 async fn drive<C>(
     mut connection: Pin<&mut C>,
     finish: impl Fn(Pin<&mut C>),
     idle: impl Future<Output = ()>,
-    mut watch: Watch,
+    (mut watch, last_call): (Watch, Phase),
 ) -> hyper::Result<()>
 where
     C: Future<Output = hyper::Result<()>>,
@@ -195,7 +198,7 @@ where
     tokio::select! {
         end = connection.as_mut() => return end,
         () = idle => {}
-        () = watch.reached(Phase::Closing) => {}
+        () = watch.reached(last_call) => {}
     }
     finish(connection.as_mut());
     tokio::select! {

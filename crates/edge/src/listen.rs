@@ -39,29 +39,25 @@ pub fn adopt(name: &str, socket: TcpListener) -> Result<Listener, EdgeFault> {
 pub async fn accept_all(edge: Arc<Edge>, listener: Listener, slots: Arc<Semaphore>, mut watch: Watch) {
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = listener.socket.accept() => accepted,
             () = watch.reached(Phase::LameDuck) => return,
         };
-        let Some((stream, peer, slot)) = accepted else { continue };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, or a visitor who gave up in the queue: neither is worth a busy loop.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        // After accepting: a quiet door must not keep a slot from a busy one. Not part of the choice above: whoever was let in
+        // is served, also when the edge drains meanwhile.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let (edge, door, watch) = (Arc::clone(&edge), listener.door.clone(), watch.clone());
         tokio::spawn(async move {
             connection::serve(edge, stream, peer, door, watch).await;
             drop(slot);
         });
-    }
-}
-
-type Accepted = (tokio::net::TcpStream, std::net::SocketAddr, tokio::sync::OwnedSemaphorePermit);
-
-async fn accept(listener: &Listener, slots: &Arc<Semaphore>) -> Option<Accepted> {
-    match listener.socket.accept().await {
-        // In this order: a quiet door must not keep a slot from a busy one.
-        Ok((stream, peer)) => Some((stream, peer, Arc::clone(slots).acquire_owned().await.ok()?)),
-        Err(error) => {
-            // Out of file descriptors, or a visitor who gave up in the queue: neither is worth a busy loop.
-            tracing::warn!(%error, "cannot accept a connection");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            None
-        }
     }
 }

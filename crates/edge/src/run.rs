@@ -1,5 +1,7 @@
 //! One edge, from its first line to its last.
 
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,12 +25,17 @@ const SWEEP: Duration = Duration::from_secs(5);
 
 /// Serves until `shutdown` ends, then drains. The listening sockets are the keeper's: closing our end refuses nobody.
 pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
-    let EdgeConfig { root, listeners, clock, shutdown, limits } = config;
+    let EdgeConfig { root, listeners, clock, mut shutdown, succeeded, limits } = config;
     files::create_dir(&root.run(), Access::Owner)?;
     files::create_dir(&root.logs(), Access::Owner)?;
 
-    let publisher = Arc::new(Publisher::resume(root.clone(), Arc::clone(&clock))?);
     let (log, writer) = AccessLog::open(root.access_log(), limits.log_bytes)?;
+    let listeners =
+        listeners.into_iter().map(|(name, socket)| listen::adopt(&name, socket)).collect::<Result<Vec<_>, _>>()?;
+    // After what may fail, since an edge before us may have to go on; and before the table is read, since what is published from
+    // here on comes to us.
+    let own_socket = own_socket(&root.edge_socket())?;
+    let publisher = Arc::new(Publisher::resume(root.clone(), Arc::clone(&clock))?);
     let drain = Drain::new();
     let edge = Arc::new(Edge {
         serving: publisher.serving(),
@@ -39,35 +46,53 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
         limits,
     });
 
-    let mut tasks = JoinSet::new();
+    let (mut doors, mut aside) = (JoinSet::new(), JoinSet::new());
     let slots = Arc::new(Semaphore::new(edge.limits.connections));
-    for (name, socket) in listeners {
-        let listener = listen::adopt(&name, socket)?;
-        tasks.spawn(listen::accept_all(Arc::clone(&edge), listener, Arc::clone(&slots), drain.watch()));
+    for listener in listeners {
+        doors.spawn(listen::accept_all(Arc::clone(&edge), listener, Arc::clone(&slots), drain.watch()));
     }
-    let own_socket = unix_listener(&root.edge_socket())?;
-    tasks.spawn(api::serve(Arc::clone(&edge), publisher, own_socket));
-    tasks.spawn(sweep(Arc::clone(&edge)));
+    aside.spawn(answer_control(Arc::clone(&edge), publisher, root.edge_socket(), own_socket));
+    aside.spawn(sweep(Arc::clone(&edge)));
     tracing::info!("serving");
 
-    shutdown.await;
-    tracing::info!("draining");
-    let (lame_duck, longest) = (edge.limits.lame_duck, edge.limits.drain);
+    let is_succeeded = tokio::select! {
+        () = &mut shutdown => false,
+        () = succeeded => true,
+    };
+    let limits = edge.limits.clone();
     // Ours is not to be waited for.
     drop(edge);
-    finish(drain, lame_duck, longest, &mut tasks).await;
+    drain.enter(Phase::LameDuck);
+    let mut drain = drain;
+    if is_succeeded {
+        tracing::info!("another edge serves; draining without haste");
+        // The doors close by themselves, each when whoever came in last is seen to.
+        aside.shutdown().await;
+        tokio::select! {
+            () = finish(&mut drain, limits.succeeded_lame_duck, limits.succeeded_drain) => {}
+            // The environment is being stopped meanwhile.
+            () = shutdown => finish(&mut drain, limits.lame_duck, limits.drain).await,
+        }
+    } else {
+        tracing::info!("draining");
+        let lame_duck = limits.lame_duck.min(limits.drain);
+        tokio::time::sleep(lame_duck).await;
+        doors.shutdown().await;
+        aside.shutdown().await;
+        finish(&mut drain, Duration::ZERO, limits.drain.saturating_sub(lame_duck)).await;
+    }
     writer.close().await;
     Ok(())
 }
 
-/// Nothing new, then nothing idle, then nothing at all.
-async fn finish(mut drain: Drain, lame_duck: Duration, longest: Duration, tasks: &mut JoinSet<()>) {
-    drain.enter(Phase::LameDuck);
-    tokio::time::sleep(lame_duck.min(longest)).await;
-    tasks.shutdown().await;
+/// Nothing new is let in any more. Then nothing idle, then nothing at all.
+async fn finish(drain: &mut Drain, lame_duck: Duration, longest: Duration) {
+    let lame_duck = lame_duck.min(longest);
+    if timeout(lame_duck, drain.finished()).await.is_ok() {
+        return;
+    }
     drain.enter(Phase::Closing);
-    let rest = longest.saturating_sub(lame_duck);
-    if timeout(rest, drain.finished()).await.is_err() {
+    if timeout(longest.saturating_sub(lame_duck), drain.finished()).await.is_err() {
         drain.enter(Phase::Over);
         // What is cut needs a moment to notice, and to be written down.
         let _ = timeout(Duration::from_secs(1), drain.finished()).await;
@@ -84,7 +109,40 @@ async fn sweep(edge: Arc<Edge>) {
     }
 }
 
-fn unix_listener(path: &std::path::Path) -> Result<UnixListener, EdgeFault> {
+/// Answers on the edge's own socket, and takes its place again where one who was to follow took it and did not come to serve.
+async fn answer_control(edge: Arc<Edge>, publisher: Arc<Publisher>, path: PathBuf, mut listener: UnixListener) {
+    loop {
+        tokio::select! {
+            () = api::serve(Arc::clone(&edge), Arc::clone(&publisher), listener) => return,
+            () = is_nobodys(&path) => {}
+        }
+        tracing::warn!("nobody listens on the edge's socket; listening there again");
+        listener = loop {
+            match own_socket(&path) {
+                Ok(listener) => break listener,
+                Err(fault) => tracing::error!(%fault, "cannot listen there again"),
+            }
+            tokio::time::sleep(LOOK).await;
+        };
+    }
+}
+
+/// Between two looks at whether the edge's socket is still somebody's.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Ends when nobody listens at this place any more. While we do, looking costs one connection a second.
+async fn is_nobodys(path: &Path) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let refused =
+            |fault: files::FileFault| matches!(fault.source.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound);
+        if socket::connect_unix(path).is_err_and(refused) {
+            return;
+        }
+    }
+}
+
+fn own_socket(path: &Path) -> Result<UnixListener, EdgeFault> {
     let fault = |source| EdgeFault::Listen { name: path.display().to_string(), source };
     let listener = socket::listen_unix(path)?;
     listener.set_nonblocking(true).map_err(fault)?;

@@ -72,6 +72,11 @@ impl Ledger {
         Ok(self)
     }
 
+    /// Whether this program could read the ledger that another uses now; changes nothing.
+    pub fn refuse_newer(path: &Path) -> Result<(), LedgerFault> {
+        Ok(database::refuse_newer(path, SCHEMA)?)
+    }
+
     /// Takes the ledger over for another root; see [`database::rebind`].
     pub fn given_to(self, owner: &str) -> Result<Self, LedgerFault> {
         database::rebind(&self.connection(), &self.path, owner)?;

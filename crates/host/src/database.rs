@@ -143,6 +143,21 @@ pub fn open_to_read(path: &Path, schema: Schema) -> Result<Option<Connection>, D
     Ok(is_ours.then_some(connection))
 }
 
+/// Whether this program could use a database that another uses now, by its version alone: nothing is changed or brought up to
+/// date. One that is not there is no hindrance.
+pub fn refuse_newer(path: &Path, schema: Schema) -> Result<(), DatabaseFault> {
+    let sqlite = |source| DatabaseFault::Sqlite { path: path.to_owned(), source };
+    if !files::exists(path) {
+        return Ok(());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
+    let (found, known) = (usize::try_from(version).unwrap_or(usize::MAX), schema.migrations.len());
+    if found > known { Err(DatabaseFault::Newer { path: path.to_owned(), found, known }) } else { Ok(()) }
+}
+
 /// Notes whose the database is, and refuses one that is another's. One that is nobody's yet becomes the caller's.
 pub fn bind(connection: &Connection, path: &Path, owner: &str) -> Result<(), DatabaseFault> {
     let sqlite = |source| DatabaseFault::Sqlite { path: path.to_owned(), source };

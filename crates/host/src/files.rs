@@ -226,7 +226,7 @@ pub fn occupy(path: &Path, size: u64) -> Result<()> {
 }
 
 /// Tells whether a file is still the one that was looked at before, unchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Stamp {
     inode: u64,
     length: u64,

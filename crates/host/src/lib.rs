@@ -27,6 +27,7 @@ mod readiness;
 pub mod resident;
 pub mod sealed_file;
 pub mod socket;
+pub mod successor;
 pub mod drill;
 pub mod intruder;
 pub mod own;

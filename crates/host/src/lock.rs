@@ -2,7 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -31,6 +32,23 @@ impl Held {
         self.file.seek(SeekFrom::Start(0))?;
         self.file.set_len(0)?;
         self.file.write_all(holder.as_bytes())
+    }
+}
+
+impl Held {
+    /// To be handed to the program that follows in this process, for which it stays locked.
+    pub fn as_descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// The lock at `path`, handed over by the program before this one. `None`: the descriptor is of something else.
+    pub fn taken_over(descriptor: OwnedFd, path: &Path) -> Option<Self> {
+        let file = File::from(descriptor);
+        let (ours, there) = (file.metadata().ok()?, std::fs::metadata(path).ok()?);
+        let is_it = (ours.dev(), ours.ino()) == (there.dev(), there.ino());
+        // Ours by the descriptor: taking it again changes nothing, and tells where it is not.
+        let is_held = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        (is_it && is_held).then_some(Self { file })
     }
 }
 

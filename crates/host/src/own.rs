@@ -35,6 +35,20 @@ pub fn program() -> Result<PathBuf> {
     Ok(text.strip_suffix(" (deleted)").map_or_else(|| path.clone(), PathBuf::from))
 }
 
+/// Whether what this process says goes to this very file.
+pub fn speaks_to(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let said = std::fs::metadata("/proc/self/fd/2").map(|meta| (meta.dev(), meta.ino()));
+    let there = std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
+    matches!((said, there), (Ok(said), Ok(there)) if said == there)
+}
+
+/// From now on what this process says goes there, both streams.
+pub fn speak_to(file: &std::fs::File) -> std::io::Result<()> {
+    rustix::stdio::dup2_stdout(file)?;
+    Ok(rustix::stdio::dup2_stderr(file)?)
+}
+
 /// Ends this process with a code that another program chose, such as the command that was run for the user.
 #[expect(clippy::disallowed_methods, reason = "the exit code of somebody else is handed on as it is")]
 pub fn end_with(code: u8) -> ! {

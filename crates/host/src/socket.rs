@@ -28,13 +28,40 @@ pub fn is_port_free(port: u16) -> bool {
 /// Binds a Unix socket that only its owner may connect to, replacing a stale one. In a 0700 folder, so that nobody comes in
 /// before its mode is set.
 pub fn listen_unix(path: &Path) -> Result<UnixListener> {
-    files::remove(path)?;
-    let (dir, short) = short_path(path)?;
+    listen_unix_beside(path)?.take_place()
+}
+
+/// Binds a Unix socket beside the place that it is for, where another may still listen.
+pub fn listen_unix_beside(path: &Path) -> Result<Aspirant> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", crate::own::pid()));
+    let aside = path.with_file_name(name);
+    files::remove(&aside)?;
+    let (dir, short) = short_path(&aside)?;
     let listener = UnixListener::bind(short).map_err(|source| FileFault::new("listen on", path, source));
     drop(dir);
-    let listener = listener?;
-    files::make_private(path)?;
-    Ok(listener)
+    let aspirant = Aspirant { listener: listener?, aside, place: path.to_owned() };
+    files::make_private(&aspirant.aside)?;
+    Ok(aspirant)
+}
+
+/// A Unix socket that listens, and that nobody finds yet.
+#[derive(Debug)]
+pub struct Aspirant {
+    listener: UnixListener,
+    aside: PathBuf,
+    place: PathBuf,
+}
+
+impl Aspirant {
+    /// From here on whoever connects comes to us; who is connected to another at this place stays so.
+    pub fn take_place(self) -> Result<UnixListener> {
+        let taken = files::rename(&self.aside, &self.place);
+        if taken.is_err() {
+            let _ = files::remove(&self.aside);
+        }
+        taken.map(|()| self.listener)
+    }
 }
 
 /// Connects to a Unix socket.

@@ -83,6 +83,11 @@ impl Journal {
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection), clock })
     }
 
+    /// Whether this program could read the journal that another uses now; changes nothing.
+    pub fn refuse_newer(path: &Path) -> Result<(), JournalFault> {
+        Ok(database::refuse_newer(path, SCHEMA)?)
+    }
+
     /// Refuses a journal that another root wrote; see [`database::bind`].
     pub fn of(self, owner: &str) -> Result<Self, JournalFault> {
         database::bind(&self.connection(), &self.path, owner)?;

@@ -117,6 +117,11 @@ impl Root {
         self.0.join("tmp").join(unit)
     }
 
+    /// Programs of Roadbed that this environment runs or ran, by digest.
+    pub fn programs(&self) -> PathBuf {
+        self.0.join("programs")
+    }
+
     /// Artifacts as they run, by digest.
     pub fn releases(&self) -> PathBuf {
         self.0.join("releases")

@@ -13,6 +13,7 @@ mod world;
 
 mod candidate;
 mod drain;
+mod succession;
 mod files;
 mod forwarding;
 mod keys;

@@ -25,6 +25,7 @@ pub(crate) struct World {
     pub(crate) candidate: SocketAddr,
     pub(crate) edge: EdgeClient,
     shutdown: Mutex<Option<oneshot::Sender<()>>>,
+    succeeded: Mutex<Option<oneshot::Sender<()>>>,
     running: Option<JoinHandle<Result<(), EdgeFault>>>,
     sockets: Vec<(String, std::net::TcpListener)>,
     limits: Limits,
@@ -50,6 +51,7 @@ impl World {
             internal: address(2),
             candidate: address(3),
             shutdown: Mutex::new(None),
+            succeeded: Mutex::new(None),
             running: None,
             sockets,
             limits,
@@ -63,13 +65,29 @@ impl World {
     pub(crate) async fn start(&mut self) {
         let sockets = self.sockets.iter().map(|(name, socket)| (name.clone(), socket.try_clone().unwrap())).collect();
         let (stop, stopped) = oneshot::channel();
+        let (succeed, succeeded) = oneshot::channel::<()>();
         let mut config = EdgeConfig::new(self.root.clone(), sockets, Arc::new(SystemClock), async {
             let _ = stopped.await;
         });
+        config = config.until_succeeded(async {
+            if succeeded.await.is_err() {
+                std::future::pending().await
+            }
+        });
         config.limits = self.limits.clone();
         self.shutdown = Mutex::new(Some(stop));
+        self.succeeded = Mutex::new(Some(succeed));
         self.running = Some(tokio::spawn(edge::run(config)));
         eventually("the edge's socket answers", async || self.edge.health().await.is_ok()).await;
+    }
+
+    /// Starts another edge beside this one, as the keeper does, and lets this one know. What follows is asked of the next.
+    pub(crate) async fn succeed(&mut self) -> Before {
+        let (shutdown, succeeded) = (self.shutdown.lock().unwrap().take(), self.succeeded.lock().unwrap().take());
+        let running = self.running.take().unwrap();
+        self.start().await;
+        succeeded.unwrap().send(()).unwrap();
+        Before { shutdown, running }
     }
 
     /// Tells the edge to drain; returns at once.
@@ -111,6 +129,27 @@ impl World {
         };
         eventually("the access log has the lines", async || is_enough(&read())).await;
         read()
+    }
+}
+
+/// An edge that another has followed.
+pub(crate) struct Before {
+    shutdown: Option<oneshot::Sender<()>>,
+    running: JoinHandle<Result<(), EdgeFault>>,
+}
+
+impl Before {
+    /// The environment is being stopped.
+    pub(crate) fn begin_stop(&mut self) {
+        self.shutdown.take().unwrap().send(()).unwrap();
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.running.is_finished()
+    }
+
+    pub(crate) async fn gone(self) {
+        self.running.await.unwrap().unwrap();
     }
 }
 

@@ -10,6 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::ready_args::Ready;
 use crate::cli::sample_args::Sample;
 use crate::cli::secrets_args::Secrets;
+use crate::cli::server_args::{Server, Upgrade};
 
 /// Runs a product from one manifest: apps, databases, a TLS edge, and a gate that proves it all.
 #[derive(Debug, Parser)]
@@ -66,6 +67,10 @@ pub enum Command {
     Status(Status),
     Logs(Logs),
     Restart(Restart),
+    Upgrade(Upgrade),
+    /// Have a server's systemd run the environment
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Server(Server),
     Ready(Ready),
     Smoke(Smoke),
     Plan(Plan),

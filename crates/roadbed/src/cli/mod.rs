@@ -58,6 +58,9 @@ pub mod secrets_recipients;
 pub mod secrets_audit;
 pub mod secrets_rotate;
 pub mod secrets_scan;
+pub mod server;
+pub mod server_args;
+mod server_run;
 pub mod session;
 pub mod status;
 pub mod stopping;
@@ -65,6 +68,7 @@ pub mod surroundings;
 pub mod target;
 pub mod trust;
 pub mod up;
+pub mod upgrade;
 pub mod wanted;
 pub mod watch;
 
@@ -127,9 +131,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
-    use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Trust};
-    if let Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_) | Trust(_) | Rollback(_)
-    | Releases(_) = command
+    use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Trust, Upgrade};
+    if let Upgrade(_) | Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_) | Trust(_)
+    | Rollback(_) | Releases(_) = command
     {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;
@@ -137,6 +141,8 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     let live = Live::new(session.root.clone());
     match command {
         Command::Up(args) => wait(async { up::run(session, args, &live, &mut Interrupts::of_process()?).await }),
+        Command::Server(verb) => wait(server::run(session, verb)),
+        Command::Upgrade(args) => wait(upgrade::run(session, args)),
         Command::Down(args) if args.purge => {
             wait(async { purge::run(session, args, &live, &mut Interrupts::of_process()?).await })
         }

@@ -18,6 +18,7 @@ use crate::cli::session::Session;
 use crate::cli::{command_lock, stopping};
 use crate::expiry;
 use crate::purge::{self, Places, Purging};
+use crate::server::made;
 use crate::wanted;
 
 /// What `--json` prints.
@@ -49,6 +50,12 @@ pub async fn run(
         session.output.note(format!("there is nothing to purge in {root}"));
         return tell(None, false, false);
     };
+    if let Some(record) = made::read(&session.root)? {
+        return Err(Failure::Work(
+            Fault::new(format!("cannot purge {root}: {} brings it up at boot", record.service()))
+                .hint(format!("`{}` takes that away", session.command("server uninstall"))),
+        ));
+    }
     if !args.expired {
         confirm(session, args, &whose)?;
     }

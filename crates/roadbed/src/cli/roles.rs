@@ -9,6 +9,7 @@ use host::inherit;
 use reconcile::Fault;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -42,6 +43,9 @@ pub fn edge(session: &Session) -> Result<Exit, Failure> {
     threads()?.block_on(serve(session))
 }
 
+/// How the keeper tells an edge that the next one serves: [`host::process::Signal::USR2`].
+const SUCCEEDED: SignalKind = SignalKind::user_defined2();
+
 async fn serve(session: &Session) -> Result<Exit, Failure> {
     let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("the edge cannot start", error);
     let listeners = inherit::listeners().map_err(|fault| cannot(&fault))?;
@@ -52,15 +56,31 @@ async fn serve(session: &Session) -> Result<Exit, Failure> {
         .collect::<io::Result<_>>()
         .map_err(|error| cannot(&error))?;
     let mut terminated = signal(SignalKind::terminate()).map_err(|error| cannot(&error))?;
+    let mut succeeded = signal(SUCCEEDED).map_err(|error| cannot(&error))?;
     let root = session.root.clone();
+    let let_go = Arc::new(Notify::new());
+    let is_let_go = Arc::clone(&let_go);
     let shutdown = async move {
+        // Polled when the edge serves, and not before: to the keeper, who says hello serves.
+        let held = async {
+            tokio::select! {
+                // Ends only where the environment was stopped on purpose and no keeper is left to tell us.
+                () = lifeline::hold(root, offer) => {}
+                () = is_let_go.notified() => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = terminated.recv() => {}
-            // Ends only where the environment was stopped on purpose and no keeper is left to tell us.
-            () = lifeline::hold(root, offer) => {}
+            () = held => {}
         }
     };
-    let config = ::edge::EdgeConfig::new(session.root.clone(), listeners, Arc::new(SystemClock), shutdown);
+    let succeeded = async move {
+        succeeded.recv().await;
+        // Whom the next keeper finds is not this edge, and may be of a later program: it is not for this one to start it.
+        let_go.notify_one();
+    };
+    let config = ::edge::EdgeConfig::new(session.root.clone(), listeners, Arc::new(SystemClock), shutdown)
+        .until_succeeded(succeeded);
     ::edge::run(config).await.map_err(|fault| {
         let hint = fault.hint();
         let fault = Fault::because("the edge cannot go on", &fault);

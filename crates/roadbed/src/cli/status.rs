@@ -2,23 +2,34 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::cli::conductor::Conductor;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
+use crate::cli::upgrade;
 use crate::control::identity;
 use crate::control::wire::{Overdue, Status};
 use crate::expiry;
+use crate::keeper::client::KeeperClient;
+use crate::own::{self, Program};
 use crate::render;
+use crate::upgrade::course;
+use crate::upgrade::note::{self, Note};
 
 pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, Failure> {
     let output = &session.output;
     let up = conductor.is_up().await;
     let status = if up { conductor.status().await? } else { down(session)? };
+    let programs = if up { programs(session).await } else { None };
     if output.is_json() {
-        output.json(&status)?;
+        output.json(&Shown { status: &status, programs: programs.as_ref() })?;
     } else if up {
         render::environment::status(&status, output.data).iter().try_for_each(|line| output.line(line))?;
+    }
+    if let Some(programs) = programs.as_ref().filter(|_| !output.is_json()) {
+        tell_programs(session, programs)?;
     }
     if let Some(ends) = status.ends.filter(|_| !output.is_json()) {
         output.note(format!("it is purged at {ends} unless `{}` lets it live longer", session.command("up")));
@@ -47,6 +58,61 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
         output.note(render::fault::hint(&hint, output.notes));
     }
     Ok(Exit::Done)
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    programs: Option<&'a Programs>,
+}
+
+/// Which program each role runs, and which one asks.
+#[derive(Debug, Serialize)]
+struct Programs {
+    keeper: Program,
+    /// Digests.
+    roles: BTreeMap<&'static str, String>,
+    this: Program,
+    is_same: bool,
+    /// A move to another one that is not at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    under_way: Option<Note>,
+}
+
+/// `None` where the keeper cannot say.
+async fn programs(session: &Session) -> Option<Programs> {
+    let keeper = KeeperClient::new(session.root.clone());
+    let roles = course::roles(&session.root).await.ok()?;
+    // As good as always it is the same file: then it is not read again.
+    let is_same_file = keeper.health().await.ok()?.stamp.is_some_and(|theirs| own::stamp() == Some(theirs));
+    let this = if is_same_file { roles.keeper.clone() } else { own::running().ok()? };
+    Some(Programs {
+        is_same: roles.all_run(&this.digest),
+        roles: roles.each().map(|(role, digest)| (role, digest.to_owned())).collect(),
+        keeper: roles.keeper,
+        this,
+        under_way: note::read(&session.root).ok().flatten(),
+    })
+}
+
+/// One line where all is the same, else which differ.
+fn tell_programs(session: &Session, programs: &Programs) -> Result<(), Failure> {
+    let output = &session.output;
+    if programs.is_same {
+        return output.line(output.data.faint(format!("roadbed {}", upgrade::shown(&programs.this))));
+    }
+    let roles: Vec<String> = programs.roles.iter().map(|(role, digest)| format!("{role} {digest}")).collect();
+    output.complain(format!(
+        "{} this program is {}, and the environment runs another: {}; `{}` moves it here",
+        output.notes.caution("!"),
+        upgrade::shown(&programs.this),
+        roles.join(", "),
+        session.command("upgrade"),
+    ));
+    Ok(())
 }
 
 /// A root that nothing runs in, also one that was never used.

@@ -2,18 +2,15 @@
 //!
 //! A purge takes control away with everything else, so it is a process of its own: the same command that a person would give.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use host::clock::Timestamp;
 use host::files;
-use host::process::{self, Limits, Spawn};
 use reconcile::{Fault, Root};
 use tokio::time::sleep;
 
-use super::{Control, identity};
+use super::{Control, errand, identity};
 use crate::roots::Roots;
 use crate::wanted::{self, Wanted};
 use crate::{expiry, keeper};
@@ -71,38 +68,5 @@ fn others(control: &Control, want: &Wanted, now: Timestamp) -> Result<Vec<Root>,
 
 /// Starts `roadbed down --purge` and does not wait for it.
 fn begin_purge(root: &Root, want: &Wanted) -> Result<(), Fault> {
-    let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("cannot begin a purge", error);
-    let program = host::own::program().map_err(|error| cannot(&error))?;
-    let args = ["down", "--purge", "--expired", "--quiet", "--root"].map(str::to_owned);
-    let args: Vec<String> = args.into_iter().chain([root.path().to_string_lossy().into_owned()]).collect();
-    let null = || files::open_append(Path::new("/dev/null"), files::Access::Owner).map_err(|fault| cannot(&fault));
-    let spawn = Spawn {
-        program: &program,
-        args: &args,
-        // Not the root: it is going to be removed.
-        cwd: Path::new("/"),
-        env: &variables(want),
-        stdout: null()?.into(),
-        stderr: null()?.into(),
-        inherited: &[],
-        limits: Limits::default(),
-        confine: None,
-    };
-    let purge = process::spawn(spawn, &mut |_| Ok(())).map_err(|fault| cannot(&fault))?;
-    tokio::spawn(async move {
-        let _ = purge.ended().await;
-        let _ = purge.reap();
-    });
-    Ok(())
-}
-
-/// What tells the command where this user's state is. Nothing that marks it as one of ours: it is not to be stopped with us.
-fn variables(want: &Wanted) -> BTreeMap<String, String> {
-    let passed_on = ["PATH", "HOME", "USER", "LANG"].into_iter();
-    let mut variables: BTreeMap<String, String> =
-        passed_on.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect();
-    let folder = |path: &Option<PathBuf>| Some(path.as_ref()?.parent()?.to_string_lossy().into_owned());
-    variables.extend(folder(&want.state).map(|folder| ("XDG_STATE_HOME".to_owned(), folder)));
-    variables.extend(folder(&want.config).map(|folder| ("XDG_CONFIG_HOME".to_owned(), folder)));
-    variables
+    errand::begin(root, want, &["down", "--purge", "--expired", "--quiet"])
 }

@@ -1,6 +1,7 @@
 //! Brings keeper and control of a root to life, if they are not alive already.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,21 @@ pub const UNIT: &str = "control";
 
 /// Makes sure that keeper and control of `root` run, the control of this very program.
 pub async fn ensure_running(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
+    ensure(root, wanted, Wish::New).await
+}
+
+/// As [`ensure_running`], where nothing else is wanted than before: whoever is killed meanwhile leaves the wish where it is.
+pub async fn ensure_running_again(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
+    ensure(root, wanted, Wish::AsBefore).await
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    New,
+    AsBefore,
+}
+
+async fn ensure(root: &Root, wanted: &Wanted, wish: Wish) -> Result<(), Fault> {
     let purpose = identity::Purpose { product: &wanted.product, environment: &wanted.environment };
     let identity =
         identity::ensure(root, purpose, &Roots::new(wanted.state.clone(), wanted.config.clone()), &SystemClock)?;
@@ -37,7 +53,9 @@ pub async fn ensure_running(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
             delivering::judge(root, &identity)?;
         }
         // It was stopped. Control must not begin with what was wanted before, beside the command that says what is wanted now.
-        wanted::clear(root)?;
+        if wish == Wish::New {
+            wanted::clear(root)?;
+        }
     }
     keeper::launch(root).await?;
     let units = KeeperClient::new(root.clone());
@@ -73,14 +91,19 @@ fn few_arenas() -> [(String, String); 1] {
 }
 
 fn spec(root: &Root, tools: &BTreeMap<String, String>) -> Result<UnitSpec, Fault> {
-    Ok(UnitSpec {
+    Ok(spec_of(root, tools, own::program_of(root)?, own::revision()?))
+}
+
+/// Control as this program, by its path and its digest.
+pub fn spec_of(root: &Root, tools: &BTreeMap<String, String>, program: PathBuf, revision: String) -> UnitSpec {
+    UnitSpec {
         name: UNIT.to_owned(),
         kind: UnitKind::Control,
-        program: own::program()?,
+        program,
         args: vec!["control".into(), "--root".into(), root.path().to_string_lossy().into_owned()],
         cwd: root.path().to_owned(),
         env: wanted::without_credentials(tools).into_iter().chain(few_arenas()).collect(),
-        revision: own::revision()?,
+        revision,
         in_files: Vec::new(),
         loaded: reconcile::loaded::Loaded::new(),
         sockets: Vec::new(),
@@ -88,5 +111,5 @@ fn spec(root: &Root, tools: &BTreeMap<String, String>) -> Result<UnitSpec, Fault
         stop: StopPolicy::default(),
         limits: Limits::default(),
         confinement: None,
-    })
+    }
 }

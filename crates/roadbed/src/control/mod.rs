@@ -29,7 +29,9 @@ pub mod lending;
 mod lending_record;
 mod statistics;
 pub mod login;
+mod errand;
 mod expiring;
+mod upgrading;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -112,7 +114,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         tracing::warn!(resource = cut_off.resource, step = cut_off.step, "a crash cut this step off; looking again");
     }
     let desk = login::Desk::new(&identity.id, host::machine::name());
-    let keeper = Arc::new(KeeperClient::new(root.clone()));
+    let keeper = Arc::new(KeeperClient::new(root.clone()).of_epoch(deliveries.epoch()));
     let control = Arc::new(Control {
         root: root.clone(),
         id: identity.id,
@@ -135,6 +137,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
+    let upgrading = tokio::spawn(upgrading::watch(control.clone()));
     let light = tokio::spawn(footprint::stay_light());
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
@@ -143,6 +146,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     looking_out.abort();
     sweeping.abort();
     expiring.abort();
+    upgrading.abort();
     delivering.abort();
     light.abort();
     lifeline.abort();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,9 +22,11 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
+use super::fence::EPOCH_HEADER;
 use super::redaction::Unspeakable;
-use super::wire::{EnsureAnswer, Health, Listening, Manner, Shutdown};
+use super::wire::{Become, EnsureAnswer, Health, Listening, Manner, Shutdown};
 use super::{down_marker, log};
+use crate::own::Program;
 
 /// A keeper that was killed is back within this: its reviver starts it at once, and it waits 2 s at most for the edge.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,17 +38,39 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub struct KeeperClient {
     root: Root,
+    epoch: Option<u64>,
 }
 
 impl KeeperClient {
     pub fn new(root: Root) -> Self {
-        Self { root }
+        Self { root, epoch: None }
+    }
+
+    /// As the control of this epoch: refused once another has taken over.
+    #[must_use]
+    pub fn of_epoch(self, epoch: u64) -> Self {
+        Self { epoch: Some(epoch), ..self }
     }
 
     /// What the keeper says of itself. Does not wait for one that is being revived.
     pub async fn health(&self) -> Result<Health, Fault> {
         let stream = self.connect().map_err(|error| self.away(&error))?;
         self.exchange(stream, Method::GET, "/health", &()).await
+    }
+
+    /// Which program the keeper runs.
+    pub async fn program(&self) -> Result<Program, Fault> {
+        self.request(Method::GET, "/program", &()).await
+    }
+
+    /// Has the keeper leave a copy of the program that it runs in [`crate::programs::of_the_keeper`].
+    pub async fn copy_program(&self) -> Result<(), Fault> {
+        self.request(Method::POST, "/program/copy", &()).await
+    }
+
+    /// Has the keeper become one of another program. Returns when it is about to.
+    pub async fn become_another(&self, program: &Path) -> Result<(), Fault> {
+        self.request(Method::POST, "/become", &Become { program: program.to_owned() }).await
     }
 
     /// What keeps each running unit to its own business, looked at now.
@@ -147,11 +172,13 @@ impl KeeperClient {
                 .retry_safe()
         };
         let body = serde_json::to_vec(body).map_err(|error| Fault::because("cannot write a request", &error))?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, "keeper")
-            .header(CONTENT_TYPE, "application/json")
+        let request =
+            Request::builder().method(method).uri(path).header(HOST, "keeper").header(CONTENT_TYPE, "application/json");
+        let request = match self.epoch {
+            Some(epoch) => request.header(EPOCH_HEADER, epoch),
+            None => request,
+        };
+        let request = request
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| Fault::because("cannot write a request", &error))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;

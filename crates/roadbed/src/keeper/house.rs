@@ -1,6 +1,7 @@
 //! What all tasks of one keeper share.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -11,6 +12,7 @@ use reconcile::Root;
 use tokio::sync::watch;
 
 use super::confinement::Means;
+use super::fence::Fence;
 use super::life::Moment;
 use super::redaction::Redaction;
 use super::sockets::Sockets;
@@ -25,14 +27,20 @@ pub(super) struct House {
     pub(super) boot_id: String,
     pub(super) units: Units,
     pub(super) faults: Vec<String>,
+    /// Of which control orders are taken.
+    pub(super) fence: Fence,
     /// What keeps units to their own business here.
     pub(super) means: Means,
     /// What must not be in units' logs.
     pub(super) redaction: Redaction,
     /// Processes whose role said hello on the lifeline.
     pub(super) greeted: watch::Sender<HashSet<u32>>,
+    /// How many processes were followed by another and are not gone yet.
+    pub(super) leaving: watch::Sender<usize>,
     /// What was asked of the keeper as a whole; `None` while it should run.
     pub(super) shutdown: watch::Sender<Option<Manner>>,
+    /// The program that the keeper is to become.
+    pub(super) next: watch::Sender<Option<PathBuf>>,
     /// Everything is stopped.
     pub(super) stopped: watch::Sender<bool>,
     began: Instant,
@@ -49,7 +57,7 @@ impl House {
         boot_id: String,
         sockets: Sockets,
         faults: Vec<String>,
-        means: Means,
+        (fence, means): (Fence, Means),
     ) -> Self {
         Self {
             began: clock.instant(),
@@ -58,10 +66,13 @@ impl House {
             boot_id,
             units: Units::default(),
             faults,
+            fence,
             means,
             redaction: Redaction::new(),
             greeted: watch::Sender::new(HashSet::new()),
+            leaving: watch::Sender::new(0),
             shutdown: watch::Sender::new(None),
+            next: watch::Sender::new(None),
             stopped: watch::Sender::new(false),
             sockets: Mutex::new(sockets),
             children: Mutex::default(),

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use host::clock::Timestamp;
 use host::files::{self, Access, FileFault};
@@ -128,6 +129,28 @@ fn last_byte(path: &Path) -> Result<u8, FileFault> {
 /// Puts a log aside that somebody else writes and nobody rotates.
 pub(super) fn rotate_if_large(path: &Path) -> Result<(), FileFault> {
     if files::exists(path) && files::metadata(path)?.len() > LARGEST { rotate(path) } else { Ok(()) }
+}
+
+/// Between two looks at the keeper's own log, which grows by a line for each thing that happens to a unit.
+const OWN_LOOK: Duration = Duration::from_secs(10);
+
+/// Keeps the file that the keeper itself writes to from growing for ever, as long as it is that file. Until the task is aborted.
+pub(super) async fn keep_own_small(path: PathBuf) {
+    loop {
+        tokio::time::sleep(OWN_LOOK).await;
+        if let Err(fault) = renew_own(&path) {
+            tracing::error!(error = %fault.source, "cannot rotate the keeper's log: {fault}");
+        }
+    }
+}
+
+fn renew_own(path: &Path) -> Result<(), FileFault> {
+    if !host::own::speaks_to(path) || files::metadata(path)?.len() <= LARGEST {
+        return Ok(());
+    }
+    rotate(path)?;
+    let file = files::open_append(path, Access::Owner)?;
+    host::own::speak_to(&file).map_err(|source| FileFault::new("write to", path, source))
 }
 
 fn rotate(path: &Path) -> Result<(), FileFault> {

@@ -15,6 +15,7 @@
 
 pub mod client;
 pub mod confinement;
+mod fence;
 mod house;
 mod launch;
 pub mod life;
@@ -28,6 +29,7 @@ mod redaction;
 mod run;
 mod server;
 mod sockets;
+mod successor;
 mod unit;
 mod units;
 mod wire;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use host::files::{self, Access, FileFault};
-use host::process::Identity;
+use host::process::{Identity, Process};
 use manifest::AppName;
 use reconcile::Root;
 use reconcile::loaded::Loaded;
@@ -25,6 +25,9 @@ pub(super) struct Record {
     pub(super) wanted: Wanted,
     /// The process that runs, or ran last.
     pub(super) process: Option<RecordedProcess>,
+    /// Processes before it that were followed by another, and finish what they have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) leaving: Vec<RecordedProcess>,
     pub(super) restarts: u32,
     pub(super) last_exit: Option<String>,
 }
@@ -74,6 +77,13 @@ impl RecordedProcess {
             is_redacted: false,
             loaded: None,
         }
+    }
+}
+
+impl RecordedProcess {
+    /// The process, if it lives and this is the boot that it was started in.
+    pub(super) fn living(&self, boot_id: &str) -> Option<Process> {
+        Process::find((self.boot_id == boot_id).then_some(self.identity)?)
     }
 }
 
@@ -156,7 +166,8 @@ struct OnDisk<'a> {
 
 impl Record {
     pub(super) fn new(spec: RecordedSpec) -> Self {
-        Self { version: VERSION, spec, wanted: Wanted::Running, process: None, restarts: 0, last_exit: None }
+        let (process, last_exit, leaving) = (None, None, Vec::new());
+        Self { version: VERSION, spec, wanted: Wanted::Running, process, leaving, restarts: 0, last_exit }
     }
 
     pub(super) fn write(&self, root: &Root) -> Result<(), FileFault> {

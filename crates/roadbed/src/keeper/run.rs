@@ -16,13 +16,15 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::confinement::Means;
+use super::fence::Fence;
 use super::house::House;
 use super::orphan::{self, Adopted};
-use super::record::{self, Record};
+use super::record::{self, Record, RecordedProcess};
 use super::sockets::Sockets;
+use super::successor::{self, Inheritance};
 use super::units::{self, Request};
 use super::wire::Manner;
-use super::{down_marker, fifo_folder, offers, records_folder, server};
+use super::{down_marker, fifo_folder, log, offers, own_log, records_folder, server};
 use crate::footprint;
 
 /// How long a dead keeper's lock may outlive it: a child that it was just starting has a copy until it notices.
@@ -59,7 +61,12 @@ pub fn run_to_end(root: &Root, clock: Arc<dyn Clock>) -> Result<Ended, Fault> {
     for folder in [root.run(), records_folder(root), fifo_folder(root), root.logs()] {
         files::create_dir(&folder, Access::Owner).map_err(fault)?;
     }
-    let lock = match runtime.block_on(take_lock(root, &clock)).map_err(fault)? {
+    let mut inheritance = Inheritance::take();
+    let taken = match inheritance.lock(&root.keeper_lock()) {
+        Some(held) => Lock::Ours(held),
+        None => runtime.block_on(take_lock(root, &clock)).map_err(fault)?,
+    };
+    let lock = match taken {
         Lock::Ours(held) => held,
         Lock::HeldBy(holder) => {
             // Several survivors may revive a keeper at once; who comes second has nothing to do and did nothing wrong.
@@ -71,7 +78,7 @@ pub fn run_to_end(root: &Root, clock: Arc<dyn Clock>) -> Result<Ended, Fault> {
         tracing::info!("nothing to do: {} was stopped on purpose", root.path().display());
         return Ok(Ended::Down);
     }
-    runtime.block_on(keep(root, clock, lock))
+    runtime.block_on(keep(root, clock, lock, inheritance))
 }
 
 async fn take_lock(root: &Root, clock: &Arc<dyn Clock>) -> files::Result<Lock> {
@@ -92,7 +99,7 @@ fn is_alive(holder: &str) -> bool {
     pid.and_then(table::entry).is_some_and(|entry| !entry.is_dead())
 }
 
-async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held) -> Result<Ended, Fault> {
+async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held, left: Inheritance) -> Result<Ended, Fault> {
     let headline = || format!("the keeper of {} cannot run", root.path().display());
     let because_file = |fault: files::FileFault| Fault::because(headline(), &fault);
     let because_io = |error: std::io::Error| Fault::because(headline(), &error);
@@ -106,7 +113,7 @@ async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held) -> Result<Ended, F
     // It holds every unit's variables.
     host::own::keep_memory_private().map_err(because_io)?;
 
-    let house = take_up(root, clock).await.map_err(because_file)?;
+    let house = take_up(root, clock, left).await.map_err(because_file)?;
     let reaping = tokio::spawn({
         let house = Arc::clone(&house);
         async move {
@@ -122,13 +129,22 @@ async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held) -> Result<Ended, F
         .with_graceful_shutdown(async move { drop(stopped.wait_for(|stopped| *stopped).await) });
     let serving = tokio::spawn(serving.into_future());
     let light = tokio::spawn(footprint::stay_light());
+    let tidy = tokio::spawn(log::keep_own_small(own_log(root)));
     tracing::info!(root = %root.path().display(), "keeping");
 
-    let mut shutdown = house.shutdown.subscribe();
-    tokio::select! {
-        _ = terminate.recv() => house.begin_shutdown(Manner::Gracefully),
-        _ = interrupt.recv() => house.begin_shutdown(Manner::Gracefully),
-        _ = shutdown.wait_for(Option::is_some) => {}
+    let (mut shutdown, mut next) = (house.shutdown.subscribe(), house.next.subscribe());
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => house.begin_shutdown(Manner::Gracefully),
+            _ = interrupt.recv() => house.begin_shutdown(Manner::Gracefully),
+            _ = shutdown.wait_for(Option::is_some) => {}
+            program = successor::due(&mut next) => {
+                let fault = successor::become_it(&house, &lock, &program);
+                tracing::error!(causes = ?fault.causes, "{fault}");
+                continue;
+            }
+        }
+        break;
     }
     let stopping = stop(&house);
     tokio::pin!(stopping);
@@ -143,6 +159,7 @@ async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held) -> Result<Ended, F
     let _ = tokio::time::timeout(LAST_ANSWERS, serving).await;
     reaping.abort();
     light.abort();
+    tidy.abort();
     for removed in [files::remove(&root.keeper_socket()), files::remove(&root.lifeline_socket())] {
         note(removed);
     }
@@ -152,25 +169,28 @@ async fn keep(root: &Root, clock: Arc<dyn Clock>, lock: Held) -> Result<Ended, F
 }
 
 /// Finds what a keeper before us left behind, and makes it ours.
-async fn take_up(root: &Root, clock: Arc<dyn Clock>) -> files::Result<Arc<House>> {
+async fn take_up(root: &Root, clock: Arc<dyn Clock>, left: Inheritance) -> files::Result<Arc<House>> {
     let boot_id = table::boot_id()?;
     let (records, damaged) = record::read_all(root)?;
-    let (sockets, socket_fault) = Sockets::load(root)?;
-    let faults: Vec<String> = damaged.iter().map(|damaged| damaged.fault.clone()).chain(socket_fault).collect();
+    let (mut sockets, socket_fault) = Sockets::load(root)?;
+    left.sockets.into_iter().for_each(|(name, socket)| sockets.offer(&name, socket));
+    let (fence, fence_fault) = Fence::load(root)?;
+    let damage = damaged.iter().map(|damaged| damaged.fault.clone());
+    let faults: Vec<String> = damage.chain(socket_fault).chain(fence_fault).collect();
     for fault in &faults {
         tracing::error!("{fault}");
     }
     let kept = records.iter().filter(|record| is_of_boot(record, &boot_id)).flat_map(groups_of).collect();
     let means = Means::find(root, &kept);
-    let house = Arc::new(House::new(root.clone(), clock, boot_id, sockets, faults, means));
+    let house = Arc::new(House::new(root.clone(), clock, boot_id, sockets, faults, (fence, means)));
 
     // Roles come back by themselves, sockets in hand, as soon as there is a lifeline.
     let lifeline = listen(&root.lifeline_socket())?;
     tokio::spawn(offers::accept(Arc::clone(&house), lifeline));
     recover_sockets(&house, &records).await;
 
-    let adopted: Vec<Adopted> =
-        records.iter().filter_map(|record| living(&house, record)).map(|(_, adopted)| adopted).collect();
+    let adopted = records.iter().flat_map(|record| living(&house, record).into_iter().chain(leaving(&house, record)));
+    let adopted: Vec<Adopted> = adopted.map(|(_, adopted)| adopted).collect();
     for unit in orphan::stop_strangers(root, &adopted).await {
         tracing::warn!(unit, "stopped a process that no record named");
     }
@@ -222,8 +242,15 @@ async fn recover_sockets(house: &House, records: &[Record]) {
 }
 
 fn living(house: &House, record: &Record) -> Option<(Process, Adopted)> {
-    let recorded = record.process.as_ref().filter(|recorded| recorded.boot_id == house.boot_id)?;
-    let process = Process::find(recorded.identity)?;
+    ours(house, record, record.process.as_ref()?)
+}
+
+fn leaving(house: &House, record: &Record) -> Vec<(Process, Adopted)> {
+    record.leaving.iter().filter_map(|recorded| ours(house, record, recorded)).collect()
+}
+
+fn ours(house: &House, record: &Record, recorded: &RecordedProcess) -> Option<(Process, Adopted)> {
+    let process = recorded.living(&house.boot_id)?;
     if orphan::is_of_another(&house.root, process.pid()) {
         tracing::error!(unit = record.spec.name, "the record is of another root; its process is left alone");
         return None;
@@ -252,7 +279,11 @@ async fn stop(house: &Arc<House>) {
             }
         }
     }
+    let mut leaving = house.leaving.subscribe();
+    // Each is killed where it does not go.
+    let _ = leaving.wait_for(|leaving| *leaving == 0).await;
     note(house.sockets().close());
+    note(house.fence.forget());
     house.means.sweep();
 }
 

@@ -3,19 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use host::files::{self, Access};
 use reconcile::Fault;
 use reconcile::ports::{Confined, UnitSpec, UnitStatus};
 
+use super::fence::EPOCH_HEADER;
 use super::house::House;
 use super::record::is_unit_name;
 use super::redaction::Unspeakable;
-use super::units::{self, Request};
-use super::wire::{EnsureAnswer, Health, KeeperState, Listening, Shutdown};
+use super::successor;
+use super::units::{self, Request as Ask};
+use super::wire::{Become, EnsureAnswer, Health, KeeperState, Listening, Shutdown};
+use crate::own::{self, Program};
+use crate::programs;
 
 pub(super) fn routes(house: Arc<House>) -> Router {
     Router::new()
@@ -29,7 +35,20 @@ pub(super) fn routes(house: Arc<House>) -> Router {
         .route("/sockets/{name}", put(listen))
         .route("/secrets", put(look_for))
         .route("/shutdown", post(shutdown))
+        .route("/program", get(program))
+        .route("/program/copy", post(copy_program))
+        .route("/become", post(become_another))
+        .layer(middleware::from_fn_with_state(Arc::clone(&house), fenced))
         .with_state(house)
+}
+
+/// Refuses a control that another has followed. What it asks is answered, so that it may say why it does nothing.
+async fn fenced(State(house): State<Arc<House>>, request: Request, next: Next) -> Response {
+    let epoch = request.headers().get(EPOCH_HEADER).and_then(|epoch| epoch.to_str().ok()?.parse().ok());
+    match epoch.map(|epoch| house.fence.pass(epoch)) {
+        Some(Err(fault)) if request.method() != Method::GET => Refusal(fault).into_response(),
+        _ => next.run(request).await,
+    }
 }
 
 type Answer<T> = Result<Json<T>, Refusal>;
@@ -51,7 +70,8 @@ impl From<Fault> for Refusal {
 
 async fn health(State(house): State<Arc<House>>) -> Json<Health> {
     let state = if house.shutdown.borrow().is_some() { KeeperState::Stopping } else { KeeperState::Running };
-    Json(Health { pid: host::own::pid(), state, faults: house.faults.clone(), missing: house.means.missing() })
+    let (faults, stamp, missing) = (house.faults.clone(), own::stamp(), house.means.missing());
+    Json(Health { pid: host::own::pid(), state, faults, stamp, missing })
 }
 
 async fn list(State(house): State<Arc<House>>) -> Json<Vec<UnitStatus>> {
@@ -76,22 +96,22 @@ async fn ensure(
 }
 
 async fn remove(State(house): State<Arc<House>>, Path(name): Path<String>) -> Answer<()> {
-    ask(house, name, Request::Remove).await
+    ask(house, name, Ask::Remove).await
 }
 
 async fn restart(State(house): State<Arc<House>>, Path(name): Path<String>) -> Answer<()> {
-    ask(house, name, Request::Restart).await
+    ask(house, name, Ask::Restart).await
 }
 
 async fn hold(State(house): State<Arc<House>>, Path(name): Path<String>) -> Answer<()> {
-    ask(house, name, Request::Hold).await
+    ask(house, name, Ask::Hold).await
 }
 
 async fn resume(State(house): State<Arc<House>>, Path(name): Path<String>) -> Answer<()> {
-    ask(house, name, Request::Resume).await
+    ask(house, name, Ask::Resume).await
 }
 
-async fn ask(house: Arc<House>, name: String, request: Request) -> Answer<()> {
+async fn ask(house: Arc<House>, name: String, request: Ask) -> Answer<()> {
     Ok(Json(finish(async move { units::ask(&house, &name, request).await }).await?))
 }
 
@@ -113,6 +133,29 @@ async fn listen(
 
 async fn look_for(State(house): State<Arc<House>>, Json(secrets): Json<Vec<Unspeakable>>) -> Answer<()> {
     Ok(Json(house.redaction.look_for(secrets)?))
+}
+
+async fn program() -> Answer<Program> {
+    // Reads the whole file, once in a keeper's life.
+    Ok(Json(own::running_meanwhile().await?))
+}
+
+/// Leaves a copy of the keeper's own program: its file may be another by now, or gone. In this thread, piece by piece: another
+/// thread would open and close descriptors while children are started.
+async fn copy_program(State(house): State<Arc<House>>) -> Answer<()> {
+    files::create_dir(&house.root.programs(), Access::Owner)
+        .map_err(|fault| Fault::because("cannot make a folder for programs", &fault))?;
+    Ok(Json(own::copy_meanwhile(&programs::of_the_keeper(&house.root)).await?))
+}
+
+/// Answers when the keeper is about to become the other program.
+async fn become_another(State(house): State<Arc<House>>, Json(wanted): Json<Become>) -> Answer<()> {
+    if house.shutdown.borrow().is_some() {
+        return Err(Fault::new("the environment is being stopped").into());
+    }
+    successor::settled(&house).await?;
+    house.next.send_replace(Some(wanted.program));
+    Ok(Json(()))
 }
 
 /// Answers when everything is stopped.

@@ -77,6 +77,11 @@ impl Sockets {
         Ok((Self { root: root.clone(), known }, fault))
     }
 
+    /// Those that are held.
+    pub(super) fn held(&self) -> impl Iterator<Item = (&str, &TcpListener)> {
+        self.known.iter().filter_map(|(name, socket)| Some((name.as_str(), socket.listener.as_ref()?)))
+    }
+
     /// Whether a socket is known that is not held.
     pub(super) fn any_missing(&self) -> bool {
         self.known.values().any(|socket| socket.listener.is_none())

@@ -2,6 +2,7 @@
 
 mod end;
 mod start;
+mod succession;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub(super) struct Unit {
     mailbox: mpsc::UnboundedReceiver<Command>,
     status: watch::Sender<Option<Told>>,
     waiting: Waiting,
+    /// What is being started is not on record before it serves.
+    is_on_trial: bool,
     /// Why the last start failed or was refused, until somebody is told.
     fault: Option<Fault>,
 }
@@ -86,11 +89,12 @@ impl Unit {
         mailbox: mpsc::UnboundedReceiver<Command>,
         status: watch::Sender<Option<Told>>,
     ) -> Self {
-        let alive = record
-            .process
-            .as_ref()
-            .filter(|recorded| recorded.boot_id == house.boot_id)
-            .and_then(|recorded| Process::find(recorded.identity));
+        let alive = record.process.as_ref().and_then(|recorded| recorded.living(&house.boot_id));
+        for recorded in &record.leaving {
+            if let Some(process) = recorded.living(&house.boot_id) {
+                succession::see_off(Arc::clone(&house), record.spec.name.clone(), process, Some(recorded.clone()));
+            }
+        }
         let now = house.now();
         let phase = match (&alive, record.wanted, &record.spec.env) {
             (Some(_), ..) => Phase::Running { since: now },
@@ -105,6 +109,8 @@ impl Unit {
         match alive {
             Some(process) => {
                 tracing::info!(unit = unit.name, pid = process.pid(), "adopted");
+                // Our own child, where the keeper before us was this very process: how it ends is for us to take note of.
+                unit.house.children().insert(process.pid());
                 unit.process = Some(process);
             }
             None => unit.clear_dead_process(),
@@ -127,7 +133,8 @@ impl Unit {
     ) -> Self {
         let name = record.spec.name.clone();
         let (process, output, waiting, fault) = (None, None, Waiting::Nobody, None);
-        Self { house, name, record, env, life, process, output, mailbox, status, waiting, fault }
+        let is_on_trial = false;
+        Self { house, name, record, env, life, process, output, mailbox, status, waiting, is_on_trial, fault }
     }
 
     pub(super) async fn work(mut self) {
@@ -146,6 +153,10 @@ impl Unit {
                     is_now.then_some(Event::KillNow)
                 }
                 command = self.mailbox.recv(), if !is_stopping => match command {
+                    Some(command) if self.is_succession(&command) => {
+                        self.succeed(command).await;
+                        None
+                    }
                     Some(command) => self.take(command),
                     None => return,
                 },

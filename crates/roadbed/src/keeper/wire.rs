@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use host::files::Stamp;
 use reconcile::ports::{Ensured, Safeguard};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,9 @@ pub struct Health {
     pub state: KeeperState,
     /// What this keeper found damaged, sentences for people.
     pub faults: Vec<String>,
+    /// The keeper's own file, to tell quickly whether somebody else runs the same.
+    #[serde(default)]
+    pub stamp: Option<Stamp>,
     /// Safeguards that no unit can have here, and why.
     #[serde(default)]
     pub missing: BTreeMap<Safeguard, String>,
@@ -36,6 +41,12 @@ pub(super) struct EnsureAnswer {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Listening {
     pub(super) address: SocketAddr,
+}
+
+/// Body of `POST /become`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Become {
+    pub(super) program: PathBuf,
 }
 
 /// Body of `POST /shutdown`.

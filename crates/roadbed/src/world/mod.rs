@@ -174,7 +174,12 @@ impl World {
         let is_delivered = delivered.is_used(want);
         let addresses = Addresses::choose(&ground.root, &environment, want, (&fleets, is_delivered), alive, ports)?;
         let secrets = Arc::new(Store::new(seats::of_control(&ground.root, &ground.id, &ground.clock, want)));
-        let units: Arc<dyn Units> = Arc::new(Redacting::new(KeeperClient::new(ground.root.clone()), secrets.clone()));
+        let keeper = KeeperClient::new(ground.root.clone());
+        let keeper = match delivered.epoch {
+            Some(epoch) => keeper.of_epoch(epoch),
+            None => keeper,
+        };
+        let units: Arc<dyn Units> = Arc::new(Redacting::new(keeper, secrets.clone()));
         let ground = Ground { units, ..ground };
         let facts = |environment: &Arc<Environment>, place: Place| {
             let stores = ground.of_stores(environment, &secrets);

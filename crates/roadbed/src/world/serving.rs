@@ -142,7 +142,7 @@ impl EdgeProcess {
         Ok(UnitSpec {
             name: EDGE.to_owned(),
             kind: UnitKind::Edge,
-            program: own::program()?,
+            program: own::program_of(&self.root)?,
             args: vec![EDGE.into(), "--root".into(), self.root.path().to_string_lossy().into_owned()],
             cwd: self.root.path().to_owned(),
             env: std::collections::BTreeMap::new(),

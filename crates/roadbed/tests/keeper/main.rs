@@ -14,3 +14,4 @@ mod redaction;
 mod secrets;
 mod shutdown;
 mod sockets;
+mod succession;

@@ -83,3 +83,20 @@ async fn what_is_written_while_no_keeper_lives_is_not_lost() {
     let expected: Vec<u64> = (1..=*seen.last().unwrap()).collect();
     assert_eq!(seen, expected, "nothing is missing");
 }
+
+#[tokio::test]
+async fn what_the_keeper_itself_says_is_rotated_while_it_runs() {
+    let environment = Environment::start().await;
+    let own = environment.root.logs().join("keeper.log");
+    let (former, keeper) = (environment.root.logs().join("keeper.log.1"), environment.keeper_pid().await);
+    let long = "what a keeper says in a year\n".repeat(400_000);
+    std::io::Write::write_all(&mut files::open_append(&own, files::Access::Owner).unwrap(), long.as_bytes()).unwrap();
+    eventually("it is put aside", async || files::exists(&former).then_some(())).await;
+    environment.client.ensure(app("api-1", LIVE)).await.unwrap();
+    eventually("what it says goes to the new one", async || {
+        files::read_string(&own).ok()?.contains("started").then_some(())
+    })
+    .await;
+    assert!(files::metadata(&own).unwrap().len() < 100_000);
+    assert_eq!(environment.keeper_pid().await, keeper);
+}

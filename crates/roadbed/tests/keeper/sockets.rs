@@ -14,10 +14,10 @@ use tokio::net::TcpStream;
 use crate::environment::{Environment, eventually, is_dead};
 use crate::stand_in::{self, Manner};
 
-const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// The pid of the edge that answers there.
-async fn visit(address: SocketAddr) -> std::io::Result<u32> {
+pub(crate) async fn visit(address: SocketAddr) -> std::io::Result<u32> {
     let visit = async {
         let mut stream = TcpStream::connect(address).await?;
         let mut text = String::new();
@@ -28,14 +28,14 @@ async fn visit(address: SocketAddr) -> std::io::Result<u32> {
 }
 
 /// Visits all the time; counts.
-struct Visitors {
+pub(crate) struct Visitors {
     stop: Arc<AtomicBool>,
     served: Arc<AtomicU32>,
     task: tokio::task::JoinHandle<Vec<String>>,
 }
 
 impl Visitors {
-    fn come(address: SocketAddr) -> Self {
+    pub(crate) fn come(address: SocketAddr) -> Self {
         let (stop, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let (stopped, count) = (Arc::clone(&stop), Arc::clone(&served));
         let task = tokio::spawn(async move {
@@ -52,13 +52,13 @@ impl Visitors {
         Self { stop, served, task }
     }
 
-    async fn more(&self) {
+    pub(crate) async fn more(&self) {
         let before = self.served.load(Ordering::Relaxed);
         eventually("visitors are served", async || (self.served.load(Ordering::Relaxed) > before + 20).then_some(()))
             .await;
     }
 
-    async fn leave(self) -> Vec<String> {
+    pub(crate) async fn leave(self) -> Vec<String> {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.unwrap()
     }

@@ -3,11 +3,14 @@
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use host::inherit;
 use reconcile::Root;
 use reconcile::ports::{UnitKind, UnitSpec};
 use roadbed::keeper::lifeline::Lifeline;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::environment::{Environment, app, program};
@@ -51,8 +54,10 @@ fn role_process() {
     let listeners = inherit::listeners().unwrap();
     let offer = listeners.iter().map(|(name, listener)| (name.clone(), listener.try_clone().unwrap().into())).collect();
     for (_, listener) in listeners {
+        listener.set_nonblocking(true).unwrap();
         std::thread::spawn(move || serve(&listener));
     }
+    let _leaves = std::thread::spawn(leave_when_succeeded);
     if std::env::var(MANNER).unwrap() == format!("{:?}", Manner::Silent) {
         loop {
             std::thread::park();
@@ -64,8 +69,24 @@ fn role_process() {
     runtime.block_on(lifeline.hold());
 }
 
+static IS_SUCCEEDED: AtomicBool = AtomicBool::new(false);
+
 fn serve(listener: &TcpListener) {
-    for visitor in listener.incoming() {
-        let _ = visitor.unwrap().write_all(host::own::pid().to_string().as_bytes());
+    while !IS_SUCCEEDED.load(Ordering::Relaxed) {
+        match listener.accept() {
+            Ok((mut visitor, _)) => drop(visitor.write_all(host::own::pid().to_string().as_bytes())),
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
     }
+}
+
+/// As the edge does: who came is served, nobody new is let in.
+fn leave_when_succeeded() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        signal(SignalKind::user_defined2()).unwrap().recv().await;
+        IS_SUCCEEDED.store(true, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    });
+    host::own::end_with(0)
 }

@@ -38,6 +38,7 @@ use crate::seat::Seat;
 use crate::{Fingerprint, Secret, SecretName, generate};
 pub use recipients::{Challenge, Recipient, RecipientKind};
 pub use rows::VersionRow;
+pub use schema::refuse_newer;
 use session::{Access, Opened, Work};
 pub use trial::Opening;
 

@@ -1,6 +1,15 @@
 //! The tables of a store. Names, versions and times can be read by whoever has the file; values and keys cannot.
 
-use host::database::Schema;
+use std::path::Path;
+
+use host::database::{self, Schema};
+
+use crate::fault::StoreFault;
+
+/// Whether this program could read a store that another uses now; changes nothing.
+pub fn refuse_newer(file: &Path) -> Result<(), StoreFault> {
+    database::refuse_newer(file, SCHEMA).map_err(StoreFault::of_database)
+}
 
 pub(super) const SCHEMA: Schema = Schema {
     // "rbse"

@@ -68,7 +68,7 @@ impl Unit {
             output::give(&self.house.root, &self.name, confine.user)
                 .map_err(|fault| Fault::because(&headline, &fault))?;
         }
-        let (house, record) = (&self.house, &mut self.record);
+        let (house, record, is_on_trial) = (&self.house, &mut self.record, self.is_on_trial);
         let started = process::spawn(spawn, &mut |process| {
             house.children().insert(process.pid());
             let (identity, boot_id) = (process.identity(), house.boot_id.clone());
@@ -89,6 +89,9 @@ impl Unit {
             record.process = Some(recorded);
             record.restarts = self.life.restarts;
             record.wanted = Wanted::Running;
+            if is_on_trial {
+                return Ok(());
+            }
             match record.write(&house.root) {
                 // Rather an unrecorded process than none on a full disk: the next keeper finds it by its mark and replaces it.
                 Err(fault) if is_disk_full(&fault) => {
