@@ -119,7 +119,7 @@ impl Checkout {
 fn is_of_roadbed(path: &[u8], prefix: &str) -> bool {
     let rest = path.strip_prefix(prefix.as_bytes()).unwrap_or(path);
     let rest = rest.strip_prefix(b"/").unwrap_or(rest);
-    [b".roadbed/".as_slice(), b".roadbed-envs/", b".roadbed-samples/"].iter().any(|own| rest.starts_with(own))
+    [b".roadbed/".as_slice(), b".roadbed-envs/", b".roadbed-samples/", b".roadbed-ci/"].iter().any(|own| rest.starts_with(own))
 }
 
 /// The id that git would give it. A file that grows or shrinks meanwhile is told as an error.

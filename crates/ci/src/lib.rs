@@ -25,13 +25,14 @@ pub mod graph;
 pub mod plan;
 mod reasons;
 pub mod tasks;
-// pub mod cache;
-// mod outputs;
-// mod evidence;
-// pub mod attempt;
-// pub mod run;
-// pub mod places;
-// pub mod report;
+pub mod cache;
+mod outputs;
+mod evidence;
+pub mod jobs;
+pub mod attempt;
+pub mod run;
+pub mod places;
+pub mod report;
 
 /// A digest, of 32 bytes.
 pub type Hash = [u8; 32];

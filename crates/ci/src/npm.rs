@@ -38,8 +38,8 @@ struct Names(Box<[Rc<str>]>);
 
 impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let table = BTreeMap::<Rc<str>, serde::de::IgnoredAny>::deserialize(deserializer)?;
-        Ok(Self(table.into_keys().collect()))
+        let table = BTreeMap::<String, serde::de::IgnoredAny>::deserialize(deserializer)?;
+        Ok(Self(table.into_keys().map(Rc::from).collect()))
     }
 }
 

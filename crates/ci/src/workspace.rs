@@ -162,7 +162,7 @@ impl Workspace {
         let settings = cargo.as_ref().map(|cargo| cargo.shared()).unwrap_or_default();
         let for_cargo = put_shared(trees, &root, &mut things, &mut nodes, "crate", &[], &SHARED_BY_CARGO, settings)?;
 
-        let every = ["every package", "every npm package", "every crate"].map(Rc::from);
+        let every: [Rc<str>; 3] = ["every package", "every npm package", "every crate"].map(Rc::from);
         let all: Vec<String> = folders.into_keys().collect();
         let mut packages = BTreeMap::new();
         for (place, path) in all.iter().enumerate() {

@@ -11,6 +11,7 @@ pub mod build;
 pub mod ci_args;
 pub mod ci_plan;
 pub mod ci_run;
+mod ci_surroundings;
 pub mod command_lock;
 pub mod completions;
 pub mod conductor;
