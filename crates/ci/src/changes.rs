@@ -19,6 +19,9 @@ use crate::trees::{Changed, Made};
 /// git looks at every file to tell what changed.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// Paths in one command: of 4 KiB each they stay below what a command line holds.
+const AT_ONCE: usize = 200;
+
 /// Files that are read for what they mean; all others only for their digest.
 const READ: [&str; 5] = ["package.json", "package-lock.json", "Cargo.toml", "Cargo.lock", "roadbed.toml"];
 
@@ -59,7 +62,8 @@ impl Checkout {
             env.iter().filter(|(name, _)| ["PATH", "HOME"].contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect();
         // Looking takes no lock: somebody may be committing.
         env.insert("GIT_OPTIONAL_LOCKS".to_owned(), "0".to_owned());
-        let command = Run { program, args, cwd: self.folder(), env, deadline: DEADLINE };
+        let git = |cwd: PathBuf, args: Vec<String>| Run { program: program.clone(), args, cwd, env: env.clone(), deadline: DEADLINE };
+        let command = git(self.folder(), args);
         let (mut changed, mut said, mut strange) = (Vec::new(), Vec::new(), Vec::new());
         let finished = run(&command, &mut |stream, line| match stream {
             Stream::Out => match path_of(line) {
@@ -74,12 +78,37 @@ impl Checkout {
             let why = said.pop().or(strange.pop()).unwrap_or_else(|| finished.describe());
             return Err(Fault::new(headline).cause(format!("git: {why}")).hint("see what `git status` says"));
         }
-        let state = |path: &Vec<u8>| self.made(path);
-        let ours = changed.into_iter().filter(|path| !is_of_roadbed(path, &self.prefix));
-        ours.map(|path| Ok((path.clone(), state(&path).map_err(|fault| Fault::because(headline, &fault))?)))
-            // A repository within, which is not ours: `?? folder/`.
-            .filter(|found| !found.as_ref().is_ok_and(|(path, _): &(Vec<u8>, _)| path.ends_with(b"/")))
-            .collect()
+        // A repository within is not ours: `?? folder/`.
+        let ours = changed.into_iter().filter(|path| !is_of_roadbed(path, &self.prefix) && !path.ends_with(b"/"));
+        let mut found = Changed::new();
+        for path in ours {
+            let made = self.made(&path).map_err(|fault| Fault::because(headline, &fault))?;
+            found.insert(path, made);
+        }
+        // A file with other line ends, or one that lies in git as a pointer, is what git makes of it.
+        let is_file = |made: &Option<Made>| made.as_ref().is_some_and(|made| matches!(made.kind, EntryKind::Blob | EntryKind::BlobExecutable));
+        let paths: Vec<String> =
+            found.iter().filter(|(_, made)| is_file(made)).filter_map(|(path, _)| String::from_utf8(path.clone()).ok()).collect();
+        for some in paths.chunks(AT_ONCE) {
+            let args = ["hash-object", "--"].map(str::to_owned).into_iter().chain(some.iter().cloned()).collect();
+            let mut ids = Vec::new();
+            let finished = run(&git(self.top.clone(), args), &mut |stream, line| {
+                if stream == Stream::Out {
+                    ids.extend(ObjectId::from_hex(line.as_bytes()));
+                }
+            })
+            .await
+            .map_err(|fault| Fault::because(headline, &fault))?;
+            if !finished.success() || ids.len() != some.len() {
+                return Err(Fault::new(headline).cause("git cannot digest a changed file").hint("run it again: a file may have gone meanwhile"));
+            }
+            for (path, id) in some.iter().zip(ids) {
+                if let Some(Some(made)) = found.get_mut(path.as_bytes()) {
+                    made.id = id;
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// What is at a path now.

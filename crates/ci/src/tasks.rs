@@ -1,5 +1,7 @@
 //! What is done with a package: linted, checked, tested, built, or what else the manifest names.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use manifest::{Ci, CiApp};
@@ -78,12 +80,20 @@ pub fn settings(ci: &Ci, task: &str, path: &str) -> Result<Settings, Fault> {
 /// A digest of all that the manifest says of the tasks of the package in a folder.
 pub(crate) fn written(ci: &Ci, path: &str) -> Result<Hash, Fault> {
     let app: Option<&CiApp> = ci.apps.iter().find(|app| app.path == path);
-    let mut parts = vec![serde_json::to_vec(&app).expect("an app can be written")];
-    for task in ci.tasks.keys() {
-        parts.push(task.as_bytes().to_vec());
-        parts.push(serde_json::to_vec(&settings(ci, task, path)?).expect("settings can be written"));
+    // What is said and is the default anyway is no difference.
+    static UNSAID: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+        let of = |task: &str| settings(&Ci::default(), task, "").ok().and_then(|settings| serde_json::to_vec(&settings).ok());
+        USUAL.iter().filter_map(|task| of(task)).collect()
+    });
+    let mut parts = vec![Cow::Owned(serde_json::to_vec(&app).expect("an app can be written"))];
+    for (number, task) in names(ci).into_iter().enumerate() {
+        parts.push(match (UNSAID.get(number), ci.tasks.contains_key(&task)) {
+            (Some(unsaid), false) => Cow::Borrowed(unsaid),
+            _ => Cow::Owned(serde_json::to_vec(&settings(ci, &task, path)?).expect("settings can be written")),
+        });
+        parts.push(Cow::Owned(task.into_bytes()));
     }
-    Ok(hash_of(parts.iter().map(Vec::as_slice)))
+    Ok(hash_of(parts.iter().map(|part| part.as_slice())))
 }
 
 /// The command of a task, by the manifest, the package's scripts or Cargo; `None` if the package has no such task.
