@@ -57,21 +57,31 @@ fn what_was_had_before_is_not_run_again_and_its_files_are_put_back() {
 
 #[test]
 fn a_failure_stops_the_rest_unless_one_goes_on() {
-    let stage = Stage::new("[ci.tasks.lint]\ncommand = [\"/bin/sh\", \"-c\", \"echo src/no.ts:1:1 is bad; exit 3\"]\nin.\"packages/ui\".command = [\"/bin/sleep\", \"60\"]\n\
-         [ci.tasks.test]\nneeds = [\"lint\"]\ncommand = [\"/bin/true\"]\nmin_tests = 0\n");
+    let stage = Stage::new(
+        "[ci.tasks.lint]\ncommand = [\"/bin/sh\", \"-c\", \"echo src/no.ts:1:1 is bad; exit 3\"]\nin.\"packages/ui\".command = [\"/bin/sleep\", \"60\"]\n\
+         [ci.tasks.test]\nneeds = [\"lint\"]\ncommand = [\"/bin/true\"]\nmin_tests = 0\n",
+    );
     let stopped = stage.run(&["ci", "run", "--all", "--json", "--jobs", "3"]);
     assert_eq!(stopped.code, 1);
     let failed = stopped.json()["jobs"].as_array().unwrap().iter().filter(|job| job["outcome"] == "failed").count();
     assert!((1..=2).contains(&failed) && stopped.outcomes().contains(&"ui lint stopped".to_owned()), "{stopped:?}");
-    let went_on = stage.run(&["ci", "run", "api", "web", "--only", "lint,test", "--json", "--keep-going", "--jobs", "1"]);
+    let went_on =
+        stage.run(&["ci", "run", "api", "web", "--only", "lint,test", "--json", "--keep-going", "--jobs", "1"]);
     assert_eq!(went_on.outcomes(), ["api lint failed", "api test skipped", "web lint failed", "web test skipped"]);
     let told = stage.run(&["ci", "run", "api", "--only", "lint"]);
-    assert!(told.err.contains("api lint failed") && told.err.contains("exit code 3") && told.err.contains("src/no.ts:1:1 is bad"), "{told:?}");
+    assert!(
+        told.err.contains("api lint failed")
+            && told.err.contains("exit code 3")
+            && told.err.contains("src/no.ts:1:1 is bad"),
+        "{told:?}"
+    );
 }
 
 #[test]
 fn reports_say_what_came_of_it() {
-    let stage = Stage::new("[ci.tasks.lint]\ncommand = [\"/bin/sh\", \"-c\", \"echo 'index.js:1:2 <bad> & \\u001b[31mred\\u001b[0m \\u0001'; exit 1\"]\n");
+    let stage = Stage::new(
+        "[ci.tasks.lint]\ncommand = [\"/bin/sh\", \"-c\", \"echo 'index.js:1:2 <bad> & \\u001b[31mred\\u001b[0m \\u0001'; exit 1\"]\n",
+    );
     stage.write("shop/apps/api/index.js", "2\n");
     let words = ["ci", "run", "--junit", "junit.xml", "--sarif", "ci.sarif"];
     let answer = stage.run_with(&words, &[("GITHUB_STEP_SUMMARY", "summary.md"), ("GITHUB_ACTIONS", "true")]);
@@ -81,10 +91,21 @@ fn reports_say_what_came_of_it() {
     assert!(junit.contains("classname=\"api\" name=\"lint\"") && junit.contains("&lt;bad&gt; &amp; red"), "{junit}");
     let sarif: serde_json::Value = serde_json::from_str(&stage.read("shop/ci.sarif")).unwrap();
     let place = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
-    assert_eq!((place["artifactLocation"]["uri"].as_str(), place["region"]["startColumn"].as_u64()), (Some("apps/api/index.js"), Some(2)));
+    assert_eq!(
+        (place["artifactLocation"]["uri"].as_str(), place["region"]["startColumn"].as_u64()),
+        (Some("apps/api/index.js"), Some(2))
+    );
     let summary = stage.read("shop/summary.md");
-    assert!(summary.contains("✗ 1 failed") && summary.contains("| api | lint | ✗ failed |") && summary.contains("&lt;bad&gt;"), "{summary}");
+    assert!(
+        summary.contains("✗ 1 failed")
+            && summary.contains("| api | lint | ✗ failed |")
+            && summary.contains("&lt;bad&gt;"),
+        "{summary}"
+    );
     // What a task writes cannot speak to the runner.
     let group: Vec<&str> = answer.err.lines().skip_while(|line| !line.starts_with("::group::api lint")).collect();
-    assert!(group[1].starts_with("::stop-commands::") && group.iter().any(|line| *line == "::endgroup::"), "{answer:?}");
+    assert!(
+        group[1].starts_with("::stop-commands::") && group.iter().any(|line| *line == "::endgroup::"),
+        "{answer:?}"
+    );
 }

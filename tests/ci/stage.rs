@@ -28,8 +28,10 @@ impl Answer {
     pub(crate) fn outcomes(&self) -> Vec<String> {
         let jobs = self.json()["jobs"].as_array().unwrap().clone();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let mut all: Vec<String> =
-            jobs.iter().map(|job| format!("{} {} {}", text(&job["package"]), text(&job["task"]), text(&job["outcome"]))).collect();
+        let mut all: Vec<String> = jobs
+            .iter()
+            .map(|job| format!("{} {} {}", text(&job["package"]), text(&job["task"]), text(&job["outcome"])))
+            .collect();
         all.sort();
         all
     }
@@ -42,9 +44,11 @@ name = "shop"
 description = "All"
 contact = "team@shop.example"
 [branches]
-main = "local"
+main = "production"
 [environments.local]
 domain = "shop.localhost"
+[environments.production]
+domain = "shop.example"
 [apps.web]
 owner = "team"
 path = "apps/web"
@@ -120,17 +124,27 @@ impl Stage {
 
     /// Folders of kept results.
     pub(crate) fn kept(&self, scope: &str) -> Vec<PathBuf> {
-        let folders = |path: PathBuf| fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+        let folders = |path: PathBuf| {
+            fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+        };
         folders(self.path("home/.cache/roadbed/ci").join(scope)).into_iter().flat_map(folders).collect()
     }
 
     /// Every byte of every kept result.
     pub(crate) fn cached_bytes(&self) -> Vec<u8> {
-        let files = self.kept("trusted").into_iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|file| file.unwrap().path());
+        let files = self
+            .kept("trusted")
+            .into_iter()
+            .flat_map(|folder| fs::read_dir(folder).unwrap())
+            .map(|file| file.unwrap().path());
         files
             .flat_map(|file| {
                 let bytes = fs::read(&file).unwrap();
-                if file.extension().is_some_and(|end| end == "zst") { zstd::decode_all(bytes.as_slice()).unwrap() } else { bytes }
+                if file.extension().is_some_and(|end| end == "zst") {
+                    zstd::decode_all(bytes.as_slice()).unwrap()
+                } else {
+                    bytes
+                }
             })
             .collect()
     }

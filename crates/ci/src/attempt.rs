@@ -22,7 +22,8 @@ const LAST_LINES: usize = 200;
 /// Says to every process of a task whose it is. What it starts inherits it, also in a session of its own.
 const MARK: &str = "ROADBED_CI_TASK";
 
-static COLOURS: LazyLock<Regex> = LazyLock::new(|| Regex::new("\x1b\\[[0-9;?]*[A-Za-z]").expect("the pattern is constant"));
+static COLOURS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("\x1b\\[[0-9;?]*[A-Za-z]").expect("the pattern is constant"));
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -54,7 +55,13 @@ impl Attempt {
         let mark = format!("{}-{start}-{number}", host::own::pid());
         let mut env = self.env.clone();
         env.insert(MARK.to_owned(), mark.clone());
-        let run = Run { program: self.program.clone(), args: self.args.clone(), cwd: self.cwd.clone(), env, deadline: self.deadline };
+        let run = Run {
+            program: self.program.clone(),
+            args: self.args.clone(),
+            cwd: self.cwd.clone(),
+            env,
+            deadline: self.deadline,
+        };
         let strays = Strays { mark };
         let (mut log, mut counter) = (Log::default(), Counter::default());
         let finished = process::run(&run, &mut |_: Stream, line: &str| {
@@ -69,9 +76,10 @@ impl Attempt {
         let failure = match finished {
             Ok(finished) if finished.success() => None,
             Ok(finished) => Some(format!("it ended with {}", finished.describe())),
-            Err(ProcessFault::Deadline { deadline, .. }) => {
-                Some(format!("it did not end within {} s and was killed, with all that it started", deadline.as_secs_f32()))
-            }
+            Err(ProcessFault::Deadline { deadline, .. }) => Some(format!(
+                "it did not end within {} s and was killed, with all that it started",
+                deadline.as_secs_f32()
+            )),
             Err(fault) => Some(reconcile::Fault::because(fault.to_string(), &fault).causes.join(": ")),
         };
         Ended { failure, tests: counter.ran(), log: log.finish() }

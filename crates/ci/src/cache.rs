@@ -82,7 +82,8 @@ impl Cache {
     pub fn open(folder: &Path, trust: Trust) -> Result<Self, Fault> {
         let cache = Self { folder: folder.to_owned(), trust };
         let cannot = |fault: FileFault| {
-            Fault::because("cannot keep results", &fault).hint("see whether the disk is full, or name another folder with --cache")
+            Fault::because("cannot keep results", &fault)
+                .hint("see whether the disk is full, or name another folder with --cache")
         };
         files::create_dir(&cache.own(), Access::Owner).map_err(cannot)?;
         files::create_dir(&cache.making(), Access::Owner).map_err(cannot)?;
@@ -116,9 +117,13 @@ impl Cache {
             }
         }
         let now = SystemClock.now();
-        for entry in files::list(&self.own())?.iter().map(|folder| files::list(folder)).collect::<Result<Vec<_>, _>>()?.concat() {
+        for entry in
+            files::list(&self.own())?.iter().map(|folder| files::list(folder)).collect::<Result<Vec<_>, _>>()?.concat()
+        {
             // Gone meanwhile, by another run.
-            let Ok(changed) = files::metadata(&entry).map(|meta| std::os::unix::fs::MetadataExt::mtime(&meta)) else { continue };
+            let Ok(changed) = files::metadata(&entry).map(|meta| std::os::unix::fs::MetadataExt::mtime(&meta)) else {
+                continue;
+            };
             if now.since(host::clock::Timestamp::from_unix_millis(changed * 1000)) > KEPT {
                 files::remove_dir(&entry)?;
             }
@@ -151,13 +156,15 @@ impl Cache {
             Err(fault) if fault.is_not_found() => Ok(()),
             other => other,
         };
-        gone.and_then(|()| files::remove_dir(&aside)).map_err(|fault| Fault::because("cannot throw away a damaged result", &fault))
+        gone.and_then(|()| files::remove_dir(&aside))
+            .map_err(|fault| Fault::because("cannot throw away a damaged result", &fault))
     }
 
     /// Keeps a result. Of two runs that had the same one, one keeps it.
     pub fn keep(&self, mut record: Record, log: &[u8], items: &[Item]) -> Result<(), Fault> {
         let cannot = |fault: &(dyn std::error::Error + 'static)| {
-            Fault::because("cannot keep a result", fault).hint("see whether the disk is full, or name another folder with --cache")
+            Fault::because("cannot keep a result", fault)
+                .hint("see whether the disk is full, or name another folder with --cache")
         };
         let making = self.making().join(scratch());
         files::create_dir(&making, Access::Owner).map_err(|fault| cannot(&fault))?;
@@ -180,7 +187,9 @@ impl Cache {
         let folder = place.parent().unwrap_or(&place);
         files::create_dir(folder, Access::Owner).map_err(|fault| cannot(&fault))?;
         match files::rename(&making, &place) {
-            Err(fault) if matches!(fault.source.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+            Err(fault)
+                if matches!(fault.source.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) =>
+            {
                 files::remove_dir(&making).map_err(|fault| cannot(&fault))
             }
             other => other.and_then(|()| files::sync_dir(folder)).map_err(|fault| cannot(&fault)),

@@ -73,7 +73,9 @@ impl CargoToml {
             expand(trees, root, "", &parts, &mut found)?;
         }
         let excluded = list("exclude");
-        found.retain(|path: &String, ()| !excluded.iter().any(|folder| path == folder || path.starts_with(&format!("{folder}/"))));
+        found.retain(|path: &String, ()| {
+            !excluded.iter().any(|folder| path == folder || path.starts_with(&format!("{folder}/")))
+        });
         if self.name.is_some() {
             found.insert(String::new(), ());
         }
@@ -81,7 +83,13 @@ impl CargoToml {
     }
 }
 
-fn expand(trees: &mut Trees, folder: &ObjectId, path: &str, parts: &[&str], found: &mut BTreeMap<String, ()>) -> Result<(), Fault> {
+fn expand(
+    trees: &mut Trees,
+    folder: &ObjectId,
+    path: &str,
+    parts: &[&str],
+    found: &mut BTreeMap<String, ()>,
+) -> Result<(), Fault> {
     let entries = trees.folder(folder)?;
     let Some((part, rest)) = parts.split_first() else {
         if entries.iter().any(|entry| *entry.name == *b"Cargo.toml") {
@@ -121,8 +129,9 @@ pub(crate) struct Locked {
 
 impl CargoLock {
     pub(crate) fn parse(text: &[u8]) -> Result<Self, Fault> {
-        toml::from_slice(text)
-            .map_err(|error| Fault::because("cannot understand Cargo.lock", &error).hint("`cargo generate-lockfile` makes it anew"))
+        toml::from_slice(text).map_err(|error| {
+            Fault::because("cannot understand Cargo.lock", &error).hint("`cargo generate-lockfile` makes it anew")
+        })
     }
 
     /// Which package a line of `dependencies` means: `name`, `name version` or `name version (source)`.

@@ -58,11 +58,20 @@ impl Checkout {
         let mut args: Vec<String> = words.map(str::to_owned).to_vec();
         let below = if below.is_empty() { "." } else { below };
         args.extend(["--ignore-submodules=dirty", "--", below].map(str::to_owned));
-        let mut env: BTreeMap<String, String> =
-            env.iter().filter(|(name, _)| ["PATH", "HOME"].contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect();
+        let mut env: BTreeMap<String, String> = env
+            .iter()
+            .filter(|(name, _)| ["PATH", "HOME"].contains(&name.as_str()))
+            .map(|(n, v)| (n.clone(), v.clone()))
+            .collect();
         // Looking takes no lock: somebody may be committing.
         env.insert("GIT_OPTIONAL_LOCKS".to_owned(), "0".to_owned());
-        let git = |cwd: PathBuf, args: Vec<String>| Run { program: program.clone(), args, cwd, env: env.clone(), deadline: DEADLINE };
+        let git = |cwd: PathBuf, args: Vec<String>| Run {
+            program: program.clone(),
+            args,
+            cwd,
+            env: env.clone(),
+            deadline: DEADLINE,
+        };
         let command = git(self.folder(), args);
         let (mut changed, mut said, mut strange) = (Vec::new(), Vec::new(), Vec::new());
         let finished = run(&command, &mut |stream, line| match stream {
@@ -86,9 +95,14 @@ impl Checkout {
             found.insert(path, made);
         }
         // A file with other line ends, or one that lies in git as a pointer, is what git makes of it.
-        let is_file = |made: &Option<Made>| made.as_ref().is_some_and(|made| matches!(made.kind, EntryKind::Blob | EntryKind::BlobExecutable));
-        let paths: Vec<String> =
-            found.iter().filter(|(_, made)| is_file(made)).filter_map(|(path, _)| String::from_utf8(path.clone()).ok()).collect();
+        let is_file = |made: &Option<Made>| {
+            made.as_ref().is_some_and(|made| matches!(made.kind, EntryKind::Blob | EntryKind::BlobExecutable))
+        };
+        let paths: Vec<String> = found
+            .iter()
+            .filter(|(_, made)| is_file(made))
+            .filter_map(|(path, _)| String::from_utf8(path.clone()).ok())
+            .collect();
         for some in paths.chunks(AT_ONCE) {
             let args = ["hash-object", "--"].map(str::to_owned).into_iter().chain(some.iter().cloned()).collect();
             let mut ids = Vec::new();
@@ -100,7 +114,9 @@ impl Checkout {
             .await
             .map_err(|fault| Fault::because(headline, &fault))?;
             if !finished.success() || ids.len() != some.len() {
-                return Err(Fault::new(headline).cause("git cannot digest a changed file").hint("run it again: a file may have gone meanwhile"));
+                return Err(Fault::new(headline)
+                    .cause("git cannot digest a changed file")
+                    .hint("run it again: a file may have gone meanwhile"));
             }
             for (path, id) in some.iter().zip(ids) {
                 if let Some(Some(made)) = found.get_mut(path.as_bytes()) {
@@ -148,7 +164,9 @@ impl Checkout {
 fn is_of_roadbed(path: &[u8], prefix: &str) -> bool {
     let rest = path.strip_prefix(prefix.as_bytes()).unwrap_or(path);
     let rest = rest.strip_prefix(b"/").unwrap_or(rest);
-    [b".roadbed/".as_slice(), b".roadbed-envs/", b".roadbed-samples/", b".roadbed-ci/"].iter().any(|own| rest.starts_with(own))
+    [b".roadbed/".as_slice(), b".roadbed-envs/", b".roadbed-samples/", b".roadbed-ci/"]
+        .iter()
+        .any(|own| rest.starts_with(own))
 }
 
 /// The id that git would give it. A file that grows or shrinks meanwhile is told as an error.

@@ -62,7 +62,13 @@ mod tests {
         let cases: &[(&[&str], Option<u64>)] = &[
             (&["ℹ tests 5", "ℹ suites 1", "ℹ pass 4", "ℹ fail 0", "ℹ skipped 1"], Some(4)),
             (&["# tests 0", "# pass 0", "# fail 0"], Some(0)),
-            (&["test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s", "test result: ok. 3 passed; 0 failed;"], Some(15)),
+            (
+                &[
+                    "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+                    "test result: ok. 3 passed; 0 failed;",
+                ],
+                Some(15),
+            ),
             (&["running 0 tests", "test result: ok. 0 passed; 0 failed; 0 ignored"], Some(0)),
             (&[" Test Files  2 passed (2)", "      Tests  11 passed (11)"], Some(11)),
             (&["      Tests  1 failed | 11 passed (12)"], Some(12)),

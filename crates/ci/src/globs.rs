@@ -43,6 +43,9 @@ mod tests {
         assert!(set.is_match("apps/api") && set.is_match("apps/api/src/x.ts") && set.is_match("dist/a/b"));
         assert!(set.is_match("a/b.ts") && set.is_match("a/c/d/b.ts"));
         assert!(!set.is_match("apps2/api") && !set.is_match("packages/dist"));
-        assert_eq!((fixed_part("apps/*"), fixed_part("a/b/**"), fixed_part("a/b.ts"), fixed_part("**")), ("apps", "a/b", "a/b.ts", ""));
+        assert_eq!(
+            (fixed_part("apps/*"), fixed_part("a/b/**"), fixed_part("a/b.ts"), fixed_part("**")),
+            ("apps", "a/b", "a/b.ts", "")
+        );
     }
 }

@@ -70,7 +70,11 @@ impl Graph {
     /// The others that it depends on and that depend on it.
     pub fn circle_of(&self, at: usize) -> impl Iterator<Item = usize> {
         let number = self.circles[at];
-        self.circles.iter().enumerate().filter(move |(other, circle)| **circle == number && *other != at).map(|(other, _)| other)
+        self.circles
+            .iter()
+            .enumerate()
+            .filter(move |(other, circle)| **circle == number && *other != at)
+            .map(|(other, _)| other)
     }
 }
 
@@ -130,7 +134,11 @@ mod tests {
     fn graph(owns: &[u8], edges: &[(usize, usize)]) -> Graph {
         let node = |(at, own): (usize, &u8)| Node {
             own: hash_of([[*own].as_slice()]),
-            edges: edges.iter().filter(|(from, _)| *from == at).map(|(_, to)| (Rc::from(to.to_string()), *to)).collect(),
+            edges: edges
+                .iter()
+                .filter(|(from, _)| *from == at)
+                .map(|(_, to)| (Rc::from(to.to_string()), *to))
+                .collect(),
         };
         Graph::new(owns.iter().enumerate().map(node).collect())
     }
@@ -180,7 +188,10 @@ mod tests {
     #[test]
     fn a_chain_as_long_as_it_likes_is_no_deep_recursion() {
         let edges: Vec<(usize, usize)> = (0..9_999).map(|at| (at, at + 1)).collect();
-        let nodes = (0..10_000).map(|at| Node { own: [0; 32], edges: edges.get(at).map(|(_, to)| (Rc::from("d"), *to)).into_iter().collect() });
+        let nodes = (0..10_000).map(|at| Node {
+            own: [0; 32],
+            edges: edges.get(at).map(|(_, to)| (Rc::from("d"), *to)).into_iter().collect(),
+        });
         assert_eq!(Graph::new(nodes.collect()).hashes.len(), 10_000);
     }
 }

@@ -70,18 +70,24 @@ pub fn jobs(plan: &Plan, ci: &Ci, wanted: &Wanted, only: &[String], around: &Sur
     let workspace = &plan.workspace;
     let names = tasks::names(ci);
     if let Some(unknown) = only.iter().find(|name| !names.contains(name)) {
-        return Err(Fault::new(format!("there is no task \"{unknown}\"")).hint(format!("there are {}", names.join(", "))));
+        return Err(
+            Fault::new(format!("there is no task \"{unknown}\"")).hint(format!("there are {}", names.join(", ")))
+        );
     }
     let of_ci = if ci.packages.is_empty() { None } else { Some(crate::globs::set(&ci.packages)?) };
     let is_run = |package: &&Package| of_ci.as_ref().is_none_or(|set| set.is_match(&package.path));
     let packages: Vec<&Package> = match wanted {
-        Wanted::Affected => workspace.packages.values().filter(|package| plan.is_affected(package)).filter(is_run).collect(),
+        Wanted::Affected => {
+            workspace.packages.values().filter(|package| plan.is_affected(package)).filter(is_run).collect()
+        }
         Wanted::All => workspace.packages.values().filter(is_run).collect(),
         Wanted::Named(names) => {
             let named = names.iter().map(|name| {
                 workspace.named(name).ok_or_else(|| {
-                    let known: Vec<&str> = workspace.packages.values().take(10).map(|package| package.name.as_str()).collect();
-                    Fault::new(format!("there is no package \"{name}\"")).hint(format!("there are {}, …", known.join(", ")))
+                    let known: Vec<&str> =
+                        workspace.packages.values().take(10).map(|package| package.name.as_str()).collect();
+                    Fault::new(format!("there is no package \"{name}\""))
+                        .hint(format!("there are {}, …", known.join(", ")))
                 })
             });
             named.collect::<Result<_, Fault>>()?
@@ -114,8 +120,11 @@ impl Making<'_> {
         let Some(command) = tasks::command(self.ci, package, task, &settings) else { return Ok(None) };
         if let Some(begin) = self.open.iter().position(|open| *open == id) {
             let circle = self.open[begin..].iter().chain([&id]).map(|(path, task)| format!("{} {task}", shown(path)));
-            return Err(Fault::new(format!("cannot put the tasks in order: {}", circle.collect::<Vec<_>>().join(" → ")))
-                .hint("end the circle of dependencies, or set `needs = []` for one of them in roadbed.toml"));
+            return Err(Fault::new(format!(
+                "cannot put the tasks in order: {}",
+                circle.collect::<Vec<_>>().join(" → ")
+            ))
+            .hint("end the circle of dependencies, or set `needs = []` for one of them in roadbed.toml"));
         }
         self.open.push(id.clone());
         let mut needs = BTreeSet::new();
@@ -146,7 +155,13 @@ impl Making<'_> {
     }
 
     /// The task of what a package depends on; through those that have none.
-    fn above(&mut self, package: &Package, task: &str, seen: &mut BTreeSet<String>, found: &mut BTreeSet<usize>) -> Result<(), Fault> {
+    fn above(
+        &mut self,
+        package: &Package,
+        task: &str,
+        seen: &mut BTreeSet<String>,
+        found: &mut BTreeSet<usize>,
+    ) -> Result<(), Fault> {
         let workspace = self.workspace;
         for needed in workspace.needs(package) {
             if self.open.iter().any(|(path, open)| *path == needed.path && open == task) {
@@ -169,7 +184,8 @@ impl Making<'_> {
 fn key(jobs: &[Job], at: usize, workspace: &Workspace, around: &Surroundings) -> String {
     let job = &jobs[at];
     let package = &workspace.packages[&job.path];
-    let mut parts: Vec<Vec<u8>> = vec![b"roadbed ci task 1".to_vec(), workspace.hash(package).to_vec(), job.task.clone().into()];
+    let mut parts: Vec<Vec<u8>> =
+        vec![b"roadbed ci task 1".to_vec(), workspace.hash(package).to_vec(), job.task.clone().into()];
     let mut list = |name: &str, items: &mut dyn Iterator<Item = Vec<u8>>| {
         parts.push(name.into());
         parts.extend(items);
@@ -180,8 +196,20 @@ fn key(jobs: &[Job], at: usize, workspace: &Workspace, around: &Surroundings) ->
     list("machine", &mut around.machine.iter().map(|said| said.clone().into_bytes()));
     list("needs", &mut job.needs.iter().map(|need| jobs[*need].key.clone().into_bytes()));
     let given = job.settings.env.iter().map(|name| (name, around.variables.get(name)));
-    list("env", &mut given.map(|(name, value)| format!("{name} {}", value.map_or_else(|| "unset".to_owned(), |value| hex(&hash_of([value.as_bytes()])))).into_bytes()));
+    list(
+        "env",
+        &mut given.map(|(name, value)| {
+            format!("{name} {}", value.map_or_else(|| "unset".to_owned(), |value| hex(&hash_of([value.as_bytes()]))))
+                .into_bytes()
+        }),
+    );
     let of_build = around.of_builds.get(&job.package).filter(|_| job.task == "build");
-    list("build", &mut of_build.into_iter().flatten().map(|(name, value)| format!("{name} {}", hex(&hash_of([value.as_bytes()]))).into_bytes()));
+    list(
+        "build",
+        &mut of_build
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| format!("{name} {}", hex(&hash_of([value.as_bytes()]))).into_bytes()),
+    );
     hex(&hash_of(parts.iter().map(Vec::as_slice)))
 }

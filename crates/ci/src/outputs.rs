@@ -48,8 +48,10 @@ impl Outputs {
             ItemKind::File { .. } => false,
         };
         match items.iter().find(leads_out) {
-            Some(item) => Err(Fault::new(format!("cannot keep what was made: {} is a link out of the package", item.name))
-                .hint("leave it out of `outputs` of the task in roadbed.toml")),
+            Some(item) => {
+                Err(Fault::new(format!("cannot keep what was made: {} is a link out of the package", item.name))
+                    .hint("leave it out of `outputs` of the task in roadbed.toml"))
+            }
             None => Ok(items),
         }
     }
@@ -81,7 +83,11 @@ impl Outputs {
             let whole = glob.strip_suffix("/**").unwrap_or(glob);
             if !whole.contains('*') {
                 let path = self.folder.join(whole);
-                let gone = if files::is_dir(&path) && !files::is_link(&path) { files::remove_dir(&path) } else { files::remove(&path) };
+                let gone = if files::is_dir(&path) && !files::is_link(&path) {
+                    files::remove_dir(&path)
+                } else {
+                    files::remove(&path)
+                };
                 gone.map_err(cannot)?;
                 continue;
             }

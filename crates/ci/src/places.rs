@@ -65,7 +65,12 @@ fn place(project: &Path, package: &str, line: &str, before: &str) -> Option<Plac
     // rustc says what it is about in the line before.
     let message = if said.is_empty() { before } else { said };
     let message = if message.is_empty() { "is complained about" } else { message };
-    Some(Place { file, line: found[2].parse().ok()?, column: found[3].parse().ok().filter(|column| *column > 0)?, message: message.to_owned() })
+    Some(Place {
+        file,
+        line: found[2].parse().ok()?,
+        column: found[3].parse().ok().filter(|column| *column > 0)?,
+        message: message.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -81,8 +86,16 @@ mod tests {
         let log = "src/x.ts(3,7): error TS2322: no number\nsrc/x.ts:4:1 lint/suspicious/noConsole\nerror[E0308]: mismatched\n --> apps/a/src/x.ts:5:2\n\
                    src/gone.ts:1:1 nothing\n    at file.js:1:1\nhttps://host.ts:80:1\n";
         let found = places(folder.path(), "apps/a", log.as_bytes());
-        let told: Vec<(u32, u32, &str)> = found.iter().map(|place| (place.line, place.column, place.message.as_str())).collect();
-        assert_eq!(told, [(3, 7, "error TS2322: no number"), (4, 1, "lint/suspicious/noConsole"), (5, 2, "error[E0308]: mismatched")]);
+        let told: Vec<(u32, u32, &str)> =
+            found.iter().map(|place| (place.line, place.column, place.message.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (3, 7, "error TS2322: no number"),
+                (4, 1, "lint/suspicious/noConsole"),
+                (5, 2, "error[E0308]: mismatched")
+            ]
+        );
         assert!(found.iter().all(|place| place.file == "apps/a/src/x.ts"));
     }
 }

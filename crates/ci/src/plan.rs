@@ -82,7 +82,8 @@ pub fn shown(path: &str) -> String {
 pub fn plan(request: &Request<'_>) -> Result<Plan, Fault> {
     let mut history = History::of(&request.checkout.top)?;
     let head = history.commit("HEAD").ok_or_else(|| {
-        Fault::new("cannot tell what changed: there is no commit yet").hint("commit what is there, then change something")
+        Fault::new("cannot tell what changed: there is no commit yet")
+            .hint("commit what is there, then change something")
     })?;
     let base = base(&mut history, request.base, head)?;
     let head_tree = history.tree(&head)?;
@@ -94,7 +95,8 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Fault> {
         true => head_tree,
         false => trees.with(&head_tree, request.changed)?,
     };
-    let (now, then) = (part(&mut trees, &now, request)?, base_tree.map(|tree| part(&mut trees, &tree, request)).transpose()?);
+    let (now, then) =
+        (part(&mut trees, &now, request)?, base_tree.map(|tree| part(&mut trees, &tree, request)).transpose()?);
     let then = then.unwrap_or_else(Trees::empty);
     let workspace = Workspace::read(&mut trees, &mut known, now, request.ci)?;
     let ci_then = manifest_at(&mut trees, &now, &then, request)?;
@@ -118,7 +120,13 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Fault> {
         trees,
         told_of_shared: HashMap::new(),
     };
-    let paths: Vec<String> = plan.workspace.packages.values().filter(|package| plan.is_affected(package)).map(|package| package.path.clone()).collect();
+    let paths: Vec<String> = plan
+        .workspace
+        .packages
+        .values()
+        .filter(|package| plan.is_affected(package))
+        .map(|package| package.path.clone())
+        .collect();
     let mut affected = Vec::with_capacity(paths.len());
     for path in paths {
         let why = reasons::why(&mut plan, &path)?;
@@ -186,6 +194,7 @@ fn manifest_at(trees: &mut Trees, now: &ObjectId, then: &ObjectId, request: &Req
 }
 
 fn overall(workspace: &Workspace) -> String {
-    let all = workspace.packages.values().flat_map(|package| [package.path.as_bytes(), workspace.hash(package).as_slice()]);
+    let all =
+        workspace.packages.values().flat_map(|package| [package.path.as_bytes(), workspace.hash(package).as_slice()]);
     hex(&hash_of(all))
 }

@@ -21,8 +21,14 @@ pub(crate) fn why(plan: &mut Plan, path: &str) -> Result<Vec<String>, Fault> {
 fn told(plan: &mut Plan, path: &str, most: usize) -> Result<Vec<String>, Fault> {
     let now = &plan.workspace.packages[path];
     let Some(then) = plan.before.packages.get(path) else {
-        let was = plan.before.packages.values().find(|then| then.own_name == now.own_name && !plan.workspace.packages.contains_key(&then.path));
-        return Ok(vec![was.map_or_else(|| "it is new".to_owned(), |was| format!("it was {} before", shown(&was.path)))]);
+        let was = plan
+            .before
+            .packages
+            .values()
+            .find(|then| then.own_name == now.own_name && !plan.workspace.packages.contains_key(&then.path));
+        return Ok(vec![
+            was.map_or_else(|| "it is new".to_owned(), |was| format!("it was {} before", shown(&was.path))),
+        ]);
     };
     let mut why = Vec::new();
     if now.facts.files != then.facts.files {
@@ -32,7 +38,9 @@ fn told(plan: &mut Plan, path: &str, most: usize) -> Result<Vec<String>, Fault> 
     }
     tell_of_shared(plan, path);
     let (now, then) = (&plan.workspace.packages[path], &plan.before.packages[path]);
-    why.extend(differing(&now.facts.inputs, &then.facts.inputs).map(|input| format!("{input} changed, which goes into it")));
+    why.extend(
+        differing(&now.facts.inputs, &then.facts.inputs).map(|input| format!("{input} changed, which goes into it")),
+    );
     if now.facts.tasks != then.facts.tasks {
         why.push("the manifest says something else of its tasks".to_owned());
     }
@@ -41,7 +49,8 @@ fn told(plan: &mut Plan, path: &str, most: usize) -> Result<Vec<String>, Fault> 
     }
     why.extend(by_edges(plan, now, then, most));
     if why.is_empty() {
-        let others: Vec<String> = plan.workspace.graph.circle_of(now.node).filter_map(|at| name_of(&plan.workspace, at)).collect();
+        let others: Vec<String> =
+            plan.workspace.graph.circle_of(now.node).filter_map(|at| name_of(&plan.workspace, at)).collect();
         why.push(match others.is_empty() {
             true => "what it depends on is resolved otherwise".to_owned(),
             false => format!("it is in a circle of dependencies with {}", listed(&others, others.len())),
@@ -70,7 +79,8 @@ fn by_edges(plan: &Plan, now: &Package, then: &Package, most: usize) -> Vec<Stri
             Thing::Shared { .. } => why.extend(plan.told_of_shared.get(node).into_iter().flatten().cloned()),
         }
     }
-    let gone: Vec<String> = theirs.keys().filter(|name| !ours.contains_key(*name)).map(|name| (*name).to_owned()).collect();
+    let gone: Vec<String> =
+        theirs.keys().filter(|name| !ours.contains_key(*name)).map(|name| (*name).to_owned()).collect();
     if !depends.is_empty() {
         why.push(format!("it depends on {}", listed(&depends[..depends.len().min(most)], depends.len())));
     }
@@ -101,7 +111,8 @@ fn tell_of_shared(plan: &mut Plan, path: &str) {
 
 /// What of the files and settings that many depend on is another now.
 fn shared(plan: &Plan, node: usize, before: Option<usize>, by: &str, most: usize) -> Vec<String> {
-    let (Thing::Shared { files, settings, .. }, before) = (&plan.workspace.things[node], before.map(|before| &plan.before.things[before]))
+    let (Thing::Shared { files, settings, .. }, before) =
+        (&plan.workspace.things[node], before.map(|before| &plan.before.things[before]))
     else {
         return Vec::new();
     };
@@ -118,7 +129,12 @@ fn shared(plan: &Plan, node: usize, before: Option<usize>, by: &str, most: usize
         why.push(format!("every {by} depends on {}", listed(&changed[..changed.len().min(most)], changed.len())));
     }
     // Tools of the root, which all packages use.
-    let (ours, theirs) = (&plan.workspace.graph.nodes[node].edges, before.and_then(|_| plan.before.things.iter().position(|thing| matches!(thing, Thing::Shared { by: other, .. } if *other == by))));
+    let (ours, theirs) = (
+        &plan.workspace.graph.nodes[node].edges,
+        before.and_then(|_| {
+            plan.before.things.iter().position(|thing| matches!(thing, Thing::Shared { by: other, .. } if *other == by))
+        }),
+    );
     let mut outside = Vec::new();
     for (name, to) in ours {
         let then = theirs.and_then(|at| plan.before.graph.nodes[at].edges.iter().find(|(other, _)| other == name));
@@ -171,7 +187,10 @@ fn versions(plan: &Plan, node: usize, before: Option<usize>, most: usize, told: 
     told.sort();
 }
 
-fn differing<'m, V: PartialEq>(ours: &'m BTreeMap<String, V>, theirs: &'m BTreeMap<String, V>) -> impl Iterator<Item = String> {
+fn differing<'m, V: PartialEq>(
+    ours: &'m BTreeMap<String, V>,
+    theirs: &'m BTreeMap<String, V>,
+) -> impl Iterator<Item = String> {
     let changed = ours.iter().filter(|(name, value)| theirs.get(*name) != Some(value)).map(|(name, _)| name.clone());
     changed.chain(theirs.keys().filter(|name| !ours.contains_key(*name)).cloned())
 }
@@ -200,14 +219,21 @@ pub(crate) fn explain(plan: &mut Plan, name: &str) -> Result<Vec<String>, Fault>
             return Ok(vec![format!("{} ({}) is gone", gone.name, shown(&gone.path))]);
         }
         let known: Vec<&str> = plan.workspace.packages.values().take(10).map(|package| package.name.as_str()).collect();
-        return Err(Fault::new(format!("there is no package \"{name}\"")).hint(format!("there are {}, …", known.join(", "))));
+        return Err(
+            Fault::new(format!("there is no package \"{name}\"")).hint(format!("there are {}, …", known.join(", ")))
+        );
     };
     let (path, name, own_name) = (package.path.clone(), package.name.clone(), package.own_name.clone());
     let is_affected = plan.is_affected(package);
     let hash = hex(plan.workspace.hash(package));
     let before = plan.before.packages.get(&path).map(|before| hex(plan.before.hash(before)));
     let mut lines = vec![
-        format!("{name} ({}{}) is {}", shown(&path), if own_name == name { String::new() } else { format!(", {own_name}") }, if is_affected { "affected" } else { "not affected" }),
+        format!(
+            "{name} ({}{}) is {}",
+            shown(&path),
+            if own_name == name { String::new() } else { format!(", {own_name}") },
+            if is_affected { "affected" } else { "not affected" }
+        ),
         format!("  hash      {hash}"),
         format!("  at base   {}", before.as_deref().unwrap_or("it was not there")),
     ];
@@ -217,7 +243,10 @@ pub(crate) fn explain(plan: &mut Plan, name: &str) -> Result<Vec<String>, Fault>
     }
     let package = &plan.workspace.packages[&path];
     let needs: Vec<&str> = plan.workspace.needs(package).map(|needed| needed.name.as_str()).collect();
-    lines.push(format!("  needs     {}", if needs.is_empty() { "no other package of the project".to_owned() } else { needs.join(", ") }));
+    lines.push(format!(
+        "  needs     {}",
+        if needs.is_empty() { "no other package of the project".to_owned() } else { needs.join(", ") }
+    ));
     Ok(lines)
 }
 
@@ -239,7 +268,12 @@ fn chain(plan: &mut Plan, path: &str) -> Result<Vec<String>, Fault> {
             let why = told(plan, &here, FEW)?;
             return Ok(vec![format!("{}: {}", steps.join(" → "), why.join("; "))]);
         }
-        let next: Vec<String> = plan.workspace.needs(package).filter(|needed| plan.is_affected(needed)).map(|needed| needed.path.clone()).collect();
+        let next: Vec<String> = plan
+            .workspace
+            .needs(package)
+            .filter(|needed| plan.is_affected(needed))
+            .map(|needed| needed.path.clone())
+            .collect();
         for needed in next {
             if !seen.contains_key(&needed) {
                 seen.insert(needed.clone(), Some(here.clone()));

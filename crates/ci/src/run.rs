@@ -123,7 +123,8 @@ pub async fn run(runner: &Runner<'_>, jobs: &[Job]) -> Result<Vec<Done>, Fault> 
             });
             if let (false, Some(bad)) = (begun[at], bad) {
                 begun[at] = true;
-                let over = Done::without_running(Outcome::Skipped, Some(format!("{} did not succeed", jobs[*bad].name())));
+                let over =
+                    Done::without_running(Outcome::Skipped, Some(format!("{} did not succeed", jobs[*bad].name())));
                 (runner.ended)(&jobs[at], &over);
                 done[at] = Some(over);
             }
@@ -166,7 +167,15 @@ impl Runner<'_> {
         {
             let saved = Duration::from_millis(entry.record.took_ms);
             let took = self.clock.instant() - begin;
-            return Ok(Done { outcome: Outcome::Cached, took, saved, tests: entry.record.tests, attempts: 0, why: None, log: entry.log });
+            return Ok(Done {
+                outcome: Outcome::Cached,
+                took,
+                saved,
+                tests: entry.record.tests,
+                attempts: 0,
+                why: None,
+                log: entry.log,
+            });
         }
         let mut attempts = 0;
         loop {
@@ -176,7 +185,9 @@ impl Runner<'_> {
             let took = self.clock.instant() - begin;
             match why {
                 Some(_) if attempts <= job.settings.retries => {
-                    self.progress.emit(Event::Noted { note: format!("{name} failed and is tried again ({attempts} of {})", job.settings.retries) });
+                    self.progress.emit(Event::Noted {
+                        note: format!("{name} failed and is tried again ({attempts} of {})", job.settings.retries),
+                    });
                 }
                 why => {
                     let outcome = if why.is_none() { Outcome::Succeeded } else { Outcome::Failed };
@@ -214,7 +225,11 @@ impl Runner<'_> {
         match placed {
             Ok(()) => Ok(Some(*entry)),
             Err(fault) => {
-                self.note(format!("what was kept of {} is damaged ({}): it is run again", job.name(), fault.causes.join(": ")));
+                self.note(format!(
+                    "what was kept of {} is damaged ({}): it is run again",
+                    job.name(),
+                    fault.causes.join(": ")
+                ));
                 self.cache.forget(&job.key)?;
                 Ok(None)
             }

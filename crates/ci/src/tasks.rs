@@ -82,7 +82,9 @@ pub(crate) fn written(ci: &Ci, path: &str) -> Result<Hash, Fault> {
     let app: Option<&CiApp> = ci.apps.iter().find(|app| app.path == path);
     // What is said and is the default anyway is no difference.
     static UNSAID: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-        let of = |task: &str| settings(&Ci::default(), task, "").ok().and_then(|settings| serde_json::to_vec(&settings).ok());
+        let of = |task: &str| {
+            settings(&Ci::default(), task, "").ok().and_then(|settings| serde_json::to_vec(&settings).ok())
+        };
         USUAL.iter().filter_map(|task| of(task)).collect()
     });
     let mut parts = vec![Cow::Owned(serde_json::to_vec(&app).expect("an app can be written"))];

@@ -61,7 +61,15 @@ impl Trees {
         let empty = ObjectId::empty_tree(gix_hash::Kind::Sha1);
         let made = HashMap::from([(empty, Rc::from([]))]);
         let nothing = HashMap::new;
-        Self { objects, made, recent: nothing(), older: nothing(), contents: HashMap::new(), links: HashMap::new(), no_links: Rc::from([]) }
+        Self {
+            objects,
+            made,
+            recent: nothing(),
+            older: nothing(),
+            contents: HashMap::new(),
+            links: HashMap::new(),
+            no_links: Rc::from([]),
+        }
     }
 
     /// The tree without anything.
@@ -81,7 +89,11 @@ impl Trees {
         let mut entries = Vec::new();
         for entry in TreeRefIter::from_bytes(data.data, gix_hash::Kind::Sha1) {
             let entry = entry.map_err(|_| missing(id))?;
-            entries.push(Entry { name: entry.filename.to_vec().into(), kind: entry.mode.kind(), id: entry.oid.to_owned() });
+            entries.push(Entry {
+                name: entry.filename.to_vec().into(),
+                kind: entry.mode.kind(),
+                id: entry.oid.to_owned(),
+            });
         }
         Ok(self.keep(*id, entries.into()))
     }
@@ -136,7 +148,9 @@ impl Trees {
                 EntryKind::Tree => {
                     let below = self.links(&entry.id)?;
                     found.extend(
-                        below.iter().map(|link| Link { path: format!("{name}/{}", link.path), target: link.target.clone() }),
+                        below
+                            .iter()
+                            .map(|link| Link { path: format!("{name}/{}", link.path), target: link.target.clone() }),
                     );
                 }
                 EntryKind::Link => {
@@ -159,9 +173,15 @@ impl Trees {
         Ok(self.changed(Some(root), &changes)?.unwrap_or_else(Self::empty))
     }
 
-    fn changed(&mut self, root: Option<&ObjectId>, changes: &[(&[u8], Option<&Made>)]) -> Result<Option<ObjectId>, Fault> {
+    fn changed(
+        &mut self,
+        root: Option<&ObjectId>,
+        changes: &[(&[u8], Option<&Made>)],
+    ) -> Result<Option<ObjectId>, Fault> {
         let mut entries: BTreeMap<Vec<u8>, (EntryKind, ObjectId)> = match root {
-            Some(root) => self.folder(root)?.iter().map(|entry| (entry.name.to_vec(), (entry.kind, entry.id))).collect(),
+            Some(root) => {
+                self.folder(root)?.iter().map(|entry| (entry.name.to_vec(), (entry.kind, entry.id))).collect()
+            }
             None => BTreeMap::new(),
         };
         let mut below: BTreeMap<&[u8], Vec<(&[u8], Option<&Made>)>> = BTreeMap::new();
@@ -204,7 +224,11 @@ impl Trees {
         let mut tree = gix_object::Tree::empty();
         tree.entries = entries
             .into_iter()
-            .map(|(name, (kind, oid))| gix_object::tree::Entry { mode: EntryMode::from(kind), filename: name.into(), oid })
+            .map(|(name, (kind, oid))| gix_object::tree::Entry {
+                mode: EntryMode::from(kind),
+                filename: name.into(),
+                oid,
+            })
             .collect();
         tree.entries.sort();
         let mut bytes = Vec::new();
@@ -251,7 +275,9 @@ impl Trees {
         }
         for (name, [ours, theirs]) in names.into_iter().filter(|(_, [ours, theirs])| ours != theirs) {
             let path = format!("{folder}{}", String::from_utf8_lossy(&name));
-            let tree = |side: Option<(EntryKind, ObjectId)>| side.filter(|(kind, _)| *kind == EntryKind::Tree).map(|(_, id)| id);
+            let tree = |side: Option<(EntryKind, ObjectId)>| {
+                side.filter(|(kind, _)| *kind == EntryKind::Tree).map(|(_, id)| id)
+            };
             let is_file = |side: Option<(EntryKind, ObjectId)>| side.is_some_and(|(kind, _)| kind != EntryKind::Tree);
             if is_file(ours) || is_file(theirs) {
                 found.1 += 1;

@@ -21,11 +21,33 @@ use crate::{Hash, hash_of};
 const FORMAT: &[u8] = b"roadbed ci 1";
 
 /// Files at the root that every package depends on without being named, where they are there.
-const SHARED: [&str; 8] =
-    [".github", ".ci", ".gitlab-ci.yml", ".gitattributes", ".tool-versions", "mise.toml", "Dockerfile", ".dockerignore"];
+const SHARED: [&str; 8] = [
+    ".github",
+    ".ci",
+    ".gitlab-ci.yml",
+    ".gitattributes",
+    ".tool-versions",
+    "mise.toml",
+    "Dockerfile",
+    ".dockerignore",
+];
 const SHARED_BY_NPM: [&str; 16] = [
-    ".npmrc", ".nvmrc", ".node-version", "tsconfig*.json", "biome.json", "biome.jsonc", ".eslintrc*", "eslint.config.*", ".prettierrc*",
-    "prettier.config.*", "vitest.config.*", "vitest.workspace.*", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "npm-shrinkwrap.json",
+    ".npmrc",
+    ".nvmrc",
+    ".node-version",
+    "tsconfig*.json",
+    "biome.json",
+    "biome.jsonc",
+    ".eslintrc*",
+    "eslint.config.*",
+    ".prettierrc*",
+    "prettier.config.*",
+    "vitest.config.*",
+    "vitest.workspace.*",
+    "yarn.lock",
+    "pnpm-lock.yaml",
+    "bun.lock",
+    "npm-shrinkwrap.json",
 ];
 const SHARED_BY_CARGO: [&str; 7] =
     [".cargo", "rust-toolchain", "rust-toolchain.toml", "clippy.toml", ".clippy.toml", "rustfmt.toml", ".rustfmt.toml"];
@@ -112,7 +134,9 @@ impl Known {
     }
 
     fn npm_lock(&mut self, trees: &mut Trees, root: &ObjectId) -> Result<Option<Rc<Lock>>, Fault> {
-        let Some((_, id)) = trees.find(root, "package-lock.json")?.filter(|(kind, _)| is_file(*kind)) else { return Ok(None) };
+        let Some((_, id)) = trees.find(root, "package-lock.json")?.filter(|(kind, _)| is_file(*kind)) else {
+            return Ok(None);
+        };
         if let Some(known) = self.npm_lock.get(&id) {
             return Ok(Some(known.clone()));
         }
@@ -143,7 +167,8 @@ impl Workspace {
     /// The packages below a folder, which is the project's, and their graph.
     pub fn read(trees: &mut Trees, known: &mut Known, root: ObjectId, ci: &Ci) -> Result<Self, Fault> {
         let npm = known.npm(trees, &root, "package.json")?;
-        let cargo = known.cargo(trees, &root, "Cargo.toml")?.filter(|cargo| cargo.is_workspace() || cargo.name.is_some());
+        let cargo =
+            known.cargo(trees, &root, "Cargo.toml")?.filter(|cargo| cargo.is_workspace() || cargo.name.is_some());
         let mut folders: BTreeMap<String, ()> = ci.apps.iter().map(|app| (app.path.clone(), ())).collect();
         if let Some(npm) = &npm {
             folders.extend(npm.folders(trees, &root)?.into_iter().map(|folder| (folder, ())));
@@ -188,7 +213,8 @@ impl Workspace {
             nodes.push(Node { own, edges });
             things.push(Thing::Package(path.clone()));
             let name = app.map_or_else(|| own_name.clone(), |app| ci.apps[app].name.clone());
-            let package = Package { path: path.clone(), name, own_name, npm: own_npm, cargo: own_cargo, app, tree, facts, node };
+            let package =
+                Package { path: path.clone(), name, own_name, npm: own_npm, cargo: own_cargo, app, tree, facts, node };
             packages.insert(path.clone(), package);
         }
         let mut made = Making { packages: &packages, things: &mut things, nodes: &mut nodes };
@@ -211,7 +237,9 @@ impl Workspace {
     pub fn named(&self, name: &str) -> Option<&Package> {
         let folder = name.trim_end_matches('/').trim_start_matches("./");
         let by = |is: &dyn Fn(&&Package) -> bool| self.packages.values().find(|package| is(package));
-        by(&|package| package.name == name).or_else(|| by(&|package| package.own_name == name)).or_else(|| self.packages.get(folder))
+        by(&|package| package.name == name)
+            .or_else(|| by(&|package| package.own_name == name))
+            .or_else(|| self.packages.get(folder))
     }
 
     /// Other packages of the project that a package depends on itself.
@@ -246,13 +274,22 @@ fn put_shared(
 }
 
 /// Files and whole folders that a glob names.
-fn matching(trees: &mut Trees, root: &ObjectId, glob: &str, found: &mut BTreeMap<String, ObjectId>) -> Result<(), Fault> {
+fn matching(
+    trees: &mut Trees,
+    root: &ObjectId,
+    glob: &str,
+    found: &mut BTreeMap<String, ObjectId>,
+) -> Result<(), Fault> {
     let fixed = globs::fixed_part(glob);
     let Some((kind, id)) = trees.find(root, fixed)? else { return Ok(()) };
     if fixed == glob {
         found.insert(glob.to_owned(), id);
     } else if kind == EntryKind::Tree {
-        let depth = if glob.contains("**") { usize::MAX } else { glob.split('/').count() - fixed.split('/').filter(|part| !part.is_empty()).count() };
+        let depth = if glob.contains("**") {
+            usize::MAX
+        } else {
+            glob.split('/').count() - fixed.split('/').filter(|part| !part.is_empty()).count()
+        };
         below(trees, &id, fixed, &globs::matcher(glob)?, depth, found)?;
     }
     Ok(())
@@ -295,7 +332,11 @@ fn facts(
     app: Option<usize>,
 ) -> Result<Facts, Fault> {
     let mut inputs = BTreeMap::new();
-    for link in trees.links(tree)?.iter().filter(|link| !within.iter().any(|folder| link.path.starts_with(&format!("{folder}/")))) {
+    for link in trees
+        .links(tree)?
+        .iter()
+        .filter(|link| !within.iter().any(|folder| link.path.starts_with(&format!("{folder}/"))))
+    {
         if let Some(target) = lands(path, &link.path, &link.target)
             && let Some((_, id)) = trees.find(root, &target)?
         {
@@ -372,19 +413,27 @@ impl Making<'_> {
             .values()
             .filter_map(|package| Some((package.npm.as_ref()?.name.as_deref()?, package.node)))
             .collect();
-        let by_path: HashMap<&str, usize> = packages.values().map(|package| (package.path.as_str(), package.node)).collect();
+        let by_path: HashMap<&str, usize> =
+            packages.values().map(|package| (package.path.as_str(), package.node)).collect();
         let mut places: HashMap<String, usize> = HashMap::new();
         for place in lock.into_iter().flat_map(Lock::places) {
             if let Some(folder) = place.workspace {
                 places.extend(by_path.get(folder).map(|node| (place.path.to_owned(), *node)));
                 continue;
             }
-            let own = hash_of([b"npm".as_slice(), place.name.as_bytes(), place.version.as_bytes(), place.integrity.as_bytes()]);
+            let own = hash_of([
+                b"npm".as_slice(),
+                place.name.as_bytes(),
+                place.version.as_bytes(),
+                place.integrity.as_bytes(),
+            ]);
             let (name, version) = (place.name.to_owned(), place.version.to_owned());
             let node = self.put(Thing::Outside { place: place.path.to_owned(), name, version }, own);
             places.insert(place.path.to_owned(), node);
         }
-        let found = |name: &str, from: &str| lock.and_then(|lock| lock.place_of(name, from)).and_then(|place| places.get(&place).copied());
+        let found = |name: &str, from: &str| {
+            lock.and_then(|lock| lock.place_of(name, from)).and_then(|place| places.get(&place).copied())
+        };
         for (path, node) in &places {
             let Some(lock) = lock.filter(|_| !matches!(self.things[*node], Thing::Package(_))) else { continue };
             let edges = lock.needs_at(path).filter_map(|name| Some((Rc::from(name), found(name, path)?)));
@@ -399,7 +448,9 @@ impl Making<'_> {
             self.nodes[package.node].edges.extend(edges.collect::<Vec<_>>());
         }
         if let Some((node, npm)) = root {
-            let edges = npm.needs().filter_map(|name| Some((name.clone(), by_name.get(&**name).copied().or_else(|| found(name, ""))?)));
+            let edges = npm
+                .needs()
+                .filter_map(|name| Some((name.clone(), by_name.get(&**name).copied().or_else(|| found(name, ""))?)));
             self.nodes[node].edges.extend(edges.collect::<Vec<_>>());
         }
     }

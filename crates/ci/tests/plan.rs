@@ -1,6 +1,10 @@
 //! What changes affect, in repositories made for it by git itself.
 
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "git makes the repositories, and files are changed as people do")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "git makes the repositories, and files are changed as people do"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,7 +38,10 @@ impl Project {
     fn new() -> Self {
         let project = Self { folder: tempfile::tempdir().unwrap(), ci: Ci::default() };
         project.git(&["init", "--quiet", "--initial-branch=main"]);
-        project.write("package.json", r#"{"name": "root", "workspaces": ["apps/*", "packages/*"], "devDependencies": {"tool": "1"}}"#);
+        project.write(
+            "package.json",
+            r#"{"name": "root", "workspaces": ["apps/*", "packages/*"], "devDependencies": {"tool": "1"}}"#,
+        );
         project.write("package-lock.json", LOCK);
         project.package("apps/web", r#""ui": "*", "left": "1""#);
         project.package("apps/api", r#""core": "*""#);
@@ -64,7 +71,16 @@ impl Project {
 
     fn git(&self, words: &[&str]) -> String {
         let mut git = Command::new("git");
-        git.args(["-c", "user.name=a", "-c", "user.email=a@shop.example", "-c", "commit.gpgsign=false", "-c", "protocol.file.allow=always"]);
+        git.args([
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@shop.example",
+            "-c",
+            "commit.gpgsign=false",
+            "-c",
+            "protocol.file.allow=always",
+        ]);
         let done = git.args(words).current_dir(self.folder.path()).env("GIT_CONFIG_NOSYSTEM", "1").output().unwrap();
         assert!(done.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap().trim().to_owned()
@@ -78,7 +94,8 @@ impl Project {
     fn try_plan(&self, base: Option<&str>) -> Result<Plan, Fault> {
         let checkout = Checkout::of(self.folder.path())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let env: BTreeMap<String, String> = ["PATH", "HOME"].iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+        let env: BTreeMap<String, String> =
+            ["PATH", "HOME"].iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
         let changed = runtime.block_on(checkout.uncommitted("", &env))?;
         plan(&Request { checkout: &checkout, changed: &changed, base, ci: &self.ci, manifest: "roadbed.toml" })
     }
@@ -100,7 +117,12 @@ impl Project {
     }
 
     fn why(&self, name: &str) -> String {
-        self.plan().affected.into_iter().find(|affected| affected.name == name).map(|affected| affected.why.join("; ")).unwrap_or_default()
+        self.plan()
+            .affected
+            .into_iter()
+            .find(|affected| affected.name == name)
+            .map(|affected| affected.why.join("; "))
+            .unwrap_or_default()
     }
 }
 
@@ -131,7 +153,10 @@ fn the_way_to_what_changed_is_explained() {
     let project = Project::new();
     project.write("packages/core/src/index.ts", "changed");
     let told = project.plan().explain("apps/web").unwrap().join("\n");
-    assert!(told.contains("web (apps/web) is affected") && told.contains("web → ui → core: 1 file changed: src/index.ts"), "{told}");
+    assert!(
+        told.contains("web (apps/web) is affected") && told.contains("web → ui → core: 1 file changed: src/index.ts"),
+        "{told}"
+    );
     let told = project.plan().explain("nobody").unwrap_err();
     assert_eq!(told.message, "there is no package \"nobody\"");
     project.git(&["checkout", "--quiet", "."]);
@@ -142,7 +167,11 @@ fn the_way_to_what_changed_is_explained() {
 #[test]
 fn what_is_at_the_root_counts_for_what_it_means() {
     let project = Project::new();
-    let with = |scripts: &str, tool: &str| format!("{{\n \"workspaces\": [\"apps/*\", \"packages/*\"],{scripts}\n  \"name\": \"root\", \"devDependencies\": {{{tool}}}}}\n");
+    let with = |scripts: &str, tool: &str| {
+        format!(
+            "{{\n \"workspaces\": [\"apps/*\", \"packages/*\"],{scripts}\n  \"name\": \"root\", \"devDependencies\": {{{tool}}}}}\n"
+        )
+    };
     project.write("package.json", &with("", r#""tool": "1""#));
     project.write("README.md", "changed");
     project.write("scripts/deploy.sh", "new");
@@ -157,14 +186,22 @@ fn what_is_at_the_root_counts_for_what_it_means() {
 #[test]
 fn the_lock_file_affects_who_it_resolves_something_else_for() {
     let project = Project::new();
-    project.write("package-lock.json", &LOCK.replace("sha512-b", "sha512-bb").replace(r#""node_modules/deep": {"version": "1.0.0""#, r#""node_modules/deep": {"version": "1.0.1""#));
+    project.write(
+        "package-lock.json",
+        &LOCK
+            .replace("sha512-b", "sha512-bb")
+            .replace(r#""node_modules/deep": {"version": "1.0.0""#, r#""node_modules/deep": {"version": "1.0.1""#),
+    );
     assert_eq!(project.affected(), ["web"]);
     assert_eq!(project.why("web"), "the lock file resolves deep 1.0.1 (was 1.0.0)");
     project.write("package-lock.json", &LOCK.replace("sha512-c", "sha512-cc"));
     assert_eq!(project.affected(), ALL, "a tool of the root is everybody's");
     project.write("package-lock.json", &LOCK.replace("\n", "\n\n").replace("  ", "\t"));
     assert_eq!(project.affected(), [""; 0], "blanks");
-    project.write("package-lock.json", &LOCK.replace(r#""node_modules/tool""#, r#""node_modules/unused": {"version": "1.0.0"}, "node_modules/tool""#));
+    project.write(
+        "package-lock.json",
+        &LOCK.replace(r#""node_modules/tool""#, r#""node_modules/unused": {"version": "1.0.0"}, "node_modules/tool""#),
+    );
     assert_eq!(project.affected(), [""; 0], "what nobody uses");
 }
 
@@ -239,7 +276,13 @@ fn a_path_of_four_kilobytes_is_a_path() {
     project.git(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{long}")]);
     project.git(&["commit", "--quiet", "--message", "long"]);
     let checkout = Checkout::of(project.folder.path()).unwrap();
-    let request = Request { checkout: &checkout, changed: &BTreeMap::new(), base: None, ci: &project.ci, manifest: "roadbed.toml" };
+    let request = Request {
+        checkout: &checkout,
+        changed: &BTreeMap::new(),
+        base: None,
+        ci: &project.ci,
+        manifest: "roadbed.toml",
+    };
     assert_eq!(plan(&request).unwrap().affected[0].name, "api");
 }
 
@@ -262,7 +305,17 @@ fn a_submodule_is_a_change_when_it_points_elsewhere() {
     project.git(&["branch", "--force", "main"]);
     assert_eq!(project.affected(), [""; 0]);
     let inside = project.path("apps/api/vendor");
-    let words = ["-c", "user.name=a", "-c", "user.email=a@shop.example", "commit", "--quiet", "--allow-empty", "--message", "more"];
+    let words = [
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@shop.example",
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "--message",
+        "more",
+    ];
     assert!(Command::new("git").args(words).current_dir(inside).status().unwrap().success());
     assert_eq!(project.affected(), ["api"]);
 }
@@ -332,7 +385,9 @@ fn a_clone_that_is_too_shallow_is_refused_with_what_to_do() {
     clone(&["--quiet", "--depth=1", "--branch=change"]);
     let there = Project { folder: shallow, ci: Ci::default() };
     let fault = there.try_plan(Some("origin/main")).map(|plan| plan.affected).unwrap_err();
-    assert!(fault.message.contains("there is no commit \"origin/main\"") && fault.hint.unwrap().contains("fetch-depth: 0"));
+    assert!(
+        fault.message.contains("there is no commit \"origin/main\"") && fault.hint.unwrap().contains("fetch-depth: 0")
+    );
     there.git(&["fetch", "--quiet", "--depth=1", "origin", "main:refs/remotes/origin/main"]);
     let fault = there.try_plan(Some("origin/main")).map(|plan| plan.affected).unwrap_err();
     assert_eq!(fault.message, "cannot tell what changed: this clone is shallow");
@@ -380,11 +435,18 @@ fn the_manifest_counts_for_what_it_says_of_a_package() {
 #[test]
 fn crates_of_a_workspace_are_packages() {
     let project = Project::new();
-    project.write("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\n[workspace.dependencies]\nlow = { path = \"crates/low\" }\n");
+    project.write(
+        "Cargo.toml",
+        "[workspace]\nmembers = [\"crates/*\"]\n[workspace.dependencies]\nlow = { path = \"crates/low\" }\n",
+    );
     project.write("crates/low/Cargo.toml", "[package]\nname = \"low\"\n[dependencies]\nserde = \"1\"\n");
     project.write("crates/high/Cargo.toml", "[package]\nname = \"high\"\n[dev-dependencies]\nlow.workspace = true\n");
     project.write("crates/other/Cargo.toml", "[package]\nname = \"other\"\n");
-    let lock = |version: &str| format!("[[package]]\nname = \"low\"\nversion = \"0.0.0\"\ndependencies = [\"serde\"]\n[[package]]\nname = \"high\"\nversion = \"0.0.0\"\ndependencies = [\"low\"]\n[[package]]\nname = \"other\"\nversion = \"0.0.0\"\n[[package]]\nname = \"serde\"\nversion = \"{version}\"\nsource = \"registry+x\"\nchecksum = \"aa\"\n");
+    let lock = |version: &str| {
+        format!(
+            "[[package]]\nname = \"low\"\nversion = \"0.0.0\"\ndependencies = [\"serde\"]\n[[package]]\nname = \"high\"\nversion = \"0.0.0\"\ndependencies = [\"low\"]\n[[package]]\nname = \"other\"\nversion = \"0.0.0\"\n[[package]]\nname = \"serde\"\nversion = \"{version}\"\nsource = \"registry+x\"\nchecksum = \"aa\"\n"
+        )
+    };
     project.write("Cargo.lock", &lock("1.0.0"));
     project.commit();
     project.git(&["branch", "--force", "main"]);

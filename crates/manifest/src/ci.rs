@@ -109,7 +109,11 @@ impl shape::Text for TaskName {
     const EXAMPLES: &'static [&'static str] = &["lint", "test", "build"];
 
     fn read(text: &str) -> Result<Self, Option<String>> {
-        if is_task(text) { Ok(Self(text.to_owned())) } else { Err(Some("write small letters, digits, \"-\" and \":\"".to_owned())) }
+        if is_task(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Some("write small letters, digits, \"-\" and \":\"".to_owned()))
+        }
     }
 
     fn stand_in() -> Self {
@@ -248,8 +252,14 @@ impl Manifest {
         });
         // The lock file and package.json are read for what they mean.
         let shared = self.document.product.build_inputs.iter().map(|path| path.value.0.clone());
-        let shared = shared.filter(|path| !["package.json", "package-lock.json", "Cargo.toml", "Cargo.lock"].contains(&path.as_str()));
-        Ci { global: globs(&table.global).into_iter().chain(shared).collect(), packages: globs(&table.packages), tasks: tasks.collect(), apps: apps.collect() }
+        let shared = shared
+            .filter(|path| !["package.json", "package-lock.json", "Cargo.toml", "Cargo.lock"].contains(&path.as_str()));
+        Ci {
+            global: globs(&table.global).into_iter().chain(shared).collect(),
+            packages: globs(&table.packages),
+            tasks: tasks.collect(),
+            apps: apps.collect(),
+        }
     }
 }
 

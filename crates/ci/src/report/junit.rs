@@ -29,7 +29,8 @@ fn write(writer: &mut Writer<Vec<u8>>, jobs: &[Job], done: &[Done]) -> io::Resul
         suites.entry(&job.package).or_default().push((job, over));
     }
     let counts = |of: &[(&Job, &Done)]| {
-        let count = |outcomes: &[Outcome]| of.iter().filter(|(_, done)| outcomes.contains(&done.outcome)).count().to_string();
+        let count =
+            |outcomes: &[Outcome]| of.iter().filter(|(_, done)| outcomes.contains(&done.outcome)).count().to_string();
         let took: Duration = of.iter().map(|(_, done)| done.took).sum();
         [
             ("tests", of.len().to_string()),
@@ -102,5 +103,7 @@ fn shown(log: &[u8]) -> String {
 
 /// Without what XML has no way to say at all.
 fn sound(text: &str) -> String {
-    text.chars().filter(|c| matches!(c, '\t' | '\n' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)).collect()
+    text.chars()
+        .filter(|c| matches!(c, '\t' | '\n' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..))
+        .collect()
 }

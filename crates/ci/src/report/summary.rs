@@ -45,7 +45,11 @@ pub fn summary(plan: &Plan, jobs: &[Job], done: &[Done], took: Duration) -> Stri
         let _ = writeln!(text, "| {} | {} | {mark} | {} | {tests} |", cell(&job.package), cell(&job.task), time(took));
     }
     for affected in &plan.affected {
-        let _ = write!(text, "{}", if affected == &plan.affected[0] { "\n<details><summary>Why</summary>\n\n" } else { "" });
+        let _ = write!(
+            text,
+            "{}",
+            if affected == &plan.affected[0] { "\n<details><summary>Why</summary>\n\n" } else { "" }
+        );
         let _ = writeln!(text, "- **{}**: {}", cell(&affected.name), cell(&affected.why.join("; ")));
     }
     if !plan.affected.is_empty() {

@@ -40,7 +40,13 @@ impl Subject {
     }
 
     /// What is affected, with what is not committed.
-    pub(crate) fn plan(&self, session: &Session, checkout: &Checkout, changed: &Changed, base: Option<&str>) -> Result<Plan, Fault> {
+    pub(crate) fn plan(
+        &self,
+        session: &Session,
+        checkout: &Checkout,
+        changed: &Changed,
+        base: Option<&str>,
+    ) -> Result<Plan, Fault> {
         // GitHub names the branch that a pull request goes to.
         let by_github = || session.surroundings.variable("GITHUB_BASE_REF").filter(|name| !name.is_empty());
         let by_github = by_github().map(|name| format!("origin/{name}"));
@@ -73,10 +79,18 @@ pub async fn run(session: &Session, args: &CiPlan) -> Result<Exit, Failure> {
     }
     for affected in &plan.affected {
         let why = affected.why.join("; ");
-        output.line(format!("{}  {}", output.data.strong(printable(&affected.name)), output.data.faint(printable(&why))))?;
+        output.line(format!(
+            "{}  {}",
+            output.data.strong(printable(&affected.name)),
+            output.data.faint(printable(&why))
+        ))?;
     }
     for gone in &plan.deleted {
-        output.line(format!("{}  {}", output.data.strong(printable(&gone.name)), output.data.faint(format!("is gone ({})", printable(&gone.path)))))?;
+        output.line(format!(
+            "{}  {}",
+            output.data.strong(printable(&gone.name)),
+            output.data.faint(format!("is gone ({})", printable(&gone.path)))
+        ))?;
     }
     output.note(summary(&plan));
     Ok(Exit::Done)

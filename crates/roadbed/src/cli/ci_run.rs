@@ -79,7 +79,9 @@ pub async fn run(session: &Session, args: &CiRun, interrupts: &mut Interrupts) -
     session.output.note(summary(&plan));
     if jobs.is_empty() && !matches!(wanted, Wanted::Affected) {
         let fault = Fault::new("there is nothing to run: none of these packages has such a task");
-        return Err(Failure::Usage(fault.hint("give it a script of that name in package.json, or a `command` in [ci.tasks] of roadbed.toml")));
+        return Err(Failure::Usage(
+            fault.hint("give it a script of that name in package.json, or a `command` in [ci.tasks] of roadbed.toml"),
+        ));
     }
     let hosted = Hosted::of(session);
     let folder = match &args.cache {
@@ -152,7 +154,11 @@ fn at_once() -> usize {
 
 /// The build of an app is not done by `up` at the same time.
 fn lock_of(job: &Job) -> String {
-    if job.task == "build" { format!("build-{}", job.package.replace('/', "-")) } else { format!("ci-{}-{}", job.package.replace('/', "-"), job.task.replace(':', "-")) }
+    if job.task == "build" {
+        format!("build-{}", job.package.replace('/', "-"))
+    } else {
+        format!("ci-{}-{}", job.package.replace('/', "-"), job.task.replace(':', "-"))
+    }
 }
 
 /// Whether something is run that wants what npm installs.
@@ -191,7 +197,12 @@ impl AsyncUnchanged for Still<'_> {
     fn look<'l>(&'l self, job: &'l Job) -> Pin<Box<dyn Future<Output = bool> + 'l>> {
         Box::pin(async {
             let Ok(now) = self.checkout.uncommitted(&job.path, self.tools).await else { return false };
-            let folder = [self.checkout.prefix.as_str(), &job.path].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("/");
+            let folder = [self.checkout.prefix.as_str(), &job.path]
+                .iter()
+                .filter(|part| !part.is_empty())
+                .copied()
+                .collect::<Vec<_>>()
+                .join("/");
             let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
             let then = self.changed.iter().filter(|(path, _)| path.starts_with(start.as_bytes()));
             then.eq(now.iter())
@@ -208,7 +219,10 @@ struct Drawing(UnboundedSender<Said>);
 enum Said {
     Event(Event),
     /// What a task wrote, as a group that can be opened.
-    Group { name: String, log: Vec<u8> },
+    Group {
+        name: String,
+        log: Vec<u8>,
+    },
 }
 
 impl Progress for Drawing {
@@ -230,7 +244,8 @@ fn tell(progress: &Drawing, hosted: &Hosted, job: &Job, done: &Done) {
         Outcome::Succeeded => Event::Converged { resource, steps: 1, took_ms },
         Outcome::Cached => Event::Converged { resource, steps: 0, took_ms },
         Outcome::Failed => {
-            let mut last: Vec<String> = ::ci::attempt::lines(&done.log).rev().take(SHOWN).map(|line| printable(&line)).collect();
+            let mut last: Vec<String> =
+                ::ci::attempt::lines(&done.log).rev().take(SHOWN).map(|line| printable(&line)).collect();
             last.reverse();
             let fault = Fault::new(format!("{resource} failed"))
                 .cause(done.why.clone().unwrap_or_default())
@@ -238,7 +253,9 @@ fn tell(progress: &Drawing, hosted: &Hosted, job: &Job, done: &Done) {
                 .output(if hosted.is_github() { Vec::new() } else { last });
             Event::Failed { resource, fault }
         }
-        Outcome::Skipped | Outcome::Stopped => Event::Skipped { resource, because: done.why.clone().unwrap_or_default() },
+        Outcome::Skipped | Outcome::Stopped => {
+            Event::Skipped { resource, because: done.why.clone().unwrap_or_default() }
+        }
     });
 }
 
@@ -249,7 +266,15 @@ fn draw(session: &Session, hosted: &Hosted, drawn: &mut crate::render::progress:
     }
 }
 
-fn write_reports(session: &Session, args: &CiRun, project: &Path, plan: &Plan, jobs: &[Job], done: &[Done], took: Duration) -> Result<(), Failure> {
+fn write_reports(
+    session: &Session,
+    args: &CiRun,
+    project: &Path,
+    plan: &Plan,
+    jobs: &[Job],
+    done: &[Done],
+    took: Duration,
+) -> Result<(), Failure> {
     let here = &session.surroundings.folder;
     if let Some(file) = &args.junit {
         files::write_durable(&here.join(file), &report::junit(jobs, done), Access::Everyone)?;
@@ -268,7 +293,9 @@ fn write_reports(session: &Session, args: &CiRun, project: &Path, plan: &Plan, j
         let text = serde_json::to_string(&sarif::tasks(&told)).expect("what is printed is plain data");
         files::write_durable(&here.join(file), text.as_bytes(), Access::Everyone)?;
     }
-    let summary = args.summary.clone().or_else(|| session.surroundings.variable("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()).map(Into::into));
+    let summary = args.summary.clone().or_else(|| {
+        session.surroundings.variable("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()).map(Into::into)
+    });
     if let Some(file) = summary {
         use std::io::Write;
         let file = here.join(file);
@@ -310,13 +337,20 @@ fn print(session: &Session, plan: &Plan, jobs: &[Job], done: &[Done], took: Dura
             why: done.why.as_deref(),
             key: &job.key,
         });
-        let document = Document { holds, affected: plan.affected.len(), jobs: jobs.collect(), took_ms: millis(took), saved_ms: millis(saved) };
+        let document = Document {
+            holds,
+            affected: plan.affected.len(),
+            jobs: jobs.collect(),
+            took_ms: millis(took),
+            saved_ms: millis(saved),
+        };
         return session.output.json(&document);
     }
     let number = |outcome: Outcome| done.iter().filter(|done| done.outcome == outcome).count();
     let failed = number(Outcome::Failed);
     let paint = session.output.data;
-    let verdict = if holds { paint.good("✓ everything succeeded") } else { paint.bad(format!("✗ {failed} failed")) };
+    let verdict =
+        if holds { paint.good("✓ everything succeeded") } else { paint.bad(format!("✗ {failed} failed")) };
     session.output.line(format!(
         "{verdict}: {} run, {} from the cache, {} not run, in {}; {} saved",
         count(number(Outcome::Succeeded) + failed, "task"),

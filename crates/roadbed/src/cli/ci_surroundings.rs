@@ -21,12 +21,19 @@ use crate::cli::session::Session;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What results depend on beside the code.
-pub(crate) async fn of(session: &Session, ci: &Ci, plan: &Plan, apps: &[App], tools: &BTreeMap<String, String>) -> Result<Surroundings, Fault> {
+pub(crate) async fn of(
+    session: &Session,
+    ci: &Ci,
+    plan: &Plan,
+    apps: &[App],
+    tools: &BTreeMap<String, String>,
+) -> Result<Surroundings, Fault> {
     let mut machine = vec![format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)];
     let packages = || plan.workspace.packages.values();
-    for (program, is_wanted) in
-        [("node", packages().any(|package| package.npm.is_some())), ("rustc", packages().any(|package| package.cargo.is_some()))]
-    {
+    for (program, is_wanted) in [
+        ("node", packages().any(|package| package.npm.is_some())),
+        ("rustc", packages().any(|package| package.cargo.is_some())),
+    ] {
         if is_wanted {
             machine.push(format!("{program} {}", version(program, tools).await));
         }
@@ -42,8 +49,16 @@ pub(crate) async fn of(session: &Session, ci: &Ci, plan: &Plan, apps: &[App], to
 
 /// What a tool says of itself; where there is none, that.
 async fn version(program: &str, tools: &BTreeMap<String, String>) -> String {
-    let Some(found) = find_in_path(program, tools.get("PATH").map_or("", String::as_str)) else { return "is not there".to_owned() };
-    let command = Run { program: found, args: vec!["--version".to_owned()], cwd: "/".into(), env: tools.clone(), deadline: DEADLINE };
+    let Some(found) = find_in_path(program, tools.get("PATH").map_or("", String::as_str)) else {
+        return "is not there".to_owned();
+    };
+    let command = Run {
+        program: found,
+        args: vec!["--version".to_owned()],
+        cwd: "/".into(),
+        env: tools.clone(),
+        deadline: DEADLINE,
+    };
     let mut said = String::new();
     let finished = run(&command, &mut |stream, line| {
         if stream == Stream::Out {
@@ -58,7 +73,9 @@ async fn version(program: &str, tools: &BTreeMap<String, String>) -> String {
 pub(crate) fn secrets(session: &Session, ci: &Ci, apps: &[App]) -> BTreeMap<String, String> {
     let of_tasks = ci.tasks.values().flat_map(|task| task.secrets.iter().cloned());
     let of_builds = apps.iter().flat_map(|app| app.build.from_builder.iter().map(|given| given.name.to_string()));
-    let set = |name: String| session.surroundings.variable(&name).filter(|value| !value.is_empty()).map(|value| (name, value));
+    let set = |name: String| {
+        session.surroundings.variable(&name).filter(|value| !value.is_empty()).map(|value| (name, value))
+    };
     of_tasks.chain(of_builds).filter_map(set).collect()
 }
 
@@ -77,7 +94,12 @@ pub(crate) fn environment(
     if job.task == "build" {
         env.insert("NODE_ENV".to_owned(), "production".to_owned());
         env.extend(around.of_builds.get(&job.package).into_iter().flatten().cloned());
-        env.extend(secrets.iter().map(|(name, value)| (name.clone(), value.clone())).filter(|_| around.of_builds.contains_key(&job.package)));
+        env.extend(
+            secrets
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .filter(|_| around.of_builds.contains_key(&job.package)),
+        );
     }
     let given = job.settings.env.iter().chain(&job.settings.secrets);
     env.extend(given.filter_map(|name| Some((name.clone(), session.surroundings.variable(name)?))));
@@ -98,7 +120,8 @@ impl Hosted {
     pub(crate) fn of(session: &Session) -> Self {
         let variable = |name: &str| session.surroundings.variable(name).filter(|value| !value.is_empty());
         let is_github = variable("GITHUB_ACTIONS").is_some();
-        let event = variable("GITHUB_EVENT_PATH").filter(|_| is_github).and_then(|path| files::read(path.as_ref()).ok());
+        let event =
+            variable("GITHUB_EVENT_PATH").filter(|_| is_github).and_then(|path| files::read(path.as_ref()).ok());
         let event: Option<Value> = event.and_then(|text| serde_json::from_slice(&text).ok());
         let stop = secrets::generate::credential().map(|random| random.expose().to_owned()).unwrap_or_default();
         Self { is_github, fork: event.as_ref().and_then(fork), stop }
@@ -127,7 +150,8 @@ fn fork(event: &Value) -> Option<String> {
     let request = event.get("pull_request")?;
     let name = |of: Option<&Value>| of.and_then(|of| of.get("full_name")).and_then(Value::as_str).map(str::to_owned);
     let (head, base) = (name(request.get("head")?.get("repo")), name(request.get("base")?.get("repo")));
-    (head.is_none() || head != base).then(|| format!("pr-{}", request.get("number").and_then(Value::as_u64).unwrap_or(0)))
+    (head.is_none() || head != base)
+        .then(|| format!("pr-{}", request.get("number").and_then(Value::as_u64).unwrap_or(0)))
 }
 
 /// Whose results are read and written.

@@ -126,7 +126,10 @@ pub fn tasks(failed: &[FailedTask]) -> Log {
     let mut names: Vec<&str> = failed.iter().map(|failed| failed.task.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let rule = |name: &&str| Rule { id: format!("ci/{name}"), short_description: Message { text: format!("The task {name} failed") } };
+    let rule = |name: &&str| Rule {
+        id: format!("ci/{name}"),
+        short_description: Message { text: format!("The task {name} failed") },
+    };
     let rules: Vec<Rule> = names.iter().map(rule).collect();
     let results = failed.iter().flat_map(|failed| {
         let rule_index = names.iter().position(|name| *name == failed.task).expect("each task has its rule");
@@ -143,8 +146,12 @@ pub fn tasks(failed: &[FailedTask]) -> Log {
             partial_fingerprints: Fingerprints { finding: format!("{}:{file}:{text}", failed.task) },
             message: Message { text },
         };
-        let whole = failed.places.is_empty().then(|| result(&failed.file, 1, 1, format!("{} {}: {}", failed.package, failed.task, failed.why)));
-        let each = failed.places.iter().map(move |place| result(&place.file, place.line, place.column, place.message.clone()));
+        let whole = failed
+            .places
+            .is_empty()
+            .then(|| result(&failed.file, 1, 1, format!("{} {}: {}", failed.package, failed.task, failed.why)));
+        let each =
+            failed.places.iter().map(move |place| result(&place.file, place.line, place.column, place.message.clone()));
         whole.into_iter().chain(each).collect::<Vec<_>>()
     });
     of(rules, results.collect())
