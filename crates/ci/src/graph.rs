@@ -179,8 +179,8 @@ mod tests {
                     reaches[*from] |= reaches[*to];
                 }
             }
-            for at in 0..12 {
-                prop_assert_eq!(before.hash_at(at) != after.hash_at(at), reaches[at], "node {}", at);
+            for (at, is_reached) in reaches.into_iter().enumerate() {
+                prop_assert_eq!(before.hash_at(at) != after.hash_at(at), is_reached, "node {}", at);
             }
         }
     }

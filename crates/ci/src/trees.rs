@@ -44,6 +44,15 @@ pub struct Link {
     pub target: String,
 }
 
+/// A file and what is in it.
+pub type Content = (ObjectId, Rc<[u8]>);
+
+/// What stands at a path.
+type Found = (EntryKind, ObjectId);
+
+/// A path and what is there now.
+type Change<'c> = (&'c [u8], Option<&'c Made>);
+
 /// A file as it is now: `None` is gone.
 pub type Changed = BTreeMap<Vec<u8>, Option<Made>>;
 
@@ -129,7 +138,7 @@ impl Trees {
     }
 
     /// The content of a file at a path below a folder.
-    pub fn file(&mut self, root: &ObjectId, path: &str) -> Result<Option<(ObjectId, Rc<[u8]>)>, Fault> {
+    pub fn file(&mut self, root: &ObjectId, path: &str) -> Result<Option<Content>, Fault> {
         match self.find(root, path)? {
             Some((EntryKind::Blob | EntryKind::BlobExecutable, id)) => Ok(Some((id, self.content(&id)?))),
             _ => Ok(None),
@@ -168,23 +177,18 @@ impl Trees {
 
     /// The tree that a folder would be with these changes, of the same id as if it were committed.
     pub fn with(&mut self, root: &ObjectId, changed: &Changed) -> Result<ObjectId, Fault> {
-        let changes: Vec<(&[u8], Option<&Made>)> =
-            changed.iter().map(|(path, made)| (path.as_slice(), made.as_ref())).collect();
+        let changes: Vec<Change<'_>> = changed.iter().map(|(path, made)| (path.as_slice(), made.as_ref())).collect();
         Ok(self.changed(Some(root), &changes)?.unwrap_or_else(Self::empty))
     }
 
-    fn changed(
-        &mut self,
-        root: Option<&ObjectId>,
-        changes: &[(&[u8], Option<&Made>)],
-    ) -> Result<Option<ObjectId>, Fault> {
+    fn changed(&mut self, root: Option<&ObjectId>, changes: &[Change<'_>]) -> Result<Option<ObjectId>, Fault> {
         let mut entries: BTreeMap<Vec<u8>, (EntryKind, ObjectId)> = match root {
             Some(root) => {
                 self.folder(root)?.iter().map(|entry| (entry.name.to_vec(), (entry.kind, entry.id))).collect()
             }
             None => BTreeMap::new(),
         };
-        let mut below: BTreeMap<&[u8], Vec<(&[u8], Option<&Made>)>> = BTreeMap::new();
+        let mut below: BTreeMap<&[u8], Vec<Change<'_>>> = BTreeMap::new();
         for (path, made) in changes {
             match path.iter().position(|byte| *byte == b'/') {
                 Some(at) => below.entry(&path[..at]).or_default().push((&path[at + 1..], *made)),
@@ -266,7 +270,7 @@ impl Trees {
         if ours == theirs {
             return Ok(());
         }
-        let mut names: BTreeMap<Box<[u8]>, [Option<(EntryKind, ObjectId)>; 2]> = BTreeMap::new();
+        let mut names: BTreeMap<Box<[u8]>, [Option<Found>; 2]> = BTreeMap::new();
         for (side, id) in [ours, theirs].into_iter().enumerate() {
             let Some(id) = id else { continue };
             for entry in self.folder(id)?.iter() {

@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::disallowed_types,
+    clippy::unwrap_used,
     reason = "git makes the repositories, and files are changed as people do"
 )]
 
