@@ -156,7 +156,7 @@ impl shape::Shape for Attempts {
         match crate::scalars::integer(value, 0..=100_000) {
             Some(number) => Self(number),
             None => {
-                reader.wrong(value, Self::WANTS);
+                reader.wrong(value, Self::WANTS).hint("write a whole number without quotes, 0 for none");
                 <Self as shape::Shape>::stand_in()
             }
         }
