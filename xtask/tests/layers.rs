@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["reconcile", "gate", "secrets"]),
     ("edge", &["reconcile", "gate", "secrets", "certificates"]),
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
+    ("ci", &["reconcile", "engine", "leaks", "secrets"]),
     (
         "roadbed",
         &[
@@ -35,6 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "usage",
             "leaks",
             "smoke",
+            "ci",
         ],
     ),
 ];

@@ -67,6 +67,12 @@ impl Packages {
         Ok(Seen { wanted, installed })
     }
 
+    /// Installs what is not installed as the lock file says, without the rest of an environment.
+    pub async fn ensure(&self, progress: &dyn Progress) -> Result<(), Fault> {
+        let seen = self.look()?;
+        if seen.installed.as_ref() == Some(&seen.wanted) { Ok(()) } else { self.install(progress).await }
+    }
+
     async fn install(&self, progress: &dyn Progress) -> Result<(), Fault> {
         let npm = find(&self.tools, "npm")?;
         let _turn = self.turn.take("cannot install the packages", INSTALL_DEADLINE).await?;

@@ -36,7 +36,7 @@ pub use clean::Clean;
 pub use decode::Coding;
 pub use exact::{Values, ValuesFault};
 pub use finding::{Finding, STORE_VALUE, Source};
-pub use git::{GitFault, hooks, work_tree};
+pub use git::{GitFault, Objects, Repository, hooks, work_tree};
 pub use rules::{Confidence, Rule, Rules};
 pub use scan::{Hit, How, Scanner};
 pub use search::{Extent, Objectives, Report, Search, SearchFault, Step};

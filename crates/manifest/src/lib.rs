@@ -13,6 +13,7 @@
 
 mod accessor;
 mod check;
+mod ci;
 mod collections;
 mod rollout;
 mod diff;
@@ -46,6 +47,7 @@ mod variable_tables;
 pub mod value;
 
 pub use accessor::accessor;
+pub use ci::{Ci, CiApp, CiDifference, CiTask};
 pub use diff::{Difference, diff};
 pub use driver::External;
 pub use environment::Environment;

@@ -239,7 +239,7 @@ fn hashed(table: &AppTable) -> Option<Hashed> {
     Some(Hashed { prefix: prefix.to_owned(), folder })
 }
 
-fn default_output(kind: Kind) -> String {
+pub(crate) fn default_output(kind: Kind) -> String {
     match kind {
         Kind::Next => ".next/standalone",
         Kind::Node | Kind::Static => "dist",

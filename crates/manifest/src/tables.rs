@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ci::CiTable;
 use crate::collections::CollectionTable;
 use crate::driver::Driver;
 use crate::environment::{Access, OnDrift, Safeguard, ServiceName};
@@ -47,6 +48,8 @@ record! {
         rotation: RotationTable = {},
         /// How `roadbed env check` reads the code.
         scan: ScanTable = {},
+        /// What `roadbed ci` runs, and what everything depends on there.
+        ci: CiTable = {},
     }
 }
 

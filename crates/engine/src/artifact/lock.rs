@@ -53,6 +53,20 @@ pub struct Package {
     pub workspace: Option<String>,
 }
 
+/// Something installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'l> {
+    /// Relative to the lock file: `node_modules/mongodb`.
+    pub path: &'l str,
+    /// By which it is asked for.
+    pub name: &'l str,
+    pub version: &'l str,
+    /// What it must be, or where it is from.
+    pub integrity: &'l str,
+    /// The folder of the project that it is a link to.
+    pub workspace: Option<&'l str>,
+}
+
 /// Why the packages of an app are not known.
 #[derive(Debug, thiserror::Error)]
 pub enum LockFault {
@@ -140,6 +154,32 @@ impl Lock {
         }
         found.remove(folder);
         found.into_iter().collect()
+    }
+
+    /// Every place where something is installed, with what is there; folders of the project are not among them.
+    pub fn places(&self) -> impl Iterator<Item = Place<'_>> {
+        let installed = self.packages.iter().filter(|(path, _)| path.contains("node_modules/"));
+        installed.map(|(path, entry)| Place {
+            path,
+            name: path.rsplit_once("node_modules/").map_or(path.as_str(), |(_, name)| name),
+            version: entry.version.as_deref().unwrap_or_default(),
+            integrity: entry.integrity.as_deref().or(entry.resolved.as_deref()).unwrap_or_default(),
+            workspace: entry.resolved.as_deref().filter(|_| entry.link),
+        })
+    }
+
+    /// What the package at a place depends on, by name: all of it but what it is developed with.
+    pub fn needs_at(&self, path: &str) -> impl Iterator<Item = &str> {
+        let entry = self.packages.get(path).into_iter();
+        entry
+            .flat_map(|entry| [&entry.dependencies, &entry.optional_dependencies, &entry.peer_dependencies])
+            .flat_map(BTreeMap::keys)
+            .map(String::as_str)
+    }
+
+    /// Where a folder or an installed package finds another.
+    pub fn place_of(&self, name: &str, from: &str) -> Option<String> {
+        self.resolve(from, name).map(|(path, _)| path)
     }
 
     /// The nearest `node_modules` on the way up that has it.

@@ -37,18 +37,18 @@ pub enum GitFault {
 
 /// Where the parts of a repository are.
 #[derive(Clone, Debug)]
-pub(crate) struct Repository {
+pub struct Repository {
     /// `HEAD` and the index; of a linked work tree its own.
-    pub(crate) own: PathBuf,
+    pub own: PathBuf,
     /// Objects, refs and their logs.
-    pub(crate) shared: PathBuf,
+    pub shared: PathBuf,
     /// Objects of a push that is not taken in yet.
     pub(crate) quarantine: Option<PathBuf>,
 }
 
 impl Repository {
     /// The repository that `folder` is in, or is.
-    pub(crate) fn of(folder: &Path) -> Result<Self, GitFault> {
+    pub fn of(folder: &Path) -> Result<Self, GitFault> {
         let missing = || GitFault::NoRepository { folder: folder.to_owned() };
         let whole = files::canonical(folder)?;
         let own = whole.ancestors().find_map(git_folder).ok_or_else(missing)?;
@@ -79,7 +79,8 @@ impl Repository {
         Ok(())
     }
 
-    pub(crate) fn objects(&self) -> Result<Objects, GitFault> {
+    /// Its objects, for one thread.
+    pub fn objects(&self) -> Result<Objects, GitFault> {
         let open = |folder: PathBuf| -> Result<gix_odb::Handle, GitFault> {
             let store = gix_odb::at(&folder, gix_hash::Kind::Sha1);
             let mut store = store.map_err(|source| GitFault::Objects { folder, source })?;
@@ -128,15 +129,21 @@ fn git_folder(folder: &Path) -> Option<PathBuf> {
 }
 
 /// The objects, for one thread.
-pub(crate) struct Objects {
-    pub(crate) store: gix_odb::Handle,
+pub struct Objects {
+    pub store: gix_odb::Handle,
     quarantine: Option<gix_odb::Handle>,
     buffer: Vec<u8>,
 }
 
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Objects")
+    }
+}
+
 impl Objects {
     /// An object, or `None` if this clone does not have it or it is damaged.
-    pub(crate) fn read(&mut self, id: &ObjectId) -> Option<Data<'_>> {
+    pub fn read(&mut self, id: &ObjectId) -> Option<Data<'_>> {
         let is_here = self.quarantine.is_none() || self.store.exists(id);
         let store = self.quarantine.as_ref().filter(|_| !is_here).unwrap_or(&self.store);
         store.try_find(id, &mut self.buffer).ok().flatten()

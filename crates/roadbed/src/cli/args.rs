@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::cli::ci_args::Ci;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::exit::Exit;
 use crate::cli::ready_args::Ready;
@@ -80,6 +81,9 @@ pub enum Command {
     Releases(Releases),
     Receive(Receive),
     Target(Target),
+    /// See what a change affects, and lint, test and build it
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Ci(Ci),
     /// Look at the manifest's environments
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Env(Env),

@@ -8,6 +8,10 @@
 
 pub mod args;
 pub mod build;
+pub mod ci_args;
+pub mod ci_plan;
+pub mod ci_run;
+mod ci_surroundings;
 pub mod command_lock;
 pub mod completions;
 pub mod conductor;
@@ -78,6 +82,7 @@ use clap::Parser;
 use reconcile::Fault;
 
 use crate::cli::args::{Arguments, Command, Db, Env, Manifest};
+use crate::cli::ci_args::Ci;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
@@ -164,6 +169,8 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Releases(_) => wait(deploy::releases(session)),
         Command::Receive(args) => wait(async { receive::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Target(args) => wait(target::run(session, args)),
+        Command::Ci(Ci::Plan(args)) => wait(ci_plan::run(session, args)),
+        Command::Ci(Ci::Run(args)) => wait(async { ci_run::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Env(Env::Matrix) => wait(env_matrix::run(session, &live)),
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),
         Command::Env(Env::Types(args)) => env_verbs::types(session, args),

@@ -100,6 +100,11 @@ impl Session {
         }
     }
 
+    /// Whether there is a manifest, or one was named that is not there: whoever can do without one asks first.
+    pub fn has_manifest(&self) -> bool {
+        !matches!(self.manifest, Err(Missing::Anywhere(_)))
+    }
+
     /// Absolute path of the manifest.
     pub fn manifest(&self) -> Result<&Path, Failure> {
         self.manifest.as_deref().map_err(|missing| {

@@ -110,6 +110,53 @@ pub fn leaks(findings: &[leaks::Finding], known: &leaks::Rules) -> Log {
     of(rules, results)
 }
 
+/// A task of `roadbed ci run` that failed.
+#[derive(Debug)]
+pub struct FailedTask {
+    pub task: String,
+    pub package: String,
+    /// Where it stands if it names no place.
+    pub file: String,
+    pub why: String,
+    pub places: Vec<ci::places::Place>,
+}
+
+/// What failed tasks complain about, and where.
+pub fn tasks(failed: &[FailedTask]) -> Log {
+    let mut names: Vec<&str> = failed.iter().map(|failed| failed.task.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let rule = |name: &&str| Rule {
+        id: format!("ci/{name}"),
+        short_description: Message { text: format!("The task {name} failed") },
+    };
+    let rules: Vec<Rule> = names.iter().map(rule).collect();
+    let results = failed.iter().flat_map(|failed| {
+        let rule_index = names.iter().position(|name| *name == failed.task).expect("each task has its rule");
+        let result = move |file: &str, line: u32, column: u32, text: String| SarifResult {
+            rule_id: format!("ci/{}", failed.task),
+            rule_index,
+            level: "error",
+            locations: [Location {
+                physical_location: PhysicalLocation {
+                    artifact_location: ArtifactLocation { uri: uri(file), uri_base_id: "%SRCROOT%" },
+                    region: Region { start_line: line, start_column: column },
+                },
+            }],
+            partial_fingerprints: Fingerprints { finding: format!("{}:{file}:{text}", failed.task) },
+            message: Message { text },
+        };
+        let whole = failed
+            .places
+            .is_empty()
+            .then(|| result(&failed.file, 1, 1, format!("{} {}: {}", failed.package, failed.task, failed.why)));
+        let each =
+            failed.places.iter().map(move |place| result(&place.file, place.line, place.column, place.message.clone()));
+        whole.into_iter().chain(each).collect::<Vec<_>>()
+    });
+    of(rules, results.collect())
+}
+
 fn of(rules: Vec<Rule>, results: Vec<SarifResult>) -> Log {
     let driver = Driver { name: "roadbed", version: env!("CARGO_PKG_VERSION"), rules };
     Log {

@@ -44,7 +44,8 @@ pub fn artifact(project: &Path, app: &App, cache: &Path) -> AppArtifact {
     AppArtifact::new(project.to_owned(), app.clone(), Shelf::new(shelf::folder(cache)))
 }
 
-fn packages(project: &Path, cache: &Path, tools: &ToolEnv) -> Packages {
+/// The packages that npm installs.
+pub fn packages(project: &Path, cache: &Path, tools: &ToolEnv) -> Packages {
     Packages::new(project.to_owned(), tools.clone(), Turn::new(lock_file(cache, project, "packages")))
 }
 

@@ -274,7 +274,7 @@ fn running(environment: &Environment, dev: &DevApps) -> Result<Vec<Running>, Fau
 type Urls = BTreeMap<String, String>;
 
 /// Where builds and fetched engines keep locks that outlive no process.
-fn lock_file(cache: &Path, project: &Path, what: &str) -> PathBuf {
+pub(crate) fn lock_file(cache: &Path, project: &Path, what: &str) -> PathBuf {
     let name: String = project
         .to_string_lossy()
         .chars()

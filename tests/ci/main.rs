@@ -1,0 +1,7 @@
+//! `roadbed ci` on small workspaces that are made for it: what is run, what is kept, and what goes wrong.
+
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests play user and machine")]
+
+mod faults;
+mod runs;
+mod stage;
