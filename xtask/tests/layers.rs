@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("reconcile", &["journal", "gate"]),
     ("delivery", &["reconcile"]),
     ("engine", &["reconcile", "gate", "secrets"]),
+    ("acme", &["reconcile", "certificates"]),
     ("edge", &["reconcile", "gate", "secrets", "certificates"]),
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
     (
@@ -30,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "reconcile",
             "delivery",
             "engine",
+            "acme",
             "edge",
             "stores",
             "usage",

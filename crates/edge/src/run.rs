@@ -16,6 +16,7 @@ use crate::edge::Edge;
 use crate::fault::EdgeFault;
 use crate::log::AccessLog;
 use crate::publish::Publisher;
+use crate::tls::proofs::Proofs;
 use crate::{api, listen, tls};
 
 /// How often connections to apps are looked through for ones that were idle too long.
@@ -28,13 +29,15 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
     files::create_dir(&root.logs(), Access::Owner)?;
 
     let publisher = Arc::new(Publisher::resume(root.clone(), Arc::clone(&clock))?);
+    let proofs = Arc::new(Proofs::resume(&root, Arc::clone(&clock)));
     let (log, writer) = AccessLog::open(root.access_log(), limits.log_bytes)?;
     let drain = Drain::new();
     let edge = Arc::new(Edge {
         serving: publisher.serving(),
         clock,
         log,
-        tls: Arc::new(tls::server_config(publisher.serving()).map_err(EdgeFault::Tls)?),
+        tls: Arc::new(tls::server_config(publisher.serving(), Arc::clone(&proofs)).map_err(EdgeFault::Tls)?),
+        proofs,
         watch: drain.watch(),
         limits,
     });

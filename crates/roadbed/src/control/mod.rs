@@ -13,6 +13,7 @@ pub mod drift;
 pub mod delivering;
 pub mod watch;
 pub mod rotating;
+pub mod renewing;
 mod smoking;
 pub mod rotation_request;
 pub mod rotation_steps;
@@ -65,6 +66,7 @@ pub struct Control {
     pub turn: tokio::sync::Mutex<()>,
     pub rotation: rotating::Rotating,
     pub drift: drift::LastLook,
+    pub renewing: renewing::Renewing,
     pub delivering: delivering::Delivering,
     /// Where people log in.
     pub desk: login::Desk,
@@ -115,6 +117,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         turn: tokio::sync::Mutex::default(),
         rotation: rotating::Rotating::default(),
         drift: drift::LastLook::default(),
+        renewing: renewing::Renewing::default(),
         delivering: delivering::Delivering::new(deliveries),
         desk,
         striking: tokio::sync::Mutex::default(),
@@ -122,6 +125,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let watching = tokio::spawn(watch::watch(control.clone()));
     let rotating = tokio::spawn(rotating::carry_on(control.clone()));
     let looking_out = tokio::spawn(drift::look_out(control.clone()));
+    let renewing = tokio::spawn(renewing::carry_on(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
@@ -131,6 +135,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     watching.abort();
     rotating.abort();
     looking_out.abort();
+    renewing.abort();
     sweeping.abort();
     expiring.abort();
     delivering.abort();
