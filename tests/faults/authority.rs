@@ -1,6 +1,5 @@
 //! A real authority for certificates: `pebble`, with a name service of its own; and a shim before it for what it cannot do.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fs;
 use std::net::TcpListener;
@@ -19,12 +18,12 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use serde_json::{Value, json};
 use testkit::{Client, wait_until};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Making its key takes pebble seconds on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -69,9 +68,23 @@ impl Pebble {
         fs::write(folder.join("pebble.json"), config.to_string()).unwrap();
         let names = format!("127.0.0.1:{}", free_port());
         let management = format!("127.0.0.1:{}", free_port());
-        pebble.spawn("pebble-challtestsrv", &[
-            "-defaultIPv6", "", "-dns01", &names, "-http01", "", "-https01", "", "-tlsalpn01", "", "-management", &management,
-        ]);
+        pebble.spawn(
+            "pebble-challtestsrv",
+            &[
+                "-defaultIPv6",
+                "",
+                "-dns01",
+                &names,
+                "-http01",
+                "",
+                "-https01",
+                "",
+                "-tlsalpn01",
+                "",
+                "-management",
+                &management,
+            ],
+        );
         let config = folder.join("pebble.json");
         pebble.spawn("pebble", &["-strict", "-config", config.to_str().unwrap(), "-dnsserver", &names]);
         let client = Client::trusting(&folder.join("ca.pem")).patient_for(Duration::from_secs(2));
@@ -106,8 +119,21 @@ impl Pebble {
 
     fn leaf(&self) -> Leaf {
         let hosts = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let subject = Subject { common_name: "localhost", organization: None, hosts: &hosts, purposes: &[Purpose::Server] };
+        let subject =
+            Subject { common_name: "localhost", organization: None, hosts: &hosts, purposes: &[Purpose::Server] };
         self.own.issue(&subject, SystemClock.now(), Duration::from_hours(12)).unwrap()
+    }
+
+    /// How one comes to its door by TLS.
+    fn connector(&self) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.own.certificate_pem.as_bytes()).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        TlsConnector::from(Arc::new(config))
     }
 
     pub(crate) fn directory(&self) -> String {
@@ -158,7 +184,7 @@ impl Shim {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (behind, shared) = (Arc::new(Client::trusting(&pebble.folder.join("ca.pem"))), says.clone());
+        let (behind, shared) = (pebble.connector(), says.clone());
         let to = pebble.port;
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -169,7 +195,9 @@ impl Shim {
                         let (says, behind) = (says.clone(), behind.clone());
                         async move { Ok::<_, Infallible>(answer(request, &says, behind, (port, to)).await) }
                     });
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 });
             }
         });
@@ -184,7 +212,7 @@ impl Shim {
 async fn answer(
     request: Request<Incoming>,
     says: &Arc<Mutex<Says>>,
-    behind: Arc<Client>,
+    behind: TlsConnector,
     (port, to): (u16, u16),
 ) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
@@ -203,8 +231,10 @@ async fn answer(
     let mut replaces = None;
     if is_order {
         if let Some(seconds) = says.lock().unwrap().too_often {
-            let problem = json!({ "type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many", "status": 429 });
-            let headers = [("retry-after", seconds.to_string()), ("content-type", "application/problem+json".to_owned())];
+            let problem =
+                json!({ "type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many", "status": 429 });
+            let headers =
+                [("retry-after", seconds.to_string()), ("content-type", "application/problem+json".to_owned())];
             let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
             return told(StatusCode::TOO_MANY_REQUESTS, &headers, problem.to_string());
         }
@@ -214,34 +244,36 @@ async fn answer(
         replaces = payload["replaces"].as_str().map(str::to_owned);
         says.lock().unwrap().replaced.extend(replaces.clone());
     }
-    let forwarded = tokio::task::spawn_blocking(move || {
-        let host = format!("localhost:{port}");
-        let kind = parts.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or("text/plain");
-        let headers = [("host", host.as_str()), ("content-type", kind), ("user-agent", "shim")];
-        let url = format!("https://localhost:{to}{path}");
-        behind.request(parts.method.as_str(), &url, &headers, std::str::from_utf8(&body).unwrap())
-    });
-    let answer = match forwarded.await.unwrap() {
-        Ok(answer) => answer,
-        Err(why) => return told(StatusCode::BAD_GATEWAY, &[], why),
+    // As it came, host and all: by that pebble makes its addresses, and what is signed names them.
+    let forwarded = async {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", to)).await?;
+        let stream = behind.connect("localhost".try_into()?, stream).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let (head, body) = sender.send_request(Request::from_parts(parts, Full::new(body))).await?.into_parts();
+        let text = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((head, text))
     };
-    let mut text = answer.body.clone();
+    let (head, mut text) = match forwarded.await {
+        Ok(answer) => answer,
+        Err(error) => return told(StatusCode::BAD_GATEWAY, &[], error.to_string()),
+    };
     if let Ok(mut value) = serde_json::from_str::<Value>(&text) {
         if value.get("newOrder").is_some() {
             value["renewalInfo"] = format!("https://localhost:{port}/renewal").into();
             text = value.to_string();
-        } else if let Some(replaces) = replaces.filter(|_| answer.status == 201) {
+        } else if let Some(replaces) = replaces.filter(|_| head.status == StatusCode::CREATED) {
             value["replaces"] = replaces.into();
             text = value.to_string();
         }
     }
-    let kept: BTreeMap<&str, &str> = answer
+    let kept: Vec<(&str, &str)> = head
         .headers
         .iter()
         .filter(|(name, _)| !matches!(name.as_str(), "content-length" | "connection" | "transfer-encoding"))
-        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
         .collect();
-    told(StatusCode::from_u16(answer.status).unwrap(), &kept.into_iter().collect::<Vec<_>>(), text)
+    told(head.status, &kept, text)
 }
 
 fn told(status: StatusCode, headers: &[(&str, &str)], text: String) -> Response<Full<Bytes>> {

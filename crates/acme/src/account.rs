@@ -12,7 +12,8 @@ use crate::wire::Wire;
 
 /// The file of the account at one directory.
 pub fn file(folder: &Path, directory: &str) -> PathBuf {
-    let digest: String = Sha256::digest(directory.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest: String =
+        Sha256::digest(directory.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     folder.join(format!("account-{digest}.json"))
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use certificates::Request;
 use instant_acme::{
-    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier, NewOrder, Order, OrderStatus,
-    RetryPolicy,
+    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier, NewOrder, Order,
+    OrderStatus, RetryPolicy,
 };
 use reconcile::ports::{Challenges, Routes};
 use zeroize::Zeroizing;
@@ -223,7 +223,9 @@ async fn proofs(order: &mut Order, wish: &Wish<'_>, edge: &dyn Routes) -> Result
         }
         chosen.push(Some(proof));
     }
-    edge.prove(challenges).await.map_err(|fault| Error::Other(fault.to_string().into()))?;
+    edge.prove(challenges).await.map_err(|fault| {
+        Error::Other(fault.causes.iter().fold(fault.message.clone(), |text, cause| text + ": " + cause).into())
+    })?;
     let mut names = order.authorizations();
     for proof in chosen {
         let Some(name) = names.next().await else { break };

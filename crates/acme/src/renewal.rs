@@ -48,8 +48,12 @@ pub struct Situation<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Order there, by its place in the list.
-    Order { authority: usize },
-    Wait { until: Timestamp },
+    Order {
+        authority: usize,
+    },
+    Wait {
+        until: Timestamp,
+    },
 }
 
 /// What to do now.
@@ -238,7 +242,12 @@ mod tests {
         }
     }
 
-    fn situation<'a>(directories: &'a [String], hosts: &'a [String], held: Option<&'a Issued>, now: Timestamp) -> Situation<'a> {
+    fn situation<'a>(
+        directories: &'a [String],
+        hosts: &'a [String],
+        held: Option<&'a Issued>,
+        now: Timestamp,
+    ) -> Situation<'a> {
         Situation { directories, hosts, held, now }
     }
 
@@ -320,7 +329,8 @@ mod tests {
         assert!((10..=14).contains(&second.len()), "{} attempts", second.len());
         assert!(second[0] == first[2], "after three failures");
         let hour = Duration::from_hours(1);
-        let most = first.iter().map(|from| first.iter().filter(|at| **at >= *from && **at < later(*from, hour)).count());
+        let most =
+            first.iter().map(|from| first.iter().filter(|at| **at >= *from && **at < later(*from, hour)).count());
         assert!(most.max().unwrap() < 5, "five failures in an hour close an account's way to a name");
         // It comes back, and all is forgotten.
         book.succeeded(2, now);

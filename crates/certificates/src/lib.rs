@@ -19,9 +19,9 @@ mod issued;
 mod proof;
 
 pub use authority::Authority;
+pub use issued::{Issued, NotACertificate, Request};
 pub use leaf::{Leaf, Purpose, Subject};
 pub use life::Life;
-pub use issued::{Issued, NotACertificate, Request};
 pub use proof::{ACME_PROTOCOL, proof};
 
 /// Why there is no certificate.

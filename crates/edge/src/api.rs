@@ -113,7 +113,8 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot rest or wake an instance", &cause)),
         },
         _ => {
-            let known = "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/traffic`, `/rest` and `/wake`";
+            let known =
+                "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/traffic`, `/rest` and `/wake`";
             fault(StatusCode::NOT_FOUND, &Fault::new(known))
         }
     }

@@ -89,7 +89,11 @@ const USUAL: Hsts = Hsts { max_age_s: 31_536_000, subdomains: false, preload: fa
 pub fn promise_https(headers: &mut HeaderMap, visitor: &Visitor, hsts: Option<Hsts>) {
     // Whoever came in by this door has named a host of ours in the handshake.
     let Some(host) = visitor.sni.as_deref().filter(|_| visitor.door == Door::Https) else { return };
-    if is_local(host) || (hsts.is_none() && headers.contains_key(STRICT_TRANSPORT_SECURITY)) {
+    if is_local(host) {
+        headers.remove(STRICT_TRANSPORT_SECURITY);
+        return;
+    }
+    if hsts.is_none() && headers.contains_key(STRICT_TRANSPORT_SECURITY) {
         return;
     }
     if let Ok(value) = HeaderValue::from_str(&promise(hsts.unwrap_or(USUAL))) {

@@ -185,8 +185,7 @@ fn held(chain: &Chain, generation: u64) -> Result<Held, StoreFault> {
         CertificateDer::pem_slice_iter(chain.chain_pem.as_bytes()).collect::<Result<_, _>>().map_err(pem)?;
     let key = PrivateKeyDer::from_pem_slice(chain.key_pem.as_bytes()).map_err(pem)?;
     // It compares both: a key of another certificate is refused.
-    let certificate =
-        CertifiedKey::from_der(certificates.clone(), key, &super::provider()).map_err(StoreFault::Key)?;
+    let certificate = CertifiedKey::from_der(certificates.clone(), key, &super::provider()).map_err(StoreFault::Key)?;
     Ok(Held {
         generation,
         directory: chain.directory.clone(),

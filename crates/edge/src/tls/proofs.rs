@@ -72,8 +72,9 @@ fn make(challenges: &Challenges, clock: &dyn Clock) -> Result<Ready, EdgeFault> 
         let chain = chain.map_err(|error| unusable(error.to_string()))?;
         let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.as_bytes());
         let key = key.map_err(|error| unusable(error.to_string()))?;
-        let key = CertifiedKey::from_der(chain, key, &super::provider());
-        Ok((host.to_ascii_lowercase(), Arc::new(key.map_err(|error| unusable(error.to_string()))?)))
+        // Not compared with the certificate, which has a critical extension that no ordinary reader knows.
+        let key = super::provider().key_provider.load_private_key(key).map_err(|error| unusable(error.to_string()))?;
+        Ok((host.to_ascii_lowercase(), Arc::new(CertifiedKey::new(chain, key))))
     };
     let tls: Result<_, EdgeFault> = challenges.tls.iter().map(certificate).collect();
     Ok(Ready { http, tls: tls? })

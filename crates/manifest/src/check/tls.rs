@@ -15,14 +15,20 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         let is_local = environment.domain.is_localhost();
         if tls.issuer.value == Issuer::Acme && is_local {
             findings
-                .error(tls.issuer.span, format!("no authority signs for the hosts of {}: they end with localhost", name.value))
+                .error(
+                    tls.issuer.span,
+                    format!("no authority signs for the hosts of {}: they end with localhost", name.value),
+                )
                 .hint("write issuer = \"local\", or give it a domain of yours");
         }
         if tls.issuer.value == Issuer::Local
             && let Some(authority) = tls.acme.first()
         {
             findings
-                .error(authority.directory.span, format!("nothing is ordered there: the issuer of {} is local", name.value))
+                .error(
+                    authority.directory.span,
+                    format!("nothing is ordered there: the issuer of {} is local", name.value),
+                )
                 .hint("write issuer = \"acme\" beside it");
         }
         if tls.challenges.is_empty() {
@@ -33,7 +39,10 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         let Some(hsts) = &tls.hsts else { continue };
         if hsts.preload.value && (hsts.max_age.0 < PRELOADED_FOR || !hsts.subdomains) {
             findings
-                .error(hsts.preload.span, "browsers are not shipped with less than a year and all subdomains".to_owned())
+                .error(
+                    hsts.preload.span,
+                    "browsers are not shipped with less than a year and all subdomains".to_owned(),
+                )
                 .hint("write max_age = \"365d\" and subdomains = true beside it, or leave `preload` out");
         }
         if hsts.preload.value && is_local {

@@ -11,8 +11,8 @@ use stores::mongo::members::is_member;
 
 use stores::redis::{Purpose, Settings};
 
-use super::wire::{Message, Role, Status, Unit};
 use super::renewing::{self, CertificateStatus, Trouble};
+use super::wire::{Message, Role, Status, Unit};
 use super::{Control, identity, possessions, rotation_request};
 use crate::expiry;
 use crate::keeper::KeeperState;
@@ -174,10 +174,9 @@ fn certificate(control: &Control, want: Option<&Wanted>) -> Result<Option<Certif
     let told = renewing::status(&control.root, &wanted::resolve(want)?, want, control.clock.now())?;
     Ok(told.map(|told| match control.renewing.trouble() {
         // What cannot be written down is in no book.
-        Some(why) => CertificateStatus {
-            trouble: Some(Trouble { why, failures: 1, since: None, again: None }),
-            ..told
-        },
+        Some(why) => {
+            CertificateStatus { trouble: Some(Trouble { why, failures: 1, since: None, again: None }), ..told }
+        }
         None => told,
     }))
 }

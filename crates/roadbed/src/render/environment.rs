@@ -148,7 +148,8 @@ pub fn certificate(certificate: &CertificateStatus) -> Option<String> {
 /// What is in the way of the next certificate.
 pub fn trouble(trouble: &Trouble, paint: Paint) -> Vec<String> {
     let again = trouble.again.map(|again| format!(", tried again at {again}")).unwrap_or_default();
-    let headline = format!("{} no new certificate, {} failed attempts in a row{again}", paint.caution("!"), trouble.failures);
+    let headline =
+        format!("{} no new certificate, {} failed attempts in a row{again}", paint.caution("!"), trouble.failures);
     vec![headline, paint.faint(format!("  {}", trouble.why))]
 }
 

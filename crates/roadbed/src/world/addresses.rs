@@ -120,7 +120,19 @@ impl Addresses {
         }
         let moved = book.moved().iter().map(ToString::to_string).collect();
         let certificates = certificates_of(environment, want);
-        Ok(Self { https, http, public, certificates, candidate, internal, instances, mongodb, redis, external_redis, moved })
+        Ok(Self {
+            https,
+            http,
+            public,
+            certificates,
+            candidate,
+            internal,
+            instances,
+            mongodb,
+            redis,
+            external_redis,
+            moved,
+        })
     }
 
     /// Where apps of a place call another one of theirs.

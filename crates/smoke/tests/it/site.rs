@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use host::clock::{Clock, SystemClock, Timestamp};
-use rustls::{RootCertStore, ServerConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{RootCertStore, ServerConfig};
 use smoke::{Page, PageReport, Plan, Redact, Rendering, Report, Route, Seen, SmokeFault};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -100,7 +100,13 @@ impl Site {
                 });
             }
         });
-        Self { address, folder: tempfile::tempdir().unwrap(), trusted: Arc::new(RootCertStore::empty()), requests, server }
+        Self {
+            address,
+            folder: tempfile::tempdir().unwrap(),
+            trusted: Arc::new(RootCertStore::empty()),
+            requests,
+            server,
+        }
     }
 
     pub(crate) fn page(&self, path: &str) -> Page {

@@ -56,11 +56,7 @@ async fn all_show(
 }
 
 /// The certificate that this host shows to who believes `trust`.
-pub(crate) async fn handshake(
-    door: SocketAddr,
-    host: &str,
-    trust: &Trust,
-) -> Result<CertificateDer<'static>, Broken> {
+pub(crate) async fn handshake(door: SocketAddr, host: &str, trust: &Trust) -> Result<CertificateDer<'static>, Broken> {
     let shake = async {
         let stream = TcpStream::connect(door).await?;
         let connector = TlsConnector::from(trust.client()?);

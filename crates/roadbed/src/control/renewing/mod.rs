@@ -164,7 +164,8 @@ async fn desk(control: &Control) -> Result<Option<Desk>, Fault> {
     if table.certificates == Certificates::Local {
         return Ok(None);
     }
-    let mut hosts: Vec<String> = table.sites.iter().chain(&table.candidate).flat_map(|site| site.hosts.clone()).collect();
+    let mut hosts: Vec<String> =
+        table.sites.iter().chain(&table.candidate).flat_map(|site| site.hosts.clone()).collect();
     hosts.iter_mut().for_each(|host| host.make_ascii_lowercase());
     hosts.sort();
     hosts.dedup();

@@ -28,7 +28,9 @@ pub(super) async fn order(
     let directory = &authority.directory;
     let roots = desk.trust(authority.roots.as_ref())?;
     let trust = desk.trust(authority.ca.as_ref())?;
-    desk.store.reserve().map_err(|fault| Fault::because("cannot order a certificate: there is no room for it", &fault))?;
+    desk.store
+        .reserve()
+        .map_err(|fault| Fault::because("cannot order a certificate: there is no room for it", &fault))?;
     book.begins(directory);
     desk.write(book)?;
     tracing::info!(directory, hosts = ?desk.hosts, "ordering a certificate");
@@ -85,7 +87,11 @@ async fn place(
         Ok(()) => Ok(kept),
         Err(why) => {
             take_back(desk, kept.generation).await;
-            Err(Failure { why: format!("the new certificate was not seen at our own door: {why}"), class: None, wait: None })
+            Err(Failure {
+                why: format!("the new certificate was not seen at our own door: {why}"),
+                class: None,
+                wait: None,
+            })
         }
     }
 }
@@ -163,12 +169,8 @@ pub(super) async fn take_advice(desk: &Desk, book: &mut Book, held: &Held, now: 
     };
     let Some(known_as) = &held.issued.known_as else { return Ok(()) };
     let trust = desk.trust(authority.ca.as_ref())?;
-    let place = Place {
-        directory: &authority.directory,
-        contact: &authority.contact,
-        trust: &trust,
-        accounts: &desk.folder,
-    };
+    let place =
+        Place { directory: &authority.directory, contact: &authority.contact, trust: &trust, accounts: &desk.folder };
     book.advised(&held.issued, order::advice(&place, known_as).await, now);
     desk.write(book)
 }
