@@ -33,6 +33,8 @@ pub(crate) struct Pebble {
     folder: PathBuf,
     pub(crate) port: u16,
     management: u16,
+    /// Ports of the name service: for questions, and for what it shall answer.
+    pub(crate) names: (u16, u16),
     children: Vec<Child>,
     own: Authority,
 }
@@ -54,7 +56,14 @@ impl Pebble {
         let now = SystemClock.now();
         let own = Authority::make("Pebble's own door", now, Duration::from_hours(24)).unwrap();
         let (port, management) = (free_port(), free_port());
-        let mut pebble = Self { folder: folder.to_owned(), port, management, children: Vec::new(), own };
+        let mut pebble = Self {
+            folder: folder.to_owned(),
+            port,
+            management,
+            names: (free_port(), free_port()),
+            children: Vec::new(),
+            own,
+        };
         let leaf = pebble.leaf();
         fs::write(folder.join("ca.pem"), &pebble.own.certificate_pem).unwrap();
         fs::write(folder.join("cert.pem"), &leaf.chain_pem).unwrap();
@@ -66,8 +75,7 @@ impl Pebble {
             "httpPort": http, "tlsPort": https, "certificateValidityPeriod": seconds,
         }});
         fs::write(folder.join("pebble.json"), config.to_string()).unwrap();
-        let names = format!("127.0.0.1:{}", free_port());
-        let management = format!("127.0.0.1:{}", free_port());
+        let [names, management] = [pebble.names.0, pebble.names.1].map(|port| format!("127.0.0.1:{port}"));
         pebble.spawn(
             "pebble-challtestsrv",
             &[

@@ -190,6 +190,26 @@ fn names_are_proved_by_tls_after_a_rehearsal() {
 }
 
 #[test]
+fn domains_are_checked_as_an_authority_would_meet_them() {
+    let shop = Shop::new(3600, one);
+    let check = format!("domains check --server 127.0.0.1:{}", shop.pebble.names.0);
+    shop.stage.roadbed(&check).exits(1).says(&[
+        "✓ www.tiny.test: leads here: 127.0.0.1",
+        "Connection refused",
+        "hint: `roadbed up`",
+    ]);
+    shop.stage.up();
+    shop.stage.roadbed(&check).exits(0).says(&["answer, as seen from here", "no CAA record"]);
+    let caa = "{\"host\":\"tiny.test.\",\"policies\":[{\"tag\":\"issue\",\"value\":\"other.example\"}]}";
+    let names = format!("http://localhost:{}", shop.pebble.names.1);
+    assert_eq!(shop.stage.client().post(&format!("{names}/add-caa"), &[], caa).unwrap().status, 200);
+    shop.stage.roadbed(&check).exits(1).says(&["CAA of tiny.test allows \"other.example\" and not", "hint: "]);
+    let elsewhere = "{\"host\":\"www.tiny.test.\",\"addresses\":[\"203.0.113.9\"]}";
+    assert_eq!(shop.stage.client().post(&format!("{names}/add-a"), &[], elsewhere).unwrap().status, 200);
+    shop.stage.roadbed(&check).exits(1).says(&["leads to 203.0.113.9, which is no address of this machine"]);
+}
+
+#[test]
 fn what_is_revoked_is_replaced_and_who_says_too_often_is_left_alone_also_after_a_crash() {
     let mut shim = None;
     let shop = Shop::new(240, |pebble| {

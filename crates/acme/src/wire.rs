@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use host::clock::{Clock, SystemClock, Timestamp};
 use http::header::{HOST, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -51,7 +52,8 @@ fn wait_of(value: &str) -> Option<Duration> {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => {
             let until = httpdate::parse_http_date(value).ok()?;
-            Some(until.duration_since(std::time::SystemTime::now()).unwrap_or_default())
+            let until = until.duration_since(UNIX_EPOCH).ok()?;
+            Some(until.saturating_sub(SystemClock.now().since(Timestamp::from_unix_millis(0))))
         }
     }
 }

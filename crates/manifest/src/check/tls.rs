@@ -33,7 +33,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         }
         if tls.challenges.is_empty() {
             findings
-                .error(tls.challenges.span, format!("the names of {} cannot be proved in no way at all", name.value))
+                .error(tls.challenges.span, format!("there is no way left to prove the names of {}", name.value))
                 .hint("name one, such as \"http-01\"");
         }
         let Some(hsts) = &tls.hsts else { continue };

@@ -35,7 +35,7 @@ const RENEWS: Claim = Claim {
     task: "T6",
     id: "certificates-renew",
     claim: "Every host shows a certificate that visitors trust, with days left, and the next one is seen to",
-    hint: "`roadbed status` shows what is in the way; an authority must reach ports 80 and 443 of these hosts",
+    hint: "`roadbed status` shows what is in the way, `roadbed domains check` whether an authority gets through",
     impact: Impact::Observes,
 };
 
