@@ -29,6 +29,8 @@ mod networks;
 mod interrupts;
 mod crashes;
 mod deployments;
+mod authority;
+mod certificates;
 mod migrations;
 mod upgrade;
 mod fencing;

@@ -8,15 +8,21 @@
 //! hosts, which a browser may be given, and one for its data services, which apps are given. Where keys lie is their users'
 //! business; here are no files.
 //!
+//! What others sign for us is asked for by a [`Request`], and read as [`Issued`].
+//!
 //! **Invariant:** a leaf never outlives its authority.
 
 mod authority;
 mod leaf;
 mod life;
+mod issued;
+mod proof;
 
 pub use authority::Authority;
+pub use issued::{Issued, NotACertificate, Request};
 pub use leaf::{Leaf, Purpose, Subject};
 pub use life::Life;
+pub use proof::{ACME_PROTOCOL, proof};
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]

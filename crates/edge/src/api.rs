@@ -5,6 +5,8 @@
 //!   GET  /routes   the table that is served, or null
 //!   POST /rest     {"instance":"api-1","longest_ms":60000}  no new request there; answers when those under way are answered
 //!   POST /wake     {"instance":"api-1","longest_ms":0}      ends that
+//!   PUT  /challenges    how authorities are answered that ask whether our hosts are ours
+//!   POST /certificates  those that are on disk now are shown
 //!   GET  /traffic  what each instance has under way and has answered
 //! ```
 //!
@@ -22,7 +24,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use reconcile::Fault;
-use reconcile::ports::RouteTable;
+use reconcile::ports::{Challenges, RouteTable};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
@@ -100,13 +102,19 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
         }
         (&Method::GET, "/traffic") => json(StatusCode::OK, &publisher.traffic()),
         (&Method::PUT, "/routes") => publish(publisher, request).await,
+        (&Method::PUT, "/challenges") => match publisher.fence(epoch_of(&request)) {
+            Ok(()) => prove(edge, request).await,
+            Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot answer an authority", &cause)),
+        },
+        (&Method::POST, "/certificates") => take_up(publisher).await,
         (&Method::POST, "/rest" | "/wake") => match publisher.fence(epoch_of(&request)) {
             Ok(()) if request.uri().path() == "/rest" => rest(edge, request).await,
             Ok(()) => wake(edge, request).await,
             Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot rest or wake an instance", &cause)),
         },
         _ => {
-            let known = "the edge has `/health`, `/routes`, `/traffic`, `/rest` and `/wake`";
+            let known =
+                "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/traffic`, `/rest` and `/wake`";
             fault(StatusCode::NOT_FOUND, &Fault::new(known))
         }
     }
@@ -162,6 +170,39 @@ async fn read_rest(request: Request<Incoming>) -> Result<Rest, Fault> {
     let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("cannot read which instance", error);
     let body = Limited::new(request.into_body(), 4096).collect().await.map_err(|error| cannot(error.as_ref()))?;
     serde_json::from_slice(&body.to_bytes()).map_err(|error| cannot(&error))
+}
+
+async fn prove(edge: &Edge, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let cannot = |error: &(dyn std::error::Error + 'static)| {
+        fault(StatusCode::BAD_REQUEST, &Fault::because("cannot read how to answer an authority", error))
+    };
+    let bytes = match Limited::new(request.into_body(), LARGEST).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return cannot(error.as_ref()),
+    };
+    let challenges: Challenges = match serde_json::from_slice(&bytes) {
+        Ok(challenges) => challenges,
+        Err(error) => return cannot(&error),
+    };
+    let proofs = Arc::clone(&edge.proofs);
+    in_background("cannot answer an authority", move || proofs.set(&challenges)).await
+}
+
+async fn take_up(publisher: &Arc<Publisher>) -> Response<Full<Bytes>> {
+    let publisher = Arc::clone(publisher);
+    in_background("cannot take up the certificates", move || publisher.take_up_certificates()).await
+}
+
+/// Waits for the disk where no visitor waits with us.
+async fn in_background(
+    headline: &str,
+    work: impl FnOnce() -> Result<(), EdgeFault> + Send + 'static,
+) -> Response<Full<Bytes>> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(())) => json(StatusCode::OK, &()),
+        Ok(Err(cause)) => fault(StatusCode::UNPROCESSABLE_ENTITY, &refused(headline, &cause)),
+        Err(error) => fault(StatusCode::INTERNAL_SERVER_ERROR, &Fault::because(headline, &error)),
+    }
 }
 
 /// Under one name an instance may be known twice: by the host of its app, and by its internal socket.

@@ -7,7 +7,7 @@ use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use reconcile::ports::{PortFuture, Published, RouteTable, Routes, Traffic};
+use reconcile::ports::{Challenges, PortFuture, Published, RouteTable, Routes, Traffic};
 use reconcile::{Fault, Root};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -96,6 +96,18 @@ impl Routes for EdgeClient {
 
     fn wake<'a>(&'a self, instance: &'a str) -> PortFuture<'a, ()> {
         Box::pin(async move { self.about("/wake", &Rest { instance: instance.to_owned(), longest_ms: 0 }).await })
+    }
+
+    fn prove(&self, challenges: Challenges) -> PortFuture<'_, ()> {
+        Box::pin(async move {
+            let body =
+                serde_json::to_vec(&challenges).map_err(|error| Fault::because("cannot encode the proofs", &error))?;
+            self.call(Method::PUT, "/challenges", Bytes::from(body)).await
+        })
+    }
+
+    fn take_up_certificates(&self) -> PortFuture<'_, ()> {
+        Box::pin(self.call(Method::POST, "/certificates", Bytes::new()))
     }
 
     fn traffic(&self) -> PortFuture<'_, Vec<Traffic>> {

@@ -113,6 +113,10 @@ async fn serve_tls(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, door: D
         Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
     };
     let (_, session) = stream.get_ref();
+    // It has seen the certificate that it came for.
+    if session.alpn_protocol() == Some(certificates::ACME_PROTOCOL) {
+        return;
+    }
     let speaks_h2 = session.alpn_protocol() == Some(b"h2");
     let visitor = Visitor { sni: session.server_name().map(str::to_owned), ..Visitor::plain(door, peer) };
     // The handshake has chosen. Guessing from the first bytes would need a read that no timeout covers.

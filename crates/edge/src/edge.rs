@@ -10,6 +10,7 @@ use crate::config::Limits;
 use crate::drain::Watch;
 use crate::log::AccessLog;
 use crate::snapshot::Serving;
+use crate::tls::proofs::Proofs;
 
 /// One running edge.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Edge {
     pub limits: Limits,
     pub log: AccessLog,
     pub tls: Arc<ServerConfig>,
+    /// What authorities are answered with.
+    pub proofs: Arc<Proofs>,
     /// Cloned by whatever outlives its request: a tunnel.
     pub watch: Watch,
 }

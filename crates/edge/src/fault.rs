@@ -27,6 +27,8 @@ pub enum EdgeFault {
     Rejected(#[from] crate::snapshot::Rejected),
     #[error("cannot encode the route table")]
     Encode(#[source] serde_json::Error),
+    #[error("cannot make the certificate that proves {host:?} to be ours: {why}")]
+    Proof { host: String, why: String },
     #[error("cannot read {}: {why}", path.display())]
     Damaged { path: PathBuf, why: String },
 }

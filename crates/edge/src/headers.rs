@@ -8,6 +8,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use reconcile::ports::Hsts;
+
 use crate::connection::{Door, Visitor};
 use crate::guard::{Asked, OURS};
 use crate::request_id;
@@ -79,10 +81,38 @@ pub fn toward_visitor(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
 }
 
-/// One year. Not on `.localhost`: a browser would hold it against every other project on this machine.
-pub fn promise_https(headers: &mut HeaderMap, visitor: &Visitor, host: &str) {
-    let is_local = host == "localhost" || host.ends_with(".localhost") || host.parse::<std::net::IpAddr>().is_ok();
-    if visitor.door == Door::Https && !is_local && !headers.contains_key(STRICT_TRANSPORT_SECURITY) {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+/// What browsers are told where the manifest says nothing: a year.
+const USUAL: Hsts = Hsts { max_age_s: 31_536_000, subdomains: false, preload: false };
+
+/// Tells browsers not to come without TLS. Not on `.localhost`: they would hold it against every other project on this machine.
+/// What the manifest says wins over what an app says.
+pub fn promise_https(headers: &mut HeaderMap, visitor: &Visitor, hsts: Option<Hsts>) {
+    // Whoever came in by this door has named a host of ours in the handshake.
+    let Some(host) = visitor.sni.as_deref().filter(|_| visitor.door == Door::Https) else { return };
+    if is_local(host) {
+        headers.remove(STRICT_TRANSPORT_SECURITY);
+        return;
     }
+    if hsts.is_none() && headers.contains_key(STRICT_TRANSPORT_SECURITY) {
+        return;
+    }
+    if let Ok(value) = HeaderValue::from_str(&promise(hsts.unwrap_or(USUAL))) {
+        headers.insert(STRICT_TRANSPORT_SECURITY, value);
+    }
+}
+
+fn promise(hsts: Hsts) -> String {
+    let mut text = format!("max-age={}", hsts.max_age_s);
+    if hsts.subdomains {
+        text.push_str("; includeSubDomains");
+    }
+    if hsts.preload {
+        text.push_str("; preload");
+    }
+    text
+}
+
+fn is_local(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    host == "localhost" || host.ends_with(".localhost") || host.parse::<std::net::IpAddr>().is_ok()
 }

@@ -76,6 +76,11 @@ pub fn key_set(text: Bytes, max_age: u64) -> Response<Body> {
     response
 }
 
+/// What an authority asked for. Plain text, as it is compared byte by byte.
+pub fn proof(text: Bytes) -> Response<Body> {
+    own(StatusCode::OK, "text/plain", text)
+}
+
 /// Nothing of ours is framed, sniffed, kept or allowed to load anything.
 fn own(status: StatusCode, kind: &'static str, text: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::Full(text));

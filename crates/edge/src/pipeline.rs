@@ -1,7 +1,7 @@
 //! The life of a request, in the order things happen.
 //!
 //! ```text
-//!   request id ─► guard ─► route ─► access ─► config.json │ files │ forward ─► headers ─► log
+//!   request id ─► guard ─► challenge of an authority ─► route ─► access ─► config.json │ files │ forward ─► headers ─► log
 //! ```
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use reconcile::ports::RELEASE_HEADER;
 
 use crate::body::{Body, Recorded};
-use crate::connection::Visitor;
+use crate::connection::{Door, Visitor};
 use crate::drain::Phase;
 use crate::edge::Edge;
 use crate::forward::Exchange;
@@ -40,6 +40,8 @@ pub async fn answer(edge: Arc<Edge>, visitor: Arc<Visitor>, request: Request<Inc
     };
 
     response.headers_mut().insert(request_id::HEADER, id);
+    // On every answer, redirects and refusals too: the list that browsers are shipped with asks the bare domain.
+    headers::promise_https(response.headers_mut(), &visitor, edge.serving.load().hsts());
     let is_leaving = after == After::Close || edge.watch.phase() >= Phase::LameDuck;
     if is_leaving && version <= Version::HTTP_11 && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -62,6 +64,13 @@ async fn reply(
     let asked = guard::check(&parts, visitor, &edge.limits)?;
     entry.asked(&asked);
 
+    // Before the redirect, before any route: the authority asks because there is no certificate yet.
+    if visitor.door == Door::Http
+        && let Some(answer) = edge.proofs.over_http(asked.target.path())
+    {
+        return Ok(pages::proof(answer));
+    }
+
     // One world: routes may change while this request runs, but not under its feet.
     let serving = edge.serving.load_full();
     let snapshot = serving.snapshot()?;
@@ -81,8 +90,7 @@ async fn reply(
 
     // What a page that is still open asks for by its name with a digest, whatever release serves by now.
     for (folder, path) in site.kept_for(&parts.method, asked.target.path()) {
-        if let Ok(mut found) = files::serve(folder, &parts.method, &parts.headers, path).await {
-            headers::promise_https(found.headers_mut(), visitor, &asked.host);
+        if let Ok(found) = files::serve(folder, &parts.method, &parts.headers, path).await {
             return Ok(found);
         }
     }
@@ -104,6 +112,5 @@ async fn reply(
     if let Some(release) = &site.release {
         response.headers_mut().insert(RELEASE_HEADER, release.clone());
     }
-    headers::promise_https(response.headers_mut(), visitor, &asked.host);
     Ok(response)
 }

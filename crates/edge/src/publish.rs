@@ -17,14 +17,13 @@ use arc_swap::ArcSwap;
 use host::clock::Clock;
 use host::files::{self, Access};
 use reconcile::Root;
-use reconcile::ports::{RouteTable, Traffic};
-use rustls::sign::CertifiedKey;
+use reconcile::ports::{Certificates, RouteTable, Traffic};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::fault::EdgeFault;
 use crate::snapshot::{Rejected, Serving, Snapshot};
-use crate::tls::local_ca;
+use crate::tls::shown::Shown;
 use crate::upstream::Instance;
 
 /// What [`Publisher::publish`] did.
@@ -122,13 +121,13 @@ impl Publisher {
         let mut last = self.last.lock().expect("no holder panics");
         refuse_stale(*last, epoch)?;
         let epoch = epoch.unwrap_or(last.epoch);
-        let certificate = certificate_for(&self.root, &table)?;
+        let certificates = certificates_for(&self.root, &table)?;
         let serving = self.serving.load_full();
         let before = serving.snapshot().ok();
         let is_same = before.is_some_and(|before| before.table == table);
         let generation = if is_same { last.generation } else { last.generation + 1 };
         // Everything that can fail comes before anything that changes.
-        let next = Snapshot::build(table, generation, certificate, before, self.clock.instant())?;
+        let next = Snapshot::build(table, generation, certificates, before, self.clock.instant())?;
         if !is_same || epoch != last.epoch {
             let next_last = Last { generation, epoch };
             write(&self.root, &next.table, next_last)?;
@@ -140,6 +139,18 @@ impl Publisher {
     }
 }
 
+impl Publisher {
+    /// Shows the certificates that are on disk now.
+    pub fn take_up_certificates(&self) -> Result<(), EdgeFault> {
+        let serving = self.serving.load_full();
+        match serving.snapshot() {
+            Ok(snapshot) => self.publish(snapshot.table.clone(), None).map(drop),
+            // With the first table they are read anyway.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
 fn refuse_stale(last: Last, epoch: Option<u64>) -> Result<(), EdgeFault> {
     match epoch {
         Some(asked) if asked < last.epoch => Err(Rejected::Fenced { asked, known: last.epoch }.into()),
@@ -147,31 +158,31 @@ fn refuse_stale(last: Last, epoch: Option<u64>) -> Result<(), EdgeFault> {
     }
 }
 
-/// The certificate for all hosts of a table that has any.
-fn certificate_for(root: &Root, table: &RouteTable) -> Result<Option<Arc<CertifiedKey>>, EdgeFault> {
+/// Certificates for all hosts of a table.
+fn certificates_for(root: &Root, table: &RouteTable) -> Result<Shown, EdgeFault> {
     let mut hosts = table.sites.iter().chain(&table.candidate).flat_map(|site| &site.hosts);
-    let leaf = local_ca::load(root)?;
-    let is_missing = |host: &&String| !leaf.as_ref().is_some_and(|leaf| leaf.names(host));
-    match hosts.find(is_missing) {
+    let shown = Shown::load(root, table.certificates)?;
+    match hosts.find(|host| !shown.names(host)) {
         Some(host) => Err(Rejected::NoCertificate { host: host.clone() }.into()),
-        None => Ok(leaf.map(|leaf| leaf.certificate)),
+        None => Ok(shown),
     }
 }
 
+/// What a lost table said of certificates nobody knows; an issued one is there where it said so.
 fn damaged(root: &Root) -> Serving {
-    Serving::Damaged(local_ca::load(root).unwrap_or_else(|fault| {
+    Serving::Damaged(Shown::load(root, Certificates::Issued).unwrap_or_else(|fault| {
         tracing::error!(%fault, "no certificate: visitors cannot even be told over HTTPS");
-        None
+        Shown::default()
     }))
 }
 
 /// At start nobody is there to be told "no": serve as much as can be served, and say what is missing.
 fn serve_again(root: &Root, table: RouteTable, generation: u64, clock: &dyn Clock) -> Result<Serving, EdgeFault> {
-    let certificate = certificate_for(root, &table).unwrap_or_else(|fault| {
+    let certificates = certificates_for(root, &table).unwrap_or_else(|fault| {
         tracing::error!(%fault, "serving without TLS until routes are published again");
-        None
+        Shown::default()
     });
-    Ok(match Snapshot::build(table, generation, certificate, None, clock.instant()) {
+    Ok(match Snapshot::build(table, generation, certificates, None, clock.instant()) {
         Ok(snapshot) => Serving::Snapshot(Box::new(snapshot)),
         Err(fault) => {
             tracing::error!(%fault, "the stored routes cannot be served any more");

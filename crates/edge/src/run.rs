@@ -18,6 +18,7 @@ use crate::edge::Edge;
 use crate::fault::EdgeFault;
 use crate::log::AccessLog;
 use crate::publish::Publisher;
+use crate::tls::proofs::Proofs;
 use crate::{api, listen, tls};
 
 /// How often connections to apps are looked through for ones that were idle too long.
@@ -36,12 +37,14 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
     // here on comes to us.
     let own_socket = own_socket(&root.edge_socket())?;
     let publisher = Arc::new(Publisher::resume(root.clone(), Arc::clone(&clock))?);
+    let proofs = Arc::new(Proofs::resume(&root, Arc::clone(&clock)));
     let drain = Drain::new();
     let edge = Arc::new(Edge {
         serving: publisher.serving(),
         clock,
         log,
-        tls: Arc::new(tls::server_config(publisher.serving()).map_err(EdgeFault::Tls)?),
+        tls: Arc::new(tls::server_config(publisher.serving(), Arc::clone(&proofs)).map_err(EdgeFault::Tls)?),
+        proofs,
         watch: drain.watch(),
         limits,
     });

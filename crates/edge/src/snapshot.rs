@@ -15,7 +15,7 @@ use crate::access::{self, Access};
 use crate::balance::Pool;
 use crate::files::{Folder, freshness};
 use crate::refusal::Refusal;
-use crate::tls::local_ca::Leaf;
+use crate::tls::shown::Shown;
 use crate::upstream::Instance;
 
 /// Where verifiers look for keys: the name that providers of OpenID Connect made usual.
@@ -28,7 +28,7 @@ pub enum Serving {
     Nothing,
     /// There were routes, and none of their copies can be trusted. Not the same as nothing: somebody has to know. So that
     /// visitors can be told, the certificate still is served.
-    Damaged(Option<Leaf>),
+    Damaged(Shown),
     Snapshot(Box<Snapshot>),
 }
 
@@ -41,14 +41,17 @@ impl Serving {
         }
     }
 
+    /// What the routes say that browsers are told about HTTPS.
+    pub fn hsts(&self) -> Option<ports::Hsts> {
+        self.snapshot().ok().and_then(|snapshot| snapshot.table.hsts)
+    }
+
     /// The certificate for a host that is ours.
     pub fn certificate(&self, host: &str) -> Option<Arc<CertifiedKey>> {
         match self {
             Self::Nothing => None,
-            Self::Damaged(leaf) => {
-                leaf.as_ref().filter(|leaf| leaf.names(host)).map(|leaf| Arc::clone(&leaf.certificate))
-            }
-            Self::Snapshot(snapshot) => snapshot.certificate.clone().filter(|_| snapshot.is_ours(host)),
+            Self::Damaged(shown) => shown.of(host),
+            Self::Snapshot(snapshot) => snapshot.certificates.of(host).filter(|_| snapshot.is_ours(host)),
         }
     }
 }
@@ -63,7 +66,7 @@ pub struct Snapshot {
     pub internal: HashMap<String, Arc<Site>>,
     /// As `hosts`, of a release that visitors do not get yet.
     pub candidate: HashMap<String, Host>,
-    pub certificate: Option<Arc<CertifiedKey>>,
+    pub certificates: Shown,
 }
 
 #[derive(Debug)]
@@ -133,14 +136,14 @@ impl Snapshot {
     pub fn build(
         table: RouteTable,
         generation: u64,
-        certificate: Option<Arc<CertifiedKey>>,
+        certificates: Shown,
         before: Option<&Self>,
         now: Instant,
     ) -> Result<Self, Rejected> {
         let mut internal: HashMap<String, Arc<Site>> = HashMap::new();
         let hosts = build_sites(&table.sites, &mut internal, before, now)?;
         let candidate = build_sites(&table.candidate, &mut internal, before, now)?;
-        Ok(Self { generation, table, hosts, internal, candidate, certificate })
+        Ok(Self { generation, table, hosts, internal, candidate, certificates })
     }
 
     /// Whether visitors or those who look at a candidate may ask for a host.

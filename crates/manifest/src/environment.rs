@@ -11,6 +11,7 @@ use crate::rollout::Rollout;
 use crate::rotation::{Rotation, RotationSchedule};
 use crate::sample::{Sample, Seed};
 use crate::target::{EnvRef, Instance};
+use crate::tls::Tls;
 use crate::value::Rule;
 
 /// One environment, resolved.
@@ -29,6 +30,7 @@ pub struct Environment {
     pub drift: OnDrift,
     /// How long it lasts after the last `up`; then it is purged.
     pub ttl: Option<Duration>,
+    pub tls: Tls,
     pub rollout: Rollout,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,

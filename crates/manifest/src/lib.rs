@@ -43,6 +43,7 @@ mod syntax;
 mod tables;
 mod target;
 mod template;
+mod tls;
 mod variable_tables;
 pub mod value;
 
@@ -69,4 +70,5 @@ pub use schema::schema;
 pub use source::{Diagnostic, Severity, Source, Span};
 pub use target::{Change, EnvRef, Instance, NotABranch, NotAnEnvironment, Target};
 pub use template::MissingFact;
+pub use tls::{AcmeAuthority, ChallengeKind, Hsts, Issuer, Tls};
 pub use value::{NotSuchAValue, Rule, ValueType};

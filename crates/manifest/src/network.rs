@@ -14,6 +14,8 @@ record! {
         /// Address of this machine that visitors come in on. Default: loopback where the domain ends with `.localhost`, otherwise
         /// every address.
         bind: Option<At<BindAddress>>,
+        /// Addresses that lead here although they are not this machine's, such as a load balancer's.
+        addresses: Vec<At<BindAddress>> = [],
         /// Networks that visitors may come from. Default: everywhere.
         visitors: At<Vec<At<Network>>> = [],
         /// What to do where the machine does not let the rules be enforced by its packet filter.
@@ -38,6 +40,8 @@ choice! {
 pub struct Reachability {
     /// `None`: what the domain suggests.
     pub bind: Option<IpAddr>,
+    /// Addresses of others that lead here.
+    pub addresses: Vec<IpAddr>,
     /// Empty: everybody.
     pub visitors: Vec<IpNet>,
     pub enforce: Enforce,
@@ -47,6 +51,7 @@ impl NetworkTable {
     pub(crate) fn resolve(&self) -> Reachability {
         Reachability {
             bind: self.bind.as_ref().map(|bind| bind.0),
+            addresses: self.addresses.iter().map(|address| address.0).collect(),
             visitors: self.visitors.iter().map(|network| network.0).collect(),
             enforce: self.enforce.value,
         }

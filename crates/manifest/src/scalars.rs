@@ -269,6 +269,11 @@ impl Domain {
         }
     }
 
+    /// Whether its hosts exist on each machine anew.
+    pub(crate) fn is_localhost(&self) -> bool {
+        self.0 == "localhost" || self.0.ends_with(".localhost")
+    }
+
     /// Longest name it can become.
     pub(crate) fn longest(&self) -> String {
         [Instance::PullRequest(u32::MAX), Instance::Branch(BranchSlug::longest())]

@@ -21,6 +21,7 @@ use crate::scalars::{
 use crate::scan::{NamePattern, PatternTable, ScanTable};
 use crate::shape::{Reader, Shape, Table};
 use crate::source::At;
+use crate::tls::TlsTable;
 use crate::variable_tables::VariableTable;
 
 record! {
@@ -137,6 +138,8 @@ record! {
         seed: Option<At<Seed>>,
         /// How long it lasts after the last `up`: then it is purged, its data too. Only with `per`.
         ttl: Option<At<Age>>,
+        /// Who signs its public certificates, and what browsers are told about HTTPS.
+        tls: TlsTable = {},
         /// How it gets new releases.
         rollout: RolloutTable = {},
     }

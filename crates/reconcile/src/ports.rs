@@ -255,6 +255,10 @@ pub trait Routes: Send + Sync + fmt::Debug {
     fn wake<'a>(&'a self, instance: &'a str) -> PortFuture<'a, ()>;
     /// What the edge serves now; `None` if it serves nothing yet.
     fn current(&self) -> PortFuture<'_, Option<RouteTable>>;
+    /// Answers authorities so, in place of what was answered before. Returns when the edge does.
+    fn prove(&self, challenges: Challenges) -> PortFuture<'_, ()>;
+    /// Takes up the certificates that are on disk now. Returns when the edge shows them.
+    fn take_up_certificates(&self) -> PortFuture<'_, ()>;
     /// What every instance has answered since the edge knows it, those included that are no longer routed to and still have
     /// something under way.
     fn traffic(&self) -> PortFuture<'_, Vec<Traffic>>;
@@ -292,10 +296,49 @@ pub struct RouteTable {
     pub environment: String,
     /// The port visitors see, for redirects from HTTP: `https://HOST[:PORT]`.
     pub https_port: u16,
+    /// Which certificates visitors are shown.
+    #[serde(default)]
+    pub certificates: Certificates,
+    /// What browsers are told about HTTPS; `None`: a year, for these hosts alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hsts: Option<Hsts>,
     pub sites: Vec<Site>,
     /// Those of a release that is looked at before visitors get it: at the same addresses, by the socket [`CANDIDATE_SOCKET`] alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidate: Vec<Site>,
+}
+
+/// Whose certificates visitors are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Certificates {
+    /// Those of the environment's own authority.
+    #[default]
+    Local,
+    /// Those that an authority issued; for hosts that none names yet, the environment's own.
+    Issued,
+}
+
+/// HTTP Strict Transport Security.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hsts {
+    pub max_age_s: u64,
+    pub subdomains: bool,
+    pub preload: bool,
+}
+
+/// The beginning of the paths that an authority asks for over plain HTTP (RFC 8555, section 8.3).
+pub const HTTP_CHALLENGE: &str = "/.well-known/acme-challenge/";
+
+/// What proves to an authority that our hosts are ours. It is public: whoever asks is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenges {
+    /// Answers over plain HTTP, by token.
+    #[serde(default)]
+    pub http: BTreeMap<String, String>,
+    /// Digests that a certificate shows to who asks for `acme-tls/1`, in hexadecimal, by host.
+    #[serde(default)]
+    pub tls: BTreeMap<String, String>,
 }
 
 /// The keeper's socket by which a release is looked at that visitors do not get yet: TLS, on loopback.

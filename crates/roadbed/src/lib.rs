@@ -12,6 +12,7 @@ pub mod render;
 pub mod wanted;
 pub mod roots;
 pub mod expiry;
+pub mod domains;
 pub mod purge;
 pub mod upgrade;
 pub mod server;

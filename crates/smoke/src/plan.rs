@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
+use rustls::RootCertStore;
 use url::Url;
 
 /// One run.
@@ -16,7 +16,7 @@ pub struct Plan {
     /// Every host that pages may reach, those of the pages themselves included. No other is reached.
     pub routes: Vec<Route>,
     /// Who is believed to sign certificates, and nobody else. Empty where all is plain HTTP.
-    pub trusted: Vec<CertificateDer<'static>>,
+    pub trusted: Arc<RootCertStore>,
     /// Path of Chromium; wanted only where a page is rendered. See [`crate::find`].
     pub browser: Option<PathBuf>,
     /// The longest that one page may take, each way it is looked at.

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -41,14 +41,10 @@ pub(crate) struct Answer {
 }
 
 impl Visitor {
-    pub(crate) fn new(trusted: &[CertificateDer<'static>]) -> Result<Self, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        for certificate in trusted {
-            roots.add(certificate.clone())?;
-        }
+    pub(crate) fn new(trusted: &Arc<RootCertStore>) -> Result<Self, rustls::Error> {
         let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
+            .with_root_certificates(trusted.clone())
             .with_no_client_auth();
         Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
     }

@@ -18,6 +18,7 @@ mod files;
 mod forwarding;
 mod keys;
 mod matrix;
+mod proofs;
 mod protection;
 mod publishing;
 mod restart;

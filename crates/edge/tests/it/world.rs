@@ -118,7 +118,7 @@ impl World {
     }
 
     pub(crate) fn table(&self, sites: Vec<Site>) -> RouteTable {
-        RouteTable { environment: "test".into(), https_port: self.https.port(), sites, candidate: Vec::new() }
+        RouteTable { environment: "test".into(), https_port: self.https.port(), sites, ..RouteTable::default() }
     }
 
     /// The lines of the access log that are there when `is_enough` says so.

@@ -12,6 +12,7 @@ mod rotation;
 pub(crate) mod sample;
 mod services;
 mod scan;
+mod tls;
 mod variables;
 pub(crate) mod values;
 
@@ -29,6 +30,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     drivers::check(document, findings);
     sample::check(document, findings);
     rollout::check(document, findings);
+    tls::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);
     scan::check(document, findings);

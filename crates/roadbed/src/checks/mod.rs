@@ -15,6 +15,8 @@
 //! | T5 | `apps-are-reachable` | every app answers over HTTPS, with a certificate that verifies |
 //! | T5 | `killed-instances-return` | a killed instance is started again and serves |
 //! | T6 | `http-redirects` | plain HTTP leads to HTTPS |
+//! | T6 | `browsers-stay-with-https` | browsers are told what the manifest says, and nothing on localhost |
+//! | T6 | `certificates-renew` | every host shows a certificate that visitors trust, with days left, and the next one is seen to |
 //! | T7 | `nothing-is-overdue` | no secret is older than the manifest lets it be |
 //! | T7 | `secrets-stay-secret` | no secret's value is in a log, a state file or the process list |
 //! | T7 | `no-secret-is-published` | no secret is in the project's history or in what browsers load |
@@ -30,6 +32,7 @@ mod code;
 mod deliveries;
 mod looked_at;
 mod sites;
+mod tls;
 mod readiness;
 mod survival;
 mod leaks;
@@ -53,5 +56,6 @@ pub use sites::{AppsAreReachable, HttpRedirects};
 pub use strangers::StoreOpensForItsOwn;
 pub use survival::KilledInstancesReturn;
 pub use targets::TargetsFollowBranches;
+pub use tls::{BrowsersStayWithHttps, CertificatesRenew};
 pub use variables::VariablesAreOwned;
 pub use visitor::Visitor;

@@ -1,20 +1,16 @@
-//! A visitor from outside: comes in by the edge's public sockets, and trusts the environment's authority and nobody else.
+//! A visitor from outside: comes in by the edge's public sockets, and trusts who signs for the environment and nobody else.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
+use acme::Trust;
 use bytes::Bytes;
-use host::files;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use reconcile::Fault;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use secrets::Secret;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -49,21 +45,9 @@ impl std::fmt::Debug for Visitor {
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Visitor {
-    pub fn new(ca_file: &Path, http_port: u16, https_port: u16) -> Result<Self, Fault> {
-        let cannot =
-            |error: &(dyn std::error::Error + 'static)| Fault::because("cannot trust the local authority", error);
-        let pem = files::read(ca_file).map_err(|fault| cannot(&fault))?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|error| cannot(&error))?;
-            roots.add(certificate).map_err(|error| cannot(&error))?;
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| cannot(&error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), http_port, https_port })
+    pub fn new(trust: &Trust, http_port: u16, https_port: u16) -> Result<Self, Fault> {
+        let config = trust.client().map_err(|error| Fault::because("cannot set up TLS for a visitor", &error))?;
+        Ok(Self { tls: TlsConnector::from(config), http_port, https_port })
     }
 
     /// `GET https://HOST:PORT/PATH`. An error is a sentence: refused, no valid certificate, no answer in time.

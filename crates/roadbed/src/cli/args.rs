@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use crate::cli::ci_args::Ci;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
+use crate::cli::domains::Domains;
 use crate::cli::exit::Exit;
 use crate::cli::ready_args::Ready;
 use crate::cli::sample_args::Sample;
@@ -91,6 +92,9 @@ pub enum Command {
     /// Look into the data services
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Db(Db),
+    /// Look at the public hosts as an authority does
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Domains(Domains),
     /// Take and show the sample that previews begin with
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Sample(Sample),

@@ -60,6 +60,7 @@ impl Live {
             units: Unit::all(units, self.keeper.confined().await?, &BTreeMap::new()),
             network: None,
             mongodb: Vec::new(),
+            certificate: None,
             ends: expiry::of_root(&self.root).unwrap_or_default(),
             overdue: Vec::new(),
             drift: Vec::new(),

@@ -57,6 +57,7 @@ pub mod secrets_args;
 pub mod secrets_external;
 pub mod secrets_values;
 pub mod secrets_transfer;
+pub mod domains;
 pub mod dotenv;
 pub mod secrets_recipients;
 pub mod secrets_audit;
@@ -83,6 +84,7 @@ use reconcile::Fault;
 
 use crate::cli::args::{Arguments, Command, Db, Env, Manifest};
 use crate::cli::ci_args::Ci;
+use crate::cli::domains::Domains;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
@@ -183,6 +185,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
         Command::Db(Db::Stats) => wait(db_stats::run(session, &live)),
         Command::Db(Db::Migrations) => wait(db_migrations::run(session)),
+        Command::Domains(Domains::Check(args)) => wait(domains::check(session, args)),
         Command::Sample(Sample::Take(args)) => wait(sample::take(session, args)),
         Command::Sample(Sample::Show(args)) => sample::show(session, args),
         Command::Secrets(verb) => secrets::run(session, verb, &live),

@@ -34,6 +34,12 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
     if let Some(ends) = status.ends.filter(|_| !output.is_json()) {
         output.note(format!("it is purged at {ends} unless `{}` lets it live longer", session.command("up")));
     }
+    if let Some(certificate) = status.certificate.as_ref().filter(|_| !output.is_json()) {
+        render::environment::certificate(certificate).into_iter().for_each(|line| output.note(line));
+        if let Some(trouble) = &certificate.trouble {
+            render::environment::trouble(trouble, output.notes).into_iter().for_each(|line| output.complain(line));
+        }
+    }
     for Overdue { name, since } in status.overdue.iter().filter(|_| !output.is_json()) {
         output.complain(format!("{} {name} is overdue since {since}", output.notes.caution("!")));
     }
@@ -126,6 +132,7 @@ fn down(session: &Session) -> Result<Status, Failure> {
         units: Vec::new(),
         network: None,
         mongodb: Vec::new(),
+        certificate: None,
         // What cannot be read is the business of whoever brings it up.
         ends: expiry::of_root(&session.root).unwrap_or_default(),
         overdue: Vec::new(),

@@ -80,6 +80,7 @@ impl Stand {
             units: if self.has_apps.get() { vec![app] } else { Vec::new() },
             network: None,
             mongodb: Vec::new(),
+            certificate: None,
             ends: None,
             overdue: Vec::new(),
             drift: Vec::new(),

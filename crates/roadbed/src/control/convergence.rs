@@ -11,6 +11,7 @@ use stores::mongo::members::is_member;
 
 use stores::redis::{Purpose, Settings};
 
+use super::renewing::{self, CertificateStatus, Trouble};
 use super::wire::{Message, Role, Status, Unit};
 use super::{Control, identity, possessions, rotation_request};
 use crate::expiry;
@@ -43,6 +44,7 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
     let report = reconcile::converge(&world.graph, &tools).await;
     control.has_converged();
+    control.renewing.look_again();
     identity::note_secrets(&control.root)?;
     possessions::note(&control.root, &possessions::data_folders(world.environment()))?;
     let took = control.clock.instant().saturating_duration_since(start);
@@ -148,8 +150,10 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
     // What the sentinels noted cannot be read: whoever looks sees the processes all the same.
     let roles = roles(control, want.as_ref(), &units).unwrap_or_default();
     let ends = want.as_ref().map(expiry::of).transpose()?.flatten();
+    let certificate = certificate(control, want.as_ref())?;
     Ok(Status {
         mongodb: mongodb?,
+        certificate,
         ends,
         environment: want.map(|want| want.environment).unwrap_or_default(),
         root: control.root.path().to_owned(),
@@ -162,6 +166,19 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         drift: control.drift.get(),
         trouble: None,
     })
+}
+
+/// How things stand with the certificate that an authority issued, where one does.
+fn certificate(control: &Control, want: Option<&Wanted>) -> Result<Option<CertificateStatus>, Fault> {
+    let Some(want) = want else { return Ok(None) };
+    let told = renewing::status(&control.root, &wanted::resolve(want)?, want, control.clock.now())?;
+    Ok(told.map(|told| match control.renewing.trouble() {
+        // What cannot be written down is in no book.
+        Some(why) => {
+            CertificateStatus { trouble: Some(Trouble { why, failures: 1, since: None, again: None }), ..told }
+        }
+        None => told,
+    }))
 }
 
 #[cfg(test)]

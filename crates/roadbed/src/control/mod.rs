@@ -13,6 +13,7 @@ pub mod drift;
 pub mod delivering;
 pub mod watch;
 pub mod rotating;
+pub mod renewing;
 mod smoking;
 pub mod rotation_request;
 pub mod rotation_steps;
@@ -70,6 +71,7 @@ pub struct Control {
     pub drift: drift::LastLook,
     /// How often it has converged: what is gone after one more is gone because it was meant to be.
     pub convergences: AtomicU64,
+    pub renewing: renewing::Renewing,
     pub delivering: delivering::Delivering,
     /// Where people log in.
     pub desk: login::Desk,
@@ -127,6 +129,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         rotation: rotating::Rotating::default(),
         drift: drift::LastLook::default(),
         convergences: AtomicU64::new(0),
+        renewing: renewing::Renewing::default(),
         delivering: delivering::Delivering::new(deliveries),
         desk,
         striking: tokio::sync::Mutex::default(),
@@ -134,6 +137,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let watching = tokio::spawn(watch::watch(control.clone()));
     let rotating = tokio::spawn(rotating::carry_on(control.clone()));
     let looking_out = tokio::spawn(drift::look_out(control.clone()));
+    let renewing = tokio::spawn(renewing::carry_on(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
@@ -144,6 +148,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     watching.abort();
     rotating.abort();
     looking_out.abort();
+    renewing.abort();
     sweeping.abort();
     expiring.abort();
     upgrading.abort();

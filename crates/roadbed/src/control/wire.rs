@@ -24,6 +24,8 @@ use reconcile::{Event, Fault, Planned};
 use serde::{Deserialize, Serialize};
 use stores::mongo::members::MemberReport;
 
+use super::renewing::CertificateStatus;
+
 /// Which checks to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadyRequest {
@@ -179,6 +181,9 @@ pub struct Status {
     /// When it ends by itself and is purged, unless it is brought up again before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<Timestamp>,
+    /// The certificate that an authority issued; absent where certificates are the environment's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
     /// Secrets that are older than the manifest lets them be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overdue: Vec<Overdue>,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use reconcile::ports::{Confined, Observed, UnitKind, UnitState};
 use stores::mongo::members::MemberReport;
 
+use crate::control::renewing::{CertificateStatus, Trouble};
 use crate::control::wire::{Drift, Role, Status, Unit};
 use crate::render::paint::Paint;
 use crate::render::table::Table;
@@ -135,6 +136,21 @@ pub fn drift(drift: &Drift, paint: Paint) -> Vec<String> {
     let would = drift.would.iter().map(|step| paint.faint(format!("  the next `roadbed up` does: {step}")));
     let left = drift.left.iter().map(|left| paint.faint(format!("  stays until you say otherwise: {left}")));
     std::iter::once(headline).chain(would).chain(left).collect()
+}
+
+/// The certificate that an authority issued.
+pub fn certificate(certificate: &CertificateStatus) -> Option<String> {
+    let (issuer, end) = (certificate.issuer.as_ref()?, certificate.not_after?);
+    let renews = certificate.renews_at.map(|renews| format!(", renewed at {renews}")).unwrap_or_default();
+    Some(format!("its certificate is signed by {issuer}, until {end}{renews}"))
+}
+
+/// What is in the way of the next certificate.
+pub fn trouble(trouble: &Trouble, paint: Paint) -> Vec<String> {
+    let again = trouble.again.map(|again| format!(", tried again at {again}")).unwrap_or_default();
+    let headline =
+        format!("{} no new certificate, {} failed attempts in a row{again}", paint.caution("!"), trouble.failures);
+    vec![headline, paint.faint(format!("  {}", trouble.why))]
 }
 
 pub fn kind(kind: UnitKind) -> &'static str {

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use delivery::Place;
 use host::socket::listen;
 use manifest::environment::{App, Runs};
-use manifest::{AppName, Environment, environment};
-use reconcile::ports::{CANDIDATE_SOCKET, UnitStatus};
+use manifest::{AppName, Environment, Issuer, environment};
+use reconcile::ports::{CANDIDATE_SOCKET, Certificates, UnitStatus};
 use reconcile::{Fault, Root};
 use stores::External;
 use stores::mongo::members::unit_of;
@@ -31,6 +31,8 @@ pub(super) struct Addresses {
     pub(super) http: u16,
     /// Where visitors come in: loopback for `.localhost` and for a rehearsal, every interface otherwise.
     public: IpAddr,
+    /// Whose certificates are shown there: in a rehearsal no authority gets through to this machine.
+    pub(super) certificates: Certificates,
     /// Where a release is looked at that visitors do not get yet; in environments that releases are deployed to.
     pub(super) candidate: Option<u16>,
     internal: BTreeMap<(Place, AppName), u16>,
@@ -117,7 +119,20 @@ impl Addresses {
             }
         }
         let moved = book.moved().iter().map(ToString::to_string).collect();
-        Ok(Self { https, http, public, candidate, internal, instances, mongodb, redis, external_redis, moved })
+        let certificates = certificates_of(environment, want);
+        Ok(Self {
+            https,
+            http,
+            public,
+            certificates,
+            candidate,
+            internal,
+            instances,
+            mongodb,
+            redis,
+            external_redis,
+            moved,
+        })
     }
 
     /// Where apps of a place call another one of theirs.
@@ -279,6 +294,14 @@ pub(super) fn https_url(host: &str, port: u16) -> String {
     match port {
         443 => format!("https://{host}"),
         port => format!("https://{host}:{port}"),
+    }
+}
+
+/// Whose certificates visitors are shown.
+pub fn certificates_of(environment: &Environment, want: &Wanted) -> Certificates {
+    match (environment.tls.issuer, want.ports) {
+        (Issuer::Acme, PublicPorts::AsDeclared) => Certificates::Issued,
+        (Issuer::Acme, PublicPorts::Free) | (Issuer::Local, _) => Certificates::Local,
     }
 }
 

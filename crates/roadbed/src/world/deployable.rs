@@ -1,11 +1,13 @@
 //! What deployments look at: the instances of a slot, its pages, and a visitor who comes in by the edge.
 
+use acme::Trust;
 use delivery::Place;
 use manifest::environment::Access;
 use reconcile::Fault;
+use reconcile::ports::Certificates;
 use secrets::{Secret, SecretName};
 
-use super::{World, access};
+use super::{World, access, project};
 use crate::checks::Visitor;
 
 /// One process of a slot.
@@ -30,7 +32,33 @@ pub struct Page {
 impl World {
     /// Who comes in by the edge's public sockets.
     pub fn visitor(&self) -> Result<Visitor, Fault> {
-        Visitor::new(&self.ground.root.ca_certificate(), self.addresses.http, self.addresses.https)
+        Visitor::new(&self.trust()?, self.addresses.http, self.addresses.https)
+    }
+
+    /// Whom visitors believe: who issues the public certificates, where the manifest names one; else the environment's own authority.
+    pub fn public_trust(&self) -> Result<Trust, Fault> {
+        if self.addresses.certificates == Certificates::Local {
+            return self.own_trust();
+        }
+        let file = |roots: &Option<String>| roots.as_ref().map(|file| project(&self.wanted.manifest).join(file));
+        let mut all: Option<Trust> = None;
+        for authority in &self.environment.tls.authorities {
+            let trust = Trust::read(file(&authority.roots).as_deref())?;
+            all = Some(all.map_or_else(|| trust.clone(), |all| all.and(&trust)));
+        }
+        all.map_or_else(|| Trust::read(None), Ok)
+    }
+
+    /// Whom we believe at our own door, where a new host has the environment's own certificate until one is issued for it.
+    pub fn trust(&self) -> Result<Trust, Fault> {
+        match self.addresses.certificates {
+            Certificates::Local => self.own_trust(),
+            Certificates::Issued => Ok(self.public_trust()?.and(&self.own_trust()?)),
+        }
+    }
+
+    fn own_trust(&self) -> Result<Trust, Fault> {
+        Trust::read(Some(&self.ground.root.ca_certificate()))
     }
 
     /// Every process in a slot.

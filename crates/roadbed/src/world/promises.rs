@@ -20,8 +20,7 @@ use crate::checks;
 impl World {
     /// The checks of this environment's gate, in the order of the report. `noted` is the newest time that it wrote down.
     pub fn checks(&self, noted: Option<Timestamp>) -> Result<Vec<Box<dyn Check>>, Fault> {
-        let ca_file = self.ground.root.ca_certificate();
-        let visitor = checks::Visitor::new(&ca_file, self.addresses.http, self.addresses.https)?;
+        let visitor = self.visitor()?;
         let units = self.ground.units.clone();
         let clock = self.ground.clock.clone();
         let environment = self.environment.clone();
@@ -54,7 +53,19 @@ impl World {
             clock: clock.clone(),
             fleet: self.live_fleet(),
         }));
-        all.push(Box::new(checks::HttpRedirects { environment, visitor }));
+        all.push(Box::new(checks::HttpRedirects { environment: environment.clone(), visitor: visitor.clone() }));
+        // Where every host is of this machine alone, nothing is promised.
+        if environment.apps.iter().flat_map(|app| &app.hosts).any(|host| !host.ends_with("localhost")) {
+            all.push(Box::new(checks::BrowsersStayWithHttps { environment: environment.clone(), visitor }));
+        }
+        all.push(Box::new(checks::CertificatesRenew {
+            environment,
+            wanted: self.wanted.clone(),
+            root: self.ground.root.clone(),
+            trust: self.public_trust()?,
+            https_port: self.addresses.https,
+            clock: clock.clone(),
+        }));
         all.extend(self.checks_of_deliveries()?);
         // Without secrets there is nothing that could be promised of them.
         if has_secrets(&self.environment) {

@@ -9,7 +9,7 @@ use engine::site;
 use host::files;
 use manifest::Environment;
 use manifest::environment::{Access, Runs};
-use reconcile::ports::{Kept, RouteTable, Site, SiteAccess, Target, Upstream};
+use reconcile::ports::{Hsts, Kept, RouteTable, Site, SiteAccess, Target, Upstream};
 use reconcile::{Fault, Root};
 
 use super::addresses::{Addresses, internal_socket};
@@ -46,7 +46,18 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
             }
         }
     }
-    Ok(RouteTable { environment: environment.reference().to_string(), https_port: addresses.https, sites, candidate })
+    Ok(RouteTable {
+        environment: environment.reference().to_string(),
+        https_port: addresses.https,
+        certificates: addresses.certificates,
+        hsts: environment.tls.hsts.map(hsts),
+        sites,
+        candidate,
+    })
+}
+
+fn hsts(wanted: manifest::Hsts) -> Hsts {
+    Hsts { max_age_s: wanted.max_age.as_secs(), subdomains: wanted.subdomains, preload: wanted.preload }
 }
 
 fn site(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Site, Fault> {

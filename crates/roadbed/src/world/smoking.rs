@@ -7,12 +7,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use delivery::Place;
-use host::files;
 use manifest::Environment;
 use manifest::environment::{Access, App, Smoke};
 use reconcile::Fault;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use secrets::SecretName;
 use smoke::{Header, Page, Plan, Redact, Rendering, Route, Seen};
 use url::Url;
@@ -63,10 +60,6 @@ impl World {
         headers: &[Header],
         means: Means,
     ) -> Result<Plan, Fault> {
-        let cannot =
-            |error: &(dyn std::error::Error + 'static)| Fault::because("cannot trust the local authority", error);
-        let pem = files::read(&self.ground.root.ca_certificate()).map_err(|fault| cannot(&fault))?;
-        let trusted: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
         let mut pages = Vec::new();
         for app in apps {
             for smoke in &app.smoke {
@@ -82,7 +75,7 @@ impl World {
                 .map(|app| self.routes_to(app, door))
                 .collect::<Result<Vec<_>, _>>()?
                 .concat(),
-            trusted: trusted.map_err(|error| cannot(&error))?,
+            trusted: self.trust()?.roots(),
             browser: means.browser,
             page_deadline: PAGE_DEADLINE,
             deadline: DEADLINE,

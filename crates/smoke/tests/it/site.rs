@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use host::clock::{Clock, SystemClock, Timestamp};
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{RootCertStore, ServerConfig};
 use smoke::{Page, PageReport, Plan, Redact, Rendering, Report, Route, Seen, SmokeFault};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -36,7 +36,7 @@ const PNG: [u8; 69] = [
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     pub(crate) folder: tempfile::TempDir,
-    trusted: Vec<CertificateDer<'static>>,
+    trusted: Arc<RootCertStore>,
     requests: Arc<Mutex<Vec<String>>>,
     server: tokio::task::JoinHandle<()>,
 }
@@ -73,9 +73,10 @@ impl Site {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
-        let trusted = vec![CertificateDer::from_pem_slice(authority.certificate_pem.as_bytes()).unwrap()];
+        let mut trusted = RootCertStore::empty();
+        trusted.add(CertificateDer::from_pem_slice(authority.certificate_pem.as_bytes()).unwrap()).unwrap();
         let mut site = Self::serve(Some(TlsAcceptor::from(Arc::new(config)))).await;
-        site.trusted = trusted;
+        site.trusted = Arc::new(trusted);
         site
     }
 
@@ -99,7 +100,13 @@ impl Site {
                 });
             }
         });
-        Self { address, folder: tempfile::tempdir().unwrap(), trusted: Vec::new(), requests, server }
+        Self {
+            address,
+            folder: tempfile::tempdir().unwrap(),
+            trusted: Arc::new(RootCertStore::empty()),
+            requests,
+            server,
+        }
     }
 
     pub(crate) fn page(&self, path: &str) -> Page {

@@ -1,0 +1,54 @@
+//! Certificates that nobody could order, and promises to browsers that would not be taken.
+
+use std::time::Duration;
+
+use crate::findings::Findings;
+use crate::tables::Document;
+use crate::tls::Issuer;
+
+/// What the list that browsers are shipped with asks for.
+const PRELOADED_FOR: Duration = Duration::from_hours(24 * 365);
+
+pub(super) fn check(document: &Document, findings: &mut Findings) {
+    for (name, environment) in document.environments.iter() {
+        let tls = &environment.tls;
+        let is_local = environment.domain.is_localhost();
+        if tls.issuer.value == Issuer::Acme && is_local {
+            findings
+                .error(
+                    tls.issuer.span,
+                    format!("no authority signs for the hosts of {}: they end with localhost", name.value),
+                )
+                .hint("write issuer = \"local\", or give it a domain of yours");
+        }
+        if tls.issuer.value == Issuer::Local
+            && let Some(authority) = tls.acme.first()
+        {
+            findings
+                .error(
+                    authority.directory.span,
+                    format!("nothing is ordered there: the issuer of {} is local", name.value),
+                )
+                .hint("write issuer = \"acme\" beside it");
+        }
+        if tls.challenges.is_empty() {
+            findings
+                .error(tls.challenges.span, format!("there is no way left to prove the names of {}", name.value))
+                .hint("name one, such as \"http-01\"");
+        }
+        let Some(hsts) = &tls.hsts else { continue };
+        if hsts.preload.value && (hsts.max_age.0 < PRELOADED_FOR || !hsts.subdomains) {
+            findings
+                .error(
+                    hsts.preload.span,
+                    "browsers are not shipped with less than a year and all subdomains".to_owned(),
+                )
+                .hint("write max_age = \"365d\" and subdomains = true beside it, or leave `preload` out");
+        }
+        if hsts.preload.value && is_local {
+            findings
+                .error(hsts.preload.span, "no browser is shipped with a promise about localhost".to_owned())
+                .hint("leave `preload` out");
+        }
+    }
+}

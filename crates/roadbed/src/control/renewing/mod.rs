@@ -1,0 +1,198 @@
+//! Certificates that renew themselves, where the manifest names authorities: looks when one is due, orders it, shows it, looks at
+//! our own door whether it is there, and only then lets go of the one before.
+//!
+//! No resource, on purpose: an authority that is away must fail no `up`, and an order takes longer than anybody should hold the turn.
+//! Until there is a certificate, and whenever none is whole, the edge serves the environment's own.
+
+pub(crate) mod door;
+mod ordering;
+mod told;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use acme::book::Book;
+use acme::{Next, Situation, Trust, renewal};
+use edge::client::EdgeClient;
+use edge::tls::issued::{Held, Store};
+use host::clock::Timestamp;
+use manifest::environment::Environment;
+use manifest::{AcmeAuthority, ChallengeKind};
+use reconcile::Fault;
+use reconcile::ports::{Certificates, Routes};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::{Control, convergence};
+use crate::wanted;
+use crate::world;
+
+pub use told::{CertificateStatus, Trouble, status};
+
+/// Between two looks, at most: a clock may jump meanwhile, and a deployment may bring hosts.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// And at least.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What wakes the loop, and what cannot be written down.
+#[derive(Debug, Default)]
+pub struct Renewing {
+    something_changed: Notify,
+    /// Why nothing can be ordered from this machine, such as a full disk.
+    trouble: Mutex<Option<String>>,
+}
+
+impl Renewing {
+    /// Says that hosts or the manifest may be others now.
+    pub(super) fn look_again(&self) {
+        self.something_changed.notify_one();
+    }
+
+    fn note(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Looks until the task is aborted.
+pub(super) async fn carry_on(control: Arc<Control>) {
+    loop {
+        let wait = match look(&control).await {
+            Ok(wait) => {
+                control.renewing.note(None);
+                wait
+            }
+            Err(fault) => {
+                tracing::warn!(causes = ?fault.causes, "cannot see to the certificate: {fault}");
+                control.renewing.note(Some(fault.causes.iter().fold(fault.message, |text, cause| text + ": " + cause)));
+                LONGEST_WAIT
+            }
+        };
+        tokio::select! {
+            () = sleep(wait.clamp(PAUSE, LONGEST_WAIT)) => {}
+            () = control.renewing.something_changed.notified() => {}
+        }
+    }
+}
+
+/// What one look works with.
+struct Desk {
+    store: Store,
+    /// Where accounts and the book lie.
+    folder: std::path::PathBuf,
+    authorities: Vec<AcmeAuthority>,
+    directories: Vec<String>,
+    proofs: Vec<acme::order::Proof>,
+    /// What the manifest's paths are relative to.
+    project: std::path::PathBuf,
+    /// Lower case, in order.
+    hosts: Vec<String>,
+    edge: EdgeClient,
+    door: std::net::SocketAddr,
+}
+
+impl Desk {
+    fn trust(&self, file: Option<&String>) -> Result<Trust, Fault> {
+        Trust::read(file.map(|file| self.project.join(file)).as_deref())
+    }
+
+    fn situation<'a>(&'a self, held: Option<&'a Held>, now: Timestamp) -> Situation<'a> {
+        Situation { directories: &self.directories, hosts: &self.hosts, held: held.map(|held| &held.issued), now }
+    }
+
+    fn write(&self, book: &Book) -> Result<(), Fault> {
+        book.write(&self.folder).map_err(|fault| Fault::because("cannot write down what was ordered", &fault))
+    }
+
+    fn newest(&self) -> Result<Option<Held>, Fault> {
+        self.store.newest().map_err(|fault| Fault::because("cannot read the certificate", &fault))
+    }
+}
+
+/// Does what is due; returns for how long there is nothing to do.
+async fn look(control: &Control) -> Result<Duration, Fault> {
+    let Some(desk) = desk(control).await? else { return Ok(LONGEST_WAIT) };
+    let now = control.clock.now();
+    let read = Book::read(&desk.folder, &desk.directories, now);
+    let mut book = read.map_err(|fault| Fault::because("cannot read what was ordered", &fault))?;
+    let mut held = desk.newest()?;
+    book.takes_up(held.as_ref().map(|held| &held.issued), now);
+    if let Some(newest) = held.as_ref().filter(|held| held.generation != book.settled) {
+        ordering::settle(&desk, &mut book, newest, now).await?;
+        held = desk.newest()?;
+    }
+    let advice_due = renewal::advice_due(&desk.situation(held.as_ref(), now), &book);
+    if let (Some(held), Some(due)) = (&held, advice_due)
+        && due <= now
+    {
+        ordering::take_advice(&desk, &mut book, held, now).await?;
+    }
+    let situation = desk.situation(held.as_ref(), now);
+    match acme::next(&situation, &book) {
+        Next::Order { authority } => {
+            ordering::order(&desk, &mut book, authority, held.as_ref(), control).await?;
+            Ok(PAUSE)
+        }
+        Next::Wait { until } => {
+            let until = renewal::advice_due(&situation, &book).map_or(until, |advice| advice.min(until));
+            Ok(until.since(now))
+        }
+    }
+}
+
+/// What there is to see to; `None` where certificates are the environment's own, or nothing is served yet.
+async fn desk(control: &Control) -> Result<Option<Desk>, Fault> {
+    let Some(want) = wanted::read(&control.root)? else { return Ok(None) };
+    let environment = wanted::resolve(&want)?;
+    if world::certificates_of(&environment, &want) == Certificates::Local {
+        return Ok(None);
+    }
+    if convergence::refuse_while_stopping(control).await.is_err() {
+        return Ok(None);
+    }
+    let edge = EdgeClient::new(control.root.clone());
+    let edge = match control.delivering.delivered()?.epoch {
+        Some(epoch) => edge.of_epoch(epoch),
+        None => edge,
+    };
+    // An edge that is away is on its way back.
+    let Ok(Some(table)) = edge.current().await else { return Ok(None) };
+    if table.certificates == Certificates::Local {
+        return Ok(None);
+    }
+    let mut hosts: Vec<String> =
+        table.sites.iter().chain(&table.candidate).flat_map(|site| site.hosts.clone()).collect();
+    hosts.iter_mut().for_each(|host| host.make_ascii_lowercase());
+    hosts.sort();
+    hosts.dedup();
+    if hosts.is_empty() {
+        return Ok(None);
+    }
+    let Environment { tls, network, .. } = environment;
+    Ok(Some(Desk {
+        store: Store::new(&control.root),
+        folder: folder(&control.root),
+        directories: tls.authorities.iter().map(|authority| authority.directory.clone()).collect(),
+        authorities: tls.authorities,
+        proofs: tls.challenges.iter().map(|kind| proof(*kind)).collect(),
+        project: world::project(&want.manifest).to_owned(),
+        hosts,
+        edge,
+        door: door::address(network.bind, table.https_port),
+    }))
+}
+
+fn folder(root: &reconcile::Root) -> std::path::PathBuf {
+    root.tls().join("acme")
+}
+
+fn proof(kind: ChallengeKind) -> acme::order::Proof {
+    match kind {
+        ChallengeKind::Http01 => acme::order::Proof::Http,
+        ChallengeKind::TlsAlpn01 => acme::order::Proof::Tls,
+    }
+}
