@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::api::Api;
 use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::network::Reachability;
@@ -29,6 +30,8 @@ pub struct Environment {
     /// How long it lasts after the last `up`; then it is purged.
     pub ttl: Option<Duration>,
     pub rollout: Rollout,
+    /// Where it is asked from elsewhere; `None`: nowhere.
+    pub api: Option<Api>,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,

@@ -12,6 +12,7 @@
 //! everywhere.
 
 mod accessor;
+mod api;
 mod check;
 mod collections;
 mod rollout;
@@ -45,6 +46,7 @@ mod variable_tables;
 pub mod value;
 
 pub use accessor::accessor;
+pub use api::Api;
 pub use diff::{Difference, diff};
 pub use driver::External;
 pub use environment::Environment;

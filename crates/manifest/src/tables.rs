@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::api::ApiTable;
 use crate::collections::CollectionTable;
 use crate::driver::Driver;
 use crate::environment::{Access, OnDrift, Safeguard, ServiceName};
@@ -135,6 +136,8 @@ record! {
         ttl: Option<At<Age>>,
         /// How it gets new releases.
         rollout: RolloutTable = {},
+        /// The API over HTTPS, for deployments and approvals from elsewhere. Without it nobody listens.
+        api: Option<At<ApiTable>>,
     }
 }
 
