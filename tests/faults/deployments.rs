@@ -13,7 +13,7 @@ use crate::command::Answer;
 use crate::stage::Stage;
 
 /// Answers as the release says; drains when it is told to go.
-fn says(what: &str) -> String {
+pub(crate) fn says(what: &str) -> String {
     server(&format!("answer.end(\"tiny {what}\\n\")"))
 }
 
@@ -51,7 +51,7 @@ impl Stage {
     }
 
     /// What visitors get, and of which release.
-    fn visit(&self) -> (String, String) {
+    pub(crate) fn visit(&self) -> (String, String) {
         let answer = self.client().get(&self.url()).unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
         (answer.body.trim().to_owned(), answer.headers.get("roadbed-release").cloned().unwrap_or_default())
@@ -300,7 +300,7 @@ fn of_those_who_wait_in_line_the_newest_goes() {
 }
 
 /// A key in a file, and the public half as the manifest wants it.
-fn key(stage: &Stage, name: &str) -> (String, String) {
+pub(crate) fn key(stage: &Stage, name: &str) -> (String, String) {
     let file = stage.home.join(name);
     let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&file).status();
     assert!(made.unwrap().success());

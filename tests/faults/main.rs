@@ -29,6 +29,7 @@ mod networks;
 mod interrupts;
 mod crashes;
 mod deployments;
+mod api;
 mod pushes;
 mod running;
 mod redaction;

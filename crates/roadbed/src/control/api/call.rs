@@ -149,6 +149,10 @@ async fn done(
         None => here.clone(),
     };
     if let Err(refusal) = authorise(&actor, route.action, &asked) {
+        // Whoever shows nothing guesses nothing: that is told, and neither counted nor noted.
+        if !head.headers.contains_key(header::AUTHORIZATION) {
+            return Err(Problem::refused(&refusal));
+        }
         return Err(refused(&control, &actor, route.action, &refusal, peer).await);
     }
     let deployment = match part("deployment") {
@@ -217,7 +221,10 @@ fn key(route: &Route, headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key").filter(|_| route.repeats == Repeats::OnceByKey) else {
         return Ok(None);
     };
-    let key = value.to_str().ok().filter(|key| (1..=128).contains(&key.len()));
+    let key = value
+        .to_str()
+        .ok()
+        .filter(|key| (1..=128).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
     let key =
         key.ok_or_else(|| Problem::not_understood("`Idempotency-Key` is a text of 1 to 128 visible characters"))?;
     Ok(Some(key.to_owned()))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{Extension, RawPathParams};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use edge::tls::local_ca::Owner;
@@ -93,17 +94,17 @@ async fn look(control: &Arc<Control>, running: Option<Running>) -> Result<Option
     let Some((environment, owner)) = environment(control) else { return Ok(running) };
     let Some(declared) = environment.api else { return Ok(None) };
     let at_fault = |fault: Fault| (url(declared.listen, &declared.hosts), fault);
-    let running = match running {
-        Some(running) if running.declared == declared => running,
+    match running {
+        Some(running) if running.declared == declared => {
+            show(control, &owner, &running.certificate, running.address, &declared).map_err(at_fault)?;
+            Ok(Some(running))
+        }
         before => {
             // The address may be the same.
             drop(before);
-            begin(control, &declared).await.map_err(at_fault)?
+            begin(control, &declared, &owner).await.map(Some).map_err(at_fault)
         }
-    };
-    let hosts = certificate::hosts(running.address, &declared.hosts);
-    running.certificate.ensure(&control.root, &owner, &hosts, control.clock.now()).map_err(at_fault)?;
-    Ok(Some(running))
+    }
 }
 
 /// What is wanted; what cannot be read is told elsewhere, and changes nothing here.
@@ -114,8 +115,23 @@ fn environment(control: &Control) -> Option<(Environment, Owner)> {
     Some((environment, Owner { environment: name, root: control.id.clone() }))
 }
 
-async fn begin(control: &Arc<Control>, declared: &Declared) -> Result<Running, Fault> {
+/// Sees to a certificate for all names of the API.
+fn show(
+    control: &Control,
+    owner: &Owner,
+    certificate: &Certificate,
+    address: SocketAddr,
+    declared: &Declared,
+) -> Result<(), Fault> {
+    let hosts = certificate::hosts(address, &declared.hosts);
+    certificate.ensure(&control.root, owner, &hosts, control.clock.now())
+}
+
+async fn begin(control: &Arc<Control>, declared: &Declared, owner: &Owner) -> Result<Running, Fault> {
     let address = SocketAddr::new(declared.listen.ip(), port(control, declared).await?);
+    // First: nobody is accepted whom nothing can be shown to.
+    let certificate = Arc::new(Certificate::default());
+    show(control, owner, &certificate, address, declared)?;
     let cannot = |error: &(dyn std::error::Error + 'static)| {
         Fault::because(format!("the API cannot listen at {address}"), error)
             .hint("give `listen` of `api` in roadbed.toml another address")
@@ -123,7 +139,6 @@ async fn begin(control: &Arc<Control>, declared: &Declared) -> Result<Running, F
     let listener = host::socket::listen(address).map_err(|error| cannot(&error))?;
     listener.set_nonblocking(true).map_err(|error| cannot(&error))?;
     let listener = TcpListener::from_std(listener).map_err(|error| cannot(&error))?;
-    let certificate = Arc::new(Certificate::default());
     let accepting = tokio::spawn(accept_all(listener, router(control), certificate.clone()));
     tracing::info!(%address, "the API listens");
     Ok(Running { declared: declared.clone(), address, certificate, accepting })
@@ -207,14 +222,22 @@ pub(super) fn router(control: &Arc<Control>) -> Router {
     router.fallback(no_route).method_not_allowed_fallback(no_method)
 }
 
+/// The parts of the path that the route has names for.
+type Named = Result<RawPathParams, RawPathParamsRejection>;
+
 fn handler(control: &Arc<Control>, route: Arc<Route>) -> MethodRouter {
     let control = control.clone();
     let filter = MethodFilter::try_from(route.method.clone()).expect("routes have common methods");
-    on(filter, move |named: RawPathParams, peer: Option<Extension<Caller>>, request: Request<Body>| {
+    on(filter, move |named: Named, peer: Option<Extension<Caller>>, request: Request<Body>| {
         let (control, route) = (control.clone(), route.clone());
-        let named: Vec<(String, String)> =
-            named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let peer = peer.map_or(NOWHERE, |Extension(Caller(peer))| peer);
-        async move { call::answer(control, route, peer, &named, request).await }
+        async move {
+            let Ok(named) = named else {
+                return call::refuse(&Problem::not_understood("a part of the path is no UTF-8"), str::to_owned);
+            };
+            let named: Vec<(String, String)> =
+                named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            call::answer(control, route, peer, &named, request).await
+        }
     })
 }

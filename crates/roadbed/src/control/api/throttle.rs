@@ -13,7 +13,7 @@ use host::clock::Timestamp;
 const EACH: Duration = Duration::from_secs(6);
 
 /// So many may come at once.
-const BURST: u32 = 10;
+const BURST: u32 = 20;
 
 /// More sources than this share one allowance: a list that grows with what strangers send is a fault of its own.
 const MOST_SOURCES: usize = 4096;
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_at_once_and_then_one_each_six_seconds() {
+    fn twenty_at_once_and_then_one_each_six_seconds() {
         let mut throttle = Throttle::default();
         let one = source("203.0.113.7");
         for _ in 0..BURST {
