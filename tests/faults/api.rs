@@ -391,7 +391,7 @@ impl Api {
             .arg(&ca)
             .args([
                 "--max-examples",
-                "8",
+                "6",
                 "--seed",
                 "7",
                 "--no-shrink",

@@ -103,17 +103,23 @@ impl JsonSchema for DeploymentName {
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
+/// No event has a number that JavaScript could not tell from the next.
+pub(super) const MOST_EVENTS: u64 = (1 << 53) - 1;
+
+/// Nobody waits longer in one request: proxies on the way give up after half a minute or more.
+pub(super) const LONGEST_WAIT: u8 = 25;
+
 /// From where to follow a deployment, and how long to wait for something to happen.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Follow {
     /// The number of the last event that is known already.
     #[serde(default)]
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    #[schemars(range(min = 0, max = MOST_EVENTS))]
     pub after: u64,
     /// Seconds to wait where nothing has happened since, at most 25.
     #[serde(default)]
-    #[schemars(range(min = 0, max = 25))]
+    #[schemars(range(min = 0, max = LONGEST_WAIT))]
     pub wait: u8,
 }
 

@@ -8,14 +8,11 @@ use super::answers::{Deployment, Deployments, Events, Gate, Releases, StatusAnsw
 use super::call::Caller;
 use super::gate_run;
 use super::problem::Problem;
-use super::questions::{Follow, Nothing};
+use super::questions::{Follow, LONGEST_WAIT, MOST_EVENTS, Nothing};
 use crate::control::{convergence, delivering};
 
 /// Between two looks of who waits for something to happen.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// Nobody waits longer in one request: proxies on the way give up after half a minute or more.
-const LONGEST: u8 = 25;
 
 pub(super) async fn token(caller: Caller, _: Nothing) -> Result<TokenAnswer, Problem> {
     let id = caller.bearer()?.id;
@@ -43,10 +40,11 @@ pub(super) async fn deployment(caller: Caller, _: Nothing) -> Result<Deployment,
 }
 
 pub(super) async fn events(caller: Caller, follow: Follow) -> Result<Events, Problem> {
-    if follow.wait > LONGEST {
-        return Err(Problem::not_understood(format!("`wait` is at most {LONGEST}")));
+    if follow.wait > LONGEST_WAIT {
+        return Err(Problem::not_understood(format!("`wait` is at most {LONGEST_WAIT}")));
     }
-    let after = i64::try_from(follow.after).map_err(|_| Problem::not_understood("`after` is no number of an event"))?;
+    let after = i64::try_from(follow.after).ok().filter(|_| follow.after <= MOST_EVENTS);
+    let after = after.ok_or_else(|| Problem::not_understood("`after` is no number of an event"))?;
     let id = caller.deployment()?.id;
     let until = Instant::now() + Duration::from_secs(follow.wait.into());
     loop {
