@@ -96,7 +96,7 @@ impl Api {
     }
 
     /// The command line as from another machine: it knows the address, the authority and the token's file.
-    fn from_elsewhere(&self, words: &str, token: &Path) -> crate::command::Answer {
+    fn elsewhere(&self, words: &str, token: &Path) -> crate::command::Answer {
         let (url, ca) = (&self.url, self.stage.root.join("tls/ca.pem"));
         let flags = format!("--remote {url} --ca-file {} --token-file {}", ca.display(), token.display());
         self.stage.roadbed(&format!("{words} {flags}"))
@@ -220,16 +220,16 @@ fn what_cannot_be_a_token_is_not_made() {
         assert!(answer.err.iter().any(|line| line.contains(why)), "{answer}");
     }
     let (_, file) = api.token("--role viewer --for x --expires 1h");
-    api.from_elsewhere("rollback", &file).exits(1).says(&["the role viewer may not"]);
-    api.from_elsewhere("up", &file).refuses(2, &["does not work from elsewhere"]);
+    api.elsewhere("rollback", &file).exits(1).says(&["the role viewer may not"]);
+    api.elsewhere("up", &file).refuses(2, &["does not work from elsewhere"]);
     fs::write(&file, "rbtk_nonsense").unwrap();
-    api.from_elsewhere("status", &file).exits(2).says(&["is no token"]);
+    api.elsewhere("status", &file).exits(2).says(&["is no token"]);
     let plain = format!("status --remote {} --token-file {}", api.url.replace("https", "http"), file.display());
     api.stage.roadbed(&plain).exits(2).says(&["begins with https://"]);
 }
 
 #[test]
-fn a_release_is_approved_deployed_and_taken_back_from_elsewhere() {
+fn a_release_is_approved_deployed_and_taken_back_elsewhere() {
     let api = Api::with("rollout = { verify = \"1s\", keep_warm = \"1h\" }");
     api.stage.roadbed("deploy").exits(0).says(&["d1: r1 is live"]);
     api.stage.server(&says("two"));
@@ -269,20 +269,20 @@ fn a_release_is_approved_deployed_and_taken_back_from_elsewhere() {
     let (bob, _) = api.token("--role approver --for bob-phone --person bob --expires 1h");
     assert!(word(&bob, &"0".repeat(64)).body.contains("another release by now"));
     assert_eq!(word(&ci, digest).status, 403);
-    api.from_elsewhere(&format!("deploy approve {id}"), &of_bob).exits(0).says(&["d3: approved, 1 of 1"]);
-    api.from_elsewhere(&format!("deploy follow {id}"), &of_ci).exits(0).says(&["approved by bob", "is live"]);
+    api.elsewhere(&format!("deploy approve {id}"), &of_bob).exits(0).says(&["d3: approved, 1 of 1"]);
+    api.elsewhere(&format!("deploy follow {id}"), &of_ci).exits(0).says(&["approved by bob", "is live"]);
     let (served, _) = api.stage.visit();
     assert_eq!(served, "tiny one");
 
     // Back again: said, then done.
-    let list = api.from_elsewhere("deploy list --json", &of_ci).exits(0);
+    let list = api.elsewhere("deploy list --json", &of_ci).exits(0);
     assert!(list.out.join("").contains("\"d3\""), "{list}");
-    api.from_elsewhere("rollback --to r2 --dry-run", &of_ci).exits(0).says(&["to r2: it stands ready"]);
+    api.elsewhere("rollback --to r2 --dry-run", &of_ci).exits(0).says(&["to r2: it stands ready"]);
     assert_eq!(api.stage.visit().0, "tiny one");
-    api.from_elsewhere("rollback --to r2", &of_ci).exits(0).says(&["r2 is live"]);
+    api.elsewhere("rollback --to r2", &of_ci).exits(0).says(&["r2 is live"]);
     assert_eq!(api.stage.visit().0, "tiny two");
-    api.from_elsewhere("status", &of_ci).exits(0).says(&["environment local", "web-"]);
-    api.from_elsewhere("releases", &of_ci).exits(0).says(&["r1", "r2"]);
+    api.elsewhere("status", &of_ci).exits(0).says(&["environment local", "web-"]);
+    api.elsewhere("releases", &of_ci).exits(0).says(&["r1", "r2"]);
 
     // A promise is looked at, and how it stands is asked for later.
     let operator = api.of_role("operator");
@@ -302,7 +302,7 @@ fn a_release_is_approved_deployed_and_taken_back_from_elsewhere() {
     let asked = api.ask("POST", "deployments", Some(&ci), &json!({ "release": "r1" })).json();
     let id = asked["id"].as_str().unwrap();
     assert!(asked["asked_by"].as_str().unwrap().starts_with("token t"), "{asked}");
-    api.from_elsewhere(&format!("deploy cancel {id}"), &of_ci).exits(0);
+    api.elsewhere(&format!("deploy cancel {id}"), &of_ci).exits(0);
     assert_eq!(api.state_of(id, &ci), "cancelled");
     // An artifact that is not on the shelf is none.
     let artifact = json!({ "artifacts": [{ "app": "web", "digest": "0".repeat(64) }] });
