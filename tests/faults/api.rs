@@ -229,7 +229,7 @@ fn what_cannot_be_a_token_is_not_made() {
 }
 
 #[test]
-fn a_release_is_approved_deployed_and_taken_back_elsewhere() {
+fn a_release_is_approved_deployed_and_taken_back_from_elsewhere() {
     let api = Api::with("rollout = { verify = \"1s\", keep_warm = \"1h\" }");
     api.stage.roadbed("deploy").exits(0).says(&["d1: r1 is live"]);
     api.stage.server(&says("two"));
