@@ -331,7 +331,7 @@ fn of_those_who_wait_in_line_the_newest_goes() {
 }
 
 /// A key in a file, and the public half as the manifest wants it.
-fn key(stage: &Stage, name: &str) -> (String, String) {
+pub(crate) fn key(stage: &Stage, name: &str) -> (String, String) {
     let file = stage.home.join(name);
     let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&file).status();
     assert!(made.unwrap().success());

@@ -35,6 +35,7 @@ mod migrations;
 mod upgrade;
 mod fencing;
 mod server;
+mod api;
 mod pushes;
 mod running;
 mod redaction;

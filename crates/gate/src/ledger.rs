@@ -1,5 +1,6 @@
 //! Evidence that is only ever appended. Each row carries the hash of the row before it, so a changed or removed row shows.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -25,6 +26,9 @@ const SCHEMA: Schema = Schema {
     CREATE TRIGGER evidence_is_append_only_d BEFORE DELETE ON evidence
         BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;"],
 };
+
+/// So many rows say how every promise stands: a gate has about fifty.
+const LOOKED_BACK: u32 = 1000;
 
 /// What the first row names as the one before it.
 const GENESIS: [u8; 32] = [0; 32];
@@ -145,6 +149,19 @@ impl Ledger {
         }
     }
 
+    /// The newest evidence of each check, in the order of tasks and names.
+    pub fn newest_of_each(&self) -> Result<Vec<Evidence>, LedgerFault> {
+        let connection = self.connection();
+        let mut statement = connection.prepare("SELECT body FROM evidence ORDER BY seq DESC LIMIT ?1")?;
+        let bodies = statement.query_map([LOOKED_BACK], |row| row.get::<_, String>(0))?;
+        let mut newest: BTreeMap<(String, String), Evidence> = BTreeMap::new();
+        for body in bodies {
+            let evidence: Evidence = serde_json::from_str(&body?)?;
+            newest.entry((evidence.task.clone(), evidence.id.clone())).or_insert(evidence);
+        }
+        Ok(newest.into_values().collect())
+    }
+
     /// Walks the whole chain. Returns how many rows it has.
     pub fn verify(&self) -> Result<u64, LedgerFault> {
         let connection = self.connection();
@@ -197,6 +214,16 @@ mod tests {
             took_ms: 1,
             hint: None,
         }
+    }
+
+    #[test]
+    fn the_newest_look_at_each_promise_is_what_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(&folder.path().join("evidence.db"));
+        ledger.append(&Evidence { verdict: Verdict::Fails, ..evidence("b") }).unwrap();
+        let newest = ledger.newest_of_each().unwrap();
+        let found: Vec<(&str, Verdict)> = newest.iter().map(|one| (one.id.as_str(), one.verdict)).collect();
+        assert_eq!(found, [("a", Verdict::Holds), ("b", Verdict::Fails), ("c", Verdict::Holds)]);
     }
 
     fn ledger(path: &Path) -> Ledger {

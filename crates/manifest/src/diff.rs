@@ -64,6 +64,8 @@ fn facts(environment: &Environment) -> Vec<Fact> {
     add("drift", "what others changed", environment.drift.to_string());
     add("releases", "approvals", environment.rollout.approvals.to_string());
     add("releases", "watched for", format!("{} s", environment.rollout.verify.as_secs()));
+    let api = environment.api.as_ref().map_or_else(|| "nowhere".to_owned(), |api| api.listen.to_string());
+    add("api", "listens at", api);
     if let Some(mongodb) = &environment.mongodb {
         add("mongodb", "is run by", run_by(mongodb.external.as_ref()));
         add("mongodb", "database", mongodb.database.clone());

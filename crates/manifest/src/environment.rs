@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::api::Api;
 use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::migration::Migration;
@@ -32,6 +33,8 @@ pub struct Environment {
     pub ttl: Option<Duration>,
     pub tls: Tls,
     pub rollout: Rollout,
+    /// Where it is asked from elsewhere; `None`: nowhere.
+    pub api: Option<Api>,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,

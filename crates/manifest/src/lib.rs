@@ -12,6 +12,7 @@
 //! everywhere.
 
 mod accessor;
+mod api;
 mod check;
 mod ci;
 mod collections;
@@ -48,6 +49,7 @@ mod variable_tables;
 pub mod value;
 
 pub use accessor::accessor;
+pub use api::Api;
 pub use ci::{Ci, CiApp, CiDifference, CiTask};
 pub use diff::{Difference, diff};
 pub use driver::External;

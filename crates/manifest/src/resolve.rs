@@ -80,6 +80,7 @@ impl Manifest {
             ttl: table.ttl.as_ref().map(|ttl| ttl.value.0),
             tls: table.tls.resolve(),
             rollout: table.rollout.resolve(document.people.in_order().into_iter().map(|(name, _)| name.value.clone())),
+            api: table.api.as_ref().map(|api| api.value.resolve(environment.instance.as_ref())),
             apps: document
                 .apps
                 .in_order()

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::api::ApiTable;
 use crate::ci::CiTable;
 use crate::collections::CollectionTable;
 use crate::driver::Driver;
@@ -142,6 +143,8 @@ record! {
         tls: TlsTable = {},
         /// How it gets new releases.
         rollout: RolloutTable = {},
+        /// The API over HTTPS, for deployments and approvals from elsewhere. Without it nobody listens.
+        api: Option<At<ApiTable>>,
     }
 }
 

@@ -149,6 +149,18 @@ pub fn ensure(root: &Root, owner: &Owner, hosts: &[String], now: Timestamp) -> R
     Ok(if made { Ensured::AuthorityMade } else { Ensured::LeafIssued })
 }
 
+/// Signs a key for somebody else of this environment, who keeps it to themselves; None before the first [`ensure`].
+pub fn issue(
+    root: &Root,
+    owner: &Owner,
+    subject: &Subject<'_>,
+    now: Timestamp,
+    length: Duration,
+) -> Result<Option<certificates::Leaf>, CaFault> {
+    let Some(authority) = authority_of(root, owner)? else { return Ok(None) };
+    Ok(Some(authority.issue(subject, now, length)?))
+}
+
 /// Makes the authority of another root this one's: for a root that is adopted with all that lies in it. It keeps its name,
 /// under which it may have been trusted.
 pub fn take_over(root: &Root, owner: &Owner) -> Result<(), CaFault> {

@@ -1,5 +1,6 @@
 //! What no table shows alone: names that refer to each other, and rules across tables.
 
+mod api;
 mod apps;
 mod collections;
 mod rollout;
@@ -31,6 +32,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     sample::check(document, findings);
     rollout::check(document, findings);
     tls::check(document, findings);
+    api::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);
     scan::check(document, findings);

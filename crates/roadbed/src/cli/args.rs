@@ -13,6 +13,7 @@ use crate::cli::ready_args::Ready;
 use crate::cli::sample_args::Sample;
 use crate::cli::secrets_args::Secrets;
 use crate::cli::server_args::{Server, Upgrade};
+use crate::cli::token_args::Token;
 
 /// Runs a product from one manifest: apps, databases, a TLS edge, and a gate that proves it all.
 #[derive(Debug, Parser)]
@@ -39,6 +40,15 @@ pub struct Global {
     /// Environment of the manifest [default: the one that the root belongs to, else local]
     #[arg(long, global = true, value_name = "E")]
     pub env: Option<String>,
+    /// Ask the API of an environment that is elsewhere [default: $ROADBED_REMOTE]
+    #[arg(long, global = true, value_name = "URL")]
+    pub remote: Option<String>,
+    /// File of the token for it, `-` for stdin [default: what is in $ROADBED_TOKEN]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Certificates by which it is recognised [default: $ROADBED_CA_FILE, else public authorities]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Print JSON on stdout; commands that take long print one object per line
     #[arg(long, global = true)]
     pub json: bool,
@@ -89,6 +99,9 @@ pub enum Command {
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Env(Env),
     Login(Login),
+    /// Make, show and revoke the tokens of the API
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Token(Token),
     /// Look into the data services
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Db(Db),

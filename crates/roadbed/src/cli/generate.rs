@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::cli::{args, reference};
+use crate::control::api::openapi;
 use crate::render::span::count;
 
 /// What `--json` prints.
@@ -39,11 +40,16 @@ pub fn run(session: &Session, args: &args::Generate) -> Result<Exit, Failure> {
     let project = Project::load(session)?;
     let folder = project.path.parent().unwrap_or(Path::new("/"));
     let mut wanted = manifest::generated(&project.manifest, &stores::access::page(&project.manifest));
-    // The reference of the command line is Roadbed's own document: kept current where it is kept, and made nowhere else.
+    // The references of the command line and the API are Roadbed's own documents: kept current where it is kept, and made nowhere else.
     if files::read_if_exists(&folder.join(reference::PATH))?
         .is_some_and(|text| text.starts_with(reference::MARK.as_bytes()))
     {
         wanted.push(GeneratedFile { path: reference::PATH.to_owned(), text: reference::markdown() });
+    }
+    if files::read_if_exists(&folder.join(openapi::PATH))?
+        .is_some_and(|text| text.starts_with(openapi::MARK.as_bytes()))
+    {
+        wanted.push(GeneratedFile { path: openapi::PATH.to_owned(), text: openapi::text() });
     }
     let made = wanted.iter().map(|file| {
         let path = folder.join(&file.path);

@@ -64,6 +64,7 @@ impl Live {
             ends: expiry::of_root(&self.root).unwrap_or_default(),
             overdue: Vec::new(),
             drift: Vec::new(),
+            api: None,
             trouble: None,
         })
     }

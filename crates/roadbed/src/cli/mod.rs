@@ -48,6 +48,7 @@ pub mod ready;
 pub mod smoke;
 pub mod receive;
 pub mod reference;
+pub mod remote;
 pub mod restart;
 pub mod roles;
 pub mod sample;
@@ -71,6 +72,8 @@ pub mod status;
 pub mod stopping;
 pub mod surroundings;
 pub mod target;
+pub mod token;
+pub mod token_args;
 pub mod trust;
 pub mod up;
 pub mod upgrade;
@@ -130,17 +133,28 @@ pub fn main() -> ExitCode {
             return failure.exit().into();
         }
     };
-    let exit = run(&session, &arguments.command).unwrap_or_else(|failure| {
-        tell(&failure, &session.output);
-        failure.exit()
-    });
+    let exit = by_remote(&session, &arguments).unwrap_or_else(|| run(&session, &arguments.command)).unwrap_or_else(
+        |failure| {
+            tell(&failure, &session.output);
+            failure.exit()
+        },
+    );
     exit.into()
 }
 
+/// Does it elsewhere, if an environment that is elsewhere is meant.
+fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Failure>> {
+    match remote::meant(session, &arguments.global, &arguments.command) {
+        Ok(None) => None,
+        Ok(Some(api)) => Some(wait(remote::run(session, &api, &arguments.command))),
+        Err(failure) => Some(Err(failure)),
+    }
+}
+
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
-    use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Trust, Upgrade};
+    use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trust, Upgrade};
     if let Upgrade(_) | Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_) | Trust(_)
-    | Rollback(_) | Releases(_) = command
+    | Rollback(_) | Releases(_) | Token(_) = command
     {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;
@@ -182,6 +196,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         }
         Command::Env(Env::Exec(args)) => wait(env_exec::run(session, args)),
         Command::Login(args) => wait(login::run(session, args)),
+        Command::Token(verb) => wait(token::run(session, verb)),
         Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
         Command::Db(Db::Stats) => wait(db_stats::run(session, &live)),
         Command::Db(Db::Migrations) => wait(db_migrations::run(session)),

@@ -84,6 +84,7 @@ impl Stand {
             ends: None,
             overdue: Vec::new(),
             drift: Vec::new(),
+            api: None,
             trouble: None,
         }
     }

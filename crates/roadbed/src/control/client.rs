@@ -12,6 +12,9 @@ use serde::de::DeserializeOwned;
 use stores::statistics::Statistics;
 use tokio::net::UnixStream;
 
+use super::api::answers::TokenAnswer;
+use super::api::tokens::TokenId;
+use super::api::{Created, Shown, ToCreate};
 use super::delivering::{Ask, Changes, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack};
 use super::lent::{Asked, Lent, Renewed, Token};
 use super::login::{Challenge, LoggedIn, Signed};
@@ -87,6 +90,18 @@ impl ControlClient {
 
     pub async fn roll_back(&self, ask: &ToRollBack) -> Result<WayBack, Fault> {
         self.answered(Method::POST, "/rollback", ask).await
+    }
+
+    pub async fn make_token(&self, ask: &ToCreate) -> Result<Created, Fault> {
+        self.answered(Method::POST, "/tokens", ask).await
+    }
+
+    pub async fn tokens(&self) -> Result<Shown, Fault> {
+        self.answered(Method::GET, "/tokens", &()).await
+    }
+
+    pub async fn revoke_token(&self, id: TokenId, by: &str) -> Result<TokenAnswer, Fault> {
+        self.answered(Method::POST, &format!("/tokens/{id}/revoke"), &by).await
     }
 
     pub async fn releases(&self) -> Result<Vec<Listed>, Fault> {

@@ -164,6 +164,7 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         // What cannot be told here, a row of the gate tells.
         overdue: rotation_request::overdue(control).unwrap_or_default(),
         drift: control.drift.get(),
+        api: control.api.listening(),
         trouble: None,
     })
 }

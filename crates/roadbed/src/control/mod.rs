@@ -31,6 +31,7 @@ mod lending_record;
 mod statistics;
 pub mod login;
 mod errand;
+pub mod api;
 mod expiring;
 mod upgrading;
 
@@ -75,6 +76,8 @@ pub struct Control {
     pub delivering: delivering::Delivering,
     /// Where people log in.
     pub desk: login::Desk,
+    /// Tokens, and what is asked with them.
+    pub api: api::Api,
     /// One lease is struck at a time, so that its end is noted once.
     pub striking: tokio::sync::Mutex<()>,
 }
@@ -116,6 +119,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         tracing::warn!(resource = cut_off.resource, step = cut_off.step, "a crash cut this step off; looking again");
     }
     let desk = login::Desk::new(&identity.id, host::machine::name());
+    let tokens = api::tokens::Tokens::open(&api::tokens::Tokens::path(&root)).map_err(|fault| state_fault(&fault))?;
     let keeper = Arc::new(KeeperClient::new(root.clone()).of_epoch(deliveries.epoch()));
     let control = Arc::new(Control {
         root: root.clone(),
@@ -132,6 +136,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         renewing: renewing::Renewing::default(),
         delivering: delivering::Delivering::new(deliveries),
         desk,
+        api: api::Api::new(tokens),
         striking: tokio::sync::Mutex::default(),
     });
     let watching = tokio::spawn(watch::watch(control.clone()));
@@ -142,6 +147,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
     let upgrading = tokio::spawn(upgrading::watch(control.clone()));
+    let listening = tokio::spawn(api::listener::listen(control.clone()));
     let light = tokio::spawn(footprint::stay_light());
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
@@ -153,6 +159,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     expiring.abort();
     upgrading.abort();
     delivering.abort();
+    listening.abort();
     light.abort();
     lifeline.abort();
     served

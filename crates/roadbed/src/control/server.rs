@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -22,13 +23,16 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use super::api::action::Action;
+use super::api::authorise::{Actor, Scope, authorise};
+use super::api::tokens::TokenId;
 use super::delivering::{self, Ask, ToApprove, ToCancel, ToRollBack};
 use super::lending::{self, Peer};
 use super::lent::Asked;
 use super::login::Signed;
 use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest, RotateRequest, SmokeRequest};
-use super::{Control, convergence, proof, rotating, smoking};
+use super::{Control, api, convergence, proof, rotating, smoking};
 use crate::wanted::Wanted;
 
 /// Answers until SIGTERM or SIGINT.
@@ -39,35 +43,99 @@ pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
     let listener = UnixListener::from_std(listener).map_err(|error| cannot(&error))?;
     let mut terminated = signal(SignalKind::terminate()).map_err(|error| cannot(&error))?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| cannot(&error))?;
-    let router = Router::new()
-        .route("/status", get(status))
-        .route("/statistics", get(statistics))
-        .route("/converge", post(converge))
-        .route("/plan", post(plan))
-        .route("/ready", post(ready))
-        .route("/explain", post(explain))
-        .route("/rotate", post(rotate))
-        .route("/smoke", post(smoke))
-        .route("/login/challenge", post(challenge))
-        .route("/login", post(log_in))
-        .route("/deployments", post(deploy).get(deployments))
-        .route("/deployments/{id}/since/{line}", get(happening))
-        .route("/deployments/{id}/cancel", post(cancel))
-        .route("/deployments/{id}/approve", post(approve))
-        .route("/rollback", post(roll_back))
-        .route("/releases", get(releases))
-        .route("/migrations", get(migrations))
-        .route("/leases", post(lend))
-        .route("/leases/{id}/renew", post(renew))
-        .route("/leases/{id}", delete(take_back))
-        .with_state(control)
-        .into_make_service_with_connect_info::<Peer>();
+    let router = routes(&control).with_state(control).into_make_service_with_connect_info::<Peer>();
     // No graceful wait for streams: who follows a convergence is told by the end of the stream that control went.
     tokio::select! {
         served = axum::serve(listener, router) => served.map_err(|error| cannot(&error)),
         _ = terminated.recv() => Ok(()),
         _ = interrupted.recv() => Ok(()),
     }
+}
+
+/// Every route of the socket, each with the action that it is.
+fn routes(control: &Arc<Control>) -> Router<Arc<Control>> {
+    Guarded { control, router: Router::new() }
+        .route("/status", Action::ReadStatus, get(status))
+        .route("/statistics", Action::ReadStatistics, get(statistics))
+        .route("/converge", Action::Converge, post(converge))
+        .route("/plan", Action::Plan, post(plan))
+        .route("/ready", Action::RunGate, post(ready))
+        .route("/explain", Action::ReadGate, post(explain))
+        .route("/rotate", Action::Rotate, post(rotate))
+        .route("/smoke", Action::Smoke, post(smoke))
+        .route("/login/challenge", Action::LogIn, post(challenge))
+        .route("/login", Action::LogIn, post(log_in))
+        .route("/deployments", Action::Deploy, post(deploy))
+        .route("/deployments", Action::ReadDeployments, get(deployments))
+        .route("/deployments/{id}/since/{line}", Action::ReadDeployments, get(happening))
+        .route("/deployments/{id}/cancel", Action::Cancel, post(cancel))
+        .route("/deployments/{id}/approve", Action::Approve, post(approve))
+        .route("/rollback", Action::RollBack, post(roll_back))
+        .route("/releases", Action::ReadReleases, get(releases))
+        .route("/migrations", Action::ReadReleases, get(migrations))
+        .route("/leases", Action::Lend, post(lend))
+        .route("/leases/{id}/renew", Action::Lend, post(renew))
+        .route("/leases/{id}", Action::Lend, delete(take_back))
+        .route("/tokens", Action::KeepTokens, post(make_token).get(tokens))
+        .route("/tokens/{id}/revoke", Action::KeepTokens, post(revoke_token))
+        .router
+}
+
+/// Routes that nobody comes to but by `authorise`: there is no other way to add one.
+struct Guarded<'c> {
+    control: &'c Arc<Control>,
+    router: Router<Arc<Control>>,
+}
+
+impl Guarded<'_> {
+    fn route(self, path: &str, action: Action, handler: MethodRouter<Arc<Control>>) -> Self {
+        let guard = from_fn_with_state((self.control.clone(), action), guard);
+        Self { router: self.router.route(path, handler.layer(guard)), ..self }
+    }
+}
+
+async fn guard(
+    State((control, action)): State<(Arc<Control>, Action)>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let actor = match peer.uid {
+        uid if uid == 0 || uid == host::own::user() => Actor::Owner,
+        uid => Actor::Stranger { uid },
+    };
+    let here = Scope { environment: String::new(), root: control.id.clone() };
+    match authorise(&actor, action, &here) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => {
+            let fault = Fault::new(refusal.to_string()).hint("control answers the user whom it works for, and root");
+            (StatusCode::FORBIDDEN, Json(fault)).into_response()
+        }
+    }
+}
+
+async fn make_token(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(ask): Json<api::ToCreate>,
+) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { api::create(&control, &ask, peer).await }).await
+}
+
+async fn tokens(State(control): State<Arc<Control>>) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { api::list(&control) }).await
+}
+
+async fn revoke_token(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(id): Path<TokenId>,
+    Json(by): Json<String>,
+) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { api::revoke(&control, id, &by, peer).await }).await
 }
 
 async fn status(State(control): State<Arc<Control>>) -> Response {

@@ -11,6 +11,9 @@
 //! | `GET /status` | | [`Status`] |
 //! | `POST /deployments` | [`Ask`](super::delivering::Ask) | the deployment |
 //! | `GET /deployments/ID/since/LINE` | | [`Happening`](super::delivering::Happening), from that line on |
+//! | `POST /tokens` | [`ToCreate`](super::api::ToCreate) | [`Created`](super::api::Created), the only time a token is seen |
+//! | `GET /tokens` | | [`Shown`](super::api::Shown) |
+//! | `POST /tokens/ID/revoke` | the name of who does it | the token |
 //! | `POST /rollback` | [`ToRollBack`](super::delivering::ToRollBack) | [`WayBack`](super::delivering::WayBack) |
 
 use std::collections::BTreeMap;
@@ -24,6 +27,7 @@ use reconcile::{Event, Fault, Planned};
 use serde::{Deserialize, Serialize};
 use stores::mongo::members::MemberReport;
 
+use super::api::Listening;
 use super::renewing::CertificateStatus;
 
 /// Which checks to run.
@@ -190,6 +194,9 @@ pub struct Status {
     /// What others changed at data services and packet filter, as the last look found it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Drift>,
+    /// Where it is asked from elsewhere; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Listening>,
     /// Why this is only what the keeper knows: control cannot say more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Fault>,

@@ -120,13 +120,22 @@ pub fn status(status: &Status, paint: Paint) -> Vec<String> {
     let blocks = [
         urls(&status.urls, paint),
         units(&status.units, paint),
-        set.into_iter().chain(not_in_force(&status.units, paint)).chain(network).collect(),
+        set.into_iter().chain(not_in_force(&status.units, paint)).chain(network).chain(api(status, paint)).collect(),
     ];
     for block in blocks.into_iter().filter(|block| !block.is_empty()) {
         lines.push(String::new());
         lines.extend(block);
     }
     lines
+}
+
+/// Where it is asked from elsewhere.
+fn api(status: &Status, paint: Paint) -> Option<String> {
+    let api = status.api.as_ref()?;
+    Some(match &api.trouble {
+        None => paint.faint(format!("api: {}", api.url)),
+        Some(trouble) => paint.bad(format!("api: {} does not answer: {trouble}", api.url)),
+    })
 }
 
 /// What others changed at one resource, and what becomes of it.

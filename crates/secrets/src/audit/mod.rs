@@ -54,6 +54,13 @@ pub enum Action {
     GivenBack,
     /// Nobody gave it back: whoever had it is gone, or the time is over.
     TakenBack,
+    /// A token of the API was made.
+    TokenMade,
+    TokenRevoked,
+    /// Somebody asked from elsewhere for something that changes the environment.
+    AskedFor,
+    /// Somebody asked from elsewhere for what they may not.
+    Refused,
     /// The log is not the one whose end was signed: something of it is missing or was changed.
     Gap,
 }
@@ -83,6 +90,10 @@ impl Action {
             Self::Lent => "lent",
             Self::GivenBack => "given-back",
             Self::TakenBack => "taken-back",
+            Self::TokenMade => "token-made",
+            Self::TokenRevoked => "token-revoked",
+            Self::AskedFor => "asked-for",
+            Self::Refused => "refused",
             Self::Gap => "gap",
         }
     }

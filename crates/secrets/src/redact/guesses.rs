@@ -11,7 +11,8 @@ use regex::{Captures, Regex};
 const USER_INFO: &str = r"(?P<before>[a-zA-Z][a-zA-Z0-9+.-]*://[^ \t\r\n/:@'\x22<>]*:)[^ \t\r\n/@'\x22<>]+@";
 
 /// What begins and is long enough like this is a key, whatever it stands in.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
+    r"rbtk_[0-9a-f]{72}",
     r"(?:sk|rk)_live_[A-Za-z0-9]{16,}",
     r"whsec_[A-Za-z0-9+/=]{24,}",
     r"AKIA[A-Z2-7]{16}",
@@ -31,7 +32,8 @@ const KEYS: [&str; 16] = [
 ];
 
 /// How those begin: to look for these first spares nearly every line the patterns.
-const BEGINNINGS: [&str; 20] = [
+const BEGINNINGS: [&str; 21] = [
+    "rbtk_",
     "sk_live_",
     "rk_live_",
     "whsec_",
@@ -125,6 +127,7 @@ mod tests {
             ("AGE-SECRET-KEY-1", "A2", 58),
             ("dop_v1_", "a1", 64),
             ("hvs.", "a1", 24),
+            ("rbtk_", "a1", 72),
         ] {
             let key = format!("{beginning}{}", &letters.repeat(50)[..length]);
             assert_eq!(redact(&format!("<{key}>")), "<‹key›>", "{beginning}");

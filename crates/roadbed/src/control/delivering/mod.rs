@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use delivery::book::Step;
 use delivery::machine::{self, Course, Outcome};
-use delivery::{Book, BookFault, Deployment, Kind, Role, State};
+use delivery::{Book, BookFault, Deployment, DeploymentId, Kind, Role, State};
 use host::clock::{Clock, Timestamp};
 use host::database::Presence;
 use manifest::environment::Runs;
@@ -36,8 +36,8 @@ use crate::world::Delivered;
 
 pub use migrations::{Changes, changes};
 pub use request::{
-    Ask, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack, approve, ask, cancel, happening, list, releases,
-    roll_back, way_back,
+    Ask, Happening, Listed, Rules, ToApprove, ToCancel, ToRollBack, WayBack, approve, approve_as, ask, ask_by, cancel,
+    happening, list, releases, roll_back, way_back,
 };
 
 /// Without anything to do, control looks this often whether a warm release is to be given up.
@@ -80,6 +80,15 @@ pub struct Delivering {
 impl Delivering {
     pub(super) fn new(book: Book) -> Self {
         Self { book: Arc::new(book), changed: Notify::new() }
+    }
+
+    /// A deployment, if there is one of that number.
+    pub(super) fn find(&self, id: DeploymentId) -> Result<Option<Deployment>, Fault> {
+        match self.book.deployment(id) {
+            Ok(deployment) => Ok(Some(deployment)),
+            Err(BookFault::NoDeployment(_)) => Ok(None),
+            Err(fault) => Err(told(&fault)),
+        }
     }
 
     /// Releases and slots, as the world is made from.

@@ -100,8 +100,22 @@ fn person(control: &Control, token: Option<&Token>, name: &str, peer: Peer) -> R
     }
 }
 
+/// By whose rules a release is deployed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// Its manifest's own: whoever has the machine could change those of the environment as well.
+    OfItsManifest,
+    /// Its manifest's own, and at least the approvals that the environment wants now.
+    NoLooserThanNow,
+}
+
 /// Keeps a release and asks for its deployment.
 pub fn ask(control: &Arc<Control>, ask: &Ask, peer: Peer) -> Result<Deployment, Fault> {
+    ask_by(control, ask, peer, Rules::OfItsManifest)
+}
+
+/// As [`ask`], by these rules.
+pub fn ask_by(control: &Arc<Control>, ask: &Ask, peer: Peer, rules: Rules) -> Result<Deployment, Fault> {
     let by = person(control, ask.token.as_ref(), &ask.by, peer)?;
     let want = wanted::read(&control.root)?.ok_or_else(|| {
         Fault::new("cannot deploy: nothing is wanted of this environment").hint("`roadbed deploy` brings it up first")
@@ -125,7 +139,11 @@ pub fn ask(control: &Arc<Control>, ask: &Ask, peer: Peer) -> Result<Deployment, 
     let book = &control.delivering.book;
     let digest = digest_of(&environment, &contents);
     let release = book.keep(&contents).map_err(|fault| told(&fault))?;
-    let policy = Policy { across_contract: ask.across_contract, ..policy(&environment) };
+    let policy = match rules {
+        Rules::OfItsManifest => policy(&environment),
+        Rules::NoLooserThanNow => no_looser(policy(&environment), policy(&wanted::resolve(&want)?)),
+    };
+    let policy = Policy { across_contract: ask.across_contract, ..policy };
     let request = Request { kind: Kind::Deploy, release, by, policy, digest };
     let deployment = book.ask(&request).map_err(|fault| told(&fault))?;
     tracing::info!(deployment = %deployment.id, %release, by = request.by, "asked for");
@@ -190,6 +208,14 @@ fn policy(environment: &Environment) -> Policy {
         keep_releases: rollout.keep_releases,
         ..Policy::default()
     }
+}
+
+/// One with the approvals of another, where that wants as many or more.
+fn no_looser(policy: Policy, now: Policy) -> Policy {
+    if policy.approvals > now.approvals {
+        return policy;
+    }
+    Policy { approvals: now.approvals, approvers: now.approvers, ..policy }
 }
 
 /// What approvers approve of: these artifacts, run by this manifest, in this environment.
@@ -259,9 +285,19 @@ pub fn approve(control: &Control, id: DeploymentId, ask: &ToApprove) -> Result<D
         ask.token.as_ref().ok_or_else(|| Fault::new(format!("cannot approve {id}: who are you?")).hint(login))?;
     let person = control.desk.bearer(&token.0, control.clock.now());
     let person = person.ok_or_else(|| Fault::new("the login is over").hint(login))?;
+    approve_as(control, id, person.as_str(), ask.digest.clone())
+}
+
+/// Takes the word of somebody who has proved who they are.
+pub fn approve_as(
+    control: &Control,
+    id: DeploymentId,
+    person: &str,
+    digest: Option<String>,
+) -> Result<Deployment, Fault> {
     let book = &control.delivering.book;
     let waiting = book.deployment(id).map_err(|fault| told(&fault))?;
-    let word = Approval { by: person.to_string(), digest: ask.digest.clone().unwrap_or(waiting.digest) };
+    let word = Approval { by: person.to_owned(), digest: digest.unwrap_or(waiting.digest) };
     let deployment = book.approve(id, &word).map_err(|fault| {
         let hint = match &fault {
             BookFault::Approval(Refusal::OwnRelease(_) | Refusal::NotAnApprover(_)) => {
