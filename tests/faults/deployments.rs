@@ -13,12 +13,12 @@ use crate::command::Answer;
 use crate::stage::Stage;
 
 /// Answers as the release says; drains when it is told to go.
-fn says(what: &str) -> String {
+pub(crate) fn says(what: &str) -> String {
     server(&format!("answer.end(\"tiny {what}\\n\")"))
 }
 
 /// A server whose answer is this piece of script.
-fn server(answers: &str) -> String {
+pub(crate) fn server(answers: &str) -> String {
     format!(
         "const server = require(\"node:http\").createServer((request, answer) => {{ {answers} }});\n\
          server.keepAliveTimeout = Number(process.env.ROADBED_KEEP_ALIVE_MS);\n\
@@ -29,41 +29,41 @@ fn server(answers: &str) -> String {
 
 impl Stage {
     /// An environment whose deployments a test can wait for.
-    fn delivered() -> Self {
+    pub(crate) fn delivered() -> Self {
         Self::with_rollout("verify = \"1s\", keep_warm = \"1h\"")
     }
 
-    fn with_rollout(rollout: &str) -> Self {
+    pub(crate) fn with_rollout(rollout: &str) -> Self {
         let stage = Self::new();
         let domain = "domain = \"tiny.localhost\"\n";
         stage.edit(domain, &format!("{domain}rollout = {{ {rollout} }}\n"));
         stage
     }
 
-    fn deploy(&self, server: &str) -> Answer {
+    pub(crate) fn deploy(&self, server: &str) -> Answer {
         self.server(server);
         self.roadbed("deploy")
     }
 
-    fn json(&self, words: &str) -> Value {
+    pub(crate) fn json(&self, words: &str) -> Value {
         let answer = self.roadbed(words).exits(0);
         serde_json::from_str(&answer.out.join("\n")).unwrap()
     }
 
     /// What visitors get, and of which release.
-    fn visit(&self) -> (String, String) {
+    pub(crate) fn visit(&self) -> (String, String) {
         let answer = self.client().get(&self.url()).unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
         (answer.body.trim().to_owned(), answer.headers.get("roadbed-release").cloned().unwrap_or_default())
     }
 
     /// State of the newest deployment.
-    fn newest(&self) -> String {
+    pub(crate) fn newest(&self) -> String {
         self.json("deploy list --json")["deployments"][0]["state"].as_str().unwrap().to_owned()
     }
 
     /// Names of app instances that run.
-    fn instances(&self) -> Vec<String> {
+    pub(crate) fn instances(&self) -> Vec<String> {
         self.units().into_iter().filter(|unit| unit.starts_with("web-")).collect()
     }
 }
@@ -397,7 +397,7 @@ fn a_page_that_is_still_open_gets_its_scripts_after_the_next_release() {
 }
 
 /// Visitors who write and read, on kept connections and on fresh ones; an answer of any release is well, none is not.
-fn let_visitors_in<'scope>(
+pub(crate) fn let_visitors_in<'scope>(
     crowd: &'scope Crowd,
     scope: &'scope thread::Scope<'scope, '_>,
     stage: &Stage,
@@ -421,7 +421,7 @@ fn let_visitors_in<'scope>(
 }
 
 /// Reads its body before it answers.
-fn reads(what: &str) -> String {
+pub(crate) fn reads(what: &str) -> String {
     server(&format!("request.resume().on(\"end\", () => answer.end(\"tiny {what}\\n\"))"))
 }
 

@@ -29,6 +29,7 @@ mod networks;
 mod interrupts;
 mod crashes;
 mod deployments;
+mod streams;
 mod pushes;
 mod running;
 mod redaction;

@@ -281,7 +281,9 @@ impl Instances {
             self.start(instance, index).await?;
             self.await_ready(instance, self.placement.ports[index]).await
         };
-        resting::during(self.routes.as_ref(), instance, next).await
+        let others = self.placement.ports.len() - 1;
+        let streams = resting::spread_of_one(self.environment.rollout.stream_spread(), others);
+        resting::during(self.routes.as_ref(), instance, streams, next).await
     }
 
     async fn start(&self, instance: &str, index: usize) -> Result<(), Fault> {

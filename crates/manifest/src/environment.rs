@@ -7,6 +7,7 @@ use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, Product
 use crate::network::Reachability;
 use crate::record::choice;
 use crate::rollout::Rollout;
+use crate::scale::Scale;
 use crate::rotation::{Rotation, RotationSchedule};
 use crate::sample::{Sample, Seed};
 use crate::target::{EnvRef, Instance};
@@ -170,6 +171,13 @@ pub enum Runs {
     },
 }
 
+impl Server {
+    /// So many instances there may ever be.
+    pub fn most(&self) -> u32 {
+        self.scale.map_or(self.replicas, |scale| scale.max)
+    }
+}
+
 /// A server process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -185,7 +193,10 @@ pub struct Server {
     pub drain_deadline: Duration,
     /// Longest time to the first byte of an answer.
     pub request_deadline: Duration,
+    /// How many instances there are; of an app that is scaled, how many at least.
     pub replicas: u32,
+    /// As many as there is work for.
+    pub scale: Option<Scale>,
     /// Bytes of V8 heap per instance (`--max-old-space-size`); `None` leaves Node's own.
     pub memory: Option<u64>,
     /// Bytes of memory of all processes of an instance together.

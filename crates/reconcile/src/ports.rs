@@ -249,6 +249,8 @@ pub trait Routes: Send + Sync + fmt::Debug {
     fn rest<'a>(&'a self, instance: &'a str, longest: Duration) -> PortFuture<'a, ()>;
     /// Ends that.
     fn wake<'a>(&'a self, instance: &'a str) -> PortFuture<'a, ()>;
+    /// Ends the streams that are open at an instance, spread over this time. Returns at once; [`Routes::traffic`] tells how many are left.
+    fn end_streams<'a>(&'a self, instance: &'a str, within: Duration) -> PortFuture<'a, ()>;
     /// What the edge serves now; `None` if it serves nothing yet.
     fn current(&self) -> PortFuture<'_, Option<RouteTable>>;
     /// What every instance has answered since the edge knows it, those included that are no longer routed to and still have
@@ -260,8 +262,11 @@ pub trait Routes: Send + Sync + fmt::Debug {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     pub instance: String,
-    /// Requests and tunnels under way.
+    /// Requests under way.
     pub in_flight: usize,
+    /// What is open and has no end of its own: streams of events, WebSockets.
+    #[serde(default)]
+    pub streams: usize,
     /// Requests with an end, well or not.
     pub answered: u64,
     /// Those among them that were answered with 5xx, or not at all.

@@ -27,6 +27,11 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
                     .hint("name somebody of [people], with the SSH key that tells who they are");
             }
         }
+        if let Some(streams) = rollout.drain_streams.as_ref().filter(|streams| streams.value.0 > rollout.keep_warm.0) {
+            findings
+                .error(streams.span, "drain_streams is longer than keep_warm, after which the release before is stopped")
+                .hint("lower `drain_streams`, or raise `keep_warm`");
+        }
         let Some(approvals) = &rollout.approvals else { continue };
         let may = if rollout.approvers.is_empty() { known } else { rollout.approvers.len() };
         // An author who may approve is one fewer: nobody approves of their own.

@@ -93,6 +93,7 @@ impl Running {
             (Runs::Server(server), Some(_)) => Some(Server {
                 // One is enough to edit by, and a second would compile everything again.
                 replicas: 1,
+                scale: None,
                 // Compilers need more than what they compile.
                 memory: None,
                 memory_max: None,
@@ -110,6 +111,7 @@ impl Running {
                 drain_deadline: Duration::from_secs(2),
                 request_deadline: DEV_START,
                 replicas: 1,
+                scale: None,
                 memory: None,
                 memory_max: None,
                 processes: None,

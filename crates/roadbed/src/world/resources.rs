@@ -14,6 +14,7 @@ use engine::artifact::unpacking::{Source, Unpacked};
 use engine::build::{self, AppBuild};
 use engine::instance::{Instances, Placement, Program, ProgramOf, dev_program};
 use engine::packages::Packages;
+use engine::resting::Leave;
 use engine::site::StaticSite;
 use host::files;
 use manifest::Environment;
@@ -271,7 +272,9 @@ impl Parts {
         }
         wanted.extend(self.addresses.members().into_iter().flat_map(|members| members.units()));
         wanted.extend(self.addresses.redis.iter().map(|(redis, _)| redis.unit()));
-        Leftovers::new(needs, wanted, self.ground.units.clone())
+        let rollout = &self.environment.rollout;
+        let leave = Leave { requests: rollout.drain, streams: rollout.stream_spread() };
+        Leftovers::new(needs, wanted, self.ground.units.clone(), self.edge(), leave)
     }
 
     /// Every app that is a process, in every fleet.

@@ -8,6 +8,7 @@ mod pages;
 mod request;
 mod retention;
 mod slots;
+mod streams;
 mod traffic;
 mod work;
 
@@ -134,7 +135,7 @@ pub async fn carry_on(control: Arc<Control>) {
 /// One state's work. Whether there was any.
 async fn go_on(control: &Arc<Control>) -> Result<bool, Fault> {
     let Some(deployment) = control.delivering.book.current().map_err(|fault| told(&fault))? else {
-        give_up_warm(control).await?;
+        tend(control).await?;
         return Ok(false);
     };
     // Half of the world is not there while it is brought up or stopped; what is wanted must be known.
@@ -238,6 +239,15 @@ fn start_deadlines(control: &Control, deployment: &Deployment) -> Result<Duratio
         Runs::Static { .. } => Duration::ZERO,
     };
     Ok(environment.apps.iter().map(of).sum())
+}
+
+/// What the release before needs while nothing is deployed.
+async fn tend(control: &Arc<Control>) -> Result<(), Fault> {
+    if let Err(fault) = streams::end_overdue(control).await {
+        // An edge that was killed has no streams left, and keeps nobody from what follows.
+        tracing::debug!(causes = ?fault.causes, "cannot end streams: {fault}");
+    }
+    give_up_warm(control).await
 }
 
 /// A release that stood ready long enough is stopped.

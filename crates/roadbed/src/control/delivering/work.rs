@@ -15,7 +15,7 @@ use reconcile::{Event, Fault, Graph, Progress, Tools};
 use tokio::time::{Instant, sleep};
 
 use super::traffic::{self, Sum};
-use super::{left, pages, retention, told};
+use super::{left, pages, retention, streams, told};
 use crate::control::redacting::Redactions;
 use crate::control::{Control, convergence};
 use crate::wanted::{self, Wanted};
@@ -112,19 +112,24 @@ fn refuse_too_little_room(control: &Control, release: &Release) -> Result<(), Fa
         .hint("make room, or let fewer releases be kept (`keep_releases`)"))
 }
 
-async fn await_approval(control: &Control, deployment: &Deployment) -> Result<(), Fault> {
+async fn await_approval(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
     loop {
         let now = control.delivering.book.deployment(deployment.id).map_err(|fault| told(&fault))?;
         if now.policy.is_approved(&now.digest, &now.approvals) {
             return Ok(());
         }
         let _ = tokio::time::timeout(super::IDLE, control.delivering.changed.notified()).await;
+        if let Err(fault) = streams::end_overdue(control).await {
+            tracing::debug!(causes = ?fault.causes, "cannot end streams: {fault}");
+        }
     }
 }
 
 /// The release's instances run in their slot, and each is ready, three times in a row.
 async fn start(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
     let place = place_of(deployment)?;
+    // Of the release that was kept warm there: it is stopped now.
+    streams::empty(control, &wanted_now(control)?, place).await?;
     let world = converge_to_slots(control, deployment).await?;
     for instance in world.instances_in(place) {
         let mut times = 0;
@@ -263,6 +268,13 @@ async fn verify(control: &Arc<Control>, deployment: &Deployment) -> Result<(), F
     }
 }
 
+/// Names of the instances in a slot.
+pub(super) async fn instances_in(control: &Control, want: &Wanted, place: Place) -> Result<Vec<String>, Fault> {
+    let _turn = control.turn.lock().await;
+    let world = convergence::world(control, want, Ports::Stay).await?;
+    Ok(world.instances_in(place).into_iter().map(|instance| instance.name).collect())
+}
+
 fn warm_place(control: &Control, but: Place) -> Result<Option<Place>, Fault> {
     let slots = control.delivering.book.slots().map_err(|fault| told(&fault))?;
     Ok(slots.into_iter().find(|slot| slot.role == Role::Warm && slot.place != but).map(|slot| slot.place))
@@ -272,11 +284,7 @@ fn warm_place(control: &Control, but: Place) -> Result<Option<Place>, Fault> {
 async fn drain(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
     let place = place_of(deployment)?;
     if let Some(before) = warm_place(control, place)? {
-        let names: Vec<String> = {
-            let _turn = control.turn.lock().await;
-            let world = convergence::world(control, &wanted_now(control)?, Ports::Stay).await?;
-            world.instances_in(before).into_iter().map(|instance| instance.name).collect()
-        };
+        let names = instances_in(control, &wanted_now(control)?, before).await?;
         let edge = edge::client::EdgeClient::new(control.root.clone());
         let end = Instant::now() + deployment.policy.drain;
         loop {
