@@ -30,6 +30,7 @@ mod interrupts;
 mod crashes;
 mod deployments;
 mod streams;
+mod scaling;
 mod pushes;
 mod running;
 mod redaction;

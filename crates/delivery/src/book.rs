@@ -41,7 +41,8 @@ const SCHEMA: Schema = Schema {
         ) STRICT;
         CREATE INDEX happened_of ON happened (deployment, number);
         CREATE TABLE slot (place TEXT PRIMARY KEY, role TEXT NOT NULL, body TEXT NOT NULL) STRICT;
-        CREATE UNIQUE INDEX slot_one_is_live ON slot (role) WHERE role = 'live';"],
+        CREATE UNIQUE INDEX slot_one_is_live ON slot (role) WHERE role = 'live';",
+        "CREATE TABLE instances (app TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;"],
 };
 
 /// Why the book cannot be used, or does not allow something.
@@ -141,12 +142,12 @@ impl Book {
         u64::try_from(self.epoch).unwrap_or_default()
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().expect("no holder panics")
     }
 
     /// Changes something, whole or not at all, and only while nobody else has taken over.
-    fn change<T>(&self, change: impl FnOnce(&Transaction<'_>) -> Result<T, BookFault>) -> Result<T, BookFault> {
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&Transaction<'_>) -> Result<T, BookFault>) -> Result<T, BookFault> {
         let mut connection = self.connection();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let epoch: i64 = transaction.query_row("SELECT number FROM epoch", [], |row| row.get(0))?;

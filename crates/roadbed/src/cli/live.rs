@@ -66,6 +66,7 @@ impl Live {
             ends: expiry::of_root(&self.root).unwrap_or_default(),
             overdue: Vec::new(),
             drift: Vec::new(),
+            scaled: Vec::new(),
             trouble: None,
         })
     }

@@ -64,6 +64,7 @@ fn down(session: &Session) -> Result<Status, Failure> {
         ends: expiry::of_root(&session.root).unwrap_or_default(),
         overdue: Vec::new(),
         drift: Vec::new(),
+        scaled: Vec::new(),
         trouble: None,
     })
 }

@@ -83,6 +83,7 @@ impl Stand {
             ends: None,
             overdue: Vec::new(),
             drift: Vec::new(),
+            scaled: Vec::new(),
             trouble: None,
         }
     }

@@ -12,7 +12,7 @@ use stores::mongo::members::is_member;
 use stores::redis::{Purpose, Settings};
 
 use super::wire::{Message, Role, Status, Unit};
-use super::{Control, identity, possessions, rotation_request};
+use super::{Control, identity, possessions, rotation_request, scaling};
 use crate::expiry;
 use crate::keeper::KeeperState;
 use crate::roots::Roots;
@@ -148,7 +148,9 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
     // What the sentinels noted cannot be read: whoever looks sees the processes all the same.
     let roles = roles(control, want.as_ref(), &units).unwrap_or_default();
     let ends = want.as_ref().map(expiry::of).transpose()?.flatten();
+    let scaled = want.as_ref().map(|want| scaling::status(control, want)).transpose().ok().flatten();
     Ok(Status {
+        scaled: scaled.unwrap_or_default(),
         mongodb: mongodb?,
         ends,
         environment: want.map(|want| want.environment).unwrap_or_default(),

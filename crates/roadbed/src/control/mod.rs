@@ -12,6 +12,7 @@ pub mod proof;
 pub mod drift;
 pub mod delivering;
 pub mod watch;
+pub mod scaling;
 pub mod rotating;
 mod smoking;
 pub mod rotation_request;
@@ -124,6 +125,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let looking_out = tokio::spawn(drift::look_out(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
+    let scaling = tokio::spawn(scaling::carry_on(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
     let light = tokio::spawn(footprint::stay_light());
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
@@ -133,6 +135,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     looking_out.abort();
     sweeping.abort();
     expiring.abort();
+    scaling.abort();
     delivering.abort();
     light.abort();
     lifeline.abort();

@@ -160,9 +160,28 @@ pub struct Status {
     /// What others changed at data services and packet filter, as the last look found it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Drift>,
+    /// Apps that have as many instances as there is work for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaled: Vec<Scaled>,
     /// Why this is only what the keeper knows: control cannot say more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Fault>,
+}
+
+/// How many instances of an app there are, and may be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scaled {
+    pub app: String,
+    pub running: u32,
+    /// Visitors reach so many of them.
+    pub routed: u32,
+    pub wanted: u32,
+    /// When another number was wanted last.
+    pub since: Timestamp,
+    pub min: u32,
+    pub max: u32,
+    /// Requests under way that one does well.
+    pub in_flight: u32,
 }
 
 /// What differs from the manifest though nobody changed the manifest.

@@ -1,6 +1,6 @@
 //! What deployments look at: the instances of a slot, its pages, and a visitor who comes in by the edge.
 
-use delivery::Place;
+use delivery::{Place, Role};
 use manifest::environment::Access;
 use reconcile::Fault;
 use secrets::{Secret, SecretName};
@@ -50,6 +50,12 @@ impl World {
                     .collect::<Vec<_>>()
             })
             .collect()
+    }
+
+    /// The instances of apps that visitors reach.
+    pub fn live_instances(&self) -> Vec<Instance> {
+        let live = self.fleets.iter().find(|fleet| fleet.role == Role::Live);
+        live.map_or_else(Vec::new, |live| self.instances_in(live.place))
     }
 
     /// The smoke pages of the apps in a slot.

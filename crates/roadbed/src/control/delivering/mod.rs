@@ -82,6 +82,7 @@ impl Delivering {
 
     /// Releases and slots, as the world is made from.
     pub(super) fn delivered(&self) -> Result<Delivered, Fault> {
+        let instances = self.book.instances().map_err(|fault| told(&fault))?;
         let slots = self.book.slots().map_err(|fault| told(&fault))?;
         let slots = slots.into_iter().map(|slot| {
             let release = slot.release.map(|id| self.book.release(id)).transpose();
@@ -89,11 +90,12 @@ impl Delivering {
         });
         let slots = slots.collect::<Result<Vec<_>, Fault>>()?;
         if slots.is_empty() {
-            return Ok(Delivered { epoch: Some(self.book.epoch()), ..Delivered::default() });
+            return Ok(Delivered { epoch: Some(self.book.epoch()), instances, ..Delivered::default() });
         }
         Ok(Delivered {
             epoch: Some(self.book.epoch()),
             slots,
+            instances,
             releases: self.book.releases(LOOKED_BACK).map_err(|fault| told(&fault))?,
             deployments: self.book.deployments(LOOKED_BACK).map_err(|fault| told(&fault))?,
         })
@@ -101,7 +103,7 @@ impl Delivering {
 }
 
 /// A book that cannot be used, in words.
-fn told(fault: &BookFault) -> Fault {
+pub(super) fn told(fault: &BookFault) -> Fault {
     let headline = "cannot use the book of deployments";
     match fault {
         BookFault::Open(_) | BookFault::Sqlite(_) | BookFault::Json(_) => {
@@ -235,7 +237,7 @@ fn after(now: Timestamp, duration: Duration) -> Timestamp {
 fn start_deadlines(control: &Control, deployment: &Deployment) -> Result<Duration, Fault> {
     let environment = work::environment_of(control, deployment)?;
     let of = |app: &manifest::environment::App| match &app.runs {
-        Runs::Server(server) => server.start_deadline * server.replicas,
+        Runs::Server(server) => server.start_deadline * server.most(),
         Runs::Static { .. } => Duration::ZERO,
     };
     Ok(environment.apps.iter().map(of).sum())
