@@ -31,10 +31,7 @@ fn let_in<'scope>(
 fn an_app_grows_with_its_work_and_shrinks_again_and_no_request_fails() {
     let stage = Stage::with_rollout("verify = \"1s\", keep_warm = \"2s\"");
     let deadlines = "deadlines = { start = \"10s\", drain = \"2s\" }";
-    stage.edit(
-        deadlines,
-        &format!("{deadlines}\nscale = {{ min = 1, max = 3, in_flight = 2, down_after = \"6s\" }}"),
-    );
+    stage.edit(deadlines, &format!("{deadlines}\nscale = {{ min = 1, max = 3, in_flight = 2, down_after = \"6s\" }}"));
     stage.deploy(&slow("one")).exits(0);
     assert_eq!(stage.instances(), ["web-blue-1"]);
     let (steady, rush) = (Crowd::default(), Crowd::default());

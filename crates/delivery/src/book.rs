@@ -20,7 +20,8 @@ use crate::slot::{Place, Role, Slot};
 
 const SCHEMA: Schema = Schema {
     application_id: i32::from_be_bytes(*b"rbdl"),
-    migrations: &["
+    migrations: &[
+        "
         CREATE TABLE epoch (only INTEGER PRIMARY KEY CHECK (only = 1), number INTEGER NOT NULL) STRICT;
         INSERT INTO epoch VALUES (1, 0);
         CREATE TABLE release (
@@ -42,7 +43,8 @@ const SCHEMA: Schema = Schema {
         CREATE INDEX happened_of ON happened (deployment, number);
         CREATE TABLE slot (place TEXT PRIMARY KEY, role TEXT NOT NULL, body TEXT NOT NULL) STRICT;
         CREATE UNIQUE INDEX slot_one_is_live ON slot (role) WHERE role = 'live';",
-        "CREATE TABLE instances (app TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;"],
+        "CREATE TABLE instances (app TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;",
+    ],
 };
 
 /// Why the book cannot be used, or does not allow something.
@@ -147,7 +149,10 @@ impl Book {
     }
 
     /// Changes something, whole or not at all, and only while nobody else has taken over.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&Transaction<'_>) -> Result<T, BookFault>) -> Result<T, BookFault> {
+    pub(crate) fn change<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, BookFault>,
+    ) -> Result<T, BookFault> {
         let mut connection = self.connection();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let epoch: i64 = transaction.query_row("SELECT number FROM epoch", [], |row| row.get(0))?;

@@ -46,7 +46,7 @@ impl Fleet {
     pub const ONLY: Self = Self(None);
 
     /// All that bear a name. Fixed, so that `api-blue-1` is never taken for an instance of an app `api-blue`.
-    pub const NAMED: [&'static str; 2] = ["blue", "green"];
+    pub const NAMED: [&'static str; 3] = ["blue", "green", "trial"];
 
     /// `None` if there is no fleet of that name.
     pub fn named(name: &str) -> Option<Self> {

@@ -7,9 +7,9 @@ use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, Product
 use crate::network::Reachability;
 use crate::record::choice;
 use crate::rollout::Rollout;
-use crate::scale::Scale;
 use crate::rotation::{Rotation, RotationSchedule};
 use crate::sample::{Sample, Seed};
+use crate::scale::Scale;
 use crate::target::{EnvRef, Instance};
 use crate::value::Rule;
 

@@ -33,6 +33,11 @@ pub struct Scale {
 
 impl ScaleTable {
     pub(crate) fn resolve(&self) -> Scale {
-        Scale { min: self.min.value.0, max: self.max.value.0, in_flight: self.in_flight.0, down_after: self.down_after.0 }
+        Scale {
+            min: self.min.value.0,
+            max: self.max.value.0,
+            in_flight: self.in_flight.0,
+            down_after: self.down_after.0,
+        }
     }
 }

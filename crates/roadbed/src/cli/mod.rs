@@ -35,6 +35,7 @@ pub mod names;
 pub mod output;
 pub mod place;
 pub mod plan;
+pub mod process_model;
 pub mod project;
 pub mod purge;
 pub mod ready;
@@ -70,7 +71,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use reconcile::Fault;
 
-use crate::cli::args::{Arguments, Command, Db, Env, Manifest};
+use crate::cli::args::{Arguments, Check as CheckVerb, Command, Db, Env, Manifest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
@@ -124,9 +125,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
-    use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Trust};
-    if let Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_) | Trust(_) | Rollback(_)
-    | Releases(_) = command
+    use Command::{Check, Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Trust};
+    if let Check(_) | Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_) | Trust(_)
+    | Rollback(_) | Releases(_) = command
     {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;
@@ -143,6 +144,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Restart(args) => wait(restart::run(session, args, &live)),
         Command::Ready(args) => wait(ready::run(session, args, &live)),
         Command::Smoke(args) => wait(smoke::run(session, args, &live)),
+        Command::Check(CheckVerb::ProcessModel(args)) => wait(process_model::run(session, args, &live)),
         Command::Plan(args) => wait(plan::run(session, args, &live)),
         Command::Build(args) => wait(async { build::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Deploy(args) => {

@@ -15,6 +15,7 @@ pub mod watch;
 pub mod scaling;
 pub mod rotating;
 mod smoking;
+mod process_model;
 pub mod rotation_request;
 pub mod rotation_steps;
 mod holders;

@@ -13,6 +13,7 @@ use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use bytes::Bytes;
 use delivery::DeploymentId;
+use gate::Evidence;
 use http::StatusCode;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
@@ -29,6 +30,7 @@ use super::login::Signed;
 use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest, RotateRequest, SmokeRequest};
 use super::{Control, convergence, proof, rotating, smoking};
+use crate::process_model::ProcessModelRequest;
 use crate::wanted::Wanted;
 
 /// Answers until SIGTERM or SIGINT.
@@ -47,6 +49,7 @@ pub async fn serve(control: Arc<Control>) -> Result<(), Fault> {
         .route("/ready", post(ready))
         .route("/rotate", post(rotate))
         .route("/smoke", post(smoke))
+        .route("/process-model", post(process_model))
         .route("/login/challenge", post(challenge))
         .route("/login", post(log_in))
         .route("/deployments", post(deploy).get(deployments))
@@ -104,6 +107,13 @@ async fn rotate(State(control): State<Arc<Control>>, Json(request): Json<RotateR
 
 async fn smoke(State(control): State<Arc<Control>>, Json(request): Json<SmokeRequest>) -> Response {
     answer_in_lines(control.redactions_as_wanted(), |_| async move { smoking::run(&control, &request).await })
+}
+
+async fn process_model(State(control): State<Arc<Control>>, Json(request): Json<ProcessModelRequest>) -> Response {
+    answer_in_lines(control.redactions_as_wanted(), |lines| async move {
+        let on = |evidence: &Evidence| lines.send(&Message::Evidence { evidence: evidence.clone() });
+        super::process_model::run(&control, &request, on).await
+    })
 }
 
 async fn challenge(State(control): State<Arc<Control>>) -> Response {

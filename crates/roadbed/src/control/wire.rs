@@ -7,6 +7,7 @@
 //! | `POST /ready` | [`ReadyRequest`] | lines of [`Message`], last one `report` or `refused` |
 //! | `POST /rotate` | [`RotateRequest`] | lines of [`Message`], last one `rotated` or `refused` |
 //! | `POST /smoke` | [`SmokeRequest`] | one line of [`Message`], `smoked` or `refused` |
+//! | `POST /process-model` | [`ProcessModelRequest`](crate::process_model::ProcessModelRequest) | as `POST /ready` |
 //! | `GET /status` | | [`Status`] |
 //! | `POST /deployments` | [`Ask`](super::delivering::Ask) | the deployment |
 //! | `GET /deployments/ID/since/LINE` | | [`Happening`](super::delivering::Happening), from that line on |

@@ -111,7 +111,11 @@ fn set(members: &[MemberReport], paint: Paint) -> Option<String> {
 fn scale(scaled: &Scaled, paint: Paint) -> String {
     let Scaled { app, routed, wanted, min, max, in_flight, .. } = scaled;
     let now = if routed == wanted { routed.to_string() } else { format!("{routed}, soon {wanted}") };
-    format!("{app}: {} instances {}", now, paint.faint(format!("of {min} to {max}, by {in_flight} requests under way each")))
+    format!(
+        "{app}: {} instances {}",
+        now,
+        paint.faint(format!("of {min} to {max}, by {in_flight} requests under way each"))
+    )
 }
 
 /// Everything of `roadbed status`.
@@ -126,7 +130,11 @@ pub fn status(status: &Status, paint: Paint) -> Vec<String> {
     let blocks = [
         urls(&status.urls, paint),
         units(&status.units, paint),
-        set.into_iter().chain(status.scaled.iter().map(|scaled| scale(scaled, paint))).chain(not_in_force(&status.units, paint)).chain(network).collect(),
+        set.into_iter()
+            .chain(status.scaled.iter().map(|scaled| scale(scaled, paint)))
+            .chain(not_in_force(&status.units, paint))
+            .chain(network)
+            .collect(),
     ];
     for block in blocks.into_iter().filter(|block| !block.is_empty()) {
         lines.push(String::new());

@@ -27,6 +27,8 @@ pub struct Delivered {
     pub deployments: Vec<Deployment>,
     /// Of apps that have as many instances as there is work for.
     pub instances: BTreeMap<String, Instances>,
+    /// An app that is tried out beside what serves, for as long as a check takes.
+    pub trial: Option<AppName>,
 }
 
 impl Delivered {
@@ -107,8 +109,31 @@ pub(super) fn fleets(
         let fleet = Fleet { place: Place::Project, role: Role::Live, environment, running, routed: BTreeMap::new() };
         all.push(counted(fleet, delivered));
     }
+    all.extend(trial(&all, delivered));
     all.sort_by_key(|fleet| !is_live(fleet));
     Ok(all)
+}
+
+/// How many are tried out: so that one can go on with what the other began.
+const TRIED_OUT: u32 = 2;
+
+/// Two instances of one app as visitors reach it.
+fn trial(fleets: &[Fleet], delivered: &Delivered) -> Option<Fleet> {
+    let app = delivered.trial.as_ref()?;
+    let live = fleets.iter().find(|fleet| fleet.role == Role::Live)?;
+    let mut one = live.running.iter().find(|one| one.app.name == *app)?.clone();
+    if let Runs::Server(server) = &mut one.app.runs {
+        server.replicas = TRIED_OUT;
+        server.scale = None;
+    }
+    // Nobody is sent there, as to a release that was left.
+    Some(Fleet {
+        place: Place::Trial,
+        role: Role::Warm,
+        running: vec![one],
+        routed: BTreeMap::new(),
+        environment: live.environment.clone(),
+    })
 }
 
 /// With as many instances of each app as there are by now. Every fleet has as many: the one that is switched to must bear what the

@@ -37,8 +37,12 @@ impl Leftovers {
 #[derive(Debug)]
 pub enum Step {
     /// All at the same time, once what they have under way has ended.
-    StopApps { units: Vec<String> },
-    StopStore { unit: String },
+    StopApps {
+        units: Vec<String>,
+    },
+    StopStore {
+        unit: String,
+    },
 }
 
 impl fmt::Display for Step {

@@ -180,8 +180,13 @@ impl World {
             let stores = ground.of_stores(environment, &secrets);
             Arc::new(LocalFacts::new(environment.clone(), place, addresses.clone(), stores))
         };
-        let of_fleets = fleets.iter().map(|fleet| (fleet.place, facts(&fleet.environment, fleet.place))).collect();
         let live = fleets.iter().find(|fleet| fleet.role == Role::Live).map_or(Place::Project, |fleet| fleet.place);
+        let of_fleets = fleets.iter().map(|fleet| {
+            // What is tried out alone calls the other apps where they serve.
+            let among = if fleet.place == Place::Trial { live } else { fleet.place };
+            (fleet.place, facts(&fleet.environment, among))
+        });
+        let of_fleets = of_fleets.collect();
         let facts = facts(&environment, live);
         let parts = resources::Parts {
             ground: ground.clone(),

@@ -96,6 +96,7 @@ impl Delivering {
             epoch: Some(self.book.epoch()),
             slots,
             instances,
+            trial: None,
             releases: self.book.releases(LOOKED_BACK).map_err(|fault| told(&fault))?,
             deployments: self.book.deployments(LOOKED_BACK).map_err(|fault| told(&fault))?,
         })

@@ -128,19 +128,15 @@ fn keep(control: &Control, app: &AppName, instances: Instances) -> Result<(), Fa
 }
 
 /// One step. Whether it could be done: an instance that does not start is no fault of the environment.
-async fn go(
-    control: &Arc<Control>,
-    want: &Wanted,
-    app: &AppName,
-    now: Instances,
-    step: Move,
-) -> Result<bool, Fault> {
+async fn go(control: &Arc<Control>, want: &Wanted, app: &AppName, now: Instances, step: Move) -> Result<bool, Fault> {
     match step {
         Move::Start(_) => {
             keep(control, app, now.after(step))?;
             let converged = convergence::converge(control, want, Arc::new(Unwatched)).await?;
             let prefix = format!("app/{app}");
-            Ok(!matches!(converged, Message::Converged { failed, .. } if failed.iter().any(|name| name.starts_with(&prefix))))
+            Ok(
+                !matches!(converged, Message::Converged { failed, .. } if failed.iter().any(|name| name.starts_with(&prefix))),
+            )
         }
         Move::Route(_) => {
             if !are_ready(control, want, app).await? {
