@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use delivery::{Place, Release};
 use edge::client::EdgeClient;
@@ -41,6 +42,10 @@ use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
 use crate::keeper;
 use crate::signing;
 use crate::wanted::{self, Wanted};
+
+/// However long a release may drain while it is warm: what is stopped at once, such as a release that is taken back, has this long for
+/// what it has under way, well within the deadline of that.
+const LONGEST_LEAVE: Duration = Duration::from_secs(30);
 
 /// Everything that resources are made of.
 pub(super) struct Parts {
@@ -273,7 +278,7 @@ impl Parts {
         wanted.extend(self.addresses.members().into_iter().flat_map(|members| members.units()));
         wanted.extend(self.addresses.redis.iter().map(|(redis, _)| redis.unit()));
         let rollout = &self.environment.rollout;
-        let leave = Leave { requests: rollout.drain, streams: rollout.stream_spread() };
+        let leave = Leave { requests: rollout.drain.min(LONGEST_LEAVE), streams: rollout.stream_spread() };
         Leftovers::new(needs, wanted, self.ground.units.clone(), self.edge(), leave)
     }
 

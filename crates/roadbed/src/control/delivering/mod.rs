@@ -4,6 +4,7 @@
 //! One after the other, by `delivery::machine`. The work of each state is in `work`, safe to do twice. What a state changes about
 //! slots is in the book together with the state (`slots`); then the world is converged to it.
 
+mod edge_life;
 mod pages;
 mod request;
 mod retention;

@@ -14,6 +14,7 @@ use reconcile::ports::{Routes, Traffic, Units};
 use reconcile::{Event, Fault, Graph, Progress, Tools};
 use tokio::time::{Instant, sleep};
 
+use super::edge_life::EdgeLife;
 use super::traffic::{self, Sum};
 use super::{left, pages, retention, streams, told};
 use crate::control::redacting::Redactions;
@@ -171,6 +172,7 @@ async fn look_at(control: &Arc<Control>, deployment: &Deployment) -> Result<(), 
         note(control, deployment, "the manifest names no page to look at");
         return Ok(());
     }
+    let edge = EdgeLife::now(control).await;
     let report = smoke::run(&plan, control.clock.as_ref()).await;
     let report = report.map_err(|fault| Fault::because("cannot look at the pages", &fault).hint(fault.hint()))?;
     if report.holds() {
@@ -184,7 +186,7 @@ async fn look_at(control: &Arc<Control>, deployment: &Deployment) -> Result<(), 
     let mut fault = Fault::new(format!("not every page of {} is as it should be", release.id))
         .hint(format!("what was seen lies in {}; `roadbed logs APP` shows what instances say", evidence.display()));
     fault.causes = wrong.collect();
-    Err(fault)
+    edge.judge(control, Err(fault)).await
 }
 
 async fn publish(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
@@ -250,7 +252,8 @@ async fn verify(control: &Arc<Control>, deployment: &Deployment) -> Result<(), F
     let end = super::after(deployment.since, deployment.policy.verify);
     let not_well = |why: String| Fault::new(format!("{} does not do well for visitors", release.id)).cause(why);
     loop {
-        pages::look(&visitor, &pages, &release.name()).await?;
+        let life = EdgeLife::now(control).await;
+        life.judge(control, pages::look(&visitor, &pages, &release.name()).await).await?;
         let sum = Sum::of(&edge.traffic().await?, &own, &at_first);
         if let Some(why) = traffic::complaint(&deployment.policy, &before, &sum) {
             return Err(not_well(why));
