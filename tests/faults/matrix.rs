@@ -274,7 +274,7 @@ fn whoever_dies_at_whatever_point_it_ends_old_live_new_live_or_frozen_and_no_req
         }
     };
     let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-    let mut worst = Duration::ZERO;
+    let mut worst = (Duration::ZERO, String::new());
     thread::scope(|scope| {
         let _home = SendHomeOnDrop(&crowd);
         let _over = OverOnDrop(&over);
@@ -306,7 +306,9 @@ fn whoever_dies_at_whatever_point_it_ends_old_live_new_live_or_frozen_and_no_req
             assert_eq!(crowd.failed(), Vec::<String>::new(), "{told}");
             assert_eq!(*observed.wrong.lock().unwrap(), Vec::<String>::new(), "{told}");
             *ends.entry(state.to_string()).or_default() += 1;
-            worst = worst.max(start.elapsed());
+            if start.elapsed() > worst.0 {
+                worst = (start.elapsed(), told);
+            }
         }
     });
     assert!(pending.is_empty(), "{} of {all} cases were not reached: {pending:?}", pending.len());

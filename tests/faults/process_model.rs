@@ -83,6 +83,17 @@ fn an_app_that_may_come_and_go_passes_beside_what_serves_and_nothing_is_left() {
 }
 
 #[test]
+fn what_runs_from_the_project_can_be_tried_out_too() {
+    let stage = Stage::new();
+    stage.roadbed("check process-model").refuses(1, &["nothing is proven"]);
+    stage.server(&app(OUTSIDE, IN_ORDER, ""));
+    stage.up();
+    let (held, observed) = rows(&stage, 0);
+    assert_eq!(held.len(), 5, "{observed}");
+    assert_eq!(stage.instances(), ["web-1"]);
+}
+
+#[test]
 fn an_app_that_keeps_what_it_should_not_or_does_not_go_is_told_why() {
     let stage = Stage::delivered();
     stage.deploy(&app(IN_MEMORY, IN_ORDER, "")).exits(0);

@@ -14,7 +14,9 @@ fn the_shop_keeps_nothing_in_its_processes_and_they_go_in_order() {
     let report: Value = serde_json::from_str(ran.stdout.trim()).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
     assert_eq!((ran.code, &report["holds"]), (0, &Value::Bool(true)), "{report:#}");
     let observed = report["checks"].to_string();
-    for seen in ["gave the cookies __Host-session", "GET /cart: both say the same", "PUT /cart/items/enamel-mug is under way"] {
+    for seen in
+        ["gave the cookies __Host-session", "GET /cart: both say the same", "PUT /cart/items/enamel-mug is under way"]
+    {
         assert!(observed.contains(seen), "{seen:?} is missing in {report:#}");
     }
     // It has no page that reads a body, so what it does with a request under way cannot be tried; the rest holds.

@@ -141,6 +141,8 @@ impl Parts {
         for fleet in &self.fleets {
             for one in fleet.running.iter().filter(|one| one.dev.is_none()) {
                 match &one.origin {
+                    // What is tried out is built for those that serve.
+                    Origin::Project if fleet.place == Place::Trial => {}
                     Origin::Project => self.add_build(&one.app, all),
                     Origin::Release { digest, folder, .. } => {
                         let artifact = self.artifact(&one.app, digest);
