@@ -8,6 +8,7 @@
 
 pub mod args;
 pub mod build;
+pub mod check_args;
 pub mod command_lock;
 pub mod completions;
 pub mod conductor;
@@ -71,7 +72,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use reconcile::Fault;
 
-use crate::cli::args::{Arguments, Check as CheckVerb, Command, Db, Env, Manifest};
+use crate::cli::args::{Arguments, Command, Db, Env, Manifest};
+use crate::cli::check_args::Check as CheckVerb;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;

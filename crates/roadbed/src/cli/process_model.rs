@@ -2,18 +2,19 @@
 
 use reconcile::Fault;
 
+use crate::cli::check_args::ProcessModel;
+use crate::cli::command_lock;
 use crate::cli::conductor::Conductor;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Voice;
 use crate::cli::ready::{self, Json};
 use crate::cli::session::Session;
-use crate::cli::{args, command_lock};
 use crate::control::client::ControlClient;
 use crate::process_model::ProcessModelRequest;
 use crate::render::gate::Detail;
 
-pub async fn run(session: &Session, args: &args::ProcessModel, conductor: &impl Conductor) -> Result<Exit, Failure> {
+pub async fn run(session: &Session, args: &ProcessModel, conductor: &impl Conductor) -> Result<Exit, Failure> {
     if !conductor.is_up().await {
         let fault = Fault::new(format!("nothing is proven: no environment runs in {}", session.root.path().display()));
         let fault = fault.hint(format!("`{}` starts it", session.command("up")));

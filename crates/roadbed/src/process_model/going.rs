@@ -71,13 +71,17 @@ pub(crate) async fn idle(pair: &Pair, units: &dyn Units) -> Outcome {
     findings.outcome()
 }
 
+/// How a process ends that was told to and obeyed: with 0, or with what shells say of one that SIGTERM ended, as Next.js does when it
+/// has answered everybody. One that the signal itself killed is something else.
+const IN_ORDER: [&str; 2] = ["exit code 0", "exit code 143"];
+
 /// How it ended, and when.
 async fn end(findings: &mut Findings, pair: &Pair, one: &One, units: &dyn Units, took: Duration) {
     let all = units.list().await.unwrap_or_default();
     let how = all.into_iter().find(|unit| unit.name == one.name).and_then(|unit| unit.last_exit);
     let seconds = took.as_secs_f64();
     match how {
-        Some(how) if how == "exit code 0" => findings.good(format!("{} ended with {how}", one.name)),
+        Some(how) if IN_ORDER.contains(&how.as_str()) => findings.good(format!("{} ended with {how}", one.name)),
         Some(how) => findings.bad(format!("{} ended after {seconds:.1} s: {how}", one.name)),
         None => findings.bad(format!("{}: nobody saw how it ended", one.name)),
     }

@@ -1,10 +1,16 @@
 //! Whether the edge lived through a look at a release: what an edge that was killed left unanswered says nothing about the release.
 
+use std::time::Duration;
+
 use reconcile::Fault;
 use reconcile::ports::Units;
+use tokio::time::sleep;
 
 use crate::control::Control;
 use crate::world::serving::EDGE;
+
+/// A visitor sees that a connection broke before the keeper sees that a process ended.
+const NOTICED_WITHIN: Duration = Duration::from_millis(500);
 
 /// The edge's process; `None` while none lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +26,11 @@ impl EdgeLife {
     pub(super) async fn judge<T>(self, control: &Control, look: Result<T, Fault>) -> Result<T, Fault> {
         match look {
             Ok(seen) => Ok(seen),
-            Err(fault) if self.0.is_some() && Self::now(control).await == self => Err(fault),
-            Err(fault) => Err(fault.retry_safe()),
+            Err(fault) => {
+                sleep(NOTICED_WITHIN).await;
+                let lived = self.0.is_some() && Self::now(control).await == self;
+                Err(if lived { fault } else { fault.retry_safe() })
+            }
         }
     }
 }
