@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::events::Events;
 use crate::web_socket::WebSocket;
 
 /// A visitor is gone after this long, unless told otherwise.
@@ -131,6 +132,20 @@ impl Client {
             Ok(answer)
         };
         self.ended(exchange)
+    }
+
+    /// Opens a stream of events. An answer that is not 200 is an error.
+    pub fn events(&self, url: &str) -> Result<Events, String> {
+        let opening = async {
+            let (mut sender, request) = self.begin("GET", url, &[("accept", "text/event-stream")], "").await?;
+            let response = sender.send_request(request).await?;
+            match response.status().as_u16() {
+                200 => Ok((response, sender)),
+                other => Err(format!("answered {other} and not 200").into()),
+            }
+        };
+        let (response, sender) = self.ended(opening)?;
+        Ok(Events::new(Arc::clone(&self.runtime), response, sender))
     }
 
     /// Upgrades to a WebSocket. An answer that is not 101 is an error.

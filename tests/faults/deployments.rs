@@ -29,7 +29,7 @@ pub(crate) fn server(answers: &str) -> String {
 
 impl Stage {
     /// An environment whose deployments a test can wait for.
-    fn delivered() -> Self {
+    pub(crate) fn delivered() -> Self {
         Self::with_rollout("verify = \"1s\", keep_warm = \"1h\"")
     }
 
@@ -58,7 +58,7 @@ impl Stage {
     }
 
     /// State of the newest deployment.
-    fn newest(&self) -> String {
+    pub(crate) fn newest(&self) -> String {
         self.json("deploy list --json")["deployments"][0]["state"].as_str().unwrap().to_owned()
     }
 
@@ -428,7 +428,7 @@ fn a_page_that_is_still_open_gets_its_scripts_after_the_next_release() {
 }
 
 /// Visitors who write and read, on kept connections and on fresh ones; an answer of any release is well, none is not.
-fn let_visitors_in<'scope>(
+pub(crate) fn let_visitors_in<'scope>(
     crowd: &'scope Crowd,
     scope: &'scope thread::Scope<'scope, '_>,
     stage: &Stage,
@@ -452,7 +452,7 @@ fn let_visitors_in<'scope>(
 }
 
 /// Reads its body before it answers.
-fn reads(what: &str) -> String {
+pub(crate) fn reads(what: &str) -> String {
     server(&format!("request.resume().on(\"end\", () => answer.end(\"tiny {what}\\n\"))"))
 }
 

@@ -7,26 +7,28 @@ use std::path::PathBuf;
 use crate::command::{self, Running};
 use crate::stage::Stage;
 
-/// Enough for everything that the tiny project writes, with room to spare.
-const SIZE: &str = "8m";
-
 /// A stage whose root is on a small disk.
-struct SmallDisk {
-    stage: Stage,
+pub(crate) struct SmallDisk {
+    pub(crate) stage: Stage,
     /// Keeps the mount for as long as it lives.
     holder: Running,
     /// Where the disk is seen from outside.
-    seen: PathBuf,
+    pub(crate) seen: PathBuf,
 }
 
 impl SmallDisk {
     /// Where nobody may mount, not even in a namespace of their own, this fails: what was not tried is not proven.
     fn new() -> Self {
-        let mut stage = Stage::new();
+        // Enough for everything that the tiny project writes, with room to spare.
+        Self::under(Stage::new(), "8m")
+    }
+
+    /// A disk of this size under the root of a stage that has not begun.
+    pub(crate) fn under(mut stage: Stage, size: &str) -> Self {
         let place = stage.project.parent().unwrap().join("disk");
         fs::create_dir(&place).unwrap();
         let script =
-            format!("mount -t tmpfs -o size={SIZE} tmpfs {} && echo mounted && exec sleep 600", place.display());
+            format!("mount -t tmpfs -o size={size} tmpfs {} && echo mounted && exec sleep 600", place.display());
         let mut unshare = std::process::Command::new("unshare");
         unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
         let holder = command::begin("unshare".to_owned(), unshare);
@@ -45,7 +47,7 @@ impl SmallDisk {
     }
 
     /// Fills it to the last byte.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut ballast = fs::File::create(self.seen.join("ballast")).unwrap();
         for size in [1 << 16, 1 << 12, 1] {
             let bytes = vec![0; size];
@@ -53,7 +55,7 @@ impl SmallDisk {
         }
     }
 
-    fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         fs::remove_file(self.seen.join("ballast")).unwrap();
     }
 }

@@ -17,6 +17,7 @@
 //!   secrecy      the search for secrets with which every one of these tests ends
 //!   lending      users that are lent to developers' commands
 //!   confinement  an app that tries to get at what is not its own
+//!   process_model  a cart that was begun at one instance is there at the other
 //!   previews     a masked sample, an end by itself, and no trace
 //!   environments local, staging, production and a preview at once
 //!   dev          development servers behind the edge
@@ -49,6 +50,7 @@ mod members;
 mod migrations;
 mod previews;
 mod pushes;
+mod process_model;
 #[path = "../../crates/stores/tests/it/provider.rs"]
 #[expect(dead_code, reason = "what the stores' own tests try there is not tried again")]
 mod provider;

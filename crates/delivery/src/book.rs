@@ -53,6 +53,7 @@ const SCHEMA: Schema = Schema {
             took_ms INTEGER NOT NULL,
             UNIQUE (app, name)
         ) STRICT;",
+        "CREATE TABLE instances (app TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;",
     ],
 };
 

@@ -17,6 +17,7 @@
 
 pub mod book;
 pub mod deployment;
+pub mod instances;
 pub mod machine;
 pub mod migrations;
 pub mod policy;

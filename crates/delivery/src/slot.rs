@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::release::ReleaseId;
 
-/// Which slot. There are two for releases, so that ports and sockets are known beforehand and none is left behind.
+/// Which place. There are two slots for releases, so that ports and sockets are known beforehand and none is left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
@@ -16,16 +16,19 @@ pub enum Place {
     Project,
     Blue,
     Green,
+    /// Instances that are tried out beside those that serve. Never in the book, and never reached by visitors.
+    Trial,
 }
 
 impl Place {
-    pub const ALL: [Self; 3] = [Self::Project, Self::Blue, Self::Green];
+    pub const ALL: [Self; 4] = [Self::Project, Self::Blue, Self::Green, Self::Trial];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Project => "project",
             Self::Blue => "blue",
             Self::Green => "green",
+            Self::Trial => "trial",
         }
     }
 
@@ -37,7 +40,7 @@ impl Place {
     /// Where the next release goes while this place is taken.
     pub fn other(self) -> Self {
         match self {
-            Self::Project | Self::Green => Self::Blue,
+            Self::Project | Self::Green | Self::Trial => Self::Blue,
             Self::Blue => Self::Green,
         }
     }

@@ -7,6 +7,7 @@
 //!   POST /wake     {"instance":"api-1","longest_ms":0}      ends that
 //!   PUT  /challenges    how authorities are answered that ask whether our hosts are ours
 //!   POST /certificates  those that are on disk now are shown
+//!   POST /end-streams {"instance":"api-1","longest_ms":9000} ends its streams, spread over that time; answers how many
 //!   GET  /traffic  what each instance has under way and has answered
 //! ```
 //!
@@ -107,14 +108,15 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot answer an authority", &cause)),
         },
         (&Method::POST, "/certificates") => take_up(publisher).await,
-        (&Method::POST, "/rest" | "/wake") => match publisher.fence(epoch_of(&request)) {
-            Ok(()) if request.uri().path() == "/rest" => rest(edge, request).await,
-            Ok(()) => wake(edge, request).await,
-            Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot rest or wake an instance", &cause)),
-        },
+        (&Method::POST, path @ ("/rest" | "/wake" | "/end-streams")) => {
+            let path = path.to_owned();
+            match publisher.fence(epoch_of(&request)) {
+                Ok(()) => about_instance(edge, publisher, &path, request).await,
+                Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot change anything of an instance", &cause)),
+            }
+        }
         _ => {
-            let known =
-                "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/traffic`, `/rest` and `/wake`";
+            let known = "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/traffic`, `/rest`, `/wake` and `/end-streams`";
             fault(StatusCode::NOT_FOUND, &Fault::new(known))
         }
     }
@@ -139,30 +141,36 @@ pub struct Rest {
 /// What is not answered by then is long: the app itself ends it in order, since it knows that it is busy with it.
 const UNDER_WAY: Duration = Duration::from_secs(2);
 
-async fn rest(edge: &Edge, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn about_instance(
+    edge: &Edge,
+    publisher: &Publisher,
+    path: &str,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let rest = match read_rest(request).await {
         Ok(rest) => rest,
         Err(told) => return fault(StatusCode::BAD_REQUEST, &told),
     };
-    let instances = named(edge, &rest.instance);
-    let began = edge.clock.instant();
-    for instance in &instances {
-        instance.rest_until(began + Duration::from_millis(rest.longest_ms));
-    }
-    while instances.iter().any(|instance| instance.in_flight() > 0) && edge.clock.instant() < began + UNDER_WAY {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    let instances = publisher.named(&rest.instance);
+    let longest = Duration::from_millis(rest.longest_ms);
+    match path {
+        "/rest" => rest_all(edge, &instances, longest).await,
+        "/wake" => instances.iter().for_each(|instance| instance.wake()),
+        _ => {
+            let ended: usize = instances.iter().map(|instance| instance.streams.end_within(longest)).sum();
+            return json(StatusCode::OK, &ended);
+        }
     }
     json(StatusCode::OK, &instances.len())
 }
 
-async fn wake(edge: &Edge, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    match read_rest(request).await {
-        Ok(rest) => {
-            let instances = named(edge, &rest.instance);
-            instances.iter().for_each(|instance| instance.wake());
-            json(StatusCode::OK, &instances.len())
-        }
-        Err(told) => fault(StatusCode::BAD_REQUEST, &told),
+async fn rest_all(edge: &Edge, instances: &[Arc<Instance>], longest: Duration) {
+    let began = edge.clock.instant();
+    for instance in instances {
+        instance.rest_until(began + longest);
+    }
+    while instances.iter().any(|instance| instance.in_flight() > 0) && edge.clock.instant() < began + UNDER_WAY {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -203,13 +211,6 @@ async fn in_background(
         Ok(Err(cause)) => fault(StatusCode::UNPROCESSABLE_ENTITY, &refused(headline, &cause)),
         Err(error) => fault(StatusCode::INTERNAL_SERVER_ERROR, &Fault::because(headline, &error)),
     }
-}
-
-/// Under one name an instance may be known twice: by the host of its app, and by its internal socket.
-fn named(edge: &Edge, name: &str) -> Vec<Arc<Instance>> {
-    let serving = edge.serving.load();
-    let Ok(snapshot) = serving.snapshot() else { return Vec::new() };
-    snapshot.pools().flat_map(|pool| pool.named(name)).cloned().collect()
 }
 
 /// Which control this is of, if it says so.

@@ -31,7 +31,7 @@ impl Pool {
             all.map(|at| &self.instances[at]).filter(|instance| !instance.rests(now))
         };
         let candidates = in_turn().filter(|instance| !instance.is_avoided(now));
-        candidates.min_by_key(|instance| instance.in_flight()).or_else(|| in_turn().next())
+        candidates.min_by_key(|instance| instance.load()).or_else(|| in_turn().next())
     }
 
     pub fn all(&self) -> &[Arc<Instance>] {

@@ -110,6 +110,13 @@ impl Routes for EdgeClient {
         Box::pin(self.call(Method::POST, "/certificates", Bytes::new()))
     }
 
+    fn end_streams<'a>(&'a self, instance: &'a str, within: Duration) -> PortFuture<'a, ()> {
+        Box::pin(async move {
+            let longest_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+            self.about("/end-streams", &Rest { instance: instance.to_owned(), longest_ms }).await
+        })
+    }
+
     fn traffic(&self) -> PortFuture<'_, Vec<Traffic>> {
         Box::pin(self.call(Method::GET, "/traffic", Bytes::new()))
     }

@@ -23,7 +23,7 @@ use crate::log::Entry;
 use crate::refusal::Refusal;
 use crate::upload::{Progress, Upload};
 use crate::upstream::{Instance, Lease, Leased, Sender};
-use crate::{headers, tunnel};
+use crate::{headers, stream, tunnel};
 
 /// A request as the app will see it.
 #[derive(Debug)]
@@ -232,8 +232,9 @@ fn answer(
     entry: &mut Entry,
 ) -> Result<Response<Body>, Refusal> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let leased = if stream::is_of_events(response.headers()) { Leased::stream } else { Leased::new };
         headers::toward_visitor(response.headers_mut());
-        return Ok(response.map(|body| Body::App(Leased::new(body, lease))));
+        return Ok(response.map(|body| Body::App(leased(body, lease))));
     }
     // An app that switches unasked has lost its place in the conversation.
     let upgrade = upgrade.ok_or(Refusal::AppBroke)?;

@@ -87,6 +87,7 @@ impl Publisher {
                 }
                 Some(other) => {
                     other.in_flight += traffic.in_flight;
+                    other.streams += traffic.streams;
                     other.answered += traffic.answered;
                     other.failed += traffic.failed;
                     other.by_time.iter_mut().zip(traffic.by_time).for_each(|(sum, more)| *sum += more);
@@ -94,6 +95,12 @@ impl Publisher {
             }
         }
         all.into_values().collect()
+    }
+
+    /// Every instance of this name: by the host of its app, by its internal socket, and from before it was routed to anew.
+    pub fn named(&self, name: &str) -> Vec<Arc<Instance>> {
+        let known = self.known.lock().expect("no holder panics");
+        known.iter().filter_map(Weak::upgrade).filter(|instance| instance.name == name).collect()
     }
 
     fn know(&self, snapshot: &Snapshot) {

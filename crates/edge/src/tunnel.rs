@@ -14,9 +14,10 @@ use crate::log::Entry;
 use crate::upstream::Flight;
 
 /// Runs beside the request that asked for it, which is answered with 101 now. The log entry is written when the tunnel ends.
-pub fn open(edge: &Edge, visitor: OnUpgrade, app: OnUpgrade, flight: Flight, mut entry: Entry) {
+pub fn open(edge: &Edge, visitor: OnUpgrade, app: OnUpgrade, mut flight: Flight, mut entry: Entry) {
     let mut watch = edge.watch.clone();
     let half_closed = edge.limits.half_closed;
+    let end = flight.becomes_stream();
     tokio::spawn(async move {
         let sent = AtomicU64::new(0);
         let ends = tokio::try_join!(visitor, app);
@@ -27,6 +28,8 @@ pub fn open(edge: &Edge, visitor: OnUpgrade, app: OnUpgrade, flight: Flight, mut
                 tokio::select! {
                     () = exchange => {}
                     () = watch.reached(Phase::Over) => entry.failed("drained"),
+                    // Its instance goes. What speaks there is not known, so there are no words of farewell.
+                    () = end => entry.failed("drained"),
                 }
             }
             Err(error) => {

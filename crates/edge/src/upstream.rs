@@ -19,6 +19,7 @@ use reconcile::ports::Traffic;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::stream::{End, Streams};
 use crate::upload::Upload;
 
 pub type Sender = SendRequest<Upload>;
@@ -30,6 +31,7 @@ pub struct Instance {
     pub port: u16,
     born: Instant,
     in_flight: AtomicUsize,
+    pub streams: Streams,
     /// Milliseconds after `born`.
     avoided_until: AtomicU64,
     /// Milliseconds after `born`. Ends by itself: whoever asked for it may have died.
@@ -59,6 +61,7 @@ impl Instance {
             port,
             born: now,
             in_flight: AtomicUsize::new(0),
+            streams: Streams::default(),
             avoided_until: AtomicU64::new(0),
             rests_until: AtomicU64::new(0),
             idle: Mutex::new(Vec::new()),
@@ -84,20 +87,27 @@ impl Instance {
         Traffic {
             instance: self.name.clone(),
             in_flight: self.in_flight(),
+            streams: self.streams.open(),
             answered: count(&self.answered),
             failed: count(&self.failed),
             by_time: self.by_time.iter().map(count).collect(),
         }
     }
 
+    /// Requests under way; what has no end of its own is among [`Self::streams`].
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// What it has to do, with and without an end.
+    pub fn load(&self) -> usize {
+        self.in_flight() + self.streams.open()
     }
 
     /// Counts a request until the value is dropped.
     pub fn begin(self: &Arc<Self>) -> Flight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Flight(Arc::clone(self))
+        Flight { instance: Arc::clone(self), is_stream: false }
     }
 
     /// Whether its process is being replaced: no request may be sent there.
@@ -177,13 +187,31 @@ impl Instance {
     }
 }
 
-/// One request under way at an instance.
+/// One request, or stream, under way at an instance.
 #[derive(Debug)]
-pub struct Flight(Arc<Instance>);
+pub struct Flight {
+    instance: Arc<Instance>,
+    is_stream: bool,
+}
+
+impl Flight {
+    /// Its answer has no end of its own: it is counted among the streams from now on, and ends when they are told to.
+    pub fn becomes_stream(&mut self) -> End {
+        // First the one and then the other: at no time is nothing under way.
+        let end = self.instance.streams.begin();
+        self.instance.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.is_stream = true;
+        end
+    }
+}
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.is_stream {
+            self.instance.streams.ended();
+        } else {
+            self.instance.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -198,7 +226,7 @@ pub struct Lease {
 impl Lease {
     fn give_back(self) {
         let Self { mut sender, flight, clock } = self;
-        let instance = Arc::clone(&flight.0);
+        let instance = Arc::clone(&flight.instance);
         drop(flight);
         if sender.is_ready() {
             instance.keep(sender, clock.instant());
@@ -218,15 +246,32 @@ impl Lease {
 pub struct Leased {
     body: Incoming,
     lease: Option<Lease>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// It ends when the app ends it.
+    Whole,
+    /// It ends when its turn comes, too.
+    Stream(End),
+    /// By us: the visitor sees a proper end.
+    Ended,
 }
 
 impl Leased {
     pub fn new(body: Incoming, lease: Lease) -> Self {
-        let mut leased = Self { body, lease: Some(lease) };
+        let mut leased = Self { body, lease: Some(lease), state: State::Whole };
         if leased.body.is_end_stream() {
             leased.release();
         }
         leased
+    }
+
+    /// Of a body that has no end of its own.
+    pub fn stream(body: Incoming, mut lease: Lease) -> Self {
+        let end = lease.flight.becomes_stream();
+        Self { state: State::Stream(end), ..Self::new(body, lease) }
     }
 
     fn release(&mut self) {
@@ -242,6 +287,18 @@ impl Body for Leased {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
+        match &mut this.state {
+            State::Whole => {}
+            State::Stream(end) => {
+                if Pin::new(end).poll(cx).is_ready() {
+                    this.state = State::Ended;
+                    // Takes the connection with it.
+                    this.lease = None;
+                    return Poll::Ready(None);
+                }
+            }
+            State::Ended => return Poll::Ready(None),
+        }
         let poll = Pin::new(&mut this.body).poll_frame(cx);
         // A body of known length ends with its last frame: whoever reads it will not ask again.
         let is_over =
@@ -253,10 +310,13 @@ impl Body for Leased {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        matches!(self.state, State::Ended) || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match self.state {
+            State::Ended => SizeHint::with_exact(0),
+            State::Whole | State::Stream(_) => self.body.size_hint(),
+        }
     }
 }

@@ -49,7 +49,7 @@ impl Fleet {
     pub const ONLY: Self = Self(None);
 
     /// All that bear a name. Fixed, so that `api-blue-1` is never taken for an instance of an app `api-blue`.
-    pub const NAMED: [&'static str; 2] = ["blue", "green"];
+    pub const NAMED: [&'static str; 3] = ["blue", "green", "trial"];
 
     /// `None` if there is no fleet of that name.
     pub fn named(name: &str) -> Option<Self> {
@@ -296,7 +296,9 @@ impl Instances {
             self.start(instance, index).await?;
             self.await_ready(instance, self.placement.ports[index]).await
         };
-        resting::during(self.routes.as_ref(), instance, next).await
+        let others = self.placement.ports.len() - 1;
+        let streams = resting::spread_of_one(self.environment.rollout.stream_spread(), others);
+        resting::during(self.routes.as_ref(), instance, streams, next).await
     }
 
     async fn start(&self, instance: &str, index: usize) -> Result<(), Fault> {

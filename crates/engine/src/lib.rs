@@ -17,7 +17,7 @@ pub mod site;
 pub mod variables;
 pub mod instance;
 pub mod probe;
-mod resting;
+pub mod resting;
 
 pub use turn::Turn;
 

@@ -57,7 +57,11 @@ fn facts(environment: &Environment) -> Vec<Fact> {
         add(&subject, "hosts", app.hosts.join(", "));
         add(&subject, "access", app.access.to_string());
         if let Runs::Server(server) = &app.runs {
-            add(&subject, "replicas", server.replicas.to_string());
+            let replicas = match server.scale {
+                Some(scale) => format!("{} to {}", scale.min, scale.max),
+                None => server.replicas.to_string(),
+            };
+            add(&subject, "replicas", replicas);
             add(&subject, "memory", server.memory.map_or_else(|| "unlimited".to_owned(), mebibytes));
         }
     }

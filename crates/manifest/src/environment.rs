@@ -11,6 +11,7 @@ use crate::record::choice;
 use crate::rollout::Rollout;
 use crate::rotation::{Rotation, RotationSchedule};
 use crate::sample::{Sample, Seed};
+use crate::scale::Scale;
 use crate::target::{EnvRef, Instance};
 use crate::tls::Tls;
 use crate::value::Rule;
@@ -178,6 +179,13 @@ pub enum Runs {
     },
 }
 
+impl Server {
+    /// So many instances there may ever be.
+    pub fn most(&self) -> u32 {
+        self.scale.map_or(self.replicas, |scale| scale.max)
+    }
+}
+
 /// A server process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -193,7 +201,10 @@ pub struct Server {
     pub drain_deadline: Duration,
     /// Longest time to the first byte of an answer.
     pub request_deadline: Duration,
+    /// How many instances there are; of an app that is scaled, how many at least.
     pub replicas: u32,
+    /// As many as there is work for.
+    pub scale: Option<Scale>,
     /// Bytes of V8 heap per instance (`--max-old-space-size`); `None` leaves Node's own.
     pub memory: Option<u64>,
     /// Bytes of memory of all processes of an instance together.

@@ -265,7 +265,12 @@ fn server(table: &AppTable, environment: &EnvName) -> Server {
     let next_start = || vec!["node".to_owned(), format!(".next/standalone/{}/server.js", table.path.0)];
     let deadlines = table.deadlines.as_ref().map_or_else(Deadlines::default, |deadlines| deadlines.value.clone());
     let limits = Limits { own: own.and_then(|own| own.limits.as_ref()), general: table.limits.as_ref() };
-    let replicas = own.and_then(|own| own.replicas.as_ref()).or(table.replicas.as_ref());
+    // What an environment says of one of both stands for both.
+    let (replicas, scale) = match own.map(|own| (own.replicas.as_ref(), own.scale.as_ref())) {
+        Some((replicas, scale)) if replicas.is_some() || scale.is_some() => (replicas, scale),
+        _ => (table.replicas.as_ref(), table.scale.as_ref()),
+    };
+    let scale = scale.map(|scale| scale.value.resolve());
     Server {
         start: table.start.as_ref().map_or_else(next_start, |start| start.0.clone()),
         health: table.health.as_ref().map_or_else(|| "/health".to_owned(), |path| path.0.clone()),
@@ -273,7 +278,8 @@ fn server(table: &AppTable, environment: &EnvName) -> Server {
         start_deadline: deadlines.start,
         drain_deadline: deadlines.drain,
         request_deadline: deadlines.first_byte,
-        replicas: replicas.map_or(1, |replicas| replicas.0),
+        replicas: scale.map_or_else(|| replicas.map_or(1, |replicas| replicas.value.0), |scale| scale.min),
+        scale,
         memory: limits.get(|limits| limits.memory).map(|Bytes(bytes)| bytes),
         memory_max: limits.get(|limits| limits.memory_max.as_ref().map(|bytes| bytes.0)),
         processes: limits.get(|limits| limits.processes).map(|Processes(count)| count.into()),
@@ -349,7 +355,7 @@ pub(crate) fn pool(table: &MongoDbTable, environment: &EnvName) -> u32 {
 pub(crate) fn pools(document: &crate::tables::Document, environment: &EnvName) -> u32 {
     let uses = |app: &AppTable| app.needs.iter().any(|need| need.service() == Some(ServiceName::MongoDb));
     let using = document.apps.iter().map(|(_, app)| app).filter(|app| uses(app));
-    using.map(|app| server(app, environment).replicas + 1).sum()
+    using.map(|app| server(app, environment).most() + 1).sum()
 }
 
 pub(crate) fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Vec<AppName>) -> Redis {

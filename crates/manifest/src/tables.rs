@@ -19,6 +19,7 @@ use crate::scalars::{
     Age, BranchName, Bytes, Command, Count, Cpus, Domain, Host, HttpStatus, Port, Processes, RelativePath, SshKey,
     UrlPath, Version,
 };
+use crate::scale::ScaleTable;
 use crate::scan::{NamePattern, PatternTable, ScanTable};
 use crate::shape::{Reader, Shape, Table};
 use crate::source::At;
@@ -203,6 +204,8 @@ record! {
         types: Option<At<RelativePath>>,
         /// Instances that run side by side. Default 1. Not for `static`.
         replicas: Option<At<Count>>,
+        /// As many instances as there is work for, in place of `replicas`. Not for `static`.
+        scale: Option<At<ScaleTable>>,
         /// Whether other apps call it inside the environment: gives it an address that `${internal.NAME}` fills in. Not for `static`.
         internal: Option<At<bool>>,
         /// How long things may take. Not for `static`.
@@ -280,6 +283,8 @@ record! {
     pub(crate) struct AppOverride {
         /// Instances that run side by side.
         replicas: Option<At<Count>>,
+        /// As many instances as there is work for, in place of `replicas`.
+        scale: Option<At<ScaleTable>>,
         /// Who may see it.
         access: Option<Access>,
         /// What an instance may use.

@@ -213,7 +213,7 @@ impl Manifest {
         let resolved = self.resolve(environment).ok()?;
         let names = Names::of(&resolved.product, environment);
         let instances = resolved.apps.iter().flat_map(|app| {
-            let replicas = if let Runs::Server(server) = &app.runs { server.replicas } else { 0 };
+            let replicas = if let Runs::Server(server) = &app.runs { server.most() } else { 0 };
             (1..=replicas).map(|number| Names::instance(&app.name, number as usize))
         });
         Some(Target {

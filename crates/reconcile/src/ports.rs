@@ -253,6 +253,8 @@ pub trait Routes: Send + Sync + fmt::Debug {
     fn rest<'a>(&'a self, instance: &'a str, longest: Duration) -> PortFuture<'a, ()>;
     /// Ends that.
     fn wake<'a>(&'a self, instance: &'a str) -> PortFuture<'a, ()>;
+    /// Ends the streams that are open at an instance, spread over this time. Returns at once; [`Routes::traffic`] tells how many are left.
+    fn end_streams<'a>(&'a self, instance: &'a str, within: Duration) -> PortFuture<'a, ()>;
     /// What the edge serves now; `None` if it serves nothing yet.
     fn current(&self) -> PortFuture<'_, Option<RouteTable>>;
     /// Answers authorities so, in place of what was answered before. Returns when the edge does.
@@ -268,8 +270,11 @@ pub trait Routes: Send + Sync + fmt::Debug {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     pub instance: String,
-    /// Requests and tunnels under way.
+    /// Requests under way.
     pub in_flight: usize,
+    /// What is open and has no end of its own: streams of events, WebSockets.
+    #[serde(default)]
+    pub streams: usize,
     /// Requests with an end, well or not.
     pub answered: u64,
     /// Those among them that were answered with 5xx, or not at all.

@@ -23,6 +23,7 @@ pub mod world;
 pub mod rotation;
 mod leak_search;
 pub mod checks;
+pub mod process_model;
 pub mod canary;
 mod footprint;
 pub mod keeper;

@@ -26,6 +26,7 @@ mod resting;
 mod routing;
 mod slow;
 mod streaming;
+mod streams;
 mod swap;
 mod tls;
 mod tunnel;

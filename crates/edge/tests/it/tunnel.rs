@@ -12,7 +12,7 @@ use crate::visitor::{closes_within, exchange, tls};
 use crate::world::{SHOP, World, shop};
 
 /// Answers 101 and sends everything back.
-async fn echo() -> App {
+pub(crate) async fn echo() -> App {
     App::start(|mut request| async move {
         if request.headers().get("upgrade").is_none_or(|protocol| protocol != "websocket") {
             return full("no upgrade");
@@ -35,7 +35,7 @@ async fn echo() -> App {
     .await
 }
 
-const UPGRADE: &str = "GET /hmr HTTP/1.1\r\nHost: www.shop.localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
+pub(crate) const UPGRADE: &str = "GET /hmr HTTP/1.1\r\nHost: www.shop.localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Key: abc\r\n\r\n";
 
 #[tokio::test]

@@ -114,6 +114,7 @@ fn migrations(app: &AppTable, findings: &mut Findings) {
 
 fn server(name: &At<AppName>, app: &AppTable, findings: &mut Findings) {
     memory(app, findings);
+    scale(app, findings);
     if app.kind == Kind::Node && app.start.is_none() {
         findings
             .absence(name.span, format!("\"{}\" does not say how its server is started", name.value))
@@ -123,6 +124,25 @@ fn server(name: &At<AppName>, app: &AppTable, findings: &mut Findings) {
         findings
             .error(fallback.span, format!("\"{}\" is a server: it answers every path itself", name.value))
             .hint("remove spa_fallback, or set kind = \"static\"");
+    }
+}
+
+/// A number of instances is fixed or it is not.
+fn scale(app: &AppTable, findings: &mut Findings) {
+    let own = app.r#in.iter().map(|(_, own)| (own.replicas.as_ref(), own.scale.as_ref()));
+    for (replicas, scale) in std::iter::once((app.replicas.as_ref(), app.scale.as_ref())).chain(own) {
+        let Some(scale) = scale else { continue };
+        if let Some(replicas) = replicas {
+            findings
+                .error(replicas.span, "replicas and scale cannot both say how many instances there are")
+                .hint("remove replicas, or scale");
+        }
+        let (min, max) = (&scale.value.min, &scale.value.max);
+        if min.value.0 > max.value.0 {
+            findings
+                .error(min.span, format!("min is {}, and max is {}", min.value.0, max.value.0))
+                .hint("min is how many instances there are when nobody comes; lower it, or raise max");
+        }
     }
 }
 
@@ -151,13 +171,18 @@ fn memory(app: &AppTable, findings: &mut Findings) {
 
 fn no_server(name: &At<AppName>, app: &AppTable, findings: &mut Findings) {
     let overrides = app.r#in.iter().flat_map(|(_, own)| {
-        [("replicas", own.replicas.as_ref().map(|at| at.span)), ("limits", own.limits.as_ref().map(|at| at.span))]
+        [
+            ("replicas", own.replicas.as_ref().map(|at| at.span)),
+            ("scale", own.scale.as_ref().map(|at| at.span)),
+            ("limits", own.limits.as_ref().map(|at| at.span)),
+        ]
     });
     let server_keys = [
         ("start", app.start.as_ref().map(|at| at.span)),
         ("health", app.health.as_ref().map(|at| at.span)),
         ("ready", app.ready.as_ref().map(|at| at.span)),
         ("replicas", app.replicas.as_ref().map(|at| at.span)),
+        ("scale", app.scale.as_ref().map(|at| at.span)),
         ("internal", app.internal.as_ref().map(|at| at.span)),
         ("deadlines", app.deadlines.as_ref().map(|at| at.span)),
         ("limits", app.limits.as_ref().map(|at| at.span)),

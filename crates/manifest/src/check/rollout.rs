@@ -5,7 +5,7 @@ use crate::id::AppName;
 use crate::tables::Document;
 
 /// What instances of a release are told apart by: `api-blue-1`.
-const SLOTS: [&str; 2] = ["-blue", "-green"];
+const SLOTS: [&str; 3] = ["-blue", "-green", "-trial"];
 
 pub(super) fn check(document: &Document, findings: &mut Findings) {
     for (name, _) in document.apps.iter() {
@@ -26,6 +26,14 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
                     .error(approver.span, format!("there is no person \"{}\"", approver.value))
                     .hint("name somebody of [people], with the SSH key that tells who they are");
             }
+        }
+        if let Some(streams) = rollout.drain_streams.as_ref().filter(|streams| streams.value.0 > rollout.keep_warm.0) {
+            findings
+                .error(
+                    streams.span,
+                    "drain_streams is longer than keep_warm, after which the release before is stopped",
+                )
+                .hint("lower `drain_streams`, or raise `keep_warm`");
         }
         let Some(approvals) = &rollout.approvals else { continue };
         let may = if rollout.approvers.is_empty() { known } else { rollout.approvers.len() };

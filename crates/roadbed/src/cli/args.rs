@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::cli::check_args::Check;
 use crate::cli::ci_args::Ci;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::domains::Domains;
@@ -85,6 +86,9 @@ pub enum Command {
     Server(Server),
     Ready(Ready),
     Smoke(Smoke),
+    /// Prove what a deployment relies on
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Check(Check),
     Plan(Plan),
     Build(Build),
     Deploy(Deploy),

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use edge::client::EdgeClient;
+use engine::instance::app_of;
+use engine::resting;
 use host::files;
 use reconcile::fault::Retry;
 use reconcile::ports::Units;
@@ -16,7 +19,7 @@ use crate::control::{identity, launch};
 use crate::expiry;
 use crate::keeper;
 use crate::keeper::client::KeeperClient;
-use crate::wanted::Wanted;
+use crate::wanted::{self, Wanted};
 use crate::world::network;
 
 /// A control that was killed is back within this; until then its keeper alone knows less.
@@ -65,6 +68,7 @@ impl Live {
             overdue: Vec::new(),
             drift: Vec::new(),
             api: None,
+            scaled: Vec::new(),
             trouble: None,
         })
     }
@@ -124,7 +128,16 @@ impl Conductor for Live {
     }
 
     async fn restart(&self, unit: &str) -> Result<(), Fault> {
-        self.keeper.restart(unit).await
+        // Only apps have visitors; of what the edge does not know it has nothing under way.
+        let Some(app) = app_of(unit) else { return self.keeper.restart(unit).await };
+        let others = self.keeper.list().await?.iter().filter(|other| app_of(&other.name) == Some(app)).count();
+        let spread = match wanted::read(&self.root)? {
+            Some(want) => wanted::resolve(&want)?.rollout.stream_spread(),
+            None => Duration::ZERO,
+        };
+        let spread = resting::spread_of_one(spread, others.saturating_sub(1));
+        let edge = EdgeClient::new(self.root.clone());
+        resting::during(&edge, unit, spread, self.keeper.restart(unit)).await
     }
 
     async fn stop(&self) -> Result<(), Fault> {

@@ -12,6 +12,7 @@ pub mod ci_args;
 pub mod ci_plan;
 pub mod ci_run;
 mod ci_surroundings;
+pub mod check_args;
 pub mod command_lock;
 pub mod completions;
 pub mod conductor;
@@ -42,6 +43,7 @@ pub mod names;
 pub mod output;
 pub mod place;
 pub mod plan;
+pub mod process_model;
 pub mod project;
 pub mod purge;
 pub mod ready;
@@ -86,6 +88,7 @@ use clap::Parser;
 use reconcile::Fault;
 
 use crate::cli::args::{Arguments, Command, Db, Env, Manifest};
+use crate::cli::check_args::Check as CheckVerb;
 use crate::cli::ci_args::Ci;
 use crate::cli::domains::Domains;
 use crate::cli::exit::Exit;
@@ -152,9 +155,9 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 }
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
-    use Command::{Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trust, Upgrade};
-    if let Upgrade(_) | Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_) | Trust(_)
-    | Rollback(_) | Releases(_) | Token(_) = command
+    use Command::{Check, Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trust, Upgrade};
+    if let Check(_) | Upgrade(_) | Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_)
+    | Trust(_) | Rollback(_) | Releases(_) | Token(_) = command
     {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;
@@ -174,6 +177,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Ready(ready_args::Ready { verb: Some(verb), .. }) => ready_history::run(session, verb),
         Command::Ready(args) => wait(ready::run(session, args, &live)),
         Command::Smoke(args) => wait(smoke::run(session, args, &live)),
+        Command::Check(CheckVerb::ProcessModel(args)) => wait(process_model::run(session, args, &live)),
         Command::Plan(args) => wait(plan::run(session, args, &live)),
         Command::Build(args) => wait(async { build::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Deploy(args) => {

@@ -4,7 +4,7 @@ use gate::{Report, Standing};
 use reconcile::Fault;
 use serde::Serialize;
 
-use crate::cli::conductor::Conductor;
+use crate::cli::conductor::{Conductor, OnMessage};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Voice, even_unread};
@@ -57,26 +57,35 @@ pub async fn gate(
     detail: Detail,
     json: Json,
 ) -> Result<Report, Failure> {
+    shown(session, detail, json, async |on| conductor.ready(request, on).await).await
+}
+
+/// Shows each row of what `ask` brings as it comes.
+pub async fn shown(
+    session: &Session,
+    detail: Detail,
+    json: Json,
+    ask: impl AsyncFnOnce(OnMessage<'_>) -> Result<(), Fault>,
+) -> Result<Report, Failure> {
     let output = &session.output;
     let mut end: Option<Message> = None;
     let mut printed: Result<(), Failure> = Ok(());
-    let streamed = conductor
-        .ready(request, &mut |message| {
-            let line = match (&message, output.is_json()) {
-                (Message::Evidence { evidence }, false) => {
-                    render::gate::row(evidence, detail, output.data).iter().try_for_each(|line| output.line(line))
-                }
-                (message, true) if json == Json::Lines => output.json(message),
-                _ => Ok(()),
-            };
-            if printed.is_ok() {
-                printed = line;
+    let streamed = ask(&mut |message| {
+        let line = match (&message, output.is_json()) {
+            (Message::Evidence { evidence }, false) => {
+                render::gate::row(evidence, detail, output.data).iter().try_for_each(|line| output.line(line))
             }
-            if !matches!(message, Message::Evidence { .. } | Message::Progress { .. }) {
-                end = Some(message);
-            }
-        })
-        .await;
+            (message, true) if json == Json::Lines => output.json(message),
+            _ => Ok(()),
+        };
+        if printed.is_ok() {
+            printed = line;
+        }
+        if !matches!(message, Message::Evidence { .. } | Message::Progress { .. }) {
+            end = Some(message);
+        }
+    })
+    .await;
     streamed?;
     even_unread(printed)?;
     match end {
@@ -89,7 +98,7 @@ pub async fn gate(
             Ok(report)
         }
         Some(Message::Refused { fault }) => Err(Failure::Work(fault)),
-        _ => Err(Failure::Work(Fault::new("control did not say how the gate ended").hint("run `roadbed ready` again"))),
+        _ => Err(Failure::Work(Fault::new("control did not say how the gate ended").hint("run the command again"))),
     }
 }
 
@@ -123,7 +132,7 @@ async fn explain(session: &Session, names: &[String]) -> Result<Exit, Failure> {
 }
 
 /// Nothing to look at proves nothing: the document says so, and so does the exit code.
-fn unproven(session: &Session, environment: &str, fault: Fault) -> Result<Exit, Failure> {
+pub fn unproven(session: &Session, environment: &str, fault: Fault) -> Result<Exit, Failure> {
     if session.output.is_json() {
         session.output.json(&Report::new(environment.to_owned(), Vec::new()))?;
     }

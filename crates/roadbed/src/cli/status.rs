@@ -138,6 +138,7 @@ fn down(session: &Session) -> Result<Status, Failure> {
         overdue: Vec::new(),
         drift: Vec::new(),
         api: None,
+        scaled: Vec::new(),
         trouble: None,
     })
 }

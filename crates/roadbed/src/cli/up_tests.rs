@@ -85,6 +85,7 @@ impl Stand {
             overdue: Vec::new(),
             drift: Vec::new(),
             api: None,
+            scaled: Vec::new(),
             trouble: None,
         }
     }

@@ -19,6 +19,7 @@ use super::delivering::{Ask, Changes, Happening, Listed, ToApprove, ToCancel, To
 use super::lent::{Asked, Lent, Renewed, Token};
 use super::login::{Challenge, LoggedIn, Signed};
 use super::wire::{Explained, Message, ReadyRequest, RotateRequest, SmokeRequest, Status};
+use crate::process_model::ProcessModelRequest;
 use crate::wanted::Wanted;
 
 /// Talks to the control of one root.
@@ -147,6 +148,10 @@ impl ControlClient {
 
     pub async fn smoke(&self, request: &SmokeRequest, on: OnMessage<'_>) -> Result<(), Fault> {
         self.stream("/smoke", request, on).await
+    }
+
+    pub async fn process_model(&self, request: &ProcessModelRequest, on: OnMessage<'_>) -> Result<(), Fault> {
+        self.stream("/process-model", request, on).await
     }
 
     async fn stream(&self, path: &str, body: &impl Serialize, on: OnMessage<'_>) -> Result<(), Fault> {

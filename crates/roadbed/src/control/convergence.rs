@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::join;
-use manifest::Environment;
+use manifest::{AppName, Environment};
 use reconcile::ports::{Safeguard, UnitStatus, Units};
 use reconcile::{Event, Fault, Progress, Tools};
 use stores::mongo::members::is_member;
@@ -13,13 +13,13 @@ use stores::redis::{Purpose, Settings};
 
 use super::renewing::{self, CertificateStatus, Trouble};
 use super::wire::{Message, Role, Status, Unit};
-use super::{Control, identity, possessions, rotation_request};
+use super::{Control, identity, possessions, rotation_request, scaling};
 use crate::expiry;
 use crate::keeper::KeeperState;
 use crate::roots::Roots;
 use crate::wanted;
 use crate::wanted::Wanted;
-use crate::world::{Ground, Ports, World};
+use crate::world::{Delivered, Ground, Ports, World};
 
 /// Converges to `wanted`, which is kept first: a crash from then on changes nothing about what will be. What cannot be had at
 /// all, such as a port that a stranger has, is refused before: then what was wanted until now still is.
@@ -64,6 +64,16 @@ fn lost_identity(control: &Control) -> Fault {
 
 /// The world as it is wanted, wired.
 pub(super) async fn world(control: &Control, want: &Wanted, ports: Ports) -> Result<World, Fault> {
+    wired(control, want, control.delivering.delivered()?, ports).await
+}
+
+/// With two instances of an app beside those that serve.
+pub(super) async fn world_with_trial(control: &Control, want: &Wanted, app: &AppName) -> Result<World, Fault> {
+    let delivered = Delivered { trial: Some(app.clone()), ..control.delivering.delivered()? };
+    wired(control, want, delivered, Ports::Stay).await
+}
+
+async fn wired(control: &Control, want: &Wanted, delivered: Delivered, ports: Ports) -> Result<World, Fault> {
     let alive = control.keeper.list().await?;
     refuse_while_stopping(control).await?;
     let ground = Ground {
@@ -74,7 +84,7 @@ pub(super) async fn world(control: &Control, want: &Wanted, ports: Ports) -> Res
         sockets: control.keeper.clone(),
         marks: control.marks.clone(),
     };
-    World::build(ground, want, &control.delivering.delivered()?, &alive, ports)
+    World::build(ground, want, &delivered, &alive, ports)
 }
 
 /// While the environment is being stopped, units vanish one by one; whoever took that for the world as it is would start them
@@ -151,7 +161,9 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
     let roles = roles(control, want.as_ref(), &units).unwrap_or_default();
     let ends = want.as_ref().map(expiry::of).transpose()?.flatten();
     let certificate = certificate(control, want.as_ref())?;
+    let scaled = want.as_ref().map(|want| scaling::status(control, want)).transpose().ok().flatten();
     Ok(Status {
+        scaled: scaled.unwrap_or_default(),
         mongodb: mongodb?,
         certificate,
         ends,

@@ -12,9 +12,11 @@ pub mod proof;
 pub mod drift;
 pub mod delivering;
 pub mod watch;
+pub mod scaling;
 pub mod rotating;
 pub mod renewing;
 mod smoking;
+mod process_model;
 pub mod rotation_request;
 pub mod rotation_steps;
 mod holders;
@@ -145,6 +147,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let renewing = tokio::spawn(renewing::carry_on(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
+    let scaling = tokio::spawn(scaling::carry_on(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
     let upgrading = tokio::spawn(upgrading::watch(control.clone()));
     let listening = tokio::spawn(api::listener::listen(control.clone()));
@@ -158,6 +161,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     sweeping.abort();
     expiring.abort();
     upgrading.abort();
+    scaling.abort();
     delivering.abort();
     listening.abort();
     light.abort();

@@ -14,6 +14,7 @@ use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use bytes::Bytes;
 use delivery::DeploymentId;
+use gate::Evidence;
 use http::StatusCode;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
@@ -33,6 +34,7 @@ use super::login::Signed;
 use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest, RotateRequest, SmokeRequest};
 use super::{Control, api, convergence, proof, rotating, smoking};
+use crate::process_model::ProcessModelRequest;
 use crate::wanted::Wanted;
 
 /// Answers until SIGTERM or SIGINT.
@@ -63,6 +65,7 @@ fn routes(control: &Arc<Control>) -> Router<Arc<Control>> {
         .route("/explain", Action::ReadGate, post(explain))
         .route("/rotate", Action::Rotate, post(rotate))
         .route("/smoke", Action::Smoke, post(smoke))
+        .route("/process-model", Action::RunGate, post(process_model))
         .route("/login/challenge", Action::LogIn, post(challenge))
         .route("/login", Action::LogIn, post(log_in))
         .route("/deployments", Action::Deploy, post(deploy))
@@ -179,6 +182,13 @@ async fn rotate(State(control): State<Arc<Control>>, Json(request): Json<RotateR
 
 async fn smoke(State(control): State<Arc<Control>>, Json(request): Json<SmokeRequest>) -> Response {
     answer_in_lines(control.redactions_as_wanted(), |_| async move { smoking::run(&control, &request).await })
+}
+
+async fn process_model(State(control): State<Arc<Control>>, Json(request): Json<ProcessModelRequest>) -> Response {
+    answer_in_lines(control.redactions_as_wanted(), |lines| async move {
+        let on = |evidence: &Evidence| lines.send(&Message::Evidence { evidence: evidence.clone() });
+        super::process_model::run(&control, &request, on).await
+    })
 }
 
 async fn challenge(State(control): State<Arc<Control>>) -> Response {

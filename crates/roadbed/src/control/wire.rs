@@ -8,6 +8,7 @@
 //! | `POST /explain` | as above | a list of [`Explained`] |
 //! | `POST /rotate` | [`RotateRequest`] | lines of [`Message`], last one `rotated` or `refused` |
 //! | `POST /smoke` | [`SmokeRequest`] | one line of [`Message`], `smoked` or `refused` |
+//! | `POST /process-model` | [`ProcessModelRequest`](crate::process_model::ProcessModelRequest) | as `POST /ready` |
 //! | `GET /status` | | [`Status`] |
 //! | `POST /deployments` | [`Ask`](super::delivering::Ask) | the deployment |
 //! | `GET /deployments/ID/since/LINE` | | [`Happening`](super::delivering::Happening), from that line on |
@@ -197,9 +198,28 @@ pub struct Status {
     /// Where it is asked from elsewhere; absent: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Listening>,
+    /// Apps that have as many instances as there is work for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaled: Vec<Scaled>,
     /// Why this is only what the keeper knows: control cannot say more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Fault>,
+}
+
+/// How many instances of an app there are, and may be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scaled {
+    pub app: String,
+    pub running: u32,
+    /// Visitors reach so many of them.
+    pub routed: u32,
+    pub wanted: u32,
+    /// When another number was wanted last.
+    pub since: Timestamp,
+    pub min: u32,
+    pub max: u32,
+    /// Requests under way that one does well.
+    pub in_flight: u32,
 }
 
 /// What differs from the manifest though nobody changed the manifest.

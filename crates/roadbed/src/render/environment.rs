@@ -6,7 +6,7 @@ use reconcile::ports::{Confined, Observed, UnitKind, UnitState};
 use stores::mongo::members::MemberReport;
 
 use crate::control::renewing::{CertificateStatus, Trouble};
-use crate::control::wire::{Drift, Role, Status, Unit};
+use crate::control::wire::{Drift, Role, Scaled, Status, Unit};
 use crate::render::paint::Paint;
 use crate::render::table::Table;
 
@@ -108,6 +108,17 @@ fn set(members: &[MemberReport], paint: Paint) -> Option<String> {
     Some(format!("mongodb: {}", parts.join("; ")))
 }
 
+/// How many instances of an app there are, and between what bounds.
+fn scale(scaled: &Scaled, paint: Paint) -> String {
+    let Scaled { app, routed, wanted, min, max, in_flight, .. } = scaled;
+    let now = if routed == wanted { routed.to_string() } else { format!("{routed}, soon {wanted}") };
+    format!(
+        "{app}: {} instances {}",
+        now,
+        paint.faint(format!("of {min} to {max}, by {in_flight} requests under way each"))
+    )
+}
+
 /// Everything of `roadbed status`.
 pub fn status(status: &Status, paint: Paint) -> Vec<String> {
     let mut lines =
@@ -120,7 +131,12 @@ pub fn status(status: &Status, paint: Paint) -> Vec<String> {
     let blocks = [
         urls(&status.urls, paint),
         units(&status.units, paint),
-        set.into_iter().chain(not_in_force(&status.units, paint)).chain(network).chain(api(status, paint)).collect(),
+        set.into_iter()
+            .chain(status.scaled.iter().map(|scaled| scale(scaled, paint)))
+            .chain(not_in_force(&status.units, paint))
+            .chain(network)
+            .chain(api(status, paint))
+            .collect(),
     ];
     for block in blocks.into_iter().filter(|block| !block.is_empty()) {
         lines.push(String::new());

@@ -216,7 +216,7 @@ pub(super) fn internal_socket(place: Place, app: &AppName) -> String {
 /// has those of both slots from the beginning, and no deployment starts it anew.
 fn with_sockets(environment: &Environment, fleets: &[Fleet], is_delivered: bool) -> BTreeSet<(Place, AppName)> {
     let is_called = |app: &App| matches!(&app.runs, Runs::Server(server) if server.internal);
-    let running = fleets.iter().flat_map(|fleet| {
+    let running = fleets.iter().filter(|fleet| fleet.place != Place::Trial).flat_map(|fleet| {
         let called = fleet.running.iter().filter(|one| one.server().is_some_and(|server| server.internal));
         called.map(|one| (fleet.place, one.app.name.clone()))
     });

@@ -1,14 +1,17 @@
 //! What deployments look at: the instances of a slot, its pages, and a visitor who comes in by the edge.
 
 use acme::Trust;
-use delivery::Place;
+use delivery::{Place, Role};
+use manifest::AppName;
 use manifest::environment::Access;
 use reconcile::Fault;
 use reconcile::ports::Certificates;
 use secrets::{Secret, SecretName};
 
+use super::fleet::Origin;
 use super::{World, access, project};
 use crate::checks::Visitor;
+use crate::process_model::{One, Pair, Visit};
 
 /// One process of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +81,45 @@ impl World {
                     .collect::<Vec<_>>()
             })
             .collect()
+    }
+
+    /// The instances of apps that visitors reach.
+    pub fn live_instances(&self) -> Vec<Instance> {
+        let live = self.fleets.iter().find(|fleet| fleet.role == Role::Live);
+        live.map_or_else(Vec::new, |live| self.instances_in(live.place))
+    }
+
+    /// The two instances of an app that are tried out, with what to ask them beside its smoke pages.
+    pub(crate) fn pair(&self, app: &AppName, visits: &[Visit]) -> Result<Pair, Fault> {
+        let none = || Fault::new(format!("{app} does not run here")).hint("`roadbed up` or `roadbed deploy` first");
+        let fleet = self.fleets.iter().find(|fleet| fleet.place == Place::Trial).ok_or_else(none)?;
+        let one = fleet.running.iter().find(|one| one.app.name == *app).ok_or_else(none)?;
+        let server = one.server().ok_or_else(none)?;
+        let instances = self.instances_in(Place::Trial).into_iter();
+        let instances: Vec<One> = instances.map(|Instance { name, port, .. }| One { name, port }).collect();
+        let folder = match &one.origin {
+            Origin::Release { folder, .. } => folder.clone(),
+            Origin::Project => project(&self.wanted.manifest).to_owned(),
+        };
+        let smoke = one.app.smoke.iter().map(|page| Visit::get(&page.path));
+        let mut all: Vec<Visit> = Vec::new();
+        for visit in visits.iter().cloned().chain(smoke) {
+            if !all.contains(&visit) {
+                all.push(visit);
+            }
+        }
+        if all.is_empty() {
+            all.push(Visit::get("/"));
+        }
+        Ok(Pair {
+            app: app.to_string(),
+            host: one.app.hosts.first().cloned().unwrap_or_else(|| "localhost".to_owned()),
+            instances: instances.try_into().map_err(|_| none())?,
+            ready: server.ready,
+            drain: server.drain_deadline,
+            visits: all,
+            folder: folder.join(&one.app.path),
+        })
     }
 
     /// The smoke pages of the apps in a slot.

@@ -1,13 +1,15 @@
 //! Which sets of apps run side by side: the project's own builds, or releases in their slots.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use delivery::instances::Instances;
 use delivery::{Book, Deployment, Place, Release, Role, Slot};
 use engine::artifact::{Digest, unpacking};
 use engine::instance;
-use manifest::Environment;
-use manifest::environment::App;
+use manifest::environment::{App, Runs};
+use manifest::{AppName, Environment};
 use reconcile::{Fault, Root};
 
 use super::Running;
@@ -25,6 +27,10 @@ pub struct Delivered {
     pub releases: Vec<Release>,
     /// The newest first.
     pub deployments: Vec<Deployment>,
+    /// Of apps that have as many instances as there is work for.
+    pub instances: BTreeMap<String, Instances>,
+    /// An app that is tried out beside what serves, for as long as a check takes.
+    pub trial: Option<AppName>,
 }
 
 impl Delivered {
@@ -47,6 +53,8 @@ pub(super) struct Fleet {
     /// As the manifest of its release has it.
     pub(super) environment: Arc<Environment>,
     pub(super) running: Vec<Running>,
+    /// Visitors reach the first so many instances of an app; all of one that is not named.
+    pub(super) routed: BTreeMap<AppName, usize>,
 }
 
 /// Where what runs comes from.
@@ -92,17 +100,54 @@ pub(super) fn fleets(
             None => (environment.clone(), super::running(environment, &want.dev)?),
         };
         let Slot { place, role, .. } = *slot;
-        all.push(Fleet { place, role, environment, running });
+        all.push(counted(Fleet { place, role, environment, running, routed: BTreeMap::new() }, delivered));
     }
     let is_live = |fleet: &Fleet| fleet.role == Role::Live;
     if all.iter().any(|fleet| is_live(fleet) && fleet.place != Place::Project) {
         refuse_dev(want)?;
     } else if want.apps == Apps::FromProject && !all.iter().any(is_live) {
         let running = super::running(environment, &want.dev)?;
-        all.push(Fleet { place: Place::Project, role: Role::Live, environment: environment.clone(), running });
+        let environment = environment.clone();
+        let fleet = Fleet { place: Place::Project, role: Role::Live, environment, running, routed: BTreeMap::new() };
+        all.push(counted(fleet, delivered));
     }
+    all.extend(trial(&all, delivered));
     all.sort_by_key(|fleet| !is_live(fleet));
     Ok(all)
+}
+
+/// How many are tried out: so that one can go on with what the other began.
+const TRIED_OUT: u32 = 2;
+
+/// Two instances of one app as visitors reach it.
+fn trial(fleets: &[Fleet], delivered: &Delivered) -> Option<Fleet> {
+    let app = delivered.trial.as_ref()?;
+    let live = fleets.iter().find(|fleet| fleet.role == Role::Live)?;
+    let mut one = live.running.iter().find(|one| one.app.name == *app)?.clone();
+    if let Runs::Server(server) = &mut one.app.runs {
+        server.replicas = TRIED_OUT;
+        server.scale = None;
+    }
+    // Nobody is sent there, as to a release that was left.
+    Some(Fleet {
+        place: Place::Trial,
+        role: Role::Warm,
+        running: vec![one],
+        routed: BTreeMap::new(),
+        environment: live.environment.clone(),
+    })
+}
+
+/// With as many instances of each app as there are by now. Every fleet has as many: the one that is switched to must bear what the
+/// one before bore.
+fn counted(mut fleet: Fleet, delivered: &Delivered) -> Fleet {
+    for one in &mut fleet.running {
+        let Runs::Server(server) = &mut one.app.runs else { continue };
+        let (Some(_), Some(now)) = (server.scale, delivered.instances.get(one.app.name.as_str())) else { continue };
+        server.replicas = now.running;
+        fleet.routed.insert(one.app.name.clone(), now.routed as usize);
+    }
+    fleet
 }
 
 /// A release is what was tested; an editor beside it would be something else at the same address.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use delivery::{Place, Role};
 use manifest::Environment;
 use manifest::environment::{App, Need, ServiceName};
 
@@ -78,7 +79,11 @@ pub(super) fn rules(
             if let Some(port) = addresses.internal(fleet.place, &app.name) {
                 let needs = |other: &App| other.name == app.name || other.needs.contains(&Need::App(app.name.clone()));
                 // Each calls its own: a release never meets the API of another.
-                guard(&internal_socket(fleet.place, &app.name), *port, None, of_fleet(fleet, &needs));
+                let own = of_fleet(fleet, &needs);
+                let trial = fleets.iter().find(|other| other.place == Place::Trial && fleet.role == Role::Live);
+                let tried_out = trial.map_or(Some(BTreeSet::new()), |trial| of_fleet(trial, &needs));
+                let may = own.zip(tried_out).map(|(own, tried_out)| own.into_iter().chain(tried_out).collect());
+                guard(&internal_socket(fleet.place, &app.name), *port, None, may);
             }
         }
     }

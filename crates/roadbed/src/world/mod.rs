@@ -95,6 +95,7 @@ impl Running {
             (Runs::Server(server), Some(_)) => Some(Server {
                 // One is enough to edit by, and a second would compile everything again.
                 replicas: 1,
+                scale: None,
                 // Compilers need more than what they compile.
                 memory: None,
                 memory_max: None,
@@ -112,6 +113,7 @@ impl Running {
                 drain_deadline: Duration::from_secs(2),
                 request_deadline: DEV_START,
                 replicas: 1,
+                scale: None,
                 memory: None,
                 memory_max: None,
                 processes: None,
@@ -185,8 +187,13 @@ impl World {
             let stores = ground.of_stores(environment, &secrets);
             Arc::new(LocalFacts::new(environment.clone(), place, addresses.clone(), stores))
         };
-        let of_fleets = fleets.iter().map(|fleet| (fleet.place, facts(&fleet.environment, fleet.place))).collect();
         let live = fleets.iter().find(|fleet| fleet.role == Role::Live).map_or(Place::Project, |fleet| fleet.place);
+        let of_fleets = fleets.iter().map(|fleet| {
+            // What is tried out alone calls the other apps where they serve.
+            let among = if fleet.place == Place::Trial { live } else { fleet.place };
+            (fleet.place, facts(&fleet.environment, among))
+        });
+        let of_fleets = of_fleets.collect();
         let facts = facts(&environment, live);
         let parts = resources::Parts {
             ground: ground.clone(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use delivery::{Book, Place, Release, Role};
 use edge::client::EdgeClient;
@@ -14,6 +15,7 @@ use engine::artifact::unpacking::{Source, Unpacked};
 use engine::build::{self, AppBuild};
 use engine::instance::{Instances, Placement, Program, ProgramOf, dev_program};
 use engine::packages::Packages;
+use engine::resting::Leave;
 use engine::site::StaticSite;
 use host::files;
 use manifest::Environment;
@@ -41,6 +43,10 @@ use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
 use crate::keeper;
 use crate::signing;
 use crate::wanted::{self, Wanted};
+
+/// However long a release may drain while it is warm: what is stopped at once, such as a release that is taken back, has this long for
+/// what it has under way, well within the deadline of that.
+const LONGEST_LEAVE: Duration = Duration::from_secs(30);
 
 /// Everything that resources are made of.
 pub(super) struct Parts {
@@ -140,6 +146,8 @@ impl Parts {
         for fleet in &self.fleets {
             for one in fleet.running.iter().filter(|one| one.dev.is_none()) {
                 match &one.origin {
+                    // What is tried out is built for those that serve.
+                    Origin::Project if fleet.place == Place::Trial => {}
                     Origin::Project => self.add_build(&one.app, all),
                     Origin::Release { digest, folder, .. } => {
                         let artifact = self.artifact(&one.app, digest);
@@ -276,7 +284,9 @@ impl Parts {
         }
         wanted.extend(self.addresses.members().into_iter().flat_map(|members| members.units()));
         wanted.extend(self.addresses.redis.iter().map(|(redis, _)| redis.unit()));
-        Leftovers::new(needs, wanted, self.ground.units.clone())
+        let rollout = &self.environment.rollout;
+        let leave = Leave { requests: rollout.drain.min(LONGEST_LEAVE), streams: rollout.stream_spread() };
+        Leftovers::new(needs, wanted, self.ground.units.clone(), self.edge(), leave)
     }
 
     /// Every app that is a process, in every fleet.

@@ -125,7 +125,9 @@ fn target(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Target, Fault
     }
     let first_byte = one.server().map_or(EDGE_IDLE, |server| server.request_deadline);
     let ports = ground.addresses.instances(fleet.place, &app.name).iter().enumerate();
+    let routed = fleet.routed.get(&app.name).copied().unwrap_or(usize::MAX);
     let upstreams = ports
+        .take(routed)
         .map(|(index, port)| Upstream { instance: fleet.name().instance(&app.name, index), port: *port })
         .collect();
     let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

@@ -5,11 +5,13 @@
 //! slots is in the book together with the state (`slots`); then the world is converged to it.
 
 mod crossing;
+mod edge_life;
 mod migrations;
 mod pages;
 mod request;
 mod retention;
 mod slots;
+mod streams;
 mod traffic;
 mod work;
 
@@ -93,6 +95,7 @@ impl Delivering {
 
     /// Releases and slots, as the world is made from.
     pub(super) fn delivered(&self) -> Result<Delivered, Fault> {
+        let instances = self.book.instances().map_err(|fault| told(&fault))?;
         let slots = self.book.slots().map_err(|fault| told(&fault))?;
         let slots = slots.into_iter().map(|slot| {
             let release = slot.release.map(|id| self.book.release(id)).transpose();
@@ -101,12 +104,14 @@ impl Delivering {
         let slots = slots.collect::<Result<Vec<_>, Fault>>()?;
         if slots.is_empty() {
             let (epoch, book) = (Some(self.book.epoch()), Some(self.book.clone()));
-            return Ok(Delivered { epoch, book, ..Delivered::default() });
+            return Ok(Delivered { epoch, book, instances, ..Delivered::default() });
         }
         Ok(Delivered {
             epoch: Some(self.book.epoch()),
             book: Some(self.book.clone()),
             slots,
+            instances,
+            trial: None,
             releases: self.book.releases(LOOKED_BACK).map_err(|fault| told(&fault))?,
             deployments: self.book.deployments(LOOKED_BACK).map_err(|fault| told(&fault))?,
         })
@@ -114,7 +119,7 @@ impl Delivering {
 }
 
 /// A book that cannot be used, in words.
-fn told(fault: &BookFault) -> Fault {
+pub(super) fn told(fault: &BookFault) -> Fault {
     let headline = "cannot use the book of deployments";
     match fault {
         BookFault::Open(_) | BookFault::Sqlite(_) | BookFault::Json(_) => {
@@ -148,7 +153,7 @@ pub async fn carry_on(control: Arc<Control>) {
 /// One state's work. Whether there was any.
 async fn go_on(control: &Arc<Control>) -> Result<bool, Fault> {
     let Some(deployment) = control.delivering.book.current().map_err(|fault| told(&fault))? else {
-        give_up_warm(control).await?;
+        tend(control).await?;
         return Ok(false);
     };
     // Half of the world is not there while it is brought up or stopped; what is wanted must be known.
@@ -250,11 +255,20 @@ fn start_deadlines(control: &Control, deployment: &Deployment) -> Result<Duratio
     let of = |app: &manifest::environment::App| match &app.runs {
         Runs::Server(server) => {
             let migrations: Duration = app.migrations.iter().map(|migration| migration.deadline).sum();
-            server.start_deadline * server.replicas + migrations
+            server.start_deadline * server.most() + migrations
         }
         Runs::Static { .. } => Duration::ZERO,
     };
     Ok(environment.apps.iter().map(of).sum())
+}
+
+/// What the release before needs while nothing is deployed.
+async fn tend(control: &Arc<Control>) -> Result<(), Fault> {
+    if let Err(fault) = streams::end_overdue(control).await {
+        // An edge that was killed has no streams left, and keeps nobody from what follows.
+        tracing::debug!(causes = ?fault.causes, "cannot end streams: {fault}");
+    }
+    give_up_warm(control).await
 }
 
 /// A release that stood ready long enough is stopped.

@@ -83,7 +83,7 @@ mod tests {
     fn traffic(instance: &str, answered: u64, failed: u64, class: usize) -> Traffic {
         let mut by_time = vec![0; 16];
         by_time[class] = answered;
-        Traffic { instance: instance.into(), in_flight: 0, answered, failed, by_time }
+        Traffic { instance: instance.into(), in_flight: 0, streams: 0, answered, failed, by_time }
     }
 
     fn sum(answered: u64, failed: u64, class: usize) -> Sum {

@@ -14,8 +14,9 @@ use reconcile::ports::{Routes, Traffic, Units};
 use reconcile::{Event, Fault, Graph, Progress, Tools};
 use tokio::time::{Instant, sleep};
 
+use super::edge_life::EdgeLife;
 use super::traffic::{self, Sum};
-use super::{crossing, left, pages, retention, told};
+use super::{crossing, left, pages, retention, streams, told};
 use crate::control::redacting::Redactions;
 use crate::control::{Control, convergence};
 use crate::wanted::{self, Wanted};
@@ -116,19 +117,24 @@ fn refuse_too_little_room(control: &Control, release: &Release) -> Result<(), Fa
         .hint("make room, or let fewer releases be kept (`keep_releases`)"))
 }
 
-async fn await_approval(control: &Control, deployment: &Deployment) -> Result<(), Fault> {
+async fn await_approval(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
     loop {
         let now = control.delivering.book.deployment(deployment.id).map_err(|fault| told(&fault))?;
         if now.policy.is_approved(&now.digest, &now.approvals) {
             return Ok(());
         }
         let _ = tokio::time::timeout(super::IDLE, control.delivering.changed.notified()).await;
+        if let Err(fault) = streams::end_overdue(control).await {
+            tracing::debug!(causes = ?fault.causes, "cannot end streams: {fault}");
+        }
     }
 }
 
 /// The release's instances run in their slot, and each is ready, three times in a row.
 async fn start(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
     let place = place_of(deployment)?;
+    // Of the release that was kept warm there: it is stopped now.
+    streams::empty(control, &wanted_now(control)?, place).await?;
     let world = converge_to_slots(control, deployment).await?;
     for instance in world.instances_in(place) {
         let mut times = 0;
@@ -170,6 +176,7 @@ async fn look_at(control: &Arc<Control>, deployment: &Deployment) -> Result<(), 
         note(control, deployment, "the manifest names no page to look at");
         return Ok(());
     }
+    let edge = EdgeLife::now(control).await;
     let report = smoke::run(&plan, control.clock.as_ref()).await;
     let report = report.map_err(|fault| Fault::because("cannot look at the pages", &fault).hint(fault.hint()))?;
     if report.holds() {
@@ -183,7 +190,7 @@ async fn look_at(control: &Arc<Control>, deployment: &Deployment) -> Result<(), 
     let mut fault = Fault::new(format!("not every page of {} is as it should be", release.id))
         .hint(format!("what was seen lies in {}; `roadbed logs APP` shows what instances say", evidence.display()));
     fault.causes = wrong.collect();
-    Err(fault)
+    edge.judge(control, Err(fault)).await
 }
 
 async fn publish(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
@@ -249,7 +256,8 @@ async fn verify(control: &Arc<Control>, deployment: &Deployment) -> Result<(), F
     let end = super::after(deployment.since, deployment.policy.verify);
     let not_well = |why: String| Fault::new(format!("{} does not do well for visitors", release.id)).cause(why);
     loop {
-        pages::look(&visitor, &pages, &release.name()).await?;
+        let life = EdgeLife::now(control).await;
+        life.judge(control, pages::look(&visitor, &pages, &release.name()).await).await?;
         let sum = Sum::of(&edge.traffic().await?, &own, &at_first);
         if let Some(why) = traffic::complaint(&deployment.policy, &before, &sum) {
             return Err(not_well(why));
@@ -267,6 +275,13 @@ async fn verify(control: &Arc<Control>, deployment: &Deployment) -> Result<(), F
     }
 }
 
+/// Names of the instances in a slot.
+pub(super) async fn instances_in(control: &Control, want: &Wanted, place: Place) -> Result<Vec<String>, Fault> {
+    let _turn = control.turn.lock().await;
+    let world = convergence::world(control, want, Ports::Stay).await?;
+    Ok(world.instances_in(place).into_iter().map(|instance| instance.name).collect())
+}
+
 fn warm_place(control: &Control, but: Place) -> Result<Option<Place>, Fault> {
     let slots = control.delivering.book.slots().map_err(|fault| told(&fault))?;
     Ok(slots.into_iter().find(|slot| slot.role == Role::Warm && slot.place != but).map(|slot| slot.place))
@@ -276,11 +291,7 @@ fn warm_place(control: &Control, but: Place) -> Result<Option<Place>, Fault> {
 async fn drain(control: &Arc<Control>, deployment: &Deployment) -> Result<(), Fault> {
     let place = place_of(deployment)?;
     if let Some(before) = warm_place(control, place)? {
-        let names: Vec<String> = {
-            let _turn = control.turn.lock().await;
-            let world = convergence::world(control, &wanted_now(control)?, Ports::Stay).await?;
-            world.instances_in(before).into_iter().map(|instance| instance.name).collect()
-        };
+        let names = instances_in(control, &wanted_now(control)?, before).await?;
         let edge = edge::client::EdgeClient::new(control.root.clone());
         let end = Instant::now() + deployment.policy.drain;
         loop {
