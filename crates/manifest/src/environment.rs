@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::network::Reachability;
+use crate::preview::Preview;
 use crate::record::choice;
 use crate::rollout::Rollout;
 use crate::rotation::{Rotation, RotationSchedule};
@@ -26,8 +27,8 @@ pub struct Environment {
     /// What must be in force for every app and data service, or the environment does not come up.
     pub require: Vec<Safeguard>,
     pub drift: OnDrift,
-    /// How long it lasts after the last `up`; then it is purged.
-    pub ttl: Option<Duration>,
+    /// What it has because there are many like it.
+    pub preview: Preview,
     pub rollout: Rollout,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,

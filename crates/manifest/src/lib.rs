@@ -28,6 +28,7 @@ mod members;
 pub mod naming;
 pub mod network;
 mod parse;
+mod preview;
 mod record;
 mod resolve;
 pub mod rotation;
@@ -54,6 +55,7 @@ pub use id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName
 pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
 pub use naming::{BranchSlug, Names};
 pub use parse::{DeclaredPath, Manifest, parse};
+pub use preview::{Ceiling, Preview};
 pub use resolve::UnknownEnv;
 pub use rollout::Rollout;
 pub use rotation::{RotatedBy, Rotation, RotationKind, RotationSchedule};

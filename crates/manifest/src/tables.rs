@@ -8,6 +8,7 @@ use crate::environment::{Access, OnDrift, Safeguard, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
 use crate::members::Members;
 use crate::network::NetworkTable;
+use crate::preview::CeilingTable;
 use crate::record::{choice, record};
 use crate::rollout::RolloutTable;
 use crate::rotation::RotationTable;
@@ -133,6 +134,14 @@ record! {
         seed: Option<At<Seed>>,
         /// How long it lasts after the last `up`: then it is purged, its data too. Only with `per`.
         ttl: Option<At<Age>>,
+        /// Without a visitor for this long its apps and data services are stopped; the next request starts them, and waits. Only
+        /// with `per`.
+        idle: Option<At<Age>>,
+        /// Who may have commits of strangers built and run, with `roadbed preview allow`, and whose own pushes need no word: people of
+        /// `[people]`. Default: nobody. Only with `per = "pull-request"`.
+        builders: Vec<At<PersonName>> = [],
+        /// What all of its apps and data services may use together, where the machine has control groups. Only with `per`.
+        limits: Option<At<CeilingTable>>,
         /// How it gets new releases.
         rollout: RolloutTable = {},
     }

@@ -7,6 +7,7 @@ mod drivers;
 mod environments;
 mod hosts;
 mod meeting;
+mod preview;
 mod references;
 mod rotation;
 pub(crate) mod sample;
@@ -29,6 +30,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     drivers::check(document, findings);
     sample::check(document, findings);
     rollout::check(document, findings);
+    preview::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);
     scan::check(document, findings);
