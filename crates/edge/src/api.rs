@@ -6,6 +6,7 @@
 //!   POST /rest     {"instance":"api-1","longest_ms":60000}  no new request there; answers when those under way are answered
 //!   POST /wake     {"instance":"api-1","longest_ms":0}      ends that
 //!   GET  /traffic  what each instance has under way and has answered
+//!   GET  /arrivals/N  {"count":12}: how many visitors' requests came in; answers when they are not N, or after a while
 //! ```
 //!
 //! What changes something may say of which control it is (`roadbed-epoch: 7`): of one that has been replaced nothing is taken.
@@ -38,6 +39,10 @@ pub(crate) const EPOCH_HEADER: &str = "roadbed-epoch";
 
 /// A table of ten thousand hosts has about two megabytes.
 const LARGEST: usize = 16 * 1024 * 1024;
+/// What is known of visitors follows in the path.
+pub(crate) const ARRIVALS: &str = "/arrivals/";
+/// Whoever waits for the next visitor asks again after this: a control that went away is not waited on for ever.
+const LONGEST_LOOK: Duration = Duration::from_secs(20);
 /// Who connects here has something to say.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -99,6 +104,10 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             json(StatusCode::OK, &serving.snapshot().ok().map(|snapshot| &snapshot.table))
         }
         (&Method::GET, "/traffic") => json(StatusCode::OK, &publisher.traffic()),
+        (&Method::GET, path) if path.starts_with(ARRIVALS) => match path[ARRIVALS.len()..].parse() {
+            Ok(known) => json(StatusCode::OK, &edge.arrivals.other_than(known, LONGEST_LOOK).await),
+            Err(_) => fault(StatusCode::BAD_REQUEST, &Fault::new("ask for arrivals as in `/arrivals/0`")),
+        },
         (&Method::PUT, "/routes") => publish(publisher, request).await,
         (&Method::POST, "/rest" | "/wake") => match publisher.fence(epoch_of(&request)) {
             Ok(()) if request.uri().path() == "/rest" => rest(edge, request).await,
@@ -106,7 +115,7 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot rest or wake an instance", &cause)),
         },
         _ => {
-            let known = "the edge has `/health`, `/routes`, `/traffic`, `/rest` and `/wake`";
+            let known = "the edge has `/health`, `/routes`, `/traffic`, `/arrivals/N`, `/rest` and `/wake`";
             fault(StatusCode::NOT_FOUND, &Fault::new(known))
         }
     }

@@ -12,7 +12,8 @@ use reconcile::{Fault, Root};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::api::{EPOCH_HEADER, Health, Rest};
+use crate::api::{ARRIVALS, EPOCH_HEADER, Health, Rest};
+use crate::arrivals::Arrived;
 use crate::publish::Outcome;
 
 /// Speaks to the edge of one environment.
@@ -34,6 +35,12 @@ impl EdgeClient {
 
     pub async fn health(&self) -> Result<Health, Fault> {
         self.call(Method::GET, "/health", Bytes::new()).await
+    }
+
+    /// Waits until visitors' requests are another number than `known`, or a while: returns the number.
+    pub async fn arrivals(&self, known: u64) -> Result<u64, Fault> {
+        let arrived: Arrived = self.call(Method::GET, &format!("{ARRIVALS}{known}"), Bytes::new()).await?;
+        Ok(arrived.count)
     }
 
     async fn about(&self, path: &str, rest: &Rest) -> Result<(), Fault> {

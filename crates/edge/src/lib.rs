@@ -34,6 +34,7 @@ pub mod files;
 pub mod body;
 pub mod log;
 
+pub mod arrivals;
 pub mod connection;
 pub mod drain;
 pub mod head;

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use reconcile::ports::RELEASE_HEADER;
 
 use crate::body::{Body, Recorded};
-use crate::connection::Visitor;
+use crate::connection::{Door, Visitor};
 use crate::drain::Phase;
 use crate::edge::Edge;
 use crate::forward::Exchange;
@@ -73,6 +73,9 @@ async fn reply(
 
     // Who may not see the site does not see what is missing on it either.
     access::admit(&site.access, &parts.headers)?;
+    if visitor.door == Door::Https {
+        edge.arrivals.count_one();
+    }
 
     // A static build is the same in every environment; what differs is asked for here.
     if let Some(config) = site.config_for(&parts.method, asked.target.path()) {

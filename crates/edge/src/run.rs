@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::arrivals::Arrivals;
 use crate::config::EdgeConfig;
 use crate::drain::{Drain, Phase};
 use crate::edge::Edge;
@@ -34,6 +35,7 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
         serving: publisher.serving(),
         clock,
         log,
+        arrivals: Arrivals::default(),
         tls: Arc::new(tls::server_config(publisher.serving()).map_err(EdgeFault::Tls)?),
         watch: drain.watch(),
         limits,

@@ -13,6 +13,8 @@ pub mod wanted;
 pub mod roots;
 pub mod expiry;
 pub mod purge;
+pub mod checkouts;
+pub mod words;
 pub mod seats;
 pub mod signing;
 pub mod control;

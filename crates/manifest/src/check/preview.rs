@@ -29,17 +29,19 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
 }
 
 fn only_of_many(table: &EnvironmentTable) -> Vec<(&'static str, Span, &'static str)> {
-    let ttl = table.ttl.as_ref().map(|ttl| {
-        ("ttl", ttl.span, "would be purged: only what exists many times ends by itself")
-    });
-    let idle = table.idle.as_ref().map(|idle| {
-        ("idle", idle.span, "would be asleep for its visitors: only what exists many times sleeps")
-    });
-    let limits = table.limits.as_ref().map(|limits| {
-        ("limits", limits.span, "exists once: only what exists many times is capped as a whole")
-    });
-    let builders = table.builders.first().map(|builder| {
-        ("builders", builder.span, "is made by no pull request, so nobody has to allow one")
-    });
+    let ttl =
+        table.ttl.as_ref().map(|ttl| ("ttl", ttl.span, "would be purged: only what exists many times ends by itself"));
+    let idle = table
+        .idle
+        .as_ref()
+        .map(|idle| ("idle", idle.span, "would be asleep for its visitors: only what exists many times sleeps"));
+    let limits = table
+        .limits
+        .as_ref()
+        .map(|limits| ("limits", limits.span, "exists once: only what exists many times is capped as a whole"));
+    let builders = table
+        .builders
+        .first()
+        .map(|builder| ("builders", builder.span, "is made by no pull request, so nobody has to allow one"));
     [ttl, idle, limits, builders].into_iter().flatten().collect()
 }

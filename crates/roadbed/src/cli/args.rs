@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::exit::Exit;
+use crate::cli::preview_args::Preview;
 use crate::cli::sample_args::Sample;
 use crate::cli::secrets_args::Secrets;
 
@@ -73,6 +74,9 @@ pub enum Command {
     Rollback(Rollback),
     Releases(Releases),
     Receive(Receive),
+    /// Environments of pull requests
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Preview(Preview),
     Target(Target),
     /// Look at the manifest's environments
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]

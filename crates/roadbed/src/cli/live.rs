@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::cli::conductor::{Conductor, OnMessage};
 use crate::control::client::ControlClient;
 use crate::control::wire::{ReadyRequest, RotateRequest, SmokeRequest, Status, Unit};
-use crate::control::{identity, launch};
+use crate::control::{identity, launch, sleeping};
 use crate::expiry;
 use crate::keeper;
 use crate::keeper::client::KeeperClient;
@@ -61,6 +61,7 @@ impl Live {
             network: None,
             mongodb: Vec::new(),
             ends: expiry::of_root(&self.root).unwrap_or_default(),
+            sleep: sleeping::read(&self.root),
             overdue: Vec::new(),
             drift: Vec::new(),
             trouble: None,

@@ -35,6 +35,10 @@ pub mod names;
 pub mod output;
 pub mod place;
 pub mod plan;
+pub mod preview;
+pub mod preview_allow;
+pub mod preview_args;
+pub mod preview_list;
 pub mod project;
 pub mod purge;
 pub mod ready;
@@ -76,6 +80,7 @@ use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::live::Live;
 use crate::cli::output::Output;
+use crate::cli::preview_args::Preview;
 use crate::cli::sample_args::Sample;
 use crate::cli::session::Session;
 use crate::cli::surroundings::Surroundings;
@@ -153,6 +158,14 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         }
         Command::Releases(_) => wait(deploy::releases(session)),
         Command::Receive(args) => wait(async { receive::run(session, args, &mut Interrupts::of_process()?).await }),
+        Command::Preview(Preview::Up(args)) => {
+            wait(async { preview::up(session, args, &mut Interrupts::of_process()?).await })
+        }
+        Command::Preview(Preview::Down(args)) => {
+            wait(async { preview::down(session, args, &mut Interrupts::of_process()?).await })
+        }
+        Command::Preview(Preview::List(_)) => wait(preview_list::run(session)),
+        Command::Preview(Preview::Allow(args)) => wait(preview_allow::run(session, args)),
         Command::Target(args) => wait(target::run(session, args)),
         Command::Env(Env::Matrix) => wait(env_matrix::run(session, &live)),
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),

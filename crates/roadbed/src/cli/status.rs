@@ -7,6 +7,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::control::identity;
+use crate::control::sleeping::SleepState;
 use crate::control::wire::{Overdue, Status};
 use crate::expiry;
 use crate::render;
@@ -22,6 +23,12 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
     }
     if let Some(ends) = status.ends.filter(|_| !output.is_json()) {
         output.note(format!("it is purged at {ends} unless `{}` lets it live longer", session.command("up")));
+    }
+    if let Some(sleep) = status.sleep.as_ref().filter(|_| up && !output.is_json()) {
+        output.note(match sleep.state {
+            SleepState::Asleep => format!("asleep since {}: the next visitor wakes it", sleep.since),
+            SleepState::Waking => format!("waking since {}: visitors wait at the edge", sleep.since),
+        });
     }
     for Overdue { name, since } in status.overdue.iter().filter(|_| !output.is_json()) {
         output.complain(format!("{} {name} is overdue since {since}", output.notes.caution("!")));
@@ -62,6 +69,7 @@ fn down(session: &Session) -> Result<Status, Failure> {
         mongodb: Vec::new(),
         // What cannot be read is the business of whoever brings it up.
         ends: expiry::of_root(&session.root).unwrap_or_default(),
+        sleep: None,
         overdue: Vec::new(),
         drift: Vec::new(),
         trouble: None,

@@ -81,6 +81,7 @@ impl Stand {
             network: None,
             mongodb: Vec::new(),
             ends: None,
+            sleep: None,
             overdue: Vec::new(),
             drift: Vec::new(),
             trouble: None,

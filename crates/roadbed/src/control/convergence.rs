@@ -12,7 +12,7 @@ use stores::mongo::members::is_member;
 use stores::redis::{Purpose, Settings};
 
 use super::wire::{Message, Role, Status, Unit};
-use super::{Control, identity, possessions, rotation_request};
+use super::{Control, identity, possessions, rotation_request, sleeping};
 use crate::expiry;
 use crate::keeper::KeeperState;
 use crate::roots::Roots;
@@ -39,10 +39,14 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
         return Err(fault);
     }
     wanted::write(&control.root, want)?;
+    sleeping::begin_to_wake(control)?;
     lost.iter().chain(&world.notes).for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
     let report = reconcile::converge(&world.graph, &tools).await;
     control.drift.forget();
+    if report.failed.is_empty() && report.skipped.is_empty() {
+        sleeping::forget(&control.root)?;
+    }
     identity::note_secrets(&control.root)?;
     possessions::note(&control.root, &possessions::data_folders(world.environment()))?;
     let took = control.clock.instant().saturating_duration_since(start);
@@ -160,6 +164,7 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         // What cannot be told here, a row of the gate tells.
         overdue: rotation_request::overdue(control).unwrap_or_default(),
         drift: control.drift.get(),
+        sleep: sleeping::read(&control.root),
         trouble: None,
     })
 }

@@ -104,5 +104,6 @@ fn variables(want: &Wanted) -> BTreeMap<String, String> {
     let folder = |path: &Option<PathBuf>| Some(path.as_ref()?.parent()?.to_string_lossy().into_owned());
     variables.extend(folder(&want.state).map(|folder| ("XDG_STATE_HOME".to_owned(), folder)));
     variables.extend(folder(&want.config).map(|folder| ("XDG_CONFIG_HOME".to_owned(), folder)));
+    variables.extend(folder(&Some(want.cache.clone())).map(|folder| ("XDG_CACHE_HOME".to_owned(), folder)));
     variables
 }

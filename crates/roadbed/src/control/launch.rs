@@ -10,7 +10,7 @@ use reconcile::{Fault, Root};
 use tokio::time::{Instant, sleep};
 
 use super::client::ControlClient;
-use super::{delivering, identity, open_state};
+use super::{delivering, identity, open_state, sleeping};
 use crate::keeper::{self, client::KeeperClient};
 use crate::own;
 use crate::roots::Roots;
@@ -38,6 +38,7 @@ pub async fn ensure_running(root: &Root, wanted: &Wanted) -> Result<(), Fault> {
         }
         // It was stopped. Control must not begin with what was wanted before, beside the command that says what is wanted now.
         wanted::clear(root)?;
+        sleeping::forget(root)?;
     }
     keeper::launch(root).await?;
     let units = KeeperClient::new(root.clone());

@@ -30,6 +30,7 @@ mod lending_record;
 mod statistics;
 pub mod login;
 mod expiring;
+pub mod sleeping;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -125,6 +126,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
+    let sleeping = tokio::spawn(sleeping::watch(control.clone()));
     let light = tokio::spawn(footprint::stay_light());
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
@@ -133,6 +135,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     looking_out.abort();
     sweeping.abort();
     expiring.abort();
+    sleeping.abort();
     delivering.abort();
     light.abort();
     lifeline.abort();

@@ -7,7 +7,7 @@ use reconcile::Fault;
 use reconcile::ports::{UnitKind, Units};
 
 use super::wire::{Message, ReadyRequest};
-use super::{Control, convergence};
+use super::{Control, convergence, sleeping};
 use crate::wanted;
 use crate::world::Ports;
 
@@ -31,6 +31,7 @@ pub async fn run(
     request: &ReadyRequest,
     mut on_evidence: impl FnMut(&Evidence),
 ) -> Result<Message, Fault> {
+    sleeping::ensure_awake(control).await?;
     let _turn = control.turn.lock().await;
     let want = wanted::read(&control.root)?
         .ok_or_else(|| Fault::new("there is nothing to check: no environment is wanted").hint("`roadbed up` first"))?;

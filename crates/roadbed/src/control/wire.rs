@@ -23,6 +23,8 @@ use reconcile::{Event, Fault, Planned};
 use serde::{Deserialize, Serialize};
 use stores::mongo::members::MemberReport;
 
+use super::sleeping::Sleep;
+
 /// Which checks to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadyRequest {
@@ -154,6 +156,9 @@ pub struct Status {
     /// When it ends by itself and is purged, unless it is brought up again before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<Timestamp>,
+    /// Set while it sleeps, or is being woken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<Sleep>,
     /// Secrets that are older than the manifest lets them be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overdue: Vec<Overdue>,

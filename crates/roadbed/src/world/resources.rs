@@ -30,6 +30,7 @@ use stores::redis::{ExternalRedis, Replication};
 
 use super::access::AccessFile;
 use super::addresses::{Addresses, https_url};
+use super::asleep::Asleep;
 use super::facts::LocalFacts;
 use super::fleet::{Fleet, Origin, site_of_release};
 use super::guarded;
@@ -72,6 +73,21 @@ impl Parts {
         all.push(Box::new(self.network(None)));
         all.push(Box::new(self.network(Some(self.unit_resources()))));
         all.push(Box::new(self.leftovers()));
+        Ok(all)
+    }
+
+    /// What there is of an environment that is asleep.
+    pub(super) fn asleep(&self) -> Result<Vec<Box<dyn AnyResource>>, Fault> {
+        let mut all: Vec<Box<dyn AnyResource>> = Vec::new();
+        if self.environment.sleeps() {
+            all.push(Box::new(self.edge_process()?));
+            all.push(Box::new(Asleep::new(
+                vec![EdgeProcess::resource_id()],
+                &self.environment.apps,
+                self.ground.units.clone(),
+                self.edge(),
+            )));
+        }
         Ok(all)
     }
 
@@ -176,8 +192,17 @@ impl Parts {
         })
     }
 
+    fn edge_process(&self) -> Result<EdgeProcess, Fault> {
+        EdgeProcess::new(
+            self.ground.root.clone(),
+            self.addresses.sockets(),
+            self.ground.units.clone(),
+            self.ground.sockets.clone(),
+            self.edge(),
+        )
+    }
+
     fn add_serving(&self, all: &mut Vec<Box<dyn AnyResource>>) -> Result<(), Fault> {
-        let edge = self.edge();
         // A release that is switched to may have hosts that the manifest no longer has, and the other way round.
         let of_fleets = self.fleets.iter().flat_map(|fleet| fleet.running.iter().map(|one| &one.app));
         let mut hosts: Vec<String> = Vec::new();
@@ -192,13 +217,7 @@ impl Parts {
         };
         let mut needs = vec![Certificate::resource_id(), EdgeProcess::resource_id()];
         all.push(Box::new(Certificate::new(self.ground.root.clone(), owner, hosts, self.ground.clock.clone())));
-        all.push(Box::new(EdgeProcess::new(
-            self.ground.root.clone(),
-            self.addresses.sockets(),
-            self.ground.units.clone(),
-            self.ground.sockets.clone(),
-            edge.clone(),
-        )?));
+        all.push(Box::new(self.edge_process()?));
         for fleet in &self.fleets {
             for one in &fleet.running {
                 if one.dev.is_none() && matches!(one.app.runs, Runs::Static { .. }) {
