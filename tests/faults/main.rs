@@ -30,6 +30,7 @@ mod interrupts;
 mod crashes;
 mod deployments;
 mod pushes;
+mod previews;
 mod running;
 mod redaction;
 mod smoke;

@@ -33,6 +33,7 @@
 
 mod accessor;
 mod apps;
+mod asleep;
 mod browser;
 mod canary;
 mod confinement;

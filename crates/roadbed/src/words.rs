@@ -82,7 +82,12 @@ impl Builders {
     }
 
     /// Which of them signed that; `None`: nobody who may.
-    pub(crate) fn who_signed(&self, about: &Subject, at: Timestamp, signature: &str) -> Result<Option<PersonName>, NotSigned> {
+    pub(crate) fn who_signed(
+        &self,
+        about: &Subject,
+        at: Timestamp,
+        signature: &str,
+    ) -> Result<Option<PersonName>, NotSigned> {
         let signer = signer(signature, NAMESPACE, message(about, at).as_bytes())?;
         let owner = self.0.iter().find(|(_, keys)| keys.iter().any(|key| signer.is(key)));
         Ok(owner.map(|(person, _)| person.clone()))

@@ -59,6 +59,7 @@ impl Live {
             // Who is primary is control's to know.
             units: Unit::all(units, self.keeper.confined().await?, &BTreeMap::new()),
             network: None,
+            together: None,
             mongodb: Vec::new(),
             ends: expiry::of_root(&self.root).unwrap_or_default(),
             sleep: sleeping::read(&self.root),

@@ -241,12 +241,14 @@ impl<'a> Ground<'a> {
         let home = self.home(number)?;
         let manifest = self.project.join(MANIFEST);
         let there = self.session.at(manifest, home.root.clone(), home.environment.clone());
+        let checkout = self.checkout(&home)?;
+        let lock = checkout.with_extension("lock");
+        let _turn = Turn::new(lock.clone()).take(&format!("cannot take {} away", home.environment), PATIENCE).await?;
         let down = args::Down { purge: true, yes: true, i_mean: None, expired: false };
         let exit = purge::run(&there, &down, &Live::new(home.root.clone()), interrupts).await?;
         // One that could not be built has a checkout and no root.
-        let checkout = self.checkout(&home)?;
         files::remove_dir(&checkout)?;
-        files::remove(&checkout.with_extension("lock"))?;
+        files::remove(&lock)?;
         // Where nothing was kept there is nothing to forget.
         let _ = git::ask(self.session, &self.repository, &["update-ref", "-d", &kept_at(number)]).await;
         Ok(exit)

@@ -66,6 +66,7 @@ fn down(session: &Session) -> Result<Status, Failure> {
         ca_file: session.root.ca_certificate(),
         units: Vec::new(),
         network: None,
+        together: None,
         mongodb: Vec::new(),
         // What cannot be read is the business of whoever brings it up.
         ends: expiry::of_root(&session.root).unwrap_or_default(),

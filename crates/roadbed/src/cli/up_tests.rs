@@ -79,6 +79,7 @@ impl Stand {
             ca_file: PathBuf::new(),
             units: if self.has_apps.get() { vec![app] } else { Vec::new() },
             network: None,
+            together: None,
             mongodb: Vec::new(),
             ends: None,
             sleep: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::join;
-use manifest::Environment;
+use manifest::{Ceiling, Environment};
 use reconcile::ports::{Safeguard, UnitStatus, Units};
 use reconcile::{Event, Fault, Progress, Tools};
 use stores::mongo::members::is_member;
@@ -151,6 +151,11 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         join!(members, control.keeper.confined(), crate::world::network::observe(&control.root));
     // What the sentinels noted cannot be read: whoever looks sees the processes all the same.
     let roles = roles(control, want.as_ref(), &units).unwrap_or_default();
+    let is_capped = match &want {
+        Some(want) => wanted::resolve(want)?.preview.ceiling != Ceiling::default(),
+        None => false,
+    };
+    let together = if is_capped { Some(control.keeper.together().await?.observed) } else { None };
     let ends = want.as_ref().map(expiry::of).transpose()?.flatten();
     Ok(Status {
         mongodb: mongodb?,
@@ -161,6 +166,7 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         ca_file: control.root.ca_certificate(),
         units: Unit::all(units, confined?, &roles),
         network: Some(network),
+        together,
         // What cannot be told here, a row of the gate tells.
         overdue: rotation_request::overdue(control).unwrap_or_default(),
         drift: control.drift.get(),

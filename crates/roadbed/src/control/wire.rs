@@ -150,6 +150,9 @@ pub struct Status {
     /// Whether the machine's packet filter holds the network rules, as observed; absent where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Observed>,
+    /// What all units use together of what they may, as the kernel tells it; absent where the manifest sets no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<Observed>,
     /// Members of MongoDB's replica set, with what each says that it is; empty where there is one member.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mongodb: Vec<MemberReport>,

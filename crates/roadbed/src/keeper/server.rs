@@ -9,13 +9,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use reconcile::Fault;
-use reconcile::ports::{Confined, UnitSpec, UnitStatus};
+use reconcile::ports::{Confined, Limits, UnitSpec, UnitStatus};
 
 use super::house::House;
 use super::record::is_unit_name;
 use super::redaction::Unspeakable;
 use super::units::{self, Request};
-use super::wire::{EnsureAnswer, Health, KeeperState, Listening, Shutdown};
+use super::wire::{EnsureAnswer, Health, KeeperState, Listening, Shutdown, Together};
 
 pub(super) fn routes(house: Arc<House>) -> Router {
     Router::new()
@@ -28,6 +28,7 @@ pub(super) fn routes(house: Arc<House>) -> Router {
         .route("/units/{name}/resume", post(resume))
         .route("/sockets/{name}", put(listen))
         .route("/secrets", put(look_for))
+        .route("/together", get(together).put(cap))
         .route("/shutdown", post(shutdown))
         .with_state(house)
 }
@@ -113,6 +114,14 @@ async fn listen(
 
 async fn look_for(State(house): State<Arc<House>>, Json(secrets): Json<Vec<Unspeakable>>) -> Answer<()> {
     Ok(Json(house.redaction.look_for(secrets)?))
+}
+
+async fn together(State(house): State<Arc<House>>) -> Json<Together> {
+    Json(house.means.together())
+}
+
+async fn cap(State(house): State<Arc<House>>, Json(limits): Json<Limits>) -> Answer<()> {
+    Ok(Json(house.means.cap(&house.root, limits)?))
 }
 
 /// Answers when everything is stopped.

@@ -115,11 +115,15 @@ pub fn status(status: &Status, paint: Paint) -> Vec<String> {
         let sign = if network.in_force { "network" } else { "network not guarded" };
         paint.faint(format!("{sign}: {}", network.detail))
     });
+    let together = status.together.iter().map(|together| match together.in_force {
+        true => paint.faint(format!("all units together: {}", together.detail)),
+        false => paint.caution(format!("what all units may use together is not in force: {}", together.detail)),
+    });
     let set = set(&status.mongodb, paint);
     let blocks = [
         urls(&status.urls, paint),
         units(&status.units, paint),
-        set.into_iter().chain(not_in_force(&status.units, paint)).chain(network).collect(),
+        set.into_iter().chain(not_in_force(&status.units, paint)).chain(network).chain(together).collect(),
     ];
     for block in blocks.into_iter().filter(|block| !block.is_empty()) {
         lines.push(String::new());

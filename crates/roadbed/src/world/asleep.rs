@@ -30,18 +30,20 @@ pub(super) struct Asleep {
 
 impl Asleep {
     pub(super) fn new(needs: Vec<ResourceId>, apps: &[App], units: Arc<dyn Units>, routes: Arc<dyn Routes>) -> Self {
-        let depths = apps.iter().map(|app| (app.name.to_string(), depth(app, apps))).collect();
-        Self { id: ResourceId::new("asleep"), needs, depths, units, routes }
+        Self { id: ResourceId::new("asleep"), needs, depths: depths(apps), units, routes }
     }
+}
 
-    fn depth_of(&self, unit: &str) -> usize {
-        // `api-1`, `api-blue-1`; the longest name is the app's.
-        let of = self
-            .depths
-            .iter()
-            .filter(|(app, _)| unit.strip_prefix(app.as_str()).is_some_and(|rest| rest.starts_with('-')));
-        of.max_by_key(|(app, _)| app.len()).map_or(0, |(_, depth)| *depth)
-    }
+/// How deep the app of an instance stands: `api-1`, `api-blue-1`. The longest name is the app's.
+fn depth_of(unit: &str, depths: &BTreeMap<String, usize>) -> usize {
+    let is_of = |app: &str| unit.strip_prefix(app).is_some_and(|rest| rest.starts_with('-'));
+    let of = depths.iter().filter(|(app, _)| is_of(app));
+    of.max_by_key(|(app, _)| app.len()).map_or(0, |(_, depth)| *depth)
+}
+
+/// Of each app on how many others, one behind the other, it stands.
+fn depths(apps: &[App]) -> BTreeMap<String, usize> {
+    apps.iter().map(|app| (app.name.to_string(), depth(app, apps))).collect()
 }
 
 /// On how many apps, one behind the other, an app stands. The manifest has no circles.
@@ -85,7 +87,7 @@ impl Resource for Asleep {
             .filter(|unit| matches!(unit.kind, UnitKind::App | UnitKind::Store))
             .map(|unit| (unit.kind, unit.name))
             .collect();
-        units.sort_by_key(|(kind, name)| (*kind, std::cmp::Reverse(self.depth_of(name))));
+        units.sort_by_key(|(kind, name)| (*kind, std::cmp::Reverse(depth_of(name, &self.depths))));
         Ok(units)
     }
 
@@ -103,5 +105,23 @@ impl Resource for Asleep {
         // From now on it is refused by the port itself, and tried again.
         let _ = self.routes.wake(&step.unit).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use manifest::{EnvRef, Source};
+
+    use super::*;
+
+    #[test]
+    fn who_stands_on_others_goes_first() {
+        let text = include_str!("../../../../roadbed.toml");
+        let (manifest, _) = manifest::parse(&Source::new("roadbed.toml", text));
+        let environment = manifest.unwrap().resolve(&"preview/pr-7".parse::<EnvRef>().unwrap()).unwrap();
+        let depths = depths(&environment.apps);
+        assert!(depth_of("storefront-blue-1", &depths) > depth_of("api-blue-1", &depths), "{depths:?}");
+        let names = [("api".to_owned(), 0), ("api-admin".to_owned(), 1)].into();
+        assert_eq!((depth_of("api-1", &names), depth_of("api-admin-1", &names), depth_of("apix-1", &names)), (0, 1, 0));
     }
 }

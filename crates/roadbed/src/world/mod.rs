@@ -18,6 +18,7 @@ pub mod deployable;
 mod facts;
 mod addresses;
 mod asleep;
+mod ceiling;
 mod guarded;
 mod members;
 pub mod ports;

@@ -31,6 +31,7 @@ use stores::redis::{ExternalRedis, Replication};
 use super::access::AccessFile;
 use super::addresses::{Addresses, https_url};
 use super::asleep::Asleep;
+use super::ceiling::Together;
 use super::facts::LocalFacts;
 use super::fleet::{Fleet, Origin, site_of_release};
 use super::guarded;
@@ -39,6 +40,7 @@ use super::network::{NetworkRules, RulesOf};
 use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
 use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
 use crate::keeper;
+use crate::keeper::client::KeeperClient;
 use crate::signing;
 use crate::wanted::{self, Wanted};
 
@@ -64,6 +66,10 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) fn resources(&self) -> Result<Vec<Box<dyn AnyResource>>, Fault> {
         let mut all: Vec<Box<dyn AnyResource>> = Vec::new();
+        if self.environment.instance.is_some() {
+            let keeper = KeeperClient::new(self.ground.root.clone());
+            all.push(Box::new(Together::new(self.environment.preview.ceiling, keeper)));
+        }
         self.add_stores(&mut all)?;
         self.add_builds(&mut all);
         self.add_serving(&mut all)?;
