@@ -254,8 +254,9 @@ fn a_push_to_a_pull_request_moves_its_preview_and_its_end_takes_it_away() {
     assert!(row["memory"].as_u64().unwrap() > 1 << 20 && row["ends"].as_i64().is_some(), "{row:#}");
     let url = row["urls"]["web"].as_str().unwrap().to_owned();
     let client = Client::trusting(&shop.root(7).join("tls/ca.pem"));
-    shop.stage
-        .server(&fs::read_to_string(shop.stage.project.join("web/server.js")).unwrap().replace("tiny\\n", "tiny moved\\n"));
+    shop.stage.server(
+        &fs::read_to_string(shop.stage.project.join("web/server.js")).unwrap().replace("tiny\\n", "tiny moved\\n"),
+    );
     let second = shop.commit("two");
     // As a branch it is the same preview.
     let pushed = shop.push("refs/heads/pr/7", &bobs);

@@ -191,6 +191,11 @@ fn a_preview_sleeps_while_nobody_comes_and_who_comes_waits_until_it_is_awake() {
     // What needs it wakes it: a command that looks into the data, and a deployment.
     falls_asleep(&shop);
     let _ = shop.roadbed(&["db", "stats"]).expect(0);
+    // Whoever comes in the very moment in which it fell asleep meets a control that is still at it.
+    for _ in 0..4 {
+        falls_asleep(&shop);
+        visit(&shop, || {});
+    }
     falls_asleep(&shop);
     let deployed = shop.roadbed(&["deploy"]).expect(0);
     assert!(deployed.stdout.contains("is live"), "{}", deployed.stdout);

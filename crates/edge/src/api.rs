@@ -6,7 +6,7 @@
 //!   POST /rest     {"instance":"api-1","longest_ms":60000}  no new request there; answers when those under way are answered
 //!   POST /wake     {"instance":"api-1","longest_ms":0}      ends that
 //!   GET  /traffic  what each instance has under way and has answered
-//!   GET  /arrivals/N  {"count":12}: how many visitors' requests came in; answers when they are not N, or after a while
+//!   POST /arrivals {"edge":…,"count":7}  how many visitors' requests came in; answers when it is not that, or after a while
 //! ```
 //!
 //! What changes something may say of which control it is (`roadbed-epoch: 7`): of one that has been replaced nothing is taken.
@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
+use crate::arrivals::Arrived;
 use crate::edge::Edge;
 use crate::fault::EdgeFault;
 use crate::publish::Publisher;
@@ -39,8 +40,6 @@ pub(crate) const EPOCH_HEADER: &str = "roadbed-epoch";
 
 /// A table of ten thousand hosts has about two megabytes.
 const LARGEST: usize = 16 * 1024 * 1024;
-/// What is known of visitors follows in the path.
-pub(crate) const ARRIVALS: &str = "/arrivals/";
 /// Whoever waits for the next visitor asks again after this: a control that went away is not waited on for ever.
 const LONGEST_LOOK: Duration = Duration::from_secs(20);
 /// Who connects here has something to say.
@@ -104,9 +103,9 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             json(StatusCode::OK, &serving.snapshot().ok().map(|snapshot| &snapshot.table))
         }
         (&Method::GET, "/traffic") => json(StatusCode::OK, &publisher.traffic()),
-        (&Method::GET, path) if path.starts_with(ARRIVALS) => match path[ARRIVALS.len()..].parse() {
+        (&Method::POST, "/arrivals") => match read_known(request).await {
             Ok(known) => json(StatusCode::OK, &edge.arrivals.other_than(known, LONGEST_LOOK).await),
-            Err(_) => fault(StatusCode::BAD_REQUEST, &Fault::new("ask for arrivals as in `/arrivals/0`")),
+            Err(told) => fault(StatusCode::BAD_REQUEST, &told),
         },
         (&Method::PUT, "/routes") => publish(publisher, request).await,
         (&Method::POST, "/rest" | "/wake") => match publisher.fence(epoch_of(&request)) {
@@ -115,7 +114,7 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot rest or wake an instance", &cause)),
         },
         _ => {
-            let known = "the edge has `/health`, `/routes`, `/traffic`, `/arrivals/N`, `/rest` and `/wake`";
+            let known = "the edge has `/health`, `/routes`, `/traffic`, `/arrivals`, `/rest` and `/wake`";
             fault(StatusCode::NOT_FOUND, &Fault::new(known))
         }
     }
@@ -165,6 +164,13 @@ async fn wake(edge: &Edge, request: Request<Incoming>) -> Response<Full<Bytes>> 
         }
         Err(told) => fault(StatusCode::BAD_REQUEST, &told),
     }
+}
+
+async fn read_known(request: Request<Incoming>) -> Result<Arrived, Fault> {
+    let cannot =
+        |error: &(dyn std::error::Error + 'static)| Fault::because("cannot read what is known of visitors", error);
+    let body = Limited::new(request.into_body(), 4096).collect().await.map_err(|error| cannot(error.as_ref()))?;
+    serde_json::from_slice(&body.to_bytes()).map_err(|error| cannot(&error))
 }
 
 async fn read_rest(request: Request<Incoming>) -> Result<Rest, Fault> {

@@ -12,7 +12,7 @@ use reconcile::{Fault, Root};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::api::{ARRIVALS, EPOCH_HEADER, Health, Rest};
+use crate::api::{EPOCH_HEADER, Health, Rest};
 use crate::arrivals::Arrived;
 use crate::publish::Outcome;
 
@@ -37,10 +37,10 @@ impl EdgeClient {
         self.call(Method::GET, "/health", Bytes::new()).await
     }
 
-    /// Waits until visitors' requests are another number than `known`, or a while: returns the number.
-    pub async fn arrivals(&self, known: u64) -> Result<u64, Fault> {
-        let arrived: Arrived = self.call(Method::GET, &format!("{ARRIVALS}{known}"), Bytes::new()).await?;
-        Ok(arrived.count)
+    /// How many requests of visitors came in: told when it is not what is known, or after a while.
+    pub async fn arrivals(&self, known: Arrived) -> Result<Arrived, Fault> {
+        let body = serde_json::to_vec(&known).map_err(|error| Fault::because("cannot encode what is known", &error))?;
+        self.call(Method::POST, "/arrivals", Bytes::from(body)).await
     }
 
     async fn about(&self, path: &str, rest: &Rest) -> Result<(), Fault> {

@@ -52,6 +52,7 @@ pub mod edge;
 pub mod fault;
 pub mod run;
 
+pub use arrivals::Arrived;
 pub use client::EdgeClient;
 pub use config::{EdgeConfig, Limits};
 pub use fault::EdgeFault;

@@ -33,9 +33,9 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
     let drain = Drain::new();
     let edge = Arc::new(Edge {
         serving: publisher.serving(),
+        arrivals: Arrivals::new(clock.now()),
         clock,
         log,
-        arrivals: Arrivals::default(),
         tls: Arc::new(tls::server_config(publisher.serving()).map_err(EdgeFault::Tls)?),
         watch: drain.watch(),
         limits,

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use edge::Limits;
+use edge::{Arrived, Limits};
 use host::socket::free_port;
 use reconcile::ports::{Site, Target, Upstream};
 
 use crate::app::{App, full};
 use crate::visitor::get;
-use crate::world::{SHOP, World, eventually, shop, site};
+use crate::world::{SHOP, World, shop, site};
 
 fn sleeper(port: u16) -> Site {
     let upstreams = vec![Upstream { instance: "shop-1".to_owned(), port }];
@@ -24,18 +24,17 @@ async fn who_comes_to_one_that_is_asleep_waits_for_longer_than_for_one_that_rest
     asleep.publish(vec![sleeper(port)]).await;
     awake.publish(vec![shop(other)]).await;
     assert_eq!(get(&awake, SHOP, "/", "").await.status, 503);
-    let known = asleep.edge.arrivals(u64::MAX).await.unwrap();
-    assert_eq!(known, 0);
+    let known = asleep.edge.arrivals(Arrived::default()).await.unwrap();
+    assert_eq!(known.count, 0);
     let (reply, count) = tokio::join!(get(&asleep, SHOP, "/", ""), async {
         // As control does: it hears of the visitor, and takes its time.
-        let count = asleep.edge.arrivals(known).await.unwrap();
+        let told = asleep.edge.arrivals(known).await.unwrap();
+        assert!(told.is_after(known));
         tokio::time::sleep(Duration::from_millis(600)).await;
         let app = App::start_on(port, |_| async { full("awake") }).await;
-        eventually("it was asked", async || asleep.edge.arrivals(u64::MAX).await.unwrap() == 1).await;
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        drop(app);
-        count
+        (app, told.count)
     });
+    let (_app, count) = count;
     assert_eq!((reply.status, reply.text(), count), (200, "awake", 1));
 }
 
@@ -45,7 +44,8 @@ async fn only_visitors_who_are_let_in_are_counted() {
     let world = World::new().await;
     world.publish(vec![shop(app.port)]).await;
     assert_eq!(get(&world, SHOP, "/%00", "").await.status, 400);
-    assert_eq!(world.edge.arrivals(u64::MAX).await.unwrap(), 0);
+    let known = world.edge.arrivals(Arrived::default()).await.unwrap();
+    assert_eq!(known.count, 0);
     assert_eq!(get(&world, SHOP, "/", "").await.status, 200);
-    assert_eq!(world.edge.arrivals(0).await.unwrap(), 1);
+    assert_eq!(world.edge.arrivals(known).await.unwrap().count, 1);
 }

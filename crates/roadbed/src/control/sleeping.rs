@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use delivery::Role;
+use edge::Arrived;
 use edge::client::EdgeClient;
 use host::clock::Timestamp;
 use host::files::{self, Access};
@@ -43,9 +44,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct Sleep {
     pub state: SleepState,
     pub since: Timestamp,
-    /// Visitors' requests that the edge had counted when it was decided: another number is somebody who came.
+    /// Visitors that the edge had counted when it was decided: who comes after that wakes it.
     #[serde(default)]
-    pub arrivals: u64,
+    pub arrivals: Arrived,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,8 +108,14 @@ pub(super) async fn ensure_awake(control: &Control) -> Result<(), Fault> {
 
 /// Stops what still runs of an environment that is asleep, and keeps its door.
 pub(super) async fn stay_asleep(control: &Control, want: &Wanted) -> Result<Message, Fault> {
-    let _turn = control.turn.lock().await;
-    put_to_sleep(control, want).await
+    {
+        let _turn = control.turn.lock().await;
+        // A visitor may have come while somebody else had the turn: what was woken is not put to sleep behind the visitor's back.
+        if is_asleep(control) {
+            return put_to_sleep(control, want).await;
+        }
+    }
+    convergence::converge(control, want, Arc::new(Unwatched)).await
 }
 
 async fn put_to_sleep(control: &Control, want: &Wanted) -> Result<Message, Fault> {
@@ -130,7 +137,7 @@ async fn put_to_sleep(control: &Control, want: &Wanted) -> Result<Message, Fault
 /// When somebody was last seen.
 #[derive(Clone, Copy, Debug)]
 struct Quiet {
-    arrivals: u64,
+    arrivals: Arrived,
     since: Instant,
 }
 
@@ -173,8 +180,8 @@ async fn look(control: &Control, quiet: &mut Option<Quiet>) -> Result<Duration, 
         return wait_for_visitor(control, &note).await;
     }
     let edge = EdgeClient::new(control.root.clone());
-    // No edge has counted so far, so the answer is at once.
-    let arrivals = edge.arrivals(u64::MAX).await?;
+    // No edge has that, so the answer is at once.
+    let arrivals = edge.arrivals(Arrived::default()).await?;
     let now = control.clock.instant();
     let known = quiet.filter(|quiet| quiet.arrivals == arrivals);
     let since = match known {
@@ -203,7 +210,7 @@ async fn is_busy(control: &Control, edge: &EdgeClient) -> Result<bool, Fault> {
     Ok(edge.traffic().await?.iter().any(|traffic| traffic.in_flight > 0))
 }
 
-async fn fall_asleep(control: &Control, want: &Wanted, arrivals: u64) -> Result<(), Fault> {
+async fn fall_asleep(control: &Control, want: &Wanted, arrivals: Arrived) -> Result<(), Fault> {
     // Somebody else's convergence is a reason to stay awake; the next look counts from then.
     let Ok(_turn) = control.turn.try_lock() else { return Ok(()) };
     // Something that does not do well is not put to sleep: whoever looks shall see it.
@@ -228,14 +235,15 @@ fn give_up_warm(control: &Control) -> Result<(), Fault> {
 
 async fn wait_for_visitor(control: &Control, note: &Sleep) -> Result<Duration, Fault> {
     if note.state == SleepState::Asleep {
-        let count = EdgeClient::new(control.root.clone()).arrivals(note.arrivals).await?;
-        let is_still_asleep = read(&control.root).as_ref() == Some(note);
-        if count == note.arrivals || !is_still_asleep {
+        let arrivals = EdgeClient::new(control.root.clone()).arrivals(note.arrivals).await?;
+        if read(&control.root).as_ref() != Some(note) {
             return Ok(Duration::ZERO);
         }
-        if count == 0 {
-            // Another edge, which counts from the beginning.
-            write(&control.root, &Sleep { arrivals: 0, ..note.clone() })?;
+        if !arrivals.is_after(note.arrivals) {
+            if arrivals != note.arrivals {
+                // Another edge, which counts from the beginning.
+                write(&control.root, &Sleep { arrivals, ..note.clone() })?;
+            }
             return Ok(Duration::ZERO);
         }
         tracing::info!("a visitor came: waking");
