@@ -100,7 +100,7 @@ fn path(project: &Path) -> PathBuf {
 
 /// Who gave a word that holds for this, if somebody did.
 pub fn given_for(project: &Path, about: &Subject, builders: &Builders) -> Result<Option<PersonName>, Fault> {
-    let words = read(project)?.into_iter().filter(|word| word.format == FORMAT && word.about == *about);
+    let words = read(project)?.filter(|word| word.format == FORMAT && word.about == *about);
     Ok(words.rev().find_map(|word| builders.who_signed(about, word.at, &word.signature).ok().flatten()))
 }
 

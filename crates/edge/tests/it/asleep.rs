@@ -43,7 +43,7 @@ async fn only_visitors_who_are_let_in_are_counted() {
     let app = App::saying("ok").await;
     let world = World::new().await;
     world.publish(vec![shop(app.port)]).await;
-    assert_eq!(get(&world, SHOP, "/%00", "").await.status, 400);
+    assert_eq!(get(&world, SHOP, "/", "Host: elsewhere.example\r\n").await.status, 400);
     let known = world.edge.arrivals(Arrived::default()).await.unwrap();
     assert_eq!(known.count, 0);
     assert_eq!(get(&world, SHOP, "/", "").await.status, 200);
