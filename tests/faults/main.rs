@@ -42,6 +42,7 @@ mod process_model;
 mod matrix;
 mod misbehaviour;
 mod pushes;
+mod previews;
 mod running;
 mod redaction;
 mod smoke;

@@ -36,6 +36,7 @@
 
 mod accessor;
 mod apps;
+mod asleep;
 mod browser;
 mod canary;
 mod confinement;

@@ -9,6 +9,7 @@
 //!   POST /certificates  those that are on disk now are shown
 //!   POST /end-streams {"instance":"api-1","longest_ms":9000} ends its streams, spread over that time; answers how many
 //!   GET  /traffic  what each instance has under way and has answered
+//!   POST /arrivals {"edge":…,"count":7}  how many visitors' requests came in; answers when it is not that, or after a while
 //! ```
 //!
 //! What changes something may say of which control it is (`roadbed-epoch: 7`): of one that has been replaced nothing is taken.
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
+use crate::arrivals::Arrived;
 use crate::edge::Edge;
 use crate::fault::EdgeFault;
 use crate::publish::Publisher;
@@ -41,6 +43,8 @@ pub(crate) const EPOCH_HEADER: &str = "roadbed-epoch";
 
 /// A table of ten thousand hosts has about two megabytes.
 const LARGEST: usize = 16 * 1024 * 1024;
+/// Whoever waits for the next visitor asks again after this: a control that went away is not waited on for ever.
+const LONGEST_LOOK: Duration = Duration::from_secs(20);
 /// Who connects here has something to say.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -102,6 +106,10 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             json(StatusCode::OK, &serving.snapshot().ok().map(|snapshot| &snapshot.table))
         }
         (&Method::GET, "/traffic") => json(StatusCode::OK, &publisher.traffic()),
+        (&Method::POST, "/arrivals") => match read_known(request).await {
+            Ok(known) => json(StatusCode::OK, &edge.arrivals.other_than(known, LONGEST_LOOK).await),
+            Err(told) => fault(StatusCode::BAD_REQUEST, &told),
+        },
         (&Method::PUT, "/routes") => publish(publisher, request).await,
         (&Method::PUT, "/challenges") => match publisher.fence(epoch_of(&request)) {
             Ok(()) => prove(edge, request).await,
@@ -116,7 +124,7 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             }
         }
         _ => {
-            let known = "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/traffic`, `/rest`, `/wake` and `/end-streams`";
+            let known = "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/traffic`, `/arrivals`, `/rest`, `/wake` and `/end-streams`";
             fault(StatusCode::NOT_FOUND, &Fault::new(known))
         }
     }
@@ -172,6 +180,13 @@ async fn rest_all(edge: &Edge, instances: &[Arc<Instance>], longest: Duration) {
     while instances.iter().any(|instance| instance.in_flight() > 0) && edge.clock.instant() < began + UNDER_WAY {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+async fn read_known(request: Request<Incoming>) -> Result<Arrived, Fault> {
+    let cannot =
+        |error: &(dyn std::error::Error + 'static)| Fault::because("cannot read what is known of visitors", error);
+    let body = Limited::new(request.into_body(), 4096).collect().await.map_err(|error| cannot(error.as_ref()))?;
+    serde_json::from_slice(&body.to_bytes()).map_err(|error| cannot(&error))
 }
 
 async fn read_rest(request: Request<Incoming>) -> Result<Rest, Fault> {

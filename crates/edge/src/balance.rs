@@ -15,11 +15,17 @@ pub struct Pool {
     pub first_byte: Duration,
     /// Longest idle time of a kept connection; shorter than the app keeps its end open.
     pub idle: Duration,
+    /// How long a request waits for instances that are asleep; `None`: they never are.
+    pub wake: Option<Duration>,
 }
 
 impl Pool {
     pub fn new(instances: Vec<Arc<Instance>>, first_byte: Duration, idle: Duration) -> Self {
-        Self { instances, turn: AtomicUsize::new(0), first_byte, idle }
+        Self { instances, turn: AtomicUsize::new(0), first_byte, idle, wake: None }
+    }
+
+    pub fn that_may_sleep(self, wake: Option<Duration>) -> Self {
+        Self { wake, ..self }
     }
 
     /// None if the app has no instances, or all of them rest. While all others are avoided, none is: an instance that refused a

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::api::{EPOCH_HEADER, Health, Rest};
+use crate::arrivals::Arrived;
 use crate::publish::Outcome;
 
 /// Speaks to the edge of one environment.
@@ -34,6 +35,12 @@ impl EdgeClient {
 
     pub async fn health(&self) -> Result<Health, Fault> {
         self.call(Method::GET, "/health", Bytes::new()).await
+    }
+
+    /// How many requests of visitors came in: told when it is not what is known, or after a while.
+    pub async fn arrivals(&self, known: Arrived) -> Result<Arrived, Fault> {
+        let body = serde_json::to_vec(&known).map_err(|error| Fault::because("cannot encode what is known", &error))?;
+        self.call(Method::POST, "/arrivals", Bytes::from(body)).await
     }
 
     async fn about(&self, path: &str, rest: &Rest) -> Result<(), Fault> {

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use host::clock::Clock;
 use rustls::ServerConfig;
 
+use crate::arrivals::Arrivals;
 use crate::config::Limits;
 use crate::drain::Watch;
 use crate::log::AccessLog;
@@ -20,6 +21,7 @@ pub struct Edge {
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
     pub log: AccessLog,
+    pub arrivals: Arrivals,
     pub tls: Arc<ServerConfig>,
     /// What authorities are answered with.
     pub proofs: Arc<Proofs>,

@@ -87,7 +87,7 @@ pub async fn forward(
     exchange: Exchange,
     entry: &mut Entry,
 ) -> Result<Response<Body>, Refusal> {
-    let began = edge.clock.instant();
+    let mut began = edge.clock.instant();
     let Exchange { method, target, fields, body, upgrade } = exchange;
     let (upload, progress) = Upload::new(body, &edge.clock, edge.limits.upload_stall);
     let may_repeat = matches!(upload, Upload::Nothing) && method.is_idempotent();
@@ -96,7 +96,8 @@ pub async fn forward(
     *request.uri_mut() = target;
     *request.headers_mut() = fields;
 
-    let mut patience = Patience::new(began, edge.limits.restart_patience.min(pool.first_byte));
+    let longest = pool.wake.unwrap_or_else(|| edge.limits.restart_patience.min(pool.first_byte));
+    let mut patience = Patience::new(began, longest);
     let mut repeats = 0;
     loop {
         let Some(instance) = pool.pick(edge.clock.instant()) else {
@@ -122,6 +123,10 @@ pub async fn forward(
                 continue;
             }
         };
+        if pool.wake.is_some() {
+            // It was asleep until now, and that is not the app's time.
+            began = edge.clock.instant();
+        }
         let spare = (may_repeat && repeats < REPEATS).then(|| copy_of(&request));
         let sending = sender.try_send_request(request);
         let took = || edge.clock.instant().saturating_duration_since(began);

@@ -35,6 +35,7 @@ pub mod files;
 pub mod body;
 pub mod log;
 
+pub mod arrivals;
 pub mod connection;
 pub mod drain;
 pub mod head;
@@ -52,6 +53,7 @@ pub mod edge;
 pub mod fault;
 pub mod run;
 
+pub use arrivals::Arrived;
 pub use client::EdgeClient;
 pub use config::{EdgeConfig, Limits};
 pub use fault::EdgeFault;

@@ -82,6 +82,9 @@ async fn reply(
 
     // Who may not see the site does not see what is missing on it either.
     access::admit(&site.access, &parts.headers)?;
+    if visitor.door == Door::Https {
+        edge.arrivals.count_one();
+    }
 
     // A static build is the same in every environment; what differs is asked for here.
     if let Some(config) = site.config_for(&parts.method, asked.target.path()) {

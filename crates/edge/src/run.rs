@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::arrivals::Arrivals;
 use crate::config::EdgeConfig;
 use crate::drain::{Drain, Phase};
 use crate::edge::Edge;
@@ -41,6 +42,7 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
     let drain = Drain::new();
     let edge = Arc::new(Edge {
         serving: publisher.serving(),
+        arrivals: Arrivals::new(clock.now()),
         clock,
         log,
         tls: Arc::new(tls::server_config(publisher.serving(), Arc::clone(&proofs)).map_err(EdgeFault::Tls)?),

@@ -6,7 +6,15 @@ use crate::files::{self, FileFault};
 
 /// Bytes of memory that this process occupies now, pages of its program file included.
 pub fn bytes() -> files::Result<u64> {
-    let path = std::path::Path::new("/proc/self/statm");
+    at(std::path::Path::new("/proc/self/statm"))
+}
+
+/// The same of another process of this machine.
+pub fn of(pid: u32) -> files::Result<u64> {
+    at(std::path::Path::new(&format!("/proc/{pid}/statm")))
+}
+
+fn at(path: &std::path::Path) -> files::Result<u64> {
     let strange = || FileFault::new("understand", path, io::Error::from(io::ErrorKind::InvalidData));
     let text = files::read_string(path)?;
     let pages: u64 = text.split(' ').nth(1).and_then(|field| field.parse().ok()).ok_or_else(strange)?;

@@ -7,6 +7,7 @@ use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::migration::Migration;
 use crate::network::Reachability;
+use crate::preview::Preview;
 use crate::record::choice;
 use crate::rollout::Rollout;
 use crate::rotation::{Rotation, RotationSchedule};
@@ -30,8 +31,8 @@ pub struct Environment {
     /// What must be in force for every app and data service, or the environment does not come up.
     pub require: Vec<Safeguard>,
     pub drift: OnDrift,
-    /// How long it lasts after the last `up`; then it is purged.
-    pub ttl: Option<Duration>,
+    /// What it has because there are many like it.
+    pub preview: Preview,
     pub tls: Tls,
     pub rollout: Rollout,
     /// Where it is asked from elsewhere; `None`: nowhere.

@@ -77,7 +77,7 @@ impl Manifest {
             network: table.network.resolve(),
             require: table.require.iter().map(|safeguard| safeguard.value).collect(),
             drift: table.drift.as_ref().map_or(OnDrift::Report, |drift| drift.value),
-            ttl: table.ttl.as_ref().map(|ttl| ttl.value.0),
+            preview: table.preview(),
             tls: table.tls.resolve(),
             rollout: table.rollout.resolve(document.people.in_order().into_iter().map(|(name, _)| name.value.clone())),
             api: table.api.as_ref().map(|api| api.value.resolve(environment.instance.as_ref())),

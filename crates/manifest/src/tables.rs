@@ -11,6 +11,7 @@ use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonN
 use crate::members::Members;
 use crate::migration::MigrationTable;
 use crate::network::NetworkTable;
+use crate::preview::CeilingTable;
 use crate::record::{choice, record};
 use crate::rollout::RolloutTable;
 use crate::rotation::RotationTable;
@@ -142,6 +143,14 @@ record! {
         ttl: Option<At<Age>>,
         /// Who signs its public certificates, and what browsers are told about HTTPS.
         tls: TlsTable = {},
+        /// Without a visitor for this long its apps and data services are stopped; the next request starts them, and waits. Only
+        /// with `per`.
+        idle: Option<At<Age>>,
+        /// Who may have commits of strangers built and run, with `roadbed preview allow`, and whose own pushes need no word: people of
+        /// `[people]`. Default: nobody. Only with `per = "pull-request"`.
+        builders: Vec<At<PersonName>> = [],
+        /// What all of its apps and data services may use together, where the machine has control groups. Only with `per`.
+        limits: Option<At<CeilingTable>>,
         /// How it gets new releases.
         rollout: RolloutTable = {},
         /// The API over HTTPS, for deployments and approvals from elsewhere. Without it nobody listens.

@@ -83,6 +83,6 @@ fn previews_begin_with_the_sample_and_others_with_nothing() {
     let [Collection { sample: Some(sample), .. }] = &mongodb("local").collections[..] else { panic!("one collection") };
     assert_eq!((sample.limit, sample.filter.as_deref()), (200, None));
     assert_eq!(sample.fields, [("email".to_owned(), Mask::Email), ("lines.sku".to_owned(), Mask::Id)]);
-    let ttl = |name: &str| manifest.resolve(&name.parse().unwrap()).unwrap().ttl.map(|ttl| ttl.as_secs());
+    let ttl = |name: &str| manifest.resolve(&name.parse().unwrap()).unwrap().preview.ttl.map(|ttl| ttl.as_secs());
     assert_eq!((ttl("local"), ttl("preview/pr-7")), (None, Some(7 * 86_400)));
 }

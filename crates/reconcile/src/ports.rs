@@ -404,6 +404,10 @@ pub enum Target {
         first_byte_ms: u64,
         /// Longest idle time on a pooled connection, milliseconds; must stay below the app's keep-alive.
         idle_ms: u64,
+        /// For how long a request waits for instances that are asleep, milliseconds; absent where they never are. The time to the first
+        /// byte counts from when one answers again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wake_ms: Option<u64>,
     },
     /// Files of a build, below this folder.
     Files { folder: PathBuf, spa_fallback: Option<String> },

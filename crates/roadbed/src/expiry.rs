@@ -8,7 +8,7 @@ use crate::wanted::{self, Wanted};
 /// When what is wanted ends; `None`: it does not, or nobody noted when it was last brought up.
 pub fn of(want: &Wanted) -> Result<Option<Timestamp>, Fault> {
     let Some(asked) = want.asked else { return Ok(None) };
-    let ttl = wanted::resolve(want)?.ttl;
+    let ttl = wanted::resolve(want)?.preview.ttl;
     let after = |ttl: std::time::Duration| {
         let millis = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_unix_millis(asked.unix_millis().saturating_add(millis))

@@ -16,6 +16,8 @@ pub mod domains;
 pub mod purge;
 pub mod upgrade;
 pub mod server;
+pub mod checkouts;
+pub mod words;
 pub mod seats;
 pub mod signing;
 pub mod control;

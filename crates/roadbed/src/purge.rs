@@ -14,6 +14,7 @@ use host::files::{self, Access, FileFault};
 use reconcile::{Fault, Root};
 use serde::{Deserialize, Serialize};
 
+use crate::checkouts;
 use crate::control::identity::{self, Identity};
 use crate::keeper;
 use crate::roots::Roots;
@@ -36,6 +37,8 @@ pub struct Places {
     pub roots: Roots,
     /// Where this user's logins are kept: `$XDG_RUNTIME_DIR`.
     pub runtime: Option<PathBuf>,
+    /// Where this user's cache is, with the checkouts of previews.
+    pub cache: Option<PathBuf>,
 }
 
 fn note_of(root: &Root) -> PathBuf {
@@ -85,6 +88,9 @@ pub async fn purge(root: &Root, whose: &Purging, places: &Places) -> Result<(), 
     // Keys first: from here on nobody opens what is still there.
     for path in outside(&whose.id, places) {
         files::remove(&path).map_err(cannot)?;
+    }
+    if let Some(checkout) = places.cache.as_ref().map(|cache| checkouts::folder(cache, root)) {
+        files::remove_dir(&checkout).map_err(cannot)?;
     }
     let note = note_of(root);
     // The lock is held by whoever calls: it goes with the folder.
@@ -141,8 +147,11 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let (state, config) = (folder.path().join("state/roadbed"), folder.path().join("config/roadbed"));
-            let places =
-                Places { roots: Roots::new(Some(state), Some(config)), runtime: Some(folder.path().join("run")) };
+            let places = Places {
+                roots: Roots::new(Some(state), Some(config)),
+                runtime: Some(folder.path().join("run")),
+                cache: Some(folder.path().join("cache")),
+            };
             let root = Root::new(folder.path().join("shop/.roadbed-envs/preview/pr-7"));
             let purpose = Purpose { product: "shop", environment: "preview/pr-7" };
             let identity = identity::ensure(&root, purpose, &places.roots, &SystemClock).unwrap();
@@ -153,12 +162,15 @@ mod tests {
             files::create_dir(&root.data("mongodb"), Access::Owner).unwrap();
             files::write(&root.data("mongodb").join("documents"), b"anna@shop.example", Access::Owner).unwrap();
             files::symlink(folder.path(), &root.path().join("elsewhere")).unwrap();
+            let checkout = checkouts::folder(places.cache.as_ref().unwrap(), &root);
+            files::create_dir(&checkout, Access::Owner).unwrap();
             files::write(&folder.path().join("shop/roadbed.toml"), b"stays", Access::Owner).unwrap();
             Self { folder, root, places }
         }
 
         fn has_no_trace(&self, id: &str) {
             assert!(!files::exists(self.root.path()));
+            assert!(files::list(&self.folder.path().join("cache/previews")).unwrap().is_empty());
             assert!(!files::exists(&self.folder.path().join("shop/.roadbed-envs")));
             assert_eq!(outside(id, &self.places).into_iter().filter(|path| files::exists(path)).count(), 0);
             assert!(files::exists(&self.folder.path().join("shop/roadbed.toml")));

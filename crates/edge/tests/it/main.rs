@@ -11,6 +11,7 @@ mod recorder;
 mod visitor;
 mod world;
 
+mod asleep;
 mod candidate;
 mod drain;
 mod succession;

@@ -168,6 +168,11 @@ impl Groups {
         &self.folders
     }
 
+    /// Ours as a whole: whatever is in a group below it counts.
+    pub fn whole(&self) -> Group {
+        Group { folders: self.folders.clone() }
+    }
+
     /// A group for one unit, empty limits set anew.
     pub fn group(&self, name: &str, limits: &Limits) -> files::Result<Group> {
         let folders = self.folders.iter().map(|folder| folder.join(name));
@@ -254,7 +259,8 @@ impl Group {
         &self.folders
     }
 
-    fn limit(&self, limits: &Limits) -> files::Result<()> {
+    /// Sets its limits anew, also those that are none.
+    pub fn limit(&self, limits: &Limits) -> files::Result<()> {
         let text = |limit: Option<u64>, none: &str| limit.map_or_else(|| none.to_owned(), |limit| limit.to_string());
         let period = CPU_PERIOD.as_micros();
         let quota = limits.cpu.map(|thousandths| u128::from(thousandths) * period / 1000);

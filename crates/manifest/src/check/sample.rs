@@ -41,13 +41,6 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
 
 fn environments(document: &Document, findings: &mut Findings) {
     for (name, table) in document.environments.iter() {
-        if let Some(ttl) = &table.ttl
-            && table.per.is_none()
-        {
-            findings
-                .error(ttl.span, format!("{} would be purged: only what exists many times ends by itself", name.value))
-                .hint("leave ttl out, or add per = \"pull-request\"");
-        }
         if let Some(seed) = &table.seed
             && seed.value == Seed::Sample
             && name.as_str() == PRODUCTION

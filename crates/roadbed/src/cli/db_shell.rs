@@ -3,7 +3,7 @@
 use reconcile::Fault;
 use stores::redis::external::Entrance;
 
-use crate::cli::args;
+use crate::cli::db_args::{DataService, DbShell};
 use crate::cli::env_exec::borrower;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -15,10 +15,10 @@ use crate::control::lent::{Asked, Lent, Output, RedisEntrance, Service, What};
 /// Where customers' data is: whoever looks says why.
 pub(super) const SAYS_WHY: &str = "production";
 
-pub async fn run(session: &Session, args: &args::DbShell) -> Result<Exit, Failure> {
+pub async fn run(session: &Session, args: &DbShell) -> Result<Exit, Failure> {
     let service = match args.service {
-        args::DataService::Mongodb => Service::MongoDb,
-        args::DataService::Redis => Service::Redis,
+        DataService::Mongodb => Service::MongoDb,
+        DataService::Redis => Service::Redis,
     };
     let (environment, _) = Project::load(session)?.environment(&session.environment()?)?;
     if environment.name.as_str() == SAYS_WHY && args.reason.is_none() {

@@ -30,7 +30,7 @@ use crate::{seats, signing};
 pub async fn run(session: &Session, args: &Deploy, live: &Live, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let control = ControlClient::new(session.root.clone());
     match &args.verb {
-        None => begin(session, args, None, Looking::UntilOver, live, interrupts).await,
+        None => begin(session, args, Occasion::default(), Looking::UntilOver, live, interrupts).await,
         Some(DeployVerb::Follow(Which { id })) => {
             let id = follow::meant(&control, id.as_deref()).await?;
             follow::look(session, &control, id, Looking::UntilOver, interrupts).await
@@ -49,11 +49,20 @@ struct Prepared {
     author: Option<String>,
 }
 
-/// Asks for a deployment, of this branch if it is known, and looks at it.
+/// What whoever asks for a deployment knows of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Occasion<'a> {
+    /// What the change came in on, as `Origin` tells it.
+    pub(super) branch: Option<&'a str>,
+    /// At whose word it is made, where that is not the user of this machine.
+    pub(super) by: Option<&'a str>,
+}
+
+/// Asks for a deployment, and looks at it.
 pub(super) async fn begin(
     session: &Session,
     args: &Deploy,
-    branch: Option<&str>,
+    occasion: Occasion<'_>,
     looking: Looking,
     live: &Live,
     interrupts: &mut Interrupts,
@@ -76,7 +85,7 @@ pub(super) async fn begin(
             }
         }
     };
-    if let Some(branch) = branch {
+    if let Some(branch) = occasion.branch {
         prepared.origin.branch = Some(branch.to_owned());
     }
     ensure_up(session, want, live).await?;
@@ -86,7 +95,7 @@ pub(super) async fn begin(
         manifest: prepared.manifest,
         origin: prepared.origin,
         author: prepared.author.unwrap_or_else(|| me.clone()),
-        by: me,
+        by: occasion.by.map_or(me, str::to_owned),
         token: login::token(session, control).await,
         across_contract: args.across_contract,
     };

@@ -114,10 +114,16 @@ pub struct Rollback {
 ///
 /// Git runs this as the hook post-receive, in the repository's folder. The branch alone decides where its push goes; what comes of it is
 /// told to who pushed. A release that has to be approved is waited for by nobody: the push ends when somebody is asked.
+///
+/// `refs/pull/N/head`, and `pr/N` where the manifest sends that branch nowhere, is pull request N: its push makes or moves the preview,
+/// its deletion takes it away. ROADBED_PUSHED_BY says who pushes, set by sshd for each key. What is not of somebody in `builders` of
+/// the environment is a stranger's, and nothing of it is run until `roadbed preview allow`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   cd /srv/shop.git && roadbed receive --install --checkout /srv/shop
+  environment=\"ROADBED_PUSHED_BY=ann\" ssh-ed25519 AAAA…   a line of authorized_keys, with
+                                          PermitUserEnvironment ROADBED_PUSHED_BY in sshd_config
 
 Exit codes:
   0    deployed, or nothing to deploy
@@ -134,6 +140,9 @@ pub struct Receive {
     /// Where an environment is not up: as with `up --free-ports`
     #[arg(long)]
     pub free_ports: bool,
+    /// Whatever is pushed to pull requests comes from forks, whoever pushes it: for repositories that a mirror writes to
+    #[arg(long)]
+    pub fork: bool,
 }
 
 /// Show the releases of an environment

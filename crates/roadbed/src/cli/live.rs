@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::cli::conductor::{Conductor, OnMessage};
 use crate::control::client::ControlClient;
 use crate::control::wire::{ReadyRequest, RotateRequest, SmokeRequest, Status, Unit};
-use crate::control::{identity, launch};
+use crate::control::{identity, launch, sleeping};
 use crate::expiry;
 use crate::keeper;
 use crate::keeper::client::KeeperClient;
@@ -62,9 +62,11 @@ impl Live {
             // Who is primary is control's to know.
             units: Unit::all(units, self.keeper.confined().await?, &BTreeMap::new()),
             network: None,
+            together: None,
             mongodb: Vec::new(),
             certificate: None,
             ends: expiry::of_root(&self.root).unwrap_or_default(),
+            sleep: sleeping::read(&self.root),
             overdue: Vec::new(),
             drift: Vec::new(),
             api: None,

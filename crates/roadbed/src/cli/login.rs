@@ -44,7 +44,7 @@ struct Kept {
 /// What signs.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Key {
+pub(super) enum Key {
     /// A key file, or the public half of one that the agent has.
     File(PathBuf),
     /// A key that the agent has: a line of a `.pub` file.
@@ -116,11 +116,23 @@ fn kept(session: &Session) -> Option<Kept> {
 async fn sign_in(session: &Session, control: &ControlClient, key: &Key) -> Result<LoggedIn, Fault> {
     let challenge = control.challenge().await?;
     let folder = session.root.run().join(format!("login-{}", host::own::pid()));
-    let signature = signature(session, key, &folder, &challenge.namespace, &challenge.message()).await;
-    let removed = files::remove_dir(&folder);
-    let signed = Signed { nonce: challenge.nonce, signature: signature? };
+    let signature = signed(session, key, &folder, &challenge.namespace, &challenge.message()).await?;
+    control.log_in(&Signed { nonce: challenge.nonce, signature }).await
+}
+
+/// A signature of `message` for `namespace`; `folder` is there only meanwhile.
+pub(super) async fn signed(
+    session: &Session,
+    key: &Key,
+    folder: &Path,
+    namespace: &str,
+    message: &str,
+) -> Result<String, Fault> {
+    let signature = signature(session, key, folder, namespace, message).await;
+    let removed = files::remove_dir(folder);
+    let signature = signature?;
     removed.map_err(|fault| Fault::because("cannot tidy up after signing", &fault))?;
-    control.log_in(&signed).await
+    Ok(signature)
 }
 
 /// What is signed is no secret, and neither is a signature that was used.
@@ -150,17 +162,22 @@ async fn signature(
 
 /// The agent's keys that the manifest gives to somebody, in the manifest's order.
 async fn of_agent(session: &Session) -> Result<Vec<Key>, Failure> {
-    let lines = openssh(session, "ssh-add", vec!["-L".to_owned()]).await?;
-    let body = |line: &str| line.split(' ').nth(1).map(str::to_owned);
-    let held: Vec<_> = lines.iter().filter_map(|line| body(line)).collect();
     let want = wanted::read(&session.root)?.ok_or_else(|| {
         Fault::new("cannot log in: the environment was never brought up").hint("`roadbed up` brings it up")
     })?;
     let people = wanted::manifest_as_wanted(&want)?.people();
-    let known = people.into_iter().flat_map(|(_, keys)| keys);
-    let keys: Vec<Key> =
-        known.filter(|key| body(key).is_some_and(|body| held.contains(&body))).map(Key::OfAgent).collect();
+    let known: Vec<String> = people.into_iter().flat_map(|(_, keys)| keys).collect();
+    let keys = held_by_agent(session, &known).await?;
     if keys.is_empty() { Err(nobody_signs()) } else { Ok(keys) }
+}
+
+/// Those of `known` that the agent has, in their order.
+pub(super) async fn held_by_agent(session: &Session, known: &[String]) -> Result<Vec<Key>, Failure> {
+    let lines = openssh(session, "ssh-add", vec!["-L".to_owned()]).await?;
+    let body = |line: &str| line.split(' ').nth(1).map(str::to_owned);
+    let held: Vec<_> = lines.iter().filter_map(|line| body(line)).collect();
+    let is_held = |key: &&String| body(key).is_some_and(|body| held.contains(&body));
+    Ok(known.iter().filter(is_held).cloned().map(Key::OfAgent).collect())
 }
 
 fn nobody_signs() -> Failure {
@@ -173,7 +190,7 @@ async fn openssh(session: &Session, program: &str, args: Vec<String>) -> Result<
     let variable = |name: &str| session.surroundings.variable(name);
     let path = variable("PATH").unwrap_or_default();
     let found = find_in_path(program, &path)
-        .ok_or_else(|| Fault::new(format!("cannot log in: there is no {program}")).hint("install OpenSSH's client"))?;
+        .ok_or_else(|| Fault::new(format!("cannot sign: there is no {program}")).hint("install OpenSSH's client"))?;
     // What the agent and whoever asks for a touch need to be found.
     let names = ["PATH", "HOME", "SSH_AUTH_SOCK", "SSH_ASKPASS", "SSH_SK_PROVIDER", "DISPLAY", "WAYLAND_DISPLAY"];
     let env = names.iter().filter_map(|name| Some(((*name).to_owned(), variable(name)?))).collect();

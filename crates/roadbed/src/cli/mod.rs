@@ -16,6 +16,7 @@ pub mod check_args;
 pub mod command_lock;
 pub mod completions;
 pub mod conductor;
+pub mod db_args;
 mod db_migrations;
 mod ready_args;
 mod ready_history;
@@ -44,6 +45,10 @@ pub mod output;
 pub mod place;
 pub mod plan;
 pub mod process_model;
+pub mod preview;
+pub mod preview_allow;
+pub mod preview_args;
+pub mod preview_list;
 pub mod project;
 pub mod purge;
 pub mod ready;
@@ -87,15 +92,17 @@ use std::process::ExitCode;
 use clap::Parser;
 use reconcile::Fault;
 
-use crate::cli::args::{Arguments, Command, Db, Env, Manifest};
+use crate::cli::args::{Arguments, Command, Env, Manifest};
 use crate::cli::check_args::Check as CheckVerb;
 use crate::cli::ci_args::Ci;
+use crate::cli::db_args::Db;
 use crate::cli::domains::Domains;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::live::Live;
 use crate::cli::output::Output;
+use crate::cli::preview_args::Preview;
 use crate::cli::sample_args::Sample;
 use crate::cli::session::Session;
 use crate::cli::surroundings::Surroundings;
@@ -188,6 +195,14 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         }
         Command::Releases(_) => wait(deploy::releases(session)),
         Command::Receive(args) => wait(async { receive::run(session, args, &mut Interrupts::of_process()?).await }),
+        Command::Preview(Preview::Up(args)) => {
+            wait(async { preview::up(session, args, &mut Interrupts::of_process()?).await })
+        }
+        Command::Preview(Preview::Down(args)) => {
+            wait(async { preview::down(session, args, &mut Interrupts::of_process()?).await })
+        }
+        Command::Preview(Preview::List(_)) => wait(preview_list::run(session)),
+        Command::Preview(Preview::Allow(args)) => wait(preview_allow::run(session, args)),
         Command::Target(args) => wait(target::run(session, args)),
         Command::Ci(Ci::Plan(args)) => wait(ci_plan::run(session, args)),
         Command::Ci(Ci::Run(args)) => wait(async { ci_run::run(session, args, &mut Interrupts::of_process()?).await }),

@@ -100,7 +100,11 @@ fn left_elsewhere(session: &Session) -> Vec<String> {
 
 fn places(session: &Session) -> Places {
     let runtime = session.surroundings.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
-    Places { roots: session.roots(), runtime: runtime.filter(|folder| folder.is_absolute()) }
+    Places {
+        roots: session.roots(),
+        runtime: runtime.filter(|folder| folder.is_absolute()),
+        cache: session.surroundings.cache(),
+    }
 }
 
 /// Whether it is one of many: of a pull request, or of a branch.

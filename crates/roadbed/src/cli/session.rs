@@ -69,6 +69,19 @@ impl Session {
         })
     }
 
+    /// The same command about another environment, of another checkout: whatever `--root` and its variable say.
+    pub fn at(&self, manifest: PathBuf, root: Root, environment: EnvRef) -> Self {
+        let folder = manifest.parent().unwrap_or(&self.surroundings.folder).to_owned();
+        Self {
+            output: self.output,
+            surroundings: self.surroundings.clone().without(ROOT).at(folder),
+            root,
+            asked_environment: Some(environment),
+            clock: self.clock,
+            manifest: Ok(manifest),
+        }
+    }
+
     /// The environment that is meant: the one asked for, else the one that the root belongs to.
     pub fn environment(&self) -> Result<String, Failure> {
         if let Some(asked) = &self.asked_environment {

@@ -10,6 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::cli::upgrade;
 use crate::control::identity;
+use crate::control::sleeping::SleepState;
 use crate::control::wire::{Overdue, Status};
 use crate::expiry;
 use crate::keeper::client::KeeperClient;
@@ -39,6 +40,12 @@ pub async fn run(session: &Session, conductor: &impl Conductor) -> Result<Exit, 
         if let Some(trouble) = &certificate.trouble {
             render::environment::trouble(trouble, output.notes).into_iter().for_each(|line| output.complain(line));
         }
+    }
+    if let Some(sleep) = status.sleep.as_ref().filter(|_| up && !output.is_json()) {
+        output.note(match sleep.state {
+            SleepState::Asleep => format!("asleep since {}: the next visitor wakes it", sleep.since),
+            SleepState::Waking => format!("waking since {}: visitors wait at the edge", sleep.since),
+        });
     }
     for Overdue { name, since } in status.overdue.iter().filter(|_| !output.is_json()) {
         output.complain(format!("{} {name} is overdue since {since}", output.notes.caution("!")));
@@ -131,10 +138,12 @@ fn down(session: &Session) -> Result<Status, Failure> {
         ca_file: session.root.ca_certificate(),
         units: Vec::new(),
         network: None,
+        together: None,
         mongodb: Vec::new(),
         certificate: None,
         // What cannot be read is the business of whoever brings it up.
         ends: expiry::of_root(&session.root).unwrap_or_default(),
+        sleep: None,
         overdue: Vec::new(),
         drift: Vec::new(),
         api: None,

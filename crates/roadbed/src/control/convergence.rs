@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::join;
-use manifest::{AppName, Environment};
+use manifest::{AppName, Ceiling, Environment};
 use reconcile::ports::{Safeguard, UnitStatus, Units};
 use reconcile::{Event, Fault, Progress, Tools};
 use stores::mongo::members::is_member;
@@ -13,7 +13,7 @@ use stores::redis::{Purpose, Settings};
 
 use super::renewing::{self, CertificateStatus, Trouble};
 use super::wire::{Message, Role, Status, Unit};
-use super::{Control, identity, possessions, rotation_request, scaling};
+use super::{Control, identity, possessions, rotation_request, scaling, sleeping};
 use crate::expiry;
 use crate::keeper::KeeperState;
 use crate::roots::Roots;
@@ -40,11 +40,15 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
         return Err(fault);
     }
     wanted::write(&control.root, want)?;
+    sleeping::begin_to_wake(control)?;
     lost.iter().chain(&world.notes).for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
     let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
     let report = reconcile::converge(&world.graph, &tools).await;
     control.has_converged();
     control.renewing.look_again();
+    if report.failed.is_empty() && report.skipped.is_empty() {
+        sleeping::forget(&control.root)?;
+    }
     identity::note_secrets(&control.root)?;
     possessions::note(&control.root, &possessions::data_folders(world.environment()))?;
     let took = control.clock.instant().saturating_duration_since(start);
@@ -159,6 +163,11 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         join!(members, control.keeper.confined(), crate::world::network::observe(&control.root));
     // What the sentinels noted cannot be read: whoever looks sees the processes all the same.
     let roles = roles(control, want.as_ref(), &units).unwrap_or_default();
+    let is_capped = match &want {
+        Some(want) => wanted::resolve(want)?.preview.ceiling != Ceiling::default(),
+        None => false,
+    };
+    let together = if is_capped { Some(control.keeper.together().await?.observed) } else { None };
     let ends = want.as_ref().map(expiry::of).transpose()?.flatten();
     let certificate = certificate(control, want.as_ref())?;
     let scaled = want.as_ref().map(|want| scaling::status(control, want)).transpose().ok().flatten();
@@ -173,10 +182,12 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         ca_file: control.root.ca_certificate(),
         units: Unit::all(units, confined?, &roles),
         network: Some(network),
+        together,
         // What cannot be told here, a row of the gate tells.
         overdue: rotation_request::overdue(control).unwrap_or_default(),
         drift: control.drift.get(),
         api: control.api.listening(),
+        sleep: sleeping::read(&control.root),
         trouble: None,
     })
 }

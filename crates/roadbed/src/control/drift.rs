@@ -10,7 +10,7 @@ use reconcile::{Drifted, Fault, Planned};
 use tokio::time::sleep;
 
 use super::wire::{Drift, Message};
-use super::{Control, convergence};
+use super::{Control, convergence, sleeping};
 use crate::wanted;
 use crate::world::Ports;
 
@@ -57,6 +57,9 @@ pub async fn look_out(control: Arc<Control>) {
 async fn look(control: &Control) -> Result<bool, Fault> {
     // A convergence is at it already, or the gate, which freezes servers.
     let Ok(_turn) = control.turn.try_lock() else { return Ok(false) };
+    if sleeping::read(&control.root).is_some() {
+        return Ok(false);
+    }
     let Some(want) = wanted::read(&control.root)? else { return Ok(false) };
     let world = convergence::world(control, &want, Ports::Stay).await?;
     let Drifted { by_others, by_time } = reconcile::drifted(&world.graph).await;

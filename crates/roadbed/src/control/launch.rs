@@ -11,7 +11,7 @@ use reconcile::{Fault, Root};
 use tokio::time::{Instant, sleep};
 
 use super::client::ControlClient;
-use super::{delivering, identity, open_state};
+use super::{delivering, identity, open_state, sleeping};
 use crate::keeper::{self, client::KeeperClient};
 use crate::own;
 use crate::roots::Roots;
@@ -55,6 +55,7 @@ async fn ensure(root: &Root, wanted: &Wanted, wish: Wish) -> Result<(), Fault> {
         // It was stopped. Control must not begin with what was wanted before, beside the command that says what is wanted now.
         if wish == Wish::New {
             wanted::clear(root)?;
+            sleeping::forget(root)?;
         }
     }
     keeper::launch(root).await?;

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use super::lent::{Asked, Lent, Renewed, Service, What};
 use super::login::{LoggedIn, Signed};
-use super::{Control, convergence, lending_record};
+use super::{Control, convergence, lending_record, sleeping};
 use crate::wanted;
 use crate::world::Ports;
 use crate::world::lending::{Lender, Passwords};
@@ -78,6 +78,7 @@ pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, 
     let redactions = control.redactions_as_wanted();
     let reason = asked.reason.as_deref().map(|reason| redactions.redact(reason).into_owned());
     let asked = &Asked { name, reason, ..asked.clone() };
+    sleeping::ensure_awake(control).await?;
     let lender = lender(control).await?;
     let (mut lease, passwords) = drawn_up(control, &lender, asked, peer)?;
     // Before anything is made: where a variable has no value there is nothing to take back.

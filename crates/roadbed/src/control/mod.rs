@@ -36,6 +36,7 @@ mod errand;
 pub mod api;
 mod expiring;
 mod upgrading;
+pub mod sleeping;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -151,6 +152,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let expiring = tokio::spawn(expiring::watch(control.clone()));
     let upgrading = tokio::spawn(upgrading::watch(control.clone()));
     let listening = tokio::spawn(api::listener::listen(control.clone()));
+    let sleeping = tokio::spawn(sleeping::watch(control.clone()));
     let light = tokio::spawn(footprint::stay_light());
     let lifeline = tokio::spawn(lifeline::hold(root, Vec::new()));
     let served = server::serve(control).await;
@@ -162,6 +164,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     expiring.abort();
     upgrading.abort();
     scaling.abort();
+    sleeping.abort();
     delivering.abort();
     listening.abort();
     light.abort();

@@ -10,7 +10,7 @@ use reconcile::{Fault, Root};
 
 use super::identity::Identity;
 use super::wire::{Explained, Message, ReadyRequest};
-use super::{Control, convergence};
+use super::{Control, convergence, sleeping};
 use crate::wanted::{self, Wanted};
 use crate::world::Ports;
 
@@ -51,6 +51,7 @@ pub async fn run(
     request: &ReadyRequest,
     mut on_evidence: impl FnMut(&Evidence),
 ) -> Result<Message, Fault> {
+    sleeping::ensure_awake(control).await?;
     let _turn = control.turn.lock().await;
     let (want, checks) = asked_for(control, request).await?;
     let mut unkept = None;

@@ -18,7 +18,7 @@ use super::holders::Everybody;
 use super::rotation_request::{chosen, refuse_within_overlap, rotated_by_itself};
 use super::rotation_steps::{destroy_old, promote, retire, stage};
 use super::wire::{Manner, Message, RotateRequest, Rotated, Stands};
-use super::{Control, convergence};
+use super::{Control, convergence, sleeping};
 use crate::rotation::{Asked, Move, Seen, Settled, Subject, next, subjects};
 use crate::seats;
 use crate::wanted::{self, Wanted};
@@ -39,7 +39,7 @@ const BETWEEN_CLEARANCES: Duration = Duration::from_secs(60 * 60);
 /// What control knows of rotations beside what is in the store.
 #[derive(Debug, Default)]
 pub struct Rotating {
-    turn: tokio::sync::Mutex<()>,
+    pub(super) turn: tokio::sync::Mutex<()>,
     /// Since when the world is as the versions of a variable want it, by the versions' mark.
     settled: Mutex<BTreeMap<String, (String, Instant)>>,
     running: Mutex<Option<Running>>,
@@ -95,6 +95,7 @@ pub async fn rotate(control: &Control, request: &RotateRequest, progress: Arc<dy
         return followed(following, progress.as_ref()).await;
     }
     let _turn = control.rotation.turn.lock().await;
+    sleeping::ensure_awake(control).await?;
     let asked = refuse_within_overlap(control, request, &names).await?;
     let (told, _) = broadcast::channel(256);
     *running(control) = Some(Running { names: names.clone(), told: told.clone() });
@@ -153,7 +154,7 @@ pub async fn carry_on(control: Arc<Control>) {
         sleep(PERIOD).await;
         let Ok(_turn) = control.rotation.turn.try_lock() else { continue };
         let Ok(look) = look(&control) else { continue };
-        if convergence::refuse_while_stopping(&control).await.is_err() {
+        if convergence::refuse_while_stopping(&control).await.is_err() || sleeping::read(&control.root).is_some() {
             continue;
         }
         if cleared.is_none_or(|at| at.elapsed() > BETWEEN_CLEARANCES) {

@@ -7,13 +7,14 @@ use reconcile::Fault;
 use smoke::Redact;
 
 use super::wire::{Message, SmokeRequest};
-use super::{Control, convergence};
+use super::{Control, convergence, sleeping};
 use crate::wanted;
 use crate::world::Ports;
 use crate::world::smoking::Means;
 
 /// Looks at the pages that are asked for, by the public way in, and keeps what they look like until the next time.
 pub(super) async fn run(control: &Control, request: &SmokeRequest) -> Result<Message, Fault> {
+    sleeping::ensure_awake(control).await?;
     let _turn = control.turn.lock().await;
     let want = wanted::read(&control.root)?.ok_or_else(|| {
         Fault::new("there is nothing to look at: no environment is wanted").hint("`roadbed up` first")

@@ -5,11 +5,12 @@ use reconcile::Fault;
 use stores::redis::Purpose;
 use stores::statistics::{Statistics, of_mongodb, of_redis};
 
-use super::Control;
 use super::lending::lender;
+use super::{Control, sleeping};
 
 /// Asks each of them.
 pub(super) async fn statistics(control: &Control) -> Result<Statistics, Fault> {
+    sleeping::ensure_awake(control).await?;
     let lender = lender(control).await?;
     let in_mongodb = async {
         // Of somebody else's server its provider tells.

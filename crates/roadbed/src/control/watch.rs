@@ -13,7 +13,7 @@ use reconcile::progress::Unwatched;
 use tokio::time::sleep;
 
 use super::wire::Message;
-use super::{Control, convergence, proof};
+use super::{Control, convergence, proof, sleeping};
 use crate::wanted;
 
 /// Time between two looks. One look is one small question over a Unix socket.
@@ -74,7 +74,11 @@ async fn mend(control: &Control) -> bool {
             return false;
         }
     };
-    match convergence::converge(control, &want, Arc::new(Unwatched)).await {
+    let converged = match sleeping::is_asleep(control) {
+        true => sleeping::stay_asleep(control, &want).await,
+        false => convergence::converge(control, &want, Arc::new(Unwatched)).await,
+    };
+    match converged {
         Ok(Message::Converged { failed, steps, .. }) => {
             tracing::info!(steps, ?failed, "converged");
             failed.is_empty()

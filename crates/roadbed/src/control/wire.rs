@@ -30,6 +30,7 @@ use stores::mongo::members::MemberReport;
 
 use super::api::Listening;
 use super::renewing::CertificateStatus;
+use super::sleeping::Sleep;
 
 /// Which checks to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +181,9 @@ pub struct Status {
     /// Whether the machine's packet filter holds the network rules, as observed; absent where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Observed>,
+    /// What all units use together of what they may, as the kernel tells it; absent where the manifest sets no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<Observed>,
     /// Members of MongoDB's replica set, with what each says that it is; empty where there is one member.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mongodb: Vec<MemberReport>,
@@ -189,6 +193,9 @@ pub struct Status {
     /// The certificate that an authority issued; absent where certificates are the environment's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateStatus>,
+    /// Set while it sleeps, or is being woken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<Sleep>,
     /// Secrets that are older than the manifest lets them be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overdue: Vec<Overdue>,

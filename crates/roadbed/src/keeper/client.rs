@@ -14,7 +14,7 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use reconcile::fault::Retry;
-use reconcile::ports::{Confined, Ensured, PortFuture, Sockets, UnitSpec, UnitStatus, Units};
+use reconcile::ports::{Confined, Ensured, Limits, PortFuture, Sockets, UnitSpec, UnitStatus, Units};
 use reconcile::{Fault, Root};
 use secrets::Secret;
 use serde::Serialize;
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use super::fence::EPOCH_HEADER;
 use super::redaction::Unspeakable;
-use super::wire::{Become, EnsureAnswer, Health, Listening, Manner, Shutdown};
+use super::wire::{Become, EnsureAnswer, Health, Listening, Manner, Shutdown, Together};
 use super::{down_marker, log};
 use crate::own::Program;
 
@@ -82,6 +82,16 @@ impl KeeperClient {
     pub async fn look_for(&self, secrets: &[(String, Secret)]) -> Result<(), Fault> {
         let secrets: Vec<Unspeakable> = secrets.iter().map(|(name, secret)| Unspeakable::new(name, secret)).collect();
         self.request(Method::PUT, "/secrets", &secrets).await
+    }
+
+    /// What all units together may use, as the keeper was told and as the kernel tells it.
+    pub async fn together(&self) -> Result<Together, Fault> {
+        self.request(Method::GET, "/together", &()).await
+    }
+
+    /// Sets what all units together may use.
+    pub async fn cap(&self, limits: &Limits) -> Result<(), Fault> {
+        self.request(Method::PUT, "/together", limits).await
     }
 
     /// Stops every unit in order, and the keeper. Returns when the keeper is gone.

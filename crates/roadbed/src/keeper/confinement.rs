@@ -10,9 +10,11 @@
 pub mod users;
 mod plan;
 mod observed;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use host::confine::group::{self, Group, Groups};
 use host::confine::ownership::{self, Gift};
@@ -37,6 +39,8 @@ pub(super) struct Means {
     views: Result<(), String>,
     /// The name of this root's own group.
     groups: Result<String, String>,
+    /// What all units together may use; `None` until control has told this keeper.
+    ceiling: Mutex<Option<Limits>>,
 }
 
 /// What one unit starts with.
@@ -68,7 +72,7 @@ impl Means {
         let name = group_name(root.path());
         let made = Groups::make(&name);
         let groups = made.as_ref().map(|_| name).map_err(|fault| told(fault));
-        let means = Self { users, views, groups };
+        let means = Self { users, views, groups, ceiling: Mutex::default() };
         // Ours too, as long as nobody is in it: it is made again for the first who needs it.
         let ours = made.iter().flat_map(Groups::folders).cloned();
         let of_kept = kept.iter().filter_map(|group| group.parent()).map(Path::to_owned);
@@ -102,8 +106,8 @@ impl Means {
         };
         let mut missing = self.missing();
         let group = self.groups.as_ref().ok().and_then(|name| {
-            let made = Groups::make(name).map_err(|fault| told(&fault));
-            let group = made
+            let group = self
+                .groups_of(name)
                 .and_then(|groups| groups.group(unit.name, &group_limits(&unit.limits)).map_err(|fault| told(&fault)));
             group.map_err(|why| missing.insert(Safeguard::Cgroup, why)).ok()
         });

@@ -11,7 +11,7 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use host::files::{self, Access};
 use reconcile::Fault;
-use reconcile::ports::{Confined, UnitSpec, UnitStatus};
+use reconcile::ports::{Confined, Limits, UnitSpec, UnitStatus};
 
 use super::fence::EPOCH_HEADER;
 use super::house::House;
@@ -19,7 +19,7 @@ use super::record::is_unit_name;
 use super::redaction::Unspeakable;
 use super::successor;
 use super::units::{self, Request as Ask};
-use super::wire::{Become, EnsureAnswer, Health, KeeperState, Listening, Shutdown};
+use super::wire::{Become, EnsureAnswer, Health, KeeperState, Listening, Shutdown, Together};
 use crate::own::{self, Program};
 use crate::programs;
 
@@ -34,6 +34,7 @@ pub(super) fn routes(house: Arc<House>) -> Router {
         .route("/units/{name}/resume", post(resume))
         .route("/sockets/{name}", put(listen))
         .route("/secrets", put(look_for))
+        .route("/together", get(together).put(cap))
         .route("/shutdown", post(shutdown))
         .route("/program", get(program))
         .route("/program/copy", post(copy_program))
@@ -156,6 +157,14 @@ async fn become_another(State(house): State<Arc<House>>, Json(wanted): Json<Beco
     successor::settled(&house).await?;
     house.next.send_replace(Some(wanted.program));
     Ok(Json(()))
+}
+
+async fn together(State(house): State<Arc<House>>) -> Json<Together> {
+    Json(house.means.together())
+}
+
+async fn cap(State(house): State<Arc<House>>, Json(limits): Json<Limits>) -> Answer<()> {
+    Ok(Json(house.means.cap(&house.root, limits)?))
 }
 
 /// Answers when everything is stopped.

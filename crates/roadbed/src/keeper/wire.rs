@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use host::files::Stamp;
-use reconcile::ports::{Ensured, Safeguard};
+use reconcile::ports::{Ensured, Limits, Observed, Safeguard};
 use serde::{Deserialize, Serialize};
 
 /// `GET /health`.
@@ -29,6 +29,14 @@ pub struct Health {
 pub enum KeeperState {
     Running,
     Stopping,
+}
+
+/// `GET /together`: what all units may use together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Together {
+    /// What this keeper was told; `None`: nothing.
+    pub wanted: Option<Limits>,
+    pub observed: Observed,
 }
 
 /// Answer to `PUT /units/NAME`.

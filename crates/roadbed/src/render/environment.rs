@@ -127,6 +127,10 @@ pub fn status(status: &Status, paint: Paint) -> Vec<String> {
         let sign = if network.in_force { "network" } else { "network not guarded" };
         paint.faint(format!("{sign}: {}", network.detail))
     });
+    let together = status.together.iter().map(|together| match together.in_force {
+        true => paint.faint(format!("all units together: {}", together.detail)),
+        false => paint.caution(format!("what all units may use together is not in force: {}", together.detail)),
+    });
     let set = set(&status.mongodb, paint);
     let blocks = [
         urls(&status.urls, paint),
@@ -135,6 +139,7 @@ pub fn status(status: &Status, paint: Paint) -> Vec<String> {
             .chain(status.scaled.iter().map(|scaled| scale(scaled, paint)))
             .chain(not_in_force(&status.units, paint))
             .chain(network)
+            .chain(together)
             .chain(api(status, paint))
             .collect(),
     ];

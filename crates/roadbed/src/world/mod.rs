@@ -17,6 +17,8 @@ pub mod fleet;
 pub mod deployable;
 mod facts;
 mod addresses;
+mod asleep;
+mod ceiling;
 mod guarded;
 mod members;
 mod migrating;
@@ -66,6 +68,8 @@ pub struct World {
     pub graph: Graph,
     /// Nothing of it but the route table.
     pub routes: Graph,
+    /// Nothing of it but its door, where it may be asleep.
+    pub asleep: Graph,
     /// What changed without being asked for.
     pub notes: Vec<String>,
     ground: Ground,
@@ -211,10 +215,12 @@ impl World {
         };
         let graph = Graph::new(parts.resources()?)?;
         let routes = Graph::new(vec![Box::new(parts.published_routes(Vec::new()))])?;
+        let asleep = Graph::new(parts.asleep()?)?;
         let notes = addresses.moved.clone();
         Ok(Self {
             graph,
             routes,
+            asleep,
             notes,
             ground,
             environment,

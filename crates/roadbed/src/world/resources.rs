@@ -32,6 +32,8 @@ use stores::redis::{ExternalRedis, Replication};
 
 use super::access::AccessFile;
 use super::addresses::{Addresses, https_url};
+use super::asleep::Asleep;
+use super::ceiling::Together;
 use super::facts::LocalFacts;
 use super::fleet::{Fleet, Origin, site_of_release};
 use super::guarded;
@@ -41,6 +43,7 @@ use super::network::{NetworkRules, RulesOf};
 use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
 use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
 use crate::keeper;
+use crate::keeper::client::KeeperClient;
 use crate::signing;
 use crate::wanted::{self, Wanted};
 
@@ -71,6 +74,10 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) fn resources(&self) -> Result<Vec<Box<dyn AnyResource>>, Fault> {
         let mut all: Vec<Box<dyn AnyResource>> = Vec::new();
+        if self.environment.instance.is_some() {
+            let keeper = KeeperClient::new(self.ground.root.clone());
+            all.push(Box::new(Together::new(self.environment.preview.ceiling, keeper)));
+        }
         self.add_stores(&mut all)?;
         self.add_builds(&mut all);
         self.add_serving(&mut all)?;
@@ -83,6 +90,21 @@ impl Parts {
         all.push(Box::new(self.network(None)));
         all.push(Box::new(self.network(Some(self.unit_resources()))));
         all.push(Box::new(self.leftovers()));
+        Ok(all)
+    }
+
+    /// What there is of an environment that is asleep.
+    pub(super) fn asleep(&self) -> Result<Vec<Box<dyn AnyResource>>, Fault> {
+        let mut all: Vec<Box<dyn AnyResource>> = Vec::new();
+        if self.environment.sleeps() {
+            all.push(Box::new(self.edge_process()?));
+            all.push(Box::new(Asleep::new(
+                vec![EdgeProcess::resource_id()],
+                &self.environment.apps,
+                self.ground.units.clone(),
+                self.edge(),
+            )));
+        }
         Ok(all)
     }
 
@@ -189,8 +211,17 @@ impl Parts {
         })
     }
 
+    fn edge_process(&self) -> Result<EdgeProcess, Fault> {
+        EdgeProcess::new(
+            self.ground.root.clone(),
+            self.addresses.sockets(),
+            self.ground.units.clone(),
+            self.ground.sockets.clone(),
+            self.edge(),
+        )
+    }
+
     fn add_serving(&self, all: &mut Vec<Box<dyn AnyResource>>) -> Result<(), Fault> {
-        let edge = self.edge();
         // A release that is switched to may have hosts that the manifest no longer has, and the other way round.
         let of_fleets = self.fleets.iter().flat_map(|fleet| fleet.running.iter().map(|one| &one.app));
         let mut hosts: Vec<String> = Vec::new();
@@ -205,13 +236,7 @@ impl Parts {
         };
         let mut needs = vec![Certificate::resource_id(), EdgeProcess::resource_id()];
         all.push(Box::new(Certificate::new(self.ground.root.clone(), owner, hosts, self.ground.clock.clone())));
-        all.push(Box::new(EdgeProcess::new(
-            self.ground.root.clone(),
-            self.addresses.sockets(),
-            self.ground.units.clone(),
-            self.ground.sockets.clone(),
-            edge.clone(),
-        )?));
+        all.push(Box::new(self.edge_process()?));
         for fleet in &self.fleets {
             for one in &fleet.running {
                 if one.dev.is_none() && matches!(one.app.runs, Runs::Static { .. }) {

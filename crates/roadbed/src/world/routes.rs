@@ -13,6 +13,7 @@ use reconcile::ports::{Hsts, Kept, RouteTable, Site, SiteAccess, Target, Upstrea
 use reconcile::{Fault, Root};
 
 use super::addresses::{Addresses, internal_socket};
+use super::asleep::WAKE;
 use super::facts::LocalFacts;
 use super::fleet::{Fleet, Origin, site_of_release};
 use super::{EDGE_IDLE, Running};
@@ -131,7 +132,12 @@ fn target(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Target, Fault
         .map(|(index, port)| Upstream { instance: fleet.name().instance(&app.name, index), port: *port })
         .collect();
     let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    Ok(Target::Instances { upstreams, first_byte_ms: millis(first_byte), idle_ms: millis(EDGE_IDLE) })
+    Ok(Target::Instances {
+        upstreams,
+        first_byte_ms: millis(first_byte),
+        idle_ms: millis(EDGE_IDLE),
+        wake_ms: ground.environment.sleeps().then(|| millis(WAKE)),
+    })
 }
 
 /// What a static app reads at run time.

@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::identity::{self, Identity};
-use super::{Control, convergence, state_fault};
+use super::{Control, convergence, sleeping, state_fault};
 use crate::wanted;
 use crate::world::Delivered;
 
@@ -160,6 +160,11 @@ async fn go_on(control: &Arc<Control>) -> Result<bool, Fault> {
     if wanted::read(&control.root)?.is_none() || convergence::refuse_while_stopping(control).await.is_err() {
         return Ok(false);
     }
+    // Whatever a state does, it stands on data services.
+    if let Err(fault) = sleeping::ensure_awake(control).await {
+        // The release that does not wake may be the one that this one mends.
+        tracing::warn!(causes = ?fault.causes, "{fault}");
+    }
     let (outcome, fault) = end_of(control, &deployment).await;
     if let Some(fault) = &fault {
         tracing::warn!(deployment = %deployment.id, state = %deployment.state, causes = ?fault.causes, "{fault}");
@@ -281,7 +286,7 @@ async fn give_up_warm(control: &Arc<Control>) -> Result<(), Fault> {
         Role::Live | Role::Candidate => false,
     };
     let over: Vec<_> = book.slots().map_err(|fault| told(&fault))?.into_iter().filter(is_over).collect();
-    if over.is_empty() {
+    if over.is_empty() || sleeping::read(&control.root).is_some() {
         return Ok(());
     }
     let Some(want) = wanted::read(&control.root)? else { return Ok(()) };

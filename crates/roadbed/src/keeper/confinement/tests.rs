@@ -30,6 +30,7 @@ fn machine() -> (tempfile::TempDir, Root, Means, Confinement) {
         users: Users::open_in(&root, &folder.path().join("claims")),
         views: Err("no mounts here".to_owned()),
         groups: Err("no groups here".to_owned()),
+        ceiling: std::sync::Mutex::default(),
     };
     let wanted = Confinement { release: vec![release], data: vec![root.data("redis")], ..Confinement::default() };
     (folder, root, means, wanted)
