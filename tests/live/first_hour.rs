@@ -71,7 +71,7 @@ fn two_roots_of_one_checkout_run_side_by_side() {
 
 fn status_keeps_its_contract(shop: &Environment) {
     let status = shop.status();
-    assert_eq!(keys(&status), ["ca_file", "environment", "network", "root", "units", "urls"]);
+    assert_eq!(keys(&status), ["ca_file", "environment", "network", "programs", "root", "units", "urls"]);
     assert_eq!(status["environment"], "local");
     assert_eq!(status["root"], shop.root().to_str().unwrap());
     assert_eq!(status["ca_file"], shop.root().join("tls/ca.pem").to_str().unwrap());
