@@ -3,13 +3,17 @@
 use std::fs;
 
 use serde_json::Value;
+use testkit::{Environment, link_repository};
 
 use crate::stage;
 
 #[test]
 fn pages_hold_as_a_customer_sees_them_and_one_that_lacks_a_text_is_told_with_its_picture() {
     let _stage = stage::enter();
-    let shop = stage::urbancart();
+    // Its manifest is edited below: a copy's, and not that of this checkout.
+    let project = tempfile::tempdir().unwrap();
+    link_repository(project.path());
+    let shop = Environment::new(env!("CARGO_BIN_EXE_roadbed"), project.path());
     shop.up_with(&["--no-gate"]);
     let keep = shop.scratch().join("pages");
     let keep_flag = keep.display().to_string();
