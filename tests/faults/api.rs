@@ -277,6 +277,7 @@ fn a_release_is_approved_deployed_and_taken_back_from_elsewhere() {
     // Back again: said, then done.
     let list = api.elsewhere("deploy list --json", &of_ci).exits(0);
     assert!(list.out.join("").contains("\"d3\""), "{list}");
+    api.elsewhere("rollback --to r2 --across-contract", &of_ci).exits(2).says(&["say it on the machine"]);
     api.elsewhere("rollback --to r2 --dry-run", &of_ci).exits(0).says(&["to r2: it stands ready"]);
     assert_eq!(api.stage.visit().0, "tiny one");
     api.elsewhere("rollback --to r2", &of_ci).exits(0).says(&["r2 is live"]);

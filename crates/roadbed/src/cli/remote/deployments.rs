@@ -167,6 +167,12 @@ pub(super) async fn roll_back(
     args: &Rollback,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
+    if args.across_contract {
+        return Err(Failure::Usage(
+            Fault::new("cannot roll back: from elsewhere nobody goes past a change of data that took something away")
+                .hint("say it on the machine of the environment, where the data can be looked at"),
+        ));
+    }
     let to = args.to.as_deref().map(str::parse).transpose().map_err(|error: delivery::release::NoId| {
         Failure::Usage(Fault::new("cannot roll back").cause(error.to_string()).hint("`roadbed releases` shows them"))
     })?;
