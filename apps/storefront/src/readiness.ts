@@ -1,7 +1,9 @@
-/** May this instance take traffic? Only if the api behind it may. Shared by callers and remembered for a second. */
+/** May this instance take traffic? Only if the api behind it may. Shared by callers and briefly remembered. */
 
 const TIMEOUT_MS = 1_000;
 const REMEMBER_MS = 1_000;
+// An api that is back is noticed sooner: until then the instance serves nobody.
+const REMEMBER_TROUBLE_MS = 100;
 
 export interface ReadinessOptions {
   /** Resolves to true when the api calls itself ready. */
@@ -10,13 +12,16 @@ export interface ReadinessOptions {
 }
 
 export function createReadiness({ askApi, now = () => performance.now() }: ReadinessOptions): () => Promise<boolean> {
-  let latest: { at: number; ready: Promise<boolean> } | undefined;
+  let latest: { at: number; until: number; ready: Promise<boolean> } | undefined;
 
-  return () => {
-    if (latest === undefined || now() - latest.at >= REMEMBER_MS) {
+  return async () => {
+    if (latest === undefined || now() >= latest.until) {
       const ready = askApi(AbortSignal.timeout(TIMEOUT_MS)).catch(() => false);
-      latest = { at: now(), ready };
+      latest = { at: now(), until: now() + REMEMBER_MS, ready };
     }
-    return latest.ready;
+    const asked = latest;
+    const isReady = await asked.ready;
+    if (!isReady) asked.until = Math.min(asked.until, asked.at + REMEMBER_TROUBLE_MS);
+    return isReady;
   };
 }

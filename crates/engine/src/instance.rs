@@ -234,9 +234,14 @@ impl Instances {
         })
     }
 
+    pub(crate) fn names(&self) -> Vec<String> {
+        (0..self.placement.ports.len()).map(|index| self.fleet.instance(&self.app.name, index)).collect()
+    }
+
     fn index(&self, instance: &str) -> Result<usize, Fault> {
-        (0..self.placement.ports.len())
-            .find(|index| self.fleet.instance(&self.app.name, *index) == instance)
+        self.names()
+            .iter()
+            .position(|name| name == instance)
             .ok_or_else(|| Fault::new(format!("{instance} is not an instance of {}", self.app.name)))
     }
 
@@ -293,7 +298,7 @@ impl Instances {
 
     async fn replace(&self, instance: &str, index: usize) -> Result<(), Fault> {
         let next = async {
-            self.start(instance, index).await?;
+            self.start(instance).await?;
             self.await_ready(instance, self.placement.ports[index]).await
         };
         let others = self.placement.ports.len() - 1;
@@ -301,7 +306,8 @@ impl Instances {
         resting::during(self.routes.as_ref(), instance, streams, next).await
     }
 
-    async fn start(&self, instance: &str, index: usize) -> Result<(), Fault> {
+    pub(crate) async fn start(&self, instance: &str) -> Result<(), Fault> {
+        let index = self.index(instance)?;
         self.units.ensure(self.spec(index, self.placement.ports[index])?).await?;
         // Specifying does not wake what was put on hold.
         if self.unit(instance).await?.is_some_and(|unit| unit.state == UnitState::Held) {
@@ -449,7 +455,7 @@ impl Resource for Instances {
 
     async fn apply(&self, step: &Step, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
         match step {
-            Step::Start { instance } | Step::Specify { instance } => self.start(instance, self.index(instance)?).await,
+            Step::Start { instance } | Step::Specify { instance } => self.start(instance).await,
             Step::Replace { instance } => self.replace(instance, self.index(instance)?).await,
             Step::AwaitReady { instance, port } => self.await_ready(instance, *port).await,
         }

@@ -16,6 +16,7 @@ pub mod build;
 pub mod site;
 pub mod variables;
 pub mod instance;
+pub mod started;
 pub mod probe;
 pub mod resting;
 

@@ -17,6 +17,7 @@ use engine::instance::{Instances, Placement, Program, ProgramOf, dev_program};
 use engine::packages::Packages;
 use engine::resting::Leave;
 use engine::site::StaticSite;
+use engine::started::Started;
 use host::files;
 use manifest::Environment;
 use manifest::environment::{self, Access, App, Need, Runs, Server, ServiceName};
@@ -85,6 +86,10 @@ impl Parts {
             let instances = self.instances(fleet, one, server);
             let migrations = self.migrations(fleet, one).into_iter();
             all.extend(migrations.map(|resource| Box::new(resource) as Box<dyn AnyResource>));
+            let instances = Arc::new(instances);
+            if let Some(needs) = self.boots_ahead(fleet, one) {
+                all.push(Box::new(Started::new(needs, instances.clone())));
+            }
             all.push(Box::new(instances));
         }
         all.push(Box::new(self.network(None)));
@@ -383,16 +388,29 @@ impl Parts {
         needs
     }
 
+    /// Without what a process of an app could not even begin.
+    fn beginnings(&self, fleet: &Fleet, one: &Running) -> Vec<ResourceId> {
+        let mut needs = self.data_and_code(one);
+        if self.book.is_some() && one.dev.is_none() && !one.app.migrations.is_empty() {
+            needs.push(Migrations::resource_id(&one.app.name, fleet.name()));
+        }
+        needs
+    }
+
+    /// What must be there before an app boots while those boot that it needs; `None` if it needs no other app.
+    fn boots_ahead(&self, fleet: &Fleet, one: &Running) -> Option<Vec<ResourceId>> {
+        let mut needs = self.beginnings(fleet, one);
+        // It calls the others by way of the edge, so the way must be there.
+        needs.push(PublishedRoutes::resource_id());
+        one.app.needs.iter().any(|need| matches!(need, Need::App(_))).then_some(needs)
+    }
+
     fn instances(&self, fleet: &Fleet, one: &Running, server: Server) -> Instances {
         let app = one.app.clone();
-        let mut needs = self.data_and_code(one);
-        if self.book.is_some() && one.dev.is_none() && !app.migrations.is_empty() {
-            needs.push(Migrations::resource_id(&app.name, fleet.name()));
-        }
+        let mut needs = self.beginnings(fleet, one);
+        needs.extend(self.boots_ahead(fleet, one).map(|_| Started::resource_id(&app, fleet.name())));
         for need in &app.needs {
             if let Need::App(other) = need {
-                // It calls the other by way of the edge, so the way must be there too.
-                needs.push(PublishedRoutes::resource_id());
                 let other = fleet.running.iter().find(|one| one.app.name == *other && one.server().is_some());
                 needs.extend(other.map(|other| Instances::resource_id(&other.app, fleet.name())));
             }
