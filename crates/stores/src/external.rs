@@ -11,21 +11,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::clock::Clock;
 use host::files;
 use manifest::environment::Class;
 use reconcile::Fault;
-use rustls::crypto::aws_lc_rs;
-use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName};
 use secrets::{Secret, SecretName};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::Ground;
+use crate::{Ground, tls};
 
 /// A handshake with the other side of the world takes a second.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,31 +85,11 @@ impl External {
 
     /// By whom a server is believed in a handshake of ours.
     pub(crate) fn tls(&self, ground: &Ground) -> Result<Arc<ClientConfig>, Fault> {
-        let mut roots = RootCertStore::empty();
-        match self.authorities()? {
-            Some(pem) => {
-                roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).flatten());
-            }
-            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        }
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_details(provider, Arc::new(OurTime(ground.clock.clone())))
-            .with_safe_default_protocol_versions()
-            .expect("the provider has suites for both versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Arc::new(tls))
-    }
-}
-
-/// The time of the environment, as everywhere.
-#[derive(Debug)]
-struct OurTime(Arc<dyn Clock>);
-
-impl TimeProvider for OurTime {
-    fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(self.0.now().unix_millis() / 1000).ok()?;
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+        let roots = match self.authorities()? {
+            Some(pem) => tls::authorities(&pem),
+            None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+        };
+        Ok(Arc::new(tls::believing(roots, ground.clock.clone())))
     }
 }
 

@@ -18,8 +18,10 @@ mod ground;
 pub mod mongo;
 pub mod redis;
 pub mod leases;
+mod shown_certificate;
 mod start;
 pub mod statistics;
+mod tls;
 
 pub use authority::{authority_secret, fresh_authority_key};
 pub use external::External;

@@ -2,22 +2,17 @@
 //!
 //! ```text
 //!   ca.pem            every authority whose certificates are believed; public
-//!   certificate.pem   a line for us, then key and chain
+//!   certificate.pem   see `shown_certificate`
 //! ```
-//!
-//! The line says for when and for whom the certificate was made, so that looking needs no reader of certificates.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use certificates::{Authority, Life, Purpose, Subject};
+use certificates::{Authority, Purpose, Subject};
 use host::clock::Timestamp;
 use host::files::{self, Access};
 use reconcile::{Fault, Root};
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::handshake::{self, Shown};
 use super::place::Place;
@@ -26,6 +21,7 @@ use crate::Ground;
 use crate::authority::SERVER_LIFE;
 use crate::engines::checksum;
 use crate::ground::file_fault;
+use crate::shown_certificate::{self, Note};
 
 /// Members of a replica set are known by organisation and unit. Our clients have another unit: mongod makes no user of what
 /// could be a member.
@@ -33,8 +29,6 @@ const UNIT_OF_MEMBERS: &str = "members";
 
 /// In the folder of mongod's configuration.
 const CA_FILE: &str = "ca.pem";
-
-const BEGINNING: &str = "# roadbed ";
 
 /// The files as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,18 +51,6 @@ pub enum Shows {
     ItsFile,
 }
 
-/// The first line of the file.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
-    #[serde(flatten)]
-    life: Life,
-    hosts: Vec<String>,
-    /// Who signed it.
-    by: String,
-    /// Of all authorities that were believed then: the server reads them anew with its certificate, and only then.
-    trusted: String,
-}
-
 /// Where our clients find the authorities: beside the first member's configuration.
 pub(crate) fn ca_file(root: &Root) -> PathBuf {
     root.conf().join(UNIT).join(CA_FILE)
@@ -84,11 +66,6 @@ impl Place {
     pub(super) fn certificate_file(&self) -> PathBuf {
         self.conf.join("certificate.pem")
     }
-}
-
-/// As clients name the server.
-fn hosts(_place: &Place) -> Vec<String> {
-    ["127.0.0.1", "localhost"].map(str::to_owned).to_vec()
 }
 
 /// Looks at the files of all members: one that is missing is said before one that is due.
@@ -111,14 +88,13 @@ pub(super) fn look(mongo: &Mongo, place: &Place) -> Result<Certificate, Fault> {
     let Some(known) = files::read_if_exists(&place.ca_file()).map_err(fault)? else {
         return Ok(Certificate::Missing);
     };
-    let Some(text) = read(place)? else { return Ok(Certificate::Missing) };
+    if !files::exists(&place.certificate_file()) {
+        return Ok(Certificate::Missing);
+    }
+    let Some(note) = Note::in_file(&place.certificate_file(), &place.name)? else { return Ok(Certificate::Due) };
     let Some(by) = fingerprints(&mongo.ground)?.into_iter().next() else { return Ok(Certificate::Missing) };
-    let wanted = (hosts(place), by, digest(&trusted));
-    let is_right = known == trusted.as_bytes()
-        && shown(&text).is_some()
-        && note(&text).is_some_and(|note| {
-            !note.life.is_due(mongo.ground.clock.now()) && (note.hosts, note.by, note.trusted) == wanted
-        });
+    let is_fresh = !note.life.is_due(mongo.ground.clock.now());
+    let is_right = is_fresh && note == Note::new(note.life, by, &trusted) && known == trusted.as_bytes();
     Ok(if is_right { Certificate::Right } else { Certificate::Due })
 }
 
@@ -129,7 +105,7 @@ pub(super) fn renew(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
     }
     let fault = |fault| file_fault(&place.name, &fault);
     let trusted = mongo.ground.trusted()?.ok_or_else(|| Fault::new("the data services have no authority yet"))?;
-    let hosts = hosts(place);
+    let hosts = shown_certificate::hosts();
     let subject = Subject {
         common_name: UNIT,
         organization: Some((&mongo.ground.id, UNIT_OF_MEMBERS)),
@@ -139,9 +115,7 @@ pub(super) fn renew(mongo: &Mongo, place: &Place) -> Result<(), Fault> {
     };
     let leaf = mongo.ground.issue(&subject, SERVER_LIFE)?;
     let by = fingerprints(&mongo.ground)?.into_iter().next().unwrap_or_default();
-    let note = Note { life: leaf.life, hosts: hosts.clone(), by, trusted: digest(&trusted) };
-    let note = serde_json::to_string(&note).expect("texts and numbers encode");
-    let text = Zeroizing::new(format!("{BEGINNING}{note}\n{}{}", *leaf.key_pem, leaf.chain_pem));
+    let text = Note::new(leaf.life, by, &trusted).with(&leaf);
     files::write_if_changed(&place.ca_file(), trusted.as_bytes(), Access::Owner).map_err(fault)?;
     files::write_if_changed(&place.certificate_file(), text.as_bytes(), Access::OwnerReadOnly).map(drop).map_err(fault)
 }
@@ -159,7 +133,7 @@ pub(super) async fn shown_by(mongo: &Mongo, place: &Place) -> Result<Shows, Faul
 
 /// The certificate in the file, as a server that has loaded it shows it.
 fn in_file(place: &Place) -> Result<Option<CertificateDer<'static>>, Fault> {
-    Ok(read(place)?.and_then(|text| shown(&text)))
+    shown_certificate::in_file(&place.certificate_file(), &place.name)
 }
 
 /// An authority, as data says whose it is: by its key, since a certificate of it that was lost is made again.
@@ -171,24 +145,6 @@ pub(crate) fn fingerprint(authority: &Authority) -> Result<String, Fault> {
 /// The authorities whose fingerprint our data may carry, the one that signs first.
 pub(crate) fn fingerprints(ground: &Ground) -> Result<Vec<String>, Fault> {
     ground.authorities()?.iter().map(fingerprint).collect()
-}
-
-fn read(place: &Place) -> Result<Option<Zeroizing<String>>, Fault> {
-    let bytes = files::read_if_exists(&place.certificate_file()).map_err(|fault| file_fault(&place.name, &fault))?;
-    // What is no text is no certificate: another one is made in its place.
-    Ok(bytes.map(|bytes| Zeroizing::new(String::from_utf8(bytes).unwrap_or_default())))
-}
-
-fn note(text: &str) -> Option<Note> {
-    serde_json::from_str(text.lines().next()?.strip_prefix(BEGINNING)?).ok()
-}
-
-fn shown(text: &str) -> Option<CertificateDer<'static>> {
-    CertificateDer::from_pem_slice(text.as_bytes()).ok()
-}
-
-fn digest(trusted: &str) -> String {
-    checksum::of_bytes(trusted.as_bytes())
 }
 
 /// Our own clients' certificates: for as long as the longest thing that they do, which is to build an index.

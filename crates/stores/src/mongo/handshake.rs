@@ -3,16 +3,13 @@
 //! The driver tells neither, and a server whose certificate has run out must be told from one that is not there.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use host::clock::Timestamp;
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::ClientConfig;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -20,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use certificates::Leaf;
 
 use crate::external;
+use crate::tls::{self, Witness};
 
 /// On loopback a server that does not shake hands in this time is stuck.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -37,17 +35,10 @@ pub(crate) enum Shown {
 
 /// Shakes hands and leaves. `trusted` is in PEM; at `now` the certificate must hold.
 pub(crate) async fn shown(port: u16, trusted: &str, now: Timestamp) -> Shown {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(trusted.as_bytes()).flatten());
-    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().ok();
-    let seconds = u64::try_from(now.unix_millis() / 1000).unwrap_or(0);
-    let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-    let witness = Arc::new(Witness { inner, now, provider: provider.clone(), seen: Mutex::new(None) });
-    let Ok(config) = config(provider, witness.clone(), None) else { return Shown::Nothing };
+    let witness = Witness::judging(tls::authorities(trusted), now);
+    let config = tls::witnessed(witness.clone()).with_no_client_auth();
     let _ = tokio::time::timeout(TIMEOUT, connect(port, config)).await;
-    let seen = witness.seen.lock().expect("nobody panics while holding it").take();
-    seen.map_or(Shown::Nothing, |(certificate, is_believed)| Shown::Certificate { certificate, is_believed })
+    witness.take().map_or(Shown::Nothing, |(certificate, is_believed)| Shown::Certificate { certificate, is_believed })
 }
 
 /// What became of a client that the server ought to send away.
@@ -65,10 +56,7 @@ pub(crate) async fn hello(port: u16, with: Option<&Leaf>) -> Answer {
         match with {
             None => converse(TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?).await,
             Some(leaf) => {
-                let provider = Arc::new(aws_lc_rs::default_provider());
-                let seen = Mutex::new(None);
-                let witness = Witness { inner: None, now: UnixTime::now(), provider: provider.clone(), seen };
-                let config = config(provider, Arc::new(witness), Some(leaf)).map_err(std::io::Error::other)?;
+                let config = presenting(leaf).map_err(std::io::Error::other)?;
                 converse(connect(port, config).await?).await
             }
         }
@@ -112,77 +100,10 @@ async fn connect(port: u16, config: ClientConfig) -> std::io::Result<tokio_rustl
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
-fn config(
-    provider: Arc<CryptoProvider>,
-    witness: Arc<Witness>,
-    with: Option<&Leaf>,
-) -> Result<ClientConfig, rustls::Error> {
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(witness);
-    let Some(leaf) = with else { return Ok(builder.with_no_client_auth()) };
+/// As whoever this certificate makes us, to whoever answers.
+fn presenting(leaf: &Leaf) -> Result<ClientConfig, rustls::Error> {
     let unreadable = |_| rustls::Error::General("our own certificate cannot be read".to_owned());
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(leaf.chain_pem.as_bytes()).collect();
     let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.as_bytes()).map_err(unreadable)?;
-    builder.with_client_auth_cert(chain.map_err(unreadable)?, key)
-}
-
-/// Goes on whatever is shown, and remembers it: nothing secret is said on these connections.
-#[derive(Debug)]
-struct Witness {
-    inner: Option<Arc<WebPkiServerVerifier>>,
-    now: UnixTime,
-    provider: Arc<CryptoProvider>,
-    seen: Mutex<Option<(CertificateDer<'static>, bool)>>,
-}
-
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = self.inner.as_ref().map(|inner| {
-            inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, self.now).is_ok()
-        });
-        let seen = (end_entity.clone().into_owned(), verdict.unwrap_or(false));
-        *self.seen.lock().expect("nobody panics while holding it") = Some(seen);
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    tls::witnessed(Witness::careless()).with_client_auth_cert(chain.map_err(unreadable)?, key)
 }

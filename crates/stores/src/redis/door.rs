@@ -12,12 +12,8 @@ use host::clock::Clock;
 use reconcile::Fault;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::ClientConfig;
+use rustls_pki_types::{CertificateDer, ServerName};
 use secrets::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -29,6 +25,7 @@ use super::client::RedisFault;
 use super::external::Address;
 use crate::Ground;
 use crate::external::{self, External};
+use crate::tls::{self, Witness};
 
 /// On loopback a server that does not answer in this time is stuck.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -72,14 +69,7 @@ impl Door {
 
     /// A door where these authorities, in PEM, are believed.
     pub fn trusting(authorities: &str, clock: Arc<dyn Clock>, port: u16) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(authorities.as_bytes()).flatten());
-        let tls = ClientConfig::builder_with_details(provider(), Arc::new(OurTime(clock)))
-            .with_safe_default_protocol_versions()
-            .expect("the provider has suites for both versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Self::here(port, tls)
+        Self::here(port, tls::believing(tls::authorities(authorities), clock))
     }
 
     fn here(port: u16, tls: ClientConfig) -> Self {
@@ -94,13 +84,7 @@ impl Door {
 
     /// A door behind which anybody may be: for who comes as an intruder.
     pub(crate) fn whoever_it_is(port: u16) -> Self {
-        let tls = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .expect("the provider has suites for both versions")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(provider())))
-            .with_no_client_auth();
-        Self::here(port, tls)
+        Self::here(port, tls::witnessed(Witness::careless()).with_no_client_auth())
     }
 
     /// Logs in.
@@ -189,58 +173,4 @@ pub(crate) fn is_not_believed(error: &io::Error) -> bool {
 
 fn stuck() -> io::Error {
     io::Error::from(io::ErrorKind::TimedOut)
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
-}
-
-/// The time of the environment, by which its certificates are made.
-#[derive(Debug)]
-struct OurTime(Arc<dyn Clock>);
-
-impl TimeProvider for OurTime {
-    fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(self.0.now().unix_millis() / 1000).ok()?;
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
-    }
-}
-
-/// Believes whatever is shown.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
