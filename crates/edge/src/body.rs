@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::{Frame, SizeHint};
 
+use crate::compress::Compressed;
 use crate::connection::OpenRequest;
 use crate::files::Reading;
 use crate::log::Entry;
@@ -18,6 +19,7 @@ pub enum Body {
     Empty,
     Full(Bytes),
     App(Leased),
+    Compressed(Box<Compressed>),
     File(Reading),
 }
 
@@ -26,6 +28,8 @@ pub enum Body {
 pub enum Broken {
     #[error("the app's answer broke off")]
     App(#[source] hyper::Error),
+    #[error("the app's answer could not be compressed")]
+    Compression(#[source] std::io::Error),
     #[error("the file could not be read on")]
     File(#[source] std::io::Error),
 }
@@ -40,6 +44,7 @@ impl http_body::Body for Body {
             Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::App(leased) => Pin::new(leased).poll_frame(cx).map_err(Broken::App),
+            Self::Compressed(compressed) => compressed.poll_frame(cx),
             Self::File(reading) => {
                 reading.poll_chunk(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data).map_err(Broken::File)))
             }
@@ -51,6 +56,7 @@ impl http_body::Body for Body {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
             Self::App(leased) => leased.is_end_stream(),
+            Self::Compressed(compressed) => compressed.has_ended(),
             Self::File(reading) => reading.left() == 0,
         }
     }
@@ -60,6 +66,7 @@ impl http_body::Body for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::App(leased) => leased.size_hint(),
+            Self::Compressed(_) => SizeHint::default(),
             Self::File(reading) => SizeHint::with_exact(reading.left()),
         }
     }

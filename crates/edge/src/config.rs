@@ -51,6 +51,11 @@ impl std::fmt::Debug for EdgeConfig {
 pub struct Limits {
     /// Open client connections; further ones wait in the socket's queue.
     pub connections: usize,
+    /// Open connections of one client, which is one address, or all of a network of 64 bits. Further ones are closed. Many clients
+    /// may share an address, behind a provider's translation; one shall not have more than a tenth of all places.
+    pub connections_per_client: usize,
+    /// Whether connections from this machine are counted, too. No stranger comes from here.
+    pub counts_this_machine: bool,
     /// From accept to a finished TLS handshake.
     pub tls_handshake: Duration,
     /// From there to the first byte of a request: a client that says nothing is no client.
@@ -92,6 +97,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            connections_per_client: 1_000,
+            counts_this_machine: false,
             tls_handshake: Duration::from_secs(10),
             first_byte: Duration::from_secs(10),
             head: Duration::from_secs(10),

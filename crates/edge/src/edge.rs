@@ -8,6 +8,7 @@ use rustls::ServerConfig;
 
 use crate::arrivals::Arrivals;
 use crate::config::Limits;
+use crate::crowd::Crowd;
 use crate::drain::Watch;
 use crate::log::AccessLog;
 use crate::snapshot::Serving;
@@ -22,6 +23,7 @@ pub struct Edge {
     pub limits: Limits,
     pub log: AccessLog,
     pub arrivals: Arrivals,
+    pub crowd: Arc<Crowd>,
     pub tls: Arc<ServerConfig>,
     /// What authorities are answered with.
     pub proofs: Arc<Proofs>,

@@ -33,10 +33,12 @@ pub mod upstream;
 pub mod files;
 
 pub mod body;
+pub mod compress;
 pub mod log;
 
 pub mod arrivals;
 pub mod connection;
+pub mod crowd;
 pub mod drain;
 pub mod head;
 pub mod listen;

@@ -1,6 +1,6 @@
 //! The doors: accept loops over the sockets that the keeper holds.
 
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use reconcile::ports::CANDIDATE_SOCKET;
 use tokio::sync::Semaphore;
 
 use crate::connection::{self, Door};
+use crate::crowd::Guest;
 use crate::drain::{Phase, Watch};
 use crate::edge::Edge;
 use crate::fault::EdgeFault;
@@ -51,13 +52,25 @@ pub async fn accept_all(edge: Arc<Edge>, listener: Listener, slots: Arc<Semaphor
                 continue;
             }
         };
+        let Some(guest) = admit(&edge, peer.ip()) else {
+            tracing::debug!(%peer, "has as many connections as a client may have");
+            continue;
+        };
         // After accepting: a quiet door must not keep a slot from a busy one. Not part of the choice above: whoever was let in
         // is served, also when the edge drains meanwhile.
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let (edge, door, watch) = (Arc::clone(&edge), listener.door.clone(), watch.clone());
         tokio::spawn(async move {
             connection::serve(edge, stream, peer, door, watch).await;
-            drop(slot);
+            drop((slot, guest));
         });
     }
+}
+
+/// Whether a client may have one more connection. What is inside is there for counting it; nothing, if it does not count.
+fn admit(edge: &Edge, peer: IpAddr) -> Option<Option<Guest>> {
+    if peer.to_canonical().is_loopback() && !edge.limits.counts_this_machine {
+        return Some(None);
+    }
+    edge.crowd.enter(peer).map(Some)
 }

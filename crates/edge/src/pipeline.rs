@@ -20,7 +20,7 @@ use crate::log::Entry;
 use crate::refusal::{After, Refusal};
 use crate::route::Route;
 use crate::snapshot::Target;
-use crate::{access, files, forward, guard, headers, pages, request_id, route};
+use crate::{access, compress, files, forward, guard, headers, pages, request_id, route};
 
 /// Answers one request. Whatever happens, there is an answer, and a line in the access log when its last byte is gone.
 pub async fn answer(edge: Arc<Edge>, visitor: Arc<Visitor>, request: Request<Incoming>) -> Response<Recorded> {
@@ -107,11 +107,15 @@ async fn reply(
         Target::Files(folder) => files::serve(folder, &parts.method, &parts.headers, asked.target.path()).await?,
         Target::Instances(pool) => {
             let upgrade = forward::upgrade_of(&mut parts);
+            let wish = compress::Wish::of(&parts.method, &parts.headers);
             headers::toward_app(&mut parts.headers, &asked, visitor, id);
             let exchange = Exchange::new(parts, body, asked.target, upgrade);
-            forward::forward(edge, visitor, pool, exchange, entry).await?
+            let answer = forward::forward(edge, visitor, pool, exchange, entry).await?;
+            // Between apps on one machine it would be work for nothing.
+            if matches!(visitor.door, Door::Internal(_)) { answer } else { compress::answer(answer, &wish) }
         }
     };
+    site.add_headers(response.headers_mut());
     if let Some(release) = &site.release {
         response.headers_mut().insert(RELEASE_HEADER, release.clone());
     }

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::arrivals::Arrivals;
 use crate::config::EdgeConfig;
+use crate::crowd::Crowd;
 use crate::drain::{Drain, Phase};
 use crate::edge::Edge;
 use crate::fault::EdgeFault;
@@ -43,6 +44,7 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
     let edge = Arc::new(Edge {
         serving: publisher.serving(),
         arrivals: Arrivals::new(clock.now()),
+        crowd: Arc::new(Crowd::new(limits.connections_per_client)),
         clock,
         log,
         tls: Arc::new(tls::server_config(publisher.serving(), Arc::clone(&proofs)).map_err(EdgeFault::Tls)?),

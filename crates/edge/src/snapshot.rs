@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use host::files::FileFault;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reconcile::ports::{self, RouteTable, SiteAccess};
 use rustls::sign::CertifiedKey;
 
@@ -88,6 +88,8 @@ pub struct Site {
     pub release: Option<HeaderValue>,
     /// Files of earlier releases, by the beginning of their paths.
     kept: Vec<(String, Folder)>,
+    /// Said in every answer in which the app does not say something else.
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 #[derive(Debug)]
@@ -123,6 +125,8 @@ pub enum Rejected {
         #[source]
         source: access::NotCredentials,
     },
+    #[error("cannot answer for {app:?} with the header {name:?}: it is none")]
+    NoHeader { app: String, name: String },
     #[error("cannot encode the public settings of {app:?}")]
     Config {
         app: String,
@@ -257,9 +261,23 @@ impl Site {
         let canonical = wanted.hosts.first().map(|host| host.to_ascii_lowercase()).unwrap_or_default();
         let kept =
             wanted.kept.iter().map(|kept| (kept.prefix.clone(), Folder::new(kept.folder.clone(), None))).collect();
+        let header = |(name, value): (&String, &String)| match (name.parse(), value.parse()) {
+            (Ok(name), Ok(value)) => Ok((name, value)),
+            _ => Err(Rejected::NoHeader { app: app.clone(), name: name.clone() }),
+        };
+        let headers = wanted.headers.iter().map(header).collect::<Result<_, _>>()?;
         // A name that is no header value is not told; it is ours, and always is one.
         let release = wanted.release.as_ref().and_then(|release| HeaderValue::from_str(release).ok());
-        Ok(Self { app: app.clone(), canonical, target, access, config, key_set, release, kept })
+        Ok(Self { app: app.clone(), canonical, target, access, config, key_set, release, kept, headers })
+    }
+
+    /// Says what the manifest has every answer say, where the app itself says nothing about it.
+    pub fn add_headers(&self, answer: &mut HeaderMap) {
+        for (name, value) in &self.headers {
+            if !answer.contains_key(name) {
+                answer.insert(name, value.clone());
+            }
+        }
     }
 
     /// The keys that the app signs with, and for how many seconds they may be kept, if they are what is asked for.

@@ -31,6 +31,8 @@ pub struct Environment {
     /// What must be in force for every app and data service, or the environment does not come up.
     pub require: Vec<Safeguard>,
     pub drift: OnDrift,
+    /// Whether search engines may list its pages.
+    pub listed: bool,
     /// What it has because there are many like it.
     pub preview: Preview,
     pub tls: Tls,
@@ -108,7 +110,8 @@ pub struct App {
     /// Command of the app's own development server, run in `path`; for `up --dev`.
     pub dev: Option<Vec<String>>,
     pub access: Access,
-    /// What must be ready before it starts. Free of cycles.
+    pub serves: Serves,
+    /// Services that must be there before it starts, and apps that must be ready before it is. Free of cycles.
     pub needs: Vec<Need>,
     /// Pages that must render after a deploy.
     pub smoke: Vec<Smoke>,
@@ -225,6 +228,18 @@ choice! {
         Public = "public",
         /// Only who has credentials for it.
         Protected = "protected",
+    }
+}
+
+choice! {
+    /// What an app answers with, as far as browsers have to know what may be done with it.
+    pub enum Serves {
+        /// Pages, and what belongs to them: not to be framed by other sites.
+        Pages = "pages",
+        /// Data for programs: nothing in it runs, and no page shows it.
+        Data = "data",
+        /// It says all of that itself.
+        Other = "other",
     }
 }
 

@@ -4,7 +4,7 @@ use crate::Manifest;
 use crate::driver::{Driver, External};
 use crate::environment::{
     App, Bucket, Build, EdgePorts, Environment, FromBuilder, Hashed, Media, MongoDb, Need, OnDrift, Piece, Redis,
-    Rendering, Runs, Server, ServiceName, Smoke, Source, Template, Variable,
+    Rendering, Runs, Server, Serves, ServiceName, Smoke, Source, Template, Variable,
 };
 use crate::id::{AppName, EnvName, VarName};
 use crate::migration::MigrationTable;
@@ -76,6 +76,7 @@ impl Manifest {
             },
             network: table.network.resolve(),
             require: table.require.iter().map(|safeguard| safeguard.value).collect(),
+            listed: table.listed.unwrap_or(table.per.is_none()),
             drift: table.drift.as_ref().map_or(OnDrift::Report, |drift| drift.value),
             preview: table.preview(),
             tls: table.tls.resolve(),
@@ -137,6 +138,7 @@ impl Manifest {
             runs,
             dev: Some(table.dev.0.clone()),
             access: own.and_then(|own| own.access).unwrap_or(table.access),
+            serves: table.serves.unwrap_or_else(|| default_serves(table.kind)),
             needs: table.needs.iter().map(|name| need(&name.value)).collect(),
             smoke: table.smoke.iter().map(smoke).collect(),
             migrations: table.migrations.iter().map(MigrationTable::resolve).collect(),
@@ -247,6 +249,13 @@ pub(crate) fn default_output(kind: Kind) -> String {
         Kind::Node | Kind::Static => "dist",
     }
     .to_owned()
+}
+
+fn default_serves(kind: Kind) -> Serves {
+    match kind {
+        Kind::Next | Kind::Static => Serves::Pages,
+        Kind::Node => Serves::Data,
+    }
 }
 
 fn smoke(table: &SmokeTable) -> Smoke {

@@ -6,7 +6,7 @@ use crate::api::ApiTable;
 use crate::ci::CiTable;
 use crate::collections::CollectionTable;
 use crate::driver::Driver;
-use crate::environment::{Access, OnDrift, Safeguard, ServiceName};
+use crate::environment::{Access, OnDrift, Safeguard, Serves, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
 use crate::members::Members;
 use crate::migration::MigrationTable;
@@ -151,6 +151,8 @@ record! {
         builders: Vec<At<PersonName>> = [],
         /// What all of its apps and data services may use together, where the machine has control groups. Only with `per`.
         limits: Option<At<CeilingTable>>,
+        /// Whether search engines may list its pages. By default they may, and with `per` they may not.
+        listed: Option<bool>,
         /// How it gets new releases.
         rollout: RolloutTable = {},
         /// The API over HTTPS, for deployments and approvals from elsewhere. Without it nobody listens.
@@ -193,7 +195,10 @@ record! {
         hosts: At<Vec<At<Host>>>,
         /// Who may see it.
         access: Access = "public",
-        /// Apps and services that must be ready before it starts.
+        /// What it answers with: decides about the security headers of every answer in which it has none of its own. By default
+        /// `data` for `node`, else `pages`.
+        serves: Option<Serves>,
+        /// Services that must be there before it starts, and apps that must be ready before it is.
         needs: Vec<At<NeedText>> = [],
         /// How it is built.
         build: BuildTable = {},

@@ -370,6 +370,9 @@ pub struct Site {
     /// Files of earlier releases that pages still open in a browser ask for, the newest release first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Kept>,
+    /// Headers of every answer in which the app does not say something else itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
 }
 
 /// Files of an earlier release, those alone whose names have a digest: they are what they were, or not there.

@@ -11,9 +11,12 @@ mod recorder;
 mod visitor;
 mod world;
 
+mod answers;
 mod asleep;
 mod candidate;
+mod crowds;
 mod drain;
+mod floods;
 mod succession;
 mod files;
 mod forwarding;

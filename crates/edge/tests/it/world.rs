@@ -190,6 +190,7 @@ pub(crate) fn site(hosts: &[&str], target: Target) -> Site {
         internal_socket: Some("shop-internal".into()),
         release: None,
         kept: Vec::new(),
+        headers: BTreeMap::new(),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod builds;
 mod resources;
 mod promises;
 mod routes;
+mod security_headers;
 pub mod fleet;
 pub mod deployable;
 mod facts;

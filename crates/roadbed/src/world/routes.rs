@@ -16,6 +16,7 @@ use super::addresses::{Addresses, internal_socket};
 use super::asleep::WAKE;
 use super::facts::LocalFacts;
 use super::fleet::{Fleet, Origin, site_of_release};
+use super::security_headers;
 use super::{EDGE_IDLE, Running};
 
 /// What route tables are made of.
@@ -84,6 +85,7 @@ fn site(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Site, Fault> {
             Origin::Project => None,
         },
         kept: kept(ground, fleet, one),
+        headers: security_headers::of(app, &fleet.environment),
     })
 }
 
