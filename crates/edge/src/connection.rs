@@ -17,6 +17,8 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::announcement;
+use crate::crowd::Guest;
 use crate::drain::{Phase, Watch};
 use crate::edge::Edge;
 use crate::head::Inspection;
@@ -96,12 +98,38 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const BUFFER: usize = 64 * 1024;
 
 /// Serves a connection to its end.
-pub async fn serve(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, door: Door, watch: Watch) {
+pub async fn serve(edge: Arc<Edge>, mut stream: TcpStream, peer: SocketAddr, door: Door, watch: Watch) {
+    let Some((peer, _guest)) = announced(&edge, &mut stream, peer, &door).await else { return };
     // Small answers go out now, not when the peer has acknowledged the last one.
     let _ = stream.set_nodelay(true);
     match door {
         Door::Https | Door::Candidate => serve_tls(edge, stream, peer, door, watch).await,
         Door::Http | Door::Internal(_) => serve_h1(edge, stream, Visitor::plain(door, peer), watch).await,
+    }
+}
+
+/// Who is at the other end, where a proxy in between has to say so first; `None`: nobody who may come in. Whoever the proxy names
+/// is counted as if he had come himself.
+async fn announced(
+    edge: &Edge,
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    door: &Door,
+) -> Option<(SocketAddr, Option<Guest>)> {
+    let is_public = matches!(door, Door::Https | Door::Http);
+    let announces =
+        || edge.serving.load().proxies().is_some_and(|proxies| proxies.announce && proxies.trusts(peer.ip()));
+    if !is_public || !announces() {
+        return Some((peer, None));
+    }
+    match timeout(edge.limits.first_byte, announcement::read(stream)).await {
+        Ok(Ok(Some(visitor))) => Some((visitor, edge.admit(visitor.ip())?)),
+        Ok(Ok(None)) => Some((peer, None)),
+        Ok(Err(error)) => {
+            tracing::warn!(%peer, %error, "a proxy did not say whose connection this is");
+            None
+        }
+        Err(_) => None,
     }
 }
 

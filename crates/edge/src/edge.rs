@@ -1,5 +1,6 @@
 //! What all requests share.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -8,7 +9,7 @@ use rustls::ServerConfig;
 
 use crate::arrivals::Arrivals;
 use crate::config::Limits;
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Guest};
 use crate::drain::Watch;
 use crate::log::AccessLog;
 use crate::snapshot::Serving;
@@ -29,4 +30,16 @@ pub struct Edge {
     pub proofs: Arc<Proofs>,
     /// Cloned by whatever outlives its request: a tunnel.
     pub watch: Watch,
+}
+
+impl Edge {
+    /// Whether a client may have one more connection. What is inside is held for its time; nothing, if it does not count: from this
+    /// machine, and from proxies, come many clients.
+    pub fn admit(&self, peer: IpAddr) -> Option<Option<Guest>> {
+        let is_own = peer.to_canonical().is_loopback() && !self.limits.counts_this_machine;
+        if is_own || self.serving.load().proxies().is_some_and(|proxies| proxies.trusts(peer)) {
+            return Some(None);
+        }
+        self.crowd.enter(peer).map(Some)
+    }
 }

@@ -3,6 +3,8 @@
 //! What has already been lost when the parser is done (equal lengths merged, a length beside `chunked`) is judged on the wire,
 //! in [`crate::head`]; here is the rest, for HTTP/1 and HTTP/2 alike.
 
+use std::net::IpAddr;
+
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
@@ -21,6 +23,8 @@ pub struct Asked {
     pub authority: String,
     /// Without dot segments. What was routed is what is forwarded.
     pub target: PathAndQuery,
+    /// Who asks, whatever stands between us.
+    pub client: IpAddr,
 }
 
 /// Longest target: what browsers and the usual servers behind us accept.
@@ -37,7 +41,7 @@ pub fn check(parts: &Parts, visitor: &Visitor, limits: &crate::Limits) -> Result
         return Err(Refusal::Misdirected);
     }
     let target = the_target(parts)?;
-    Ok(Asked { host, authority, target })
+    Ok(Asked { host, authority, target, client: visitor.peer.ip() })
 }
 
 fn check_method(method: &Method) -> Result<(), Refusal> {

@@ -56,7 +56,7 @@ pub fn toward_app(headers: &mut HeaderMap, asked: &Asked, visitor: &Visitor, id:
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
-    let address = visitor.peer.ip();
+    let address = asked.client;
     let scheme = match visitor.door {
         Door::Https | Door::Candidate => "https",
         Door::Http | Door::Internal(_) => "http",

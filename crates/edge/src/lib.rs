@@ -36,12 +36,14 @@ pub mod body;
 pub mod compress;
 pub mod log;
 
+pub mod announcement;
 pub mod arrivals;
 pub mod connection;
 pub mod crowd;
 pub mod drain;
 pub mod head;
 pub mod listen;
+pub mod proxies;
 pub mod tls;
 pub mod wire;
 

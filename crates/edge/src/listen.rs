@@ -1,6 +1,6 @@
 //! The doors: accept loops over the sockets that the keeper holds.
 
-use std::net::{IpAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use reconcile::ports::CANDIDATE_SOCKET;
 use tokio::sync::Semaphore;
 
 use crate::connection::{self, Door};
-use crate::crowd::Guest;
 use crate::drain::{Phase, Watch};
 use crate::edge::Edge;
 use crate::fault::EdgeFault;
@@ -52,7 +51,7 @@ pub async fn accept_all(edge: Arc<Edge>, listener: Listener, slots: Arc<Semaphor
                 continue;
             }
         };
-        let Some(guest) = admit(&edge, peer.ip()) else {
+        let Some(guest) = edge.admit(peer.ip()) else {
             tracing::debug!(%peer, "has as many connections as a client may have");
             continue;
         };
@@ -65,12 +64,4 @@ pub async fn accept_all(edge: Arc<Edge>, listener: Listener, slots: Arc<Semaphor
             drop((slot, guest));
         });
     }
-}
-
-/// Whether a client may have one more connection. What is inside is there for counting it; nothing, if it does not count.
-fn admit(edge: &Edge, peer: IpAddr) -> Option<Option<Guest>> {
-    if peer.to_canonical().is_loopback() && !edge.limits.counts_this_machine {
-        return Some(None);
-    }
-    edge.crowd.enter(peer).map(Some)
 }

@@ -61,7 +61,12 @@ async fn reply(
         inspection.next()?;
     }
     let (mut parts, body) = request.into_parts();
-    let asked = guard::check(&parts, visitor, &edge.limits)?;
+    let mut asked = guard::check(&parts, visitor, &edge.limits)?;
+    // One world: routes may change while this request runs, but not under its feet.
+    let serving = edge.serving.load_full();
+    if let Some(proxies) = serving.proxies() {
+        asked.client = proxies.client(asked.client, &parts.headers);
+    }
     entry.asked(&asked);
 
     // Before the redirect, before any route: the authority asks because there is no certificate yet.
@@ -71,8 +76,6 @@ async fn reply(
         return Ok(pages::proof(answer));
     }
 
-    // One world: routes may change while this request runs, but not under its feet.
-    let serving = edge.serving.load_full();
     let snapshot = serving.snapshot()?;
     let site = match route::find(snapshot, visitor, &asked)? {
         Route::Site(site) => site,

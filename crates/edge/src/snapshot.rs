@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use crate::access::{self, Access};
 use crate::balance::Pool;
 use crate::files::{Folder, freshness};
+use crate::proxies::Proxies;
 use crate::refusal::Refusal;
 use crate::tls::shown::Shown;
 use crate::upstream::Instance;
@@ -46,6 +47,11 @@ impl Serving {
         self.snapshot().ok().and_then(|snapshot| snapshot.table.hsts)
     }
 
+    /// Who is believed about who a visitor is. Nobody, as long as no routes say so.
+    pub fn proxies(&self) -> Option<&Proxies> {
+        self.snapshot().ok().map(|snapshot| &snapshot.proxies)
+    }
+
     /// The certificate for a host that is ours.
     pub fn certificate(&self, host: &str) -> Option<Arc<CertifiedKey>> {
         match self {
@@ -61,6 +67,7 @@ impl Serving {
 pub struct Snapshot {
     pub generation: u64,
     pub table: RouteTable,
+    pub proxies: Proxies,
     pub hosts: HashMap<String, Host>,
     /// Sites by the name of the socket that apps reach them through.
     pub internal: HashMap<String, Arc<Site>>,
@@ -127,6 +134,8 @@ pub enum Rejected {
     },
     #[error("cannot answer for {app:?} with the header {name:?}: it is none")]
     NoHeader { app: String, name: String },
+    #[error("cannot believe the proxies in {network:?}: that is no network")]
+    NoNetwork { network: String },
     #[error("cannot encode the public settings of {app:?}")]
     Config {
         app: String,
@@ -147,7 +156,8 @@ impl Snapshot {
         let mut internal: HashMap<String, Arc<Site>> = HashMap::new();
         let hosts = build_sites(&table.sites, &mut internal, before, now)?;
         let candidate = build_sites(&table.candidate, &mut internal, before, now)?;
-        Ok(Self { generation, table, hosts, internal, candidate, certificates })
+        let proxies = believed(&table.proxies)?;
+        Ok(Self { generation, table, proxies, hosts, internal, candidate, certificates })
     }
 
     /// Whether visitors or those who look at a candidate may ask for a host.
@@ -178,6 +188,12 @@ impl Snapshot {
             Target::Files(_) => None,
         })
     }
+}
+
+fn believed(wanted: &ports::Proxies) -> Result<Proxies, Rejected> {
+    let network = |network: &String| network.parse().map_err(|_| Rejected::NoNetwork { network: network.clone() });
+    let networks = wanted.networks.iter().map(network).collect::<Result<_, _>>()?;
+    Ok(Proxies { networks, announce: wanted.announce })
 }
 
 /// Makes sites, found by their hosts; those with a socket are put among the internal ones too.

@@ -18,6 +18,11 @@ record! {
         addresses: Vec<At<BindAddress>> = [],
         /// Networks that visitors may come from. Default: everywhere.
         visitors: At<Vec<At<Network>>> = [],
+        /// Networks of load balancers and CDNs in front of it: they are believed about who a visitor is (`X-Forwarded-For`). Nobody
+        /// else is.
+        proxies: Vec<At<Network>> = [],
+        /// Whether those begin each connection with the PROXY protocol. Then one of theirs that does not is refused.
+        proxy_protocol: At<bool> = false,
         /// What to do where the machine does not let the rules be enforced by its packet filter.
         enforce: At<Enforce> = "when-possible",
     }
@@ -44,6 +49,10 @@ pub struct Reachability {
     pub addresses: Vec<IpAddr>,
     /// Empty: everybody.
     pub visitors: Vec<IpNet>,
+    /// Who is believed about who a visitor is.
+    pub proxies: Vec<IpNet>,
+    /// Whether those begin each connection with the PROXY protocol.
+    pub proxy_protocol: bool,
     pub enforce: Enforce,
 }
 
@@ -53,6 +62,8 @@ impl NetworkTable {
             bind: self.bind.as_ref().map(|bind| bind.0),
             addresses: self.addresses.iter().map(|address| address.0).collect(),
             visitors: self.visitors.iter().map(|network| network.0).collect(),
+            proxies: self.proxies.iter().map(|network| network.0).collect(),
+            proxy_protocol: self.proxy_protocol.value,
             enforce: self.enforce.value,
         }
     }
@@ -81,6 +92,12 @@ text_shape!(BindAddress);
 /// A network, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Network(IpNet);
+
+impl Network {
+    pub(crate) fn is_everybody(self) -> bool {
+        self.0.prefix_len() == 0
+    }
+}
 
 impl shape::Text for Network {
     const WANTS: &'static str = "a network such as \"10.0.0.0/8\"";

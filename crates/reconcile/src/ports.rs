@@ -307,10 +307,28 @@ pub struct RouteTable {
     /// What browsers are told about HTTPS; `None`: a year, for these hosts alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hsts: Option<Hsts>,
+    /// Who stands between visitors and the edge.
+    #[serde(default, skip_serializing_if = "Proxies::is_none")]
+    pub proxies: Proxies,
     pub sites: Vec<Site>,
     /// Those of a release that is looked at before visitors get it: at the same addresses, by the socket [`CANDIDATE_SOCKET`] alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidate: Vec<Site>,
+}
+
+/// Load balancers and CDNs, which are believed about who a visitor is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proxies {
+    /// Such as `10.0.0.0/8`.
+    pub networks: Vec<String>,
+    /// Whether their connections begin with the PROXY protocol's header.
+    pub announce: bool,
+}
+
+impl Proxies {
+    fn is_none(&self) -> bool {
+        self.networks.is_empty()
+    }
 }
 
 /// Whose certificates visitors are shown.

@@ -75,7 +75,10 @@ impl Entry {
     }
 
     pub fn asked(&mut self, asked: &Asked) {
-        self.change(|record| record.host.clone_from(&asked.host));
+        self.change(|record| {
+            record.host.clone_from(&asked.host);
+            record.client = asked.client;
+        });
     }
 
     pub fn app(&mut self, app: &str, release: Option<&HeaderValue>) {

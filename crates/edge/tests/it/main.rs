@@ -23,6 +23,7 @@ mod forwarding;
 mod keys;
 mod matrix;
 mod proofs;
+mod proxies;
 mod protection;
 mod publishing;
 mod restart;

@@ -8,6 +8,7 @@ mod drivers;
 mod environments;
 mod hosts;
 mod meeting;
+mod network;
 mod preview;
 mod references;
 mod rotation;
@@ -33,6 +34,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     sample::check(document, findings);
     rollout::check(document, findings);
     tls::check(document, findings);
+    network::check(document, findings);
     api::check(document, findings);
     preview::check(document, findings);
     variables::check(document, findings);

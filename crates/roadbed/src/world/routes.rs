@@ -9,7 +9,7 @@ use engine::site;
 use host::files;
 use manifest::Environment;
 use manifest::environment::{Access, Runs};
-use reconcile::ports::{Hsts, Kept, RouteTable, Site, SiteAccess, Target, Upstream};
+use reconcile::ports::{Hsts, Kept, Proxies, RouteTable, Site, SiteAccess, Target, Upstream};
 use reconcile::{Fault, Root};
 
 use super::addresses::{Addresses, internal_socket};
@@ -53,6 +53,10 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
         https_port: addresses.https,
         certificates: addresses.certificates,
         hsts: environment.tls.hsts.map(hsts),
+        proxies: Proxies {
+            networks: environment.network.proxies.iter().map(ToString::to_string).collect(),
+            announce: environment.network.proxy_protocol,
+        },
         sites,
         candidate,
     })
