@@ -188,6 +188,7 @@ where
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
+        .enable_connect_protocol()
         .max_header_list_size(u32::try_from(edge.limits.head_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(PING_INTERVAL)
         .serve_connection(TokioIo::new(wire), service(Arc::clone(&edge), Arc::clone(&visitor)));

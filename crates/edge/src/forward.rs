@@ -7,7 +7,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -40,10 +43,15 @@ pub struct Exchange {
 pub struct Upgrade {
     protocol: HeaderValue,
     visitor: OnUpgrade,
+    /// Whether it is one stream of a connection that stays HTTP.
+    in_stream: bool,
 }
 
 /// Reads the wish before hop-by-hop headers go. HTTP by another name is none: it would pass by the guard.
 pub fn upgrade_of(parts: &mut Parts) -> Option<Upgrade> {
+    if parts.method == Method::CONNECT {
+        return over_one_stream(parts);
+    }
     let protocol = parts.headers.get(UPGRADE)?.clone();
     let name = protocol.to_str().ok()?.to_ascii_lowercase();
     let is_http =
@@ -58,7 +66,18 @@ pub fn upgrade_of(parts: &mut Parts) -> Option<Upgrade> {
         return None;
     }
     let visitor = parts.extensions.remove::<OnUpgrade>()?;
-    Some(Upgrade { protocol, visitor })
+    Some(Upgrade { protocol, visitor, in_stream: false })
+}
+
+/// A WebSocket in one stream of HTTP/2 (RFC 8441): the guard lets no other CONNECT pass. To the app it is a request like any other
+/// that asks for a WebSocket.
+fn over_one_stream(parts: &mut Parts) -> Option<Upgrade> {
+    let visitor = parts.extensions.remove::<OnUpgrade>()?;
+    parts.method = Method::GET;
+    // Sixteen bytes that are others each time (RFC 6455, section 4.1). Over HTTP/2 nobody has to prove that he read them.
+    let key = BASE64_STANDARD.encode(uuid::Uuid::new_v4().as_bytes());
+    parts.headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_str(&key).expect("base64 is fit for a header"));
+    Some(Upgrade { protocol: HeaderValue::from_static("websocket"), visitor, in_stream: true })
 }
 
 impl Exchange {
@@ -237,6 +256,10 @@ fn answer(
     entry: &mut Entry,
 ) -> Result<Response<Body>, Refusal> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // There "200" would be a yes that the app did not give.
+        if upgrade.is_some_and(|upgrade| upgrade.in_stream) && response.status().is_success() {
+            return Err(Refusal::UpgradeDeclined);
+        }
         let leased = if stream::is_of_events(response.headers()) { Leased::stream } else { Leased::new };
         headers::toward_visitor(response.headers_mut());
         return Ok(response.map(|body| Body::App(leased(body, lease))));
@@ -249,9 +272,14 @@ fn answer(
     let app = hyper::upgrade::on(&mut response);
     let protocol = response.headers().get(UPGRADE).cloned().unwrap_or(upgrade.protocol);
     headers::toward_visitor(response.headers_mut());
-    response.headers_mut().insert(UPGRADE, protocol);
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    entry.answered(StatusCode::SWITCHING_PROTOCOLS);
+    if upgrade.in_stream {
+        *response.status_mut() = StatusCode::OK;
+        response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+    } else {
+        response.headers_mut().insert(UPGRADE, protocol);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    entry.answered(response.status());
     tunnel::open(edge, upgrade.visitor, app, lease.flight, entry.take_over());
     Ok(response.map(|_| Body::Empty))
 }

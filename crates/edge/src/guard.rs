@@ -9,6 +9,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE, TRANSFER_ENCODI
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Method, Version};
+use hyper::ext::Protocol;
 
 use crate::connection::{Door, Visitor};
 use crate::head::decimal;
@@ -31,7 +32,7 @@ pub struct Asked {
 const TARGET_LIMIT: usize = 8 * 1024;
 
 pub fn check(parts: &Parts, visitor: &Visitor, limits: &crate::Limits) -> Result<Asked, Refusal> {
-    check_method(&parts.method)?;
+    check_method(parts)?;
     check_fields(&parts.headers, limits)?;
     check_framing(parts)?;
     let authority = the_one_host(parts)?;
@@ -44,9 +45,12 @@ pub fn check(parts: &Parts, visitor: &Visitor, limits: &crate::Limits) -> Result
     Ok(Asked { host, authority, target, client: visitor.peer.ip() })
 }
 
-fn check_method(method: &Method) -> Result<(), Refusal> {
-    // CONNECT would make a tunnel of us; TRACE shows a page the headers that we add behind its back.
-    match *method {
+fn check_method(parts: &Parts) -> Result<(), Refusal> {
+    let is_websocket = || parts.extensions.get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
+    // CONNECT would make a tunnel of us, unless it only asks a site for a WebSocket (RFC 8441); TRACE shows a page the headers that
+    // we add behind its back.
+    match parts.method {
+        Method::CONNECT if parts.version == Version::HTTP_2 && is_websocket() => Ok(()),
         Method::CONNECT | Method::TRACE => Err(Refusal::MethodNotAllowed),
         _ => Ok(()),
     }

@@ -36,6 +36,8 @@ pub enum Refusal {
     /// An instance hung up, or answered with something that is not HTTP.
     AppBroke,
     AppTooSlow,
+    /// The app has no WebSocket where one was asked for.
+    UpgradeDeclined,
     /// A file that is there could not be read.
     FileUnreadable,
 }
@@ -63,7 +65,7 @@ impl Refusal {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             Self::NothingPublished | Self::RoutesDamaged | Self::AppUnreachable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::AppBroke => StatusCode::BAD_GATEWAY,
+            Self::AppBroke | Self::UpgradeDeclined => StatusCode::BAD_GATEWAY,
             Self::AppTooSlow => StatusCode::GATEWAY_TIMEOUT,
             Self::FileUnreadable => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -92,6 +94,7 @@ impl Refusal {
             Self::AppUnreachable => "app-unreachable",
             Self::AppBroke => "app-broke",
             Self::AppTooSlow => "app-too-slow",
+            Self::UpgradeDeclined => "upgrade-declined",
             Self::FileUnreadable => "file-unreadable",
         }
     }
@@ -123,6 +126,7 @@ impl Refusal {
             }
             Self::AppBroke => "The application ended the connection before it answered.",
             Self::AppTooSlow => "The application took too long to answer.",
+            Self::UpgradeDeclined => "The application has no WebSocket at this address.",
             Self::FileUnreadable => "The file could not be read.",
         }
     }

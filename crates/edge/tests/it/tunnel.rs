@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use edge::Limits;
-use http::{Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::app::{App, full};
-use crate::visitor::{closes_within, exchange, tls};
+use crate::visitor::{closes_within, exchange, tls, try_tls};
 use crate::world::{SHOP, World, shop};
 
 /// Answers 101 and sends everything back.
@@ -93,6 +95,69 @@ async fn an_upgrade_that_the_app_declines_is_an_answer() {
         let reply = exchange(&mut stream, UPGRADE.as_bytes()).await.unwrap();
         assert_eq!((reply.status, reply.text()), (200, "no thanks"));
     }
+}
+
+/// One connection of HTTP/2 that knows by now what the edge can do.
+async fn over_http_2(world: &World) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
+    let stream = try_tls(world, SHOP, &[b"h2"]).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let first = Request::get(format!("https://{SHOP}/")).body(Full::default()).unwrap();
+    assert_eq!(sender.send_request(first).await.unwrap().status(), 200);
+    sender
+}
+
+fn connect(protocol: &'static str) -> Request<Full<Bytes>> {
+    Request::connect(format!("https://{SHOP}/hmr"))
+        .extension(hyper::ext::Protocol::from_static(protocol))
+        .header("sec-websocket-version", "13")
+        .body(Full::default())
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_websocket_in_one_stream_of_http_2_lives_beside_requests() {
+    let app = echo().await;
+    let world = World::new().await;
+    world.publish(vec![shop(app.port)]).await;
+    let mut sender = over_http_2(&world).await;
+    let mut answer = sender.send_request(connect("websocket")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    for name in ["upgrade", "connection", "sec-websocket-accept"] {
+        assert!(!answer.headers().contains_key(name), "{name} is of HTTP/1");
+    }
+    let mut tunnel = TokioIo::new(hyper::upgrade::on(&mut answer).await.unwrap());
+    for message in ["hello", "GET / HTTP/9"] {
+        tunnel.write_all(message.as_bytes()).await.unwrap();
+        let mut back = vec![0; message.len()];
+        tunnel.read_exact(&mut back).await.unwrap();
+        assert_eq!(back, message.as_bytes());
+        let beside = Request::get(format!("https://{SHOP}/")).body(Full::default()).unwrap();
+        assert_eq!(sender.send_request(beside).await.unwrap().status(), 200);
+    }
+    drop(tunnel);
+    let log = world.log(|lines| lines.iter().any(|line| line["method"] == "CONNECT")).await;
+    let line = log.iter().find(|line| line["method"] == "CONNECT").unwrap();
+    assert_eq!((line["status"].as_u64(), line["upstream"].as_str()), (Some(200), Some("shop-1")));
+}
+
+#[tokio::test]
+async fn no_other_tunnel_is_made_in_a_stream() {
+    let app = echo().await;
+    let world = World::new().await;
+    world.publish(vec![shop(app.port)]).await;
+    let mut sender = over_http_2(&world).await;
+    assert_eq!(sender.send_request(connect("connect-udp")).await.unwrap().status(), 405);
+}
+
+#[tokio::test]
+async fn an_app_without_a_websocket_has_not_said_yes() {
+    let app = App::saying("no thanks").await;
+    let world = World::new().await;
+    world.publish(vec![shop(app.port)]).await;
+    let mut sender = over_http_2(&world).await;
+    assert_eq!(sender.send_request(connect("websocket")).await.unwrap().status(), 502);
 }
 
 #[tokio::test]
