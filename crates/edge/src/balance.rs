@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::repeats::Repeats;
 use crate::upstream::Instance;
 
 /// The instances of one app.
@@ -11,6 +12,7 @@ use crate::upstream::Instance;
 pub struct Pool {
     instances: Vec<Arc<Instance>>,
     turn: AtomicUsize,
+    pub repeats: Repeats,
     /// Longest time to the first byte of an answer.
     pub first_byte: Duration,
     /// Longest idle time of a kept connection; shorter than the app keeps its end open.
@@ -21,7 +23,7 @@ pub struct Pool {
 
 impl Pool {
     pub fn new(instances: Vec<Arc<Instance>>, first_byte: Duration, idle: Duration) -> Self {
-        Self { instances, turn: AtomicUsize::new(0), first_byte, idle, wake: None }
+        Self { instances, turn: AtomicUsize::new(0), repeats: Repeats::default(), first_byte, idle, wake: None }
     }
 
     pub fn that_may_sleep(self, wake: Option<Duration>) -> Self {
@@ -73,6 +75,7 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use host::clock::{Clock, SystemClock};
+    use http::StatusCode;
 
     use super::*;
 
@@ -105,6 +108,29 @@ mod tests {
         assert!(pool.pick(now).is_some());
         let later = now + Duration::from_secs(2);
         assert!((0..4).any(|_| pool.pick(later).unwrap().name == "api-1"));
+    }
+
+    #[test]
+    fn an_instance_that_fails_again_and_again_is_avoided_longer_each_time() {
+        let now = SystemClock.instant();
+        let pool = pool(2, now);
+        let one = pool.instance("api-1", 4001).unwrap();
+        let second = Duration::from_secs(1);
+        let answer =
+            |status: Option<u16>| one.judge(status.map(|code| StatusCode::from_u16(code).unwrap()), now, second);
+        // An error of its own is the answer to somebody's request; so is a no now and then.
+        [500, 500, 500, 404, 503, 503, 200, 503, 503].into_iter().for_each(|status| answer(Some(status)));
+        assert!(!one.is_avoided(now));
+        answer(None);
+        assert!(one.is_avoided(now) && !one.is_avoided(now + second));
+        assert!((0..4).all(|_| pool.pick(now).unwrap().name == "api-2"));
+        answer(Some(503));
+        assert!(one.is_avoided(now + second) && !one.is_avoided(now + second * 2));
+        (0..1000).for_each(|_| answer(None));
+        assert!(!one.is_avoided(now + second * 30), "it is tried again some time");
+        answer(Some(200));
+        answer(None);
+        assert!(!one.is_avoided(now + second * 30), "who answers again is as good as any");
     }
 
     #[test]

@@ -118,6 +118,7 @@ pub async fn forward(
     let longest = pool.wake.unwrap_or_else(|| edge.limits.restart_patience.min(pool.first_byte));
     let mut patience = Patience::new(began, longest);
     let mut repeats = 0;
+    pool.repeats.pay_in();
     loop {
         let Some(instance) = pool.pick(edge.clock.instant()) else {
             if pool.is_empty() {
@@ -148,14 +149,18 @@ pub async fn forward(
         }
         let spare = (may_repeat && repeats < REPEATS).then(|| copy_of(&request));
         let sending = sender.try_send_request(request);
-        let took = || edge.clock.instant().saturating_duration_since(began);
+        let counted = |status: Option<StatusCode>| {
+            let now = edge.clock.instant();
+            instance.count(status, now.saturating_duration_since(began));
+            instance.judge(status, now, edge.limits.eject);
+        };
         let Some(outcome) = in_time(edge, pool, began, progress.as_deref(), sending).await else {
-            instance.count(None, took());
+            counted(None);
             return Err(Refusal::AppTooSlow);
         };
         let mut failure = match outcome {
             Ok(response) => {
-                instance.count(Some(response.status()), took());
+                counted(Some(response.status()));
                 let lease = Lease { sender, flight, clock: Arc::clone(&edge.clock) };
                 return answer(edge, visitor, response, lease, upgrade, entry);
             }
@@ -169,14 +174,14 @@ pub async fn forward(
                 patience.wait(edge.clock.instant()).await?;
                 unsent
             }
-            (None, Some(spare)) if progress.is_none() => {
+            (None, Some(spare)) if progress.is_none() && pool.repeats.take() => {
                 repeats += 1;
                 spare
             }
             _ => {
                 let trouble = progress.and_then(|progress| progress.trouble());
                 if trouble.is_none() {
-                    instance.count(None, took());
+                    counted(None);
                 }
                 return Err(trouble.unwrap_or(Refusal::AppBroke));
             }

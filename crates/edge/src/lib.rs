@@ -25,6 +25,7 @@ pub mod request_id;
 pub mod route;
 
 pub mod balance;
+pub mod repeats;
 pub mod stream;
 pub mod tunnel;
 pub mod upload;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -36,6 +36,8 @@ pub struct Instance {
     avoided_until: AtomicU64,
     /// Milliseconds after `born`. Ends by itself: whoever asked for it may have died.
     rests_until: AtomicU64,
+    /// Answers of a process in trouble, or none, one after the other.
+    troubles: AtomicU32,
     idle: Mutex<Vec<Idle>>,
     answered: AtomicU64,
     failed: AtomicU64,
@@ -51,6 +53,12 @@ struct Idle {
     since: Instant,
 }
 
+/// So many troubles one after the other are no accident.
+const TROUBLES_BEFORE: u32 = 3;
+
+/// An instance is not avoided for more than so many times as long as at first.
+const LONGEST_AVOIDED: u32 = 30;
+
 /// So many idle connections are kept per instance; further ones are closed.
 const KEPT: usize = 64;
 
@@ -64,6 +72,7 @@ impl Instance {
             streams: Streams::default(),
             avoided_until: AtomicU64::new(0),
             rests_until: AtomicU64::new(0),
+            troubles: AtomicU32::new(0),
             idle: Mutex::new(Vec::new()),
             answered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -80,6 +89,21 @@ impl Instance {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let class = (u64::BITS - millis.leading_zeros()) as usize;
         self.by_time[class.min(TIMES - 1)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Avoids an instance that does not answer, or only that it cannot, while others may: for `once`, and longer each time it is tried
+    /// and still does not. `None`: there was no answer.
+    pub fn judge(&self, status: Option<StatusCode>, now: Instant, once: Duration) {
+        let in_trouble = |status: StatusCode| matches!(status.as_u16(), 502..=504);
+        if !status.is_none_or(in_trouble) {
+            self.troubles.store(0, Ordering::Relaxed);
+            return;
+        }
+        let troubles = self.troubles.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let times = troubles.saturating_sub(TROUBLES_BEFORE - 1).min(LONGEST_AVOIDED);
+        if times > 0 {
+            self.avoid_until(now + once * times);
+        }
     }
 
     pub fn traffic(&self) -> Traffic {
@@ -123,6 +147,7 @@ impl Instance {
     pub fn wake(&self) {
         self.forget_idle();
         self.avoided_until.store(0, Ordering::Relaxed);
+        self.troubles.store(0, Ordering::Relaxed);
         self.rests_until.store(0, Ordering::Relaxed);
     }
 
