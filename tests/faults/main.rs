@@ -37,6 +37,7 @@ mod fencing;
 mod server;
 mod api;
 mod streams;
+mod wall_clock;
 mod scaling;
 mod process_model;
 mod matrix;

@@ -27,6 +27,7 @@ pub mod route;
 pub mod balance;
 pub mod stream;
 pub mod tunnel;
+pub mod web_socket;
 pub mod upload;
 pub mod upstream;
 
