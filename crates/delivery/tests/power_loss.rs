@@ -114,7 +114,7 @@ fn whatever_was_not_synced_is_lost_whole_and_nothing_that_was() {
     let first = acknowledged[0].0;
     // Around each frame's beginning, in its head, and somewhere in its page.
     let cuts = (first..disk.beside.len()).step_by(frame);
-    let cuts = cuts.flat_map(|at| [at, at + 1, at + 8, at + FRAME_HEAD, at + 1777, at + frame - 1]);
+    let cuts = cuts.flat_map(|at| [at, at + 8, at + 1777]);
     let mut seen = 0;
     for cut in cuts.chain([disk.beside.len()]) {
         let expected = acknowledged.iter().rfind(|(synced, _)| *synced <= cut).unwrap();
@@ -128,7 +128,7 @@ fn whatever_was_not_synced_is_lost_whole_and_nothing_that_was() {
             seen += 1;
         }
     }
-    assert!(seen > 300, "{seen}");
+    assert!(seen > 150, "{seen}");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_book_that_was_being_taken_in_is_whole() {
     let mut old = before.book.clone();
     old.resize(after.len(), 0);
     for pages in 0..=after.len() / PAGE {
-        for torn in [0, 512, PAGE - 1] {
+        for torn in [0, 512] {
             let new = (pages * PAGE + torn).min(after.len());
             let book = [&after[..new], &old[new..]].concat();
             assert_eq!(Disk { book, beside: before.beside.clone() }.told(), expected, "{new} bytes of it are new");
