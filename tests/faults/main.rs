@@ -14,6 +14,7 @@
 )]
 
 mod command;
+mod lanes;
 mod stage;
 
 mod apps;
