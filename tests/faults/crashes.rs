@@ -35,7 +35,7 @@ fn heals(stage: &Stage) {
 
 #[test]
 fn control_may_be_killed_at_any_step() {
-    in_lanes(STEPS, |step| {
+    for step in STEPS {
         let stage = Stage::fresh();
         let up = stage.begin("up --detach --no-gate");
         up.wait_for(step);
@@ -46,7 +46,7 @@ fn control_may_be_killed_at_any_step() {
             answer.refuses(1, &[]);
         }
         heals(&stage);
-    });
+    }
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn keeper_and_edge_may_be_killed_at_any_step() {
         ("edge", STEPS[4]),
         ("edge", STEPS[7]),
     ];
-    in_lanes(whom, |(unit, step)| {
+    for (unit, step) in whom {
         let stage = Stage::fresh();
         let up = stage.begin("up --detach --no-gate");
         up.wait_for(step);
@@ -85,7 +85,7 @@ fn keeper_and_edge_may_be_killed_at_any_step() {
             answer.refuses(1, &[]);
         }
         heals(&stage);
-    });
+    }
 }
 
 #[test]
