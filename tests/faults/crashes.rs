@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use host::process::table::entry;
 
+use crate::lanes::in_lanes;
 use crate::roots::SLOW_BUILD;
 use crate::stage::{self, Stage};
 
@@ -50,7 +51,7 @@ fn control_may_be_killed_at_any_step() {
 
 #[test]
 fn control_may_be_killed_at_any_moment() {
-    for millis in (0..800).step_by(80) {
+    in_lanes((0..800).step_by(80), |millis| {
         let stage = Stage::fresh();
         let up = stage.begin("up --detach --no-gate");
         // No wait for something: this very moment is what is tried.
@@ -61,19 +62,20 @@ fn control_may_be_killed_at_any_moment() {
             answer.refuses(1, &[]);
         }
         heals(&stage);
-    }
+    });
 }
 
 #[test]
 fn keeper_and_edge_may_be_killed_at_any_step() {
-    for (unit, step) in [
+    let whom = [
         ("keeper", STEPS[0]),
         ("keeper", STEPS[3]),
         ("keeper", STEPS[5]),
         ("keeper", STEPS[7]),
         ("edge", STEPS[4]),
         ("edge", STEPS[7]),
-    ] {
+    ];
+    for (unit, step) in whom {
         let stage = Stage::fresh();
         let up = stage.begin("up --detach --no-gate");
         up.wait_for(step);

@@ -14,6 +14,7 @@
 )]
 
 mod command;
+mod lanes;
 mod stage;
 
 mod apps;
@@ -37,6 +38,7 @@ mod fencing;
 mod server;
 mod api;
 mod streams;
+mod wall_clock;
 mod scaling;
 mod process_model;
 mod matrix;

@@ -3,13 +3,13 @@
 //! The points are not listed here. A rehearsal shows what a deployment writes into its book (each state, each step, before it is
 //! done); every line is a point, at once and a moment later, for everybody who can die. One fault at a time: the next comes when
 //! everybody is back. Meanwhile visitors ask without pause, and an observer holds every published route against what it has seen
-//! to be ready.
+//! to be ready. Several environments share the cases: most of a deployment is waiting.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,9 @@ const DELAYS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(40)];
 
 /// More deployments than this for all cases would mean that points are not reached.
 const MOST_DEPLOYMENTS: usize = 90;
+
+/// Environments that deploy at once. With more of them, two cores are busy enough to pass points before anybody is killed there.
+const LANES: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Victim {
@@ -197,7 +200,7 @@ impl<'a> Run<'a> {
     }
 
     /// Follows it to its end, and kills at each point somebody who has not been killed there yet.
-    fn follow(&mut self, pending: &mut Vec<Case>, about_to_kill: &dyn Fn(Victim)) -> Deployment {
+    fn follow(&mut self, pending: &Mutex<Vec<Case>>, about_to_kill: &dyn Fn(Victim)) -> Deployment {
         let control = ControlClient::new(Root::new(self.stage.root.clone()));
         let (began, mut after) = (Instant::now(), 0);
         loop {
@@ -211,8 +214,11 @@ impl<'a> Run<'a> {
                 }
                 self.seen.extend(fresh.iter().cloned());
                 if !fresh.is_empty() && self.is_whole() {
+                    let mut pending = pending.lock().unwrap();
                     let here = pending.iter().position(|(point, ..)| fresh.contains(point));
-                    here.into_iter().for_each(|at| self.try_one(pending.remove(at), about_to_kill));
+                    let case = here.map(|at| pending.remove(at));
+                    drop(pending);
+                    case.into_iter().for_each(|case| self.try_one(case, about_to_kill));
                 }
             }
             thread::sleep(Duration::from_millis(2));
@@ -250,22 +256,46 @@ fn cases(first: &[Point], second: &[Point]) -> Vec<Case> {
     all
 }
 
-#[test]
-fn whoever_dies_at_whatever_point_it_ends_old_live_new_live_or_frozen_and_no_request_fails() {
-    let stage = Stage::with_rollout("verify = \"1s\", keep_warm = \"1h\", drain_streams = \"1m\"");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    stage.deploy(SERVER).exits(0);
-    let rehearse = || {
-        let mut run = Run::begin(&stage, &runtime);
-        assert_eq!(run.follow(&mut Vec::new(), &|_| {}).state, State::Live);
-        run.seen
-    };
-    // The first goes into a slot that was never used; those that follow are alike.
-    rehearse();
-    let mut pending = cases(&rehearse(), &rehearse());
-    let all = pending.len();
-    assert!(all >= 80, "too few cases: {pending:?}");
+/// What several environments find out together.
+#[derive(Default)]
+struct Findings {
+    pending: Mutex<Vec<Case>>,
+    deployments: AtomicUsize,
+    looks: AtomicU64,
+    ends: Mutex<BTreeMap<String, usize>>,
+    worst: Mutex<(Duration, String)>,
+    asked: AtomicUsize,
+    longest: Mutex<Duration>,
+}
 
+impl Findings {
+    /// One more deployment may be begun: there are cases left, and not too many have been.
+    fn goes_on(&self) -> bool {
+        !self.pending.lock().unwrap().is_empty() && self.deployments.fetch_add(1, Ordering::Relaxed) < MOST_DEPLOYMENTS
+    }
+}
+
+/// An environment in which all deployments that follow are alike: the first two go into slots that were never used.
+fn stage(runtime: &Runtime) -> Stage {
+    let stage = Stage::with_rollout("verify = \"1s\", keep_warm = \"1h\", drain_streams = \"1m\"");
+    stage.deploy(SERVER).exits(0);
+    rehearse(&stage, runtime);
+    stage
+}
+
+/// What a deployment writes down while nobody dies.
+fn rehearse(stage: &Stage, runtime: &Runtime) -> Vec<Point> {
+    let mut run = Run::begin(stage, runtime);
+    assert_eq!(run.follow(&Mutex::default(), &|_| {}).state, State::Live);
+    run.seen
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Deploys in one environment, with visitors and an observer, until no case is left for anybody.
+fn deploy_and_kill(stage: &Stage, runtime: &Runtime, findings: &Findings) {
     let (crowd, observed, over) = (Crowd::default(), Observed::default(), AtomicBool::new(false));
     let (began, edge_killed) = (Instant::now(), AtomicU64::new(0));
     let about_to_kill = |victim| {
@@ -273,8 +303,6 @@ fn whoever_dies_at_whatever_point_it_ends_old_live_new_live_or_frozen_and_no_req
             edge_killed.store(u64::try_from(began.elapsed().as_millis()).unwrap(), Ordering::Relaxed);
         }
     };
-    let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-    let mut worst = (Duration::ZERO, String::new());
     thread::scope(|scope| {
         let _home = SendHomeOnDrop(&crowd);
         let _over = OverOnDrop(&over);
@@ -285,13 +313,10 @@ fn whoever_dies_at_whatever_point_it_ends_old_live_new_live_or_frozen_and_no_req
         }
         let (observed, over, root) = (&observed, &over, stage.root.clone());
         scope.spawn(move || observed.watch(&root, over));
-        for _ in 0..MOST_DEPLOYMENTS {
-            if pending.is_empty() {
-                break;
-            }
+        while findings.goes_on() {
             let (before, start) = (stage.visit().1, Instant::now());
-            let mut run = Run::begin(&stage, &runtime);
-            let Deployment { id, release, state, fault, .. } = run.follow(&mut pending, &about_to_kill);
+            let mut run = Run::begin(stage, runtime);
+            let Deployment { id, release, state, fault, .. } = run.follow(&findings.pending, &about_to_kill);
             let tried = run.tried;
             let told = format!("{id} of {release} ended {state} ({fault:?}) after {tried:?}");
             let now = stage.visit().1;
@@ -305,17 +330,50 @@ fn whoever_dies_at_whatever_point_it_ends_old_live_new_live_or_frozen_and_no_req
             assert!(is_to_blame || state == State::Live, "nobody of the release died: {told}");
             assert_eq!(crowd.failed(), Vec::<String>::new(), "{told}");
             assert_eq!(*observed.wrong.lock().unwrap(), Vec::<String>::new(), "{told}");
-            *ends.entry(state.to_string()).or_default() += 1;
+            *findings.ends.lock().unwrap().entry(state.to_string()).or_default() += 1;
+            let mut worst = findings.worst.lock().unwrap();
             if start.elapsed() > worst.0 {
-                worst = (start.elapsed(), told);
+                *worst = (start.elapsed(), told);
             }
         }
     });
+    findings.looks.fetch_add(observed.looks.load(Ordering::Relaxed), Ordering::Relaxed);
+    findings.asked.fetch_add(crowd.asked(), Ordering::Relaxed);
+    let mut longest = findings.longest.lock().unwrap();
+    *longest = crowd.longest().max(*longest);
+}
+
+#[test]
+fn whoever_dies_at_whatever_point_it_ends_old_live_new_live_or_frozen_and_no_request_fails() {
+    let first_runtime = runtime();
+    let first = stage(&first_runtime);
+    let pending = cases(&rehearse(&first, &first_runtime), &rehearse(&first, &first_runtime));
+    let all = pending.len();
+    assert!(all >= 80, "too few cases: {pending:?}");
+
+    let (began, findings) = (Instant::now(), Findings { pending: Mutex::new(pending), ..Findings::default() });
+    thread::scope(|scope| {
+        for _ in 1..LANES {
+            scope.spawn(|| {
+                let runtime = runtime();
+                let stage = stage(&runtime);
+                deploy_and_kill(&stage, &runtime, &findings);
+            });
+        }
+        deploy_and_kill(&first, &first_runtime, &findings);
+    });
+    let Findings { pending, deployments, looks, ends, worst, asked, longest } = findings;
+    let pending = pending.into_inner().unwrap();
     assert!(pending.is_empty(), "{} of {all} cases were not reached: {pending:?}", pending.len());
-    assert!(observed.looks.load(Ordering::Relaxed) > 200, "the observer saw too little");
-    let (took, asked, longest) = (began.elapsed(), crowd.asked(), crowd.longest());
+    assert!(looks.into_inner() > 200, "the observers saw too little");
     eprintln!(
-        "{all} cases in {took:?}, the longest deployment {worst:?}; {asked} requests, the slowest {longest:?}; ended {ends:?}"
+        "{all} cases in {:?} and at most {} deployments, the longest {:?}; {} requests, the slowest {:?}; ended {:?}",
+        began.elapsed(),
+        deployments.into_inner(),
+        worst.into_inner().unwrap(),
+        asked.into_inner(),
+        longest.into_inner().unwrap(),
+        ends.into_inner().unwrap()
     );
 }
 

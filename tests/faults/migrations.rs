@@ -8,6 +8,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::deployments::says;
+use crate::lanes::in_lanes;
 use crate::stage::Stage;
 
 /// Who is told of each change by the program that makes it, and says when it ends, and how.
@@ -188,7 +189,7 @@ fn what_takes_away_what_the_live_release_needs_waits_and_nothing_overtakes_it() 
 
 #[test]
 fn whoever_is_killed_while_data_changes_the_release_goes_live() {
-    for (unit, times) in [("control", 1), ("keeper", 2), ("web-migrate", 2)] {
+    in_lanes([("control", 1), ("keeper", 2), ("web-migrate", 2)], |(unit, times)| {
         let clerk = Clerk::new();
         let stage = shop(&clerk, "1h");
         stage.deploy(&says("one")).exits(0);
@@ -214,5 +215,5 @@ fn whoever_is_killed_while_data_changes_the_release_goes_live() {
         // Control's next goes on waiting for the same program. A keeper's next has not seen how it ended, so it is run again.
         assert_eq!(clerk.came().len(), times, "{unit}");
         assert_eq!(made(&stage), pairs(&[("0001-add", true)]));
-    }
+    });
 }

@@ -31,6 +31,8 @@ pub(crate) struct Stage {
     pub(crate) env: BTreeMap<String, String>,
     /// Given to every command.
     pub(crate) flags: Vec<String>,
+    /// Roadbed.
+    pub(crate) program: PathBuf,
     /// What the program is started by, if not directly.
     pub(crate) before: Vec<String>,
     /// All that commands said.
@@ -72,7 +74,8 @@ impl Stage {
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value)).into();
         let (said, secrets) = (Collected::default(), RefCell::default());
-        Self { folder, project, root, home, env, flags: Vec::new(), before: Vec::new(), said, secrets }
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_roadbed"));
+        Self { folder, project, root, home, env, flags: Vec::new(), program, before: Vec::new(), said, secrets }
     }
 
     /// Everything of this stage is below it.
@@ -108,7 +111,7 @@ impl Stage {
 
     fn command(&self, words: &str) -> Command {
         let mut line = self.before.clone();
-        line.push(env!("CARGO_BIN_EXE_roadbed").to_owned());
+        line.push(self.program.display().to_string());
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).args(words.split(' ')).arg("--root").arg(&self.root).args(&self.flags);
         command.current_dir(&self.project).env_clear().envs(&self.env);

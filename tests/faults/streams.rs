@@ -10,7 +10,7 @@ use crate::stage::Stage;
 const SOON: Duration = Duration::from_secs(10);
 
 /// Answers, streams events at `/events`, and speaks WebSocket at `/socket`: ten messages a second, each with what it is.
-fn streams(what: &str) -> String {
+pub(crate) fn streams(what: &str) -> String {
     format!(
         r#"const say = (send) => {{ const timer = setInterval(send, 100); return () => clearInterval(timer); }};
 const server = require("node:http").createServer((request, answer) => {{

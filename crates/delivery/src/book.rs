@@ -5,8 +5,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
-use host::clock::{Clock, Timestamp};
+use host::clock::{Clock, Moment, Timestamp};
 use host::database::{self, DatabaseFault, Presence, Schema};
 use reconcile::Fault;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
@@ -105,7 +106,9 @@ pub struct Step<'a> {
     pub id: DeploymentId,
     pub from: State,
     pub to: State,
-    pub deadline: Option<Timestamp>,
+    pub at: Moment,
+    /// How long the next state may take.
+    pub lasts: Option<Duration>,
     pub place: Option<Place>,
     pub fault: Option<&'a Fault>,
     pub slots: Vec<SlotChange>,
@@ -229,6 +232,7 @@ impl Book {
                 state: State::Queued,
                 since: now,
                 deadline: None,
+                entered: None,
                 asked_at: now,
                 asked_by: request.by.clone(),
                 cancelled_by: None,
@@ -262,7 +266,7 @@ impl Book {
 
     /// Moves on. Refused if the deployment is no longer where the caller thinks.
     pub fn step(&self, step: &Step<'_>) -> Result<Deployment, BookFault> {
-        let now = self.clock.now();
+        let now = step.at.wall;
         self.change(|transaction| {
             let mut deployment = one(transaction, step.id)?;
             if deployment.state != step.from {
@@ -276,7 +280,8 @@ impl Book {
             }
             deployment.state = step.to;
             deployment.since = now;
-            deployment.deadline = step.deadline;
+            deployment.deadline = step.lasts.map(|lasts| now.after(lasts));
+            deployment.entered = Some(step.at.clone());
             deployment.place = step.place.or(deployment.place);
             if let Some(fault) = step.fault {
                 // The first is why; what went wrong on the way back comes with the events.

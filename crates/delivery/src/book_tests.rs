@@ -35,11 +35,11 @@ fn request(book: &Book, approvals: u32) -> Request {
 }
 
 fn step(id: DeploymentId, from: State, to: State) -> Step<'static> {
-    Step { id, from, to, deadline: None, place: None, fault: None, slots: Vec::new() }
+    Step { id, from, to, at: SystemClock.moment(), lasts: None, place: None, fault: None, slots: Vec::new() }
 }
 
 fn slot(place: Place, release: ReleaseId, role: Role) -> Slot {
-    Slot { place, release: Some(release), role, until: None }
+    Slot { place, release: Some(release), role, until: None, since: None }
 }
 
 #[test]
@@ -152,4 +152,15 @@ fn a_release_never_changes_and_is_stable_once_it_went_live() {
     book.step(&step(deployment.id, State::Queued, State::Live)).unwrap();
     assert!(book.release(deployment.release).unwrap().stable);
     assert!(matches!(book.release(ReleaseId(99)), Err(BookFault::NoRelease(_))));
+}
+
+#[test]
+fn what_is_acknowledged_was_synced() {
+    let (desk, setting) = (Desk::new(), |book: &Book, name: &str| {
+        book.connection().pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap()
+    });
+    let book = desk.book();
+    // What `tests/power_loss.rs` says of cuts holds for this way of writing, and for none that syncs less.
+    assert_eq!(setting(&book, "journal_mode"), "wal".to_owned().into());
+    assert_eq!(setting(&book, "synchronous"), 2.into());
 }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-use host::clock::Timestamp;
+use host::clock::{Moment, Timestamp};
 use reconcile::Fault;
 use serde::{Deserialize, Serialize};
 
@@ -147,8 +148,11 @@ pub struct Deployment {
     pub place: Option<Place>,
     pub state: State,
     pub since: Timestamp,
-    /// When the state counts as failed.
+    /// When the state counts as failed, as the wall clock was when it began.
     pub deadline: Option<Timestamp>,
+    /// The same as `since`, from which its times are counted. Absent in what an earlier program wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entered: Option<Moment>,
     pub asked_at: Timestamp,
     pub asked_by: String,
     /// Who called it off, if somebody did.
@@ -159,6 +163,21 @@ pub struct Deployment {
     pub approvals: Vec<Approval>,
     /// What approvers approve of: a digest over release and environment.
     pub digest: String,
+}
+
+impl Deployment {
+    /// What is left of its state's time; `None`: it has none.
+    pub fn left(&self, now: &Moment) -> Option<Duration> {
+        self.deadline.map(|deadline| self.left_of(deadline.since(self.since), now))
+    }
+
+    /// What is left of `lasts` since its state began, whoever sets the wall clock meanwhile.
+    pub fn left_of(&self, lasts: Duration, now: &Moment) -> Duration {
+        match &self.entered {
+            Some(entered) => entered.left_of(lasts, now),
+            None => lasts.saturating_sub(now.wall.since(self.since)),
+        }
+    }
 }
 
 /// One line of what happened to a deployment.

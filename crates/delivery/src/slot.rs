@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use host::clock::Timestamp;
+use host::clock::{Moment, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::release::ReleaseId;
@@ -99,6 +99,20 @@ pub struct Slot {
     /// `None` for the project's own.
     pub release: Option<ReleaseId>,
     pub role: Role,
-    /// When a warm one is given up.
+    /// When a warm one is given up, as the wall clock was when its time began.
     pub until: Option<Timestamp>,
+    /// When that time began. Absent in what an earlier program wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Moment>,
+}
+
+impl Slot {
+    /// Whether its time is over. A wall clock that is set meanwhile changes nothing about it.
+    pub fn is_over(&self, now: &Moment) -> bool {
+        match (&self.since, self.until) {
+            (Some(since), Some(until)) => since.left_of(until.since(since.wall), now).is_zero(),
+            (None, Some(until)) => until <= now.wall,
+            (_, None) => false,
+        }
+    }
 }

@@ -24,9 +24,10 @@ use crate::connection::Visitor;
 use crate::edge::Edge;
 use crate::log::Entry;
 use crate::refusal::Refusal;
+use crate::tunnel::Speaks;
 use crate::upload::{Progress, Upload};
 use crate::upstream::{Instance, Lease, Leased, Sender};
-use crate::{headers, stream, tunnel};
+use crate::{headers, stream, tunnel, web_socket};
 
 /// A request as the app will see it.
 #[derive(Debug)]
@@ -276,6 +277,7 @@ fn answer(
     }
     let app = hyper::upgrade::on(&mut response);
     let protocol = response.headers().get(UPGRADE).cloned().unwrap_or(upgrade.protocol);
+    let speaks = if web_socket::is_spoken(&protocol) { Speaks::WebSocket } else { Speaks::Unknown };
     headers::toward_visitor(response.headers_mut());
     if upgrade.in_stream {
         *response.status_mut() = StatusCode::OK;
@@ -285,6 +287,6 @@ fn answer(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
     entry.answered(response.status());
-    tunnel::open(edge, upgrade.visitor, app, lease.flight, entry.take_over());
+    tunnel::open(edge, upgrade.visitor, app, speaks, lease.flight, entry.take_over());
     Ok(response.map(|_| Body::Empty))
 }

@@ -28,6 +28,7 @@ pub mod balance;
 pub mod repeats;
 pub mod stream;
 pub mod tunnel;
+pub mod web_socket;
 pub mod upload;
 pub mod upstream;
 

@@ -197,4 +197,35 @@ mod tests {
         journal.end(begun, &Ended::Failed("port 6379 is taken".into())).unwrap();
         assert_eq!(journal.latest(5).unwrap()[0].outcome.as_deref(), Some("port 6379 is taken"));
     }
+
+    /// As a disk has it that lost its power: with nothing, or with zeros, where something was not synced.
+    #[test]
+    fn a_journal_that_is_cut_anywhere_has_every_step_that_was_on_disk_before_its_effect() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, beside) = (folder.path().join("journal.db"), folder.path().join("journal.db-wal"));
+        let journal = open(&path);
+        let synced: i64 = journal.connection().pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        assert_eq!(synced, 2, "FULL");
+        let size = || host::files::read(&beside).unwrap().len();
+        let mut acknowledged = vec![size()];
+        for number in 0..8 {
+            let begun = journal.begin("mongodb", &format!("step {number}")).unwrap();
+            acknowledged.push(size());
+            journal.end(begun, &Ended::Done).unwrap();
+        }
+        let (file, whole) = (host::files::read(&path).unwrap(), host::files::read(&beside).unwrap());
+        for cut in (acknowledged[0]..whole.len()).step_by(509).chain(acknowledged.clone()) {
+            for tail in [0, whole.len() - cut] {
+                let other = tempfile::tempdir().unwrap();
+                let path = other.path().join("journal.db");
+                let lost = [&whole[..cut], &vec![0; tail]].concat();
+                host::files::write_durable(&path, &file, host::files::Access::Owner).unwrap();
+                host::files::write_durable(&other.path().join("journal.db-wal"), &lost, host::files::Access::Owner)
+                    .unwrap();
+                let journal = Journal::open(&path, Presence::MustExist, Arc::new(SystemClock)).unwrap();
+                let begun = acknowledged.iter().filter(|synced| **synced <= cut).count() - 1;
+                assert_eq!(journal.latest(99).unwrap().len(), begun, "cut at {cut} of {}", whole.len());
+            }
+        }
+    }
 }

@@ -1,19 +1,16 @@
 //! When an environment ends by itself: so long after the last `up` as the manifest lets it live.
 
-use host::clock::Timestamp;
+use std::time::Duration;
+
+use host::clock::{Moment, Timestamp};
 use reconcile::{Fault, Root};
 
 use crate::wanted::{self, Wanted};
 
-/// When what is wanted ends; `None`: it does not, or nobody noted when it was last brought up.
+/// When what is wanted ends, as the wall clock was when it was last brought up; `None`: it does not, or nobody noted when that was.
 pub fn of(want: &Wanted) -> Result<Option<Timestamp>, Fault> {
     let Some(asked) = want.asked else { return Ok(None) };
-    let ttl = wanted::resolve(want)?.preview.ttl;
-    let after = |ttl: std::time::Duration| {
-        let millis = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
-        Timestamp::from_unix_millis(asked.unix_millis().saturating_add(millis))
-    };
-    Ok(ttl.map(after))
+    Ok(wanted::resolve(want)?.preview.ttl.map(|ttl| asked.after(ttl)))
 }
 
 /// The same of a root.
@@ -24,7 +21,20 @@ pub fn of_root(root: &Root) -> Result<Option<Timestamp>, Fault> {
     }
 }
 
+/// What is left to live. A wall clock that is set forward by mistake takes no environment away, and one that is set back
+/// lets none live on.
+pub fn left(want: &Wanted, now: &Moment) -> Result<Option<Duration>, Fault> {
+    let Some(asked) = want.asked else { return Ok(None) };
+    let ttl = wanted::resolve(want)?.preview.ttl;
+    Ok(ttl.map(|ttl| match &want.asked_at {
+        Some(moment) => moment.left_of(ttl, now),
+        None => asked.after(ttl).since(now.wall),
+    }))
+}
+
 /// Whether a root has lived as long as it may.
-pub fn is_over(root: &Root, now: Timestamp) -> Result<bool, Fault> {
-    Ok(of_root(root)?.is_some_and(|end| now >= end))
+pub fn is_over(root: &Root, now: &Moment) -> Result<bool, Fault> {
+    let want = wanted::read(root)?;
+    let left = want.map(|want| left(&want, now)).transpose()?.flatten();
+    Ok(left.is_some_and(|left| left.is_zero()))
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use host::clock::Timestamp;
+use host::clock::{Moment, Timestamp};
 use host::files::{self, Access};
 use manifest::{EnvRef, Manifest};
 use reconcile::{Fault, Root};
@@ -52,6 +52,9 @@ pub struct Wanted {
     /// When somebody last said so: an environment that ends by itself lives from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Timestamp>,
+    /// The same moment, from which its time is counted. Absent in what an earlier program wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Moment>,
 }
 
 /// May something be destroyed that the manifest does not declare, such as an index?

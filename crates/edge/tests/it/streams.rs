@@ -93,6 +93,59 @@ async fn a_stream_of_events_is_no_request_under_way_and_ends_properly_when_its_t
     }
 }
 
+/// An app whose WebSocket sends what the test says.
+async fn speaker() -> (App, mpsc::UnboundedSender<Vec<u8>>) {
+    let (say, said) = mpsc::unbounded_channel::<Vec<u8>>();
+    let said = std::sync::Arc::new(tokio::sync::Mutex::new(said));
+    let app = App::start(move |mut request| {
+        let said = said.clone();
+        async move {
+            let upgrade = hyper::upgrade::on(&mut request);
+            tokio::spawn(async move {
+                let mut stream = hyper_util::rt::TokioIo::new(upgrade.await.unwrap());
+                while let Some(bytes) = said.lock().await.recv().await {
+                    if stream.write_all(&bytes).await.is_err() {
+                        break;
+                    }
+                }
+            });
+            let mut response = full("");
+            *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+            response.headers_mut().insert("upgrade", "websocket".parse().unwrap());
+            response.headers_mut().insert("connection", "Upgrade".parse().unwrap());
+            response
+        }
+    })
+    .await;
+    (app, say)
+}
+
+#[tokio::test]
+async fn a_web_socket_is_told_that_it_ends_between_two_frames_and_may_answer() {
+    const TEXT: &[u8] = &[0x81, 4, b't', b'i', b'c', b'k'];
+    const GOODBYE: &[u8] = &[0x88, 2, 0x03, 0xf4];
+    // Between frames; and in the midst of one, whose rest comes later.
+    for (before, after) in [TEXT.split_at(TEXT.len()), TEXT.split_at(3)] {
+        let (app, say) = speaker().await;
+        let world = World::new().await;
+        world.publish(vec![shop(app.port)]).await;
+        let mut stream = tls(&world, SHOP).await;
+        assert_eq!(exchange(&mut stream, UPGRADE.as_bytes()).await.unwrap().status, 101);
+        say.send(before.to_vec()).unwrap();
+        let mut seen = vec![0; before.len()];
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut seen).await.unwrap();
+        world.edge.end_streams("shop-1", Duration::ZERO).await.unwrap();
+        say.send(after.to_vec()).unwrap();
+        let mut rest = vec![0; TEXT.len() - before.len() + GOODBYE.len()];
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut rest).await.unwrap();
+        assert_eq!([seen, rest].concat(), [TEXT, GOODBYE].concat());
+        // Masked, as visitors send it.
+        stream.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf4]).await.unwrap();
+        assert!(closes_within(&mut stream, SOON).await);
+        has_streams(&world, 0).await;
+    }
+}
+
 #[tokio::test]
 async fn a_web_socket_is_a_stream_and_outlives_the_routes_to_its_instance() {
     let app = echo().await;

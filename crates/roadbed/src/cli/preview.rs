@@ -175,7 +175,9 @@ impl<'a> Ground<'a> {
         let known = wanted::read(&there.root)?;
         let Some(want) = known.filter(|_| live.is_meant_to_be_up()) else { return Ok(()) };
         let _lock = command_lock::take(&there.root, &there.surroundings.command_line, there.clock)?;
-        let want = Wanted { asked: Some(there.clock.now()), tools: there.surroundings.tools(), ..want };
+        let moment = there.clock.moment();
+        let want =
+            Wanted { asked: Some(moment.wall), asked_at: Some(moment), tools: there.surroundings.tools(), ..want };
         match up::converged(there, &want, live).await {
             // What does not do well may be what this commit mends.
             Err(Failure::Work(fault)) => {

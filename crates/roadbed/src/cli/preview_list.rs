@@ -141,7 +141,7 @@ async fn row(session: &Session, number: u32, environment: &EnvRef, root: Root) -
     let want = wanted::read(&root).ok().flatten();
     let ttl = want.as_ref().and_then(|want| wanted::resolve(want).ok()?.preview.ttl);
     let ends = want.as_ref().and_then(|want| crate::expiry::of(want).ok().flatten());
-    let left = ends.map(|ends| ends.since(session.clock.now()));
+    let left = want.as_ref().and_then(|want| crate::expiry::left(want, &session.clock.moment()).ok().flatten());
     let releases = if status.is_some() { ControlClient::new(root.clone()).releases().await.ok() } else { None };
     let release = releases.and_then(|all| all.into_iter().find(|listed| listed.role == Some(Role::Live)));
     let memory = match &status {

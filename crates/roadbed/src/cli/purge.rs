@@ -61,7 +61,7 @@ pub async fn run(
     }
     let lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
     // Brought up again in the moment between: it lives longer.
-    if args.expired && !(is_of_many(&whose) && expiry::is_over(&session.root, session.clock.now())?) {
+    if args.expired && !(is_of_many(&whose) && expiry::is_over(&session.root, &session.clock.moment())?) {
         return tell(Some(&whose.environment), false, false);
     }
     // Read before it is forgotten with everything else.

@@ -31,6 +31,7 @@ pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wante
                 .hint("set HOME"),
         )
     })?;
+    let now = session.clock.moment();
     Ok(Wanted {
         manifest: project.path.clone(),
         text: project.source.text.clone(),
@@ -47,7 +48,8 @@ pub fn of(session: &Session, project: &Project, args: &args::Up) -> Result<Wante
         tools: session.surroundings.tools(),
         destroy: if args.allow_destroy { Destroy::Allowed } else { Destroy::Never },
         given: given(session, &resolved),
-        asked: Some(session.clock.now()),
+        asked: Some(now.wall),
+        asked_at: Some(now),
     })
 }
 

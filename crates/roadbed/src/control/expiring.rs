@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::clock::Timestamp;
+use host::clock::Moment;
 use host::files;
 use reconcile::{Fault, Root};
 use tokio::time::sleep;
@@ -38,26 +38,26 @@ pub(super) async fn watch(control: Arc<Control>) {
 /// Begins what is due; returns for how long there is nothing to do.
 async fn look(control: &Control) -> Result<Duration, Fault> {
     let Some(want) = wanted::read(&control.root)? else { return Ok(LONGEST_WAIT) };
-    let now = control.clock.now();
+    let now = control.clock.moment();
     // First, since the other way ends this process.
-    for root in others(control, &want, now)? {
+    for root in others(control, &want, &now)? {
         tracing::info!(root = %root.path().display(), "its time is over: purging it");
         begin_purge(&root, &want)?;
     }
-    match expiry::of(&want)? {
-        Some(end) if now >= end => {
-            tracing::info!(%end, "its time is over: purging this environment");
+    match expiry::left(&want, &now)? {
+        Some(left) if left.is_zero() => {
+            tracing::info!("its time is over: purging this environment");
             begin_purge(&control.root, &want)?;
             // It may have to wait for a command that holds the root; it ends us when it does not.
             Ok(LONGEST_WAIT)
         }
-        Some(end) => Ok(end.since(now)),
+        Some(left) => Ok(left),
         None => Ok(LONGEST_WAIT),
     }
 }
 
 /// Roots of the same product that are down and over: nobody else would notice.
-fn others(control: &Control, want: &Wanted, now: Timestamp) -> Result<Vec<Root>, Fault> {
+fn others(control: &Control, want: &Wanted, now: &Moment) -> Result<Vec<Root>, Fault> {
     let Some(identity) = identity::read(&control.root)? else { return Ok(Vec::new()) };
     let Ok(others) = Roots::new(want.state.clone(), want.config.clone()).others(&identity) else {
         return Ok(Vec::new());

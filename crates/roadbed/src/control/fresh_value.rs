@@ -146,6 +146,7 @@ mod tests {
             tools: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
             given: crate::wanted::Given::default(),
             asked: None,
+            asked_at: None,
             destroy: Default::default(),
         }
     }

@@ -116,7 +116,7 @@ pub async fn lend(control: &Control, asked: &Asked, peer: Peer) -> Result<Lent, 
 
 /// Lets a lease go on.
 pub async fn renew(control: &Control, id: &str) -> Result<Renewed, Fault> {
-    let Some(lease) = book::renew(&control.root, id, control.clock.now())? else {
+    let Some(lease) = book::renew(&control.root, id, &control.clock.moment())? else {
         return Err(Fault::new(format!("the lease {id} is over")).hint("run the command again to be lent another"));
     };
     // Only told to who looks at the server alone: the book decides.
@@ -161,13 +161,13 @@ async fn sweep_once(control: &Control) -> Result<(), Fault> {
     }
     let boot_id = table::boot_id().map_err(|fault| Fault::because("cannot tell who holds a lease", &fault))?;
     let is_alive = |holder: &Holder| holder.boot_id == boot_id && Process::find(holder.process).is_some();
-    let now = control.clock.now();
+    let now = control.clock.moment();
     // What the gate lends itself it takes back itself, unless it cannot.
-    let is_the_gates = |lease: &Lease| lease.holder.process.pid == host::own::pid() && now < lease.until;
+    let is_the_gates = |lease: &Lease| lease.holder.process.pid == host::own::pid() && !lease.is_expired(&now);
     let over = leases
         .into_iter()
         .filter(|lease| !is_the_gates(lease))
-        .filter_map(|lease| lease.over(now, is_alive).map(|why| (lease, why)));
+        .filter_map(|lease| lease.over(&now, is_alive).map(|why| (lease, why)));
     let over: Vec<_> = over.collect();
     if over.is_empty() {
         return Ok(());
@@ -206,7 +206,7 @@ fn drawn_up(control: &Control, lender: &Lender, asked: &Asked, peer: Peer) -> Re
     let in_mongodb =
         lender.mongodb.as_ref().filter(|(settings, _)| wants(Service::MongoDb) && settings.apps.contains(&app));
     let in_redis = lender.redis_settings().filter(|settings| wants(Service::Redis) && settings.apps.contains(&app));
-    let now = control.clock.now();
+    let now = control.clock.moment();
     let mut lease = Lease {
         id: leases::name(&asked.name, random),
         app,
@@ -217,8 +217,9 @@ fn drawn_up(control: &Control, lender: &Lender, asked: &Asked, peer: Peer) -> Re
             process: Identity { pid: peer.pid, start_time: process.start_time },
             boot_id: table::boot_id().map_err(|fault| cannot(&fault))?,
         },
-        since: now,
-        until: now,
+        since: now.wall,
+        until: now.wall,
+        renewed: None,
         lasts,
         state: State::Live,
         reason: asked.reason.clone(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use host::clock::Timestamp;
+use host::clock::Moment;
 use host::files::{self, Access};
 use reconcile::{Fault, Root};
 use serde::{Deserialize, Serialize};
@@ -77,11 +77,11 @@ pub fn note(root: &Root, lease: Lease) -> Result<(), Fault> {
 }
 
 /// Lets a lease last from `now` on. `None`: it is over, or never was.
-pub fn renew(root: &Root, id: &str, now: Timestamp) -> Result<Option<Lease>, Fault> {
+pub fn renew(root: &Root, id: &str, now: &Moment) -> Result<Option<Lease>, Fault> {
     change(root, |leases| {
         let lease = leases.iter_mut().find(|lease| lease.id == id && lease.state == State::Live);
         Ok(lease.map(|lease| {
-            lease.renew(now);
+            lease.renew(now.clone());
             lease.clone()
         }))
     })
@@ -130,6 +130,10 @@ fn write(root: &Root, leases: Vec<Lease>) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use host::clock::Timestamp;
+
     use super::*;
     use crate::leases::tests::lease;
 
@@ -152,7 +156,7 @@ mod tests {
     fn a_lease_goes_from_lent_to_ending_to_gone() {
         let (_folder, root) = root();
         note(&root, lease("dev-anna-1")).unwrap();
-        let now = Timestamp::from_unix_millis(500);
+        let now = &Moment::new(Timestamp::from_unix_millis(500), "b", Duration::ZERO);
         assert_eq!(renew(&root, "dev-anna-1", now).unwrap().unwrap().until, Timestamp::from_unix_millis(1_000_500));
         assert_eq!(end(&root, "dev-anna-1").unwrap().unwrap().state, State::Ending);
         assert_eq!(renew(&root, "dev-anna-1", now).unwrap(), None, "what ends is not renewed");

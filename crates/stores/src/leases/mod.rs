@@ -17,7 +17,7 @@ pub mod redis;
 
 use std::time::Duration;
 
-use host::clock::Timestamp;
+use host::clock::{Moment, Timestamp};
 use host::process::Identity;
 use manifest::id::AppName;
 use reconcile::loaded::Loaded;
@@ -72,8 +72,11 @@ pub struct Lease {
     pub rights: Rights,
     pub holder: Holder,
     pub since: Timestamp,
-    /// When it ends unless it is renewed.
+    /// When it ends unless it is renewed, as the wall clock was when it was renewed last.
     pub until: Timestamp,
+    /// When that was, from which its time is counted. Absent in what an earlier program wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed: Option<Moment>,
     /// How long it lasts without being renewed.
     pub lasts: Duration,
     pub state: State,
@@ -111,20 +114,27 @@ pub enum Over {
 
 impl Lease {
     /// Whether it is over, and why. `is_alive` says whether its holder lives.
-    pub fn over(&self, now: Timestamp, is_alive: impl FnOnce(&Holder) -> bool) -> Option<Over> {
-        // Set back, the clock would make any lease a long one.
-        let is_clock_back = self.until.since(now) > self.lasts + CLOCK_SLACK;
+    pub fn over(&self, now: &Moment, is_alive: impl FnOnce(&Holder) -> bool) -> Option<Over> {
         match self.state {
             State::Ending => Some(Over::GivenBack),
-            State::Live if now >= self.until || is_clock_back => Some(Over::Expired),
+            State::Live if self.is_expired(now) => Some(Over::Expired),
             State::Live => (!is_alive(&self.holder)).then_some(Over::HolderGone),
         }
     }
 
+    /// Whether it was not renewed in time.
+    pub fn is_expired(&self, now: &Moment) -> bool {
+        match &self.renewed {
+            Some(renewed) => renewed.left_of(self.lasts, now).is_zero(),
+            // Set back, the clock would make any lease a long one.
+            None => now.wall >= self.until || self.until.since(now.wall) > self.lasts + CLOCK_SLACK,
+        }
+    }
+
     /// Lasts from `now` on.
-    pub fn renew(&mut self, now: Timestamp) {
-        let lasts = i64::try_from(self.lasts.as_millis()).unwrap_or(i64::MAX);
-        self.until = Timestamp::from_unix_millis(now.unix_millis().saturating_add(lasts));
+    pub fn renew(&mut self, now: Moment) {
+        self.until = now.wall.after(self.lasts);
+        self.renewed = Some(now);
     }
 }
 
@@ -160,6 +170,7 @@ mod tests {
             },
             since: Timestamp::from_unix_millis(0),
             until: Timestamp::from_unix_millis(1_000_000),
+            renewed: None,
             lasts: Duration::from_millis(1_000_000),
             state: State::Live,
             reason: None,
@@ -169,28 +180,36 @@ mod tests {
         }
     }
 
-    fn at(millis: i64) -> Timestamp {
-        Timestamp::from_unix_millis(millis)
+    /// Where nobody knows the boot: as the wall clock says.
+    fn at(millis: i64) -> Moment {
+        Moment::new(Timestamp::from_unix_millis(millis), "", Duration::ZERO)
     }
 
     #[test]
     fn a_lease_lasts_while_it_is_renewed_and_its_holder_lives() {
         let mut lease = lease("dev-anna-1");
-        assert_eq!(lease.over(at(999_999), |_| true), None);
-        assert_eq!(lease.over(at(1_000_000), |_| true), Some(Over::Expired));
-        assert_eq!(lease.over(at(5), |_| false), Some(Over::HolderGone));
+        assert_eq!(lease.over(&at(999_999), |_| true), None);
+        assert_eq!(lease.over(&at(1_000_000), |_| true), Some(Over::Expired));
+        assert_eq!(lease.over(&at(5), |_| false), Some(Over::HolderGone));
         lease.renew(at(900_000));
-        assert_eq!(lease.over(at(1_800_000), |_| true), None);
+        assert_eq!(lease.over(&at(1_800_000), |_| true), None);
         lease.state = State::Ending;
-        assert_eq!(lease.over(at(5), |_| true), Some(Over::GivenBack));
+        assert_eq!(lease.over(&at(5), |_| true), Some(Over::GivenBack));
     }
 
     #[test]
-    fn a_clock_that_is_set_back_makes_no_lease_longer() {
+    fn a_clock_that_is_set_ends_no_lease_and_makes_none_longer() {
+        let moment = |up, wall| Moment::new(Timestamp::from_unix_millis(wall), "b", Duration::from_secs(up));
         let mut lease = lease("dev-anna-1");
-        lease.renew(at(100_000_000));
-        assert_eq!(lease.over(at(100_000_000 - 60_000), |_| true), None, "clocks are set by seconds all the time");
-        assert_eq!(lease.over(at(0), |_| true), Some(Over::Expired));
+        lease.renew(moment(50, 100_000_000));
+        for wall in [0, 100_000_000, 900_000_000] {
+            assert_eq!(lease.over(&moment(1_049, wall), |_| true), None, "{wall}");
+            assert_eq!(lease.over(&moment(1_050, wall), |_| true), Some(Over::Expired), "{wall}");
+        }
+        // What an earlier program lent.
+        let lease = Lease { renewed: None, ..lease };
+        assert_eq!(lease.over(&at(100_000_000 - 60_000), |_| true), None, "clocks are set by seconds all the time");
+        assert_eq!(lease.over(&at(0), |_| true), Some(Over::Expired));
     }
 
     #[test]

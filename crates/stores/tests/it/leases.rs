@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use host::clock::Timestamp;
+use host::clock::{Moment, Timestamp};
 use host::process::Identity;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
@@ -26,6 +26,7 @@ pub(crate) fn lease(rights: Rights, password: &Secret) -> Lease {
         },
         since: Timestamp::from_unix_millis(0),
         until: Timestamp::from_unix_millis(1_900_000_000_000),
+        renewed: None,
         lasts: Duration::from_secs(60),
         state: State::Live,
         reason: None,
@@ -69,7 +70,8 @@ async fn a_lent_user_of_mongodb_may_what_the_app_may_until_it_is_taken_back() {
     let drop = client.database("shop-local").run_command(doc! { "drop": "things" }).await;
     assert!(drop.is_err(), "no more than the app");
     assert_eq!(converge_mongo(&mongo).await.unwrap(), Vec::<String>::new(), "it is no stranger");
-    let longer = book::renew(&stand.ground.root, &lease.id, Timestamp::from_unix_millis(1_900_000_000_000)).unwrap();
+    let far = Moment::new(Timestamp::from_unix_millis(1_900_000_000_000), "b", Duration::ZERO);
+    let longer = book::renew(&stand.ground.root, &lease.id, &far).unwrap();
     leases::mongo::renew(&stand.ground, &stand.port.into(), &longer.unwrap()).await.unwrap();
     things.insert_one(doc! { "_id": 2 }).await.unwrap();
 

@@ -60,7 +60,7 @@ impl Loan {
         let Some(app) = lender.environment.apps.first().map(|app| app.name.clone()) else {
             return Ok(Self { leases: Vec::new(), passwords });
         };
-        let now = lender.ground.clock.now();
+        let now = lender.ground.clock.moment();
         let mut leases = Vec::new();
         for rights in [Rights::OfApp, Rights::ReadOnly] {
             let mut lease = Lease {
@@ -68,8 +68,9 @@ impl Loan {
                 app: app.clone(),
                 rights,
                 holder: holder.clone(),
-                since: now,
-                until: now,
+                since: now.wall,
+                until: now.wall,
+                renewed: None,
                 lasts: LASTS,
                 state: State::Live,
                 reason: None,
@@ -77,7 +78,7 @@ impl Loan {
                 redis: lender.redis.first().map(|(settings, _)| InRedis::new(&passwords.redis, &settings.key_prefix)),
                 loaded: [].into(),
             };
-            lease.renew(now);
+            lease.renew(now.clone());
             leases.push(lease);
         }
         Ok(Self { leases, passwords })

@@ -22,7 +22,7 @@ use std::time::Duration;
 use delivery::book::Step;
 use delivery::machine::{self, Course, Outcome};
 use delivery::{Book, BookFault, Deployment, DeploymentId, Kind, Role, State};
-use host::clock::{Clock, Timestamp};
+use host::clock::Clock;
 use host::database::Presence;
 use manifest::environment::Runs;
 use reconcile::fault::Retry;
@@ -182,9 +182,9 @@ async fn go_on(control: &Arc<Control>) -> Result<bool, Fault> {
 /// Waits for the end of a state: its work is done, its time is over, or somebody calls it off.
 async fn end_of(control: &Arc<Control>, deployment: &Deployment) -> (Outcome, Option<Fault>) {
     let over = async {
-        match deployment.deadline {
+        match deployment.left(&control.clock.moment()) {
             None => std::future::pending().await,
-            Some(deadline) => sleep(left(control, deadline)).await,
+            Some(left) => sleep(left).await,
         }
     };
     tokio::select! {
@@ -199,10 +199,6 @@ async fn end_of(control: &Arc<Control>, deployment: &Deployment) -> (Outcome, Op
         }
         () = called_off(control, deployment) => (Outcome::CalledOff, None),
     }
-}
-
-fn left(control: &Control, deadline: Timestamp) -> Duration {
-    deadline.since(control.clock.now())
 }
 
 async fn called_off(control: &Control, deployment: &Deployment) {
@@ -238,20 +234,14 @@ fn advance(
     if to == State::Aborted && deployment.cancelled_by.is_some() {
         to = State::Cancelled;
     }
-    let now = control.clock.now();
-    let turn = slots::turn(control, &deployment, to, &taken, now)?;
+    let now = control.clock.moment();
+    let turn = slots::turn(control, &deployment, to, &taken, &now)?;
     let start = if to == State::Starting { start_deadlines(control, &deployment)? } else { Duration::ZERO };
-    let deadline = machine::deadline(to, &deployment.policy, start);
-    let deadline = deadline.map(|deadline| after(now, deadline));
-    let step = Step { id, from, to, deadline, place: turn.place, fault, slots: turn.changes };
+    let lasts = machine::deadline(to, &deployment.policy, start);
+    let step = Step { id, from, to, at: now, lasts, place: turn.place, fault, slots: turn.changes };
     book.step(&step).map_err(|fault| told(&fault))?;
     tracing::info!(deployment = %id, %from, %to, "deployment");
     Ok(())
-}
-
-fn after(now: Timestamp, duration: Duration) -> Timestamp {
-    let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_unix_millis(now.unix_millis().saturating_add(millis))
 }
 
 /// What all instances may take to start, one after the other at worst, and what comes before them.
@@ -279,9 +269,9 @@ async fn tend(control: &Arc<Control>) -> Result<(), Fault> {
 /// A release that stood ready long enough is stopped.
 async fn give_up_warm(control: &Arc<Control>) -> Result<(), Fault> {
     let book = &control.delivering.book;
-    let now = control.clock.now();
+    let now = control.clock.moment();
     let is_over = |slot: &delivery::Slot| match slot.role {
-        Role::Warm => slot.until.is_some_and(|until| until <= now),
+        Role::Warm => slot.is_over(&now),
         Role::Leaving => true,
         Role::Live | Role::Candidate => false,
     };

@@ -2,10 +2,9 @@
 
 use delivery::book::SlotChange;
 use delivery::{Deployment, Place, Role, Slot, State};
-use host::clock::Timestamp;
+use host::clock::Moment;
 use reconcile::Fault;
 
-use super::after;
 use crate::control::Control;
 use crate::wanted::{self, Apps};
 
@@ -21,7 +20,7 @@ pub(super) fn turn(
     deployment: &Deployment,
     to: State,
     taken: &[Slot],
-    now: Timestamp,
+    now: &Moment,
 ) -> Result<Turn, Fault> {
     // What was built in the project serves until something is deployed, without a line in the book.
     let is_project_live = || {
@@ -37,15 +36,15 @@ pub(super) fn turn(
 }
 
 fn slot(place: Place, release: Option<delivery::ReleaseId>, role: Role) -> Slot {
-    Slot { place, release, role, until: None }
+    Slot { place, release, role, until: None, since: None }
 }
 
 /// Pure.
-fn decided(deployment: &Deployment, to: State, taken: &[Slot], now: Timestamp) -> Turn {
+fn decided(deployment: &Deployment, to: State, taken: &[Slot], now: &Moment) -> Turn {
     let live = taken.iter().find(|slot| slot.role == Role::Live);
     let own = deployment.place.and_then(|place| taken.iter().find(|slot| slot.place == place));
     let other = |role| taken.iter().find(move |slot| slot.role == role && Some(slot.place) != deployment.place);
-    let put = |slot: &Slot, role, until| SlotChange::Put(Slot { role, until, ..slot.clone() });
+    let put = |slot: &Slot, role| SlotChange::Put(Slot { role, until: None, since: None, ..slot.clone() });
     let mut turn = Turn { place: deployment.place, changes: Vec::new() };
     match to {
         State::Starting => {
@@ -57,19 +56,20 @@ fn decided(deployment: &Deployment, to: State, taken: &[Slot], now: Timestamp) -
             let of_release = |slot: &&Slot| slot.release == Some(deployment.release) && slot.role != Role::Live;
             if let Some(next) = own.or_else(|| taken.iter().find(of_release)) {
                 // First the one that goes: at no time are two of them live.
-                turn.changes.extend(live.map(|live| put(live, Role::Warm, None)));
-                turn.changes.push(put(next, Role::Live, None));
+                turn.changes.extend(live.map(|live| put(live, Role::Warm)));
+                turn.changes.push(put(next, Role::Live));
                 turn.place = Some(next.place);
             }
         }
         State::Live => {
-            let until = Some(after(now, deployment.policy.keep_warm));
-            turn.changes.extend(other(Role::Warm).map(|warm| put(warm, Role::Warm, until)));
+            let until = Some(now.wall.after(deployment.policy.keep_warm));
+            let warm = |slot: &Slot| Slot { until, since: Some(now.clone()), ..slot.clone() };
+            turn.changes.extend(other(Role::Warm).map(|slot| SlotChange::Put(warm(slot))));
         }
-        State::Aborting => turn.changes.extend(own.map(|own| put(own, Role::Leaving, None))),
+        State::Aborting => turn.changes.extend(own.map(|own| put(own, Role::Leaving))),
         State::Reverting => {
-            turn.changes.extend(own.map(|own| put(own, Role::Leaving, None)));
-            turn.changes.extend(other(Role::Warm).map(|before| put(before, Role::Live, None)));
+            turn.changes.extend(own.map(|own| put(own, Role::Leaving)));
+            turn.changes.extend(other(Role::Warm).map(|before| put(before, Role::Live)));
         }
         State::Aborted | State::Cancelled | State::RolledBack => {
             let own = own.filter(|own| own.role == Role::Leaving);
@@ -82,7 +82,10 @@ fn decided(deployment: &Deployment, to: State, taken: &[Slot], now: Timestamp) -
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use delivery::{DeploymentId, Kind, Policy, ReleaseId};
+    use host::clock::Timestamp;
 
     use super::*;
 
@@ -96,6 +99,7 @@ mod tests {
             state: State::Preparing,
             since: Timestamp::from_unix_millis(0),
             deadline: None,
+            entered: None,
             asked_at: Timestamp::from_unix_millis(0),
             asked_by: "ann".into(),
             cancelled_by: None,
@@ -106,9 +110,13 @@ mod tests {
         }
     }
 
+    fn moment(up_minutes: u32, wall_ms: i64) -> Moment {
+        Moment::new(Timestamp::from_unix_millis(wall_ms), "b", Duration::from_secs(60) * up_minutes)
+    }
+
     /// The slots after a turn.
     fn after_turn(taken: &[Slot], deployment: &mut Deployment, to: State) -> Vec<Slot> {
-        let turn = decided(deployment, to, taken, Timestamp::from_unix_millis(1_000));
+        let turn = decided(deployment, to, taken, &moment(0, 1_000));
         deployment.place = turn.place.or(deployment.place);
         let mut slots = taken.to_vec();
         for change in turn.changes {
@@ -146,6 +154,10 @@ mod tests {
         let done = after_turn(&switched, &mut second, State::Live);
         let warm = done.iter().find(|slot| slot.role == Role::Warm).unwrap();
         assert_eq!(warm.until, Some(Timestamp::from_unix_millis(1_000 + 15 * 60 * 1000)));
+        for wall_ms in [0, 1_000, 99_000_000] {
+            assert!(!warm.is_over(&moment(14, wall_ms)), "a clock that is set shortens nothing: {wall_ms}");
+            assert!(warm.is_over(&moment(15, wall_ms)), "and makes nothing longer: {wall_ms}");
+        }
         // A rollback to what is warm needs no other slot.
         let mut back = deployment(1, None);
         let flipped = after_turn(&done, &mut back, State::Switching);

@@ -7,12 +7,11 @@ use std::time::Duration;
 use delivery::{Deployment, Place, Role, State};
 use edge::client::EdgeClient;
 use engine::resting::{self, Leave};
-use host::clock::Timestamp;
 use reconcile::Fault;
 use reconcile::ports::Routes;
 
 use super::work::instances_in;
-use super::{LOOKED_BACK, after, told};
+use super::{LOOKED_BACK, told};
 use crate::control::Control;
 use crate::wanted::{self, Wanted};
 
@@ -26,10 +25,12 @@ pub(super) async fn end_overdue(control: &Arc<Control>) -> Result<(), Fault> {
     let live = slots.iter().find(|slot| slot.role == Role::Live).map(|slot| slot.place);
     let deployments = book.deployments(LOOKED_BACK).map_err(|fault| told(&fault))?;
     let switched = deployments.iter().find(|deployment| is_end_of_switch(deployment, live));
-    let Some(since) = switched.map(|deployment| deployment.since) else { return Ok(()) };
+    let Some(switched) = switched else { return Ok(()) };
     let rollout = wanted::resolve(&want)?.rollout;
     let spread = rollout.stream_spread();
-    if control.clock.now() < begin(since, rollout.drain_streams, spread) {
+    // So that the last one has ended when the time is over.
+    let longest = rollout.drain_streams.saturating_sub(spread);
+    if !switched.left_of(longest, &control.clock.moment()).is_zero() {
         return Ok(());
     }
     let edge = edge(control);
@@ -47,11 +48,6 @@ pub(super) async fn end_overdue(control: &Arc<Control>) -> Result<(), Fault> {
 
 fn is_end_of_switch(deployment: &Deployment, live: Option<Place>) -> bool {
     deployment.state == State::Live && deployment.place == live
-}
-
-/// So that the last one has ended when the time is over.
-fn begin(since: Timestamp, longest: Duration, spread: Duration) -> Timestamp {
-    after(since, longest.saturating_sub(spread))
 }
 
 /// Empties a slot that is about to be taken by the next release.

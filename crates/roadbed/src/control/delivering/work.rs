@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::edge_life::EdgeLife;
 use super::traffic::{self, Sum};
-use super::{crossing, left, pages, retention, streams, told};
+use super::{crossing, pages, retention, streams, told};
 use crate::control::redacting::Redactions;
 use crate::control::{Control, convergence};
 use crate::wanted::{self, Wanted};
@@ -253,7 +253,6 @@ async fn verify(control: &Arc<Control>, deployment: &Deployment) -> Result<(), F
         at_first.into_iter().map(|traffic| (traffic.instance.clone(), traffic)).collect();
     let pages = world.pages_of(place)?;
     let visitor = world.visitor()?;
-    let end = super::after(deployment.since, deployment.policy.verify);
     let not_well = |why: String| Fault::new(format!("{} does not do well for visitors", release.id)).cause(why);
     loop {
         let life = EdgeLife::now(control).await;
@@ -266,7 +265,7 @@ async fn verify(control: &Arc<Control>, deployment: &Deployment) -> Result<(), F
         if died > 0 {
             return Err(not_well(format!("its instances died {died} times")));
         }
-        let rest = left(control, end);
+        let rest = deployment.left_of(deployment.policy.verify, &control.clock.moment());
         if rest.is_zero() {
             note(control, deployment, &format!("watched for {} s", deployment.policy.verify.as_secs()));
             return Ok(());
