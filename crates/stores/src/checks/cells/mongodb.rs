@@ -42,8 +42,9 @@ enum Proof {
 /// The server's own user, by the members' key.
 const SYSTEM: (&str, &str) = ("__system", "local");
 
-/// Codes of a server that is just changing its part in the set: it is asked again.
-const IN_BETWEEN: [i32; 4] = [
+/// Codes of a server that is just changing its part in the set, or the set itself for somebody else: it is asked again.
+const IN_BETWEEN: [i32; 5] = [
+    code::CONFIGURATION_IN_PROGRESS,
     code::NOT_WRITABLE_PRIMARY,
     code::NOT_PRIMARY_NO_SECONDARY_OK,
     code::PRIMARY_STEPPED_DOWN,
