@@ -10,6 +10,7 @@ use crate::arrivals::Arrivals;
 use crate::config::Limits;
 use crate::drain::Watch;
 use crate::log::AccessLog;
+use crate::rate_limit::Limiter;
 use crate::snapshot::Serving;
 use crate::tls::proofs::Proofs;
 
@@ -22,6 +23,7 @@ pub struct Edge {
     pub limits: Limits,
     pub log: AccessLog,
     pub arrivals: Arrivals,
+    pub limiter: Limiter,
     pub tls: Arc<ServerConfig>,
     /// What authorities are answered with.
     pub proofs: Arc<Proofs>,

@@ -1,7 +1,7 @@
 //! The life of a request, in the order things happen.
 //!
 //! ```text
-//!   request id ─► guard ─► challenge of an authority ─► route ─► access ─► config.json │ files │ forward ─► headers ─► log
+//!   request id ─► guard ─► challenge of an authority ─► route ─► rate limit ─► access ─► config.json │ files │ forward ─► headers ─► log
 //! ```
 
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use crate::log::Entry;
 use crate::refusal::{After, Refusal};
 use crate::route::Route;
 use crate::snapshot::Target;
+use crate::rate_limit::passage;
 use crate::{access, files, forward, guard, headers, pages, request_id, route};
 
 /// Answers one request. Whatever happens, there is an answer, and a line in the access log when its last byte is gone.
@@ -80,6 +81,16 @@ async fn reply(
     };
     entry.app(&site.app, site.release.as_ref());
 
+    // Before passwords are tried, and before anything of a body is read.
+    let of_site = (snapshot, site.as_ref());
+    let passage = match passage::enter(edge, visitor, of_site, (&parts, &asked), id, entry).await {
+        Ok(passage) => passage,
+        Err(refusal) => {
+            entry.refused(Refusal::AskedTooOften);
+            return Ok(refusal);
+        }
+    };
+
     // Who may not see the site does not see what is missing on it either.
     access::admit(&site.access, &parts.headers)?;
     if visitor.door == Door::Https {
@@ -115,5 +126,5 @@ async fn reply(
     if let Some(release) = &site.release {
         response.headers_mut().insert(RELEASE_HEADER, release.clone());
     }
-    Ok(response)
+    Ok(passage::leave(edge, visitor, passage, response, id, entry).await)
 }

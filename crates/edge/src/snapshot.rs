@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use crate::access::{self, Access};
 use crate::balance::Pool;
 use crate::files::{Folder, freshness};
+use crate::rate_limit::rules::{Matcher, Rules};
 use crate::refusal::Refusal;
 use crate::tls::shown::Shown;
 use crate::upstream::Instance;
@@ -67,6 +68,8 @@ pub struct Snapshot {
     /// As `hosts`, of a release that visitors do not get yet.
     pub candidate: HashMap<String, Host>,
     pub certificates: Shown,
+    /// How often visitors may ask.
+    pub rules: Rules,
 }
 
 #[derive(Debug)]
@@ -81,6 +84,8 @@ pub struct Site {
     pub canonical: String,
     pub target: Target,
     pub access: Access,
+    /// Which class of limits a request is of.
+    pub limited: Matcher,
     config: Option<Bytes>,
     /// With the seconds for which it may be kept.
     key_set: Option<(Bytes, u64)>,
@@ -141,9 +146,10 @@ impl Snapshot {
         now: Instant,
     ) -> Result<Self, Rejected> {
         let mut internal: HashMap<String, Arc<Site>> = HashMap::new();
-        let hosts = build_sites(&table.sites, &mut internal, before, now)?;
-        let candidate = build_sites(&table.candidate, &mut internal, before, now)?;
-        Ok(Self { generation, table, hosts, internal, candidate, certificates })
+        let rules = Rules::of(table.rate_limits.as_ref());
+        let hosts = build_sites(&table.sites, &mut internal, &rules, before, now)?;
+        let candidate = build_sites(&table.candidate, &mut internal, &rules, before, now)?;
+        Ok(Self { generation, table, hosts, internal, candidate, certificates, rules })
     }
 
     /// Whether visitors or those who look at a candidate may ask for a host.
@@ -180,6 +186,7 @@ impl Snapshot {
 fn build_sites(
     sites: &[ports::Site],
     internal: &mut HashMap<String, Arc<Site>>,
+    rules: &Rules,
     before: Option<&Snapshot>,
     now: Instant,
 ) -> Result<HashMap<String, Host>, Rejected> {
@@ -188,7 +195,7 @@ fn build_sites(
         if wanted.hosts.is_empty() && wanted.internal_socket.is_none() {
             return Err(Rejected::Unreachable { app: wanted.app.clone() });
         }
-        let site = Arc::new(Site::build(wanted, before, now)?);
+        let site = Arc::new(Site::build(wanted, rules, before, now)?);
         for (position, host) in wanted.hosts.iter().enumerate() {
             let entry = match position {
                 0 => Host::Site(Arc::clone(&site)),
@@ -212,7 +219,7 @@ fn build_sites(
 }
 
 impl Site {
-    fn build(wanted: &ports::Site, before: Option<&Snapshot>, now: Instant) -> Result<Self, Rejected> {
+    fn build(wanted: &ports::Site, rules: &Rules, before: Option<&Snapshot>, now: Instant) -> Result<Self, Rejected> {
         let app = &wanted.app;
         let target = match &wanted.target {
             ports::Target::Instances { upstreams, first_byte_ms, idle_ms, wake_ms } => {
@@ -259,7 +266,8 @@ impl Site {
             wanted.kept.iter().map(|kept| (kept.prefix.clone(), Folder::new(kept.folder.clone(), None))).collect();
         // A name that is no header value is not told; it is ours, and always is one.
         let release = wanted.release.as_ref().and_then(|release| HeaderValue::from_str(release).ok());
-        Ok(Self { app: app.clone(), canonical, target, access, config, key_set, release, kept })
+        let limited = rules.matcher(app);
+        Ok(Self { app: app.clone(), canonical, target, access, limited, config, key_set, release, kept })
     }
 
     /// The keys that the app signs with, and for how many seconds they may be kept, if they are what is asked for.

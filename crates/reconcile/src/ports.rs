@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Fault;
 use crate::loaded::Loaded;
+use crate::rate_limits::RateLimits;
 
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
 
@@ -307,6 +308,9 @@ pub struct RouteTable {
     /// What browsers are told about HTTPS; `None`: a year, for these hosts alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hsts: Option<Hsts>,
+    /// How often visitors may ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limits: Option<RateLimits>,
     pub sites: Vec<Site>,
     /// Those of a release that is looked at before visitors get it: at the same addresses, by the socket [`CANDIDATE_SOCKET`] alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

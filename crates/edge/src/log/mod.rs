@@ -24,7 +24,7 @@ use crate::fault::EdgeFault;
 use crate::log::entry::{Record, scheme_of};
 use crate::log::writer::Rotating;
 
-pub use entry::Entry;
+pub use entry::{Entry, Limited};
 
 /// So many records wait for the disk before they are dropped: about a second of a busy edge.
 const WAITING: usize = 8192;
@@ -82,6 +82,7 @@ impl AccessLog {
             status,
             bytes: 0,
             error: Some("unparsed"),
+            limited: None,
         };
         self.send(Box::new(record), 0);
     }

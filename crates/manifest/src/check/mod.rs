@@ -9,6 +9,7 @@ mod environments;
 mod hosts;
 mod meeting;
 mod preview;
+mod rate_limit;
 mod references;
 mod rotation;
 pub(crate) mod sample;
@@ -33,6 +34,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     sample::check(document, findings);
     rollout::check(document, findings);
     tls::check(document, findings);
+    rate_limit::check(document, findings);
     api::check(document, findings);
     preview::check(document, findings);
     variables::check(document, findings);

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Administrator,
     /// By which replicas and sentinels know each other.
     Members,
+    /// The edges, which count limits.
+    Edge,
     Nobody,
 }
 
@@ -31,6 +33,7 @@ impl Kind {
             Self::LentToRead => "lent, to read",
             Self::Administrator => "administrator",
             Self::Members => "members' password",
+            Self::Edge => "edges, which count limits",
             Self::Nobody => "no login",
         }
     }
@@ -41,6 +44,7 @@ impl Kind {
             Self::LentToRead => Who::Reader,
             Self::Administrator => Who::Administrator,
             Self::Members => Who::Member,
+            Self::Edge => Who::Edge,
             Self::Nobody => Who::Nobody,
         }
     }
@@ -49,6 +53,8 @@ impl Kind {
         let who = self.who();
         let names = match (operation.names, who.scope(purpose, "own:")) {
             (Named::Nothing, _) => true,
+            // What is an app's own is not theirs.
+            (Named::Key(_) | Named::Channel(_), Scope::Prefix(prefix)) if prefix != "own:" => false,
             (Named::Key(whose), Scope::Prefix(_)) | (Named::Channel(whose), Scope::Prefix(_)) => whose == Whose::Own,
             (Named::Channel(_), Scope::Channels) => true,
             (Named::Key(_) | Named::Channel(_), Scope::Nothing) | (Named::Key(_), Scope::Channels) => false,

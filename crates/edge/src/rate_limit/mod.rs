@@ -1,0 +1,245 @@
+//! How often visitors may ask: who is counted with whom, and what becomes of who asks too often.
+//!
+//! ```text
+//!   route ─► class (rules) ─► whose bucket (identity) ─► in memory (table) ─► full? refused, and nobody else is asked
+//!                                                              └─► shared with other edges? asked there (shared), 5 ms at most
+//!                                                                      └─► away: what is in memory decides; half for auth and payment
+//!   answer ─► `Roadbed-Login: failed ACCOUNT` ─► failures (login)
+//! ```
+//!
+//! **Invariant:** no request waits longer than 5 ms for a verdict, whatever Redis does, and no number of visitors takes more memory.
+
+pub mod access;
+pub mod fields;
+pub mod gcra;
+pub mod identity;
+pub mod login;
+pub mod passage;
+pub mod rules;
+pub mod shared;
+pub mod table;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use http::HeaderMap;
+use reconcile::rate_limits::LimitedBy;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use access::StoreHealth;
+use gcra::{Quota, Verdict};
+use identity::Identity;
+use rules::Class;
+use shared::{Answer, Bucket, Shared};
+use table::Table;
+
+/// Buckets of clients that an edge remembers, per class; of networks, accounts and what is strict a quarter.
+const CLIENTS: usize = 1 << 16;
+/// Requests of strangers whose buckets of one class are put into Redis at a time: some 8 MiB of what sessions and carts are kept in.
+const SHARED_BUCKETS: u64 = 25_000;
+/// Zero is "full for ever" in a table: time begins later.
+const BEGINNING: u64 = 1 << 40;
+
+/// All buckets of one edge. They outlive route tables, and are found by the name of their class.
+#[derive(Debug)]
+pub struct Limiter {
+    began: Instant,
+    states: ArcSwap<HashMap<String, Arc<State>>>,
+    making: Mutex<()>,
+    pub shared: Shared,
+    fallen_back: AtomicU64,
+}
+
+/// Buckets of one class.
+#[derive(Debug)]
+struct State {
+    main: Table,
+    ceiling: Table,
+    /// What an edge alone would let through: kept all the time, decides while Redis is away.
+    strict: Table,
+    failures: Table,
+    accounts: Table,
+    /// One bucket each for requests and for failures: those that are not in Redis yet.
+    room: [Mutex<u64>; 2],
+}
+
+/// Which of a class's buckets refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// That of the class's key.
+    Own,
+    /// That of all of a network, or of all that one client says to be.
+    Ceiling,
+    /// Logins that failed, for one account from one client.
+    Failures,
+}
+
+impl Rule {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Ceiling => "ceiling",
+            Self::Failures => "failures",
+        }
+    }
+}
+
+/// Who decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judge {
+    /// This edge, as it should.
+    Alone,
+    /// All edges together.
+    Together,
+    /// This edge, because Redis was away.
+    FellBack,
+}
+
+/// What is decided of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub verdict: Verdict,
+    pub rule: Rule,
+    pub judge: Judge,
+}
+
+/// One bucket of a request.
+struct Asked {
+    identity: Identity,
+    quota: Quota,
+    rule: Rule,
+    cost: u64,
+}
+
+impl Limiter {
+    pub fn new(began: Instant) -> Self {
+        Self {
+            began,
+            states: ArcSwap::default(),
+            making: Mutex::default(),
+            shared: Shared::default(),
+            fallen_back: AtomicU64::new(0),
+        }
+    }
+
+    pub fn health(&self) -> StoreHealth {
+        StoreHealth {
+            fingerprint: self.shared.access().map(|access| access.fingerprint()),
+            is_used: self.shared.is_connected(),
+            fallen_back: self.fallen_back.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Decides of a request, and counts it.
+    pub async fn judge(&self, class: &Class, client: IpAddr, headers: &HeaderMap, now: Instant) -> Decision {
+        let own = |identity| Asked { identity, quota: class.quota, rule: Rule::Own, cost: 1 };
+        let ceiling = |identity| Asked { identity, quota: class.ceiling, rule: Rule::Ceiling, cost: 1 };
+        let of_client = Identity::client(client);
+        let credential = match &class.by {
+            LimitedBy::Client | LimitedBy::Route => None,
+            LimitedBy::Account { cookie } => Identity::session(headers, cookie),
+            LimitedBy::ApiKey => Identity::api_key(headers),
+        };
+        let asked = match (&class.by, credential) {
+            (LimitedBy::Route, _) => (own(Identity::Everybody), None),
+            // Whoever makes up cookies is one client all the same.
+            (_, Some(credential)) => (own(credential), Some(ceiling(of_client))),
+            (_, None) => (own(of_client), Identity::network(client).map(ceiling)),
+        };
+        self.decide(class, &asked, now).await
+    }
+
+    async fn decide(&self, class: &Class, (first, second): &(Asked, Option<Asked>), now: Instant) -> Decision {
+        let state = self.state(&class.name);
+        let micros = self.micros(now);
+        let told = state.table(first.rule).take(&first.identity, first.quota, micros, first.cost);
+        let local = match (told.verdict, second) {
+            (Verdict::Allowed { .. }, Some(second)) => {
+                let told = state.table(second.rule).take(&second.identity, second.quota, micros, second.cost);
+                matches!(told.verdict, Verdict::Denied { .. }).then_some((told.verdict, second.rule))
+            }
+            _ => None,
+        };
+        let (verdict, rule) = local.unwrap_or((told.verdict, first.rule));
+        let decided = |verdict, rule, judge| Decision { verdict, rule, judge };
+        // What this edge has seen alone is less than what all have.
+        if !class.shared || !verdict.is_allowed() {
+            return decided(verdict, rule, Judge::Alone);
+        }
+        let strict = class.strict.then(|| {
+            let half = first.quota.half();
+            state.strict.take(&(first.rule as u8, first.identity), half, micros, first.cost).verdict
+        });
+        if told.was_known || state.has_room(first, micros) {
+            let buckets = |key: &[u8]| {
+                let bucket = |asked: &Asked| Bucket {
+                    name: format!("{}:{}", class.name, asked.identity.sealed(key, &class.name)),
+                    quota: asked.quota,
+                    cost: asked.cost,
+                };
+                std::iter::once(first).chain(second).map(bucket).collect()
+            };
+            if let Ok(Answer { verdict, of }) = self.shared.take(buckets).await {
+                let rule = if of == 0 { first.rule } else { Rule::Ceiling };
+                return decided(verdict, rule, Judge::Together);
+            }
+        }
+        self.fallen_back.fetch_add(1, Ordering::Relaxed);
+        decided(strict.unwrap_or(verdict), rule, Judge::FellBack)
+    }
+
+    fn micros(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.began).as_micros();
+        BEGINNING + u64::try_from(since).unwrap_or(u64::MAX >> 1)
+    }
+
+    fn state(&self, class: &str) -> Arc<State> {
+        if let Some(state) = self.states.load().get(class) {
+            return Arc::clone(state);
+        }
+        let _one_at_a_time = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states = HashMap::clone(&self.states.load());
+        let state = states.entry(class.to_owned()).or_insert_with(|| Arc::new(State::new()));
+        let state = Arc::clone(state);
+        self.states.store(Arc::new(states));
+        state
+    }
+}
+
+impl State {
+    fn new() -> Self {
+        let few = || Table::new(CLIENTS / 4);
+        Self {
+            main: Table::new(CLIENTS),
+            ceiling: few(),
+            strict: few(),
+            failures: few(),
+            accounts: few(),
+            room: Default::default(),
+        }
+    }
+
+    fn table(&self, rule: Rule) -> &Table {
+        match rule {
+            Rule::Own => &self.main,
+            Rule::Ceiling => &self.ceiling,
+            Rule::Failures => &self.failures,
+        }
+    }
+
+    /// Whether one more bucket may be put into Redis. They go by themselves after their window; whoever has a thousand networks
+    /// must not fill the memory that sessions are in.
+    fn has_room(&self, asked: &Asked, now: u64) -> bool {
+        let quota = Quota { emission: (asked.quota.window() / SHARED_BUCKETS).max(1), burst: SHARED_BUCKETS };
+        let [of_requests, of_failures] = &self.room;
+        let room = if asked.rule == Rule::Failures { of_failures } else { of_requests };
+        let mut room = room.lock().unwrap_or_else(PoisonError::into_inner);
+        let (verdict, next) = quota.judge(*room, now, 1);
+        *room = next;
+        verdict.is_allowed()
+    }
+}
