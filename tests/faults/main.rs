@@ -31,6 +31,7 @@ mod crashes;
 mod deployments;
 mod authority;
 mod certificates;
+mod limits;
 mod migrations;
 mod upgrade;
 mod fencing;

@@ -50,6 +50,32 @@ pub enum After {
 }
 
 impl Refusal {
+    /// Every one, to find one by its code.
+    pub const ALL: [Self; 22] = [
+        Self::Malformed,
+        Self::AmbiguousLength,
+        Self::UnknownTransferEncoding,
+        Self::UnderscoreInName,
+        Self::HeadTooLarge,
+        Self::TargetTooLong,
+        Self::MethodNotAllowed,
+        Self::UnknownExpectation,
+        Self::BadHost,
+        Self::Misdirected,
+        Self::UnknownHost,
+        Self::NotFound,
+        Self::Unauthorized,
+        Self::AskedTooOften,
+        Self::UploadStalled,
+        Self::UploadBroken,
+        Self::NothingPublished,
+        Self::RoutesDamaged,
+        Self::AppUnreachable,
+        Self::AppBroke,
+        Self::AppTooSlow,
+        Self::FileUnreadable,
+    ];
+
     pub fn status(self) -> StatusCode {
         match self {
             Self::Malformed | Self::AmbiguousLength | Self::UnderscoreInName | Self::BadHost | Self::UploadBroken => {

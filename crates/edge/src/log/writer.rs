@@ -109,7 +109,7 @@ fn append(lines: &mut Vec<u8>, record: &Record, micros: u64, dropped: Option<u64
 }
 
 /// So many full logs are kept beside the current one.
-const KEPT: u8 = 3;
+pub(super) const KEPT: u8 = 3;
 
 /// A file that is moved aside when it is full.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ impl Rotating {
     }
 }
 
-fn numbered(path: &Path, age: u8) -> PathBuf {
+pub(super) fn numbered(path: &Path, age: u8) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{age}"));
     PathBuf::from(name)

@@ -18,6 +18,8 @@ mod succession;
 mod files;
 mod forwarding;
 mod keys;
+mod limits;
+mod limits_shared;
 mod matrix;
 mod proofs;
 mod protection;

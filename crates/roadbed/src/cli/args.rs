@@ -10,6 +10,7 @@ use crate::cli::ci_args::Ci;
 use crate::cli::db_args::Db;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::domains::Domains;
+use crate::cli::explain::Explain;
 use crate::cli::exit::Exit;
 use crate::cli::preview_args::Preview;
 use crate::cli::ready_args::Ready;
@@ -81,6 +82,7 @@ pub enum Command {
     Down(Down),
     Status(Status),
     Logs(Logs),
+    Explain(Explain),
     Restart(Restart),
     Upgrade(Upgrade),
     /// Have a server's systemd run the environment

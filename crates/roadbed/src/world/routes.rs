@@ -65,7 +65,7 @@ fn hsts(wanted: manifest::Hsts) -> Hsts {
 }
 
 /// Nothing, where the manifest limits nothing. By the paths of health others look whether an app lives: those are not counted.
-fn rate_limits(environment: &Environment, fleets: &[Fleet]) -> Option<RateLimits> {
+pub(super) fn rate_limits(environment: &Environment, fleets: &[Fleet]) -> Option<RateLimits> {
     if environment.rate_limits.is_empty() {
         return None;
     }

@@ -1,5 +1,7 @@
 //! Operations on a Redis or a sentinel, the kinds of credentials that open one, and which may do which.
 
+use manifest::environment;
+
 use super::Whose;
 use crate::redis::acl::{Scope, Who};
 use crate::redis::{GROUP, Purpose};
@@ -20,10 +22,16 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Those of a Redis, or of a sentinel beside one.
-    pub(crate) fn of(is_replicated: bool) -> Vec<Self> {
-        let all = [Self::App, Self::LentOfApp, Self::LentToRead, Self::Administrator, Self::Members, Self::Nobody];
-        all.into_iter().filter(|kind| is_replicated || *kind != Self::Members).collect()
+    /// Those of a Redis, or of a sentinel beside one. Not every Redis has members and edges.
+    pub(crate) fn of(some: &[environment::Redis]) -> Vec<Self> {
+        let all =
+            [Self::App, Self::LentOfApp, Self::LentToRead, Self::Administrator, Self::Members, Self::Edge, Self::Nobody];
+        let has = |kind: &Self| match kind {
+            Self::Members => some.iter().any(|redis| redis.replicas > 0),
+            Self::Edge => some.iter().any(|redis| redis.counts_limits),
+            _ => true,
+        };
+        all.into_iter().filter(has).collect()
     }
 
     pub(crate) fn told(self) -> &'static str {
