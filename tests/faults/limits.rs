@@ -27,7 +27,7 @@ impl Stage {
     /// The verdict on a check of the gate, and all that was seen.
     fn verdict(&self, id: &str) -> (String, String) {
         let answer = self.roadbed(&format!("ready --json --only {id}"));
-        let report: Value = serde_json::from_str(&answer.stdout).unwrap_or_else(|_| panic!("{}", answer.stderr));
+        let report: Value = serde_json::from_str(&answer.out.join("\n")).unwrap_or_else(|_| panic!("{:?}", answer.err));
         let check = &report["checks"][0];
         (check["verdict"].as_str().unwrap_or_default().to_owned(), check.to_string())
     }
@@ -46,7 +46,7 @@ fn what_the_manifest_allows_is_what_visitors_may() {
     }
 
     // The check has spent nothing of ours.
-    let (client, login) = (stage.client(), format!("{}login", stage.url()));
+    let (client, login) = (stage.client(), format!("{}/login", stage.url().trim_end_matches('/')));
     let post = || client.post(&login, &[], "").unwrap();
     for _ in 0..5 {
         assert_ne!(post().status, 429);
@@ -55,7 +55,7 @@ fn what_the_manifest_allows_is_what_visitors_may() {
     assert_eq!((refused.status, refused.headers["ratelimit-policy"].as_str()), (429, "\"auth\";q=5;w=300"));
     let id = &refused.headers["x-request-id"];
     stage.until("the log has it", || stage.roadbed(&format!("explain {id}")).code == Some(0));
-    let told = stage.roadbed(&format!("explain {id}")).stdout;
+    let told = stage.roadbed(&format!("explain {id}")).out.join("\n");
     assert!(told.contains("was answered 429, by the edge for web") && told.contains("limit auth: "), "{told}");
     assert_eq!(stage.roadbed("explain 01a05c3e-0000-7000-8000-000000000000").code, Some(1));
 

@@ -35,8 +35,8 @@ use tokio::task::JoinSet;
 use crate::arrivals::Arrived;
 use crate::edge::Edge;
 use crate::fault::EdgeFault;
-use crate::rate_limit::access::{StoreAccess, StoreHealth};
 use crate::publish::Publisher;
+use crate::rate_limit::access::{StoreAccess, StoreHealth};
 use crate::snapshot::Serving;
 use crate::upstream::Instance;
 

@@ -17,10 +17,10 @@ use crate::drain::Phase;
 use crate::edge::Edge;
 use crate::forward::Exchange;
 use crate::log::Entry;
+use crate::rate_limit::passage;
 use crate::refusal::{After, Refusal};
 use crate::route::Route;
 use crate::snapshot::Target;
-use crate::rate_limit::passage;
 use crate::{access, files, forward, guard, headers, pages, request_id, route};
 
 /// Answers one request. Whatever happens, there is an answer, and a line in the access log when its last byte is gone.

@@ -18,8 +18,8 @@ use crate::drain::{Drain, Phase};
 use crate::edge::Edge;
 use crate::fault::EdgeFault;
 use crate::log::AccessLog;
-use crate::rate_limit::Limiter;
 use crate::publish::Publisher;
+use crate::rate_limit::Limiter;
 use crate::tls::proofs::Proofs;
 use crate::{api, listen, tls};
 

@@ -8,8 +8,8 @@ use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, Product
 use crate::migration::Migration;
 use crate::network::Reachability;
 use crate::preview::Preview;
-use crate::record::choice;
 use crate::rate_limit::RateLimit;
+use crate::record::choice;
 use crate::rollout::Rollout;
 use crate::rotation::{Rotation, RotationSchedule};
 use crate::sample::{Sample, Seed};

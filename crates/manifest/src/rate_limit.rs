@@ -157,7 +157,9 @@ impl shape::Text for Rate {
         let (count, unit) = text.split_once('/').ok_or_else(hint)?;
         let (_, seconds) = UNITS.iter().find(|(known, _)| *known == unit).ok_or_else(hint)?;
         match count.parse() {
-            Ok(count @ 1..=1_000_000) if !count_is_odd(text) => Ok(Self { count, period: Duration::from_secs(*seconds) }),
+            Ok(count @ 1..=1_000_000) if !count_is_odd(text) => {
+                Ok(Self { count, period: Duration::from_secs(*seconds) })
+            }
             Ok(_) => Err(Some("it must be from 1 to 1000000".to_owned())),
             Err(_) => Err(hint()),
         }

@@ -40,7 +40,8 @@ impl StoreAccess {
     fn digest(&self, purpose: &str) -> [u8; 32] {
         let mut hash = Sha256::new();
         let ports = format!("{:?}", self.ports);
-        let rest: &[&str] = if purpose == "names" { &[] } else { &[&ports, &self.user, &self.authorities, &self.prefix] };
+        let rest: &[&str] =
+            if purpose == "names" { &[] } else { &[&ports, &self.user, &self.authorities, &self.prefix] };
         for part in [&[purpose, self.password.as_str()], rest].concat() {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);

@@ -243,3 +243,77 @@ impl State {
         verdict.is_allowed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+    use std::time::Duration;
+
+    use host::clock::{Clock, SystemClock};
+    use reconcile::rate_limits::{LimitedClass, Rate, RateLimits};
+
+    use super::rules::Rules;
+    use super::*;
+
+    fn rules(count: u64, burst: u64) -> Rules {
+        let class = LimitedClass {
+            name: "default".to_owned(),
+            rate: Rate { count, period_ms: 3_600_000, burst },
+            by: LimitedBy::Client,
+            shadow: false,
+            shared: false,
+            strict: false,
+            failures: None,
+            routes: Vec::new(),
+        };
+        Rules::of(Some(&RateLimits { classes: vec![class], exempt: Vec::new() }))
+    }
+
+    fn address(network: u64, site: u64, host: u64) -> IpAddr {
+        let bits = 0x2001_0db8_u128 << 96 | u128::from(network) << 80 | u128::from(site) << 64 | u128::from(host);
+        Ipv6Addr::from_bits(bits).into()
+    }
+
+    #[tokio::test]
+    async fn whoever_has_a_network_of_addresses_is_one_client_and_whoever_has_many_is_sixteen() {
+        let (limiter, rules, headers) = (Limiter::new(SystemClock.instant()), rules(1, 3), HeaderMap::new());
+        let now = SystemClock.instant();
+        let mut let_in = async |addresses: &mut dyn Iterator<Item = IpAddr>| {
+            let mut let_in = 0;
+            for address in addresses {
+                let decision = limiter.judge(&rules.classes[0], address, &headers, now).await;
+                let_in += u32::from(decision.verdict.is_allowed());
+            }
+            let_in
+        };
+        assert_eq!(let_in(&mut (0..1000).map(|host| address(1, 1, host << 20))).await, 3, "one /64");
+        assert_eq!(
+            let_in(&mut (0..1000).map(|site| address(1, 100 + site, 1))).await,
+            45,
+            "one /48, of which three came"
+        );
+        assert_eq!(let_in(&mut (0..3).map(|_| address(2, 1, 1))).await, 3, "another /48");
+    }
+
+    #[tokio::test]
+    async fn a_million_clients_take_no_more_memory_and_free_nobody() {
+        let (limiter, rules, headers) = (Limiter::new(SystemClock.instant()), rules(100, 10), HeaderMap::new());
+        let now = SystemClock.instant();
+        let class = &rules.classes[0];
+        let guilty = address(0xffff, 1, 1);
+        for _ in 0..11 {
+            limiter.judge(class, guilty, &headers, now).await;
+        }
+        let state = limiter.state("default");
+        let bytes = || [&state.main, &state.ceiling, &state.strict, &state.failures, &state.accounts].map(Table::bytes);
+        let before: usize = bytes().into_iter().sum();
+        for at in 0..1_000_000_u64 {
+            limiter.judge(class, address(at >> 16, at & 0xffff, at), &headers, now).await;
+        }
+        assert_eq!(bytes().into_iter().sum::<usize>(), before);
+        assert!(before < 3 << 20, "{before} bytes for a class");
+        assert!(!limiter.judge(class, guilty, &headers, now).await.verdict.is_allowed());
+        let later = now + Duration::from_secs(2 * 3600);
+        assert!(limiter.judge(class, guilty, &headers, later).await.verdict.is_allowed());
+    }
+}

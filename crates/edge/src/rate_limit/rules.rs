@@ -71,7 +71,8 @@ impl Rules {
     pub fn matcher(&self, app: &str) -> Matcher {
         // What is named exempt is so whatever a wider pattern says.
         let exempt = self.exempt.iter().map(|route| (route, None));
-        let limited = self.classes.iter().zip(0..).flat_map(|(class, at)| class.routes.iter().map(move |r| (r, Some(at))));
+        let limited =
+            self.classes.iter().zip(0..).flat_map(|(class, at)| class.routes.iter().map(move |r| (r, Some(at))));
         let of_app = exempt.chain(limited).filter(|(route, _)| route.app == app);
         Matcher { routes: of_app.map(|(route, class)| (Pattern::of(route), class)).collect(), default: self.default }
     }
@@ -139,9 +140,7 @@ impl Pattern {
         }
         let fits = |(pattern, segment): (&String, &String)| pattern == "*" || pattern == segment;
         match self.segments.split_last() {
-            Some((last, before)) if last == "*" => {
-                path.len() > before.len() && before.iter().zip(path).all(fits)
-            }
+            Some((last, before)) if last == "*" => path.len() > before.len() && before.iter().zip(path).all(fits),
             _ => path.len() == self.segments.len() && self.segments.iter().zip(path).all(fits),
         }
     }
@@ -188,9 +187,8 @@ mod tests {
             exempt: vec![route(&["GET"], "/health")],
         }));
         let matcher = rules.matcher("api");
-        let name = |method: Method, path: &str| {
-            matcher.class(&method, path).map_or("-", |at| rules.classes[at].name.as_str())
-        };
+        let name =
+            |method: Method, path: &str| matcher.class(&method, path).map_or("-", |at| rules.classes[at].name.as_str());
         for (method, path, wanted) in [
             (Method::POST, "/auth/login", "auth"),
             (Method::POST, "/auth/a/b", "auth"),

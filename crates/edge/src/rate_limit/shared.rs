@@ -234,8 +234,7 @@ async fn connect_to(access: &StoreAccess, port: u16) -> Result<Connected, RedisE
         connection
     };
     let script: String = redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query_async(&mut connection).await?;
-    let connected =
-        Connected { connection, script, prefix: access.prefix.clone(), naming_key: access.naming_key() };
+    let connected = Connected { connection, script, prefix: access.prefix.clone(), naming_key: access.naming_key() };
     // Writes, since a replica only refuses that.
     let probe = Bucket { name: "probe".to_owned(), quota: Quota { emission: 1000, burst: 1_000_000 }, cost: 1 };
     connected.ask(&[probe]).await?;

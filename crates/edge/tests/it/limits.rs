@@ -34,7 +34,8 @@ pub(crate) fn class(name: &str, rate: Rate, path: Option<&str>) -> LimitedClass 
 }
 
 pub(crate) async fn publish(world: &World, site: Site, classes: Vec<LimitedClass>) {
-    let exempt = vec![LimitedRoute { app: "shop".to_owned(), methods: vec!["GET".to_owned()], path: "/health".to_owned() }];
+    let exempt =
+        vec![LimitedRoute { app: "shop".to_owned(), methods: vec!["GET".to_owned()], path: "/health".to_owned() }];
     let rate_limits = Some(RateLimits { classes, exempt });
     world.try_publish(RouteTable { rate_limits, ..world.table(vec![site]) }).await.unwrap();
 }
@@ -102,7 +103,11 @@ async fn health_apps_and_candidates_are_not_limited_and_http_2_is() {
     let site = Site { internal_socket: None, ..shop(app.port) };
     let limits = RateLimits {
         classes: vec![class("default", rate(1, 1), None)],
-        exempt: vec![LimitedRoute { app: "shop".to_owned(), methods: vec!["GET".to_owned()], path: "/health".to_owned() }],
+        exempt: vec![LimitedRoute {
+            app: "shop".to_owned(),
+            methods: vec!["GET".to_owned()],
+            path: "/health".to_owned(),
+        }],
     };
     let table = world.table(vec![shop(app.port)]);
     world.try_publish(RouteTable { rate_limits: Some(limits), candidate: vec![site], ..table }).await.unwrap();
@@ -115,7 +120,10 @@ async fn health_apps_and_candidates_are_not_limited_and_http_2_is() {
     }
     let ask = || Request::get(format!("https://{SHOP}/")).body(Full::default()).unwrap();
     let first = request(&world, SHOP, Protocol::H2, ask()).await;
-    assert_eq!((first.status().as_u16(), first.headers()["ratelimit"].to_str().unwrap()), (200, "\"default\";r=0;t=3600"));
+    assert_eq!(
+        (first.status().as_u16(), first.headers()["ratelimit"].to_str().unwrap()),
+        (200, "\"default\";r=0;t=3600")
+    );
     let second = request(&world, SHOP, Protocol::H2, ask()).await;
     assert_eq!((second.status().as_u16(), second.headers()["retry-after"].to_str().unwrap()), (429, "3600"));
 }
@@ -165,7 +173,11 @@ async fn who_guesses_learns_nothing_any_more_and_locks_nobody_out() {
 
     for _ in 0..2 {
         let reply = guess(&world, 2, "ada", "wrong").await;
-        assert_eq!((reply.status, reply.header(LOGIN_HEADER)), (401, None), "what the app says to us is not for visitors");
+        assert_eq!(
+            (reply.status, reply.header(LOGIN_HEADER)),
+            (401, None),
+            "what the app says to us is not for visitors"
+        );
     }
     for password in ["wrong", "right"] {
         let reply = guess(&world, 2, "Ada", password).await;
@@ -240,8 +252,10 @@ async fn other_routes_wash_nobody_clean() {
     let world = World::new().await;
     publish(&world, shop(app.port), vec![class("default", rate(1, 3), None)]).await;
     assert_eq!(statuses(&world, 2, "/", 4).await, [200, 200, 200, 429]);
-    publish(&world, shop(app.port), vec![class("default", rate(1, 4), None), class("auth", rate(1, 1), Some("/a"))]).await;
+    publish(&world, shop(app.port), vec![class("default", rate(1, 4), None), class("auth", rate(1, 1), Some("/a"))])
+        .await;
     assert_eq!(statuses(&world, 2, "/", 2).await, [200, 429], "one more, and not four");
-    let drained = request(&world, SHOP, Protocol::H1, Request::get("/").header("host", SHOP).body(Full::default()).unwrap());
+    let drained =
+        request(&world, SHOP, Protocol::H1, Request::get("/").header("host", SHOP).body(Full::default()).unwrap());
     drop(drained.await.into_body().collect().await);
 }

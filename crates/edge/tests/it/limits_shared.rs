@@ -97,7 +97,9 @@ fn spawn(port: u16, folder: &Path) -> Child {
 /// The machine's own, or the one that `stores` has fetched.
 fn program() -> (PathBuf, PathBuf) {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    if let Some(found) = std::env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|file| file.is_file()) {
+    if let Some(found) =
+        std::env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|file| file.is_file())
+    {
         return (found, PathBuf::new());
     }
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
@@ -181,7 +183,8 @@ async fn a_redis_that_says_nothing_stalls_nobody_and_opens_nothing() {
     redis.signal("-CONT");
     assert_eq!(told, [[200; 4].as_slice(), &[429; 6]].concat(), "half of eight, which an edge alone lets through");
     assert!(took < Duration::from_secs(2), "{took:?}");
-    let lines = world.log(|lines| lines.iter().filter(|line| line["limit"]["outcome"] == "fell-back").count() == 4).await;
+    let lines =
+        world.log(|lines| lines.iter().filter(|line| line["limit"]["outcome"] == "fell-back").count() == 4).await;
     assert!(lines.iter().any(|line| line["limit"]["outcome"] == "refused"));
 
     is_used(&world, true).await;

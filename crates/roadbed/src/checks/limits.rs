@@ -74,19 +74,24 @@ impl BurstsAreThrottled {
         }
         // All visitors' would be spent with it.
         if limit.key == RateLimitKey::Route {
-            return Ok(format!("{class} is one bucket for everybody, {rate} and {burst} at once: not tried, so that nobody is refused"));
+            return Ok(format!(
+                "{class} is one bucket for everybody, {rate} and {burst} at once: not tried, so that nobody is refused"
+            ));
         }
         if burst > MOST {
             return Ok(format!("{class}: {rate}, {burst} at once; that many are not sent"));
         }
-        let Some((host, method, path)) = self.place(limit) else { return Ok(format!("{class} has no app to ask here")) };
+        let Some((host, method, path)) = self.place(limit) else {
+            return Ok(format!("{class} has no app to ask here"));
+        };
         let told = |why: String| format!("{class}: {method} https://{host}{path}: {why}");
         let (canary, other) = canaries().map_err(&told)?;
         let mut connection = self.visitor.keep(host, canary, PATIENCE).await.map_err(&told)?;
         let began = Instant::now();
         let mut let_in = 0;
         let refused = loop {
-            let answer = ask_anyhow(&self.visitor, &mut connection, (host, canary), (method, &path)).await.map_err(&told)?;
+            let answer =
+                ask_anyhow(&self.visitor, &mut connection, (host, canary), (method, &path)).await.map_err(&told)?;
             if answer.status == 429 {
                 break answer;
             }
@@ -108,7 +113,9 @@ impl BurstsAreThrottled {
             return Err(told("another client was refused too".to_owned()));
         }
         let retry = refused.headers.get("retry-after").map_or("?", String::as_str);
-        Ok(format!("{class}: {let_in} requests at once were let in, the next got 429, Retry-After {retry}; another client was served"))
+        Ok(format!(
+            "{class}: {let_in} requests at once were let in, the next got 429, Retry-After {retry}; another client was served"
+        ))
     }
 
     /// Something that nothing comes of, and that is of this class.
@@ -128,7 +135,8 @@ impl BurstsAreThrottled {
             return Some((app.hosts.first()?, "GET", format!("/{NOTHING}")));
         };
         let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-        let method = methods.into_iter().find(|method| route.methods.is_empty() || route.methods.iter().any(|m| m == method));
+        let method =
+            methods.into_iter().find(|method| route.methods.is_empty() || route.methods.iter().any(|m| m == method));
         Some((host(route.app.as_str())?, method?, route.path.replace('*', NOTHING)))
     }
 }
@@ -152,7 +160,8 @@ fn judge(limit: &RateLimit, answer: &Answer) -> Result<(), String> {
     let header = |name: &str| answer.headers.get(name).cloned().unwrap_or_default();
     let class = limit.class;
     let seconds: u64 = header("retry-after").parse().map_err(|_| "429 does not say when to come again".to_owned())?;
-    let window = (u128::from(limit.burst) * limit.rate.period.as_micros() / u128::from(limit.rate.count)).div_ceil(1_000_000);
+    let window =
+        (u128::from(limit.burst) * limit.rate.period.as_micros() / u128::from(limit.rate.count)).div_ceil(1_000_000);
     for (name, wanted) in [
         ("content-type", "application/problem+json".to_owned()),
         ("ratelimit", format!("\"{class}\";r=0;t={seconds}")),
@@ -160,7 +169,9 @@ fn judge(limit: &RateLimit, answer: &Answer) -> Result<(), String> {
     ] {
         let told = header(name);
         // A period that is no multiple of the rate is rounded in the second that is told.
-        if told != wanted && !(name == "ratelimit-policy" && told.starts_with(&format!("\"{class}\";q={};", limit.burst))) {
+        if told != wanted
+            && !(name == "ratelimit-policy" && told.starts_with(&format!("\"{class}\";q={};", limit.burst)))
+        {
             return Err(format!("429 says {name}: {told} and not {wanted}"));
         }
     }
@@ -195,7 +206,8 @@ impl Check for AccountsAndMoneyAreGuardedMore {
             match self.edge.current().await {
                 Err(fault) => findings.bad(format!("the edge does not say what it serves: {fault}")),
                 Ok(table) => {
-                    let served = table.and_then(|table| table.rate_limits).map(|limits| limits.classes).unwrap_or_default();
+                    let served =
+                        table.and_then(|table| table.rate_limits).map(|limits| limits.classes).unwrap_or_default();
                     self.compare(&served, &mut findings);
                     stricter(&served, &mut findings);
                 }
@@ -241,7 +253,8 @@ fn stricter(served: &[LimitedClass], findings: &mut Findings) {
     let Some(default) = served.iter().find(|class| class.name == "default") else { return };
     for class in served.iter().filter(|class| class.strict) {
         let (own, rest) = (class.rate, default.rate);
-        let is_slower = u128::from(own.count) * u128::from(rest.period_ms) < u128::from(rest.count) * u128::from(own.period_ms);
+        let is_slower =
+            u128::from(own.count) * u128::from(rest.period_ms) < u128::from(rest.count) * u128::from(own.period_ms);
         if is_slower && own.burst < rest.burst {
             findings.good(format!("{} has {} at once, default {}", class.name, own.burst, rest.burst));
         } else {

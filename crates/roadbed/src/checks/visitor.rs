@@ -141,10 +141,7 @@ fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn ended<T>(
-    outcome: Result<Result<T, AnyError>, tokio::time::error::Elapsed>,
-    limit: Duration,
-) -> Result<T, String> {
+fn ended<T>(outcome: Result<Result<T, AnyError>, tokio::time::error::Elapsed>, limit: Duration) -> Result<T, String> {
     match outcome {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(error.to_string()),

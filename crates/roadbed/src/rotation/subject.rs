@@ -94,10 +94,10 @@ impl Subject {
                 .map(|settings| ResourceId::new(settings.unit()))
                 .collect(),
         };
-        let of_edges = all.iter().any(|settings| settings.counts_limits).then(|| Self {
-            secrets: vec![stores::redis::edge_secret()],
-            ..of(Purpose::Durable)
-        });
+        let of_edges = all
+            .iter()
+            .any(|settings| settings.counts_limits)
+            .then(|| Self { secrets: vec![stores::redis::edge_secret()], ..of(Purpose::Durable) });
         purposes.into_iter().map(of).chain(of_edges).collect()
     }
 

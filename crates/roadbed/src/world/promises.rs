@@ -13,8 +13,8 @@ use reconcile::Fault;
 use smoke::Redact;
 use stores::redis::Purpose;
 
-use super::{World, routes};
 use super::smoking::Means;
+use super::{World, routes};
 use crate::checks;
 
 impl World {

@@ -24,8 +24,15 @@ pub(crate) enum Kind {
 impl Kind {
     /// Those of a Redis, or of a sentinel beside one. Not every Redis has members and edges.
     pub(crate) fn of(some: &[environment::Redis]) -> Vec<Self> {
-        let all =
-            [Self::App, Self::LentOfApp, Self::LentToRead, Self::Administrator, Self::Members, Self::Edge, Self::Nobody];
+        let all = [
+            Self::App,
+            Self::LentOfApp,
+            Self::LentToRead,
+            Self::Administrator,
+            Self::Members,
+            Self::Edge,
+            Self::Nobody,
+        ];
         let has = |kind: &Self| match kind {
             Self::Members => some.iter().any(|redis| redis.replicas > 0),
             Self::Edge => some.iter().any(|redis| redis.counts_limits),

@@ -228,7 +228,8 @@ pub(crate) fn users_elsewhere(
 /// Whether one of our apps has this user, now or at another version of its password, or it is lent, or the edges': users that come and go while
 /// everybody else stays.
 pub(crate) fn comes_and_goes(name: &str, settings: &Settings) -> bool {
-    settings.apps.iter().any(|app| Slot::ALL.iter().any(|slot| user_of(app, *slot) == name)) || leases::is_name(name)
+    settings.apps.iter().any(|app| Slot::ALL.iter().any(|slot| user_of(app, *slot) == name))
+        || leases::is_name(name)
         || name == EDGE
 }
 

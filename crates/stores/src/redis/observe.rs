@@ -173,7 +173,8 @@ pub(crate) async fn change_of_versions<'a>(
         listed.iter().any(|seen| seen.name == user.name && agrees(user, seen))
     };
     let other: Vec<&User> = known.into_iter().filter(|user| !is_seen(user, acl::agrees)).collect();
-    let is_ours = |user: &&User| (user.name == ADMIN || user.name == EDGE) && is_seen(user, acl::agrees_but_for_passwords);
+    let is_ours =
+        |user: &&User| (user.name == ADMIN || user.name == EDGE) && is_seen(user, acl::agrees_but_for_passwords);
     let are_right = other.iter().all(is_ours);
     let extra = listed.iter().map(|seen| seen.name.clone()).filter(|name| wanted.iter().all(|user| user.name != *name));
     let take_away: Vec<String> = extra.collect();

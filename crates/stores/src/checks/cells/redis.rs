@@ -12,7 +12,9 @@ use crate::access::redis::{Kind, Operation, operations};
 use crate::ground::{Ground, Slot, user_of};
 use crate::leases::Rights;
 use crate::redis::acl::MEMBER;
-use crate::redis::{ADMIN, Door, EDGE, Identity, Purpose, RedisFault, Settings, edge_secret, is_refusal, member_secret};
+use crate::redis::{
+    ADMIN, Door, EDGE, Identity, Purpose, RedisFault, Settings, edge_secret, is_refusal, member_secret,
+};
 
 /// Every credential of all Redis of one environment.
 #[derive(Debug)]
