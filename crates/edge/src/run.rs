@@ -44,7 +44,7 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
     let edge = Arc::new(Edge {
         serving: publisher.serving(),
         arrivals: Arrivals::new(clock.now()),
-        limiter: Limiter::new(clock.instant()),
+        limiter: Limiter::new(clock.instant(), limits.limits_store),
         clock,
         log,
         tls: Arc::new(tls::server_config(publisher.serving(), Arc::clone(&proofs)).map_err(EdgeFault::Tls)?),

@@ -21,7 +21,7 @@ pub mod table;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
@@ -34,7 +34,7 @@ use access::StoreHealth;
 use gcra::{Quota, Verdict};
 use identity::Identity;
 use rules::Class;
-use shared::{Answer, Bucket, Shared};
+use shared::{Answer, Bucket, Shared, Unanswered};
 use table::Table;
 
 /// Buckets of clients that an edge remembers, per class; of networks, accounts and what is strict a quarter.
@@ -116,12 +116,13 @@ struct Asked {
 }
 
 impl Limiter {
-    pub fn new(began: Instant) -> Self {
+    /// `budget` is what a request waits for Redis at most.
+    pub fn new(began: Instant, budget: Duration) -> Self {
         Self {
             began,
             states: ArcSwap::default(),
             making: Mutex::default(),
-            shared: Shared::default(),
+            shared: Shared::new(budget),
             fallen_back: AtomicU64::new(0),
         }
     }
@@ -183,9 +184,15 @@ impl Limiter {
                 };
                 std::iter::once(first).chain(second).map(bucket).collect()
             };
-            if let Ok(Answer { verdict, of }) = self.shared.take(buckets).await {
+            let answer = self.shared.take(buckets).await;
+            if let Ok(Answer { verdict, of }) = answer {
                 let rule = if of == 0 { first.rule } else { Rule::Ceiling };
                 return decided(verdict, rule, Judge::Together);
+            }
+            // It counts what came late all the same, and what this edge knows is all but the last moment of it.
+            if answer == Err(Unanswered::Late) {
+                self.fallen_back.fetch_add(1, Ordering::Relaxed);
+                return decided(verdict, rule, Judge::FellBack);
             }
         }
         self.fallen_back.fetch_add(1, Ordering::Relaxed);
@@ -247,7 +254,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv6Addr;
-    use std::time::Duration;
 
     use host::clock::{Clock, SystemClock};
     use reconcile::rate_limits::{LimitedClass, Rate, RateLimits};
@@ -276,9 +282,10 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_has_a_network_of_addresses_is_one_client_and_whoever_has_many_is_sixteen() {
-        let (limiter, rules, headers) = (Limiter::new(SystemClock.instant()), rules(1, 3), HeaderMap::new());
+        let (limiter, rules, headers) =
+            (Limiter::new(SystemClock.instant(), Duration::from_millis(5)), rules(1, 3), HeaderMap::new());
         let now = SystemClock.instant();
-        let mut let_in = async |addresses: &mut dyn Iterator<Item = IpAddr>| {
+        let let_in = async |addresses: &mut dyn Iterator<Item = IpAddr>| {
             let mut let_in = 0;
             for address in addresses {
                 let decision = limiter.judge(&rules.classes[0], address, &headers, now).await;
@@ -297,7 +304,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_million_clients_take_no_more_memory_and_free_nobody() {
-        let (limiter, rules, headers) = (Limiter::new(SystemClock.instant()), rules(100, 10), HeaderMap::new());
+        let (limiter, rules, headers) =
+            (Limiter::new(SystemClock.instant(), Duration::from_millis(5)), rules(100, 10), HeaderMap::new());
         let now = SystemClock.instant();
         let class = &rules.classes[0];
         let guilty = address(0xffff, 1, 1);

@@ -3,7 +3,7 @@
 //! ```text
 //!   request ── take ──► connection ──► answer within 5 ms ──► verdict
 //!                          │ none, too late, no script
-//!                          └──────────► Away: the caller decides by what it knows itself
+//!                          └──────────► Unanswered: the caller decides by what it knows itself
 //!   tend (in the background) ──► connect, load the script, try it ──► connection
 //! ```
 //!
@@ -33,8 +33,6 @@ use crate::tls;
 
 const SCRIPT: &str = include_str!("take.lua");
 
-/// What a request waits for at most. A script takes some 50 µs, on a machine that is busy a few milliseconds.
-const BUDGET: Duration = Duration::from_millis(5);
 /// So many in a row are a server that is away, and not a hiccup.
 const HICCUPS: u32 = 3;
 /// A connection, and a first answer: no visitor waits for it.
@@ -51,9 +49,14 @@ pub struct Bucket {
     pub cost: u64,
 }
 
-/// It was not asked, or did not answer in time.
+/// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Away;
+pub enum Unanswered {
+    /// It was late, this once.
+    Late,
+    /// It is not there.
+    Away,
+}
 
 /// What several buckets say together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +68,10 @@ pub struct Answer {
 }
 
 /// The way there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shared {
+    /// What a request waits for at most.
+    budget: Duration,
     access: ArcSwapOption<StoreAccess>,
     connected: ArcSwapOption<Connected>,
     late: AtomicU32,
@@ -84,6 +89,17 @@ struct Connected {
 }
 
 impl Shared {
+    pub fn new(budget: Duration) -> Self {
+        Self {
+            budget,
+            access: ArcSwapOption::empty(),
+            connected: ArcSwapOption::empty(),
+            late: AtomicU32::new(0),
+            changed: Notify::new(),
+            trouble: Mutex::default(),
+        }
+    }
+
     pub fn use_access(&self, access: StoreAccess) {
         self.access.store(Some(Arc::new(access)));
         self.connected.store(None);
@@ -99,10 +115,10 @@ impl Shared {
     }
 
     /// Takes from all buckets or from none. `name` makes their names with the environment's key.
-    pub async fn take(&self, buckets: impl FnOnce(&[u8]) -> Vec<Bucket>) -> Result<Answer, Away> {
-        let Some(connected) = self.connected.load_full() else { return Err(Away) };
+    pub async fn take(&self, buckets: impl FnOnce(&[u8]) -> Vec<Bucket>) -> Result<Answer, Unanswered> {
+        let Some(connected) = self.connected.load_full() else { return Err(Unanswered::Away) };
         let buckets = buckets(&connected.naming_key);
-        match timeout(BUDGET, connected.ask(&buckets)).await {
+        match timeout(self.budget, connected.ask(&buckets)).await {
             Ok(Ok(answer)) => {
                 self.late.store(0, Ordering::Relaxed);
                 return Ok(answer);
@@ -112,13 +128,14 @@ impl Shared {
                 self.let_go(&connected);
             }
             Err(_) => {
-                if self.late.fetch_add(1, Ordering::Relaxed) + 1 >= HICCUPS {
-                    tracing::warn!("Redis answers too late; limits are counted here");
-                    self.let_go(&connected);
+                if self.late.fetch_add(1, Ordering::Relaxed) + 1 < HICCUPS {
+                    return Err(Unanswered::Late);
                 }
+                tracing::warn!("Redis answers too late; limits are counted here");
+                self.let_go(&connected);
             }
         }
-        Err(Away)
+        Err(Unanswered::Away)
     }
 
     fn let_go(&self, lost: &Arc<Connected>) {

@@ -21,6 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// More requests than this are no check any more but an attack: of a class with a larger burst only the numbers are looked at.
 const MOST: u64 = 600;
 
+/// A machine that cannot ask faster than visitors may, in this time, proves nothing.
+const LONGEST: Duration = Duration::from_secs(15);
+
+/// Within this the edge is with Redis again.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// An edge that has just been started is told within a second where limits are counted.
 const TOLD: Duration = Duration::from_secs(5);
 
@@ -56,7 +62,15 @@ impl Check for BurstsAreThrottled {
         Box::pin(async {
             let mut findings = Findings::default();
             for limit in &self.environment.rate_limits {
-                match self.tried(limit).await {
+                let mut tried = self.tried(limit).await;
+                // On a machine that is busy Redis may be late for a moment, and then an edge lets through less.
+                for _ in 0..2 {
+                    if tried.is_err() {
+                        sleep(PAUSE).await;
+                        tried = self.tried(limit).await;
+                    }
+                }
+                match tried {
                     Ok(sentence) => findings.good(sentence),
                     Err(sentence) => findings.bad(sentence),
                 }
@@ -96,6 +110,9 @@ impl BurstsAreThrottled {
                 break answer;
             }
             let_in += 1;
+            if began.elapsed() >= LONGEST {
+                return Err(told(format!("after {let_in} requests in {} s nobody was refused", LONGEST.as_secs())));
+            }
             // What comes back while we ask is let in too.
             let came_back = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_mul(rate.count)
                 / u64::try_from(rate.period.as_millis()).unwrap_or(u64::MAX);
