@@ -14,6 +14,7 @@ use crate::connection::{Door, Visitor};
 use crate::edge::Edge;
 use crate::guard::Asked;
 use crate::log::{Entry, Limited};
+use crate::refusal::Refusal;
 use crate::snapshot::{Site, Snapshot};
 
 /// What a request that was let in has of its limit.
@@ -74,6 +75,7 @@ pub async fn leave(
             Login::Refused(refused) => {
                 note(entry, class, refused);
                 if let (false, Verdict::Denied { wait }) = (class.shadow, refused.verdict) {
+                    entry.refused(Refusal::AskedTooOften);
                     // Without a policy: how much an account has left is told to nobody who only claims to be it.
                     return fields::refusal(&class.name, None, wait, id);
                 }

@@ -37,6 +37,8 @@ const SCRIPT: &str = include_str!("take.lua");
 const HICCUPS: u32 = 3;
 /// A connection, and a first answer: no visitor waits for it.
 const CONNECT: Duration = Duration::from_secs(2);
+/// Between two looks at whether a connection that nobody uses still lives.
+const LOOK: Duration = Duration::from_secs(1);
 /// Between two tries, doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -170,11 +172,21 @@ impl Shared {
                 },
                 _ => {}
             }
-            self.changed.notified().await;
+            if timeout(LOOK, self.changed.notified()).await.is_err() {
+                self.look().await;
+            }
             // One that was let go of is not asked again at once.
             if !self.is_connected() && self.access.load().is_some() {
                 sleep(FIRST_PAUSE).await;
             }
+        }
+    }
+
+    /// Whether it still answers, so that no visitor is the first to find out.
+    async fn look(&self) {
+        let Some(connected) = self.connected.load_full() else { return };
+        if !matches!(timeout(CONNECT, connected.ask(&[probe()])).await, Ok(Ok(_))) {
+            self.let_go(&connected);
         }
     }
 
@@ -252,10 +264,13 @@ async fn connect_to(access: &StoreAccess, port: u16) -> Result<Connected, RedisE
     };
     let script: String = redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query_async(&mut connection).await?;
     let connected = Connected { connection, script, prefix: access.prefix.clone(), naming_key: access.naming_key() };
-    // Writes, since a replica only refuses that.
-    let probe = Bucket { name: "probe".to_owned(), quota: Quota { emission: 1000, burst: 1_000_000 }, cost: 1 };
-    connected.ask(&[probe]).await?;
+    connected.ask(&[probe()]).await?;
     Ok(connected)
+}
+
+/// Writes, since a replica only refuses that.
+fn probe() -> Bucket {
+    Bucket { name: "probe".to_owned(), quota: Quota { emission: 1000, burst: 1_000_000 }, cost: 1 }
 }
 
 fn client(authorities: &str) -> Arc<ClientConfig> {

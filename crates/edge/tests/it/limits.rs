@@ -172,7 +172,7 @@ async fn who_guesses_learns_nothing_any_more_and_locks_nobody_out() {
     publish(&world, shop(app.port), vec![auth]).await;
 
     for _ in 0..2 {
-        let reply = guess(&world, 2, "ada", "wrong").await;
+        let reply = guess(&world, 2, "judy", "wrong").await;
         assert_eq!(
             (reply.status, reply.header(LOGIN_HEADER)),
             (401, None),
@@ -180,27 +180,27 @@ async fn who_guesses_learns_nothing_any_more_and_locks_nobody_out() {
         );
     }
     for password in ["wrong", "right"] {
-        let reply = guess(&world, 2, "Ada", password).await;
+        let reply = guess(&world, 2, "Judy", password).await;
         assert_eq!(reply.status, 429, "{password}: both look the same");
         assert_eq!((reply.header("set-cookie"), reply.header(LOGIN_HEADER)), (None, None));
         assert!(reply.header("retry-after").is_some() && reply.header("ratelimit").is_none(), "{}", reply.head);
     }
     assert_eq!(guess(&world, 2, "bob", "right").await.status, 200, "another account");
-    let owner = guess(&world, 3, "ada", "right").await;
+    let owner = guess(&world, 3, "judy", "right").await;
     assert_eq!((owner.status, owner.header("set-cookie")), (200, Some("session=secret")), "the owner, from elsewhere");
 
     // Ten clients fail as often as they may. From then on answers take longer, and none is refused.
     for client in 10..20 {
         for _ in 0..2 {
-            guess(&world, client, "ada", "wrong").await;
+            guess(&world, client, "judy", "wrong").await;
         }
     }
     let began = Instant::now();
-    let owner = guess(&world, 3, "ada", "right").await;
+    let owner = guess(&world, 3, "judy", "right").await;
     assert_eq!(owner.status, 200);
     assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
     let lines = world.log(|lines| lines.iter().any(|line| line["limit"]["rule"] == "failures")).await;
-    assert!(lines.iter().all(|line| !line.to_string().contains("ada")), "no account is in the log");
+    assert!(lines.iter().all(|line| !line.to_string().contains("judy")), "no account is in the log");
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn what_an_app_says_of_a_login_reaches_nobody_where_nothing_is_limited_eit
     let app = login().await;
     let world = World::new().await;
     world.publish(vec![shop(app.port)]).await;
-    assert_eq!(guess(&world, 2, "ada", "right").await.header(LOGIN_HEADER), None);
+    assert_eq!(guess(&world, 2, "judy", "right").await.header(LOGIN_HEADER), None);
     let mut inside = tcp(world.internal).await;
     let wire = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let reply = exchange(&mut inside, wire).await.unwrap();

@@ -27,6 +27,9 @@ const LONGEST: Duration = Duration::from_secs(15);
 /// Within this the edge is with Redis again.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// An edge looks each second whether Redis still answers: what it says for longer is so.
+const LASTING: Duration = Duration::from_millis(1500);
+
 /// An edge that has just been started is told within a second where limits are counted.
 const TOLD: Duration = Duration::from_secs(5);
 
@@ -252,15 +255,17 @@ impl AccountsAndMoneyAreGuardedMore {
     }
 
     async fn counts_together(&self) -> bool {
-        let deadline = Instant::now() + TOLD;
+        let began = Instant::now();
+        let mut since = None;
         loop {
-            if self.edge.health().await.is_ok_and(|health| health.limits.is_used) {
-                return true;
+            let now = Instant::now();
+            let is_used = self.edge.health().await.is_ok_and(|health| health.limits.is_used);
+            since = if is_used { since.or(Some(now)) } else { None };
+            match since {
+                Some(since) if now.duration_since(since) >= LASTING => return true,
+                None if now.duration_since(began) >= TOLD => return false,
+                _ => sleep(Duration::from_millis(100)).await,
             }
-            if Instant::now() >= deadline {
-                return false;
-            }
-            sleep(Duration::from_millis(100)).await;
         }
     }
 }
