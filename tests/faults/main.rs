@@ -32,6 +32,7 @@ mod crashes;
 mod deployments;
 mod authority;
 mod certificates;
+mod limits;
 mod migrations;
 mod upgrade;
 mod fencing;

@@ -98,7 +98,9 @@ test("a login is always refused, and the password stays out of the log", async (
   const { url, lines } = await start(context);
   await assertProblem(await fetch(`${url}/auth/login`, jsonBody("POST", { email: "nobody" })), 400);
   const attempt = jsonBody("POST", { email: "a@b.example", password: "open sesame" });
-  await assertProblem(await fetch(`${url}/auth/login`, attempt), 401);
+  const refused = await fetch(`${url}/auth/login`, attempt);
+  assert.equal(refused.headers.get("roadbed-login"), "failed a%40b.example");
+  await assertProblem(refused, 401);
   assert(!JSON.stringify(lines).includes("sesame"));
 });
 

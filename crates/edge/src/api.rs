@@ -9,6 +9,7 @@
 //!   POST /certificates  those that are on disk now are shown
 //!   POST /end-streams {"instance":"api-1","longest_ms":9000} ends its streams, spread over that time; answers how many
 //!   GET  /traffic  what each instance has under way and has answered
+//!   PUT  /limits-store {"ports":…}      where limits are counted together with other edges, in memory alone
 //!   POST /arrivals {"edge":…,"count":7}  how many visitors' requests came in; answers when it is not that, or after a while
 //! ```
 //!
@@ -35,6 +36,7 @@ use crate::arrivals::Arrived;
 use crate::edge::Edge;
 use crate::fault::EdgeFault;
 use crate::publish::Publisher;
+use crate::rate_limit::access::{StoreAccess, StoreHealth};
 use crate::snapshot::Serving;
 use crate::upstream::Instance;
 
@@ -56,6 +58,9 @@ pub struct Health {
     pub state: State,
     /// Lines that the access log lost, since start.
     pub log_dropped: u64,
+    /// Where limits are counted with other edges.
+    #[serde(default)]
+    pub limits: StoreHealth,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +120,10 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             Ok(()) => prove(edge, request).await,
             Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot answer an authority", &cause)),
         },
+        (&Method::PUT, "/limits-store") => match publisher.fence(epoch_of(&request)) {
+            Ok(()) => count_limits_in(edge, request).await,
+            Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot count limits elsewhere", &cause)),
+        },
         (&Method::POST, "/certificates") => take_up(publisher).await,
         (&Method::POST, path @ ("/rest" | "/wake" | "/end-streams")) => {
             let path = path.to_owned();
@@ -124,19 +133,19 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             }
         }
         _ => {
-            let known = "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/traffic`, `/arrivals`, `/rest`, `/wake` and `/end-streams`";
+            let known = "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/limits-store`, `/traffic`, `/arrivals`, `/rest`, `/wake` and `/end-streams`";
             fault(StatusCode::NOT_FOUND, &Fault::new(known))
         }
     }
 }
 
 fn health(edge: &Edge) -> Health {
-    let log_dropped = edge.log.dropped();
-    match edge.serving.load().as_ref() {
-        Serving::Nothing => Health { generation: 0, state: State::Empty, log_dropped },
-        Serving::Damaged(_) => Health { generation: 0, state: State::Damaged, log_dropped },
-        Serving::Snapshot(snapshot) => Health { generation: snapshot.generation, state: State::Serving, log_dropped },
-    }
+    let (generation, state) = match edge.serving.load().as_ref() {
+        Serving::Nothing => (0, State::Empty),
+        Serving::Damaged(_) => (0, State::Damaged),
+        Serving::Snapshot(snapshot) => (snapshot.generation, State::Serving),
+    };
+    Health { generation, state, log_dropped: edge.log.dropped(), limits: edge.limiter.health() }
 }
 
 /// About an instance that is being replaced.
@@ -209,6 +218,18 @@ async fn prove(edge: &Edge, request: Request<Incoming>) -> Response<Full<Bytes>>
     };
     let proofs = Arc::clone(&edge.proofs);
     in_background("cannot answer an authority", move || proofs.set(&challenges)).await
+}
+
+async fn count_limits_in(edge: &Edge, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    // Nothing of what came is said again: it holds a password.
+    let cannot = || fault(StatusCode::BAD_REQUEST, &Fault::new("cannot read where limits are counted"));
+    let Ok(body) = Limited::new(request.into_body(), LARGEST).collect().await else { return cannot() };
+    let bytes = zeroize::Zeroizing::new(body.to_bytes().to_vec());
+    match serde_json::from_slice::<StoreAccess>(&bytes) {
+        Ok(access) => edge.limiter.shared.use_access(access),
+        Err(_) => return cannot(),
+    }
+    json(StatusCode::OK, &())
 }
 
 async fn take_up(publisher: &Arc<Publisher>) -> Response<Full<Bytes>> {

@@ -15,6 +15,7 @@ use tokio::net::UnixStream;
 use crate::api::{EPOCH_HEADER, Health, Rest};
 use crate::arrivals::Arrived;
 use crate::publish::Outcome;
+use crate::rate_limit::access::StoreAccess;
 
 /// Speaks to the edge of one environment.
 #[derive(Clone, Debug)]
@@ -41,6 +42,12 @@ impl EdgeClient {
     pub async fn arrivals(&self, known: Arrived) -> Result<Arrived, Fault> {
         let body = serde_json::to_vec(&known).map_err(|error| Fault::because("cannot encode what is known", &error))?;
         self.call(Method::POST, "/arrivals", Bytes::from(body)).await
+    }
+
+    /// Tells the edge where limits are counted together. Only over its socket, never on disk: it holds a password.
+    pub async fn count_limits_in(&self, access: &StoreAccess) -> Result<(), Fault> {
+        let body = serde_json::to_vec(access).map_err(|_| Fault::new("cannot encode where limits are counted"))?;
+        self.call(Method::PUT, "/limits-store", Bytes::from(body)).await
     }
 
     async fn about(&self, path: &str, rest: &Rest) -> Result<(), Fault> {

@@ -89,6 +89,9 @@ pub struct Limits {
     pub succeeded_drain: Duration,
     /// After one side of a tunnel ended, so long the other may go on.
     pub half_closed: Duration,
+    /// What a request waits for at most until limits are counted in Redis. A script takes some 50 µs, on a machine that is busy a few
+    /// milliseconds.
+    pub limits_store: Duration,
     /// Size of the access log at which it is rotated.
     pub log_bytes: u64,
 }
@@ -115,6 +118,7 @@ impl Default for Limits {
             succeeded_lame_duck: Duration::from_secs(80),
             succeeded_drain: Duration::from_secs(300),
             half_closed: Duration::from_secs(10),
+            limits_store: Duration::from_millis(5),
             log_bytes: 10 * 1024 * 1024,
         }
     }

@@ -12,6 +12,7 @@ use crate::config::Limits;
 use crate::crowd::{Crowd, Guest};
 use crate::drain::Watch;
 use crate::log::AccessLog;
+use crate::rate_limit::Limiter;
 use crate::snapshot::Serving;
 use crate::tls::proofs::Proofs;
 
@@ -25,6 +26,7 @@ pub struct Edge {
     pub log: AccessLog,
     pub arrivals: Arrivals,
     pub crowd: Arc<Crowd>,
+    pub limiter: Limiter,
     pub tls: Arc<ServerConfig>,
     /// What authorities are answered with.
     pub proofs: Arc<Proofs>,

@@ -21,6 +21,7 @@ pub mod guard;
 pub mod headers;
 pub mod pages;
 pub mod refusal;
+pub mod rate_limit;
 pub mod request_id;
 pub mod route;
 
@@ -63,4 +64,5 @@ pub use arrivals::Arrived;
 pub use client::EdgeClient;
 pub use config::{EdgeConfig, Limits};
 pub use fault::EdgeFault;
+pub use rate_limit::access::{StoreAccess, StoreHealth};
 pub use run::run;

@@ -50,6 +50,11 @@ pub fn refusal(refusal: Refusal, id: &HeaderValue, taste: Taste) -> Response<Bod
     response
 }
 
+/// A problem document whose words are another's.
+pub fn problem_of(status: StatusCode, text: Bytes) -> Response<Body> {
+    own(status, "application/problem+json", text)
+}
+
 /// 308, so that a form that was posted is posted again.
 pub fn redirect(location: &str) -> Response<Body> {
     let mut response = own(StatusCode::PERMANENT_REDIRECT, "text/plain; charset=utf-8", Bytes::from_static(b"moved\n"));

@@ -1,7 +1,7 @@
 //! The life of a request, in the order things happen.
 //!
 //! ```text
-//!   request id ─► guard ─► challenge of an authority ─► route ─► access ─► config.json │ files │ forward ─► headers ─► log
+//!   request id ─► guard ─► challenge of an authority ─► route ─► rate limit ─► access ─► config.json │ files │ forward ─► headers ─► log
 //! ```
 
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use crate::drain::Phase;
 use crate::edge::Edge;
 use crate::forward::Exchange;
 use crate::log::Entry;
+use crate::rate_limit::passage;
 use crate::refusal::{After, Refusal};
 use crate::route::Route;
 use crate::snapshot::Target;
@@ -83,6 +84,16 @@ async fn reply(
     };
     entry.app(&site.app, site.release.as_ref());
 
+    // Before passwords are tried, and before anything of a body is read.
+    let of_site = (snapshot, site.as_ref());
+    let passage = match passage::enter(edge, visitor, of_site, (&parts, &asked), id, entry).await {
+        Ok(passage) => passage,
+        Err(refusal) => {
+            entry.refused(Refusal::AskedTooOften);
+            return Ok(refusal);
+        }
+    };
+
     // Who may not see the site does not see what is missing on it either.
     access::admit(&site.access, &parts.headers)?;
     if visitor.door == Door::Https {
@@ -122,5 +133,5 @@ async fn reply(
     if let Some(release) = &site.release {
         response.headers_mut().insert(RELEASE_HEADER, release.clone());
     }
-    Ok(response)
+    Ok(passage::leave(edge, passage, response, id, entry).await)
 }

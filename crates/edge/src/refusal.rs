@@ -23,6 +23,8 @@ pub enum Refusal {
     UnknownHost,
     NotFound,
     Unauthorized,
+    /// More than a limit allows.
+    AskedTooOften,
     /// The client began a body and sent nothing more for too long.
     UploadStalled,
     /// The client's body broke off, or was not framed as it said.
@@ -50,6 +52,32 @@ pub enum After {
 }
 
 impl Refusal {
+    /// Every one, to find one by its code.
+    pub const ALL: [Self; 22] = [
+        Self::Malformed,
+        Self::AmbiguousLength,
+        Self::UnknownTransferEncoding,
+        Self::UnderscoreInName,
+        Self::HeadTooLarge,
+        Self::TargetTooLong,
+        Self::MethodNotAllowed,
+        Self::UnknownExpectation,
+        Self::BadHost,
+        Self::Misdirected,
+        Self::UnknownHost,
+        Self::NotFound,
+        Self::Unauthorized,
+        Self::AskedTooOften,
+        Self::UploadStalled,
+        Self::UploadBroken,
+        Self::NothingPublished,
+        Self::RoutesDamaged,
+        Self::AppUnreachable,
+        Self::AppBroke,
+        Self::AppTooSlow,
+        Self::FileUnreadable,
+    ];
+
     pub fn status(self) -> StatusCode {
         match self {
             Self::Malformed | Self::AmbiguousLength | Self::UnderscoreInName | Self::BadHost | Self::UploadBroken => {
@@ -63,6 +91,7 @@ impl Refusal {
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownHost | Self::NotFound => StatusCode::NOT_FOUND,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::AskedTooOften => StatusCode::TOO_MANY_REQUESTS,
             Self::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             Self::NothingPublished | Self::RoutesDamaged | Self::AppUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::AppBroke | Self::UpgradeDeclined => StatusCode::BAD_GATEWAY,
@@ -87,6 +116,7 @@ impl Refusal {
             Self::UnknownHost => "unknown-host",
             Self::NotFound => "not-found",
             Self::Unauthorized => "unauthorized",
+            Self::AskedTooOften => "asked-too-often",
             Self::UploadStalled => "upload-stalled",
             Self::UploadBroken => "upload-broken",
             Self::NothingPublished => "nothing-published",
@@ -115,6 +145,7 @@ impl Refusal {
             Self::UnknownHost => "There is no site at this address.",
             Self::NotFound => "There is no page at this address.",
             Self::Unauthorized => "This site is protected. Please sign in.",
+            Self::AskedTooOften => "This was asked too often. Please try again later.",
             Self::UploadStalled => "The rest of the request did not arrive in time.",
             Self::UploadBroken => "The request broke off before its end.",
             Self::NothingPublished => "This environment is still being set up. Please try again in a moment.",

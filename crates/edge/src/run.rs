@@ -20,6 +20,7 @@ use crate::edge::Edge;
 use crate::fault::EdgeFault;
 use crate::log::AccessLog;
 use crate::publish::Publisher;
+use crate::rate_limit::Limiter;
 use crate::tls::proofs::Proofs;
 use crate::{api, listen, tls};
 
@@ -45,6 +46,7 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
         serving: publisher.serving(),
         arrivals: Arrivals::new(clock.now()),
         crowd: Arc::new(Crowd::new(limits.connections_per_client)),
+        limiter: Limiter::new(clock.instant(), limits.limits_store),
         clock,
         log,
         tls: Arc::new(tls::server_config(publisher.serving(), Arc::clone(&proofs)).map_err(EdgeFault::Tls)?),
@@ -60,6 +62,7 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
     }
     aside.spawn(answer_control(Arc::clone(&edge), publisher, root.edge_socket(), own_socket));
     aside.spawn(sweep(Arc::clone(&edge)));
+    aside.spawn(tend_limits(Arc::clone(&edge)));
     tracing::info!("serving");
 
     let is_succeeded = tokio::select! {
@@ -104,6 +107,11 @@ async fn finish(drain: &mut Drain, lame_duck: Duration, longest: Duration) {
         // What is cut needs a moment to notice, and to be written down.
         let _ = timeout(Duration::from_secs(1), drain.finished()).await;
     }
+}
+
+/// Sees to it that limits are counted with other edges.
+async fn tend_limits(edge: Arc<Edge>) {
+    edge.limiter.shared.tend().await;
 }
 
 async fn sweep(edge: Arc<Edge>) {

@@ -15,6 +15,7 @@ use crate::access::{self, Access};
 use crate::balance::Pool;
 use crate::files::{Folder, freshness};
 use crate::proxies::Proxies;
+use crate::rate_limit::rules::{Matcher, Rules};
 use crate::refusal::Refusal;
 use crate::tls::shown::Shown;
 use crate::upstream::Instance;
@@ -74,6 +75,8 @@ pub struct Snapshot {
     /// As `hosts`, of a release that visitors do not get yet.
     pub candidate: HashMap<String, Host>,
     pub certificates: Shown,
+    /// How often visitors may ask.
+    pub rules: Rules,
 }
 
 #[derive(Debug)]
@@ -88,6 +91,8 @@ pub struct Site {
     pub canonical: String,
     pub target: Target,
     pub access: Access,
+    /// Which class of limits a request is of.
+    pub limited: Matcher,
     config: Option<Bytes>,
     /// With the seconds for which it may be kept.
     key_set: Option<(Bytes, u64)>,
@@ -154,10 +159,11 @@ impl Snapshot {
         now: Instant,
     ) -> Result<Self, Rejected> {
         let mut internal: HashMap<String, Arc<Site>> = HashMap::new();
-        let hosts = build_sites(&table.sites, &mut internal, before, now)?;
-        let candidate = build_sites(&table.candidate, &mut internal, before, now)?;
+        let rules = Rules::of(table.rate_limits.as_ref());
+        let hosts = build_sites(&table.sites, &mut internal, &rules, before, now)?;
+        let candidate = build_sites(&table.candidate, &mut internal, &rules, before, now)?;
         let proxies = believed(&table.proxies)?;
-        Ok(Self { generation, table, proxies, hosts, internal, candidate, certificates })
+        Ok(Self { generation, table, proxies, hosts, internal, candidate, certificates, rules })
     }
 
     /// Whether visitors or those who look at a candidate may ask for a host.
@@ -200,6 +206,7 @@ fn believed(wanted: &ports::Proxies) -> Result<Proxies, Rejected> {
 fn build_sites(
     sites: &[ports::Site],
     internal: &mut HashMap<String, Arc<Site>>,
+    rules: &Rules,
     before: Option<&Snapshot>,
     now: Instant,
 ) -> Result<HashMap<String, Host>, Rejected> {
@@ -208,7 +215,7 @@ fn build_sites(
         if wanted.hosts.is_empty() && wanted.internal_socket.is_none() {
             return Err(Rejected::Unreachable { app: wanted.app.clone() });
         }
-        let site = Arc::new(Site::build(wanted, before, now)?);
+        let site = Arc::new(Site::build(wanted, rules, before, now)?);
         for (position, host) in wanted.hosts.iter().enumerate() {
             let entry = match position {
                 0 => Host::Site(Arc::clone(&site)),
@@ -232,7 +239,7 @@ fn build_sites(
 }
 
 impl Site {
-    fn build(wanted: &ports::Site, before: Option<&Snapshot>, now: Instant) -> Result<Self, Rejected> {
+    fn build(wanted: &ports::Site, rules: &Rules, before: Option<&Snapshot>, now: Instant) -> Result<Self, Rejected> {
         let app = &wanted.app;
         let target = match &wanted.target {
             ports::Target::Instances { upstreams, first_byte_ms, idle_ms, wake_ms } => {
@@ -284,7 +291,8 @@ impl Site {
         let headers = wanted.headers.iter().map(header).collect::<Result<_, _>>()?;
         // A name that is no header value is not told; it is ours, and always is one.
         let release = wanted.release.as_ref().and_then(|release| HeaderValue::from_str(release).ok());
-        Ok(Self { app: app.clone(), canonical, target, access, config, key_set, release, kept, headers })
+        let limited = rules.matcher(app);
+        Ok(Self { app: app.clone(), canonical, target, access, limited, config, key_set, release, kept, headers })
     }
 
     /// Says what the manifest has every answer say, where the app itself says nothing about it.

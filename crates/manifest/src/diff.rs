@@ -52,6 +52,11 @@ fn facts(environment: &Environment) -> Vec<Fact> {
     add("environment", "domain", environment.domain.clone());
     add("environment", "HTTP port", port(environment.ports.http));
     add("environment", "HTTPS port", port(environment.ports.https));
+    for limit in &environment.rate_limits {
+        let subject = format!("rate limit {}", limit.class);
+        add(&subject, "rate", format!("{}, {} at once", limit.rate, limit.burst));
+        add(&subject, "mode", limit.mode.to_string());
+    }
     for app in &environment.apps {
         let subject = format!("app {}", app.name);
         add(&subject, "hosts", app.hosts.join(", "));

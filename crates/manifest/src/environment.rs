@@ -8,6 +8,7 @@ use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, Product
 use crate::migration::Migration;
 use crate::network::Reachability;
 use crate::preview::Preview;
+use crate::rate_limit::RateLimit;
 use crate::record::choice;
 use crate::rollout::Rollout;
 use crate::rotation::{Rotation, RotationSchedule};
@@ -37,6 +38,8 @@ pub struct Environment {
     pub preview: Preview,
     pub tls: Tls,
     pub rollout: Rollout,
+    /// How often visitors may ask.
+    pub rate_limits: Vec<RateLimit>,
     /// Where it is asked from elsewhere; `None`: nowhere.
     pub api: Option<Api>,
     pub apps: Vec<App>,
@@ -364,6 +367,8 @@ pub struct Redis {
     pub cache_memory: Option<u64>,
     /// Copies beside the primary that can take over.
     pub replicas: u32,
+    /// Whether the edges count limits in it.
+    pub counts_limits: bool,
 }
 
 /// Object storage of this environment.

@@ -81,6 +81,7 @@ impl Manifest {
             preview: table.preview(),
             tls: table.tls.resolve(),
             rollout: table.rollout.resolve(document.people.in_order().into_iter().map(|(name, _)| name.value.clone())),
+            rate_limits: document.rate_limits_in(name),
             api: table.api.as_ref().map(|api| api.value.resolve(environment.instance.as_ref())),
             apps: document
                 .apps
@@ -97,7 +98,8 @@ impl Manifest {
                 .services
                 .redis
                 .as_ref()
-                .map(|table| redis(table, name, names.key_prefix(), needing(ServiceName::Redis))),
+                .map(|table| redis(table, name, names.key_prefix(), needing(ServiceName::Redis)))
+                .map(|redis| Redis { counts_limits: redis.external.is_none() && document.counts_in_redis(), ..redis }),
             media: document.services.media.as_ref().map(|table| media(table, &names, needing(ServiceName::Media))),
             variables: document
                 .variables
@@ -389,6 +391,7 @@ pub(crate) fn redis(table: &RedisTable, environment: &EnvName, key_prefix: Strin
             }
         },
         cache_memory: cache.map(|cache| cache.value.memory.value.0),
+        counts_limits: false,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::members::Members;
 use crate::migration::MigrationTable;
 use crate::network::NetworkTable;
 use crate::preview::CeilingTable;
+use crate::rate_limit::{RateLimitsOverride, RateLimitsTable};
 use crate::record::{choice, record};
 use crate::rollout::RolloutTable;
 use crate::rotation::RotationTable;
@@ -46,6 +47,8 @@ record! {
         services: Services = {},
         /// Every environment variable that an app reads, but for those that Roadbed itself gives (`HOST`, `PORT`, `ROADBED_…`).
         variables: Table<VarName, VariableTable>,
+        /// How often visitors may ask. What is named nowhere is not limited.
+        rate_limits: RateLimitsTable = {},
         /// Variables whose names the code puts together.
         patterns: Table<NamePattern, PatternTable>,
         /// How old values may get where their variables do not say, and who sees to it.
@@ -153,6 +156,8 @@ record! {
         limits: Option<At<CeilingTable>>,
         /// Whether search engines may list its pages. By default they may, and with `per` they may not.
         listed: Option<bool>,
+        /// How often its visitors may ask, where that is different from `[rate_limits]`.
+        rate_limits: RateLimitsOverride = {},
         /// How it gets new releases.
         rollout: RolloutTable = {},
         /// The API over HTTPS, for deployments and approvals from elsewhere. Without it nobody listens.

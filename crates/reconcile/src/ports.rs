@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Fault;
 use crate::loaded::Loaded;
+use crate::rate_limits::RateLimits;
 
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
 
@@ -310,6 +311,9 @@ pub struct RouteTable {
     /// Who stands between visitors and the edge.
     #[serde(default, skip_serializing_if = "Proxies::is_none")]
     pub proxies: Proxies,
+    /// How often visitors may ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limits: Option<RateLimits>,
     pub sites: Vec<Site>,
     /// Those of a release that is looked at before visitors get it: at the same addresses, by the socket [`CANDIDATE_SOCKET`] alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -32,7 +32,10 @@ export function authRoutes(tokens: Tokens): Route[] {
         // The full work for an unknown address too: the time of the answer must not tell who has an account.
         const isRight = timingSafeEqual(await derive(password, salt, KEY_BYTES, COST), nobodysKey);
         exchange.log.info("login refused", { decoy_matched: isRight });
-        throw new Problem(401, "the email or the password is wrong");
+        // The edge counts failures by account and client, and keeps the header to itself. Only we have read whose login it was.
+        throw new Problem(401, "the email or the password is wrong", {
+          "roadbed-login": `failed ${encodeURIComponent(email.toLowerCase())}`,
+        });
       },
     },
     {

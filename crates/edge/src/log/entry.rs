@@ -38,6 +38,17 @@ pub(super) struct Record {
     pub status: u16,
     pub bytes: u64,
     pub error: Option<&'static str>,
+    pub limited: Option<Limited>,
+}
+
+/// What a limit had to do with a request.
+#[derive(Debug)]
+pub struct Limited {
+    pub class: String,
+    /// Which bucket of the class.
+    pub rule: &'static str,
+    /// `refused`, `would-refuse` where the class only looks on, `fell-back` where this edge alone had to decide.
+    pub outcome: &'static str,
 }
 
 /// What the log says of a request whose visitor left before there was an answer: no such status is ever sent.
@@ -63,6 +74,7 @@ impl Entry {
             status: CLIENT_GONE,
             bytes: 0,
             error: None,
+            limited: None,
         };
         let (log, clock) = (edge.log.clone(), Arc::clone(&edge.clock));
         Self { record: Some(Box::new(record)), log, clock, is_complete: false }
@@ -94,6 +106,10 @@ impl Entry {
 
     pub fn refused(&mut self, refusal: Refusal) {
         self.failed(refusal.code());
+    }
+
+    pub fn limited(&mut self, limited: Limited) {
+        self.change(|record| record.limited = Some(limited));
     }
 
     pub fn failed(&mut self, error: &'static str) {

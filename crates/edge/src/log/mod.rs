@@ -8,6 +8,7 @@
 //! gets through says how many.
 
 mod entry;
+mod search;
 mod writer;
 
 use std::path::PathBuf;
@@ -24,7 +25,8 @@ use crate::fault::EdgeFault;
 use crate::log::entry::{Record, scheme_of};
 use crate::log::writer::Rotating;
 
-pub use entry::Entry;
+pub use entry::{Entry, Limited};
+pub use search::lines_of;
 
 /// So many records wait for the disk before they are dropped: about a second of a busy edge.
 const WAITING: usize = 8192;
@@ -82,6 +84,7 @@ impl AccessLog {
             status,
             bytes: 0,
             error: Some("unparsed"),
+            limited: None,
         };
         self.send(Box::new(record), 0);
     }

@@ -35,9 +35,19 @@ struct Line<'a> {
     client: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<Limit<'a>>,
     /// Lines lost before this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<u64>,
+}
+
+/// What a limit had to do with it.
+#[derive(Serialize)]
+struct Limit<'a> {
+    class: &'a str,
+    rule: &'a str,
+    outcome: &'a str,
 }
 
 pub(super) fn write_all(mut receiver: mpsc::Receiver<Message>, mut rotating: Rotating, dropped: &AtomicU64) {
@@ -85,6 +95,11 @@ fn append(lines: &mut Vec<u8>, record: &Record, micros: u64, dropped: Option<u64
         protocol: record.protocol,
         client: record.client.to_string(),
         error: record.error,
+        limit: record.limited.as_ref().map(|limited| Limit {
+            class: &limited.class,
+            rule: limited.rule,
+            outcome: limited.outcome,
+        }),
         dropped,
     };
     // Strings and numbers always encode.
@@ -94,7 +109,7 @@ fn append(lines: &mut Vec<u8>, record: &Record, micros: u64, dropped: Option<u64
 }
 
 /// So many full logs are kept beside the current one.
-const KEPT: u8 = 3;
+pub(super) const KEPT: u8 = 3;
 
 /// A file that is moved aside when it is full.
 #[derive(Debug)]
@@ -135,7 +150,7 @@ impl Rotating {
     }
 }
 
-fn numbered(path: &Path, age: u8) -> PathBuf {
+pub(super) fn numbered(path: &Path, age: u8) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{age}"));
     PathBuf::from(name)

@@ -21,6 +21,8 @@ mod succession;
 mod files;
 mod forwarding;
 mod keys;
+mod limits;
+mod limits_shared;
 mod matrix;
 mod proofs;
 mod proxies;

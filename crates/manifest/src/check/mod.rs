@@ -10,6 +10,7 @@ mod hosts;
 mod meeting;
 mod network;
 mod preview;
+mod rate_limit;
 mod references;
 mod rotation;
 pub(crate) mod sample;
@@ -35,6 +36,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     rollout::check(document, findings);
     tls::check(document, findings);
     network::check(document, findings);
+    rate_limit::check(document, findings);
     api::check(document, findings);
     preview::check(document, findings);
     variables::check(document, findings);

@@ -24,6 +24,8 @@
 //! | T7 | `payments-stay-out-of-previews` | no preview is given, keeps or can open what moves money |
 //! | T9 | `failed-looks-fail-deployments` | every release was looked at, a bad page is seen and fails it; where something was deployed |
 //! | T10 | `visitors-get-what-was-looked-at` | one release, whole, looked at and approved; where something was deployed |
+//! | T12 | `bursts-are-throttled` | who asks too often gets 429 and is told when to come again, another client is served |
+//! | T12 | `accounts-and-money-are-guarded-more` | the edge serves the declared limits, logins and payments have less, edges count together |
 //! | T14 | `one-can-go-back` | the release before is there, whole, and it is clear which; where there was one |
 
 mod variables;
@@ -36,6 +38,7 @@ mod tls;
 mod readiness;
 mod survival;
 mod leaks;
+mod limits;
 mod published;
 mod strangers;
 mod payments;
@@ -47,6 +50,7 @@ pub use code::CodeMatchesTheMatrix;
 pub use deliveries::{OneCanGoBack, VisitorsGetWhatWasLookedAt};
 pub use isolation::{CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here};
 pub use leaks::SecretsStaySecret;
+pub use limits::{AccountsAndMoneyAreGuardedMore, BurstsAreThrottled};
 pub use looked_at::FailedLooksFailDeployments;
 pub use overdue::NothingIsOverdue;
 pub use payments::PaymentsStayOutOfPreviews;

@@ -7,13 +7,15 @@ use std::time::Duration;
 use acme::Trust;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::Request;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use reconcile::Fault;
 use rustls::pki_types::ServerName;
 use secrets::Secret;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -91,6 +93,21 @@ impl Visitor {
         ended(timeout(limit, visit).await, limit)
     }
 
+    /// A connection from an address of this machine's own, for several requests. `from` is whom the edge takes it for.
+    pub async fn keep(&self, host: &str, from: Ipv4Addr, limit: Duration) -> Result<Kept, String> {
+        let visit = async {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind(SocketAddr::from((from, 0)))?;
+            let stream = socket.connect(loopback(self.https_port)).await?;
+            let stream = self.tls.connect(ServerName::try_from(host.to_owned())?, stream).await?;
+            let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+            // Ends by itself when the sender is dropped.
+            tokio::spawn(connection);
+            Ok(Kept { sender, authority: format!("{host}:{}", self.https_port) })
+        };
+        ended(timeout(limit, visit).await, limit)
+    }
+
     /// The address that a redirect must lead to.
     pub fn https_url(&self, host: &str, path: &str) -> String {
         match self.https_port {
@@ -100,14 +117,31 @@ impl Visitor {
     }
 }
 
+/// A connection that is kept open.
+#[derive(Debug)]
+pub struct Kept {
+    sender: SendRequest<Empty<Bytes>>,
+    authority: String,
+}
+
+impl Kept {
+    /// Asks once more, without a body.
+    pub async fn ask(&mut self, method: &str, path: &str, limit: Duration) -> Result<Answer, String> {
+        let visit = async {
+            self.sender.ready().await?;
+            let request = Request::builder().method(method).uri(path).header("host", &self.authority);
+            let request = request.header("accept", "application/json").body(Empty::new())?;
+            answer_of(self.sender.send_request(request).await?).await
+        };
+        ended(timeout(limit, visit).await, limit)
+    }
+}
+
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn ended(
-    outcome: Result<Result<Answer, AnyError>, tokio::time::error::Elapsed>,
-    limit: Duration,
-) -> Result<Answer, String> {
+fn ended<T>(outcome: Result<Result<T, AnyError>, tokio::time::error::Elapsed>, limit: Duration) -> Result<T, String> {
     match outcome {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(error.to_string()),
@@ -127,7 +161,10 @@ where
         request = request.header("authorization", login);
     }
     let request = request.body(Empty::<Bytes>::new())?;
-    let response = sender.send_request(request).await?;
+    answer_of(sender.send_request(request).await?).await
+}
+
+async fn answer_of(response: Response<Incoming>) -> Result<Answer, AnyError> {
     let (head, body) = response.into_parts();
     let body = Limited::new(body, LARGEST_BODY).collect().await?.to_bytes();
     let headers = head

@@ -11,6 +11,7 @@ use crate::cli::db_args::Db;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::domains::Domains;
 use crate::cli::exit::Exit;
+use crate::cli::explain::Explain;
 use crate::cli::preview_args::Preview;
 use crate::cli::ready_args::Ready;
 use crate::cli::sample_args::Sample;
@@ -81,6 +82,7 @@ pub enum Command {
     Down(Down),
     Status(Status),
     Logs(Logs),
+    Explain(Explain),
     Restart(Restart),
     Upgrade(Upgrade),
     /// Have a server's systemd run the environment

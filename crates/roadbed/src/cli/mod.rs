@@ -66,6 +66,7 @@ pub mod secrets_external;
 pub mod secrets_values;
 pub mod secrets_transfer;
 pub mod domains;
+pub mod explain;
 pub mod dotenv;
 pub mod secrets_recipients;
 pub mod secrets_audit;
@@ -162,9 +163,11 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 }
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
-    use Command::{Check, Down, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trust, Upgrade};
-    if let Check(_) | Upgrade(_) | Down(_) | Status(_) | Logs(_) | Restart(_) | Ready(_) | Smoke(_) | Plan(_)
-    | Trust(_) | Rollback(_) | Releases(_) | Token(_) = command
+    use Command::{
+        Check, Down, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trust, Upgrade,
+    };
+    if let Check(_) | Upgrade(_) | Down(_) | Status(_) | Logs(_) | Explain(_) | Restart(_) | Ready(_) | Smoke(_)
+    | Plan(_) | Trust(_) | Rollback(_) | Releases(_) | Token(_) = command
     {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;
@@ -180,6 +183,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Down(_) => wait(async { down::run(session, &live, &mut Interrupts::of_process()?).await }),
         Command::Status(_) => wait(status::run(session, &live)),
         Command::Logs(args) => wait(async { logs::run(session, args, &mut Interrupts::of_process()?).await }),
+        Command::Explain(args) => explain::run(session, args),
         Command::Restart(args) => wait(restart::run(session, args, &live)),
         Command::Ready(ready_args::Ready { verb: Some(verb), .. }) => ready_history::run(session, verb),
         Command::Ready(args) => wait(ready::run(session, args, &live)),

@@ -15,6 +15,7 @@ pub mod watch;
 pub mod scaling;
 pub mod rotating;
 pub mod renewing;
+mod limiting;
 mod smoking;
 mod process_model;
 pub mod rotation_request;
@@ -146,6 +147,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let rotating = tokio::spawn(rotating::carry_on(control.clone()));
     let looking_out = tokio::spawn(drift::look_out(control.clone()));
     let renewing = tokio::spawn(renewing::carry_on(control.clone()));
+    let limiting = tokio::spawn(limiting::carry_on(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
     let scaling = tokio::spawn(scaling::carry_on(control.clone()));
@@ -160,6 +162,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     rotating.abort();
     looking_out.abort();
     renewing.abort();
+    limiting.abort();
     sweeping.abort();
     expiring.abort();
     upgrading.abort();

@@ -94,7 +94,11 @@ impl Subject {
                 .map(|settings| ResourceId::new(settings.unit()))
                 .collect(),
         };
-        purposes.into_iter().map(of).collect()
+        let of_edges = all
+            .iter()
+            .any(|settings| settings.counts_limits)
+            .then(|| Self { secrets: vec![stores::redis::edge_secret()], ..of(Purpose::Durable) });
+        purposes.into_iter().map(of).chain(of_edges).collect()
     }
 
     /// Of a variable its name, otherwise that of the secret.

@@ -28,6 +28,7 @@ pub mod serving;
 pub mod access;
 pub mod leftovers;
 pub mod lending;
+mod limiting;
 pub mod network;
 pub mod smoking;
 

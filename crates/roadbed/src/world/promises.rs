@@ -13,8 +13,8 @@ use reconcile::Fault;
 use smoke::Redact;
 use stores::redis::Purpose;
 
-use super::World;
 use super::smoking::Means;
+use super::{World, routes};
 use crate::checks;
 
 impl World {
@@ -56,7 +56,10 @@ impl World {
         all.push(Box::new(checks::HttpRedirects { environment: environment.clone(), visitor: visitor.clone() }));
         // Where every host is of this machine alone, nothing is promised.
         if environment.apps.iter().flat_map(|app| &app.hosts).any(|host| !host.ends_with("localhost")) {
-            all.push(Box::new(checks::BrowsersStayWithHttps { environment: environment.clone(), visitor }));
+            all.push(Box::new(checks::BrowsersStayWithHttps {
+                environment: environment.clone(),
+                visitor: visitor.clone(),
+            }));
         }
         all.push(Box::new(checks::CertificatesRenew {
             environment,
@@ -66,6 +69,7 @@ impl World {
             https_port: self.addresses.https,
             clock: clock.clone(),
         }));
+        all.extend(self.checks_of_limits(&visitor));
         all.extend(self.checks_of_deliveries()?);
         // Without secrets there is nothing that could be promised of them.
         if has_secrets(&self.environment) {
@@ -78,6 +82,22 @@ impl World {
             all.extend(self.checks_of_secrets());
         }
         Ok(all)
+    }
+
+    /// Of how often visitors may ask; where nothing is limited, there is nothing to promise.
+    fn checks_of_limits(&self, visitor: &checks::Visitor) -> Vec<Box<dyn Check>> {
+        let environment = self.environment.clone();
+        if environment.rate_limits.is_empty() {
+            return Vec::new();
+        }
+        vec![
+            Box::new(checks::BurstsAreThrottled { environment: environment.clone(), visitor: visitor.clone() }),
+            Box::new(checks::AccountsAndMoneyAreGuardedMore {
+                wanted: routes::rate_limits(&environment, &self.fleets),
+                environment,
+                edge: EdgeClient::new(self.ground.root.clone()),
+            }),
+        ]
     }
 
     /// Of what was deployed; where nothing was, there is nothing to promise.

@@ -9,7 +9,9 @@ use engine::site;
 use host::files;
 use manifest::Environment;
 use manifest::environment::{Access, Runs};
+use manifest::{RateLimitKey, RateLimitMode};
 use reconcile::ports::{Hsts, Kept, Proxies, RouteTable, Site, SiteAccess, Target, Upstream};
+use reconcile::rate_limits::{LimitedBy, LimitedClass, LimitedRoute, Rate, RateLimits};
 use reconcile::{Fault, Root};
 
 use super::addresses::{Addresses, internal_socket};
@@ -57,6 +59,7 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
             networks: environment.network.proxies.iter().map(ToString::to_string).collect(),
             announce: environment.network.proxy_protocol,
         },
+        rate_limits: rate_limits(environment, fleets),
         sites,
         candidate,
     })
@@ -64,6 +67,54 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
 
 fn hsts(wanted: manifest::Hsts) -> Hsts {
     Hsts { max_age_s: wanted.max_age.as_secs(), subdomains: wanted.subdomains, preload: wanted.preload }
+}
+
+/// Nothing, where the manifest limits nothing. By the paths of health others look whether an app lives: those are not counted.
+pub(super) fn rate_limits(environment: &Environment, fleets: &[Fleet]) -> Option<RateLimits> {
+    if environment.rate_limits.is_empty() {
+        return None;
+    }
+    let counts_together = environment.redis.as_ref().is_some_and(|redis| redis.counts_limits);
+    let classes = environment.rate_limits.iter().map(|limit| limited_class(limit, counts_together)).collect();
+    let mut exempt = Vec::new();
+    for one in fleets.iter().flat_map(|fleet| &fleet.running) {
+        let Some(server) = one.server() else { continue };
+        for path in [server.health, server.ready] {
+            let route = LimitedRoute { app: one.app.name.to_string(), methods: vec!["GET".to_owned()], path };
+            if !exempt.contains(&route) {
+                exempt.push(route);
+            }
+        }
+    }
+    Some(RateLimits { classes, exempt })
+}
+
+fn limited_class(limit: &manifest::RateLimit, counts_together: bool) -> LimitedClass {
+    let rate = |rate: manifest::Rate, burst| Rate {
+        count: rate.count,
+        period_ms: u64::try_from(rate.period.as_millis()).unwrap_or(u64::MAX),
+        burst,
+    };
+    let route = |route: &manifest::LimitedRoute| LimitedRoute {
+        app: route.app.to_string(),
+        methods: route.methods.clone(),
+        path: route.path.clone(),
+    };
+    LimitedClass {
+        name: limit.class.to_owned(),
+        rate: rate(limit.rate, limit.burst),
+        by: match (limit.key, &limit.cookie) {
+            (RateLimitKey::Account, Some(cookie)) => LimitedBy::Account { cookie: cookie.clone() },
+            (RateLimitKey::Client | RateLimitKey::Account, _) => LimitedBy::Client,
+            (RateLimitKey::ApiKey, _) => LimitedBy::ApiKey,
+            (RateLimitKey::Route, _) => LimitedBy::Route,
+        },
+        shadow: limit.mode == RateLimitMode::Shadow,
+        shared: limit.shared && counts_together,
+        strict: limit.is_strict(),
+        failures: limit.failures.map(|(of, burst)| rate(of, burst)),
+        routes: limit.routes.iter().map(route).collect(),
+    }
 }
 
 fn site(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Site, Fault> {

@@ -17,15 +17,14 @@ operations.
 pub fn page(manifest: &Manifest) -> String {
     let all = environments(manifest);
     let of_mongodb = all.iter().find_map(|environment| environment.mongodb.as_ref());
-    let of_redis: Vec<&environment::Redis> = all.iter().filter_map(|environment| environment.redis.as_ref()).collect();
+    let of_redis: Vec<environment::Redis> = all.iter().filter_map(|environment| environment.redis.clone()).collect();
     if of_mongodb.is_none() && of_redis.is_empty() {
         return String::new();
     }
     let mut page = format!("\n## Who may do what to whose data\n\n{MEANING}");
     page += &of_mongodb.map(for_mongodb).unwrap_or_default();
     if !of_redis.is_empty() {
-        let is_replicated = of_redis.iter().any(|redis| redis.replicas > 0);
-        page += &for_redis(is_replicated);
+        page += &for_redis(&of_redis);
     }
     page
 }
@@ -54,8 +53,8 @@ fn for_mongodb(settings: &environment::MongoDb) -> String {
         + &table(&told, rows, ["its own database", "another database", "the server"])
 }
 
-fn for_redis(is_replicated: bool) -> String {
-    let kinds = redis::Kind::of(is_replicated);
+fn for_redis(some: &[environment::Redis]) -> String {
+    let kinds = redis::Kind::of(some);
     let told: Vec<String> = kinds.iter().map(|kind| kind.told().to_owned()).collect();
     let table = |purpose| {
         let operations = redis::operations(purpose, "", "");
@@ -68,7 +67,7 @@ fn for_redis(is_replicated: bool) -> String {
         "\n### Redis\n\nThe same in `redis` and `redis-cache`; each has passwords of its own, which open no other.\n"
             .to_owned();
     text += &table(Purpose::Durable);
-    if is_replicated {
+    if some.iter().any(|redis| redis.replicas > 0) {
         text += "\n### Sentinels\n\nWhere there are replicas. Apps log in by their password of `redis`.\n";
         text += &table(Purpose::Sentinel);
     }

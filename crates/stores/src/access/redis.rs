@@ -1,5 +1,7 @@
 //! Operations on a Redis or a sentinel, the kinds of credentials that open one, and which may do which.
 
+use manifest::environment;
+
 use super::Whose;
 use crate::redis::acl::{Scope, Who};
 use crate::redis::{GROUP, Purpose};
@@ -14,14 +16,29 @@ pub(crate) enum Kind {
     Administrator,
     /// By which replicas and sentinels know each other.
     Members,
+    /// The edges, which count limits.
+    Edge,
     Nobody,
 }
 
 impl Kind {
-    /// Those of a Redis, or of a sentinel beside one.
-    pub(crate) fn of(is_replicated: bool) -> Vec<Self> {
-        let all = [Self::App, Self::LentOfApp, Self::LentToRead, Self::Administrator, Self::Members, Self::Nobody];
-        all.into_iter().filter(|kind| is_replicated || *kind != Self::Members).collect()
+    /// Those of a Redis, or of a sentinel beside one. Not every Redis has members and edges.
+    pub(crate) fn of(some: &[environment::Redis]) -> Vec<Self> {
+        let all = [
+            Self::App,
+            Self::LentOfApp,
+            Self::LentToRead,
+            Self::Administrator,
+            Self::Members,
+            Self::Edge,
+            Self::Nobody,
+        ];
+        let has = |kind: &Self| match kind {
+            Self::Members => some.iter().any(|redis| redis.replicas > 0),
+            Self::Edge => some.iter().any(|redis| redis.counts_limits),
+            _ => true,
+        };
+        all.into_iter().filter(has).collect()
     }
 
     pub(crate) fn told(self) -> &'static str {
@@ -31,6 +48,7 @@ impl Kind {
             Self::LentToRead => "lent, to read",
             Self::Administrator => "administrator",
             Self::Members => "members' password",
+            Self::Edge => "edges, which count limits",
             Self::Nobody => "no login",
         }
     }
@@ -41,6 +59,7 @@ impl Kind {
             Self::LentToRead => Who::Reader,
             Self::Administrator => Who::Administrator,
             Self::Members => Who::Member,
+            Self::Edge => Who::Edge,
             Self::Nobody => Who::Nobody,
         }
     }
@@ -49,6 +68,8 @@ impl Kind {
         let who = self.who();
         let names = match (operation.names, who.scope(purpose, "own:")) {
             (Named::Nothing, _) => true,
+            // What is an app's own is not theirs.
+            (Named::Key(_) | Named::Channel(_), Scope::Prefix(prefix)) if prefix != "own:" => false,
             (Named::Key(whose), Scope::Prefix(_)) | (Named::Channel(whose), Scope::Prefix(_)) => whose == Whose::Own,
             (Named::Channel(_), Scope::Channels) => true,
             (Named::Key(_) | Named::Channel(_), Scope::Nothing) | (Named::Key(_), Scope::Channels) => false,

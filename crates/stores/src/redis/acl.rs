@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use manifest::id::AppName;
 use secrets::{Secret, Versioned};
 
-use super::{ADMIN, Purpose, Settings};
+use super::{ADMIN, EDGE, Purpose, Settings, prefix_of_edge};
 use crate::engines::checksum;
 use crate::ground::{Slot, user_of};
 use crate::leases::{self, Lease, Rights, State};
@@ -37,6 +37,9 @@ pub(crate) const MEMBER: &str = "member";
 
 /// What replicas and sentinels need of a server. A replica gets everything that its primary has, so its password is worth all data.
 const MEMBER_COMMANDS: &str = "-@all +psync +replconf +ping +info +role +multi +exec +replicaof +slaveof +subscribe +publish +config|rewrite +client|setname +client|kill +script|kill";
+
+/// What the edges need to count: one script, and what it does.
+const EDGE_COMMANDS: &str = "-@all +evalsha +script|load +get +set +time +ping";
 
 /// A sentinel has few commands, and does not start with a rule about one that it lacks.
 const SENTINEL_ADMIN_COMMANDS: &str = "-@all +acl|load +acl|setuser +acl|deluser +acl|list +acl|dryrun +acl|whoami +client|id +ping +info +role +sentinel|master +sentinel|replicas";
@@ -96,6 +99,8 @@ pub(crate) enum Who {
     App,
     /// Somebody who looks.
     Reader,
+    /// The edges, which count limits.
+    Edge,
 }
 
 impl Who {
@@ -107,6 +112,9 @@ impl Who {
             (Self::Administrator, _) => ADMIN_COMMANDS,
             (Self::Member, Purpose::Sentinel) => SENTINEL_MEMBER_COMMANDS,
             (Self::Member, _) => MEMBER_COMMANDS,
+            // It is no user of theirs.
+            (Self::Edge, Purpose::Sentinel) => "-@all",
+            (Self::Edge, _) => EDGE_COMMANDS,
             (Self::App | Self::Reader, Purpose::Sentinel) => SENTINEL_APP_COMMANDS,
             (Self::App, _) => APP_COMMANDS,
             (Self::Reader, _) => READER_COMMANDS,
@@ -119,6 +127,7 @@ impl Who {
             (Self::Nobody | Self::Administrator, _) => Scope::Nothing,
             (Self::Member, _) | (Self::App | Self::Reader, Purpose::Sentinel) => Scope::Channels,
             (Self::App | Self::Reader, _) => Scope::Prefix(prefix.to_owned()),
+            (Self::Edge, _) => Scope::Prefix(prefix_of_edge(prefix)),
         }
     }
 }
@@ -133,6 +142,7 @@ impl User {
         match self.commands {
             ADMIN_COMMANDS => &ADMIN_PROBES,
             APP_COMMANDS => &PROBES,
+            EDGE_COMMANDS => &EDGE_PROBES,
             _ => &[],
         }
     }
@@ -151,25 +161,31 @@ impl User {
 }
 
 /// Everybody who exists. An app has a user for each of its passwords, our own user has all of its passwords. `among` is the password
-/// by which members and sentinels know each other.
+/// by which members and sentinels know each other, `edge` those by which edges come.
 pub(crate) fn users(
     settings: &Settings,
     admin: &[Versioned],
     among: Option<&Secret>,
+    edge: &[Versioned],
     logins: &[(AppName, Versioned)],
 ) -> Vec<User> {
     let digest = |secret: &Secret| checksum::of_bytes(secret.expose().as_bytes());
     let user = |name: String, who, digests| User::new(name, who, settings.purpose, &settings.key_prefix, digests);
     // In an order that stays when another one becomes the current.
-    let mut of_ours: Vec<&Versioned> = admin.iter().collect();
-    of_ours.sort_by_key(|password| password.version);
-    let of_ours = of_ours.into_iter().map(|password| digest(&password.secret)).collect();
+    let digests = |passwords: &[Versioned]| {
+        let mut passwords: Vec<&Versioned> = passwords.iter().collect();
+        passwords.sort_by_key(|password| password.version);
+        passwords.into_iter().map(|password| digest(&password.secret)).collect::<Vec<String>>()
+    };
     let mut users = vec![
         // Who does not log in is this user. It cannot be removed, so it is off and may do nothing.
         user("default".to_owned(), Who::Nobody, Vec::new()),
-        user(ADMIN.to_owned(), Who::Administrator, of_ours),
+        user(ADMIN.to_owned(), Who::Administrator, digests(admin)),
     ];
     users.extend(among.map(|password| user(MEMBER.to_owned(), Who::Member, vec![digest(password)])));
+    if settings.counts_limits {
+        users.push(user(EDGE.to_owned(), Who::Edge, digests(edge)));
+    }
     users.extend(logins.iter().map(|(app, password)| {
         user(user_of(app, Slot::of(password.version)), Who::App, vec![digest(&password.secret)])
     }));
@@ -209,10 +225,12 @@ pub(crate) fn users_elsewhere(
     users
 }
 
-/// Whether one of our apps has this user, now or at another version of its password, or it is lent: users that come and go while
+/// Whether one of our apps has this user, now or at another version of its password, or it is lent, or the edges': users that come and go while
 /// everybody else stays.
 pub(crate) fn comes_and_goes(name: &str, settings: &Settings) -> bool {
-    settings.apps.iter().any(|app| Slot::ALL.iter().any(|slot| user_of(app, *slot) == name)) || leases::is_name(name)
+    settings.apps.iter().any(|app| Slot::ALL.iter().any(|slot| user_of(app, *slot) == name))
+        || leases::is_name(name)
+        || name == EDGE
 }
 
 /// The user of a lease that lasts, if it has one in Redis.
@@ -315,6 +333,18 @@ const PROBES: [Probe; 16] = [
     (Right::Denied, &["client", "kill", "id", "1"]),
 ];
 
+/// The same for the edges.
+const EDGE_PROBES: [Probe; 8] = [
+    (Right::Allowed, &["evalsha", "x", "0"]),
+    (Right::Allowed, &["script", "load", "x"]),
+    (Right::Denied, &["get", "{key}"]),
+    (Right::Denied, &["set", "{key}", "1"]),
+    (Right::Denied, &["eval", "return 1", "0"]),
+    (Right::Denied, &["script", "flush"]),
+    (Right::Denied, &["flushall"]),
+    (Right::Denied, &["acl", "list"]),
+];
+
 /// The same for our own user: all that it needs, and of each kind of command what does harm without a key. That it has no key
 /// is seen in [`agrees`].
 const ADMIN_PROBES: [Probe; 42] = [
@@ -375,6 +405,7 @@ mod tests {
             apps: vec![AppName::new("api").unwrap()],
             max_memory: 1 << 26,
             eviction: "noeviction".to_owned(),
+            counts_limits: false,
         }
     }
 
@@ -389,7 +420,7 @@ mod tests {
 
     #[test]
     fn each_version_of_a_password_is_a_user_of_its_own() {
-        let users = users(&settings(), &[ours("a")], None, &[login("new", 4), login("old", 3)]);
+        let users = users(&settings(), &[ours("a")], None, &[], &[login("new", 4), login("old", 3)]);
         let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
         assert_eq!(names, ["default", ADMIN, "app-api.b", "app-api"]);
         assert!(names[2..].iter().all(|name| comes_and_goes(name, &settings())));
@@ -402,8 +433,18 @@ mod tests {
     }
 
     #[test]
+    fn edges_have_keys_that_no_app_has() {
+        let settings = Settings { counts_limits: true, ..settings() };
+        let users = users(&settings, &[ours("a")], None, &[ours("e")], &[login("b", 1)]);
+        let rules = |name: &str| users.iter().find(|user| user.name == name).unwrap().rules();
+        assert!(rules(EDGE).contains(" ~edge:shop:local:* "), "{}", rules(EDGE));
+        assert!(rules("app-api").contains(" ~shop:local:* "), "{}", rules("app-api"));
+        assert!(comes_and_goes(EDGE, &settings), "it comes without closing anybody's connection");
+    }
+
+    #[test]
     fn the_file_holds_digests_and_no_password() {
-        let text = render(&users(&settings(), &[ours("admin-password")], None, &[login("open-sesame", 1)]));
+        let text = render(&users(&settings(), &[ours("admin-password")], None, &[], &[login("open-sesame", 1)]));
         assert!(!text.contains("open-sesame") && !text.contains("admin-password"), "{text}");
         assert!(text.contains(&checksum::of_bytes(b"open-sesame")), "{text}");
         assert!(text.starts_with("user default off "), "{text}");
@@ -412,7 +453,7 @@ mod tests {
 
     #[test]
     fn a_user_with_more_than_asked_for_is_noticed() {
-        let users = users(&settings(), &[ours("a")], None, &[login("b", 1)]);
+        let users = users(&settings(), &[ours("a")], None, &[], &[login("b", 1)]);
         let app = &users[2];
         let digest = &app.digests[0];
         let agrees_with = |line: String| agrees(app, &parse_line(&line).unwrap());

@@ -7,7 +7,7 @@ use super::client;
 use super::door::Shown;
 use super::observe::{as_admin, asking, change_of_versions, door, wanted_users};
 use super::plan::Step;
-use super::{Purpose, Redis, acl, certificate, configuration, membership};
+use super::{Purpose, Redis, acl, certificate, configuration, edge_secret, membership};
 use crate::engines::find::Found;
 use crate::ground::file_fault;
 use crate::leases;
@@ -43,6 +43,9 @@ fn write_users(redis: &Redis) -> Result<(), Fault> {
     let place = &redis.place;
     redis.ground.make_secret(&place.settings.purpose.admin_secret())?;
     redis.ground.make_authority()?;
+    if place.settings.counts_limits {
+        redis.ground.make_secret(&edge_secret())?;
+    }
     for app in &place.settings.apps {
         redis.ground.make_secret(&place.settings.purpose.app_secret(app))?;
     }

@@ -53,6 +53,19 @@ pub(crate) fn member_secret() -> SecretName {
     SecretName::new("redis/member")
 }
 
+/// Who the edges are, where they count limits together.
+pub const EDGE: &str = "edge";
+
+/// Their password.
+pub fn edge_secret() -> SecretName {
+    SecretName::new("redis/edge")
+}
+
+/// What their keys begin with: beside those of the apps, which may touch none of them.
+pub fn prefix_of_edge(key_prefix: &str) -> String {
+    format!("edge:{key_prefix}")
+}
+
 /// Where an environment's Redis has, in PEM, the authorities by which its clients know it.
 pub fn authorities_file(root: &Root) -> PathBuf {
     place::authorities_file(&root.conf().join(Purpose::Durable.unit()))

@@ -11,7 +11,7 @@ use secrets::VersionState;
 use super::acl::{self, Right, User};
 use super::client::{self, RedisFault};
 use super::door::{Door, Identity, Shown};
-use super::{ADMIN, Redis, certificate, configuration, member_secret, membership};
+use super::{ADMIN, EDGE, Redis, certificate, configuration, edge_secret, member_secret, membership};
 use crate::engines::find::Found;
 use crate::ground::{file_fault, secret_fault};
 use crate::leases;
@@ -116,7 +116,14 @@ pub(crate) fn wanted_users(redis: &Redis) -> Result<Option<Vec<User>>, Fault> {
         },
         false => None,
     };
-    let mut users = acl::users(settings, &admin, among.as_ref(), &all);
+    let edge = match settings.counts_limits {
+        true => redis.ground.secrets.accepted(&edge_secret()).map_err(|fault| secret_fault(&fault))?,
+        false => Vec::new(),
+    };
+    if settings.counts_limits && edge.iter().all(|password| password.state != VersionState::Current) {
+        return Ok(None);
+    }
+    let mut users = acl::users(settings, &admin, among.as_ref(), &edge, &all);
     let leases = leases::book::read(&redis.ground.root)?;
     users.extend(leases.iter().filter_map(|lease| acl::leased(lease, settings.purpose)));
     Ok(Some(users))
@@ -166,7 +173,8 @@ pub(crate) async fn change_of_versions<'a>(
         listed.iter().any(|seen| seen.name == user.name && agrees(user, seen))
     };
     let other: Vec<&User> = known.into_iter().filter(|user| !is_seen(user, acl::agrees)).collect();
-    let is_ours = |user: &&User| user.name == ADMIN && is_seen(user, acl::agrees_but_for_passwords);
+    let is_ours =
+        |user: &&User| (user.name == ADMIN || user.name == EDGE) && is_seen(user, acl::agrees_but_for_passwords);
     let are_right = other.iter().all(is_ours);
     let extra = listed.iter().map(|seen| seen.name.clone()).filter(|name| wanted.iter().all(|user| user.name != *name));
     let take_away: Vec<String> = extra.collect();

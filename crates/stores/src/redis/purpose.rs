@@ -58,6 +58,8 @@ pub struct Settings {
     pub max_memory: u64,
     /// A value of Redis's `maxmemory-policy`.
     pub eviction: String,
+    /// Whether the edges count limits in it.
+    pub counts_limits: bool,
 }
 
 /// Of three, two can agree while one is away.
@@ -74,6 +76,7 @@ impl Settings {
             apps: redis.apps.clone(),
             max_memory,
             eviction: eviction.to_owned(),
+            counts_limits: purpose == Purpose::Durable && redis.counts_limits,
         };
         let durable =
             (1..=1 + redis.replicas).map(|number| of(Purpose::Durable, number, redis.max_memory, &redis.eviction));
@@ -117,6 +120,7 @@ mod tests {
             eviction: "noeviction".to_owned(),
             cache_memory: Some(1 << 25),
             replicas: 0,
+            counts_limits: false,
         };
         let units = |redis: &environment::Redis| Settings::all(redis).iter().map(Settings::unit).collect::<Vec<_>>();
         assert_eq!(units(&redis), ["redis", "redis-cache"]);

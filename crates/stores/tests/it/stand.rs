@@ -223,6 +223,7 @@ pub(crate) fn redis_of_manifest() -> environment::Redis {
         eviction: "noeviction".to_owned(),
         cache_memory: Some(16 << 20),
         replicas: 0,
+        counts_limits: false,
     }
 }
 

@@ -12,7 +12,9 @@ use crate::access::redis::{Kind, Operation, operations};
 use crate::ground::{Ground, Slot, user_of};
 use crate::leases::Rights;
 use crate::redis::acl::MEMBER;
-use crate::redis::{ADMIN, Door, Identity, Purpose, RedisFault, Settings, is_refusal, member_secret};
+use crate::redis::{
+    ADMIN, Door, EDGE, Identity, Purpose, RedisFault, Settings, edge_secret, is_refusal, member_secret,
+};
 
 /// Every credential of all Redis of one environment.
 #[derive(Debug)]
@@ -70,6 +72,17 @@ impl RedisCredentials {
                 told: "with the members' password".to_owned(),
                 of: None,
                 user: User::Named(MEMBER.to_owned()),
+                password: Some(found.secret),
+            });
+        }
+        if all.iter().any(|settings| settings.counts_limits)
+            && let Some(found) = ground.secret(&edge_secret())?
+        {
+            credentials.push(Credential {
+                kind: Kind::Edge,
+                told: "with the edges' password".to_owned(),
+                of: Some(Purpose::Durable),
+                user: User::Named(EDGE.to_owned()),
                 password: Some(found.secret),
             });
         }
