@@ -8,6 +8,7 @@ mod drivers;
 mod environments;
 mod hosts;
 mod meeting;
+mod oidc;
 mod preview;
 mod references;
 mod rotation;
@@ -34,6 +35,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     rollout::check(document, findings);
     tls::check(document, findings);
     api::check(document, findings);
+    oidc::check(document, findings);
     preview::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);
