@@ -36,6 +36,7 @@ mod upgrade;
 mod fencing;
 mod server;
 mod api;
+mod oidc;
 mod streams;
 mod scaling;
 mod process_model;

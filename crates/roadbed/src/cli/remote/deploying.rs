@@ -26,7 +26,13 @@ pub(super) async fn run(
     let project = Project::load(session)?;
     let place = crate::world::project(&project.path);
     let (origin, author) = git::origin(session, place, None).await;
-    let cannot = |why: &str| Failure::Usage(Fault::new("cannot deploy from here").cause(why));
+    let cannot = |why: &str| {
+        Failure::Usage(
+            Fault::new("cannot deploy from here")
+                .cause(why)
+                .hint("commit what is to be deployed: its commit is what is let in"),
+        )
+    };
     let commit =
         origin.commit.ok_or_else(|| cannot("the manifest is in no repository, so nobody can tell the commit"))?;
     if origin.changed {
