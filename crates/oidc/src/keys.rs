@@ -52,7 +52,7 @@ impl Keys {
             let is_for_signatures = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
             let is_weak = matches!(&jwk.algorithm, AlgorithmParameters::RSA(rsa) if rsa.n.len() < SHORTEST_MODULUS);
             // One that signs and verifies alike is known to everybody who reads this.
-            let is_pair = !matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_));
+            let is_pair = !matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_) | AlgorithmParameters::Other(_));
             let is_for_signatures = is_for_signatures && !is_weak && is_pair;
             let Some(kid) = jwk.common.key_id.clone().filter(|kid| !kid.is_empty() && is_for_signatures) else {
                 continue;
