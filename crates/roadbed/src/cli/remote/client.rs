@@ -298,7 +298,7 @@ impl Api {
         tokio::spawn(connection);
         let path = if path.starts_with('/') { path.to_owned() } else { format!("{}{path}", self.below) };
         let mut request = Request::builder()
-            .header("content-type", if method == Method::PUT { "application/zstd" } else { "application/json" })
+            .header("content-type", if method == Method::PUT { "application/octet-stream" } else { "application/json" })
             .method(method)
             .uri(path)
             .header("host", self.base.authority());

@@ -81,7 +81,7 @@ fn operation(route: &Route, problem: &Value, generator: &mut SchemaGenerator) ->
         operation.insert("requestBody".to_owned(), body);
     }
     if route.takes == Takes::Archive {
-        let content = json!({ "application/zstd": { "schema": { "type": "string", "format": "binary" } } });
+        let content = json!({ "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } });
         operation.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
     }
     let mut responses = Map::new();
