@@ -18,6 +18,8 @@
 )]
 
 mod browser;
+pub mod ci;
+pub mod forgeries;
 mod client;
 mod command;
 mod crowd;

@@ -15,15 +15,15 @@ use crate::stage::Stage;
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
 /// An environment that is asked from elsewhere.
-struct Api {
-    stage: Stage,
-    url: String,
-    client: Client,
+pub(crate) struct Api {
+    pub(crate) stage: Stage,
+    pub(crate) url: String,
+    pub(crate) client: Client,
 }
 
 impl Api {
     /// `settings` go into the environment's table beside `api`.
-    fn with(settings: &str) -> Self {
+    pub(crate) fn with(settings: &str) -> Self {
         let stage = Stage::new();
         let ((_, ann), (_, bob)) = (key(&stage, "ann"), key(&stage, "bob"));
         stage.edit(
@@ -67,13 +67,13 @@ impl Api {
         (token, file)
     }
 
-    fn of_role(&self, role: &str) -> String {
+    pub(crate) fn of_role(&self, role: &str) -> String {
         let person = if role == "approver" { " --person bob" } else { "" };
         self.token(&format!("--role {role} --for test --expires 1h{person}")).0
     }
 
     #[track_caller]
-    fn ask(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> Response {
+    pub(crate) fn ask(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> Response {
         self.ask_with(method, path, token, body, &[])
     }
 
@@ -89,7 +89,7 @@ impl Api {
     }
 
     #[track_caller]
-    fn get(&self, path: &str, token: &str) -> Value {
+    pub(crate) fn get(&self, path: &str, token: &str) -> Value {
         let answer = self.ask("GET", path, Some(token), &Value::Null);
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
@@ -106,7 +106,7 @@ impl Api {
         self.get(&format!("deployments/{deployment}"), token)["state"].as_str().unwrap().to_owned()
     }
 
-    fn audit(&self) -> String {
+    pub(crate) fn audit(&self) -> String {
         self.stage.roadbed("secrets audit --json").exits(0).out.join("\n")
     }
 }

@@ -38,6 +38,7 @@ mod upgrade;
 mod fencing;
 mod server;
 mod api;
+mod oidc;
 mod streams;
 mod wall_clock;
 mod scaling;

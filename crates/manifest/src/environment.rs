@@ -7,6 +7,7 @@ use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::migration::Migration;
 use crate::network::Reachability;
+use crate::oidc::Oidc;
 use crate::preview::Preview;
 use crate::rate_limit::RateLimit;
 use crate::record::choice;
@@ -42,6 +43,8 @@ pub struct Environment {
     pub rate_limits: Vec<RateLimit>,
     /// Where it is asked from elsewhere; `None`: nowhere.
     pub api: Option<Api>,
+    /// Which runs of a CI get a token of it; `None`: none.
+    pub oidc: Option<Oidc>,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,

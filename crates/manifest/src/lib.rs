@@ -29,6 +29,7 @@ pub mod id;
 mod matrix;
 mod members;
 mod migration;
+mod oidc;
 pub mod naming;
 pub mod network;
 mod parse;
@@ -65,6 +66,7 @@ pub use id::{
 pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
 pub use migration::{Half, Migration};
 pub use naming::{BranchSlug, Names};
+pub use oidc::{Algorithm, CiEvent, Oidc, Runner};
 pub use parse::{DeclaredPath, Manifest, parse};
 pub use preview::{Ceiling, Preview};
 pub use rate_limit::{LimitedRoute, Rate, RateLimit, RateLimitKey, RateLimitMode};

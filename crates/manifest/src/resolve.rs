@@ -83,6 +83,7 @@ impl Manifest {
             rollout: table.rollout.resolve(document.people.in_order().into_iter().map(|(name, _)| name.value.clone())),
             rate_limits: document.rate_limits_in(name),
             api: table.api.as_ref().map(|api| api.value.resolve(environment.instance.as_ref())),
+            oidc: table.oidc.as_ref().map(|oidc| oidc.value.resolve(product, environment)),
             apps: document
                 .apps
                 .in_order()

@@ -11,6 +11,7 @@ use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonN
 use crate::members::Members;
 use crate::migration::MigrationTable;
 use crate::network::NetworkTable;
+use crate::oidc::OidcTable;
 use crate::preview::CeilingTable;
 use crate::rate_limit::{RateLimitsOverride, RateLimitsTable};
 use crate::record::{choice, record};
@@ -162,6 +163,8 @@ record! {
         rollout: RolloutTable = {},
         /// The API over HTTPS, for deployments and approvals from elsewhere. Without it nobody listens.
         api: Option<At<ApiTable>>,
+        /// Which runs of a CI get a token of it, without a key that somebody keeps there. Default: none.
+        oidc: Option<At<OidcTable>>,
     }
 }
 

@@ -163,6 +163,40 @@ pub fn hold(path: &Path, digest: &Digest) -> Result<(), ArchiveFault> {
     if found == *digest { Ok(()) } else { Err(ArchiveFault::Other { wanted: digest.clone(), found }) }
 }
 
+/// What lies in an archive that came from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// Of the tar, before compression.
+    pub bytes: u64,
+    pub files: usize,
+}
+
+/// As [`hold`], and counts what lies in it; one that was made to fill a disk is not read to its end.
+pub fn inspect(path: &Path, digest: &Digest) -> Result<Inspected, ArchiveFault> {
+    let fault = |source| FileFault::new("read", path, source);
+    let decoder = zstd::Decoder::new(files::open(path)?).map_err(fault)?;
+    let mut hashing = Hashing::new(decoder.take(MOST_BYTES + 1));
+    let mut archive = tar::Archive::new(&mut hashing);
+    let mut files = 0;
+    for entry in archive.entries().map_err(fault)? {
+        entry.map_err(fault)?;
+        files += 1;
+        if files > MOST_ITEMS {
+            return Err(ArchiveFault::TooMuch);
+        }
+    }
+    io::copy(&mut hashing, &mut io::sink()).map_err(fault)?;
+    if hashing.bytes > MOST_BYTES {
+        return Err(ArchiveFault::TooMuch);
+    }
+    let (bytes, found) = (hashing.bytes, Digest::of(&hashing.hash.finalize()));
+    if found == *digest {
+        Ok(Inspected { bytes, files })
+    } else {
+        Err(ArchiveFault::Other { wanted: digest.clone(), found })
+    }
+}
+
 /// Whether a link called `name` with this target lands in the same folder as the archive, seen by names alone.
 fn stays_within(name: &Path, target: &Path) -> bool {
     let mut depth = name.components().count().saturating_sub(1);

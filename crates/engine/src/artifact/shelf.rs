@@ -137,6 +137,28 @@ impl Shelf {
         Ok(record)
     }
 
+    /// Where an archive is written that comes from elsewhere, until [`Shelf::receive`] has looked at it.
+    pub fn arriving(&self, digest: &Digest) -> Result<PathBuf, FileFault> {
+        files::create_dir(&self.folder, Access::Owner)?;
+        let fresh = self.folder.join(format!(".{digest}.arriving"));
+        files::remove(&fresh)?;
+        Ok(fresh)
+    }
+
+    /// Keeps an archive that was packed elsewhere and lies at [`Shelf::arriving`], if it is what its digest says. Nobody has signed it by
+    /// that: until somebody does it is used by nobody.
+    pub fn receive(&self, app: &str, inputs: &str, digest: &Digest, fresh: &Path) -> Result<Record, ArchiveFault> {
+        let inspected = archive::inspect(fresh, digest)?;
+        let packed_bytes = files::metadata(fresh)?.len();
+        files::rename(fresh, &self.archive(digest))?;
+        let (app, inputs, digest) = (app.to_owned(), inputs.to_owned(), digest.clone());
+        let (bytes, files) = (inspected.bytes, inspected.files);
+        let record = Record { app, inputs, bytes, packed_bytes, files, packages: 0, digest };
+        let text = serde_json::to_vec_pretty(&record).expect("plain data");
+        files::write_durable(&self.path(&record.digest, "json"), &text, Access::Owner)?;
+        Ok(record)
+    }
+
     /// Where its signed provenance lies.
     pub fn attestation(&self, digest: &Digest) -> PathBuf {
         self.path(digest, "intoto.jsonl")
@@ -293,6 +315,30 @@ mod tests {
         assert!(matches!(project.shelf.attest(&record, &ours), Err(AttestFault::Damaged(_))));
         let fault = project.shelf.take(&record.digest, &[ours.public().clone()], &out.join("y")).unwrap_err();
         assert_eq!(refused(fault), AttestationFault::Malformed);
+    }
+
+    #[test]
+    fn what_was_packed_elsewhere_is_kept_when_it_is_what_its_digest_says_and_used_when_somebody_signed_it() {
+        let (there, here) = (Project::new(), Project::new());
+        let record = there.shelf.put("api", "1", &there.content()).unwrap();
+        let bytes = files::read(&there.shelf.archive(&record.digest)).unwrap();
+        let arrives = |bytes: &[u8]| {
+            let fresh = here.shelf.arriving(&record.digest).unwrap();
+            files::write(&fresh, bytes, Access::Owner).unwrap();
+            here.shelf.receive("api", "1", &record.digest, &fresh)
+        };
+        arrives(&bytes[..bytes.len() / 2]).unwrap_err();
+        let other = there.shelf.put("api", "2", &Content { items: Vec::new(), packages: Vec::new() }).unwrap();
+        let of_other = files::read(&there.shelf.archive(&other.digest)).unwrap();
+        assert!(matches!(arrives(&of_other), Err(ArchiveFault::Other { .. })));
+        assert_eq!(here.shelf.get(&record.digest).unwrap(), None);
+        assert_eq!(arrives(&bytes).unwrap(), record);
+        assert_eq!(here.shelf.get(&record.digest).unwrap(), Some(record.clone()));
+        let attestor = Attestor::new(secrets::jwk::generate().unwrap(), Default::default()).unwrap();
+        let take = || here.shelf.take(&record.digest, &[attestor.public().clone()], &here.folder.path().join("out"));
+        assert!(matches!(take(), Err(TakeFault::Refused { .. })));
+        here.shelf.attest(&record, &attestor).unwrap();
+        take().unwrap();
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod environments;
 mod hosts;
 mod meeting;
 mod network;
+mod oidc;
 mod preview;
 mod rate_limit;
 mod references;
@@ -38,6 +39,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     network::check(document, findings);
     rate_limit::check(document, findings);
     api::check(document, findings);
+    oidc::check(document, findings);
     preview::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);

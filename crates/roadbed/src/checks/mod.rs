@@ -22,6 +22,7 @@
 //! | T7 | `no-secret-is-published` | no secret is in the project's history or in what browsers load |
 //! | T7 | `store-opens-for-its-own` | nobody else's key on this machine opens the secret store |
 //! | T7 | `payments-stay-out-of-previews` | no preview is given, keeps or can open what moves money |
+//! | T8 | `no-deploy-key-is-kept` | no token that deploys lies with a CI; where its runs get in by their own |
 //! | T9 | `failed-looks-fail-deployments` | every release was looked at, a bad page is seen and fails it; where something was deployed |
 //! | T10 | `visitors-get-what-was-looked-at` | one release, whole, looked at and approved; where something was deployed |
 //! | T12 | `bursts-are-throttled` | who asks too often gets 429 and is told when to come again, another client is served |
@@ -32,6 +33,7 @@ mod variables;
 mod targets;
 mod code;
 mod deliveries;
+mod deploy_keys;
 mod looked_at;
 mod sites;
 mod tls;
@@ -48,6 +50,7 @@ mod visitor;
 
 pub use code::CodeMatchesTheMatrix;
 pub use deliveries::{OneCanGoBack, VisitorsGetWhatWasLookedAt};
+pub use deploy_keys::NoDeployKeyIsKept;
 pub use isolation::{CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here};
 pub use leaks::SecretsStaySecret;
 pub use limits::{AccountsAndMoneyAreGuardedMore, BurstsAreThrottled};

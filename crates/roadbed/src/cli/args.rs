@@ -50,6 +50,9 @@ pub struct Global {
     /// File of the token for it, `-` for stdin [default: what is in $ROADBED_TOKEN]
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Show there the token that the CI signs for this job, in place of one that somebody keeps
+    #[arg(long, global = true, conflicts_with = "token_file")]
+    pub oidc: bool,
     /// Certificates by which it is recognised [default: $ROADBED_CA_FILE, else public authorities]
     #[arg(long, global = true, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,

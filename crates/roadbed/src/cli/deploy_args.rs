@@ -18,6 +18,8 @@ Examples:
   roadbed deploy --env staging            build and deploy
   roadbed deploy --env production --from staging
                                           what is live in staging, unchanged
+  roadbed deploy --env staging --remote URL --oidc
+                                          in a job of a CI: build here, bring it there, deploy
   roadbed deploy follow                   look at the one under way
   roadbed deploy cancel d7
   roadbed deploy approve d7               somebody else's, after `roadbed login`

@@ -239,6 +239,7 @@ async fn deploy_branch(
             env,
             remote: None,
             token_file: None,
+            oidc: false,
             ca_file: None,
             json: false,
             color: crate::cli::args::ColorWhen::Never,

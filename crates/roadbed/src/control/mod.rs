@@ -123,7 +123,8 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         tracing::warn!(resource = cut_off.resource, step = cut_off.step, "a crash cut this step off; looking again");
     }
     let desk = login::Desk::new(&identity.id, host::machine::name());
-    let tokens = api::tokens::Tokens::open(&api::tokens::Tokens::path(&root)).map_err(|fault| state_fault(&fault))?;
+    let tokens = api::tokens::Tokens::open(&api::tokens::Tokens::path(&root), clock.now())
+        .map_err(|fault| state_fault(&fault))?;
     let keeper = Arc::new(KeeperClient::new(root.clone()).of_epoch(deliveries.epoch()));
     let control = Arc::new(Control {
         root: root.clone(),

@@ -71,6 +71,10 @@ impl World {
         }));
         all.extend(self.checks_of_limits(&visitor));
         all.extend(self.checks_of_deliveries()?);
+        if let Some(rules) = self.environment.oidc.clone() {
+            let (root, clock) = (self.ground.root.clone(), clock.clone());
+            all.push(Box::new(checks::NoDeployKeyIsKept { root, rules, clock }));
+        }
         // Without secrets there is nothing that could be promised of them.
         if has_secrets(&self.environment) {
             all.push(Box::new(checks::NothingIsOverdue {

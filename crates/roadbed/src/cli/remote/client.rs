@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,12 +25,18 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
+use super::ci::Ci;
 use crate::cli::failure::Failure;
+use crate::control::api::answers::Exchanged;
 use crate::control::api::problem::Problem;
+use crate::control::api::questions::ToExchange;
 use crate::control::api::token::Token;
 
 /// From the first packet to the end of the answer; longer than any answer may wait.
 const PATIENCE: Duration = Duration::from_secs(45);
+
+/// As control has it for them.
+const PATIENCE_WITH_FILES: Duration = Duration::from_secs(9 * 60);
 
 /// Fifty releases with their changes are far less.
 const MOST_ANSWER: usize = 16 * 1024 * 1024;
@@ -43,7 +49,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Api {
     base: Url,
-    token: Arc<Token>,
+    /// What is shown. That of a run of the CI is had when it is first needed, and anew when it is over.
+    token: Arc<Mutex<Option<Arc<Token>>>>,
+    ci: Option<Arc<Ci>>,
     tls: TlsConnector,
     /// Paths that do not begin with a slash are below it.
     below: String,
@@ -77,6 +85,25 @@ pub(super) fn token_of_stdin() -> Result<String, Failure> {
 
 impl Api {
     pub fn new(url: &str, token: &str, ca_file: Option<&Path>) -> Result<Self, Failure> {
+        let none = || {
+            Failure::Usage(
+                Fault::new(format!("cannot ask {url}"))
+                    .cause("what was given is no token: `roadbed token create` makes one"),
+            )
+        };
+        // First where it would go: the token would be anybody's on the way.
+        let api = Self::by(url, None, ca_file)?;
+        let token = Token::read(token.trim()).ok_or_else(none)?;
+        *api.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(token));
+        Ok(api)
+    }
+
+    /// For a job of a CI.
+    pub(super) fn of_ci(url: &str, ci: Ci, ca_file: Option<&Path>) -> Result<Self, Failure> {
+        Self::by(url, Some(Arc::new(ci)), ca_file)
+    }
+
+    fn by(url: &str, ci: Option<Arc<Ci>>, ca_file: Option<&Path>) -> Result<Self, Failure> {
         let wrong = |why: String| Failure::Usage(Fault::new(format!("cannot ask {url}")).cause(why));
         let base = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
         // The token would be anybody's on the way.
@@ -85,8 +112,6 @@ impl Api {
                 "the address of an API begins with https:// and has nothing but a host and a port".to_owned(),
             ));
         }
-        let token = Token::read(token.trim())
-            .ok_or_else(|| wrong("what was given is no token: `roadbed token create` makes one".to_owned()))?;
         let mut roots = RootCertStore::empty();
         match ca_file {
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
@@ -103,7 +128,8 @@ impl Api {
             .map_err(|error| wrong(error.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { base, token: Arc::new(token), tls: TlsConnector::from(Arc::new(config)), below: String::new() })
+        let (token, tls) = (Arc::default(), TlsConnector::from(Arc::new(config)));
+        Ok(Self { base, token, ci, tls, below: String::new() })
     }
 
     /// The same, of one environment.
@@ -136,6 +162,22 @@ impl Api {
         }
     }
 
+    /// Brings a file. It can be sent again: what is there already stays.
+    pub(super) async fn put_file<T: DeserializeOwned>(&self, path: &str, file: &Path) -> Result<T, Fault> {
+        let bytes = files::read(file).map_err(|fault| Fault::because("cannot bring an artifact", &fault))?;
+        let body = Bytes::from(bytes);
+        let mut tries = TRIES;
+        loop {
+            match self.answered(Method::PUT, path, Some(body.clone()), None).await {
+                Err(fault) if fault.retry == Retry::Safe && tries > 1 => {
+                    tries -= 1;
+                    sleep(PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     async fn answered<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -143,15 +185,75 @@ impl Api {
         body: Option<Bytes>,
         key: Option<&str>,
     ) -> Result<T, Fault> {
-        let (status, body) = timeout(PATIENCE, self.exchange(method, path, body, key))
+        let mut shown = self.shown().await?;
+        let (mut status, mut answer) = self.asked(method.clone(), path, body.clone(), key, Some(&shown)).await?;
+        if status == StatusCode::UNAUTHORIZED && self.ci.is_some() {
+            // A deployment may take longer than its token holds.
+            self.forget(&shown);
+            shown = self.shown().await?;
+            (status, answer) = self.asked(method, path, body, key, Some(&shown)).await?;
+        }
+        self.read(status, &answer)
+    }
+
+    /// The token that is shown.
+    async fn shown(&self) -> Result<Arc<Token>, Fault> {
+        let kept = || self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(ci) = self.ci.as_ref().filter(|_| kept().is_none()) else {
+            return kept().ok_or_else(|| Fault::new(format!("there is no token for {}", self.base)));
+        };
+        let mut tries = TRIES;
+        let exchanged: Exchanged = loop {
+            // Each is accepted once, so each try takes a fresh one.
+            let body = ToExchange { token: ci.token().await?.expose().to_owned() };
+            let body = Bytes::from(serde_json::to_vec(&body).expect("requests are plain data"));
+            let answer = match self.asked(Method::POST, "/v1/token/exchange", Some(body), None, None).await {
+                Ok((status, answer)) => self.read(status, &answer),
+                Err(fault) => Err(fault),
+            };
+            match answer {
+                Err(fault) if fault.retry == Retry::Safe && tries > 1 => {
+                    tries -= 1;
+                    sleep(PAUSE).await;
+                }
+                answer => break answer?,
+            }
+        };
+        let token = Token::read(&exchanged.token).map(Arc::new);
+        let token = token.ok_or_else(|| Fault::new("cannot understand the answer of the API: it gave no token"))?;
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
+        Ok(token)
+    }
+
+    /// A token that is over is asked for anew.
+    fn forget(&self, over: &Arc<Token>) {
+        let mut kept = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, over)) {
+            *kept = None;
+        }
+    }
+
+    async fn asked(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        key: Option<&str>,
+        token: Option<&Token>,
+    ) -> Result<(StatusCode, Bytes), Fault> {
+        let patience = if method == Method::PUT { PATIENCE_WITH_FILES } else { PATIENCE };
+        timeout(patience, self.exchange(method, path, body, key, token))
             .await
-            .unwrap_or_else(|_| Err(self.away().cause(format!("it did not answer within {} s", PATIENCE.as_secs()))))?;
+            .unwrap_or_else(|_| Err(self.away().cause(format!("it did not answer within {} s", patience.as_secs()))))
+    }
+
+    fn read<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Result<T, Fault> {
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| {
+            return serde_json::from_slice(body).map_err(|error| {
                 Fault::because("cannot understand the answer of the API", &error).hint("it may be of another version")
             });
         }
-        Err(match serde_json::from_slice::<Problem>(&body) {
+        Err(match serde_json::from_slice::<Problem>(body) {
             Ok(problem) => {
                 let retry = if status == StatusCode::SERVICE_UNAVAILABLE { Retry::Safe } else { Retry::Useless };
                 Fault { retry, ..Fault::from(problem) }
@@ -172,6 +274,7 @@ impl Api {
         path: &str,
         body: Option<Bytes>,
         key: Option<&str>,
+        token: Option<&Token>,
     ) -> Result<(StatusCode, Bytes), Fault> {
         let away = |error: &(dyn std::error::Error + 'static)| {
             let fault = self.away();
@@ -195,11 +298,13 @@ impl Api {
         tokio::spawn(connection);
         let path = if path.starts_with('/') { path.to_owned() } else { format!("{}{path}", self.below) };
         let mut request = Request::builder()
+            .header("content-type", if method == Method::PUT { "application/octet-stream" } else { "application/json" })
             .method(method)
             .uri(path)
-            .header("host", self.base.authority())
-            .header("authorization", format!("Bearer {}", self.token.expose()))
-            .header("content-type", "application/json");
+            .header("host", self.base.authority());
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {}", token.expose()));
+        }
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }

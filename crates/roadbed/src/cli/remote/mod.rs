@@ -1,6 +1,8 @@
 //! `roadbed --remote URL …`: the verbs that work from elsewhere, by the API of an environment.
 
+mod ci;
 mod client;
+mod deploying;
 mod deployments;
 
 use manifest::EnvRef;
@@ -39,9 +41,21 @@ fn is_there(command: &Command) -> bool {
 pub fn meant(session: &Session, global: &Global, command: &Command) -> Result<Option<Api>, Failure> {
     let set = |name: &str| session.surroundings.variable(name).filter(|value| !value.is_empty());
     let by_variable = || set(REMOTE).filter(|_| is_there(command));
-    let Some(url) = global.remote.clone().or_else(by_variable) else { return Ok(None) };
+    // Whoever shows the token of a job shows it to somebody.
+    let by_oidc = || set(REMOTE).filter(|_| global.oidc);
+    let Some(url) = global.remote.clone().or_else(by_oidc).or_else(by_variable) else {
+        if global.oidc {
+            let fault =
+                Fault::new("--oidc shows the token of this job to the API of an environment, and none is named");
+            return Err(Failure::Usage(fault.hint(format!("name it with --remote, or set {REMOTE}"))));
+        }
+        return Ok(None);
+    };
     let here = &session.surroundings.folder;
     let ca_file = global.ca_file.clone().or_else(|| set(CA_FILE).map(Into::into)).map(|file| here.join(file));
+    if global.oidc {
+        return Ok(Some(Api::of_ci(&url, ci::Ci::of(session)?, ca_file.as_deref())?));
+    }
     let token = match &global.token_file {
         Some(file) if file.as_os_str() == "-" => client::token_of_stdin()?,
         Some(file) => client::token_of(&here.join(file))?,
@@ -66,6 +80,7 @@ pub async fn run(session: &Session, api: &Api, command: &Command) -> Result<Exit
         Command::Status(_) => status(session, api).await,
         Command::Releases(_) => releases(session, api).await,
         Command::Rollback(args) => deployments::roll_back(session, api, args, interrupts).await,
+        Command::Deploy(args @ Deploy { verb: None, .. }) => deploying::run(session, api, args, interrupts).await,
         Command::Deploy(Deploy { verb: Some(verb), .. }) => match verb {
             DeployVerb::List => deployments::list(session, api).await,
             DeployVerb::Follow(which) => {
@@ -78,7 +93,7 @@ pub async fn run(session: &Session, api: &Api, command: &Command) -> Result<Exit
         _ => Err(Failure::Usage(
             Fault::new("this does not work from elsewhere")
                 .cause("--remote asks the API of an environment, which has no such verb")
-                .hint("status, releases, deploy list|follow|cancel|approve and rollback do; for others log in at the machine"),
+                .hint("status, releases, deploy, deploy list|follow|cancel|approve and rollback do; for others log in at the machine"),
         )),
     }
 }

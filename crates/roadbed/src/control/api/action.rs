@@ -24,6 +24,8 @@ macro_rules! actions {
 actions! {
     /// The description of the API. It says nothing of an environment.
     ReadDescription = "read-description",
+    /// Show a token that a CI signed for its job, and get one of ours.
+    ExchangeToken = "exchange-token",
     /// What a token says of itself.
     ReadOwnToken = "read-own-token",
     ReadStatus = "read-status",
@@ -31,6 +33,8 @@ actions! {
     ReadDeployments = "read-deployments",
     ReadGate = "read-gate",
     Deploy = "deploy",
+    /// Bring an artifact that was built elsewhere, and have the environment believe it.
+    BringArtifact = "bring-artifact",
     Cancel = "cancel",
     Approve = "approve",
     RollBack = "roll-back",
@@ -48,6 +52,11 @@ actions! {
 }
 
 impl Action {
+    /// Whether it takes no token: it says nothing of an environment, or is the way to get one.
+    pub fn takes_no_token(self) -> bool {
+        matches!(self, Self::ReadDescription | Self::ExchangeToken)
+    }
+
     /// Whether it changes anything: then it is in the audit log, before it is done.
     pub fn changes_something(self) -> bool {
         match self {
@@ -59,7 +68,9 @@ impl Action {
             | Self::ReadGate
             | Self::ReadStatistics
             | Self::Plan => false,
-            Self::Deploy
+            Self::ExchangeToken
+            | Self::Deploy
+            | Self::BringArtifact
             | Self::Cancel
             | Self::Approve
             | Self::RollBack

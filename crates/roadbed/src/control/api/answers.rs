@@ -70,6 +70,8 @@ pub struct TokenAnswer {
     pub role: Role,
     /// Whom it stands for.
     pub person: Option<String>,
+    /// The only commit that may be deployed with it.
+    pub commit: Option<String>,
     pub environment: String,
     pub made_by: String,
     pub made_at: String,
@@ -85,6 +87,7 @@ impl TokenAnswer {
             name: kept.name.clone(),
             role: kept.role,
             person: kept.person.as_ref().map(ToString::to_string),
+            commit: kept.commit.clone(),
             environment: kept.scope.environment.clone(),
             made_by: kept.made_by.clone(),
             made_at: time(kept.made_at),
@@ -92,6 +95,21 @@ impl TokenAnswer {
             used_at: kept.used_at.map(time),
             standing: kept.standing(now).into(),
         }
+    }
+}
+
+/// What a run of the CI gets for the token that it showed. Its `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exchanged {
+    /// The token: this is the only time that it is seen.
+    pub token: String,
+    #[serde(flatten)]
+    pub about: TokenAnswer,
+}
+
+impl std::fmt::Debug for Exchanged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchanged").field("about", &self.about).finish_non_exhaustive()
     }
 }
 

@@ -29,10 +29,13 @@ pub enum Role {
     Approver,
     /// As a deployer, and run the gate. No approvals: those are a person's.
     Operator,
+    /// A run of the CI, for minutes: deploy the one commit that it is of, and look. Nobody makes such a token; it comes of one that the
+    /// CI signed.
+    Pipeline,
 }
 
 impl Role {
-    pub const ALL: [Self; 4] = [Self::Viewer, Self::Deployer, Self::Approver, Self::Operator];
+    pub const ALL: [Self; 5] = [Self::Viewer, Self::Deployer, Self::Approver, Self::Operator, Self::Pipeline];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -40,13 +43,14 @@ impl Role {
             Self::Deployer => "deployer",
             Self::Approver => "approver",
             Self::Operator => "operator",
+            Self::Pipeline => "pipeline",
         }
     }
 
     fn may(self, action: Action) -> bool {
         use Action::{
-            Approve, Cancel, Deploy, ReadDeployments, ReadGate, ReadOwnToken, ReadReleases, ReadStatus, RollBack,
-            RunGate,
+            Approve, BringArtifact, Cancel, Deploy, ReadDeployments, ReadGate, ReadOwnToken, ReadReleases, ReadStatus,
+            RollBack, RunGate,
         };
         let looks = matches!(action, ReadOwnToken | ReadStatus | ReadReleases | ReadDeployments | ReadGate);
         let deploys = matches!(action, Deploy | Cancel | RollBack);
@@ -55,6 +59,8 @@ impl Role {
             Self::Deployer => looks || deploys,
             Self::Approver => looks || matches!(action, Approve | Cancel),
             Self::Operator => looks || deploys || action == RunGate,
+            // What it brings is code that will run here: that takes a proof of where it comes from, and no token has one that lies about.
+            Self::Pipeline => looks || matches!(action, Deploy | BringArtifact),
         }
     }
 }
@@ -96,6 +102,8 @@ pub struct Bearer {
     /// Whom it stands for, if for anybody.
     pub person: Option<PersonName>,
     pub scope: Scope,
+    /// The only commit that may be deployed with it.
+    pub commit: Option<String>,
     pub standing: Standing,
 }
 
@@ -104,6 +112,8 @@ impl Bearer {
     pub fn called(&self) -> String {
         match &self.person {
             Some(person) => person.to_string(),
+            // `ci:OWNER/NAME@COMMIT`: no person has a colon.
+            None if self.role == Role::Pipeline => self.name.clone(),
             None => format!("token {} ({})", self.id, self.name),
         }
     }
@@ -153,8 +163,8 @@ impl Refusal {
 
 /// Whether `actor` may do `action` at `place`. What is not allowed here is refused.
 pub fn authorise(actor: &Actor, action: Action, place: &Scope) -> Result<(), Refusal> {
-    // It describes this program, not an environment.
-    if action == Action::ReadDescription {
+    // It describes this program and not an environment, or has a proof of its own.
+    if action.takes_no_token() {
         return Ok(());
     }
     let bearer = match actor {

@@ -4,35 +4,42 @@ use super::*;
 use crate::control::api::route;
 
 /// Who may do what in the environment of their token, in the order of [`Role::ALL`]. The owner of the machine may do all of it.
-const TABLE: &[(Action, [bool; 4])] = &[
-    //                          viewer deployer approver operator
-    (Action::ReadDescription, [true, true, true, true]),
-    (Action::ReadOwnToken, [true, true, true, true]),
-    (Action::ReadStatus, [true, true, true, true]),
-    (Action::ReadReleases, [true, true, true, true]),
-    (Action::ReadDeployments, [true, true, true, true]),
-    (Action::ReadGate, [true, true, true, true]),
-    (Action::Deploy, [false, true, false, true]),
-    (Action::Cancel, [false, true, true, true]),
-    (Action::Approve, [false, false, true, false]),
-    (Action::RollBack, [false, true, false, true]),
-    (Action::RunGate, [false, false, false, true]),
-    (Action::ReadStatistics, [false; 4]),
-    (Action::Plan, [false; 4]),
-    (Action::Converge, [false; 4]),
-    (Action::Rotate, [false; 4]),
-    (Action::Smoke, [false; 4]),
-    (Action::LogIn, [false; 4]),
-    (Action::Lend, [false; 4]),
-    (Action::KeepTokens, [false; 4]),
+const TABLE: &[(Action, [bool; 5])] = &[
+    //                          viewer deployer approver operator pipeline
+    (Action::ReadDescription, [true, true, true, true, true]),
+    (Action::ExchangeToken, [true, true, true, true, true]),
+    (Action::ReadOwnToken, [true, true, true, true, true]),
+    (Action::ReadStatus, [true, true, true, true, true]),
+    (Action::ReadReleases, [true, true, true, true, true]),
+    (Action::ReadDeployments, [true, true, true, true, true]),
+    (Action::ReadGate, [true, true, true, true, true]),
+    (Action::Deploy, [false, true, false, true, true]),
+    (Action::BringArtifact, [false, false, false, false, true]),
+    (Action::Cancel, [false, true, true, true, false]),
+    (Action::Approve, [false, false, true, false, false]),
+    (Action::RollBack, [false, true, false, true, false]),
+    (Action::RunGate, [false, false, false, true, false]),
+    (Action::ReadStatistics, [false; 5]),
+    (Action::Plan, [false; 5]),
+    (Action::Converge, [false; 5]),
+    (Action::Rotate, [false; 5]),
+    (Action::Smoke, [false; 5]),
+    (Action::LogIn, [false; 5]),
+    (Action::Lend, [false; 5]),
+    (Action::KeepTokens, [false; 5]),
 ];
+
+/// What takes no token of ours.
+const OPEN: [Action; 2] = [Action::ReadDescription, Action::ExchangeToken];
 
 /// Routes of the API with their actions, as they are meant to be: one that is added has to be added here.
 const ROUTES: &[(&str, &str, Action)] = &[
     ("GET", "/openapi.json", Action::ReadDescription),
     ("GET", "/v1/token", Action::ReadOwnToken),
+    ("POST", "/v1/token/exchange", Action::ExchangeToken),
     ("GET", "/v1/environments/{environment}/status", Action::ReadStatus),
     ("GET", "/v1/environments/{environment}/releases", Action::ReadReleases),
+    ("PUT", "/v1/environments/{environment}/artifacts/{artifact}", Action::BringArtifact),
     ("GET", "/v1/environments/{environment}/deployments", Action::ReadDeployments),
     ("POST", "/v1/environments/{environment}/deployments", Action::Deploy),
     ("GET", "/v1/environments/{environment}/deployments/{deployment}", Action::ReadDeployments),
@@ -50,7 +57,7 @@ fn scope(environment: &str, root: &str) -> Scope {
 
 fn bearer(role: Role, scope: Scope, standing: Standing) -> Actor {
     let person = (role == Role::Approver).then(|| PersonName::new("anna").unwrap());
-    Actor::Bearer(Bearer { id: TokenId(3), name: "ci".to_owned(), role, person, scope, standing })
+    Actor::Bearer(Bearer { id: TokenId(3), name: "ci".to_owned(), role, person, scope, commit: None, standing })
 }
 
 #[test]
@@ -74,7 +81,7 @@ fn every_route_is_open_to_those_in_the_table_and_to_nobody_else() {
     for route in route::all() {
         let action = route.action;
         let (_, roles) = TABLE.iter().find(|(known, _)| *known == action).unwrap();
-        let is_open = action == Action::ReadDescription;
+        let is_open = OPEN.contains(&action);
         let mut ask = |actor: &Actor, place: &Scope, expected: bool, who: &str| {
             looked += 1;
             let found = authorise(actor, action, place);
@@ -98,7 +105,7 @@ fn every_route_is_open_to_those_in_the_table_and_to_nobody_else() {
         ask(&Actor::Stranger { uid: 1001 }, &here, is_open, "a stranger");
         ask(&Actor::Owner, &here, true, "the owner");
     }
-    assert_eq!(looked, ROUTES.len() * (4 * 6 + 3));
+    assert_eq!(looked, ROUTES.len() * (5 * 6 + 3));
 }
 
 #[test]
@@ -110,7 +117,7 @@ fn no_token_does_what_only_the_owner_of_the_machine_may() {
             assert_eq!(found.is_ok(), *may, "{role} {action:?}: {found:?}");
         }
         assert!(authorise(&Actor::Owner, *action, &here).is_ok());
-        let is_open = *action == Action::ReadDescription;
+        let is_open = OPEN.contains(action);
         assert_eq!(authorise(&Actor::Stranger { uid: 1001 }, *action, &here).is_ok(), is_open);
     }
 }
@@ -124,6 +131,7 @@ fn an_approval_takes_a_person() {
         role: Role::Approver,
         person: None,
         scope: here.clone(),
+        commit: None,
         standing: Standing::Holds,
     });
     assert_eq!(authorise(&nameless, Action::Approve, &here), Err(Refusal::NoPerson(TokenId(3))));
@@ -135,4 +143,7 @@ fn a_machine_is_never_called_as_a_person_could_be() {
     let Actor::Bearer(ci) = bearer(Role::Deployer, scope("production", "1"), Standing::Holds) else { unreachable!() };
     assert_eq!(ci.called(), "token t3 (ci)");
     assert!(PersonName::new(&ci.called()).is_err());
+    let run = Bearer { role: Role::Pipeline, name: "ci:urbancart/shop@0123".to_owned(), ..ci };
+    assert_eq!(run.called(), "ci:urbancart/shop@0123");
+    assert!(PersonName::new(&run.called()).is_err());
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use delivery::{Deployment, DeploymentId};
+use engine::artifact::Digest;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use manifest::PersonName;
@@ -18,7 +19,7 @@ use url::form_urlencoded;
 use super::action::Action;
 use super::authorise::{Actor, Bearer, Refusal, Scope, authorise};
 use super::problem::Problem;
-use super::route::{Given, Repeats, Route};
+use super::route::{Given, Repeats, Route, Takes};
 use super::throttle::{Source, Verdict};
 use super::token::Token;
 use super::{idempotency, record};
@@ -31,15 +32,14 @@ const MOST_BODY: usize = 64 * 1024;
 /// A body that comes slower than this is somebody who wants to wait, and not to ask.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// Longer than the longest wait for events. What is cut off is a fault of ours.
-const LONGEST: Duration = Duration::from_secs(60);
-
 /// Who asks, and about what.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) control: Arc<Control>,
     pub(super) actor: Actor,
+    pub(super) peer: SocketAddr,
     deployment: Option<DeploymentId>,
+    artifact: Option<Digest>,
 }
 
 impl Caller {
@@ -74,6 +74,11 @@ impl Caller {
         found.ok_or_else(|| Problem::not_found(format!("there is no deployment {named}")))
     }
 
+    /// The artifact that the path names.
+    pub(super) fn artifact(&self) -> Result<&Digest, Problem> {
+        self.artifact.as_ref().ok_or_else(|| Problem::not_found("there is no such artifact"))
+    }
+
     /// A fault of ours, in the log and not in the answer.
     pub(super) fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Problem {
         broken(error)
@@ -96,11 +101,13 @@ pub(super) async fn answer(
     request: Request<Body>,
 ) -> Response {
     let redactions = control.redactions_as_wanted();
-    let done = timeout(LONGEST, done(control, &route, peer, named, request)).await;
+    let done = timeout(route.longest(), done(control, &route, peer, named, request)).await;
     let done = done.unwrap_or_else(|_| {
         Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-slow", "control took too long to answer"))
     });
     match done {
+        // The one answer that is a secret: whoever asked is who it is for.
+        Ok(answer) if route.action == Action::ExchangeToken => respond(answer.status, &answer.body, &answer.headers),
         Ok(answer) => respond(answer.status, &redactions.redact(&answer.body), &answer.headers),
         Err(problem) => refuse(&problem, |text| redactions.redact(text).into_owned()),
     }
@@ -159,13 +166,21 @@ async fn done(
         None => None,
         Some(text) => Some(text.parse().map_err(|_| Problem::not_found("there is no such deployment"))?),
     };
+    let artifact = match part("artifact") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| Problem::not_found("there is no such artifact"))?),
+    };
     let key = key(route, &head.headers)?;
-    let given = Given { query: query(head.uri.query())?, body: read(route, &head.headers, body).await? };
-    let about = part("deployment").unwrap_or_default().to_owned();
+    let query = query(head.uri.query())?;
+    let given = match route.takes {
+        Takes::Json => Given { query, body: read(route, &head.headers, body).await?, archive: None },
+        Takes::Archive => Given { query, body: Vec::new(), archive: Some(body) },
+    };
+    let about = part("deployment").or(part("artifact")).unwrap_or_default().to_owned();
     if let (Actor::Bearer(bearer), true) = (&actor, route.action.changes_something()) {
         record::asked(&control, bearer, route.action, &about, peer).await?;
     }
-    let caller = Caller { control: control.clone(), actor: actor.clone(), deployment };
+    let caller = Caller { control: control.clone(), actor: actor.clone(), peer, deployment, artifact };
     match (key, &actor) {
         (Some(key), Actor::Bearer(bearer)) => idempotency::once(&control, bearer.id, &key, route, caller, given).await,
         _ => route.run(caller, given).await.map(|body| Answer { status: route.status, body, headers: Vec::new() }),
@@ -203,17 +218,19 @@ async fn refused(control: &Control, actor: &Actor, action: Action, refusal: &Ref
         Actor::Bearer(bearer) => Source::Token(bearer.id.0),
         Actor::Nobody | Actor::Owner | Actor::Stranger { .. } => Source::of(peer.ip()),
     };
-    let verdict = {
-        let mut throttle = control.api.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        throttle.refused(source, control.clock.now())
-    };
-    match verdict {
+    match count(control, source) {
         Verdict::TooMany { again } => Problem::too_many(again),
         Verdict::Told => {
             record::refused(control, actor, action, refusal, peer).await;
             Problem::refused(refusal)
         }
     }
+}
+
+/// Counts a refusal.
+pub(super) fn count(control: &Control, source: Source) -> Verdict {
+    let mut throttle = control.api.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+    throttle.refused(source, control.clock.now())
 }
 
 /// The key of a request that is to be done once.

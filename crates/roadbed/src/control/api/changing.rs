@@ -2,9 +2,11 @@
 
 use delivery::DeploymentId;
 use delivery::release::Origin;
+use http::StatusCode;
 use reconcile::Fault;
 
 use super::answers::{Deployment, WayBack};
+use super::authorise::Bearer;
 use super::call::Caller;
 use super::problem::Problem;
 use super::questions::{Nothing, OfArtifacts, ToApprove, ToDeploy, ToRollBack};
@@ -18,7 +20,8 @@ fn ourselves() -> Peer {
 }
 
 pub(super) async fn deploy(caller: Caller, what: ToDeploy) -> Result<Deployment, Problem> {
-    let by = caller.bearer()?.called();
+    let bearer = caller.bearer()?;
+    let by = bearer.called();
     let ask = match what {
         ToDeploy::Release(of) => {
             let found =
@@ -37,8 +40,18 @@ pub(super) async fn deploy(caller: Caller, what: ToDeploy) -> Result<Deployment,
         }
         ToDeploy::Artifacts(of) => of_artifacts(&caller, of, by)?,
     };
+    refuse_other_commit(bearer, ask.origin.commit.as_deref())?;
     // A release's own manifest may be of a time when nobody had to be asked.
     Ok(delivering::ask_by(&caller.control, &ask, ourselves(), Rules::NoLooserThanNow)?.into())
+}
+
+/// A run of the CI deploys what it is a run of.
+fn refuse_other_commit(bearer: &Bearer, commit: Option<&str>) -> Result<(), Problem> {
+    let Some(only) = bearer.commit.as_deref().filter(|only| commit != Some(*only)) else { return Ok(()) };
+    let what = commit.map_or_else(|| "what is of no commit".to_owned(), |commit| format!("the commit {commit}"));
+    let problem = format!("{} may not deploy {what}", bearer.called());
+    Err(Problem::new(StatusCode::FORBIDDEN, "not-allowed", problem)
+        .hint(format!("it deploys {only}; to go back is for people: `roadbed rollback`")))
 }
 
 fn of_artifacts(caller: &Caller, of: OfArtifacts, by: String) -> Result<Ask, Problem> {

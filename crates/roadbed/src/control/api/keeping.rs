@@ -65,6 +65,10 @@ pub async fn create(control: &Arc<Control>, wanted_token: &ToCreate, peer: Peer)
             .hint("add `api = {}` to its table in roadbed.toml, then `roadbed up`")
     })?;
     let ToCreate { role, name, person, seconds, by } = wanted_token;
+    if *role == Role::Pipeline {
+        return Err(cannot("a token of a run comes of one that the CI signed for it".to_owned())
+            .hint("[environments.E.oidc] in roadbed.toml says which runs get one"));
+    }
     if name.is_empty() || name.chars().count() > 64 || name.chars().any(|c| c.is_control()) {
         return Err(cannot("it is for a name of 1 to 64 characters".to_owned()).hint("say for what with --for"));
     }
@@ -93,6 +97,7 @@ pub async fn create(control: &Arc<Control>, wanted_token: &ToCreate, peer: Peer)
         role: *role,
         person: person.clone(),
         scope: Scope { environment: want.environment.clone(), root: control.id.clone() },
+        commit: None,
         made_by: by.clone(),
         until,
     };

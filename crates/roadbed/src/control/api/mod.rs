@@ -27,6 +27,8 @@ pub mod answers;
 pub mod questions;
 mod reading;
 mod changing;
+mod exchange;
+mod arriving;
 mod gate_run;
 mod idempotency;
 mod record;
@@ -56,12 +58,21 @@ pub struct Api {
     tokens: tokens::Tokens,
     throttle: Mutex<throttle::Throttle>,
     gate: gate_run::GateRun,
+    issuer: exchange::KnownIssuer,
+    arriving: arriving::OneAtATime,
     listening: Mutex<Option<Listening>>,
 }
 
 impl Api {
     pub(super) fn new(tokens: tokens::Tokens) -> Self {
-        Self { tokens, throttle: Mutex::default(), gate: gate_run::GateRun::default(), listening: Mutex::default() }
+        Self {
+            tokens,
+            throttle: Mutex::default(),
+            gate: gate_run::GateRun::default(),
+            issuer: exchange::KnownIssuer::default(),
+            arriving: arriving::OneAtATime::default(),
+            listening: Mutex::default(),
+        }
     }
 
     /// Where it answers; `None` where the manifest has no `api`.

@@ -9,8 +9,8 @@ use super::action::Action;
 use super::authorise::{Actor, Bearer, Role, Scope, Standing, authorise};
 use super::call::Caller;
 use super::problem::{self, Problem};
-use super::questions::{DeploymentName, Nothing};
-use super::route::{self, Repeats, Route};
+use super::questions::{DeploymentName, Nothing, Sha256Text};
+use super::route::{self, Repeats, Route, Takes};
 use super::tokens::TokenId;
 
 /// Where Roadbed's own repository keeps it.
@@ -57,7 +57,7 @@ pub fn document() -> Value {
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A token of `roadbed token create`: of one environment, with a role and an end.",
+                    "description": "A token of `roadbed token create`, or of a run of the CI: of one environment, with a role and an end.",
                 },
             },
         },
@@ -79,6 +79,10 @@ fn operation(route: &Route, problem: &Value, generator: &mut SchemaGenerator) ->
         let body =
             json!({ "required": !route.body_may_be_empty, "content": { "application/json": { "schema": schema } } });
         operation.insert("requestBody".to_owned(), body);
+    }
+    if route.takes == Takes::Archive {
+        let content = json!({ "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } });
+        operation.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
     }
     let mut responses = Map::new();
     let schema = (route.answer)(generator).to_value();
@@ -118,6 +122,7 @@ fn roles(action: Action) -> Vec<&'static str> {
             role: *role,
             person: manifest::PersonName::new("anybody").ok(),
             scope: nowhere(),
+            commit: None,
             standing: Standing::Holds,
         };
         authorise(&Actor::Bearer(bearer), action, &nowhere()).is_ok()
@@ -138,10 +143,16 @@ fn parameters(route: &Route, generator: &mut SchemaGenerator) -> Vec<Value> {
         let schema = generator.subschema_for::<DeploymentName>().to_value();
         all.push(json!({ "name": "deployment", "in": "path", "required": true, "schema": schema }));
     }
+    if route.is_of_artifact() {
+        let schema = generator.subschema_for::<Sha256Text>().to_value();
+        all.push(json!({ "name": "artifact", "in": "path", "required": true, "schema": schema }));
+    }
     // Parameters have no place for a schema of all of them: one each.
     let query = route.query.map(|query| query(generator).to_value()).unwrap_or_default();
+    let required: Vec<&str> = query["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for (name, schema) in query["properties"].as_object().into_iter().flatten() {
-        all.push(json!({ "name": name, "in": "query", "required": false, "schema": schema }));
+        let is_required = required.contains(&name.as_str());
+        all.push(json!({ "name": name, "in": "query", "required": is_required, "schema": schema }));
     }
     if route.repeats == Repeats::OnceByKey {
         all.push(json!({
@@ -155,6 +166,9 @@ fn parameters(route: &Route, generator: &mut SchemaGenerator) -> Vec<Value> {
 
 fn refusals(route: &Route, is_open: bool) -> Vec<StatusCode> {
     let mut all = vec![StatusCode::BAD_REQUEST];
+    if is_open && route.method == Method::POST {
+        all.extend([StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS]);
+    }
     if !is_open {
         all.extend([
             StatusCode::UNAUTHORIZED,
@@ -163,10 +177,10 @@ fn refusals(route: &Route, is_open: bool) -> Vec<StatusCode> {
             StatusCode::TOO_MANY_REQUESTS,
         ]);
     }
-    if route.is_of_deployment() || route.method == Method::POST {
+    if route.is_of_deployment() || route.is_of_artifact() || (route.method == Method::POST && !is_open) {
         all.push(StatusCode::NOT_FOUND);
     }
-    if route.body.is_some() {
+    if route.body.is_some() || route.takes == Takes::Archive {
         all.extend([StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNSUPPORTED_MEDIA_TYPE]);
     }
     all.extend([StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE]);
@@ -184,7 +198,7 @@ mod tests {
         for route in route::all() {
             let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
             assert_eq!(operation["summary"], route.summary);
-            assert_eq!(operation["security"] == json!([]), route.action == Action::ReadDescription, "{}", route.path);
+            assert_eq!(operation["security"] == json!([]), route.action.takes_no_token(), "{}", route.path);
         }
         let mut references = Vec::new();
         collect(&document, &mut references);

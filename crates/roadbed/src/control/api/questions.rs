@@ -191,6 +191,30 @@ pub struct ToApprove {
     pub digest: Sha256Text,
 }
 
+/// Of what an artifact is.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfApp {
+    pub app: NameText,
+    /// SHA-256 of what it was built from, as `roadbed build` tells it.
+    pub inputs: Sha256Text,
+}
+
+/// What a job of a CI shows. Its `Debug` shows nothing of it.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToExchange {
+    /// The token that the CI signed for this job and for this environment.
+    #[schemars(length(min = 1, max = 16384))]
+    pub token: String,
+}
+
+impl std::fmt::Debug for ToExchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ToExchange").finish_non_exhaustive()
+    }
+}
+
 /// Where to go back to.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -40,6 +40,33 @@ pub(super) async fn refused(control: &Control, actor: &Actor, action: Action, re
     }
 }
 
+/// Notes that a run of a CI got a token.
+pub(super) async fn exchanged(
+    control: &Control,
+    kept: &Kept,
+    run: &oidc::Accepted,
+    peer: SocketAddr,
+) -> Result<(), Fault> {
+    let details = format!(
+        "{} for run {} attempt {} of repository {} ({} of {}), by the token {} of {}, until {}",
+        kept.role, run.run, run.attempt, run.repository_id, run.event, run.git_ref, run.id, run.issuer, kept.until
+    );
+    tracing::info!(token = %kept.id, by = kept.name, run = run.run, %peer, "a run of the CI got a token");
+    let note = note(kept.name.clone(), Noted::TokenMade, &kept.id.to_string(), peer.to_string(), details);
+    keep(control, Note { via: "oidc".to_owned(), ..note }).await
+}
+
+/// Notes why a token of a CI was not accepted: whoever showed it is not told. Where that cannot be noted it stays refused.
+pub(super) async fn not_exchanged(control: &Control, refusal: &oidc::Refusal, peer: SocketAddr) {
+    let why = std::error::Error::source(refusal).map_or_else(String::new, |source| format!(": {source}"));
+    tracing::warn!(%peer, "a token of a CI was not accepted: {refusal}{why}");
+    let details = format!("{}: {refusal}{why}", Action::ExchangeToken.as_str());
+    let note = note("nobody".to_owned(), Noted::Refused, "", peer.to_string(), details);
+    if let Err(fault) = keep(control, Note { via: "oidc".to_owned(), ..note }).await {
+        tracing::warn!(causes = ?fault.causes, "cannot note a refusal: {fault}");
+    }
+}
+
 /// Notes that a token was made.
 pub(super) async fn made(control: &Control, kept: &Kept, peer: Peer) -> Result<(), Fault> {
     let person = kept.person.as_ref().map_or_else(String::new, |person| format!(", as {person}"));

@@ -3,7 +3,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
+use axum::body::Body;
 use http::{Method, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -11,11 +13,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::action::Action;
-use super::answers::{Deployment, Deployments, Events, Gate, Releases, StatusAnswer, TokenAnswer, WayBack};
+use super::answers::{
+    Artifact, Deployment, Deployments, Events, Exchanged, Gate, Releases, StatusAnswer, TokenAnswer, WayBack,
+};
 use super::call::Caller;
 use super::problem::Problem;
-use super::questions::{Follow, Nothing, ToApprove, ToDeploy, ToProve, ToRollBack};
-use super::{changing, gate_run, openapi, reading};
+use super::questions::{Follow, Nothing, OfApp, ToApprove, ToDeploy, ToExchange, ToProve, ToRollBack};
+use super::{arriving, changing, exchange, gate_run, openapi, reading};
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 pub(super) type Answering = Pin<Box<dyn Future<Output = Result<String, Problem>> + Send>>;
@@ -27,6 +31,16 @@ pub(super) struct Given {
     /// The query, each parameter once.
     pub(super) query: Map<String, Value>,
     pub(super) body: Vec<u8>,
+    /// What is too long to be read at once.
+    pub(super) archive: Option<Body>,
+}
+
+/// What the body of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    Json,
+    /// An archive of zstd, as it comes.
+    Archive,
 }
 
 /// Whether a request may say which one it is, so that it is done once however often it is sent.
@@ -47,6 +61,7 @@ pub struct Route {
     /// Of a successful answer.
     pub status: StatusCode,
     pub repeats: Repeats,
+    pub takes: Takes,
     pub(super) query: Option<SchemaOf>,
     pub(super) body: Option<SchemaOf>,
     /// Whether nothing in the body stands for an empty one.
@@ -83,6 +98,7 @@ impl Route {
             summary,
             status: StatusCode::OK,
             repeats: Repeats::AsSent,
+            takes: Takes::Json,
             query: Some(Q::json_schema),
             body: None,
             body_may_be_empty: true,
@@ -113,11 +129,57 @@ impl Route {
             summary,
             status: StatusCode::OK,
             repeats: Repeats::AsSent,
+            takes: Takes::Json,
             query: None,
             body: Some(|generator| generator.subschema_for::<B>()),
             body_may_be_empty: serde_json::from_str::<B>("{}").is_ok(),
             answer: |generator| generator.subschema_for::<T>(),
             handler,
+        }
+    }
+
+    /// A route that takes something long: what there is to say of it is in its query.
+    fn receiving<Q, T, F>(
+        path: &'static str,
+        action: Action,
+        summary: &'static str,
+        handler: fn(Caller, Q, Body) -> F,
+    ) -> Self
+    where
+        Q: DeserializeOwned + JsonSchema + Send + 'static,
+        T: Serialize + JsonSchema + 'static,
+        F: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        let handler: Handler = Box::new(move |caller, given| {
+            Box::pin(async move {
+                let query = serde_json::from_value(Value::Object(given.query));
+                let query = query.map_err(|error| Problem::not_understood(format!("the query: {error}")))?;
+                Ok(written(&handler(caller, query, given.archive.unwrap_or_default()).await?))
+            })
+        });
+        Self {
+            method: Method::PUT,
+            path,
+            action,
+            summary,
+            status: StatusCode::OK,
+            repeats: Repeats::AsSent,
+            takes: Takes::Archive,
+            query: Some(Q::json_schema),
+            body: None,
+            body_may_be_empty: false,
+            answer: |generator| generator.subschema_for::<T>(),
+            handler,
+        }
+    }
+
+    /// How long an answer may take.
+    pub(super) fn longest(&self) -> Duration {
+        match self.takes {
+            // Longer than the longest wait for events. What is cut off is a fault of ours.
+            Takes::Json => Duration::from_secs(60),
+            // A gigabyte at two megabytes a second; a connection ends after ten minutes.
+            Takes::Archive => Duration::from_secs(9 * 60),
         }
     }
 
@@ -139,6 +201,10 @@ impl Route {
         self.path.contains("{environment}")
     }
 
+    pub fn is_of_artifact(&self) -> bool {
+        self.path.contains("{artifact}")
+    }
+
     pub fn is_of_deployment(&self) -> bool {
         self.path.contains("{deployment}")
     }
@@ -151,12 +217,18 @@ fn written(answer: &impl Serialize) -> String {
 /// Every route, in the order of the description.
 pub fn all() -> Vec<Route> {
     use Action::{
-        Approve, Cancel, Deploy, ReadDeployments, ReadDescription, ReadGate, ReadOwnToken, ReadReleases, ReadStatus,
-        RollBack, RunGate,
+        Approve, BringArtifact, Cancel, Deploy, ExchangeToken, ReadDeployments, ReadDescription, ReadGate,
+        ReadOwnToken, ReadReleases, ReadStatus, RollBack, RunGate,
     };
     vec![
         Route::reading::<Nothing, Value, _>("/openapi.json", ReadDescription, "This description", openapi::answer),
         Route::reading::<Nothing, TokenAnswer, _>("/v1/token", ReadOwnToken, "The token that asks", reading::token),
+        Route::changing::<ToExchange, Exchanged, _>(
+            "/v1/token/exchange",
+            ExchangeToken,
+            "A token for a run of the CI, for 15 minutes, by the one that the CI signed for its job",
+            exchange::exchange,
+        ),
         Route::reading::<Nothing, StatusAnswer, _>(
             "/v1/environments/{environment}/status",
             ReadStatus,
@@ -168,6 +240,12 @@ pub fn all() -> Vec<Route> {
             ReadReleases,
             "The newest 50 releases",
             reading::releases,
+        ),
+        Route::receiving::<OfApp, Artifact, _>(
+            "/v1/environments/{environment}/artifacts/{artifact}",
+            BringArtifact,
+            "Bring an artifact that was built by the run that asks, and have the environment sign it",
+            arriving::bring,
         ),
         Route::reading::<Nothing, Deployments, _>(
             "/v1/environments/{environment}/deployments",

@@ -14,7 +14,7 @@ use host::clock::Timestamp;
 use host::database::{self, DatabaseFault, Presence, Schema};
 use manifest::PersonName;
 use reconcile::Root;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::authorise::{Bearer, Role, Scope, Standing};
@@ -22,7 +22,8 @@ use super::token::{Token, TokenDigest};
 
 const SCHEMA: Schema = Schema {
     application_id: i32::from_be_bytes(*b"rbtk"),
-    migrations: &["CREATE TABLE token (
+    migrations: &[
+        "CREATE TABLE token (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         digest BLOB NOT NULL UNIQUE,
         root TEXT NOT NULL,
@@ -44,7 +45,20 @@ const SCHEMA: Schema = Schema {
         status INTEGER,
         answer TEXT,
         PRIMARY KEY (token, key)
-    ) STRICT;"],
+    ) STRICT;",
+        "ALTER TABLE token ADD COLUMN only_commit TEXT;
+    CREATE TABLE accepted (
+        issuer TEXT NOT NULL,
+        id TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        PRIMARY KEY (issuer, id)
+    ) STRICT;
+    CREATE TABLE began (
+        book INTEGER PRIMARY KEY CHECK (book = 1),
+        at INTEGER NOT NULL
+    ) STRICT;",
+    ],
 };
 
 /// When a token was last used is noted to the minute: a client that asks often is no reason to write often.
@@ -55,6 +69,9 @@ const SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// So long the answer to a request with an `Idempotency-Key` is kept.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// So long after its end a token of a run is listed.
+const RUNS_LISTED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// `t3`: the tokens of an environment are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -104,6 +121,8 @@ pub struct Kept {
     pub role: Role,
     pub person: Option<PersonName>,
     pub scope: Scope,
+    /// The only commit that may be deployed with it.
+    pub commit: Option<String>,
     pub made_by: String,
     pub made_at: Timestamp,
     pub until: Timestamp,
@@ -128,6 +147,7 @@ impl Kept {
             role: self.role,
             person: self.person.clone(),
             scope: self.scope.clone(),
+            commit: self.commit.clone(),
             standing: self.standing(now),
         }
     }
@@ -140,8 +160,17 @@ pub struct Wish {
     pub role: Role,
     pub person: Option<PersonName>,
     pub scope: Scope,
+    /// The only commit that may be deployed with it.
+    pub commit: Option<String>,
     pub made_by: String,
     pub until: Timestamp,
+}
+
+/// What came of a token of a CI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    Made(Kept),
+    Refused(oidc::Refusal),
 }
 
 /// What is known of a request that has a key.
@@ -183,30 +212,64 @@ impl Tokens {
     ///
     /// # Errors
     /// Where it is damaged: that is not "no tokens", since what was revoked would be forgotten with it.
-    pub fn open(path: &Path) -> Result<Self, TokensFault> {
-        Ok(Self { connection: Mutex::new(database::open(path, SCHEMA, Presence::MayBeNew)?) })
+    pub fn open(path: &Path, now: Timestamp) -> Result<Self, TokensFault> {
+        let connection = database::open(path, SCHEMA, Presence::MayBeNew)?;
+        // When it began is what tells a new book, which does not know what an older one accepted, from one that knows.
+        connection.execute("INSERT OR IGNORE INTO began (book, at) VALUES (1, ?1)", [now.unix_millis()])?;
+        Ok(Self { connection: Mutex::new(connection) })
     }
 
     /// Notes a token.
     pub fn keep(&self, token: &Token, wish: &Wish, now: Timestamp) -> Result<Kept, TokensFault> {
-        let connection = self.connection();
-        connection.execute(
-            "INSERT INTO token (digest, root, environment, name, role, person, made_by, made_at, until)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            params![
-                token.digest().0,
-                wish.scope.root,
-                wish.scope.environment,
-                wish.name,
-                wish.role.as_str(),
-                wish.person.as_ref().map(PersonName::as_str),
-                wish.made_by,
-                now.unix_millis(),
-                wish.until.unix_millis(),
-            ],
+        let id = insert(&self.connection(), token, wish, now)?;
+        self.made(id)
+    }
+
+    /// Notes that a token of a CI was accepted, and the one of ours that it was exchanged for, in one: whoever is killed after this has
+    /// accepted it, and before it has not.
+    pub fn exchange(
+        &self,
+        run: &oidc::Accepted,
+        token: &Token,
+        wish: &Wish,
+        now: Timestamp,
+    ) -> Result<Exchange, TokensFault> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let began: i64 = transaction.query_row("SELECT at FROM began", [], |row| row.get(0))?;
+        if run.made_at.unix_millis() < began {
+            return Ok(Exchange::Refused(oidc::Refusal::BeforeTheBook));
+        }
+        let newest: Option<i64> = transaction.query_row("SELECT max(at) FROM accepted", [], |row| row.get(0))?;
+        if let Some(newest) =
+            newest.map(Timestamp::from_unix_millis).filter(|newest| earlier(*newest, oidc::SKEW) > now)
+        {
+            return Ok(Exchange::Refused(oidc::Refusal::ClockSetBack(newest)));
+        }
+        // The newest stays: by it a clock that was set back is noticed.
+        transaction.execute(
+            "DELETE FROM accepted WHERE until < ?1 AND at < ?2",
+            params![earlier(now, REMEMBERED).unix_millis(), newest],
         )?;
-        let id = TokenId(connection.last_insert_rowid());
+        let is_new = transaction.execute(
+            "INSERT OR IGNORE INTO accepted (issuer, id, at, until) VALUES (?1, ?2, ?3, ?4)",
+            params![run.issuer, run.id, now.unix_millis(), run.until.unix_millis()],
+        )?;
+        if is_new == 0 {
+            return Ok(Exchange::Refused(oidc::Refusal::Replayed));
+        }
+        // One is made with each run: who had one is in the audit log.
+        transaction.execute(
+            "DELETE FROM token WHERE role = ?1 AND until < ?2",
+            params![Role::Pipeline.as_str(), earlier(now, RUNS_LISTED).unix_millis()],
+        )?;
+        let id = insert(&transaction, token, wish, now)?;
+        transaction.commit()?;
         drop(connection);
+        self.made(id).map(Exchange::Made)
+    }
+
+    fn made(&self, id: TokenId) -> Result<Kept, TokensFault> {
         self.get(id)?.ok_or_else(|| TokensFault::Row(format!("{id} is gone again")))
     }
 
@@ -307,8 +370,28 @@ impl Tokens {
     }
 }
 
-const SELECT: &str =
-    "SELECT id, digest, root, environment, name, role, person, made_by, made_at, until, revoked_at, used_at FROM token";
+const SELECT: &str = "SELECT id, digest, root, environment, name, role, person, made_by, made_at, until, revoked_at, used_at, only_commit
+     FROM token";
+
+fn insert(connection: &Connection, token: &Token, wish: &Wish, now: Timestamp) -> rusqlite::Result<TokenId> {
+    connection.execute(
+        "INSERT INTO token (digest, root, environment, name, role, person, made_by, made_at, until, only_commit)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            token.digest().0,
+            wish.scope.root,
+            wish.scope.environment,
+            wish.name,
+            wish.role.as_str(),
+            wish.person.as_ref().map(PersonName::as_str),
+            wish.made_by,
+            now.unix_millis(),
+            wish.until.unix_millis(),
+            wish.commit,
+        ],
+    )?;
+    Ok(TokenId(connection.last_insert_rowid()))
+}
 
 type Read = (Vec<u8>, Result<Kept, String>);
 
@@ -332,6 +415,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Read> {
         until: time(9)?,
         revoked_at: perhaps(10)?,
         used_at: perhaps(11)?,
+        commit: row.get(12)?,
     };
     Ok((row.get(1)?, Ok(kept)))
 }
