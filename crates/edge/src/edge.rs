@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use host::clock::Clock;
-use rustls::ServerConfig;
 
 use crate::arrivals::Arrivals;
 use crate::config::Limits;
 use crate::drain::Watch;
 use crate::log::AccessLog;
 use crate::snapshot::Serving;
+use crate::tls::Terms;
 use crate::tls::proofs::Proofs;
 
 /// One running edge.
@@ -22,7 +22,7 @@ pub struct Edge {
     pub limits: Limits,
     pub log: AccessLog,
     pub arrivals: Arrivals,
-    pub tls: Arc<ServerConfig>,
+    pub tls: Terms,
     /// What authorities are answered with.
     pub proofs: Arc<Proofs>,
     /// Cloned by whatever outlives its request: a tunnel.

@@ -23,6 +23,8 @@ pub enum Refusal {
     UnknownHost,
     NotFound,
     Unauthorized,
+    /// The site asks visitors for a certificate, and none that it believes was shown.
+    NoClientCertificate,
     /// The client began a body and sent nothing more for too long.
     UploadStalled,
     /// The client's body broke off, or was not framed as it said.
@@ -61,6 +63,7 @@ impl Refusal {
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownHost | Self::NotFound => StatusCode::NOT_FOUND,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NoClientCertificate => StatusCode::FORBIDDEN,
             Self::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             Self::NothingPublished | Self::RoutesDamaged | Self::AppUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::AppBroke => StatusCode::BAD_GATEWAY,
@@ -85,6 +88,7 @@ impl Refusal {
             Self::UnknownHost => "unknown-host",
             Self::NotFound => "not-found",
             Self::Unauthorized => "unauthorized",
+            Self::NoClientCertificate => "no-client-certificate",
             Self::UploadStalled => "upload-stalled",
             Self::UploadBroken => "upload-broken",
             Self::NothingPublished => "nothing-published",
@@ -112,6 +116,7 @@ impl Refusal {
             Self::UnknownHost => "There is no site at this address.",
             Self::NotFound => "There is no page at this address.",
             Self::Unauthorized => "This site is protected. Please sign in.",
+            Self::NoClientCertificate => "This site is for who shows a certificate. Please choose yours and come again.",
             Self::UploadStalled => "The rest of the request did not arrive in time.",
             Self::UploadBroken => "The request broke off before its end.",
             Self::NothingPublished => "This environment is still being set up. Please try again in a moment.",
@@ -149,6 +154,8 @@ impl Refusal {
             | Self::UnknownExpectation
             | Self::BadHost
             | Self::Misdirected
+            // One is shown at the beginning of a connection or never.
+            | Self::NoClientCertificate
             | Self::UploadStalled
             | Self::UploadBroken => After::Close,
             _ => After::KeepOpen,

@@ -45,7 +45,7 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
         arrivals: Arrivals::new(clock.now()),
         clock,
         log,
-        tls: Arc::new(tls::server_config(publisher.serving(), Arc::clone(&proofs)).map_err(EdgeFault::Tls)?),
+        tls: tls::Terms::new(publisher.serving(), Arc::clone(&proofs)).map_err(EdgeFault::Tls)?,
         proofs,
         watch: drain.watch(),
         limits,

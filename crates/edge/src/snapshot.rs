@@ -13,8 +13,10 @@ use rustls::sign::CertifiedKey;
 
 use crate::access::{self, Access};
 use crate::balance::Pool;
+use crate::connection::Door;
 use crate::files::{Folder, freshness};
 use crate::refusal::Refusal;
+use crate::tls::clients::Authorities;
 use crate::tls::shown::Shown;
 use crate::upstream::Instance;
 
@@ -46,6 +48,22 @@ impl Serving {
         self.snapshot().ok().and_then(|snapshot| snapshot.table.hsts)
     }
 
+    /// Whether any site asks visitors for a certificate.
+    pub fn asks_for_clients(&self) -> bool {
+        matches!(self, Self::Snapshot(snapshot) if snapshot.asks_for_clients)
+    }
+
+    /// Whom a host believes about visitors; `None` where it does not ask.
+    pub fn client_authorities(&self, door: &Door, host: &str) -> Option<&Authorities> {
+        let Self::Snapshot(snapshot) = self else { return None };
+        let hosts = if *door == Door::Candidate { &snapshot.candidate } else { &snapshot.hosts };
+        match hosts.get(&host.to_ascii_lowercase())? {
+            Host::Site(site) => site.clients.as_ref(),
+            // It leads elsewhere, which tells nobody anything.
+            Host::Alias { .. } => None,
+        }
+    }
+
     /// The certificate for a host that is ours.
     pub fn certificate(&self, host: &str) -> Option<Arc<CertifiedKey>> {
         match self {
@@ -67,6 +85,7 @@ pub struct Snapshot {
     /// As `hosts`, of a release that visitors do not get yet.
     pub candidate: HashMap<String, Host>,
     pub certificates: Shown,
+    asks_for_clients: bool,
 }
 
 #[derive(Debug)]
@@ -81,6 +100,8 @@ pub struct Site {
     pub canonical: String,
     pub target: Target,
     pub access: Access,
+    /// Whoever comes by TLS shows a certificate that one of these signed.
+    pub clients: Option<Authorities>,
     config: Option<Bytes>,
     /// With the seconds for which it may be kept.
     key_set: Option<(Bytes, u64)>,
@@ -123,6 +144,8 @@ pub enum Rejected {
         #[source]
         source: access::NotCredentials,
     },
+    #[error("cannot tell whom {app:?} believes about its visitors: {why}")]
+    Clients { app: String, why: String },
     #[error("cannot encode the public settings of {app:?}")]
     Config {
         app: String,
@@ -143,7 +166,8 @@ impl Snapshot {
         let mut internal: HashMap<String, Arc<Site>> = HashMap::new();
         let hosts = build_sites(&table.sites, &mut internal, before, now)?;
         let candidate = build_sites(&table.candidate, &mut internal, before, now)?;
-        Ok(Self { generation, table, hosts, internal, candidate, certificates })
+        let asks_for_clients = table.sites.iter().chain(&table.candidate).any(|site| site.client_authorities.is_some());
+        Ok(Self { generation, table, hosts, internal, candidate, certificates, asks_for_clients })
     }
 
     /// Whether visitors or those who look at a candidate may ask for a host.
@@ -245,6 +269,8 @@ impl Site {
                 Access::Protected(credentials)
             }
         };
+        let authorities = wanted.client_authorities.as_deref().map(Authorities::read).transpose();
+        let clients = authorities.map_err(|why| Rejected::Clients { app: app.clone(), why })?;
         let config = match &wanted.config {
             None => None,
             Some(settings) => {
@@ -259,7 +285,7 @@ impl Site {
             wanted.kept.iter().map(|kept| (kept.prefix.clone(), Folder::new(kept.folder.clone(), None))).collect();
         // A name that is no header value is not told; it is ours, and always is one.
         let release = wanted.release.as_ref().and_then(|release| HeaderValue::from_str(release).ok());
-        Ok(Self { app: app.clone(), canonical, target, access, config, key_set, release, kept })
+        Ok(Self { app: app.clone(), canonical, target, access, clients, config, key_set, release, kept })
     }
 
     /// The keys that the app signs with, and for how many seconds they may be kept, if they are what is asked for.

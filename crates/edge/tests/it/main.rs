@@ -13,6 +13,7 @@ mod world;
 
 mod asleep;
 mod candidate;
+mod clients;
 mod drain;
 mod succession;
 mod files;
