@@ -116,7 +116,9 @@ impl Refusal {
             Self::UnknownHost => "There is no site at this address.",
             Self::NotFound => "There is no page at this address.",
             Self::Unauthorized => "This site is protected. Please sign in.",
-            Self::NoClientCertificate => "This site is for who shows a certificate. Please choose yours and come again.",
+            Self::NoClientCertificate => {
+                "This site is for who shows a certificate. Please choose yours and come again."
+            }
             Self::UploadStalled => "The rest of the request did not arrive in time.",
             Self::UploadBroken => "The request broke off before its end.",
             Self::NothingPublished => "This environment is still being set up. Please try again in a moment.",

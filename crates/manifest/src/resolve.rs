@@ -78,7 +78,7 @@ impl Manifest {
             require: table.require.iter().map(|safeguard| safeguard.value).collect(),
             drift: table.drift.as_ref().map_or(OnDrift::Report, |drift| drift.value),
             preview: table.preview(),
-            tls: table.tls.resolve(),
+            tls: table.tls.resolve(&domain),
             rollout: table.rollout.resolve(document.people.in_order().into_iter().map(|(name, _)| name.value.clone())),
             api: table.api.as_ref().map(|api| api.value.resolve(environment.instance.as_ref())),
             apps: document
@@ -137,6 +137,10 @@ impl Manifest {
             runs,
             dev: Some(table.dev.0.clone()),
             access: own.and_then(|own| own.access).unwrap_or(table.access),
+            client_ca: own
+                .and_then(|own| own.client_ca.as_ref())
+                .or(table.client_ca.as_ref())
+                .map(|path| path.value.0.clone()),
             needs: table.needs.iter().map(|name| need(&name.value)).collect(),
             smoke: table.smoke.iter().map(smoke).collect(),
             migrations: table.migrations.iter().map(MigrationTable::resolve).collect(),

@@ -193,6 +193,9 @@ record! {
         hosts: At<Vec<At<Host>>>,
         /// Who may see it.
         access: Access = "public",
+        /// A file of certificates, in PEM, relative to the manifest: visitors must show a certificate that one of them signed. The app
+        /// is told whose it is, in `Client-Cert` (RFC 9440) and `X-Client-Name`.
+        client_ca: Option<At<RelativePath>>,
         /// Apps and services that must be ready before it starts.
         needs: Vec<At<NeedText>> = [],
         /// How it is built.
@@ -296,6 +299,8 @@ record! {
         scale: Option<At<ScaleTable>>,
         /// Who may see it.
         access: Option<Access>,
+        /// A file of certificates, in PEM, one of which must have signed the certificate that a visitor shows.
+        client_ca: Option<At<RelativePath>>,
         /// What an instance may use.
         limits: Option<At<LimitsTable>>,
     }

@@ -41,7 +41,11 @@ fn ops(port: u16, authorities: &[&Authority]) -> Vec<Site> {
 }
 
 /// Comes with a certificate. Whether it is taken shows with the first answer.
-async fn with(world: &World, leaf: &Leaf, versions: &[&'static rustls::SupportedProtocolVersion]) -> TlsStream<TcpStream> {
+async fn with(
+    world: &World,
+    leaf: &Leaf,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> TlsStream<TcpStream> {
     let roots = std::fs::read(world.root.ca_certificate()).unwrap();
     let mut store = rustls::RootCertStore::empty();
     store.add(CertificateDer::from_pem_slice(&roots).unwrap()).unwrap();

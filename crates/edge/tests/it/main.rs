@@ -26,6 +26,7 @@ mod publishing;
 mod restart;
 mod resting;
 mod routing;
+mod scanners;
 mod slow;
 mod streaming;
 mod streams;

@@ -15,6 +15,7 @@ mod promises;
 mod routes;
 pub mod fleet;
 pub mod deployable;
+mod identity;
 mod facts;
 mod addresses;
 mod asleep;
