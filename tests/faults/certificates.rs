@@ -270,7 +270,7 @@ fn a_customer_gets_a_wildcard_by_records_that_are_gone_after_it_whoever_is_kille
     let told = |text: &str| {
         wait_until("status says what is missing", PATIENCE, || {
             let answer = shop.stage.roadbed("status");
-            if answer.out.join("\n").contains(text) { Ok(()) } else { Err(answer.to_string()) }
+            if answer.err.join("\n").contains(text) { Ok(()) } else { Err(answer.to_string()) }
         });
     };
     told("tls/dns");
