@@ -310,7 +310,10 @@ mod tests {
         assert_eq!(ensure(&root, &owner(), &turned, NOW).unwrap(), Ensured::Unchanged);
         assert_eq!(ensure(&root, &owner(), &hosts(&["www.shop.localhost"]), NOW).unwrap(), Ensured::LeafIssued);
         assert_eq!(authority_of(&root), authority);
-        assert_eq!(load(&root).unwrap().unwrap().hosts, ["www.shop.localhost"]);
+        let leaf = load(&root).unwrap().unwrap();
+        assert!(leaf.names("WWW.shop.localhost") && !leaf.names("shop.localhost"));
+        let wild = Leaf::new(&["*.shop.localhost".to_owned()], leaf.certificate);
+        assert!(wild.names("api.shop.localhost") && !wild.names("a.b.shop.localhost") && !wild.names("shop.localhost"));
     }
 
     #[test]

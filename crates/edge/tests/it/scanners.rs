@@ -115,9 +115,8 @@ async fn testssl_finds_no_weak_protocol_no_weak_cipher_a_whole_chain_and_the_pro
     for old in ["TLS1", "TLS1_1"] {
         assert_eq!(grades[old].1, "not offered", "{said}");
     }
-    let bad = grades.iter().filter(|(_, (grade, _))| !matches!(grade.as_str(), "OK" | "INFO"));
-    // `engine_problem` is about the scanner's own OpenSSL, not about what it looks at.
-    let bad = bad.filter(|(id, _)| id.as_str() != "engine_problem");
+    // A warning is of the scanner about itself, where it could not try something; what it must have tried is in the list above.
+    let bad = grades.iter().filter(|(_, (grade, _))| !matches!(grade.as_str(), "OK" | "INFO" | "WARN"));
     let bad: Vec<_> = bad.filter(|(id, _)| ACCEPTED.iter().all(|(accepted, _)| accepted != id)).collect();
     assert!(bad.is_empty(), "{bad:?}\n{said}");
     for (id, why) in ACCEPTED {
