@@ -11,9 +11,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -65,16 +66,29 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 impl Client {
     /// Trusts what `ca_file` signed.
     pub fn trusting(ca_file: &Path) -> Self {
+        Self::of(Self::config(ca_file).with_no_client_auth())
+    }
+
+    /// As [`Client::trusting`], and shows this certificate, in PEM, to who asks.
+    pub fn showing(ca_file: &Path, chain_pem: &str, key_pem: &str) -> Self {
+        let chain = CertificateDer::pem_slice_iter(chain_pem.as_bytes()).map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap();
+        Self::of(Self::config(ca_file).with_client_auth_cert(chain, key).unwrap())
+    }
+
+    fn config(ca_file: &Path) -> ConfigBuilder<ClientConfig, WantsClientCert> {
         let pem = std::fs::read(ca_file).unwrap_or_else(|error| panic!("{}: {error}", ca_file.display()));
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             roots.add(certificate.unwrap()).unwrap();
         }
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
-            .with_no_client_auth();
+    }
+
+    fn of(config: ClientConfig) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Self { runtime: Arc::new(runtime), tls: TlsConnector::from(Arc::new(config)), patience: PATIENCE }
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::{Answer as Response, Client, wait_until};
+use testkit::{Answer as Response, Client, tools, wait_until};
 
 use crate::deployments::{key, says};
 use crate::stage::Stage;
@@ -348,32 +348,10 @@ fn strangers_are_not_listened_to_for_long_and_lock_nobody_out() {
     assert!(answer.as_ref().map_or(true, |answer| answer.status == 431), "{answer:?}");
 }
 
-/// Python's path to schemathesis, installed once outside of the checkout.
-fn schemathesis() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
-    let folder = cache.join("roadbed-tests").join(SCHEMATHESIS.replace("==", "-"));
-    if folder.join("bin/schemathesis").exists() {
-        return folder;
-    }
-    let fresh = folder.with_extension(format!("{}.new", std::process::id()));
-    let installed = Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SCHEMATHESIS, "--target"])
-        .arg(&fresh)
-        .output()
-        .unwrap();
-    assert!(installed.status.success(), "pip cannot install {SCHEMATHESIS}: {installed:?}");
-    // Whoever is first wins.
-    if fs::rename(&fresh, &folder).is_err() {
-        fs::remove_dir_all(&fresh).unwrap();
-    }
-    folder
-}
-
 impl Api {
     /// Lets schemathesis ask; what it says, and whether it is content.
     fn fuzzed(&self, schema: &str, token: Option<&str>, more: &[&str]) -> (bool, String) {
-        let tool = schemathesis();
+        let tool = tools::of_python(SCHEMATHESIS);
         let folder = self.stage.home.join("fuzz");
         fs::create_dir_all(&folder).unwrap();
         // Not in an argument: whoever lists processes would read it.

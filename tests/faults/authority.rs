@@ -51,7 +51,18 @@ pub(crate) fn free_port() -> u16 {
 
 impl Pebble {
     /// Starts one that issues certificates for so many seconds, and looks at these ports. It refuses every seventh number.
-    pub(crate) fn start(folder: &Path, (http, https): (u16, u16), seconds: u32) -> Self {
+    pub(crate) fn start(folder: &Path, ports: (u16, u16), seconds: u32) -> Self {
+        Self::start_with(folder, ports, seconds, None, &json!({}))
+    }
+
+    /// As [`Pebble::start`]: one that asks this name server, and whose configuration says more.
+    pub(crate) fn start_with(
+        folder: &Path,
+        (http, https): (u16, u16),
+        seconds: u32,
+        name_server: Option<&str>,
+        more: &Value,
+    ) -> Self {
         fs::create_dir_all(folder).unwrap();
         let now = SystemClock.now();
         let own = Authority::make("Pebble's own door", now, Duration::from_hours(24)).unwrap();
@@ -68,12 +79,15 @@ impl Pebble {
         fs::write(folder.join("ca.pem"), &pebble.own.certificate_pem).unwrap();
         fs::write(folder.join("cert.pem"), &leaf.chain_pem).unwrap();
         fs::write(folder.join("key.pem"), leaf.key_pem.as_str()).unwrap();
-        let config = json!({ "pebble": {
+        let mut config = json!({ "pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),
             "certificate": folder.join("cert.pem"), "privateKey": folder.join("key.pem"),
             "httpPort": http, "tlsPort": https, "certificateValidityPeriod": seconds,
         }});
+        for (key, value) in more.as_object().unwrap() {
+            config["pebble"][key] = value.clone();
+        }
         fs::write(folder.join("pebble.json"), config.to_string()).unwrap();
         let [names, management] = [pebble.names.0, pebble.names.1].map(|port| format!("127.0.0.1:{port}"));
         pebble.spawn(
@@ -94,7 +108,10 @@ impl Pebble {
             ],
         );
         let config = folder.join("pebble.json");
-        pebble.spawn("pebble", &["-strict", "-config", config.to_str().unwrap(), "-dnsserver", &names]);
+        pebble.spawn(
+            "pebble",
+            &["-strict", "-config", config.to_str().unwrap(), "-dnsserver", name_server.unwrap_or(&names)],
+        );
         let client = Client::trusting(&folder.join("ca.pem")).patient_for(Duration::from_secs(2));
         let roots = format!("https://localhost:{}/roots/0", pebble.management);
         let mut root = String::new();

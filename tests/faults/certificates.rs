@@ -1,12 +1,15 @@
 //! Certificates of a real authority: issued, renewed under visitors, and what happens while it is away, refuses or revokes.
 
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use certificates::{Authority, Purpose, Subject};
+use host::clock::{Clock, SystemClock};
 use reconcile::ports::Routes;
-use serde_json::Value;
-use testkit::{Crowd, SendHomeOnDrop, wait_until};
+use serde_json::{Value, json};
+use testkit::{Client, Crowd, NameServer, SendHomeOnDrop, name_server, wait_until};
 
 use crate::authority::{Pebble, Shim, free_port};
 use crate::stage::Stage;
@@ -26,9 +29,13 @@ struct Shop {
 impl Shop {
     /// `seconds` is how long certificates hold; `tls` what else the manifest says, with DIR for the directory.
     fn new(seconds: u32, tls: impl FnOnce(&Pebble) -> String) -> Self {
+        Self::of(|folder, ports| Pebble::start(folder, ports, seconds), tls)
+    }
+
+    fn of(start: impl FnOnce(&Path, (u16, u16)) -> Pebble, tls: impl FnOnce(&Pebble) -> String) -> Self {
         let stage = Stage::new();
         let (http, https) = (free_port(), free_port());
-        let pebble = Pebble::start(&stage.project.join("pebble"), (http, https), seconds);
+        let pebble = start(&stage.project.join("pebble"), (http, https));
         let tls = tls(&pebble);
         stage.edit(
             "domain = \"tiny.localhost\"\n",
@@ -98,6 +105,46 @@ impl Shop {
 fn one(pebble: &Pebble) -> String {
     let directory = pebble.directory();
     format!("acme = [{{ directory = \"{directory}\", ca = \"pebble/ca.pem\", roots = \"pebble/roots.pem\" }}]")
+}
+
+#[test]
+fn an_app_that_asks_for_certificates_is_deployed_and_seen_by_us_and_refuses_who_has_none() {
+    let stage = Stage::new();
+    let now = SystemClock.now();
+    let ops = Authority::make("Operations", now, Duration::from_hours(24)).unwrap();
+    stage.write("ops.pem", "");
+    stage.edit("hosts = [\"www\"]\n", "hosts = [\"www\"]\nclient_ca = \"ops.pem\"\n");
+    stage.server(
+        "const http = require('node:http');\n\
+         http.createServer((request, response) => {\n\
+           response.end(request.url === '/' ? `tiny ${request.headers['x-client-name']}\\n` : '');\n\
+         }).listen(process.env.PORT, process.env.HOST);\n",
+    );
+    stage.roadbed("up --detach --no-gate").refuses(1, &["no certificate in ops.pem", "hint: put there, in PEM"]);
+    stage.write("ops.pem", &ops.certificate_pem);
+    stage.up();
+    let subject = Subject { common_name: "ann", organization: None, hosts: &[], purposes: &[Purpose::Client] };
+    let ann = ops.issue(&subject, now, Duration::from_hours(1)).unwrap();
+    let ann = Client::showing(&stage.root.join("tls/ca.pem"), &ann.chain_pem, &ann.key_pem);
+    assert_eq!(ann.get(&stage.url()).unwrap().body, "tiny ann\n");
+    let refused = stage.client().get(&stage.url()).unwrap();
+    assert_eq!(refused.status, 403, "{refused:?}");
+    // Its pages are looked at before visitors get them, by who has a certificate of the environment's own.
+    stage.roadbed("deploy").exits(0);
+    assert_eq!(ann.get(&stage.url()).unwrap().body, "tiny ann\n");
+    let check = || stage.roadbed("ready --json --only apps-are-reachable");
+    let seen = check();
+    assert!(seen.out.join("").contains("refuses who shows no certificate"), "{seen}");
+    // And the gate sees it opened.
+    let edge = edge::client::EdgeClient::new(reconcile::Root::new(stage.root.clone()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut table = edge.current().await.unwrap().unwrap();
+        table.sites.iter_mut().for_each(|site| site.client_authorities = None);
+        edge.publish(table).await.unwrap();
+    });
+    let seen = check();
+    assert!(seen.out.join("").contains("to who shows no certificate"), "{seen}");
 }
 
 #[test]
@@ -187,6 +234,74 @@ fn names_are_proved_by_tls_after_a_rehearsal() {
     // Nobody who comes for an ordinary page is shown a proof, and nobody finds one later.
     assert!(shop.edge(async |edge| edge.prove(reconcile::ports::Challenges::default()).await).is_ok());
     shop.holds("certificates-renew");
+}
+
+#[test]
+fn a_customer_gets_a_wildcard_by_records_that_are_gone_after_it_whoever_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let servers = NameServer::two(folder.path(), "tiny.test", "about TXT tiny");
+    let shown = |server: &NameServer, name: &str| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(acme::dns::texts(&server.address, name)).unwrap_or_default()
+    };
+    for server in &servers {
+        wait_until("the zone is there", PATIENCE, || match shown(server, "about.tiny.test") {
+            found if found == ["tiny"] => Ok(()),
+            _ => Err(server.log()),
+        });
+    }
+    let key = "em9uZS1rZXktb2YtdGhlLXRpbnktc2hvcC0zMi1ieXRlcyEh";
+    let more = json!({ "externalAccountBindingRequired": true, "externalAccountMACKeys": { "customer-1": key } });
+    let asked = servers[0].address.clone();
+    let shop = Shop::of(
+        |folder, ports| Pebble::start_with(folder, ports, 40, Some(&asked), &more),
+        |pebble| {
+            let [first, second] = servers.each_ref().map(|server| server.address.as_str());
+            format!(
+                "acme = [{{ directory = \"{}\", ca = \"pebble/ca.pem\", roots = \"pebble/roots.pem\", \
+                 external_account = \"customer-1\" }}]\nchallenges = [\"dns-01\"]\nwildcard = true\n\
+                 dns = {{ server = \"{first}\", key = \"{}\", seen_at = [\"{first}\", \"{second}\"] }}",
+                pebble.directory(),
+                name_server::KEY
+            )
+        },
+    );
+    shop.stage.up();
+    let told = |text: &str| {
+        wait_until("status says what is missing", PATIENCE, || {
+            let answer = shop.stage.roadbed("status");
+            if answer.err.join("\n").contains(text) { Ok(()) } else { Err(answer.to_string()) }
+        });
+    };
+    told("tls/dns");
+    shop.stage.roadbed_reading("secrets set tls/dns", "not base64!").refuses(2, &["it is no base64"]);
+    shop.stage.roadbed_reading("secrets set tls/dns", name_server::SECRET).exits(0);
+    shop.stage.roadbed("up --detach --no-gate").exits(0);
+    told("acme/localhost");
+    shop.stage.roadbed_reading("secrets set acme/localhost", key).exits(0);
+    shop.stage.roadbed("up --detach --no-gate").exits(0);
+    shop.until_generation(1);
+    assert_eq!(shop.certificate()["hosts"], json!(["*.tiny.test"]), "{}", shop.certificate());
+    let place = "_acme-challenge.tiny.test";
+    let gone = || {
+        wait_until("the record is gone", PATIENCE, || match shown(&servers[0], place) {
+            found if found.is_empty() => Ok(()),
+            found => Err(format!("{found:?}")),
+        });
+    };
+    gone();
+    // Killed while its record is in the zone.
+    let seen = shop.generation();
+    wait_until("a record is put", PATIENCE, || match shown(&servers[0], place) {
+        found if found.is_empty() => Err(shop.generation()),
+        _ => Ok(()),
+    });
+    shop.stage.kill("control");
+    shop.until_generation(seen + 1);
+    gone();
+    shop.holds("certificates-renew");
+    let left = fs::read_to_string(shop.stage.root.join("tls/acme/records.json"));
+    assert!(left.is_err(), "{left:?}");
 }
 
 #[test]

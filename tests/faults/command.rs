@@ -50,8 +50,12 @@ pub(crate) fn begin(name: String, command: Command) -> Running {
     begin_collected(name, command, &Collected::default())
 }
 
-pub(crate) fn begin_collected(name: String, mut command: Command, collected: &Collected) -> Running {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+pub(crate) fn begin_collected(name: String, command: Command, collected: &Collected) -> Running {
+    begin_reading(name, command, Stdio::null(), collected)
+}
+
+pub(crate) fn begin_reading(name: String, mut command: Command, from: Stdio, collected: &Collected) -> Running {
+    let mut child = command.stdin(from).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let said = Arc::new(Said { lines: Mutex::new(Heard { open: 2, ..Heard::default() }), more: Condvar::new() });
     listen(child.stdout.take().unwrap(), &said, collected, |heard| &mut heard.out);
     listen(child.stderr.take().unwrap(), &said, collected, |heard| &mut heard.err);

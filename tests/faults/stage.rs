@@ -105,6 +105,15 @@ impl Stage {
         command::begin_collected(format!("roadbed {words}"), command, &self.said).end()
     }
 
+    /// As [`Stage::roadbed`], with something to read.
+    pub(crate) fn roadbed_reading(&self, words: &str, text: &str) -> Answer {
+        let file = self.home.join("typed");
+        fs::write(&file, text).unwrap();
+        let from = fs::File::open(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        command::begin_reading(format!("roadbed {words}"), self.command(words), from.into(), &self.said).end()
+    }
+
     pub(crate) fn begin(&self, words: &str) -> Running {
         command::begin_collected(format!("roadbed {words}"), self.command(words), &self.said)
     }

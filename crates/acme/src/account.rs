@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use host::files::{self, Access};
-use instant_acme::{Account, AccountCredentials, Error, NewAccount};
+use instant_acme::{Account, AccountCredentials, Error, ExternalAccountKey, NewAccount};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::order::Failure;
+use crate::order::{Failure, Place};
 use crate::wire::Wire;
 
 /// The file of the account at one directory.
@@ -18,7 +18,8 @@ pub fn file(folder: &Path, directory: &str) -> PathBuf {
 }
 
 /// The account that is there, else a new one, which is on disk before it is used.
-pub async fn open(folder: &Path, directory: &str, contact: &[String], wire: &Wire) -> Result<Account, Failure> {
+pub async fn open(place: &Place<'_>, wire: &Wire) -> Result<Account, Failure> {
+    let Place { accounts: folder, directory, contact, customer, .. } = *place;
     let cannot = |error: &Error| Failure::of(&format!("no account at {directory}"), error, &wire.waits);
     let disk = |fault: files::FileFault| Failure::here("the account of the authority cannot be kept", &fault);
     let path = file(folder, directory);
@@ -35,8 +36,9 @@ pub async fn open(folder: &Path, directory: &str, contact: &[String], wire: &Wir
     let contact: Vec<String> = contact.iter().map(|mail| format!("mailto:{mail}")).collect();
     let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
     let wanted = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
+    let bound = customer.map(|customer| ExternalAccountKey::new(customer.key_id.clone(), customer.key.bytes()));
     let builder = Account::builder_with_http(Box::new(wire.clone()));
-    let made = builder.create(&wanted, directory.to_owned(), None).await;
+    let made = builder.create(&wanted, directory.to_owned(), bound.as_ref()).await;
     let (account, credentials) = made.map_err(|error| cannot(&error))?;
     let bytes = Zeroizing::new(serde_json::to_vec(&credentials).expect("texts encode"));
     files::create_dir(folder, Access::Owner).map_err(disk)?;

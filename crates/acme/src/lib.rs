@@ -17,6 +17,7 @@ pub mod renewal;
 pub mod book;
 pub mod order;
 pub mod account;
+pub mod dns;
 pub mod directory;
 pub mod trust;
 pub mod wire;

@@ -1,5 +1,6 @@
 //! One order, from the account to the certificate.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::Trust;
 use crate::account;
+use crate::dns::{self, Zone};
 use crate::wire::{AskedToWait, Wire};
 
 /// How a name is proved to be ours.
@@ -23,6 +25,8 @@ pub enum Proof {
     Http,
     /// A certificate on port 443.
     Tls,
+    /// A record in the name service; the only way to a wildcard.
+    Dns,
 }
 
 impl Proof {
@@ -30,6 +34,7 @@ impl Proof {
         match self {
             Self::Http => ChallengeType::Http01,
             Self::Tls => ChallengeType::TlsAlpn01,
+            Self::Dns => ChallengeType::Dns01,
         }
     }
 }
@@ -43,6 +48,15 @@ pub struct Place<'a> {
     pub trust: &'a Trust,
     /// Folder of the accounts.
     pub accounts: &'a Path,
+    /// Whose customer we are there, where it takes none by itself.
+    pub customer: Option<&'a Customer>,
+}
+
+/// An account that was opened by other means, which ours there is bound to (RFC 8555, section 7.3.4).
+#[derive(Debug)]
+pub struct Customer {
+    pub key_id: String,
+    pub key: dns::Secret,
 }
 
 /// What is ordered.
@@ -53,6 +67,8 @@ pub struct Wish<'a> {
     pub proofs: &'a [Proof],
     /// As its authority knows the certificate that is replaced: what it asked to be renewed counts against no limit.
     pub replaces: Option<&'a (Vec<u8>, Vec<u8>)>,
+    /// Where records are put for [`Proof::Dns`].
+    pub zone: Option<&'a Zone>,
 }
 
 /// What came back.
@@ -118,6 +134,11 @@ pub async fn issue(place: &Place<'_>, wish: &Wish<'_>, edge: &dyn Routes) -> Res
         if let Err(fault) = edge.prove(Challenges::default()).await {
             tracing::warn!(%fault, "cannot take back the proofs of an order");
         }
+        if let Some(zone) = wish.zone
+            && let Err(fault) = zone.take_back().await
+        {
+            tracing::warn!(%fault, "cannot take back the records of an order: it is tried again with the next look");
+        }
         match outcome {
             Err(failure) if failure.is("badNonce") && attempt < NONCE_ATTEMPTS => attempt += 1,
             Err(failure) if failure.is("accountDoesNotExist") && attempt < NONCE_ATTEMPTS => {
@@ -134,7 +155,7 @@ pub async fn issue(place: &Place<'_>, wish: &Wish<'_>, edge: &dyn Routes) -> Res
 async fn once(place: &Place<'_>, wish: &Wish<'_>, edge: &dyn Routes) -> Result<Certificate, Failure> {
     let directory = place.directory;
     let wire = wire_to(place)?;
-    let account = account::open(place.accounts, directory, place.contact, &wire).await?;
+    let account = account::open(place, &wire).await?;
     let failed = |what: &str, error: &Error| Failure::of(&format!("{directory}: {what}"), error, &wire.waits);
 
     let mut order = begin(&account, wish).await.map_err(|error| failed("the order was refused", &error))?;
@@ -195,6 +216,7 @@ fn is_of_limits(class: Option<&str>) -> bool {
 /// Lets the edge answer for every name that is not proved yet, then says so.
 async fn proofs(order: &mut Order, wish: &Wish<'_>, edge: &dyn Routes) -> Result<(), Error> {
     let mut challenges = Challenges::default();
+    let mut records = BTreeSet::new();
     let mut chosen: Vec<Option<Proof>> = Vec::new();
     let mut names = order.authorizations();
     while let Some(name) = names.next().await {
@@ -204,7 +226,8 @@ async fn proofs(order: &mut Order, wish: &Wish<'_>, edge: &dyn Routes) -> Result
             continue;
         }
         let offered: Vec<ChallengeType> = name.challenges.iter().map(|challenge| challenge.r#type.clone()).collect();
-        let proof = wish.proofs.iter().copied().find(|proof| offered.contains(&proof.kind()));
+        let can = |proof: &Proof| offered.contains(&proof.kind()) && (*proof != Proof::Dns || wish.zone.is_some());
+        let proof = wish.proofs.iter().copied().find(can);
         let proof = proof.ok_or(Error::Str("the authority offers none of the challenges of the manifest"))?;
         let challenge = name.challenge(proof.kind()).ok_or(Error::Str("the challenge is gone"))?;
         let key = challenge.key_authorization();
@@ -220,12 +243,18 @@ async fn proofs(order: &mut Order, wish: &Wish<'_>, edge: &dyn Routes) -> Result
                 let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
                 challenges.tls.insert(host.clone(), hex);
             }
+            Proof::Dns => {
+                records.insert(dns::Proof { name: dns::place_of(host), value: key.dns_value() });
+            }
         }
         chosen.push(Some(proof));
     }
     edge.prove(challenges).await.map_err(|fault| {
         Error::Other(fault.causes.iter().fold(fault.message.clone(), |text, cause| text + ": " + cause).into())
     })?;
+    if let Some(zone) = wish.zone.filter(|_| !records.is_empty()) {
+        zone.put(&records).await.map_err(|fault| Error::Other(fault.to_string().into()))?;
+    }
     let mut names = order.authorizations();
     for proof in chosen {
         let Some(name) = names.next().await else { break };
@@ -262,7 +291,7 @@ pub struct Advised {
 /// Asks the authority when it would renew this certificate (RFC 9773); `None` where it does not say such things.
 pub async fn advice(place: &Place<'_>, known_as: &(Vec<u8>, Vec<u8>)) -> Result<Option<Advised>, Failure> {
     let wire = wire_to(place)?;
-    let account = account::open(place.accounts, place.directory, place.contact, &wire).await?;
+    let account = account::open(place, &wire).await?;
     let id = CertificateIdentifier::new(known_as.0.as_slice().into(), known_as.1.as_slice().into());
     match account.renewal_info(&id).await {
         Ok((info, ask_again)) => {

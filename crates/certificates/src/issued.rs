@@ -119,6 +119,13 @@ impl Issued {
     }
 }
 
+/// The common name of a certificate's subject, where it has one that is a text.
+pub fn common_name(der: &CertificateDer<'_>) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
+    Some(name.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

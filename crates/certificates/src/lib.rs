@@ -19,7 +19,7 @@ mod issued;
 mod proof;
 
 pub use authority::Authority;
-pub use issued::{Issued, NotACertificate, Request};
+pub use issued::{Issued, NotACertificate, Request, common_name};
 pub use leaf::{Leaf, Purpose, Subject};
 pub use life::Life;
 pub use proof::{ACME_PROTOCOL, proof};

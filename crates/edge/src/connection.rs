@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -12,10 +13,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use crate::announcement;
 use crate::crowd::Guest;
@@ -23,6 +26,7 @@ use crate::drain::{Phase, Watch};
 use crate::edge::Edge;
 use crate::head::Inspection;
 use crate::pipeline;
+use crate::tls::clients;
 use crate::wire::Wire;
 
 /// Which of the keeper's sockets a visitor came through.
@@ -43,6 +47,8 @@ pub struct Visitor {
     pub peer: SocketAddr,
     /// The host that the TLS handshake asked for.
     pub sni: Option<String>,
+    /// Who it proved to be, where its host asks.
+    pub client: Option<clients::Client>,
     /// The strict reader's verdicts; None over HTTP/2.
     pub inspection: Option<Arc<Inspection>>,
     requests: Arc<Requests>,
@@ -67,7 +73,7 @@ impl Drop for OpenRequest {
 
 impl Visitor {
     fn plain(door: Door, peer: SocketAddr) -> Self {
-        Self { door, peer, sni: None, inspection: None, requests: Arc::default() }
+        Self { door, peer, sni: None, client: None, inspection: None, requests: Arc::default() }
     }
 
     pub fn open_request(&self) -> OpenRequest {
@@ -134,9 +140,8 @@ async fn announced(
 }
 
 async fn serve_tls(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, door: Door, watch: Watch) {
-    let acceptor = TlsAcceptor::from(Arc::clone(&edge.tls));
-    let stream = match timeout(edge.limits.tls_handshake, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
+    let (stream, client) = match timeout(edge.limits.tls_handshake, shake_hands(&edge, stream, &door)).await {
+        Ok(Ok(shaken)) => shaken,
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
         Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
     };
@@ -146,13 +151,34 @@ async fn serve_tls(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, door: D
         return;
     }
     let speaks_h2 = session.alpn_protocol() == Some(b"h2");
-    let visitor = Visitor { sni: session.server_name().map(str::to_owned), ..Visitor::plain(door, peer) };
+    let visitor = Visitor { sni: session.server_name().map(str::to_owned), client, ..Visitor::plain(door, peer) };
     // The handshake has chosen. Guessing from the first bytes would need a read that no timeout covers.
     if speaks_h2 {
         serve_h2(edge, stream, visitor, watch).await;
     } else {
         serve_h1(edge, stream, visitor, watch).await;
     }
+}
+
+/// As the host that is asked for wants it: most do not ask who is there.
+async fn shake_hands(
+    edge: &Edge,
+    stream: TcpStream,
+    door: &Door,
+) -> io::Result<(TlsStream<TcpStream>, Option<clients::Client>)> {
+    let serving = edge.serving.load_full();
+    if !serving.asks_for_clients() {
+        return Ok((TlsAcceptor::from(edge.tls.usual()).accept(stream).await?, None));
+    }
+    let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let authorities = begun.client_hello().server_name().and_then(|host| serving.client_authorities(door, host));
+    let Some(authorities) = authorities else {
+        return Ok((begun.into_stream(edge.tls.usual()).await?, None));
+    };
+    let config = edge.tls.with_clients(authorities).map_err(io::Error::other)?;
+    let stream = begun.into_stream(config).await?;
+    let client = clients::Client::of(stream.get_ref().1, authorities);
+    Ok((stream, client))
 }
 
 async fn serve_h1<T>(edge: Arc<Edge>, io: T, mut visitor: Visitor, watch: Watch)

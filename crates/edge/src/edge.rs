@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use host::clock::Clock;
-use rustls::ServerConfig;
 
 use crate::arrivals::Arrivals;
 use crate::config::Limits;
@@ -14,6 +13,7 @@ use crate::drain::Watch;
 use crate::log::AccessLog;
 use crate::rate_limit::Limiter;
 use crate::snapshot::Serving;
+use crate::tls::Terms;
 use crate::tls::proofs::Proofs;
 
 /// One running edge.
@@ -27,7 +27,7 @@ pub struct Edge {
     pub arrivals: Arrivals,
     pub crowd: Arc<Crowd>,
     pub limiter: Limiter,
-    pub tls: Arc<ServerConfig>,
+    pub tls: Terms,
     /// What authorities are answered with.
     pub proofs: Arc<Proofs>,
     /// Cloned by whatever outlives its request: a tunnel.

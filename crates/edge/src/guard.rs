@@ -221,8 +221,15 @@ pub fn check_internal_host(door: &Door, host: &str) -> Result<(), Refusal> {
     }
 }
 
+/// Who a visitor proved to be by TLS (RFC 9440): the certificate, and the name in it.
+pub const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("client-cert");
+pub const CLIENT_NAME: HeaderName = HeaderName::from_static("x-client-name");
+
 /// Headers that only we may set.
-pub const OURS: [HeaderName; 8] = [
+pub const OURS: [HeaderName; 11] = [
+    CLIENT_CERTIFICATE,
+    HeaderName::from_static("client-cert-chain"),
+    CLIENT_NAME,
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-forwarded-host"),

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use reconcile::ports::Hsts;
 
 use crate::connection::{Door, Visitor};
-use crate::guard::{Asked, OURS};
+use crate::guard::{Asked, CLIENT_CERTIFICATE, CLIENT_NAME, OURS};
 use crate::request_id;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -74,6 +74,12 @@ pub fn toward_app(headers: &mut HeaderMap, asked: &Asked, visitor: &Visitor, id:
     let _ = write!(text, "for={node};host=\"{}\";proto={scheme}", asked.authority);
     headers.insert(HeaderName::from_static("forwarded"), value(&text));
     headers.insert(request_id::HEADER, id.clone());
+    if let Some(client) = &visitor.client {
+        headers.insert(CLIENT_CERTIFICATE, client.certificate.clone());
+        if let Some(name) = &client.name {
+            headers.insert(CLIENT_NAME, name.clone());
+        }
+    }
 }
 
 /// Makes an app's headers those of our answer.

@@ -93,6 +93,13 @@ async fn reply(
             return Ok(refusal);
         }
     };
+    // Over the machine's own loopback apps call each other without TLS.
+    if let Some(authorities) = &site.clients
+        && matches!(visitor.door, Door::Https | Door::Candidate)
+        && !authorities.know(visitor.client.as_ref())
+    {
+        return Err(Refusal::NoClientCertificate);
+    }
 
     // Who may not see the site does not see what is missing on it either.
     access::admit(&site.access, &parts.headers)?;

@@ -25,6 +25,8 @@ pub enum Refusal {
     Unauthorized,
     /// More than a limit allows.
     AskedTooOften,
+    /// The site asks visitors for a certificate, and none that it believes was shown.
+    NoClientCertificate,
     /// The client began a body and sent nothing more for too long.
     UploadStalled,
     /// The client's body broke off, or was not framed as it said.
@@ -92,6 +94,7 @@ impl Refusal {
             Self::UnknownHost | Self::NotFound => StatusCode::NOT_FOUND,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::AskedTooOften => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoClientCertificate => StatusCode::FORBIDDEN,
             Self::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             Self::NothingPublished | Self::RoutesDamaged | Self::AppUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::AppBroke | Self::UpgradeDeclined => StatusCode::BAD_GATEWAY,
@@ -117,6 +120,7 @@ impl Refusal {
             Self::NotFound => "not-found",
             Self::Unauthorized => "unauthorized",
             Self::AskedTooOften => "asked-too-often",
+            Self::NoClientCertificate => "no-client-certificate",
             Self::UploadStalled => "upload-stalled",
             Self::UploadBroken => "upload-broken",
             Self::NothingPublished => "nothing-published",
@@ -146,6 +150,9 @@ impl Refusal {
             Self::NotFound => "There is no page at this address.",
             Self::Unauthorized => "This site is protected. Please sign in.",
             Self::AskedTooOften => "This was asked too often. Please try again later.",
+            Self::NoClientCertificate => {
+                "This site is for who shows a certificate. Please choose yours and come again."
+            }
             Self::UploadStalled => "The rest of the request did not arrive in time.",
             Self::UploadBroken => "The request broke off before its end.",
             Self::NothingPublished => "This environment is still being set up. Please try again in a moment.",
@@ -184,6 +191,8 @@ impl Refusal {
             | Self::UnknownExpectation
             | Self::BadHost
             | Self::Misdirected
+            // One is shown at the beginning of a connection or never.
+            | Self::NoClientCertificate
             | Self::UploadStalled
             | Self::UploadBroken => After::Close,
             _ => After::KeepOpen,

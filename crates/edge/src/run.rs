@@ -49,7 +49,7 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
         limiter: Limiter::new(clock.instant(), limits.limits_store),
         clock,
         log,
-        tls: Arc::new(tls::server_config(publisher.serving(), Arc::clone(&proofs)).map_err(EdgeFault::Tls)?),
+        tls: tls::Terms::new(publisher.serving(), Arc::clone(&proofs)).map_err(EdgeFault::Tls)?,
         proofs,
         watch: drain.watch(),
         limits,

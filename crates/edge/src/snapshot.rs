@@ -13,10 +13,12 @@ use rustls::sign::CertifiedKey;
 
 use crate::access::{self, Access};
 use crate::balance::Pool;
+use crate::connection::Door;
 use crate::files::{Folder, freshness};
 use crate::proxies::Proxies;
 use crate::rate_limit::rules::{Matcher, Rules};
 use crate::refusal::Refusal;
+use crate::tls::clients::Authorities;
 use crate::tls::shown::Shown;
 use crate::upstream::Instance;
 
@@ -53,6 +55,22 @@ impl Serving {
         self.snapshot().ok().map(|snapshot| &snapshot.proxies)
     }
 
+    /// Whether any site asks visitors for a certificate.
+    pub fn asks_for_clients(&self) -> bool {
+        matches!(self, Self::Snapshot(snapshot) if snapshot.asks_for_clients)
+    }
+
+    /// Whom a host believes about visitors; `None` where it does not ask.
+    pub fn client_authorities(&self, door: &Door, host: &str) -> Option<&Authorities> {
+        let Self::Snapshot(snapshot) = self else { return None };
+        let hosts = if *door == Door::Candidate { &snapshot.candidate } else { &snapshot.hosts };
+        match hosts.get(&host.to_ascii_lowercase())? {
+            Host::Site(site) => site.clients.as_ref(),
+            // It leads elsewhere, which tells nobody anything.
+            Host::Alias { .. } => None,
+        }
+    }
+
     /// The certificate for a host that is ours.
     pub fn certificate(&self, host: &str) -> Option<Arc<CertifiedKey>> {
         match self {
@@ -77,6 +95,7 @@ pub struct Snapshot {
     pub certificates: Shown,
     /// How often visitors may ask.
     pub rules: Rules,
+    asks_for_clients: bool,
 }
 
 #[derive(Debug)]
@@ -93,6 +112,8 @@ pub struct Site {
     pub access: Access,
     /// Which class of limits a request is of.
     pub limited: Matcher,
+    /// Whoever comes by TLS shows a certificate that one of these signed.
+    pub clients: Option<Authorities>,
     config: Option<Bytes>,
     /// With the seconds for which it may be kept.
     key_set: Option<(Bytes, u64)>,
@@ -141,6 +162,8 @@ pub enum Rejected {
     NoHeader { app: String, name: String },
     #[error("cannot believe the proxies in {network:?}: that is no network")]
     NoNetwork { network: String },
+    #[error("cannot tell whom {app:?} believes about its visitors: {why}")]
+    Clients { app: String, why: String },
     #[error("cannot encode the public settings of {app:?}")]
     Config {
         app: String,
@@ -163,7 +186,8 @@ impl Snapshot {
         let hosts = build_sites(&table.sites, &mut internal, &rules, before, now)?;
         let candidate = build_sites(&table.candidate, &mut internal, &rules, before, now)?;
         let proxies = believed(&table.proxies)?;
-        Ok(Self { generation, table, proxies, hosts, internal, candidate, certificates, rules })
+        let asks_for_clients = table.sites.iter().chain(&table.candidate).any(|site| site.client_authorities.is_some());
+        Ok(Self { generation, table, proxies, hosts, internal, candidate, certificates, rules, asks_for_clients })
     }
 
     /// Whether visitors or those who look at a candidate may ask for a host.
@@ -272,6 +296,8 @@ impl Site {
                 Access::Protected(credentials)
             }
         };
+        let authorities = wanted.client_authorities.as_deref().map(Authorities::read).transpose();
+        let clients = authorities.map_err(|why| Rejected::Clients { app: app.clone(), why })?;
         let config = match &wanted.config {
             None => None,
             Some(settings) => {
@@ -292,7 +318,19 @@ impl Site {
         // A name that is no header value is not told; it is ours, and always is one.
         let release = wanted.release.as_ref().and_then(|release| HeaderValue::from_str(release).ok());
         let limited = rules.matcher(app);
-        Ok(Self { app: app.clone(), canonical, target, access, limited, config, key_set, release, kept, headers })
+        Ok(Self {
+            app: app.clone(),
+            canonical,
+            target,
+            access,
+            limited,
+            clients,
+            config,
+            key_set,
+            release,
+            kept,
+            headers,
+        })
     }
 
     /// Says what the manifest has every answer say, where the app itself says nothing about it.

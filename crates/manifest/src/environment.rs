@@ -116,6 +116,8 @@ pub struct App {
     /// Command of the app's own development server, run in `path`; for `up --dev`.
     pub dev: Option<Vec<String>>,
     pub access: Access,
+    /// Certificates, in PEM, of whom visitors must have theirs from, relative to the manifest; `None`: nobody is asked for one.
+    pub client_ca: Option<String>,
     pub serves: Serves,
     /// Services that must be there before it starts, and apps that must be ready before it is. Free of cycles.
     pub needs: Vec<Need>,

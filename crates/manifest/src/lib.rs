@@ -80,5 +80,5 @@ pub use schema::schema;
 pub use source::{Diagnostic, Severity, Source, Span};
 pub use target::{Change, EnvRef, Instance, NotABranch, NotAnEnvironment, Target};
 pub use template::MissingFact;
-pub use tls::{AcmeAuthority, ChallengeKind, Hsts, Issuer, Tls};
+pub use tls::{AcmeAuthority, ChallengeKind, Dns, Hsts, Issuer, KeyAlgorithm, Tls};
 pub use value::{NotSuchAValue, Rule, ValueType};

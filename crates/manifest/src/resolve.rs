@@ -79,7 +79,7 @@ impl Manifest {
             listed: table.listed.unwrap_or(table.per.is_none()),
             drift: table.drift.as_ref().map_or(OnDrift::Report, |drift| drift.value),
             preview: table.preview(),
-            tls: table.tls.resolve(),
+            tls: table.tls.resolve(&domain),
             rollout: table.rollout.resolve(document.people.in_order().into_iter().map(|(name, _)| name.value.clone())),
             rate_limits: document.rate_limits_in(name),
             api: table.api.as_ref().map(|api| api.value.resolve(environment.instance.as_ref())),
@@ -142,6 +142,10 @@ impl Manifest {
             dev: Some(table.dev.0.clone()),
             access: own.and_then(|own| own.access).unwrap_or(table.access),
             serves: table.serves.unwrap_or_else(|| default_serves(table.kind)),
+            client_ca: own
+                .and_then(|own| own.client_ca.as_ref())
+                .or(table.client_ca.as_ref())
+                .map(|path| path.value.0.clone()),
             needs: table.needs.iter().map(|name| need(&name.value)).collect(),
             smoke: table.smoke.iter().map(smoke).collect(),
             migrations: table.migrations.iter().map(MigrationTable::resolve).collect(),

@@ -203,6 +203,9 @@ record! {
         hosts: At<Vec<At<Host>>>,
         /// Who may see it.
         access: Access = "public",
+        /// A file of certificates, in PEM, relative to the manifest: visitors must show a certificate that one of them signed. The app
+        /// is told whose it is, in `Client-Cert` (RFC 9440) and `X-Client-Name`.
+        client_ca: Option<At<RelativePath>>,
         /// What it answers with: decides about the security headers of every answer in which it has none of its own. By default
         /// `data` for `node`, else `pages`.
         serves: Option<Serves>,
@@ -309,6 +312,8 @@ record! {
         scale: Option<At<ScaleTable>>,
         /// Who may see it.
         access: Option<Access>,
+        /// A file of certificates, in PEM, one of which must have signed the certificate that a visitor shows.
+        client_ca: Option<At<RelativePath>>,
         /// What an instance may use.
         limits: Option<At<LimitsTable>>,
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::record::{choice, record};
-use crate::scalars::{Age, RelativePath};
+use crate::scalars::{Age, Domain, RelativePath};
 use crate::shape::{self, text_shape};
 use crate::source::At;
 
@@ -19,6 +19,11 @@ record! {
         acme: Vec<AcmeTable> = [],
         /// How a name is proved to be ours, the preferred way first.
         challenges: At<Vec<At<ChallengeKind>>> = ["http-01", "tls-alpn-01"],
+        /// Orders a certificate for all names beside the hosts (`*.shop.example`) in place of one that lists them, so that a new app
+        /// waits for none and its name is in no public log. Takes `dns-01`.
+        wildcard: At<bool> = false,
+        /// The name server that takes records for `dns-01`.
+        dns: Option<At<DnsTable>>,
         /// What browsers are told: that these hosts are never to be asked without TLS.
         hsts: Option<At<HstsTable>>,
     }
@@ -32,6 +37,9 @@ record! {
         /// Another directory, of an authority that nobody trusts: an order must succeed there first, so that mistakes do not
         /// count against the limits of this one.
         staging: Option<At<DirectoryUrl>>,
+        /// Name of the key with which our account there is bound to one that was opened by other means. `roadbed secrets set
+        /// acme/HOST` takes the key itself, in base64, with the host of the directory.
+        external_account: Option<At<KeyName>>,
         /// Whom it may write to.
         contact: Vec<At<MailAddress>> = [],
         /// A file of certificates, in PEM, by which the directory itself is recognised, relative to the manifest. Default: public
@@ -40,6 +48,37 @@ record! {
         /// A file of the certificates, in PEM, that visitors trust and that it signs with, relative to the manifest. Default: public
         /// authorities.
         roots: Option<At<RelativePath>>,
+    }
+}
+
+record! {
+    /// A name server that takes updates (RFC 2136), signed with a key that it knows too (RFC 8945). `roadbed secrets set tls/dns` takes
+    /// the key's secret, in base64.
+    pub(crate) struct DnsTable {
+        /// Where it takes updates, with a port where it is not 53.
+        server: At<ServerAddress>,
+        /// The zone that it serves. Default: the environment's domain.
+        zone: Option<At<Domain>>,
+        /// Name of the key.
+        key: At<KeyName>,
+        /// How updates are signed.
+        algorithm: KeyAlgorithm = "hmac-sha256",
+        /// Servers where a record must be seen before the authority is asked to look. Default: those that the zone names.
+        seen_at: Vec<At<ServerAddress>> = [],
+        /// How long that may take.
+        patience: Duration = "2m",
+    }
+}
+
+choice! {
+    /// How updates of a zone are signed.
+    pub enum KeyAlgorithm {
+        /// What most name servers make.
+        HmacSha256 = "hmac-sha256",
+        /// Longer.
+        HmacSha384 = "hmac-sha384",
+        /// Longest.
+        HmacSha512 = "hmac-sha512",
     }
 }
 
@@ -72,6 +111,8 @@ choice! {
         Http01 = "http-01",
         /// The authority looks at a certificate that is made for that on port 443. Not behind somebody else's TLS.
         TlsAlpn01 = "tls-alpn-01",
+        /// The authority asks the name service for a record, which is put at the server of `dns`. The only way to a wildcard.
+        Dns01 = "dns-01",
     }
 }
 
@@ -121,6 +162,56 @@ impl shape::Text for MailAddress {
 }
 text_shape!(MailAddress);
 
+/// A server, by name or address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerAddress(pub(crate) String);
+
+impl shape::Text for ServerAddress {
+    const WANTS: &'static str = "a server, with a port or without";
+    const EXAMPLES: &'static [&'static str] = &["ns1.shop.example", "127.0.0.1:5300"];
+
+    fn read(text: &str) -> Result<Self, Option<String>> {
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port),
+            _ => (text, "53"),
+        };
+        let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)),
+        };
+        match port.parse::<u16>() {
+            Ok(port) if is_host && port > 0 => Ok(Self(format!("{host}:{port}"))),
+            _ => Err(Some("write for example \"ns1.shop.example\" or \"[::1]:5300\"".to_owned())),
+        }
+    }
+
+    fn stand_in() -> Self {
+        Self("unreadable.invalid:53".to_owned())
+    }
+}
+text_shape!(ServerAddress);
+
+/// The name of a key that somebody else gave out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyName(pub(crate) String);
+
+impl shape::Text for KeyName {
+    const WANTS: &'static str = "the name of a key";
+    const EXAMPLES: &'static [&'static str] = &["roadbed.shop.example"];
+
+    fn read(text: &str) -> Result<Self, Option<String>> {
+        if !text.is_empty() && text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Some("its name alone; the key itself is told to `roadbed secrets set`".to_owned()))
+    }
+
+    fn stand_in() -> Self {
+        Self("unreadable".to_owned())
+    }
+}
+text_shape!(KeyName);
+
 /// Where most of the world's certificates are ordered.
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
@@ -133,6 +224,10 @@ pub struct Tls {
     pub authorities: Vec<AcmeAuthority>,
     /// Never empty.
     pub challenges: Vec<ChallengeKind>,
+    /// Whether names are ordered as `*.` of what is above them.
+    pub wildcard: bool,
+    /// Where records are put.
+    pub dns: Option<Dns>,
     /// `None`: a year, for these hosts alone.
     pub hsts: Option<Hsts>,
 }
@@ -143,10 +238,40 @@ pub struct AcmeAuthority {
     pub directory: String,
     pub staging: Option<String>,
     pub contact: Vec<String>,
+    /// Name of the key that binds our account to one that was opened by other means.
+    pub external_account: Option<String>,
     /// By whom the directory is recognised; `None`: public authorities.
     pub ca: Option<String>,
     /// Whom visitors trust; `None`: public authorities.
     pub roots: Option<String>,
+}
+
+/// A name server that takes records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// `HOST:PORT`.
+    pub server: String,
+    pub zone: String,
+    /// Name of the key.
+    pub key: String,
+    pub algorithm: KeyAlgorithm,
+    /// `HOST:PORT` each; empty: those that the zone names.
+    pub seen_at: Vec<String>,
+    pub patience: Duration,
+}
+
+impl Tls {
+    /// The names that a certificate for these hosts is ordered for.
+    pub fn names(&self, hosts: &[String], domain: &str) -> Vec<String> {
+        let name = |host: &String| match host.split_once('.') {
+            Some((_, above)) if self.wildcard && host != domain => format!("*.{above}"),
+            _ => host.clone(),
+        };
+        let mut names: Vec<String> = hosts.iter().map(name).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
 }
 
 /// What browsers are told.
@@ -158,13 +283,14 @@ pub struct Hsts {
 }
 
 impl TlsTable {
-    pub(crate) fn resolve(&self) -> Tls {
+    pub(crate) fn resolve(&self, domain: &str) -> Tls {
         let authorities = match self.issuer.value {
             Issuer::Local => Vec::new(),
             Issuer::Acme if self.acme.is_empty() => vec![AcmeAuthority {
                 directory: LETS_ENCRYPT.to_owned(),
                 staging: Some(LETS_ENCRYPT_STAGING.to_owned()),
                 contact: Vec::new(),
+                external_account: None,
                 ca: None,
                 roots: None,
             }],
@@ -179,8 +305,25 @@ impl TlsTable {
             issuer: self.issuer.value,
             authorities,
             challenges: self.challenges.iter().map(|kind| kind.value).collect(),
+            wildcard: self.wildcard.value,
+            dns: self.dns.as_ref().map(|dns| Dns {
+                server: dns.server.0.clone(),
+                zone: dns.zone.as_ref().map_or_else(|| domain.to_owned(), |zone| zone.of(None)),
+                key: dns.key.0.clone(),
+                algorithm: dns.algorithm,
+                seen_at: dns.seen_at.iter().map(|server| server.0.clone()).collect(),
+                patience: dns.patience,
+            }),
             hsts: self.hsts.as_ref().map(hsts),
         }
+    }
+}
+
+impl AcmeAuthority {
+    /// Under which name the key of `external_account` lies in the secret store.
+    pub fn account_secret(&self) -> String {
+        let url = Url::parse(&self.directory).ok();
+        format!("acme/{}", url.as_ref().and_then(Url::host_str).unwrap_or_default())
     }
 }
 
@@ -189,6 +332,7 @@ impl AcmeTable {
         AcmeAuthority {
             directory: self.directory.0.clone(),
             staging: self.staging.as_ref().map(|url| url.0.clone()),
+            external_account: self.external_account.as_ref().map(|key| key.0.clone()),
             contact: self.contact.iter().map(|mail| mail.0.clone()).collect(),
             ca: self.ca.as_ref().map(|path| path.0.clone()),
             roots: self.roots.as_ref().map(|path| path.0.clone()),

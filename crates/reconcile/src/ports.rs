@@ -379,6 +379,9 @@ pub struct Site {
     pub hosts: Vec<String>,
     pub target: Target,
     pub access: SiteAccess,
+    /// Certificates in PEM: who comes by TLS must show one that one of them signed. `None`: nobody is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_authorities: Option<String>,
     /// Served at `/config.json`, for static apps that read their public settings at run time. Public values only.
     pub config: Option<BTreeMap<String, String>>,
     /// Served at `/.well-known/jwks.json`, for apps that sign tokens.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::RootCertStore;
+use rustls::client::ResolvesClientCert;
 use url::Url;
 
 /// One run.
@@ -17,6 +18,8 @@ pub struct Plan {
     pub routes: Vec<Route>,
     /// Who is believed to sign certificates, and nobody else. Empty where all is plain HTTP.
     pub trusted: Arc<RootCertStore>,
+    /// What is shown to hosts that ask for a certificate; nothing, where none does.
+    pub shown: Option<Arc<dyn ResolvesClientCert>>,
     /// Path of Chromium; wanted only where a page is rendered. See [`crate::find`].
     pub browser: Option<PathBuf>,
     /// The longest that one page may take, each way it is looked at.

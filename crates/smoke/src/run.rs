@@ -58,7 +58,7 @@ pub async fn run(plan: &Plan, clock: &dyn Clock) -> Result<Report, SmokeFault> {
             return Err(SmokeFault::NoRoute { page: page.name.clone(), host });
         }
     }
-    let visitor = Visitor::new(&plan.trusted).map_err(SmokeFault::Trust)?;
+    let visitor = Visitor::new(&plan.trusted, plan.shown.clone()).map_err(SmokeFault::Trust)?;
     if let Some(folder) = &plan.evidence {
         files::create_dir(folder, Access::Owner).map_err(SmokeFault::Evidence)?;
     }

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use sha2::{Digest, Sha256};
@@ -41,11 +42,17 @@ pub(crate) struct Answer {
 }
 
 impl Visitor {
-    pub(crate) fn new(trusted: &Arc<RootCertStore>) -> Result<Self, rustls::Error> {
+    pub(crate) fn new(
+        trusted: &Arc<RootCertStore>,
+        shown: Option<Arc<dyn ResolvesClientCert>>,
+    ) -> Result<Self, rustls::Error> {
         let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(trusted.clone())
-            .with_no_client_auth();
+            .with_root_certificates(trusted.clone());
+        let config = match shown {
+            Some(shown) => config.with_client_cert_resolver(shown),
+            None => config.with_no_client_auth(),
+        };
         Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
     }
 

@@ -66,7 +66,7 @@ pub struct Held {
 impl Held {
     /// As it is served.
     pub fn leaf(&self) -> Leaf {
-        Leaf { hosts: self.issued.hosts.clone(), certificate: self.certificate.clone() }
+        Leaf::new(&self.issued.hosts, self.certificate.clone())
     }
 }
 

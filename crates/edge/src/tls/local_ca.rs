@@ -9,6 +9,7 @@
 //! **Invariant:** an authority that may have been trusted is never replaced silently while it is good, and an unreadable one is
 //! an error, not a reason to make another.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,13 +99,21 @@ struct LeafFile {
 /// The leaf as it is served.
 #[derive(Debug)]
 pub struct Leaf {
-    pub hosts: Vec<String>,
+    /// Lower case. Looked up in each handshake, so it takes no longer with more of them.
+    named: HashSet<String>,
     pub certificate: Arc<CertifiedKey>,
 }
 
 impl Leaf {
+    pub fn new(hosts: &[String], certificate: Arc<CertifiedKey>) -> Self {
+        Self { named: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(), certificate }
+    }
+
+    /// Whether it is for this host, by its name or by a wildcard for what is above it.
     pub fn names(&self, host: &str) -> bool {
-        self.hosts.iter().any(|named| named.eq_ignore_ascii_case(host))
+        let host = host.to_ascii_lowercase();
+        self.named.contains(&host)
+            || host.split_once('.').is_some_and(|(_, above)| self.named.contains(&format!("*.{above}")))
     }
 }
 
@@ -189,7 +198,7 @@ pub fn load(root: &Root) -> Result<Option<Leaf>, CaFault> {
         CertificateDer::pem_slice_iter(leaf.leaf.chain_pem.as_bytes()).collect::<Result<_, _>>().map_err(damaged)?;
     let key = PrivateKeyDer::from_pem_slice(leaf.leaf.key_pem.as_bytes()).map_err(damaged)?;
     let certificate = CertifiedKey::from_der(chain, key, &super::provider()).map_err(CaFault::Key)?;
-    Ok(Some(Leaf { hosts: leaf.hosts, certificate: Arc::new(certificate) }))
+    Ok(Some(Leaf::new(&leaf.hosts, Arc::new(certificate))))
 }
 
 /// The authority, if it is this root's.
@@ -301,7 +310,10 @@ mod tests {
         assert_eq!(ensure(&root, &owner(), &turned, NOW).unwrap(), Ensured::Unchanged);
         assert_eq!(ensure(&root, &owner(), &hosts(&["www.shop.localhost"]), NOW).unwrap(), Ensured::LeafIssued);
         assert_eq!(authority_of(&root), authority);
-        assert_eq!(load(&root).unwrap().unwrap().hosts, ["www.shop.localhost"]);
+        let leaf = load(&root).unwrap().unwrap();
+        assert!(leaf.names("WWW.shop.localhost") && !leaf.names("shop.localhost"));
+        let wild = Leaf::new(&["*.shop.localhost".to_owned()], leaf.certificate);
+        assert!(wild.names("api.shop.localhost") && !wild.names("a.b.shop.localhost") && !wild.names("shop.localhost"));
     }
 
     #[test]

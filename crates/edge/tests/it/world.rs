@@ -185,6 +185,7 @@ pub(crate) fn site(hosts: &[&str], target: Target) -> Site {
         hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
         target,
         access: SiteAccess::Public,
+        client_authorities: None,
         config: None,
         key_set: None,
         internal_socket: Some("shop-internal".into()),

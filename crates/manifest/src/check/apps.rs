@@ -88,6 +88,12 @@ fn needs(name: &At<AppName>, app: &AppTable, document: &Document, findings: &mut
 
 /// What is only seen in a browser needs one.
 fn smoke(app: &AppTable, findings: &mut Findings) {
+    let asks = app.client_ca.is_some() || app.r#in.iter().any(|(_, own)| own.client_ca.is_some());
+    for page in app.smoke.iter().filter(|page| page.render.value && asks) {
+        findings
+            .error(page.render.span, format!("no browser of ours has a certificate to show for {}", page.path.0))
+            .hint("leave render out: pages of an app with client_ca are looked at without a browser");
+    }
     for page in app.smoke.iter().filter(|page| !page.render.value) {
         let of_browsers = [("text", &page.text), ("elements", &page.elements), ("ignore_errors", &page.ignore_errors)];
         for (key, first) in of_browsers.iter().filter_map(|(key, all)| Some((key, all.first()?))) {

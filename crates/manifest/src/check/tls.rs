@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::findings::Findings;
 use crate::tables::Document;
-use crate::tls::Issuer;
+use crate::tls::{ChallengeKind, Issuer};
 
 /// What the list that browsers are shipped with asks for.
 const PRELOADED_FOR: Duration = Duration::from_hours(24 * 365);
@@ -35,6 +35,25 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
             findings
                 .error(tls.challenges.span, format!("there is no way left to prove the names of {}", name.value))
                 .hint("name one, such as \"http-01\"");
+        }
+        let by_dns = tls.challenges.iter().find(|kind| kind.value == ChallengeKind::Dns01);
+        match (by_dns, &tls.dns) {
+            (Some(by_dns), None) => {
+                findings
+                    .error(by_dns.span, format!("nobody takes records of {} for dns-01", name.value))
+                    .hint("add dns = { server = \"ns1.shop.example\", key = \"roadbed.shop.example\" }");
+            }
+            (None, Some(dns)) => {
+                findings
+                    .error(dns.server.span, format!("no name of {} is proved by records", name.value))
+                    .hint("add \"dns-01\" to challenges, or leave `dns` out");
+            }
+            _ => {}
+        }
+        if tls.wildcard.value && by_dns.is_none() {
+            findings
+                .error(tls.wildcard.span, "no authority signs for a wildcard that is not proved by dns-01".to_owned())
+                .hint("add challenges = [\"dns-01\"] and `dns` beside it");
         }
         let Some(hsts) = &tls.hsts else { continue };
         if hsts.preload.value && (hsts.max_age.0 < PRELOADED_FOR || !hsts.subdomains) {

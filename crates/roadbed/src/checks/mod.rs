@@ -12,7 +12,7 @@
 //! | T4 | `redis-guards-its-door` | as above |
 //! | T4 | `redis-keeps-its-promises` | memory, eviction and persistence as the server tells them; how full it is |
 //! | T4 | `readiness-follows-the-stores` | an app says that it is not ready while a store is away, and is ready when it returns |
-//! | T5 | `apps-are-reachable` | every app answers over HTTPS, with a certificate that verifies |
+//! | T5 | `apps-are-reachable` | every app answers over HTTPS, with a certificate that verifies; one that asks for a certificate refuses who has none |
 //! | T5 | `killed-instances-return` | a killed instance is started again and serves |
 //! | T6 | `http-redirects` | plain HTTP leads to HTTPS |
 //! | T6 | `browsers-stay-with-https` | browsers are told what the manifest says, and nothing on localhost |

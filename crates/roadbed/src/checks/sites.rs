@@ -35,6 +35,8 @@ const REDIRECTS: Claim = Claim {
 pub struct AppsAreReachable {
     pub environment: Arc<Environment>,
     pub visitor: Visitor,
+    /// Who has no certificate.
+    pub stranger: Visitor,
 }
 
 impl Check for AppsAreReachable {
@@ -58,6 +60,14 @@ impl AppsAreReachable {
     async fn visit(&self, app: &App) -> Vec<(bool, String)> {
         let Some(host) = app.hosts.first() else { return vec![(false, format!("{} has no host name", app.name))] };
         let mut seen = Vec::new();
+        if app.client_ca.is_some() {
+            let url = self.visitor.https_url(host, "/");
+            seen.push(match self.stranger.get(host, "/", PATIENCE).await {
+                Err(why) => (false, format!("{url}: {why}")),
+                Ok(answer) if answer.status == 403 => (true, format!("{url} refuses who shows no certificate")),
+                Ok(answer) => (false, format!("{url} answered {} to who shows no certificate", answer.status)),
+            });
+        }
         for smoke in &app.smoke {
             let url = self.visitor.https_url(host, &smoke.path);
             // Without its password a protected app must be closed, and that it answers so is proof that it is there.

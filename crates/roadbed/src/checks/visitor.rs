@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use acme::Trust;
@@ -12,6 +13,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use reconcile::Fault;
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
 use secrets::Secret;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -47,8 +49,19 @@ impl std::fmt::Debug for Visitor {
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Visitor {
-    pub fn new(trust: &Trust, http_port: u16, https_port: u16) -> Result<Self, Fault> {
+    /// `shown` goes to sites that ask for a certificate.
+    pub fn new(
+        trust: &Trust,
+        shown: Option<Arc<dyn ResolvesClientCert>>,
+        http_port: u16,
+        https_port: u16,
+    ) -> Result<Self, Fault> {
         let config = trust.client().map_err(|error| Fault::because("cannot set up TLS for a visitor", &error))?;
+        let mut config = (*config).clone();
+        if let Some(shown) = shown {
+            config.client_auth_cert_resolver = shown;
+        }
+        let config = Arc::new(config);
         Ok(Self { tls: TlsConnector::from(config), http_port, https_port })
     }
 

@@ -1,6 +1,8 @@
-//! The addresses of data services that somebody else runs: secrets that belong to no variable.
+//! The addresses of data services that somebody else runs, and keys by which certificates are ordered: secrets that belong to no
+//! variable.
 
-use manifest::Environment;
+use manifest::environment::Class;
+use manifest::{AcmeAuthority, Environment};
 use reconcile::Fault;
 use secrets::{SecretName, Store, Writing};
 use stores::external::{ADDRESS_CLASS, address_secret};
@@ -12,9 +14,13 @@ use crate::cli::project::no_such;
 use crate::cli::secrets::{Kept, cannot};
 use crate::cli::secrets_values::read_value;
 use crate::cli::session::Session;
+use crate::control::renewing::ZONE_KEY;
 
 /// Services that may be somebody else's.
 const SERVICES: [&str; 3] = ["mongodb", "redis", "redis-cache"];
+
+/// Whoever has such a key gets certificates for our names.
+const KEY_CLASS: Class = Class::Secret;
 
 /// Those that are, in this environment.
 fn services(environment: &Environment) -> Vec<&'static str> {
@@ -26,6 +32,9 @@ fn services(environment: &Environment) -> Vec<&'static str> {
 
 /// Sets an address, read from stdin or asked for without echo.
 pub(super) fn set(session: &Session, name: &str, environment: &Environment, store: &Store) -> Result<Exit, Failure> {
+    if keys(environment).iter().any(|key| key == name) {
+        return set_key(session, name, store);
+    }
     let service = service_of(environment, name)?;
     let secret = read_value(name)?;
     let wrong = match service {
@@ -47,18 +56,46 @@ pub(super) fn set(session: &Session, name: &str, environment: &Environment, stor
         session.command("up")
     ));
     if session.output.is_json() {
-        session.output.json(&kept(service, store)?)?;
+        session.output.json(&kept(address_secret(service), store)?)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Keys that others gave out, by which certificates are ordered.
+fn keys(environment: &Environment) -> Vec<String> {
+    let zone = environment.tls.dns.iter().map(|_| ZONE_KEY.to_owned());
+    let bound = environment.tls.authorities.iter().filter(|authority| authority.external_account.is_some());
+    zone.chain(bound.map(AcmeAuthority::account_secret)).collect()
+}
+
+fn set_key(session: &Session, name: &str, store: &Store) -> Result<Exit, Failure> {
+    let secret = read_value(name)?;
+    if acme::dns::Secret::of_base64(secret.expose()).is_none() {
+        return Err(Failure::Usage(
+            Fault::new(format!("cannot keep this value of {name}: it is no base64"))
+                .hint("it is the key itself, as who gave it out shows it, without its name"),
+        ));
+    }
+    let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
+    let writing = Writing { class: KEY_CLASS, rule: None };
+    let version = store.set(&SecretName::new(name), writing, &secret).map_err(cannot)?;
+    session.output.note(format!(
+        "{} {name} has version {version}; the next certificate is ordered with it",
+        session.output.notes.good("✓")
+    ));
+    if session.output.is_json() {
+        session.output.json(&kept(SecretName::new(name), store)?)?;
     }
     Ok(Exit::Done)
 }
 
 /// What `secrets list` shows of them.
 pub(super) fn list(environment: &Environment, store: &Store) -> Result<Vec<Kept>, Failure> {
-    services(environment).into_iter().map(|service| kept(service, store)).collect()
+    let addresses = services(environment).into_iter().map(address_secret);
+    addresses.chain(keys(environment).into_iter().map(SecretName::new)).map(|name| kept(name, store)).collect()
 }
 
-fn kept(service: &str, store: &Store) -> Result<Kept, Failure> {
-    let name: SecretName = address_secret(service);
+fn kept(name: SecretName, store: &Store) -> Result<Kept, Failure> {
     let version = store.current_version(&name).map_err(cannot)?;
     Ok(Kept::required_by_roadbed(name.to_string(), version))
 }
@@ -75,7 +112,8 @@ fn service_of(environment: &Environment, name: &str) -> Result<&'static str, Fai
                 .hint("`driver = \"external\"` in roadbed.toml says that somebody else runs it"),
         ));
     }
-    let names: Vec<String> = known.iter().map(|service| address_secret(service).to_string()).collect();
+    let names = known.iter().map(|service| address_secret(service).to_string());
+    let names: Vec<String> = names.chain(keys(environment)).collect();
     Err(Failure::Usage(match names.is_empty() {
         true => Fault::new(format!("cannot set {name}: it is none of a variable, and Roadbed makes it itself"))
             .hint("`roadbed secrets list` shows what people set"),

@@ -35,7 +35,12 @@ pub struct Page {
 impl World {
     /// Who comes in by the edge's public sockets.
     pub fn visitor(&self) -> Result<Visitor, Fault> {
-        Visitor::new(&self.trust()?, self.addresses.http, self.addresses.https)
+        Visitor::new(&self.trust()?, self.shown_to_sites()?, self.addresses.http, self.addresses.https)
+    }
+
+    /// As [`World::visitor`], who has nothing to show to sites that ask for a certificate.
+    pub fn stranger(&self) -> Result<Visitor, Fault> {
+        Visitor::new(&self.trust()?, None, self.addresses.http, self.addresses.https)
     }
 
     /// Whom visitors believe: who issues the public certificates, where the manifest names one; else the environment's own authority.

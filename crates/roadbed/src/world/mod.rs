@@ -16,6 +16,7 @@ mod routes;
 mod security_headers;
 pub mod fleet;
 pub mod deployable;
+mod identity;
 mod facts;
 mod addresses;
 mod asleep;

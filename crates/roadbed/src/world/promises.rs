@@ -45,7 +45,11 @@ impl World {
         if let Some(check) = self.readiness_check(&visitor) {
             all.push(check);
         }
-        all.push(Box::new(checks::AppsAreReachable { environment: environment.clone(), visitor: visitor.clone() }));
+        all.push(Box::new(checks::AppsAreReachable {
+            environment: environment.clone(),
+            visitor: visitor.clone(),
+            stranger: self.stranger()?,
+        }));
         all.push(Box::new(checks::KilledInstancesReturn {
             environment: environment.clone(),
             visitor: visitor.clone(),

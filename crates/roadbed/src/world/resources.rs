@@ -38,6 +38,7 @@ use super::ceiling::Together;
 use super::facts::LocalFacts;
 use super::fleet::{Fleet, Origin, site_of_release};
 use super::guarded;
+use super::identity::owner;
 use super::leftovers::Leftovers;
 use super::migrating::{Migrations, Which};
 use super::network::{NetworkRules, RulesOf};
@@ -235,10 +236,7 @@ impl Parts {
                 hosts.push(host.clone());
             }
         }
-        let owner = edge::tls::local_ca::Owner {
-            environment: format!("{} {}", self.environment.product, self.environment.reference()),
-            root: self.ground.id.clone(),
-        };
+        let owner = owner(&self.environment, &self.ground.id);
         let mut needs = vec![Certificate::resource_id(), EdgeProcess::resource_id()];
         all.push(Box::new(Certificate::new(self.ground.root.clone(), owner, hosts, self.ground.clock.clone())));
         all.push(Box::new(self.edge_process()?));

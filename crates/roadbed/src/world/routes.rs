@@ -18,6 +18,7 @@ use super::addresses::{Addresses, internal_socket};
 use super::asleep::WAKE;
 use super::facts::LocalFacts;
 use super::fleet::{Fleet, Origin, site_of_release};
+use super::identity::client_authorities;
 use super::security_headers;
 use super::{EDGE_IDLE, Running};
 
@@ -129,6 +130,7 @@ fn site(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Site, Fault> {
             Access::Public => SiteAccess::Public,
             Access::Protected => SiteAccess::Protected { credentials_file: credentials_file(root, app.name.as_str()) },
         },
+        client_authorities: client_authorities(root, &ground.project, app)?,
         config: match app.runs {
             Runs::Static { .. } => Some(config(&ground.project, &fleet.environment, one, facts)?),
             Runs::Server(_) => None,

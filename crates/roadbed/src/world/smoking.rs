@@ -76,6 +76,7 @@ impl World {
                 .collect::<Result<Vec<_>, _>>()?
                 .concat(),
             trusted: self.trust()?.roots(),
+            shown: self.shown_to_sites()?,
             browser: means.browser,
             page_deadline: PAGE_DEADLINE,
             deadline: DEADLINE,

@@ -127,6 +127,7 @@ impl Site {
             pages,
             routes: vec![route],
             trusted: self.trusted.clone(),
+            shown: None,
             browser: Some(chromium()),
             page_deadline: PATIENCE,
             deadline: PATIENCE * 6,

@@ -25,7 +25,7 @@ pub(super) async fn try_doors(ours: &Ours<'_>, other: &Neighbour, cells: &mut Ce
     let (Some(https), Some(http)) = (port("https"), port("http")) else {
         return cells.good("its edge does not listen");
     };
-    let by = |root: &reconcile::Root| Visitor::new(&Trust::read(Some(&root.ca_certificate()))?, http, https);
+    let by = |root: &reconcile::Root| Visitor::new(&Trust::read(Some(&root.ca_certificate()))?, None, http, https);
     let (by_ours, by_theirs) = match (by(ours.root), by(&other.root)) {
         (Ok(by_ours), Ok(by_theirs)) => (by_ours, by_theirs),
         (Err(fault), _) | (_, Err(fault)) => return cells.untried(format!("its edge: {fault}")),

@@ -5,6 +5,7 @@
 //! Until there is a certificate, and whenever none is whole, the edge serves the environment's own.
 
 pub(crate) mod door;
+mod keys;
 mod ordering;
 mod told;
 
@@ -15,7 +16,7 @@ use acme::book::Book;
 use acme::{Next, Situation, Trust, renewal};
 use edge::client::EdgeClient;
 use edge::tls::issued::{Held, Store};
-use host::clock::Timestamp;
+use host::clock::{Clock, Timestamp};
 use manifest::environment::Environment;
 use manifest::{AcmeAuthority, ChallengeKind};
 use reconcile::Fault;
@@ -24,9 +25,11 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::{Control, convergence};
+use crate::seats;
 use crate::wanted;
 use crate::world;
 
+pub(crate) use keys::ZONE_KEY;
 pub use told::{CertificateStatus, Trouble, status};
 
 /// Between two looks, at most: a clock may jump meanwhile, and a deployment may bring hosts.
@@ -91,6 +94,13 @@ struct Desk {
     project: std::path::PathBuf,
     /// Lower case, in order.
     hosts: Vec<String>,
+    /// What is ordered for them.
+    names: Vec<String>,
+    /// Where records are put.
+    zone: Option<acme::dns::Zone>,
+    /// Whose customers we are, beside `authorities`.
+    customers: Vec<Option<acme::order::Customer>>,
+    clock: Arc<dyn Clock>,
     edge: EdgeClient,
     door: std::net::SocketAddr,
 }
@@ -101,7 +111,7 @@ impl Desk {
     }
 
     fn situation<'a>(&'a self, held: Option<&'a Held>, now: Timestamp) -> Situation<'a> {
-        Situation { directories: &self.directories, hosts: &self.hosts, held: held.map(|held| &held.issued), now }
+        Situation { directories: &self.directories, hosts: &self.names, held: held.map(|held| &held.issued), now }
     }
 
     fn write(&self, book: &Book) -> Result<(), Fault> {
@@ -115,26 +125,38 @@ impl Desk {
 
 /// Does what is due; returns for how long there is nothing to do.
 async fn look(control: &Control) -> Result<Duration, Fault> {
-    let Some(desk) = desk(control).await? else { return Ok(LONGEST_WAIT) };
-    let now = control.clock.now();
+    match desk(control).await? {
+        Some(desk) => see_to(&desk).await,
+        None => Ok(LONGEST_WAIT),
+    }
+}
+
+async fn see_to(desk: &Desk) -> Result<Duration, Fault> {
+    let now = desk.clock.now();
+    if let Some(zone) = &desk.zone
+        && let Err(fault) = zone.take_back().await
+    {
+        // They harm nobody, and the next look tries again.
+        tracing::warn!(%fault, "records of an order that was cut off are still there");
+    }
     let read = Book::read(&desk.folder, &desk.directories, now);
     let mut book = read.map_err(|fault| Fault::because("cannot read what was ordered", &fault))?;
     let mut held = desk.newest()?;
     book.takes_up(held.as_ref().map(|held| &held.issued), now);
     if let Some(newest) = held.as_ref().filter(|held| held.generation != book.settled) {
-        ordering::settle(&desk, &mut book, newest, now).await?;
+        ordering::settle(desk, &mut book, newest, now).await?;
         held = desk.newest()?;
     }
     let advice_due = renewal::advice_due(&desk.situation(held.as_ref(), now), &book);
     if let (Some(held), Some(due)) = (&held, advice_due)
         && due <= now
     {
-        ordering::take_advice(&desk, &mut book, held, now).await?;
+        ordering::take_advice(desk, &mut book, held, now).await?;
     }
     let situation = desk.situation(held.as_ref(), now);
     match acme::next(&situation, &book) {
         Next::Order { authority } => {
-            ordering::order(&desk, &mut book, authority, held.as_ref(), control).await?;
+            ordering::order(desk, &mut book, authority, held.as_ref()).await?;
             Ok(PAUSE)
         }
         Next::Wait { until } => {
@@ -172,10 +194,20 @@ async fn desk(control: &Control) -> Result<Option<Desk>, Fault> {
     if hosts.is_empty() {
         return Ok(None);
     }
-    let Environment { tls, network, .. } = environment;
+    let Environment { tls, network, domain, .. } = environment;
+    let secrets = secrets::Store::new(seats::of_control(&control.root, &control.id, &control.clock, &want));
+    let folder = folder(&control.root);
     Ok(Some(Desk {
+        names: tls.names(&hosts, &domain),
+        zone: tls.dns.as_ref().map(|dns| keys::zone(dns, &secrets, &folder)).transpose()?,
+        customers: tls
+            .authorities
+            .iter()
+            .map(|authority| keys::customer(authority, &secrets))
+            .collect::<Result<_, _>>()?,
+        clock: Arc::clone(&control.clock),
         store: Store::new(&control.root),
-        folder: folder(&control.root),
+        folder,
         directories: tls.authorities.iter().map(|authority| authority.directory.clone()).collect(),
         authorities: tls.authorities,
         proofs: tls.challenges.iter().map(|kind| proof(*kind)).collect(),
@@ -194,5 +226,9 @@ fn proof(kind: ChallengeKind) -> acme::order::Proof {
     match kind {
         ChallengeKind::Http01 => acme::order::Proof::Http,
         ChallengeKind::TlsAlpn01 => acme::order::Proof::Tls,
+        ChallengeKind::Dns01 => acme::order::Proof::Dns,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! One order: written down, rehearsed, placed, judged, kept, shown, seen.
 
 use acme::book::Book;
-use acme::order::{self, Place, Wish};
+use acme::order::{self, Customer, Place, Wish};
 use acme::{Failure, Trust};
 use certificates::Issued;
 use edge::tls::issued::{Chain, Held};
@@ -12,31 +12,25 @@ use reconcile::ports::Routes;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::super::Control;
 use super::{Desk, door};
 
 /// Orders from one authority, and sees to it that the certificate is shown. What goes wrong there is noted and no fault; a fault is
 /// that of this machine.
-pub(super) async fn order(
-    desk: &Desk,
-    book: &mut Book,
-    at: usize,
-    held: Option<&Held>,
-    control: &Control,
-) -> Result<(), Fault> {
+pub(super) async fn order(desk: &Desk, book: &mut Book, at: usize, held: Option<&Held>) -> Result<(), Fault> {
     let authority = &desk.authorities[at];
     let directory = &authority.directory;
     let roots = desk.trust(authority.roots.as_ref())?;
     let trust = desk.trust(authority.ca.as_ref())?;
+    let customer = desk.customers[at].as_ref();
     desk.store
         .reserve()
         .map_err(|fault| Fault::because("cannot order a certificate: there is no room for it", &fault))?;
     book.begins(directory);
     desk.write(book)?;
-    tracing::info!(directory, hosts = ?desk.hosts, "ordering a certificate");
-    let outcome = place(desk, book, authority, &trust, &roots, held, control).await;
+    tracing::info!(directory, names = ?desk.names, "ordering a certificate");
+    let outcome = place(desk, book, authority, (&trust, customer), &roots, held).await;
     // Time has passed.
-    let now = control.clock.now();
+    let now = desk.clock.now();
     match outcome {
         Ok(fresh) => {
             tracing::info!(directory, until = %fresh.issued.life.end, "a new certificate is served");
@@ -57,10 +51,9 @@ async fn place(
     desk: &Desk,
     book: &mut Book,
     authority: &AcmeAuthority,
-    trust: &Trust,
+    (trust, customer): (&Trust, Option<&Customer>),
     roots: &Trust,
     held: Option<&Held>,
-    control: &Control,
 ) -> Result<Held, Failure> {
     let directory = authority.directory.as_str();
     let mut proofs = desk.proofs.clone();
@@ -68,20 +61,20 @@ async fn place(
     let failures = usize::try_from(book.standing_of(directory).failures).unwrap_or(0);
     let turns = failures % proofs.len().max(1);
     proofs.rotate_left(turns);
-    let ours = held.filter(|held| held.directory == directory && held.issued.is_for(&desk.hosts));
-    let wish = Wish { hosts: &desk.hosts, proofs: &proofs, replaces: None };
-    let place = Place { directory, contact: &authority.contact, trust, accounts: &desk.folder };
+    let ours = held.filter(|held| held.directory == directory && held.issued.is_for(&desk.names));
+    let wish = Wish { hosts: &desk.names, proofs: &proofs, replaces: None, zone: desk.zone.as_ref() };
+    let place = Place { directory, contact: &authority.contact, trust, accounts: &desk.folder, customer };
     if let Some(staging) = authority.staging.as_deref()
         && ours.is_none()
-        && !book.is_rehearsed(directory, &desk.hosts)
+        && !book.is_rehearsed(directory, &desk.names)
     {
         order::issue(&Place { directory: staging, ..place }, &wish, &desk.edge).await?;
-        book.rehearsal_succeeded(directory, &desk.hosts);
+        book.rehearsal_succeeded(directory, &desk.names);
     }
     let replaces = ours.and_then(|held| held.issued.known_as.as_ref());
     let came = order::issue(&place, &Wish { replaces, ..wish }, &desk.edge).await?;
     let chain = Chain { directory: directory.to_owned(), chain_pem: came.chain_pem, key_pem: came.key_pem };
-    judge(&chain, &desk.hosts, roots, control.clock.now())?;
+    judge(&chain, desk, roots, desk.clock.now())?;
     let kept = desk.store.add(&chain).map_err(|fault| Failure::here("the certificate cannot be kept", &fault))?;
     match show(desk, &kept, roots).await {
         Ok(()) => Ok(kept),
@@ -97,10 +90,10 @@ async fn place(
 }
 
 /// Whether visitors would take it, before any is shown it.
-fn judge(chain: &Chain, hosts: &[String], roots: &Trust, now: Timestamp) -> Result<(), Failure> {
+fn judge(chain: &Chain, desk: &Desk, roots: &Trust, now: Timestamp) -> Result<(), Failure> {
     let refused = |why: String| Failure { why, class: None, wait: None };
     let issued = Issued::read(&chain.chain_pem).map_err(|error| refused(format!("what came is refused: {error}")))?;
-    if !issued.is_for(hosts) {
+    if !issued.is_for(&desk.names) {
         return Err(refused(format!("what came is refused: it is for {}", issued.hosts.join(", "))));
     }
     if !issued.holds(now) {
@@ -112,7 +105,7 @@ fn judge(chain: &Chain, hosts: &[String], roots: &Trust, now: Timestamp) -> Resu
     }
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.chain_pem.as_bytes()).collect();
     let certificates = certificates.map_err(|error| refused(format!("what came is refused: {error}")))?;
-    let verdict = roots.accepts(&certificates, hosts, now);
+    let verdict = roots.accepts(&certificates, &desk.hosts, now);
     verdict.map_err(|why| refused(format!("what came is refused: visitors would not take it: {why}")))
 }
 
@@ -149,7 +142,7 @@ pub(super) async fn settle(desk: &Desk, book: &mut Book, newest: &Held, now: Tim
         // It may have ended, and nothing better is whole: the next order is due anyway.
         Err(why) if !is_newer => tracing::error!(why, "an earlier certificate serves, the newest is damaged"),
         // For other hosts than are served by now: no fault of it, and no use.
-        Err(why) if newest.issued.is_for(&desk.hosts) => {
+        Err(why) if newest.issued.is_for(&desk.names) => {
             take_back(desk, newest.generation).await;
             let why = format!("the new certificate was not seen at our own door: {why}");
             book.failed(&newest.directory, &Failure { why, class: None, wait: None }, Some(&newest.issued), now);
@@ -163,14 +156,20 @@ pub(super) async fn settle(desk: &Desk, book: &mut Book, newest: &Held, now: Tim
 
 /// Asks whoever issued the certificate when to renew it.
 pub(super) async fn take_advice(desk: &Desk, book: &mut Book, held: &Held, now: Timestamp) -> Result<(), Fault> {
-    let Some(authority) = desk.authorities.iter().find(|authority| authority.directory == held.directory) else {
+    let Some(at) = desk.directories.iter().position(|directory| *directory == held.directory) else {
         book.advised(&held.issued, Ok(None), now);
         return desk.write(book);
     };
     let Some(known_as) = &held.issued.known_as else { return Ok(()) };
+    let authority = &desk.authorities[at];
     let trust = desk.trust(authority.ca.as_ref())?;
-    let place =
-        Place { directory: &authority.directory, contact: &authority.contact, trust: &trust, accounts: &desk.folder };
+    let place = Place {
+        directory: &authority.directory,
+        contact: &authority.contact,
+        trust: &trust,
+        accounts: &desk.folder,
+        customer: desk.customers[at].as_ref(),
+    };
     book.advised(&held.issued, order::advice(&place, known_as).await, now);
     desk.write(book)
 }

@@ -1,0 +1,63 @@
+//! Tools that tests measure the product with: fetched once into the user's cache, never installed on the machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where a package of Python lies, at exactly this version (`name==1.2.3`), with all that it needs: for `PYTHONPATH`.
+///
+/// # Panics
+/// Where it cannot be had.
+pub fn of_python(requirement: &str) -> PathBuf {
+    assert!(requirement.contains("=="), "{requirement} names no version");
+    cached(&requirement.replace("==", "-"), |folder| {
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement, "--target"])
+            .arg(folder);
+        does(pip, &format!("install {requirement} by hand with pip to see what is in the way"));
+    })
+}
+
+/// Where packages of Debian lie, unpacked side by side: programs in `usr`, libraries in `usr/lib`. The versions are those of the
+/// release of this machine.
+///
+/// # Panics
+/// Where they cannot be had.
+pub fn of_debian(packages: &[&str]) -> PathBuf {
+    cached(&packages.join("+"), |folder| {
+        fs::create_dir_all(folder).unwrap();
+        let mut apt = Command::new("apt-get");
+        apt.args(["download", "--quiet", "--quiet"]).args(packages).current_dir(folder);
+        does(apt, "run `apt-get update`; these tests take packages of Debian 12 or later");
+        let archives = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let archives: Vec<PathBuf> = archives.filter(|path| path.extension().is_some_and(|end| end == "deb")).collect();
+        assert_eq!(archives.len(), packages.len(), "{packages:?}");
+        for archive in archives {
+            let mut dpkg = Command::new("dpkg");
+            dpkg.arg("-x").args([&archive, folder]);
+            does(dpkg, "the download is damaged: try again");
+            fs::remove_file(archive).unwrap();
+        }
+    })
+}
+
+fn does(mut command: Command, hint: &str) {
+    let ended = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: {hint}"));
+    assert!(ended.status.success(), "{command:?}: {}: {hint}", String::from_utf8_lossy(&ended.stderr));
+}
+
+/// A folder of the cache, made at first use. Of several who begin at once, whoever is first wins.
+fn cached(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
+    let folder = cache.join("roadbed-tests").join(name);
+    if folder.exists() {
+        return folder;
+    }
+    let fresh = folder.with_extension(format!("{}.new", std::process::id()));
+    make(&fresh);
+    if fs::rename(&fresh, &folder).is_err() {
+        fs::remove_dir_all(&fresh).unwrap();
+    }
+    folder
+}
