@@ -49,6 +49,7 @@ mod template;
 mod tls;
 mod variable_tables;
 pub mod value;
+mod workflows;
 
 pub use accessor::accessor;
 pub use api::Api;
@@ -78,3 +79,4 @@ pub use target::{Change, EnvRef, Instance, NotABranch, NotAnEnvironment, Target}
 pub use template::MissingFact;
 pub use tls::{AcmeAuthority, ChallengeKind, Hsts, Issuer, Tls};
 pub use value::{NotSuchAValue, Rule, ValueType};
+pub use workflows::{DeployedBranch, Program, ProgramOrigin, Workflows};
