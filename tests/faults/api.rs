@@ -348,6 +348,53 @@ fn strangers_are_not_listened_to_for_long_and_lock_nobody_out() {
     assert!(answer.as_ref().map_or(true, |answer| answer.status == 431), "{answer:?}");
 }
 
+#[test]
+fn an_artifact_comes_in_pieces_and_counts_only_when_it_is_what_its_digest_says() {
+    use base64::Engine as _;
+    let base64 = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let api = Api::with("rollout = { verify = \"1s\" }");
+    api.stage.server(&says("from elsewhere"));
+    // As on another machine: what is built there is on no shelf here.
+    let other = api.stage.home.join("other-cache").display().to_string();
+    api.stage.roadbed_with("build --out release", &[("XDG_CACHE_HOME", &other)]).exits(0);
+    let release = api.stage.project.join("release");
+    let index: Value = serde_json::from_slice(&fs::read(release.join("release.json")).unwrap()).unwrap();
+    let record = index["artifacts"][0].clone();
+    let archive = fs::read(release.join(format!("{}.tar.zst", record["digest"].as_str().unwrap()))).unwrap();
+    let (token, file) = api.token("--role deployer --for ci --expires 1h");
+    let (stranger, _) = api.token("--role deployer --for another --expires 1h");
+    let send = |token: &str, from: usize, content: &[u8]| {
+        let mut piece = record.clone();
+        piece["from"] = from.into();
+        piece["content"] = base64(content).into();
+        api.ask("POST", "artifacts", Some(token), &piece)
+    };
+    let has = |answer: Response| {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let body = answer.json();
+        (usize::try_from(body["has"].as_u64().unwrap()).unwrap(), body["is_whole"].as_bool().unwrap())
+    };
+    let (half, all) = (archive.len() / 2, archive.len());
+    assert_eq!(has(send(&token, 0, &[])), (0, false));
+    assert_eq!(has(send(&token, 0, &archive[..half])), (half, false));
+    assert_eq!(has(send(&token, 0, &archive[..half])), (half, false), "an answer that was lost changes nothing");
+    assert_eq!(has(send(&token, half + 1, &archive[half + 1..])), (half, false), "a gap is not closed by guessing");
+    assert_eq!(has(send(&stranger, half, &archive[half..])), (0, false), "nobody adds to what somebody else began");
+    let too_long = send(&token, half, &[&archive[half..], b"x"].concat());
+    assert_eq!(too_long.status, 400, "{too_long:?}");
+    assert_eq!(has(send(&token, 0, &archive[..half])), (half, false), "it begins anew");
+    let other: Vec<u8> = archive[half..].iter().map(|byte| byte ^ 0x55).collect();
+    let refused = send(&token, half, &other);
+    assert_eq!(refused.status, 409, "{refused:?}");
+    assert!(refused.json()["title"].as_str().unwrap().contains("the artifact is refused"), "{refused:?}");
+    assert_eq!(has(send(&token, 0, &[])), (0, false), "what it came to is forgotten");
+    assert_eq!(has(send(&token, 0, &archive)), (all, true));
+    assert_eq!(has(send(&stranger, 0, &[])), (all, true), "it is there for everybody");
+    let deployed = api.elsewhere("deploy --artifacts release", &file);
+    deployed.exits(0).says(&["is there already", "r1 is live"]);
+    assert_eq!(api.stage.visit().0, "tiny from elsewhere");
+}
+
 /// Python's path to schemathesis, installed once outside of the checkout.
 fn schemathesis() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);

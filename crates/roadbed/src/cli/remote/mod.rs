@@ -2,6 +2,7 @@
 
 mod client;
 mod deployments;
+mod sending;
 
 use manifest::EnvRef;
 use reconcile::Fault;
@@ -10,6 +11,7 @@ use crate::cli::args::{Command, Global};
 use crate::cli::deploy_args::{Deploy, DeployVerb};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::follow::Looking;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::session::Session;
 use crate::control::api::answers::{Releases, StatusAnswer, TokenAnswer};
@@ -30,7 +32,7 @@ const CA_FILE: &str = "ROADBED_CA_FILE";
 fn is_there(command: &Command) -> bool {
     match command {
         Command::Status(_) | Command::Releases(_) | Command::Rollback(_) => true,
-        Command::Deploy(deploy) => deploy.verb.is_some(),
+        Command::Deploy(deploy) => deploy.verb.is_some() || deploy.artifacts.is_some(),
         _ => false,
     }
 }
@@ -66,11 +68,19 @@ pub async fn run(session: &Session, api: &Api, command: &Command) -> Result<Exit
         Command::Status(_) => status(session, api).await,
         Command::Releases(_) => releases(session, api).await,
         Command::Rollback(args) => deployments::roll_back(session, api, args, interrupts).await,
+        Command::Deploy(Deploy { verb: None, artifacts: Some(folder), until_asked, detach, .. }) => {
+            let looking = match (detach, until_asked) {
+                (true, _) => None,
+                (false, true) => Some(Looking::UntilSomebodyIsAsked),
+                (false, false) => Some(Looking::UntilOver),
+            };
+            sending::deploy(session, api, folder, looking, interrupts).await
+        }
         Command::Deploy(Deploy { verb: Some(verb), .. }) => match verb {
             DeployVerb::List => deployments::list(session, api).await,
             DeployVerb::Follow(which) => {
                 let id = deployments::meant(api, which.id.as_deref()).await?;
-                deployments::look(session, api, id, interrupts).await
+                deployments::look(session, api, id, Looking::UntilOver, interrupts).await
             }
             DeployVerb::Cancel(which) => deployments::cancel(session, api, which.id.as_deref(), interrupts).await,
             DeployVerb::Approve(args) => deployments::approve(session, api, args).await,
@@ -78,7 +88,7 @@ pub async fn run(session: &Session, api: &Api, command: &Command) -> Result<Exit
         _ => Err(Failure::Usage(
             Fault::new("this does not work from elsewhere")
                 .cause("--remote asks the API of an environment, which has no such verb")
-                .hint("status, releases, deploy list|follow|cancel|approve and rollback do; for others log in at the machine"),
+                .hint("status, releases, deploy --artifacts, deploy list|follow|cancel|approve and rollback do; for others log in at the machine"),
         )),
     }
 }

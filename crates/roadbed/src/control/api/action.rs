@@ -30,6 +30,8 @@ actions! {
     ReadReleases = "read-releases",
     ReadDeployments = "read-deployments",
     ReadGate = "read-gate",
+    /// Bring an artifact, which runs nowhere before it is deployed.
+    SendArtifact = "send-artifact",
     Deploy = "deploy",
     Cancel = "cancel",
     Approve = "approve",
@@ -58,6 +60,8 @@ impl Action {
             | Self::ReadDeployments
             | Self::ReadGate
             | Self::ReadStatistics
+            // It comes in many pieces, and does nothing until it is deployed, which is noted.
+            | Self::SendArtifact
             | Self::Plan => false,
             Self::Deploy
             | Self::Cancel

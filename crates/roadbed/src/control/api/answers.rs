@@ -200,6 +200,15 @@ impl From<Listed> for Release {
     }
 }
 
+/// How much of an artifact is there.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Received {
+    /// Bytes of it: the next piece begins there.
+    pub has: u64,
+    /// Whether it lies on the shelf, and was seen to be what its digest says.
+    pub is_whole: bool,
+}
+
 /// The deployments of an environment, the newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deployments {

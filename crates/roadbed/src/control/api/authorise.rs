@@ -46,10 +46,10 @@ impl Role {
     fn may(self, action: Action) -> bool {
         use Action::{
             Approve, Cancel, Deploy, ReadDeployments, ReadGate, ReadOwnToken, ReadReleases, ReadStatus, RollBack,
-            RunGate,
+            RunGate, SendArtifact,
         };
         let looks = matches!(action, ReadOwnToken | ReadStatus | ReadReleases | ReadDeployments | ReadGate);
-        let deploys = matches!(action, Deploy | Cancel | RollBack);
+        let deploys = matches!(action, SendArtifact | Deploy | Cancel | RollBack);
         match self {
             Self::Viewer => looks,
             Self::Deployer => looks || deploys,

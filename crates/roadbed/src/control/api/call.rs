@@ -25,9 +25,6 @@ use super::{idempotency, record};
 use crate::control::Control;
 use crate::wanted;
 
-/// No request of ours is longer: 64 artifacts are 8 KiB.
-const MOST_BODY: usize = 64 * 1024;
-
 /// A body that comes slower than this is somebody who wants to wait, and not to ask.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -247,13 +244,13 @@ async fn read(route: &Route, headers: &HeaderMap, body: Body) -> Result<Vec<u8>,
     if route.body.is_none() {
         return Ok(Vec::new());
     }
-    let read = timeout(BODY_TIME, Limited::new(body, MOST_BODY).collect())
+    let read = timeout(BODY_TIME, Limited::new(body, route.most_body).collect())
         .await
         .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body of the request took too long"))?;
     let bytes = match read {
         Ok(whole) => whole.to_bytes().to_vec(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            let title = format!("the body of the request is longer than {MOST_BODY} bytes");
+            let title = format!("the body of the request is longer than {} bytes", route.most_body);
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-long", title));
         }
         Err(_) => return Err(Problem::not_understood("the body broke off")),

@@ -26,6 +26,7 @@ pub mod openapi;
 pub mod answers;
 pub mod questions;
 mod reading;
+mod receiving;
 mod changing;
 mod gate_run;
 mod idempotency;

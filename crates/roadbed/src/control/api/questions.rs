@@ -183,6 +183,39 @@ impl<'de> Deserialize<'de> for ToDeploy {
     }
 }
 
+/// Bytes of an artifact, which come one after the other. Without bytes it asks how many are there.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Piece {
+    pub app: NameText,
+    pub digest: Sha256Text,
+    /// Digest of what went into the build.
+    pub inputs: Sha256Text,
+    /// Bytes of the archive, unpacked.
+    #[schemars(range(min = 0, max = MOST_BYTES))]
+    pub bytes: u64,
+    /// Bytes of the archive as it is sent.
+    #[schemars(range(min = 1, max = MOST_BYTES))]
+    pub packed_bytes: u64,
+    #[schemars(range(min = 0, max = MOST_BYTES))]
+    pub files: u64,
+    #[schemars(range(min = 0, max = MOST_BYTES))]
+    pub packages: u64,
+    /// The commit that it was built from.
+    #[serde(default)]
+    pub commit: Option<CommitText>,
+    /// Where these bytes begin.
+    #[schemars(range(min = 0, max = MOST_BYTES))]
+    pub from: u64,
+    /// Bytes of the archive, as base64: a mebibyte at most.
+    #[serde(default)]
+    #[schemars(length(max = 1_398_104))]
+    pub content: String,
+}
+
+/// No artifact is larger.
+pub(super) const MOST_BYTES: u64 = 4 << 30;
+
 /// Somebody's yes.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

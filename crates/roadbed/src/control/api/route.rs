@@ -11,11 +11,17 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::action::Action;
-use super::answers::{Deployment, Deployments, Events, Gate, Releases, StatusAnswer, TokenAnswer, WayBack};
+use super::answers::{Deployment, Deployments, Events, Gate, Received, Releases, StatusAnswer, TokenAnswer, WayBack};
 use super::call::Caller;
 use super::problem::Problem;
-use super::questions::{Follow, Nothing, ToApprove, ToDeploy, ToProve, ToRollBack};
-use super::{changing, gate_run, openapi, reading};
+use super::questions::{Follow, Nothing, Piece, ToApprove, ToDeploy, ToProve, ToRollBack};
+use super::{changing, gate_run, openapi, reading, receiving};
+
+/// No other request of ours is longer: 64 artifacts are 8 KiB.
+const MOST_BODY: usize = 64 * 1024;
+
+/// A mebibyte, as base64, and what is said of it.
+const MOST_OF_PIECE: usize = 2 * 1024 * 1024;
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 pub(super) type Answering = Pin<Box<dyn Future<Output = Result<String, Problem>> + Send>>;
@@ -51,6 +57,8 @@ pub struct Route {
     pub(super) body: Option<SchemaOf>,
     /// Whether nothing in the body stands for an empty one.
     pub(super) body_may_be_empty: bool,
+    /// Bytes of the longest body.
+    pub(super) most_body: usize,
     pub(super) answer: SchemaOf,
     handler: Handler,
 }
@@ -86,6 +94,7 @@ impl Route {
             query: Some(Q::json_schema),
             body: None,
             body_may_be_empty: true,
+            most_body: MOST_BODY,
             answer: |generator| generator.subschema_for::<T>(),
             handler,
         }
@@ -116,6 +125,7 @@ impl Route {
             query: None,
             body: Some(|generator| generator.subschema_for::<B>()),
             body_may_be_empty: serde_json::from_str::<B>("{}").is_ok(),
+            most_body: MOST_BODY,
             answer: |generator| generator.subschema_for::<T>(),
             handler,
         }
@@ -124,6 +134,10 @@ impl Route {
     /// It is begun, and goes on after the answer.
     fn accepted(self) -> Self {
         Self { status: StatusCode::ACCEPTED, ..self }
+    }
+
+    fn with_bodies_of(self, most_body: usize) -> Self {
+        Self { most_body, ..self }
     }
 
     fn once_by_key(self) -> Self {
@@ -152,7 +166,7 @@ fn written(answer: &impl Serialize) -> String {
 pub fn all() -> Vec<Route> {
     use Action::{
         Approve, Cancel, Deploy, ReadDeployments, ReadDescription, ReadGate, ReadOwnToken, ReadReleases, ReadStatus,
-        RollBack, RunGate,
+        RollBack, RunGate, SendArtifact,
     };
     vec![
         Route::reading::<Nothing, Value, _>("/openapi.json", ReadDescription, "This description", openapi::answer),
@@ -175,6 +189,13 @@ pub fn all() -> Vec<Route> {
             "The newest 50 deployments",
             reading::deployments,
         ),
+        Route::changing::<Piece, Received, _>(
+            "/v1/environments/{environment}/artifacts",
+            SendArtifact,
+            "Bring an artifact, piece by piece",
+            receiving::piece,
+        )
+        .with_bodies_of(MOST_OF_PIECE),
         Route::changing::<ToDeploy, Deployment, _>(
             "/v1/environments/{environment}/deployments",
             Deploy,
