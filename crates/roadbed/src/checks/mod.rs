@@ -22,6 +22,7 @@
 //! | T7 | `no-secret-is-published` | no secret is in the project's history or in what browsers load |
 //! | T7 | `store-opens-for-its-own` | nobody else's key on this machine opens the secret store |
 //! | T7 | `payments-stay-out-of-previews` | no preview is given, keeps or can open what moves money |
+//! | T8 | `changes-are-checked` | a change to any app is looked at, and what was left out has not passed; where there are workflows |
 //! | T9 | `failed-looks-fail-deployments` | every release was looked at, a bad page is seen and fails it; where something was deployed |
 //! | T10 | `visitors-get-what-was-looked-at` | one release, whole, looked at and approved; where something was deployed |
 //! | T14 | `one-can-go-back` | the release before is there, whole, and it is clear which; where there was one |
@@ -39,6 +40,7 @@ mod leaks;
 mod published;
 mod strangers;
 mod payments;
+mod pipeline;
 mod overdue;
 mod isolation;
 mod visitor;
@@ -50,6 +52,7 @@ pub use leaks::SecretsStaySecret;
 pub use looked_at::FailedLooksFailDeployments;
 pub use overdue::NothingIsOverdue;
 pub use payments::PaymentsStayOutOfPreviews;
+pub use pipeline::ChangesAreChecked;
 pub use published::NoSecretIsPublished;
 pub use readiness::ReadinessFollowsStores;
 pub use sites::{AppsAreReachable, HttpRedirects};

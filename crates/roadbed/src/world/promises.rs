@@ -15,7 +15,7 @@ use stores::redis::Purpose;
 
 use super::World;
 use super::smoking::Means;
-use crate::checks;
+use crate::{checks, wanted};
 
 impl World {
     /// The checks of this environment's gate, in the order of the report. `noted` is the newest time that it wrote down.
@@ -66,6 +66,9 @@ impl World {
             https_port: self.addresses.https,
             clock: clock.clone(),
         }));
+        if wanted::manifest_as_wanted(&self.wanted)?.workflows().is_some() {
+            all.push(Box::new(checks::ChangesAreChecked { wanted: self.wanted.clone() }));
+        }
         all.extend(self.checks_of_deliveries()?);
         // Without secrets there is nothing that could be promised of them.
         if has_secrets(&self.environment) {
