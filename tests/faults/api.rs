@@ -381,7 +381,7 @@ fn an_artifact_comes_in_pieces_and_counts_only_when_it_is_what_its_digest_says()
     assert_eq!(has(send(&token, half + 1, &archive[half + 1..])), (half, false), "a gap is not closed by guessing");
     assert_eq!(has(send(&stranger, half, &archive[half..])), (0, false), "nobody adds to what somebody else began");
     let too_long = send(&token, half, &[&archive[half..], b"x"].concat());
-    assert_eq!(too_long.status, 400, "{too_long:?}");
+    assert_eq!(too_long.status, 409, "{too_long:?}");
     assert_eq!(has(send(&token, 0, &archive[..half])), (half, false), "it begins anew");
     let other: Vec<u8> = archive[half..].iter().map(|byte| byte ^ 0x55).collect();
     let refused = send(&token, half, &other);

@@ -114,6 +114,10 @@ fn apps(manifest: &Manifest, whole: &Plan, findings: &mut Findings) -> Result<()
             findings.bad(format!("nothing is run for a change to {app}"));
         }
     }
+    // Where nothing is run there is nothing that could be left out; that was told above.
+    if !planned.jobs.get("check").is_some_and(|runs| *runs) {
+        return Ok(());
+    }
     let ended = |result: &str| ran(&planned, result);
     for (result, is_fine) in [("success", true), ("skipped", false), ("failure", false), ("cancelled", false)] {
         let passes = ended(result)?;

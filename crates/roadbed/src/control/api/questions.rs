@@ -192,25 +192,41 @@ pub struct Piece {
     /// Digest of what went into the build.
     pub inputs: Sha256Text,
     /// Bytes of the archive, unpacked.
+    #[serde(deserialize_with = "whole")]
     #[schemars(range(min = 0, max = MOST_BYTES))]
     pub bytes: u64,
     /// Bytes of the archive as it is sent.
+    #[serde(deserialize_with = "whole")]
     #[schemars(range(min = 1, max = MOST_BYTES))]
     pub packed_bytes: u64,
+    #[serde(deserialize_with = "whole")]
     #[schemars(range(min = 0, max = MOST_BYTES))]
     pub files: u64,
+    #[serde(deserialize_with = "whole")]
     #[schemars(range(min = 0, max = MOST_BYTES))]
     pub packages: u64,
     /// The commit that it was built from.
     #[serde(default)]
     pub commit: Option<CommitText>,
     /// Where these bytes begin.
+    #[serde(deserialize_with = "whole")]
     #[schemars(range(min = 0, max = MOST_BYTES))]
     pub from: u64,
     /// Bytes of the archive, as base64: a mebibyte at most.
     #[serde(default)]
-    #[schemars(length(max = 1_398_104))]
+    #[schemars(
+        length(max = 1_398_104),
+        regex(pattern = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$")
+    )]
     pub content: String,
+}
+
+/// A whole number, however it is written: JSON has one kind of numbers, and `7.0` is seven.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let written = || number.as_f64().filter(|number| number.fract() == 0.0).map(|number| format!("{number:.0}"));
+    let whole = number.as_u64().or_else(|| written()?.parse().ok());
+    whole.ok_or_else(|| D::Error::custom("a number is not whole, or less than nothing"))
 }
 
 /// No artifact is larger.

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use engine::artifact::Digest;
 use engine::artifact::provenance::Origin;
 use engine::artifact::shelf::{self, Record, Shelf};
@@ -22,8 +23,12 @@ use crate::control::Control;
 use crate::wanted::{self, Wanted};
 use crate::{seats, signing};
 
-/// What one piece holds at most.
-const MOST_OF_CONTENT: usize = 1 << 20;
+/// What one piece holds at most: a mebibyte, and what the last letters of its base64 may hold more.
+const MOST_OF_CONTENT: usize = (1 << 20) + 2;
+
+/// As the description has it: bits that nobody reads may be any.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 /// Parts of artifacts lie below the shelf, under who brings them: nobody adds to what somebody else began.
 const INCOMING: &str = "incoming";
@@ -39,7 +44,7 @@ pub(super) async fn piece(caller: Caller, piece: Piece) -> Result<Received, Prob
 }
 
 fn take(control: &Control, piece: &Piece, id: &str, by: &str) -> Result<Received, Problem> {
-    let content = STANDARD
+    let content = BASE64
         .decode(&piece.content)
         .ok()
         .filter(|content| content.len() <= MOST_OF_CONTENT)
@@ -75,7 +80,8 @@ fn take(control: &Control, piece: &Piece, id: &str, by: &str) -> Result<Received
     let has = has + content.len() as u64;
     if has > record.packed_bytes {
         files::remove(&part).map_err(cannot)?;
-        return Err(Problem::not_understood("the artifact is longer than it was said to be"));
+        let fault = Fault::new("the artifact is refused: it is longer than it was said to be");
+        return Err(fault.hint("send it again: what came of it is forgotten").into());
     }
     let written = files::open_append(&part, Access::Owner).map_err(cannot)?.write_all(&content);
     written.map_err(|error| cannot(FileFault::new("append to", &part, error)))?;
