@@ -144,7 +144,8 @@ mod tests {
             for line in file.text.lines() {
                 let depth = line.len() - line.trim_start().len();
                 script = script.filter(|of| line.is_empty() || depth > *of);
-                if let Some(text) = line.trim_start().strip_prefix("run: ") {
+                // A step's; a job may have an output of that name.
+                if let Some(text) = line.trim_start().strip_prefix("run: ").filter(|_| depth == 8) {
                     assert!(!text.contains("${{"), "{}: {line}", file.path);
                     script = (text == "|").then_some(depth);
                 } else if script.is_some() {
