@@ -47,6 +47,30 @@ pub fn copy_repository(into: &Path) {
             });
         }
     }
+    bring_commit(&from, into);
+}
+
+/// The files of this checkout's commit, as the only commit of a repository of the copy's own: what a change affects is told from commits.
+/// Without what came before it, and not as a shallow clone: a search of that one's history would not be whole.
+fn bring_commit(from: &Path, into: &Path) {
+    if !from.join(".git").exists() {
+        return;
+    }
+    let git = |words: &[&str]| {
+        let identity = ["-c", "user.name=test", "-c", "user.email=test@roadbed.example"];
+        let done = Command::new("git").args(identity).args(words).current_dir(into).output().expect("git is there");
+        assert!(done.status.success(), "git {words:?} failed: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    };
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["fetch", "--quiet", "--depth", "1", "--no-tags", &from.display().to_string(), "+HEAD:refs/import"]);
+    let commit = git(&["commit-tree", "refs/import^{tree}", "-m", "As it is"]);
+    git(&["update-ref", "-d", "refs/import"]);
+    for file in ["shallow", "FETCH_HEAD"] {
+        fs::remove_file(into.join(".git").join(file)).unwrap();
+    }
+    git(&["update-ref", "refs/heads/main", &commit]);
+    git(&["reset", "--quiet"]);
 }
 
 /// Copies a folder with everything in it.
@@ -96,6 +120,7 @@ pub fn link_repository(into: &Path) {
             _ => symlink(&source, into.join(&name)).unwrap(),
         }
     }
+    bring_commit(&from, into);
 }
 
 /// Where builds of a project's apps are made.

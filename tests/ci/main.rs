@@ -2,6 +2,10 @@
 
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests play user and machine")]
 
+mod deploys;
 mod faults;
+mod runner;
 mod runs;
 mod stage;
+mod tools;
+mod workflows;

@@ -80,6 +80,15 @@ impl Stage {
         stage
     }
 
+    /// The smallest product that can be deployed, on `main`.
+    pub(crate) fn deployable() -> Self {
+        let stage = Self { folder: tempfile::tempdir().unwrap() };
+        testkit::copy_folder(&testkit::repository().join("tests/faults/project"), &stage.path("shop"));
+        stage.write("shop/.gitignore", "dist/\nnode_modules/\n.roadbed*\nrelease/\njunit.xml\nci.sarif\n");
+        stage.git(&["init", "--quiet", "--initial-branch=main"]);
+        stage
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -98,6 +107,17 @@ impl Stage {
         let mut git = Command::new("git");
         git.args(["-c", "user.name=a", "-c", "user.email=a@shop.example", "-c", "commit.gpgsign=false"]);
         assert!(git.args(words).current_dir(self.path("shop")).status().unwrap().success());
+    }
+
+    /// What git says, in a line.
+    pub(crate) fn said(&self, words: &[&str]) -> String {
+        let done = Command::new("git").args(words).current_dir(self.path("shop")).output().unwrap();
+        assert!(done.status.success(), "{words:?}: {done:?}");
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+
+    pub(crate) fn revision(&self, name: &str) -> String {
+        self.said(&["rev-parse", "--verify", name])
     }
 
     pub(crate) fn commit(&self) {

@@ -33,6 +33,9 @@ pub mod attempt;
 pub mod run;
 pub mod places;
 pub mod report;
+pub mod pipeline;
+pub mod verdict;
+pub mod workflows;
 
 /// A digest, of 32 bytes.
 pub type Hash = [u8; 32];

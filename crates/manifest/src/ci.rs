@@ -12,6 +12,7 @@ use crate::resolve::default_output;
 use crate::scalars::{Command, RelativePath};
 use crate::shape::{self, Table, text_shape};
 use crate::source::At;
+use crate::workflows::WorkflowsTable;
 
 record! {
     /// How `roadbed ci` finds out what changed, and what it runs.
@@ -23,6 +24,8 @@ record! {
         packages: Vec<At<PathGlob>> = [],
         /// What is done with a package, by name. `lint`, `typecheck`, `test` and `build` are there without being named.
         tasks: Table<TaskName, CiTaskTable>,
+        /// Workflows for GitHub Actions. Without it there are none.
+        workflows: Option<At<WorkflowsTable>>,
     }
 }
 

@@ -51,6 +51,7 @@ mod template;
 mod tls;
 mod variable_tables;
 pub mod value;
+mod workflows;
 
 pub use accessor::accessor;
 pub use api::Api;
@@ -82,3 +83,4 @@ pub use target::{Change, EnvRef, Instance, NotABranch, NotAnEnvironment, Target}
 pub use template::MissingFact;
 pub use tls::{AcmeAuthority, ChallengeKind, Dns, Hsts, Issuer, KeyAlgorithm, Tls};
 pub use value::{NotSuchAValue, Rule, ValueType};
+pub use workflows::{DeployedBranch, Program, ProgramOrigin, Workflows};

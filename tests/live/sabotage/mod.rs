@@ -57,6 +57,9 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("targets-follow-branches", scene.a_product_that_was_renamed_under_its_data()),
         ("code-matches-the-matrix", scene.an_app_that_reads_what_is_not_declared()),
         ("code-matches-the-matrix", scene.a_variable_that_its_app_does_not_read()),
+        ("changes-are-checked", scene.a_workflow_that_leaves_a_check_out()),
+        ("changes-are-checked", scene.an_app_that_no_check_looks_at()),
+        ("changes-are-checked", scene.a_project_without_history()),
         ("mongodb-guards-its-door", scene.a_mongod_that_asks_nobody()),
         ("mongodb-gives-least-privilege", scene.rights_that_were_given_behind_our_back()),
         ("credentials-open-their-own-data-only", scene.a_user_with_more_and_a_user_with_less_than_declared()),
@@ -151,6 +154,45 @@ impl Scene {
         fs::remove_dir_all(&app).unwrap();
         symlink(real, &app).unwrap();
         self.holds("code-matches-the-matrix");
+    }
+
+    fn a_workflow_that_leaves_a_check_out(&self) {
+        let folder = self.project.path().join(".github");
+        let real = fs::read_link(&folder).unwrap();
+        fs::remove_file(&folder).unwrap();
+        copy_folder(&real, &folder);
+        let workflow = folder.join("workflows/ci.yml");
+        let text = fs::read_to_string(&workflow).unwrap();
+        let left_out = text.replace("if: ${{ always() }}", "if: ${{ success() }}");
+        assert_ne!(left_out, text);
+        fs::write(&workflow, left_out).unwrap();
+        self.fails("changes-are-checked", ".github/workflows/ci.yml is not as the manifest makes it");
+        fs::remove_file(&workflow).unwrap();
+        self.fails("changes-are-checked", ".github/workflows/ci.yml is missing");
+        fs::remove_dir_all(&folder).unwrap();
+        symlink(real, &folder).unwrap();
+        self.holds("changes-are-checked");
+    }
+
+    fn an_app_that_no_check_looks_at(&self) {
+        let broken = |manifest: String| {
+            let all = "packages = [\"apps/*\"]";
+            assert!(manifest.contains(all), "the manifest has other packages");
+            manifest.replace(all, "packages = [\"apps/storefront\", \"apps/admin\"]")
+        };
+        self.with_manifest(broken, || self.fails("changes-are-checked", "nothing is run for a change to api"));
+        self.holds("changes-are-checked");
+    }
+
+    /// Nothing is known of changes there, and that is not as good as knowing.
+    fn a_project_without_history(&self) {
+        let history = self.project.path().join(".git");
+        let aside = self.project.path().join("aside.git");
+        fs::rename(&history, &aside).unwrap();
+        let report = self.shop.ready(&["--only", "changes-are-checked"]);
+        assert_eq!(report["checks"][0]["verdict"], "inconclusive", "{report:#}");
+        fs::rename(&aside, &history).unwrap();
+        self.holds("changes-are-checked");
     }
 
     fn a_variable_that_its_app_does_not_read(&self) {

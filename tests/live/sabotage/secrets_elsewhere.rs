@@ -83,7 +83,7 @@ impl Scene {
         let message = git(&["commit-tree", &without, "-m", &format!("Use {key}")], "");
         git(&["update-ref", "refs/tags/v1", &message], "");
         self.fails(PUBLISHED, "message of commit");
-        fs::remove_dir_all(folder.join(".git")).unwrap();
+        git(&["update-ref", "-d", "refs/tags/v1"], "");
         self.holds(PUBLISHED);
     }
 

@@ -20,6 +20,7 @@ mod scan;
 mod tls;
 mod variables;
 pub(crate) mod values;
+mod workflows;
 
 use crate::findings::Findings;
 use crate::id::{AppName, EnvName, OwnerName, PersonName};
@@ -44,6 +45,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     variables::check(document, findings);
     references::check(document, findings);
     scan::check(document, findings);
+    workflows::check(document, findings);
     unused_owners(document, findings);
     keys_of_two_people(document, findings);
 }

@@ -23,6 +23,7 @@
 //! | T7 | `store-opens-for-its-own` | nobody else's key on this machine opens the secret store |
 //! | T7 | `payments-stay-out-of-previews` | no preview is given, keeps or can open what moves money |
 //! | T8 | `no-deploy-key-is-kept` | no token that deploys lies with a CI; where its runs get in by their own |
+//! | T8 | `changes-are-checked` | a change to any app is looked at, and what was left out has not passed; where there are workflows |
 //! | T9 | `failed-looks-fail-deployments` | every release was looked at, a bad page is seen and fails it; where something was deployed |
 //! | T10 | `visitors-get-what-was-looked-at` | one release, whole, looked at and approved; where something was deployed |
 //! | T12 | `bursts-are-throttled` | who asks too often gets 429 and is told when to come again, another client is served |
@@ -44,6 +45,7 @@ mod limits;
 mod published;
 mod strangers;
 mod payments;
+mod pipeline;
 mod overdue;
 mod isolation;
 mod visitor;
@@ -57,6 +59,7 @@ pub use limits::{AccountsAndMoneyAreGuardedMore, BurstsAreThrottled};
 pub use looked_at::FailedLooksFailDeployments;
 pub use overdue::NothingIsOverdue;
 pub use payments::PaymentsStayOutOfPreviews;
+pub use pipeline::ChangesAreChecked;
 pub use published::NoSecretIsPublished;
 pub use readiness::ReadinessFollowsStores;
 pub use sites::{AppsAreReachable, HttpRedirects};

@@ -357,6 +357,7 @@ Examples:
   roadbed build api storefront
   roadbed build --json            digests, and where the archives lie
   roadbed build --env staging     signed by staging's key
+  roadbed build --out release     a folder to deploy elsewhere
   roadbed build --public-key      for those who verify with other tools
 
 Exit codes:
@@ -371,6 +372,9 @@ pub struct Build {
     /// Print the public half of the key that signs, in PEM, and build nothing
     #[arg(long, conflicts_with = "apps")]
     pub public_key: bool,
+    /// Put all of it into this folder too, for `roadbed deploy --artifacts` on another machine
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["apps", "public_key"])]
+    pub out: Option<PathBuf>,
 }
 
 /// Show where a branch or a pull request is deployed to, and what everything is called there

@@ -16,9 +16,10 @@ use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::output::Output;
 use crate::cli::project::Project;
+use crate::cli::release_folder::ReleaseFolder;
 use crate::cli::session::Session;
 use crate::cli::up::{progress_of, show};
-use crate::cli::{args, secrets, wanted};
+use crate::cli::{args, git, secrets, wanted};
 use crate::render::span::{bytes, count};
 use crate::signing;
 use crate::wanted::Wanted;
@@ -66,6 +67,11 @@ pub async fn run(session: &Session, args: &args::Build, interrupts: &mut Interru
         apps.iter().filter(is_whole).filter_map(|app| made(app).transpose()).collect::<Result<_, Fault>>()?;
     print(&session.output, &shelf, &records)?;
     if converged.is_whole() {
+        if let Some(out) = &args.out {
+            let project = crate::world::project(&want.manifest);
+            let (origin, author) = git::origin(session, project, None).await;
+            ReleaseFolder::fill(&session.surroundings.folder.join(out), &shelf, records, origin, author)?;
+        }
         return Ok(Exit::Done);
     }
     let failed: Vec<&str> = converged.failed.keys().map(reconcile::ResourceId::as_str).collect();

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 pub enum Ci {
     Plan(CiPlan),
     Run(CiRun),
+    Verdict(CiVerdict),
 }
 
 /// Show which apps and packages a change affects, and why
@@ -38,6 +39,12 @@ pub struct CiPlan {
     /// Look at commits alone, and not at what is changed since
     #[arg(long)]
     pub committed: bool,
+    /// In a job of GitHub Actions: set the outputs `plan`, which jobs run, and `matrix`, what each of them does
+    ///
+    /// Compared is what the event says: a pull request with its base. A push looks at everything: what was done before with the same
+    /// content is not done again.
+    #[arg(long, conflicts_with_all = ["base", "explain"])]
+    pub github: bool,
 }
 
 /// Lint, check, test and build what a change affects
@@ -60,7 +67,7 @@ Exit codes:
   130  Ctrl-C or SIGTERM; what ran was killed")]
 pub struct CiRun {
     /// Only these apps and packages, affected or not
-    #[arg(value_name = "NAME|DIR")]
+    #[arg(value_name = "NAME|DIR", value_delimiter = ',')]
     pub names: Vec<String>,
     /// The revision that this branch left [default: as with `ci plan`]
     #[arg(long, value_name = "REV")]
@@ -96,3 +103,18 @@ pub struct CiRun {
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
 }
+
+/// Say whether the jobs of a run did what its plan said
+///
+/// For the one check that a branch asks for. Code hosts count a skipped job as passed; here it has passed only if the plan skips it. Reads
+/// PLAN, the output of `ci plan --github`, and NEEDS, GitHub's `toJSON(needs)`, from the environment.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed ci verdict              in a job with `if: always()`, as `roadbed generate` writes it
+
+Exit codes:
+  0  everything that the plan runs succeeded
+  1  something did not, or was skipped, or there is no plan to go by
+  2  PLAN or NEEDS is not there")]
+pub struct CiVerdict {}

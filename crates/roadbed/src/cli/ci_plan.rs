@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use ci::changes::Checkout;
+use ci::jobs::{self, Surroundings, Wanted};
+use ci::pipeline::{Occasion, pipeline};
 use ci::plan::{Plan, Request, plan};
 use ci::trees::Changed;
+use host::files::{self, Access};
 use manifest::Ci;
 use reconcile::Fault;
 
 use crate::cli::ci_args::CiPlan;
+use crate::cli::ci_surroundings::Hosted;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
@@ -62,8 +66,13 @@ pub async fn run(session: &Session, args: &CiPlan) -> Result<Exit, Failure> {
         true => Changed::new(),
         false => checkout.uncommitted("", &session.surroundings.tools()).await?,
     };
-    let mut plan = subject.plan(session, &checkout, &changed, args.base.as_deref())?;
+    let occasion = args.github.then(|| Hosted::of(session).occasion(session)).transpose()?;
+    let base = args.base.as_deref().or(occasion.as_ref().map(|occasion| occasion.base.as_str()));
+    let mut plan = subject.plan(session, &checkout, &changed, base)?;
     let output = &session.output;
+    if let Some(occasion) = &occasion {
+        tell_github(session, &subject, occasion, &plan)?;
+    }
     if let Some(name) = &args.explain {
         let lines = plan.explain(name).map_err(Failure::Usage)?;
         if output.is_json() {
@@ -94,6 +103,30 @@ pub async fn run(session: &Session, args: &CiPlan) -> Result<Exit, Failure> {
     }
     output.note(summary(&plan));
     Ok(Exit::Done)
+}
+
+/// Sets the outputs of this step.
+fn tell_github(session: &Session, subject: &Subject, occasion: &Occasion, plan: &Plan) -> Result<(), Failure> {
+    use std::io::Write;
+    let file = session.surroundings.variable("GITHUB_OUTPUT").filter(|file| !file.is_empty()).ok_or_else(|| {
+        Failure::Usage(
+            Fault::new("cannot set outputs: there is no $GITHUB_OUTPUT")
+                .hint("--github is for jobs of GitHub Actions; `roadbed ci plan --json` works anywhere"),
+        )
+    })?;
+    let jobs =
+        jobs::jobs(plan, &subject.ci, &Wanted::Affected, &[], &Surroundings::default()).map_err(Failure::Usage)?;
+    let deployed = subject.project.as_ref().and_then(|project| project.manifest.workflows());
+    let deployed = deployed.map(|workflows| workflows.deployed).unwrap_or_default();
+    let (pipeline, parts) = pipeline(occasion, plan, &jobs, &deployed);
+    // JSON of serde_json has no line ends, so no name can add an output of its own.
+    let plan = serde_json::to_string(&pipeline).expect("a plan is plain data");
+    let matrix = serde_json::to_string(&parts).expect("a matrix is plain data");
+    let text = format!("plan={plan}\nmatrix={matrix}\n");
+    let file = session.surroundings.folder.join(file);
+    let written = files::open_append(&file, Access::Everyone)?.write_all(text.as_bytes());
+    written.map_err(|error| files::FileFault::new("append to", &file, error))?;
+    Ok(())
 }
 
 /// In a line.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ::ci::attempt::lines;
 use ::ci::cache::Trust;
 use ::ci::jobs::{Job, Surroundings};
+use ::ci::pipeline::{Occasion, occasion};
 use ::ci::plan::Plan;
 use host::files;
 use host::process::{Run, Stream, find_in_path, run};
@@ -110,6 +111,8 @@ pub(crate) fn environment(
 #[derive(Debug, Default)]
 pub(crate) struct Hosted {
     is_github: bool,
+    /// Why it runs, as GitHub wrote it down.
+    event: Option<Value>,
     /// The pull request of a fork.
     fork: Option<String>,
     /// Nobody who writes into a log can guess it.
@@ -124,7 +127,18 @@ impl Hosted {
             variable("GITHUB_EVENT_PATH").filter(|_| is_github).and_then(|path| files::read(path.as_ref()).ok());
         let event: Option<Value> = event.and_then(|text| serde_json::from_slice(&text).ok());
         let stop = secrets::generate::credential().map(|random| random.expose().to_owned()).unwrap_or_default();
-        Self { is_github, fork: event.as_ref().and_then(fork), stop }
+        Self { is_github, fork: event.as_ref().and_then(fork), event, stop }
+    }
+
+    /// Why this run was started.
+    pub(crate) fn occasion(&self, session: &Session) -> Result<Occasion, Fault> {
+        let variable = |name: &str| session.surroundings.variable(name).filter(|value| !value.is_empty());
+        let event = variable("GITHUB_EVENT_NAME").zip(self.event.as_ref()).ok_or_else(|| {
+            Fault::new("cannot tell why this run was started: there is no event")
+                .cause("$GITHUB_EVENT_NAME and the file that $GITHUB_EVENT_PATH names say it")
+                .hint("--github is for jobs of GitHub Actions; `roadbed ci plan --json` works anywhere")
+        })?;
+        Ok(occasion(&event.0, &variable("GITHUB_REF").unwrap_or_default(), event.1))
     }
 
     pub(crate) fn is_github(&self) -> bool {

@@ -30,7 +30,10 @@ use crate::{seats, signing};
 pub async fn run(session: &Session, args: &Deploy, live: &Live, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let control = ControlClient::new(session.root.clone());
     match &args.verb {
-        None => begin(session, args, Occasion::default(), Looking::UntilOver, live, interrupts).await,
+        None => {
+            let looking = if args.until_asked { Looking::UntilSomebodyIsAsked } else { Looking::UntilOver };
+            begin(session, args, Occasion::default(), looking, live, interrupts).await
+        }
         Some(DeployVerb::Follow(Which { id })) => {
             let id = follow::meant(&control, id.as_deref()).await?;
             follow::look(session, &control, id, Looking::UntilOver, interrupts).await
@@ -67,6 +70,12 @@ pub(super) async fn begin(
     live: &Live,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
+    if args.artifacts.is_some() {
+        return Err(Failure::Usage(
+            Fault::new("--artifacts is for an environment that is elsewhere")
+                .hint("name it with --remote, or build here: `roadbed deploy`"),
+        ));
+    }
     let control = &ControlClient::new(session.root.clone());
     let project = Project::load(session)?;
     let (environment, _) = project.environment(&session.environment()?)?;

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 /// Without a word after it: builds what changed, and asks control for a deployment. Its instances start beside those that serve,
 /// its pages are looked at through the edge by a way that visitors do not have, then all apps are switched at once and watched
 /// against the release before. What does not do well is taken back. The work is control's: Ctrl-C here only stops looking.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
@@ -20,6 +20,8 @@ Examples:
                                           what is live in staging, unchanged
   roadbed deploy --env staging --remote URL --oidc
                                           in a job of a CI: build here, bring it there, deploy
+  roadbed deploy --artifacts release --remote https://control.shop.example:7443
+                                          what `roadbed build --out release` made
   roadbed deploy follow                   look at the one under way
   roadbed deploy cancel d7
   roadbed deploy approve d7               somebody else's, after `roadbed login`
@@ -32,6 +34,7 @@ Exit codes:
   11   rolled back: visitors saw it, and it was taken back
   12   frozen: a person is needed
   13   cancelled or superseded
+  14   it waits for somebody's approval, with --until-asked
   130  Ctrl-C; the deployment goes on"
 )]
 pub struct Deploy {
@@ -40,6 +43,12 @@ pub struct Deploy {
     /// Deploy what is live in this environment instead of building
     #[arg(long, value_name = "ENVIRONMENT")]
     pub from: Option<String>,
+    /// With --remote: deploy what `roadbed build --out` put into this folder; what the environment does not have yet is sent
+    #[arg(long, value_name = "DIR", conflicts_with = "from")]
+    pub artifacts: Option<PathBuf>,
+    /// Return, with exit code 14, when somebody has to approve
+    #[arg(long, conflicts_with = "detach")]
+    pub until_asked: bool,
     /// Return when it was asked for
     #[arg(long, short)]
     pub detach: bool,

@@ -21,12 +21,14 @@ pub enum Exit {
     Frozen = 12,
     /// A deployment was called off, or a newer one took its place.
     Cancelled = 13,
+    /// A deployment waits for somebody to approve it, and goes on by itself then.
+    Waiting = 14,
     /// Ctrl-C or SIGTERM; what was begun was stopped in order.
     Interrupted = 130,
 }
 
 impl Exit {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
@@ -35,8 +37,14 @@ impl Exit {
         Self::RolledBack,
         Self::Frozen,
         Self::Cancelled,
+        Self::Waiting,
         Self::Interrupted,
     ];
+
+    /// Where it is as good as done that somebody was asked: a push has nothing more to do.
+    pub(crate) fn or_waiting(self) -> Self {
+        if self == Self::Waiting { Self::Done } else { self }
+    }
 
     pub fn code(self) -> u8 {
         self as u8
@@ -53,6 +61,7 @@ impl Exit {
             Self::RolledBack => "a deployment was taken back after visitors saw it",
             Self::Frozen => "a deployment goes neither forward nor back; a person is needed",
             Self::Cancelled => "a deployment was called off, or a newer one took its place",
+            Self::Waiting => "a deployment waits for somebody's approval (`--until-asked`), and goes on by itself then",
             Self::Interrupted => "interrupted; what was begun was stopped in order",
         }
     }

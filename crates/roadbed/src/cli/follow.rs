@@ -80,7 +80,7 @@ async fn follow(
         if is_asked && lines.is_empty() {
             let how = session.command(&format!("deploy approve {id}"));
             output.line(format!("{id}: {} waits for approval: `{how}`", release.name()))?;
-            return Ok(Exit::Done);
+            return Ok(Exit::Waiting);
         }
         if deployment.state.is_over() && lines.is_empty() {
             if output.is_json() {

@@ -40,6 +40,7 @@ pub fn run(session: &Session, args: &args::Generate) -> Result<Exit, Failure> {
     let project = Project::load(session)?;
     let folder = project.path.parent().unwrap_or(Path::new("/"));
     let mut wanted = manifest::generated(&project.manifest, &stores::access::page(&project.manifest));
+    wanted.extend(project.manifest.workflows().iter().flat_map(ci::workflows::files));
     // The references of the command line and the API are Roadbed's own documents: kept current where it is kept, and made nowhere else.
     if files::read_if_exists(&folder.join(reference::PATH))?
         .is_some_and(|text| text.starts_with(reference::MARK.as_bytes()))

@@ -12,6 +12,7 @@ pub mod ci_args;
 pub mod ci_plan;
 pub mod ci_run;
 mod ci_surroundings;
+mod ci_verdict;
 pub mod check_args;
 pub mod command_lock;
 pub mod completions;
@@ -55,6 +56,7 @@ pub mod ready;
 pub mod smoke;
 pub mod receive;
 pub mod reference;
+mod release_folder;
 pub mod remote;
 pub mod restart;
 pub mod roles;
@@ -209,6 +211,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Preview(Preview::Allow(args)) => wait(preview_allow::run(session, args)),
         Command::Target(args) => wait(target::run(session, args)),
         Command::Ci(Ci::Plan(args)) => wait(ci_plan::run(session, args)),
+        Command::Ci(Ci::Verdict(_)) => ci_verdict::run(session),
         Command::Ci(Ci::Run(args)) => wait(async { ci_run::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Env(Env::Matrix) => wait(env_matrix::run(session, &live)),
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),

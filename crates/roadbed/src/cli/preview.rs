@@ -17,6 +17,7 @@ use crate::cli::interrupts::Interrupts;
 use crate::cli::live::Live;
 use crate::cli::preview_args::{PreviewDown, PreviewUp};
 use crate::cli::project::Project;
+use crate::cli::receive::PUSHED_BY;
 use crate::cli::session::{MANIFEST, Session};
 use crate::cli::{args, command_lock, git, place, purge, up};
 use crate::render::environment;
@@ -159,10 +160,11 @@ impl<'a> Ground<'a> {
         let there = self.session.at(checkout.join(MANIFEST), home.root.clone(), home.environment.clone());
         let live = Live::new(home.root.clone());
         self.live_longer(&there, &live).await?;
-        let deploy = Deploy { verb: None, from: None, detach: false, free_ports, across_contract: false };
+        let deploy = Deploy { free_ports, ..Deploy::default() };
         let branch = format!("pull/{}", of.number);
         let origin = deploy::Occasion { branch: Some(&branch), by: Some(by) };
         let exit = deploy::begin(&there, &deploy, origin, Looking::UntilSomebodyIsAsked, &live, interrupts).await?;
+        let exit = exit.or_waiting();
         if exit == Exit::Done {
             self.tell(&there, &live).await?;
         }
@@ -282,7 +284,14 @@ pub async fn up(session: &Session, args: &PreviewUp, interrupts: &mut Interrupts
     let contained = ["merge-base", "--is-ancestor", &commit, "HEAD"];
     let is_here = git::ask(session, &ground.repository, &contained).await.is_ok();
     let of = Candidate { number, commit };
-    let by = ground.refuse_strangers(&of, if is_here { Bringer::Here } else { Bringer::Nobody })?;
+    // A pipeline on this machine says who pushed, as sshd does for a push.
+    let pusher = session.surroundings.variable(PUSHED_BY).filter(|name| !name.is_empty());
+    let bringer = match &pusher {
+        _ if is_here => Bringer::Here,
+        Some(name) => Bringer::Person(name),
+        None => Bringer::Nobody,
+    };
+    let by = ground.refuse_strangers(&of, bringer)?;
     ground.bring_up(&of, &by, args.free_ports, interrupts).await
 }
 

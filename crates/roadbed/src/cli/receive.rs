@@ -33,7 +33,7 @@ const OURS: &str = "# Written by `roadbed receive --install`.";
 
 /// Who pushes, as the way in says: sshd sets it by the key (`environment="ROADBED_PUSHED_BY=ann"` in `authorized_keys`). Whoever
 /// could set it otherwise has a shell here and needs no push.
-const PUSHED_BY: &str = "ROADBED_PUSHED_BY";
+pub(super) const PUSHED_BY: &str = "ROADBED_PUSHED_BY";
 
 /// One line of what git says: a reference moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,9 +256,10 @@ async fn deploy_branch(
     session.output.note(format!("{branch} goes to {target}"));
     let there = here(Some(target.to_string()))?;
     let live = Live::new(there.root.clone());
-    let deploy = Deploy { verb: None, from: None, detach: false, free_ports: args.free_ports, across_contract: false };
+    let deploy = Deploy { free_ports: args.free_ports, ..Deploy::default() };
     let occasion = Occasion { branch: Some(branch), by: None };
-    deploy::begin(&there, &deploy, occasion, Looking::UntilSomebodyIsAsked, &live, interrupts).await
+    let looking = Looking::UntilSomebodyIsAsked;
+    Ok(deploy::begin(&there, &deploy, occasion, looking, &live, interrupts).await?.or_waiting())
 }
 
 fn install(session: &Session, repository: &Path, checkout: &Path, args: &Receive) -> Result<Exit, Failure> {

@@ -15,7 +15,7 @@ use stores::redis::Purpose;
 
 use super::smoking::Means;
 use super::{World, routes};
-use crate::checks;
+use crate::{checks, wanted};
 
 impl World {
     /// The checks of this environment's gate, in the order of the report. `noted` is the newest time that it wrote down.
@@ -74,6 +74,9 @@ impl World {
             clock: clock.clone(),
         }));
         all.extend(self.checks_of_limits(&visitor));
+        if wanted::manifest_as_wanted(&self.wanted)?.workflows().is_some() {
+            all.push(Box::new(checks::ChangesAreChecked { wanted: self.wanted.clone() }));
+        }
         all.extend(self.checks_of_deliveries()?);
         if let Some(rules) = self.environment.oidc.clone() {
             let (root, clock) = (self.ground.root.clone(), clock.clone());

@@ -142,6 +142,14 @@ impl Api {
         self.answered(Method::GET, path, None, None).await
     }
 
+    /// `None`: there is no such thing.
+    pub(super) async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Fault> {
+        match self.replied(Method::GET, path, None, None).await? {
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (status, answer) => self.read(status, &answer).map(Some),
+        }
+    }
+
     /// With a key a request is sent again where no answer came: it is done once all the same.
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
@@ -185,6 +193,17 @@ impl Api {
         body: Option<Bytes>,
         key: Option<&str>,
     ) -> Result<T, Fault> {
+        let (status, answer) = self.replied(method, path, body, key).await?;
+        self.read(status, &answer)
+    }
+
+    async fn replied(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        key: Option<&str>,
+    ) -> Result<(StatusCode, Bytes), Fault> {
         let mut shown = self.shown().await?;
         let (mut status, mut answer) = self.asked(method.clone(), path, body.clone(), key, Some(&shown)).await?;
         if status == StatusCode::UNAUTHORIZED && self.ci.is_some() {
@@ -193,7 +212,7 @@ impl Api {
             shown = self.shown().await?;
             (status, answer) = self.asked(method, path, body, key, Some(&shown)).await?;
         }
-        self.read(status, &answer)
+        Ok((status, answer))
     }
 
     /// The token that is shown.

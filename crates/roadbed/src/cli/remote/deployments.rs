@@ -12,6 +12,7 @@ use super::word;
 use crate::cli::deploy_args::{Approve, Rollback};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::follow::Looking;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::session::Session;
 use crate::control::api::answers::{Deployment, DeploymentState, Deployments, Doing, Event, Events, WayBack};
@@ -67,10 +68,11 @@ pub(super) async fn look(
     session: &Session,
     api: &Api,
     id: DeploymentId,
+    looking: Looking,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
     tokio::select! {
-        exit = follow(session, api, id) => exit,
+        exit = follow(session, api, id, looking) => exit,
         () = interrupts.next() => {
             session.output.note(format!("{id} goes on; `roadbed deploy follow {id}` looks again"));
             Ok(Exit::Interrupted)
@@ -78,7 +80,7 @@ pub(super) async fn look(
     }
 }
 
-async fn follow(session: &Session, api: &Api, id: DeploymentId) -> Result<Exit, Failure> {
+async fn follow(session: &Session, api: &Api, id: DeploymentId, looking: Looking) -> Result<Exit, Failure> {
     let output = &session.output;
     let mut after = 0;
     let mut lost: Option<Instant> = None;
@@ -103,6 +105,18 @@ async fn follow(session: &Session, api: &Api, id: DeploymentId) -> Result<Exit, 
             } else {
                 output.note(line(event));
             }
+        }
+        let is_asked = deployment.state == DeploymentState::AwaitingApproval;
+        if is_asked && looking == Looking::UntilSomebodyIsAsked && events.is_empty() {
+            if output.is_json() {
+                output.json(&deployment)?;
+            } else {
+                output.line(format!(
+                    "{id}: {} waits for approval: `roadbed deploy approve {id}`",
+                    deployment.release.0
+                ))?;
+            }
+            return Ok(Exit::Waiting);
         }
         if deployment.is_over && events.is_empty() {
             if output.is_json() {
@@ -141,7 +155,7 @@ pub(super) async fn cancel(
 ) -> Result<Exit, Failure> {
     let id = meant(api, id).await?;
     let _: Deployment = api.post(&format!("deployments/{id}/cancel"), &Nothing {}, None).await?;
-    let exit = look(session, api, id, interrupts).await?;
+    let exit = look(session, api, id, Looking::UntilOver, interrupts).await?;
     // It is what was asked for.
     Ok(if exit == Exit::Cancelled { Exit::Done } else { exit })
 }
@@ -184,7 +198,7 @@ pub(super) async fn roll_back(
     let how = if way.warm { "it stands ready, and is switched to at once" } else { "from its artifacts" };
     session.output.note(format!("from {from} to {}: {how}", way.to.0));
     match way.deployment.as_ref().filter(|_| !args.detach) {
-        Some(deployment) => look(session, api, deployment.id.0, interrupts).await,
+        Some(deployment) => look(session, api, deployment.id.0, Looking::UntilOver, interrupts).await,
         None => {
             if session.output.is_json() {
                 session.output.json(&way)?;

@@ -12,6 +12,7 @@ use crate::cli::args::{Command, Global};
 use crate::cli::deploy_args::{Deploy, DeployVerb};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::follow::Looking;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::session::Session;
 use crate::control::api::answers::{Releases, StatusAnswer, TokenAnswer};
@@ -32,7 +33,7 @@ const CA_FILE: &str = "ROADBED_CA_FILE";
 fn is_there(command: &Command) -> bool {
     match command {
         Command::Status(_) | Command::Releases(_) | Command::Rollback(_) => true,
-        Command::Deploy(deploy) => deploy.verb.is_some(),
+        Command::Deploy(deploy) => deploy.verb.is_some() || deploy.artifacts.is_some(),
         _ => false,
     }
 }
@@ -85,7 +86,7 @@ pub async fn run(session: &Session, api: &Api, command: &Command) -> Result<Exit
             DeployVerb::List => deployments::list(session, api).await,
             DeployVerb::Follow(which) => {
                 let id = deployments::meant(api, which.id.as_deref()).await?;
-                deployments::look(session, api, id, interrupts).await
+                deployments::look(session, api, id, Looking::UntilOver, interrupts).await
             }
             DeployVerb::Cancel(which) => deployments::cancel(session, api, which.id.as_deref(), interrupts).await,
             DeployVerb::Approve(args) => deployments::approve(session, api, args).await,

@@ -21,12 +21,15 @@ use tokio::time::timeout;
 use super::answers::Artifact;
 use super::call::Caller;
 use super::problem::Problem;
-use super::questions::OfApp;
+use super::questions::{Nothing, OfApp};
 use crate::control::rotating::store;
 use crate::{signing, wanted};
 
 /// Bytes of the longest archive, packed. A Next.js app with all that it needs has some thirty megabytes.
 const MOST: u64 = 1 << 30;
+
+/// Room that is left to everything else on the disk when one begins to come.
+const LEFT_FREE: u64 = MOST + (512 << 20);
 
 /// From one part to the next.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,6 +40,21 @@ const WAITING: usize = 16;
 /// One archive comes at a time: each may fill a gigabyte before it is known to be none.
 #[derive(Debug, Default)]
 pub(super) struct OneAtATime(tokio::sync::Mutex<()>);
+
+/// One that is here, and that the environment has signed for.
+pub(super) async fn find(caller: Caller, _: Nothing) -> Result<Artifact, Problem> {
+    let digest = caller.artifact()?.clone();
+    let want = wanted::read(&caller.control.root)?
+        .ok_or_else(|| Fault::new("cannot look for an artifact: nothing is wanted of this environment"))?;
+    let shelf = Shelf::new(shelf::folder(&want.cache));
+    let ours = signing::public_key(&store(&caller.control, &want))?;
+    let record = shelf.get(&digest).map_err(|fault| caller.broken(&fault))?;
+    let record = record.ok_or_else(|| Problem::not_found(format!("there is no artifact {}", digest.short())))?;
+    if !shelf.is_attested(&digest, &ours).map_err(|fault| caller.broken(&fault))? {
+        return Err(Problem::not_found(format!("nobody who counts here has signed the artifact {}", digest.short())));
+    }
+    Ok(Artifact { app: record.app, digest: record.digest.to_string(), bytes: record.bytes })
+}
 
 pub(super) async fn bring(caller: Caller, of: OfApp, body: Body) -> Result<Artifact, Problem> {
     let control = &caller.control;
@@ -51,7 +69,14 @@ pub(super) async fn bring(caller: Caller, of: OfApp, body: Body) -> Result<Artif
     let Ok(_turn) = control.api.arriving.0.try_lock() else {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-now", "another artifact is on its way"));
     };
-    let shelf = Shelf::new(shelf::folder(&want.cache));
+    let folder = shelf::folder(&want.cache);
+    files::create_dir(&folder, Access::Owner).map_err(|fault| caller.broken(&fault))?;
+    // Told before the disk is full: what runs needs it too.
+    if files::free_bytes(&folder).map_err(|fault| caller.broken(&fault))? < LEFT_FREE {
+        let fault = Fault::new("cannot take an artifact: the disk of the environment has too little room");
+        return Err(fault.hint("make room there, then send it again").into());
+    }
+    let shelf = Shelf::new(folder);
     let record = match shelf.get(&digest).map_err(|fault| caller.broken(&fault))? {
         Some(record) if record.app == app => {
             // Who sees no answer before the end of what it sends is answered then.

@@ -39,6 +39,7 @@ const ROUTES: &[(&str, &str, Action)] = &[
     ("POST", "/v1/token/exchange", Action::ExchangeToken),
     ("GET", "/v1/environments/{environment}/status", Action::ReadStatus),
     ("GET", "/v1/environments/{environment}/releases", Action::ReadReleases),
+    ("GET", "/v1/environments/{environment}/artifacts/{artifact}", Action::ReadReleases),
     ("PUT", "/v1/environments/{environment}/artifacts/{artifact}", Action::BringArtifact),
     ("GET", "/v1/environments/{environment}/deployments", Action::ReadDeployments),
     ("POST", "/v1/environments/{environment}/deployments", Action::Deploy),

@@ -241,6 +241,12 @@ pub fn all() -> Vec<Route> {
             "The newest 50 releases",
             reading::releases,
         ),
+        Route::reading::<Nothing, Artifact, _>(
+            "/v1/environments/{environment}/artifacts/{artifact}",
+            ReadReleases,
+            "An artifact that the environment has and believes",
+            arriving::find,
+        ),
         Route::receiving::<OfApp, Artifact, _>(
             "/v1/environments/{environment}/artifacts/{artifact}",
             BringArtifact,
