@@ -62,6 +62,8 @@ pub async fn run(session: &Session, args: &CiPlan) -> Result<Exit, Failure> {
         true => Changed::new(),
         false => checkout.uncommitted("", &session.surroundings.tools()).await?,
     };
+    // The start took code that planning has no use for.
+    host::resident::give_back();
     let mut plan = subject.plan(session, &checkout, &changed, args.base.as_deref())?;
     let output = &session.output;
     if let Some(name) = &args.explain {
