@@ -3,5 +3,7 @@
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests play user and machine")]
 
 mod faults;
+mod github;
+mod merge_gate;
 mod runs;
 mod stage;

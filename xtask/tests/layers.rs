@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("delivery", &["reconcile"]),
     ("engine", &["reconcile", "gate", "secrets"]),
     ("acme", &["reconcile", "certificates"]),
+    ("github", &["reconcile", "secrets"]),
     ("edge", &["reconcile", "gate", "secrets", "certificates"]),
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
     ("ci", &["reconcile", "engine", "leaks", "secrets"]),
@@ -39,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "leaks",
             "smoke",
             "ci",
+            "github",
         ],
     ),
 ];

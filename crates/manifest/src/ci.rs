@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::Manifest;
+use crate::github::GithubTable;
 use crate::id::VarName;
+use crate::protection::ProtectionTable;
 use crate::record::record;
 use crate::resolve::default_output;
 use crate::scalars::{Command, RelativePath};
@@ -23,6 +25,10 @@ record! {
         packages: Vec<At<PathGlob>> = [],
         /// What is done with a package, by name. `lint`, `typecheck`, `test` and `build` are there without being named.
         tasks: Table<TaskName, CiTaskTable>,
+        /// Branches that only take what was checked. Without it there are none.
+        protection: Option<At<ProtectionTable>>,
+        /// The repository on GitHub. Without it there is none.
+        github: Option<At<GithubTable>>,
     }
 }
 

@@ -6,9 +6,11 @@ mod collections;
 mod rollout;
 mod drivers;
 mod environments;
+mod github;
 mod hosts;
 mod meeting;
 mod preview;
+mod protection;
 mod references;
 mod rotation;
 pub(crate) mod sample;
@@ -38,6 +40,8 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     variables::check(document, findings);
     references::check(document, findings);
     scan::check(document, findings);
+    protection::check(document, findings);
+    github::check(document, findings);
     unused_owners(document, findings);
     keys_of_two_people(document, findings);
 }
