@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use reconcile::Fault;
-use serde_json::{Value, json};
+use serde_json::json;
 use ureq::http::Method;
 
 use crate::client::{Client, part};
@@ -25,7 +25,7 @@ pub(crate) fn variables(client: &Client<'_>, wanted: &BTreeMap<String, String>) 
             let body = Some(json!({"name": name, "value": value}));
             let (kind, details, request) = match there(name) {
                 None => (Kind::Create, value.clone(), Request { method: Method::POST, path: path.clone(), body }),
-                Some(one) if one["value"] == Value::from(value.as_str()) => return None,
+                Some(one) if one["value"] == value.as_str() => return None,
                 Some(one) => {
                     let path = format!("{path}/{}", part(name));
                     let before = one["value"].as_str().unwrap_or_default();

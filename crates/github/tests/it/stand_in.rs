@@ -167,7 +167,7 @@ fn done(state: &mut State, id: &str, parts: &[String], query: &str, body: Value)
             (201, made, String::new())
         }
         "repos/get-repo-ruleset" | "repos/update-repo-ruleset" => {
-            let Some(found) = state.rulesets.iter_mut().find(|one| one["id"].to_string() == last) else {
+            let Some(found) = state.rulesets.iter_mut().find(|one| one["id"].as_u64() == last.parse().ok()) else {
                 return none();
             };
             for (key, value) in body.as_object().cloned().unwrap_or_default() {
@@ -201,7 +201,7 @@ fn done(state: &mut State, id: &str, parts: &[String], query: &str, body: Value)
             ok(made)
         }
         "repos/delete-deployment-branch-policy" => {
-            state.policies.entry(parts[2].clone()).or_default().retain(|one| one["id"].to_string() != last);
+            state.policies.entry(parts[2].clone()).or_default().retain(|one| one["id"].as_u64() != last.parse().ok());
             (204, Value::Null, String::new())
         }
         "actions/list-repo-variables" => page(state.variables.clone(), "variables"),
