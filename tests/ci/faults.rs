@@ -68,7 +68,14 @@ fn a_flood_of_output_is_neither_kept_whole_nor_in_memory() {
     let stage = Stage::new(
         "[ci.tasks.lint]\ncommand = [\"/bin/sh\", \"-c\", \"yes \\\"$(printf %2000s x)\\\" | head -c 300000000; echo the end\"]\n",
     );
-    let answer = stage.run(&["ci", "run", "api", "--json"]);
+    // With less memory than it writes.
+    let mut program = stage.command(&[]);
+    let mut bounded = std::process::Command::new("prlimit");
+    bounded.arg("--data=200000000").arg(program.get_program()).args(["ci", "run", "api", "--json"]);
+    bounded.current_dir(stage.path("shop")).env_clear();
+    bounded.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    program = bounded;
+    let answer = crate::stage::answer(&program.output().unwrap());
     assert_eq!(answer.outcomes(), ["api lint succeeded"]);
     let kept = stage.cached_bytes();
     assert!(kept.len() < 10 << 20, "{} bytes", kept.len());
@@ -135,6 +142,10 @@ fn what_succeeds_only_at_a_second_attempt_is_flaky_and_not_kept() {
         assert!(stage.read("junit.xml").contains("<flakyFailure"));
     }
     assert_eq!(stage.kept("trusted").len(), 0);
+    let undeclared = "[ci.tasks.lint]\ncommand = [\"/bin/sh\", \"-c\", \"echo once >> ran; exit 1\"]\n";
+    let stage = Stage::new(undeclared);
+    assert_eq!(stage.run(&["ci", "run", "api", "--json"]).outcomes(), ["api lint failed"]);
+    assert_eq!(stage.read("shop/apps/api/ran"), "once\n", "tried again only where that is declared");
 }
 
 #[test]

@@ -5,6 +5,8 @@
 mod deploys;
 mod faults;
 mod runner;
+mod github;
+mod merge_gate;
 mod runs;
 mod stage;
 mod tools;

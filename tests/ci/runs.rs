@@ -40,6 +40,15 @@ fn what_was_had_before_is_not_run_again_and_its_files_are_put_back() {
     stage.write("shop/packages/ui/dist/left-over", "of another build");
     let second = stage.run(&["ci", "run", "--all", "--json"]);
     assert!(second.outcomes().iter().all(|outcome| outcome.ends_with("cached")), "{second:?}");
+    let sum = |answer: &crate::stage::Answer, key: &str| {
+        answer.json()["jobs"].as_array().unwrap().iter().map(|job| job[key].as_u64().unwrap()).sum::<u64>()
+    };
+    let saved = (second.json()["saved_ms"].as_u64().unwrap(), sum(&second, "saved_ms"));
+    assert_eq!(
+        (saved, sum(&first, "saved_ms")),
+        ((sum(&first, "took_ms"), sum(&first, "took_ms")), 0),
+        "the time that they took then"
+    );
     assert_eq!(stage.read("shop/apps/web/ran"), ran);
     assert_eq!(stage.read("shop/apps/web/dist/sub/out"), "1\n1\n");
     assert!(!stage.path("shop/packages/ui/dist/left-over").exists() && !stage.path("shop/.roadbed-ci").exists());

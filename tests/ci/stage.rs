@@ -37,7 +37,9 @@ impl Answer {
     }
 }
 
-const MANIFEST: &str = r#"
+impl Stage {
+    /// What every project here has.
+    pub(crate) const MANIFEST: &str = r#"
 [product]
 name = "shop"
 [owners.team]
@@ -61,11 +63,10 @@ kind = "static"
 hosts = ["api"]
 "#;
 
-impl Stage {
     /// Two apps; `web` depends on the package `ui`. Their tasks are what `tasks` says in the manifest.
     pub(crate) fn new(tasks: &str) -> Self {
         let stage = Self { folder: tempfile::tempdir().unwrap() };
-        stage.write("shop/roadbed.toml", &format!("{MANIFEST}{tasks}"));
+        stage.write("shop/roadbed.toml", &format!("{}{tasks}", Self::MANIFEST));
         stage.write("shop/package.json", r#"{"name": "shop", "workspaces": ["apps/*", "packages/*"]}"#);
         stage.write("shop/.gitignore", "dist/\nran\n");
         stage.write("shop/apps/web/package.json", r#"{"name": "web", "dependencies": {"ui": "*"}}"#);
@@ -120,6 +121,16 @@ impl Stage {
         self.said(&["rev-parse", "--verify", name])
     }
 
+    /// A line with the signature of one of the keys of `keys/`, as a result has it.
+    pub(crate) fn signed(&self, key: &str, line: &str) -> String {
+        self.write("signing", line);
+        let _ = fs::remove_file(self.path("signing.sig"));
+        let mut openssh = Command::new("ssh-keygen");
+        openssh.args(["-Y", "sign", "-q", "-n", "roadbed-check", "-f"]).arg(self.path("keys").join(key));
+        assert!(openssh.arg(self.path("signing")).status().unwrap().success());
+        format!("{line}\n{}\n", self.read("signing.sig").trim())
+    }
+
     pub(crate) fn commit(&self) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message", "change"]);
@@ -133,9 +144,7 @@ impl Stage {
     }
 
     pub(crate) fn run_with(&self, words: &[&str], variables: &[(&str, &str)]) -> Answer {
-        let done = self.command(words).envs(variables.iter().copied()).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Answer { code: done.status.code().unwrap_or(-1), out: text(done.stdout), err: text(done.stderr) }
+        answer(&self.command(words).envs(variables.iter().copied()).output().unwrap())
     }
 
     pub(crate) fn run(&self, words: &[&str]) -> Answer {
@@ -168,6 +177,12 @@ impl Stage {
             })
             .collect()
     }
+}
+
+/// What a program came to.
+pub(crate) fn answer(done: &std::process::Output) -> Answer {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Answer { code: done.status.code().unwrap_or(-1), out: text(&done.stdout), err: text(&done.stderr) }
 }
 
 /// Waits until something is so.

@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["reconcile", "gate", "secrets"]),
     ("acme", &["reconcile", "certificates"]),
     ("oidc", &[]),
+    ("github", &["reconcile", "secrets"]),
     ("edge", &["reconcile", "gate", "secrets", "certificates"]),
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
     ("ci", &["reconcile", "engine", "leaks", "secrets"]),
@@ -41,6 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "leaks",
             "smoke",
             "ci",
+            "github",
         ],
     ),
 ];

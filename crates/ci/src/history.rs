@@ -35,10 +35,16 @@ const MOST_LINKS: usize = 8;
 impl History {
     /// The history that a folder belongs to.
     pub fn of(folder: &Path) -> Result<Self, Fault> {
+        Self::with_quarantine(folder, None)
+    }
+
+    /// As a hook sees it: objects of a push lie in a quarantine until it is taken in.
+    pub fn with_quarantine(folder: &Path, quarantine: Option<&Path>) -> Result<Self, Fault> {
         let cannot = |fault: &(dyn std::error::Error + 'static)| Fault::because("cannot read the history", fault);
         let repository = Repository::of(folder).map_err(|fault| {
             cannot(&fault).hint("`roadbed ci` compares commits: run it in a checkout of a git repository")
         })?;
+        let repository = repository.with_quarantine(quarantine);
         let refs = gix_ref::file::Store::for_linked_worktree(
             repository.own.clone(),
             repository.shared.clone(),
@@ -55,6 +61,27 @@ impl History {
     /// Its objects, when commits are no more asked about.
     pub fn into_objects(self) -> Objects {
         self.objects
+    }
+
+    /// What a ref leads to, whatever that is.
+    pub fn target(&self, name: &str) -> Option<ObjectId> {
+        match self.refs.try_find(name).ok()??.target {
+            gix_ref::Target::Object(id) => Some(id),
+            gix_ref::Target::Symbolic(_) => None,
+        }
+    }
+
+    /// The ref that a ref stands for, such as `HEAD` for a branch that may not be there yet.
+    pub fn symbolic(&self, name: &str) -> Option<String> {
+        match self.refs.try_find(name).ok()??.target {
+            gix_ref::Target::Symbolic(name) => Some(name.as_bstr().to_string()),
+            gix_ref::Target::Object(_) => None,
+        }
+    }
+
+    /// The content of a file.
+    pub fn blob(&mut self, id: &ObjectId) -> Option<Vec<u8>> {
+        self.objects.read(id).filter(|data| data.kind == Kind::Blob).map(|data| data.data.to_vec())
     }
 
     /// Whether commits are missing on purpose.

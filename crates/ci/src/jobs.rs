@@ -1,6 +1,7 @@
 //! Which tasks of which packages are run, in which order, and under which keys.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use manifest::Ci;
 use reconcile::Fault;
@@ -75,7 +76,7 @@ pub fn jobs(plan: &Plan, ci: &Ci, wanted: &Wanted, only: &[String], around: &Sur
         );
     }
     let of_ci = if ci.packages.is_empty() { None } else { Some(crate::globs::set(&ci.packages)?) };
-    let is_run = |package: &&Package| of_ci.as_ref().is_none_or(|set| set.is_match(&package.path));
+    let is_run = |package: &&Package| of_ci.as_ref().is_none_or(|set| set.is_match(&*package.path));
     let packages: Vec<&Package> = match wanted {
         Wanted::Affected => {
             workspace.packages.values().filter(|package| plan.is_affected(package)).filter(is_run).collect()
@@ -84,8 +85,7 @@ pub fn jobs(plan: &Plan, ci: &Ci, wanted: &Wanted, only: &[String], around: &Sur
         Wanted::Named(names) => {
             let named = names.iter().map(|name| {
                 workspace.named(name).ok_or_else(|| {
-                    let known: Vec<&str> =
-                        workspace.packages.values().take(10).map(|package| package.name.as_str()).collect();
+                    let known: Vec<&str> = workspace.packages.values().take(10).map(|package| &*package.name).collect();
                     Fault::new(format!("there is no package \"{name}\""))
                         .hint(format!("there are {}, …", known.join(", ")))
                 })
@@ -112,7 +112,7 @@ pub fn jobs(plan: &Plan, ci: &Ci, wanted: &Wanted, only: &[String], around: &Sur
 impl Making<'_> {
     /// The job of a task, made with all that it needs; `None` if the package has no such task.
     fn job(&mut self, package: &Package, task: &str) -> Result<Option<usize>, Fault> {
-        let id = (package.path.clone(), task.to_owned());
+        let id = (package.path.to_string(), task.to_owned());
         if let Some(known) = self.known.get(&id) {
             return Ok(Some(*known));
         }
@@ -140,8 +140,8 @@ impl Making<'_> {
         self.open.pop();
         let outputs = tasks::outputs(self.ci, package, task, &settings);
         self.jobs.push(Job {
-            path: package.path.clone(),
-            package: package.name.clone(),
+            path: package.path.to_string(),
+            package: package.name.to_string(),
             task: task.to_owned(),
             command,
             settings,
@@ -159,12 +159,12 @@ impl Making<'_> {
         &mut self,
         package: &Package,
         task: &str,
-        seen: &mut BTreeSet<String>,
+        seen: &mut BTreeSet<Rc<str>>,
         found: &mut BTreeSet<usize>,
     ) -> Result<(), Fault> {
         let workspace = self.workspace;
         for needed in workspace.needs(package) {
-            if self.open.iter().any(|(path, open)| *path == needed.path && open == task) {
+            if self.open.iter().any(|(path, open)| **path == *needed.path && open == task) {
                 // Said with the whole circle.
                 self.job(needed, task)?;
             }
@@ -183,7 +183,7 @@ impl Making<'_> {
 /// Values of variables are in it as digests of their own; secrets are not in it at all.
 fn key(jobs: &[Job], at: usize, workspace: &Workspace, around: &Surroundings) -> String {
     let job = &jobs[at];
-    let package = &workspace.packages[&job.path];
+    let package = &workspace.packages[&*job.path];
     let mut parts: Vec<Vec<u8>> =
         vec![b"roadbed ci task 1".to_vec(), workspace.hash(package).to_vec(), job.task.clone().into()];
     let mut list = |name: &str, items: &mut dyn Iterator<Item = Vec<u8>>| {

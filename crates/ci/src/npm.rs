@@ -12,13 +12,24 @@ use serde_json::Value;
 use crate::globs;
 use crate::trees::Trees;
 
-/// What of a `package.json` matters.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// What of a `package.json` matters. A project has thousands, and all of them are kept: what only the root's is asked for is one word.
+#[derive(Clone, Debug)]
 pub struct PackageJson {
-    pub name: Option<String>,
+    pub name: Option<Box<str>>,
     scripts: Names,
-    workspaces: Option<Workspaces>,
+    workspaces: Option<Box<Workspaces>>,
+    /// All that it depends on, of every kind.
+    needs: Box<[Rc<str>]>,
+    shared: Option<Box<str>>,
+}
+
+/// As it is written.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Written {
+    name: Option<Box<str>>,
+    scripts: Names,
+    workspaces: Option<Box<Workspaces>>,
     dependencies: Names,
     dev_dependencies: Names,
     optional_dependencies: Names,
@@ -30,6 +41,33 @@ pub struct PackageJson {
     allow_scripts: Option<Value>,
     #[serde(rename = "type")]
     module_type: Option<Value>,
+}
+
+impl From<Written> for PackageJson {
+    fn from(written: Written) -> Self {
+        let all =
+            [written.dependencies, written.dev_dependencies, written.optional_dependencies, written.peer_dependencies];
+        // What of the root's counts for every package: scripts and formatting do not, dependencies are looked up in the lock file.
+        let settings = [
+            written.engines,
+            written.package_manager,
+            written.overrides,
+            written.resolutions,
+            written.allow_scripts,
+            written.module_type,
+        ];
+        let shared = settings
+            .iter()
+            .any(Option::is_some)
+            .then(|| serde_json::to_string(&settings).expect("JSON can be written again").into());
+        Self {
+            name: written.name,
+            scripts: written.scripts,
+            workspaces: written.workspaces,
+            needs: all.into_iter().flat_map(|names| names.0).collect(),
+            shared,
+        }
+    }
 }
 
 /// The keys of a table: a project has thousands of these, and what they stand for is in the hash of the file.
@@ -53,7 +91,8 @@ enum Workspaces {
 impl PackageJson {
     pub(crate) fn parse(path: &str, text: &[u8]) -> Result<Self, Fault> {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        serde_json::from_slice(text).map_err(|error| {
+        let written: Result<Written, _> = serde_json::from_slice(text);
+        written.map(Self::from).map_err(|error| {
             Fault::because(format!("cannot understand {path}"), &error).hint("correct it, and commit it")
         })
     }
@@ -64,30 +103,21 @@ impl PackageJson {
 
     /// All that it depends on, of every kind.
     pub(crate) fn needs(&self) -> impl Iterator<Item = &Rc<str>> {
-        let all = [&self.dependencies, &self.dev_dependencies, &self.optional_dependencies, &self.peer_dependencies];
-        all.into_iter().flat_map(|names| names.0.iter())
+        self.needs.iter()
     }
 
     pub fn has_script(&self, name: &str) -> bool {
         self.scripts.0.iter().any(|script| **script == *name)
     }
 
-    /// What of the root's counts for every package: scripts and formatting do not, dependencies are looked up in the lock file.
+    /// What of the root's counts for every package.
     pub(crate) fn shared(&self) -> String {
-        let parts = [
-            &self.engines,
-            &self.package_manager,
-            &self.overrides,
-            &self.resolutions,
-            &self.allow_scripts,
-            &self.module_type,
-        ];
-        serde_json::to_string(&parts).expect("JSON can be written again")
+        self.shared.as_deref().unwrap_or_default().to_owned()
     }
 
     /// Folders of the packages that the root names.
     pub(crate) fn folders(&self, trees: &mut Trees, root: &ObjectId) -> Result<Vec<String>, Fault> {
-        let patterns = match &self.workspaces {
+        let patterns = match self.workspaces.as_deref() {
             Some(Workspaces::List(list) | Workspaces::Table { packages: list }) => list.as_slice(),
             None => &[],
         };

@@ -102,7 +102,7 @@ fn parts(plan: &Plan, jobs: &[Job]) -> Vec<Part> {
     let mut asked: Vec<(&str, String)> = Vec::new();
     for job in jobs.iter().filter(|job| job.is_asked) {
         if !asked.iter().any(|(name, _)| *name == job.package) {
-            let package = &plan.workspace.packages[&job.path];
+            let package = &plan.workspace.packages[job.path.as_str()];
             asked.push((&job.package, hex(plan.workspace.hash(package))));
         }
     }

@@ -1,6 +1,7 @@
 //! What a change affects: every package whose hash is another than at the base.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use gix_hash::ObjectId;
 use manifest::{Ci, Source};
@@ -105,8 +106,11 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Fault> {
         Ok(before) => before,
         Err(_) => Workspace::read(&mut trees, &mut known, Trees::empty(), &Ci::default())?,
     };
+    // What was read of files is in both workspaces now; the lock file would only lie there.
+    drop(known);
     let deleted = before.packages.values().filter(|package| !workspace.packages.contains_key(&package.path));
-    let deleted = deleted.map(|package| Deleted { name: package.name.clone(), path: shown(&package.path) }).collect();
+    let deleted =
+        deleted.map(|package| Deleted { name: package.name.to_string(), path: shown(&package.path) }).collect();
     let mut plan = Plan {
         affected: Vec::new(),
         hash: overall(&workspace),
@@ -120,7 +124,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Fault> {
         trees,
         told_of_shared: HashMap::new(),
     };
-    let paths: Vec<String> = plan
+    let paths: Vec<Rc<str>> = plan
         .workspace
         .packages
         .values()
@@ -130,9 +134,9 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Fault> {
     let mut affected = Vec::with_capacity(paths.len());
     for path in paths {
         let why = reasons::why(&mut plan, &path)?;
-        let package = &plan.workspace.packages[&path];
+        let package = &plan.workspace.packages[&*path];
         let hash = hex(plan.workspace.hash(package));
-        affected.push(Affected { name: package.name.clone(), path: shown(&path), why, hash });
+        affected.push(Affected { name: package.name.to_string(), path: shown(&path), why, hash });
     }
     plan.affected = affected;
     Ok(plan)

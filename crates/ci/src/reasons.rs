@@ -1,6 +1,7 @@
 //! Why a package is affected, in words.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use reconcile::Fault;
 
@@ -74,7 +75,7 @@ fn by_edges(plan: &Plan, now: &Package, then: &Package, most: usize) -> Vec<Stri
             continue;
         }
         match &plan.workspace.things[*node] {
-            Thing::Package(path) => depends.push(plan.workspace.packages[path].name.clone()),
+            Thing::Package(path) => depends.push(plan.workspace.packages[path].name.to_string()),
             Thing::Outside { .. } => versions(plan, *node, before.map(|(node, _)| *node), most, &mut outside),
             Thing::Shared { .. } => why.extend(plan.told_of_shared.get(node).into_iter().flatten().cloned()),
         }
@@ -142,7 +143,7 @@ fn shared(plan: &Plan, node: usize, before: Option<usize>, by: &str, most: usize
             continue;
         }
         match &plan.workspace.things[*to] {
-            Thing::Package(path) => outside.push(plan.workspace.packages[path].name.clone()),
+            Thing::Package(path) => outside.push(plan.workspace.packages[path].name.to_string()),
             _ => versions(plan, *to, then.map(|(_, then)| *then), most, &mut outside),
         }
     }
@@ -207,7 +208,7 @@ fn listed(names: &[String], count: usize) -> String {
 
 fn name_of(workspace: &Workspace, at: usize) -> Option<String> {
     match &workspace.things[at] {
-        Thing::Package(path) => Some(workspace.packages[path].name.clone()),
+        Thing::Package(path) => Some(workspace.packages[path].name.to_string()),
         _ => None,
     }
 }
@@ -218,7 +219,7 @@ pub(crate) fn explain(plan: &mut Plan, name: &str) -> Result<Vec<String>, Fault>
         if let Some(gone) = plan.before.named(name) {
             return Ok(vec![format!("{} ({}) is gone", gone.name, shown(&gone.path))]);
         }
-        let known: Vec<&str> = plan.workspace.packages.values().take(10).map(|package| package.name.as_str()).collect();
+        let known: Vec<&str> = plan.workspace.packages.values().take(10).map(|package| &*package.name).collect();
         return Err(
             Fault::new(format!("there is no package \"{name}\"")).hint(format!("there are {}, …", known.join(", ")))
         );
@@ -242,7 +243,7 @@ pub(crate) fn explain(plan: &mut Plan, name: &str) -> Result<Vec<String>, Fault>
         lines.extend(chain(plan, &path)?.into_iter().map(|step| format!("  from      {step}")));
     }
     let package = &plan.workspace.packages[&path];
-    let needs: Vec<&str> = plan.workspace.needs(package).map(|needed| needed.name.as_str()).collect();
+    let needs: Vec<&str> = plan.workspace.needs(package).map(|needed| &*needed.name).collect();
     lines.push(format!(
         "  needs     {}",
         if needs.is_empty() { "no other package of the project".to_owned() } else { needs.join(", ") }
@@ -252,23 +253,23 @@ pub(crate) fn explain(plan: &mut Plan, name: &str) -> Result<Vec<String>, Fault>
 
 /// The shortest way from a package to one that changed by itself.
 fn chain(plan: &mut Plan, path: &str) -> Result<Vec<String>, Fault> {
-    let mut seen: BTreeMap<String, Option<String>> = BTreeMap::from([(path.to_owned(), None)]);
-    let mut open = std::collections::VecDeque::from([path.to_owned()]);
+    let mut seen: BTreeMap<Rc<str>, Option<Rc<str>>> = BTreeMap::from([(Rc::from(path), None)]);
+    let mut open = std::collections::VecDeque::from([Rc::<str>::from(path)]);
     while let Some(here) = open.pop_front() {
-        let package = &plan.workspace.packages[&here];
-        let is_itself = plan.before.packages.get(&here).is_none_or(|before| before.facts != package.facts);
-        if is_itself && here != path {
+        let package = &plan.workspace.packages[&*here];
+        let is_itself = plan.before.packages.get(&*here).is_none_or(|before| before.facts != package.facts);
+        if is_itself && *here != *path {
             let mut steps = Vec::new();
             let mut at = Some(here.clone());
             while let Some(step) = at {
                 at = seen[&step].clone();
-                steps.push(plan.workspace.packages[&step].name.clone());
+                steps.push(plan.workspace.packages[&*step].name.to_string());
             }
             steps.reverse();
             let why = told(plan, &here, FEW)?;
             return Ok(vec![format!("{}: {}", steps.join(" → "), why.join("; "))]);
         }
-        let next: Vec<String> = plan
+        let next: Vec<Rc<str>> = plan
             .workspace
             .needs(package)
             .filter(|needed| plan.is_affected(needed))

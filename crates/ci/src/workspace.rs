@@ -56,11 +56,11 @@ const SHARED_BY_CARGO: [&str; 7] =
 #[derive(Clone, Debug)]
 pub struct Package {
     /// Its folder; empty is the root.
-    pub path: String,
+    pub path: Rc<str>,
     /// The name of the app, else its own.
-    pub name: String,
+    pub name: Rc<str>,
     /// By which others depend on it.
-    pub own_name: String,
+    pub own_name: Rc<str>,
     pub npm: Option<Rc<PackageJson>>,
     pub cargo: Option<Rc<CargoToml>>,
     /// Number of the app in the manifest.
@@ -85,7 +85,7 @@ pub struct Facts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Thing {
     /// A package, by its folder.
-    Package(String),
+    Package(Rc<str>),
     /// What a lock file resolves: where, name and version.
     Outside { place: String, name: String, version: String },
     /// Files, or settings of the root, that many depend on.
@@ -96,7 +96,7 @@ pub enum Thing {
 #[derive(Debug)]
 pub struct Workspace {
     /// By folder.
-    pub packages: BTreeMap<String, Package>,
+    pub packages: BTreeMap<Rc<str>, Package>,
     pub graph: Graph,
     pub(crate) things: Vec<Thing>,
     /// The folder of the project.
@@ -195,9 +195,14 @@ impl Workspace {
             let own_npm = known.npm(trees, &root, &at(path, "package.json"))?;
             let own_cargo = known.cargo(trees, &root, &at(path, "Cargo.toml"))?.filter(|_| cargo.is_some());
             let app = ci.apps.iter().position(|app| app.path == *path);
-            let own_name = own_npm.as_ref().and_then(|npm| npm.name.clone());
-            let own_name = own_name.or_else(|| own_cargo.as_ref().and_then(|cargo| cargo.name.clone()));
-            let own_name = own_name.unwrap_or_else(|| if path.is_empty() { ".".to_owned() } else { path.clone() });
+            let key: Rc<str> = path.as_str().into();
+            let own_name = own_npm.as_ref().and_then(|npm| npm.name.as_deref());
+            let own_name = own_name.or_else(|| own_cargo.as_ref().and_then(|cargo| cargo.name.as_deref()));
+            let own_name: Rc<str> = match own_name {
+                Some(name) => name.into(),
+                None if path.is_empty() => ".".into(),
+                None => key.clone(),
+            };
             let within: Vec<&str> = all[place + 1..]
                 .iter()
                 .take_while(|other| path.is_empty() || other.as_str() < &*format!("{path}0"))
@@ -207,15 +212,17 @@ impl Workspace {
             let facts = facts(trees, &root, path, &tree, &within, ci, app)?;
             let node = nodes.len();
             let own = facts.hash(path, &own_name);
-            let mut edges = vec![(every[0].clone(), shared)];
+            // Thousands of lists, so none has room to spare.
+            let mut edges = Vec::with_capacity(2 + own_npm.as_ref().map_or(0, |npm| npm.needs().count()));
+            edges.push((every[0].clone(), shared));
             edges.extend(own_npm.as_ref().map(|_| (every[1].clone(), for_npm)));
             edges.extend(own_cargo.as_ref().map(|_| (every[2].clone(), for_cargo)));
             nodes.push(Node { own, edges });
-            things.push(Thing::Package(path.clone()));
-            let name = app.map_or_else(|| own_name.clone(), |app| ci.apps[app].name.clone());
+            things.push(Thing::Package(key.clone()));
+            let name = app.map_or_else(|| own_name.clone(), |app| ci.apps[app].name.as_str().into());
             let package =
-                Package { path: path.clone(), name, own_name, npm: own_npm, cargo: own_cargo, app, tree, facts, node };
-            packages.insert(path.clone(), package);
+                Package { path: key.clone(), name, own_name, npm: own_npm, cargo: own_cargo, app, tree, facts, node };
+            packages.insert(key, package);
         }
         let mut made = Making { packages: &packages, things: &mut things, nodes: &mut nodes };
         if npm.is_some() {
@@ -237,8 +244,8 @@ impl Workspace {
     pub fn named(&self, name: &str) -> Option<&Package> {
         let folder = name.trim_end_matches('/').trim_start_matches("./");
         let by = |is: &dyn Fn(&&Package) -> bool| self.packages.values().find(|package| is(package));
-        by(&|package| package.name == name)
-            .or_else(|| by(&|package| package.own_name == name))
+        by(&|package| *package.name == *name)
+            .or_else(|| by(&|package| *package.own_name == *name))
             .or_else(|| self.packages.get(folder))
     }
 
@@ -394,7 +401,7 @@ fn files_without(trees: &mut Trees, tree: &ObjectId, within: &[&str]) -> Result<
 
 /// A graph whose edges are being found.
 struct Making<'m> {
-    packages: &'m BTreeMap<String, Package>,
+    packages: &'m BTreeMap<Rc<str>, Package>,
     things: &'m mut Vec<Thing>,
     nodes: &'m mut Vec<Node>,
 }
@@ -413,8 +420,7 @@ impl Making<'_> {
             .values()
             .filter_map(|package| Some((package.npm.as_ref()?.name.as_deref()?, package.node)))
             .collect();
-        let by_path: HashMap<&str, usize> =
-            packages.values().map(|package| (package.path.as_str(), package.node)).collect();
+        let by_path: HashMap<&str, usize> = packages.values().map(|package| (&*package.path, package.node)).collect();
         let mut places: HashMap<String, usize> = HashMap::new();
         for place in lock.into_iter().flat_map(Lock::places) {
             if let Some(folder) = place.workspace {

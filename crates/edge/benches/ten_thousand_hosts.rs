@@ -31,6 +31,7 @@ fn with(hosts: usize) {
         internal_socket: None,
         release: None,
         kept: Vec::new(),
+        headers: std::collections::BTreeMap::new(),
     };
     let sites: Vec<Site> = (0..hosts).map(site).collect();
     let names: Vec<String> = sites.iter().flat_map(|site| site.hosts.clone()).collect();

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::Manifest;
+use crate::github::GithubTable;
 use crate::id::VarName;
+use crate::protection::ProtectionTable;
 use crate::record::record;
 use crate::resolve::default_output;
 use crate::scalars::{Command, RelativePath};
@@ -26,6 +28,10 @@ record! {
         tasks: Table<TaskName, CiTaskTable>,
         /// Workflows for GitHub Actions. Without it there are none.
         workflows: Option<At<WorkflowsTable>>,
+        /// Branches that only take what was checked. Without it there are none.
+        protection: Option<At<ProtectionTable>>,
+        /// The repository on GitHub. Without it there is none.
+        github: Option<At<GithubTable>>,
     }
 }
 

@@ -20,6 +20,7 @@ pub mod checkouts;
 pub mod words;
 pub mod seats;
 pub mod signing;
+pub mod merge_gate;
 pub mod control;
 pub mod world;
 pub mod rotation;

@@ -16,16 +16,37 @@ pub struct Lock {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Entry {
-    version: Option<String>,
-    resolved: Option<String>,
-    integrity: Option<String>,
+    version: Option<Box<str>>,
+    resolved: Option<Box<str>>,
+    integrity: Option<Box<str>>,
     license: Option<License>,
     link: bool,
     optional: bool,
-    dependencies: BTreeMap<String, String>,
-    dev_dependencies: BTreeMap<String, String>,
-    optional_dependencies: BTreeMap<String, String>,
-    peer_dependencies: BTreeMap<String, String>,
+    dependencies: Names,
+    dev_dependencies: Names,
+    optional_dependencies: Names,
+    peer_dependencies: Names,
+}
+
+/// The names of a table, in order: there are thousands of these tables, and the ranges in them are resolved already.
+#[derive(Clone, Debug, Default)]
+struct Names(Box<[Box<str>]>);
+
+impl Names {
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|name| &**name)
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.0.binary_search_by(|known| (**known).cmp(name)).is_ok()
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let table = BTreeMap::<Box<str>, serde::de::IgnoredAny>::deserialize(deserializer)?;
+        Ok(Self(table.into_keys().collect()))
+    }
 }
 
 /// npm's own field is an SPDX expression; packages from before that have objects.
@@ -102,13 +123,13 @@ impl Lock {
         let mut seen: BTreeSet<String> = BTreeSet::new();
         let mut found = Vec::new();
         while let Some((from, entry)) = open.pop_front() {
-            let required = entry.dependencies.keys().map(|name| (name, true));
+            let required = entry.dependencies.iter().map(|name| (name, true));
             // Peers are installed unless they are optional or nobody wanted them.
-            let others = entry.optional_dependencies.keys().chain(entry.peer_dependencies.keys());
+            let others = entry.optional_dependencies.iter().chain(entry.peer_dependencies.iter());
             for (name, is_required) in required.chain(others.map(|name| (name, false))) {
                 let Some((path, package)) = self.resolve(&from, name) else {
-                    if is_required && !entry.optional_dependencies.contains_key(name) {
-                        return Err(LockFault::NotInstalled { name: name.clone(), needs: from });
+                    if is_required && !entry.optional_dependencies.contains(name) {
+                        return Err(LockFault::NotInstalled { name: name.to_owned(), needs: from });
                     }
                     continue;
                 };
@@ -121,10 +142,10 @@ impl Lock {
                     continue;
                 }
                 // Node follows the link and looks for what the workspace needs from there.
-                let folder = package.resolved.clone();
+                let folder = package.resolved.as_deref().map(str::to_owned);
                 let target = folder.as_ref().and_then(|folder| self.packages.get(folder));
                 let (Some(folder), Some(target)) = (folder, target) else {
-                    return Err(LockFault::NoFolder { name: name.clone(), needs: from });
+                    return Err(LockFault::NoFolder { name: name.to_owned(), needs: from });
                 };
                 let own = target.as_package(&path);
                 found.push(Package { workspace: Some(folder.clone()), ..own });
@@ -144,8 +165,10 @@ impl Lock {
             let Some(entry) = self.packages.get(&from) else { continue };
             let all =
                 [&entry.dependencies, &entry.dev_dependencies, &entry.optional_dependencies, &entry.peer_dependencies];
-            let linked = all.into_iter().flat_map(BTreeMap::keys).filter_map(|name| self.resolve(&from, name));
-            for folder in linked.filter(|(_, package)| package.link).filter_map(|(_, package)| package.resolved.clone())
+            let linked = all.into_iter().flat_map(Names::iter).filter_map(|name| self.resolve(&from, name));
+            for folder in linked
+                .filter(|(_, package)| package.link)
+                .filter_map(|(_, package)| package.resolved.as_deref().map(str::to_owned))
             {
                 if found.insert(folder.clone()) {
                     open.push(folder);
@@ -173,8 +196,7 @@ impl Lock {
         let entry = self.packages.get(path).into_iter();
         entry
             .flat_map(|entry| [&entry.dependencies, &entry.optional_dependencies, &entry.peer_dependencies])
-            .flat_map(BTreeMap::keys)
-            .map(String::as_str)
+            .flat_map(Names::iter)
     }
 
     /// Where a folder or an installed package finds another.
@@ -213,8 +235,8 @@ impl Entry {
             path: path.to_owned(),
             // An alias is installed under another name than its own; the address in the registry has the real one.
             name: self.resolved.as_deref().and_then(real_name).unwrap_or(after).to_owned(),
-            version: self.version.clone().unwrap_or_default(),
-            integrity: self.integrity.clone(),
+            version: self.version.as_deref().unwrap_or_default().to_owned(),
+            integrity: self.integrity.as_deref().map(str::to_owned),
             license: match &self.license {
                 Some(License::Expression(text)) => Some(text.clone()),
                 Some(License::Other(_)) | None => None,

@@ -61,6 +61,11 @@ impl Repository {
         Ok(repository)
     }
 
+    /// With the objects of a push that is not taken in yet, which git names in `GIT_QUARANTINE_PATH`.
+    pub fn with_quarantine(self, quarantine: Option<&Path>) -> Self {
+        Self { quarantine: quarantine.map(Path::to_owned), ..self }
+    }
+
     fn refuse_unknown_formats(&self) -> Result<(), GitFault> {
         let config = files::read_if_exists(&self.shared.join("config"))?.unwrap_or_default();
         let config = String::from_utf8_lossy(&config).to_ascii_lowercase();

@@ -14,8 +14,7 @@ impl Search<'_> {
     ///
     /// Until the push is taken in its objects lie in a `quarantine`, which git names in `GIT_QUARANTINE_PATH`.
     pub fn pushed(&self, folder: &Path, tips: &[String], quarantine: Option<&Path>) -> Result<Report, SearchFault> {
-        let mut repository = Repository::of(folder)?;
-        repository.quarantine = quarantine.map(Path::to_owned);
+        let repository = Repository::of(folder)?.with_quarantine(quarantine);
         let references = references::read(&repository)?;
         let mut report = Report { unread: references.unread, ..Report::default() };
         let mut objects = repository.objects()?;

@@ -6,12 +6,14 @@ mod collections;
 mod rollout;
 mod drivers;
 mod environments;
+mod github;
 mod hosts;
 mod meeting;
 mod network;
 mod oidc;
 mod preview;
 mod rate_limit;
+mod protection;
 mod references;
 mod rotation;
 pub(crate) mod sample;
@@ -46,6 +48,8 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     references::check(document, findings);
     scan::check(document, findings);
     workflows::check(document, findings);
+    protection::check(document, findings);
+    github::check(document, findings);
     unused_owners(document, findings);
     keys_of_two_people(document, findings);
 }

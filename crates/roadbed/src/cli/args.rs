@@ -12,6 +12,8 @@ use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::domains::Domains;
 use crate::cli::exit::Exit;
 use crate::cli::explain::Explain;
+use crate::cli::github_args::Github;
+use crate::cli::merge_gate_args::MergeGate;
 use crate::cli::preview_args::Preview;
 use crate::cli::ready_args::Ready;
 use crate::cli::sample_args::Sample;
@@ -109,6 +111,12 @@ pub enum Command {
     /// See what a change affects, and lint, test and build it
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Ci(Ci),
+    /// Hold a repository on GitHub to the manifest
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Github(Github),
+    /// Take pushes only when their checks passed, in a bare repository
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    MergeGate(MergeGate),
     /// Look at the manifest's environments
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Env(Env),

@@ -93,6 +93,12 @@ pub struct CiRun {
     /// Keep results apart under this name: runs that are trusted never see them [default: in GitHub's runs of forks, the pull request]
     #[arg(long, value_name = "NAME")]
     pub untrusted: Option<String>,
+    /// Say with this SSH key what came of the commit, in refs/checks/COMMIT/CHECK, for a merge gate
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "only"])]
+    pub sign: Option<PathBuf>,
+    /// The check that is signed for
+    #[arg(long, value_name = "NAME", default_value = "required", requires = "sign")]
+    pub check: String,
     /// Write results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

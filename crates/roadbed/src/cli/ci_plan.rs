@@ -68,6 +68,8 @@ pub async fn run(session: &Session, args: &CiPlan) -> Result<Exit, Failure> {
     };
     let occasion = args.github.then(|| Hosted::of(session).occasion(session)).transpose()?;
     let base = args.base.as_deref().or(occasion.as_ref().map(|occasion| occasion.base.as_str()));
+    // The start took code that planning has no use for.
+    host::resident::give_back();
     let mut plan = subject.plan(session, &checkout, &changed, base)?;
     let output = &session.output;
     if let Some(occasion) = &occasion {

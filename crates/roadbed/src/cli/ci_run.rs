@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::ci::cache::{Cache, Looked};
+use ::ci::cache::{Cache, Looked, Trust};
 use ::ci::changes::Checkout;
 use ::ci::jobs::{self, Job, Wanted};
 use ::ci::plan::Plan;
@@ -24,6 +24,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::cli::ci_args::CiRun;
 use crate::cli::ci_plan::{Subject, summary};
+use crate::cli::ci_sign;
 use crate::cli::ci_surroundings::{self as surroundings, Hosted};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -46,6 +47,8 @@ struct Document<'a> {
     jobs: Vec<Told<'a>>,
     took_ms: u64,
     saved_ms: u64,
+    /// The ref of the signed result.
+    signed: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,7 +91,9 @@ pub async fn run(session: &Session, args: &CiRun, interrupts: &mut Interrupts) -
         Some(folder) => session.surroundings.folder.join(folder),
         None => cache(session)?.join("ci"),
     };
-    let cache_of_results = Cache::open(&folder, surroundings::trust(args.untrusted.as_deref(), &hosted))?;
+    let trust = surroundings::trust(args.untrusted.as_deref(), &hosted);
+    let signing = ci_sign::prepare(session, args, &subject, &plan, trust == Trust::Trusted)?;
+    let cache_of_results = Cache::open(&folder, trust)?;
     let secrets = surroundings::secrets(session, &subject.ci, &apps);
     let needles = needles(&secrets)?;
     let environment = |job: &Job| surroundings::environment(session, &tools, job, &around, &secrets);
@@ -136,8 +141,12 @@ pub async fn run(session: &Session, args: &CiRun, interrupts: &mut Interrupts) -
     let done = over?;
     let took = session.clock.instant() - begin;
     write_reports(session, args, &subject.folder, &plan, &jobs, &done, took)?;
-    print(session, &plan, &jobs, &done, took)?;
     let holds = done.iter().all(|done| matches!(done.outcome, Outcome::Succeeded | Outcome::Cached));
+    let signed = match &signing {
+        Some(signing) => Some(signing.sign(session, &checkout, &locks, holds).await?),
+        None => None,
+    };
+    print(session, &plan, &jobs, &done, took, signed)?;
     Ok(if holds { Exit::Done } else { Exit::Failed })
 }
 
@@ -166,7 +175,7 @@ fn needs_packages(folder: &Path, cache: &Cache, plan: &Plan, jobs: &[Job], anew:
     if !files::exists(&folder.join("package-lock.json")) {
         return Ok(false);
     }
-    for job in jobs.iter().filter(|job| plan.workspace.packages[&job.path].npm.is_some()) {
+    for job in jobs.iter().filter(|job| plan.workspace.packages[&*job.path].npm.is_some()) {
         if anew || !matches!(cache.find(&job.key)?, Looked::Found(_)) {
             return Ok(true);
         }
@@ -308,7 +317,7 @@ fn write_reports(
 
 /// Where a failure stands that names no place.
 fn manifest_of(plan: &Plan, job: &Job) -> String {
-    let name = if plan.workspace.packages[&job.path].npm.is_some() { "package.json" } else { "Cargo.toml" };
+    let name = if plan.workspace.packages[&*job.path].npm.is_some() { "package.json" } else { "Cargo.toml" };
     if job.path.is_empty() { name.to_owned() } else { format!("{}/{name}", job.path) }
 }
 
@@ -316,7 +325,17 @@ fn millis(took: Duration) -> u64 {
     u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn print(session: &Session, plan: &Plan, jobs: &[Job], done: &[Done], took: Duration) -> Result<(), Failure> {
+fn print(
+    session: &Session,
+    plan: &Plan,
+    jobs: &[Job],
+    done: &[Done],
+    took: Duration,
+    signed: Option<String>,
+) -> Result<(), Failure> {
+    if let Some(reference) = &signed {
+        session.output.note(format!("signed: `git push REMOTE {reference}` brings it to a merge gate"));
+    }
     let saved: Duration = done.iter().map(|done| done.saved).sum();
     let holds = done.iter().all(|done| matches!(done.outcome, Outcome::Succeeded | Outcome::Cached));
     if session.output.is_json() {
@@ -343,6 +362,7 @@ fn print(session: &Session, plan: &Plan, jobs: &[Job], done: &[Done], took: Dura
             jobs: jobs.collect(),
             took_ms: millis(took),
             saved_ms: millis(saved),
+            signed,
         };
         return session.output.json(&document);
     }

@@ -11,6 +11,7 @@ pub mod build;
 pub mod ci_args;
 pub mod ci_plan;
 pub mod ci_run;
+mod ci_sign;
 mod ci_surroundings;
 mod ci_verdict;
 pub mod check_args;
@@ -35,12 +36,16 @@ pub mod failure;
 pub mod follow;
 pub mod generate;
 pub mod git;
+pub mod github_apply;
+pub mod github_args;
 pub mod interrupts;
 pub mod lent_command;
 pub mod live;
 pub mod login;
 pub mod logs;
 pub mod manifest_verbs;
+pub mod merge_gate;
+pub mod merge_gate_args;
 pub mod names;
 pub mod output;
 pub mod place;
@@ -102,6 +107,7 @@ use crate::cli::db_args::Db;
 use crate::cli::domains::Domains;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::github_args::Github;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::live::Live;
 use crate::cli::output::Output;
@@ -213,6 +219,8 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Ci(Ci::Plan(args)) => wait(ci_plan::run(session, args)),
         Command::Ci(Ci::Verdict(_)) => ci_verdict::run(session),
         Command::Ci(Ci::Run(args)) => wait(async { ci_run::run(session, args, &mut Interrupts::of_process()?).await }),
+        Command::Github(Github::Apply(args)) => github_apply::run(session, args),
+        Command::MergeGate(verb) => merge_gate::run(session, verb),
         Command::Env(Env::Matrix) => wait(env_matrix::run(session, &live)),
         Command::Env(Env::Diff(args)) => env_verbs::diff(session, args),
         Command::Env(Env::Types(args)) => env_verbs::types(session, args),

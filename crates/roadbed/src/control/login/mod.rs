@@ -7,7 +7,7 @@
 //! A nonce is good for one try within a minute. Tokens are kept as digests and in memory alone: a control that starts again knows
 //! none, and clients sign again without a question.
 
-pub(crate) mod signature;
+pub mod signature;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -18,7 +18,7 @@ const LONGEST: usize = 8192;
 
 /// Why a signature is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotSigned {
+pub enum NotSigned {
     #[error("it is no signature of OpenSSH")]
     Unreadable,
     #[error("it was made with a kind of key or digest that is not taken: use Ed25519")]

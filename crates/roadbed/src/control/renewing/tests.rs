@@ -1,5 +1,6 @@
 //! The loop against an authority that does what happens once in years, by a clock that a test turns; the edge is a real one.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -98,6 +99,7 @@ impl Stage {
             internal_socket: None,
             release: None,
             kept: Vec::new(),
+            headers: BTreeMap::new(),
         };
         let table = RouteTable {
             environment: "test".to_owned(),
