@@ -130,6 +130,29 @@ impl Key {
     }
 }
 
+/// What a job is for, as its token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub environment: String,
+    pub reference: String,
+    pub workflow: String,
+}
+
+impl Job {
+    /// One that deploys a branch to an environment.
+    pub fn deploying(branch: &str, environment: &str) -> Self {
+        let reference = format!("refs/heads/{branch}");
+        let workflow = format!("{REPOSITORY}/.github/workflows/deploy-{environment}.yml@{reference}");
+        Self { environment: environment.to_owned(), reference, workflow }
+    }
+}
+
+impl Default for Job {
+    fn default() -> Self {
+        Self::deploying("main", "staging")
+    }
+}
+
 /// What comes back when keys are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answering {
@@ -151,6 +174,7 @@ struct Shared {
     answering: Answering,
     audience: Option<String>,
     commit: String,
+    job: Job,
     /// Connections that wait for ever.
     held: Vec<Stream>,
 }
@@ -206,7 +230,7 @@ impl Issuer {
         let keys = json!({ "keys": [key.jwk()] });
         let (answering, audience, held) = (Answering::Keys, None, Vec::new());
         let commit = COMMIT.to_owned();
-        let shared = Shared { url: url.clone(), key, keys, answering, audience, commit, held };
+        let shared = Shared { url: url.clone(), key, keys, answering, audience, commit, job: Job::default(), held };
         let (shared, asked) = (Arc::new(Mutex::new(shared)), Arc::new(AtomicUsize::new(0)));
         let (tls, theirs, counted) = (Arc::new(tls), shared.clone(), asked.clone());
         // Ends with the test's process.
@@ -254,6 +278,11 @@ impl Issuer {
         self.shared.lock().unwrap().commit = commit.to_owned();
     }
 
+    /// Jobs are for this from now on.
+    pub fn runs_job(&self, job: &Job) {
+        self.shared.lock().unwrap().job = job.clone();
+    }
+
     /// For what audience a job asked last.
     pub fn audience(&self) -> Option<String> {
         self.shared.lock().unwrap().audience.clone()
@@ -261,7 +290,8 @@ impl Issuer {
 
     /// What a token of a job on `main` says, made now.
     pub fn claims(&self, audience: &str) -> Value {
-        claims(&self.url, audience, &self.shared.lock().unwrap().commit)
+        let shared = self.shared.lock().unwrap();
+        claims(&self.url, audience, &shared.commit, &shared.job)
     }
 
     pub fn sign(&self, claims: &Value) -> String {
@@ -284,22 +314,29 @@ impl Issuer {
 
     /// The table of an environment that lets its jobs in.
     pub fn table(&self, ca: &str) -> String {
+        self.table_of(ca, &Job::default())
+    }
+
+    /// The same, of jobs that are for this.
+    pub fn table_of(&self, ca: &str, job: &Job) -> String {
+        let Job { environment, reference, workflow } = job;
         format!(
             "issuer = \"{}\"\nca = \"{ca}\"\nrepository_id = \"{REPOSITORY_ID}\"\nrepository_owner_id = \"{OWNER_ID}\"\n\
-             ref = \"refs/heads/main\"\nworkflow = \"{WORKFLOW}\"\nenvironment = \"staging\"\n",
+             ref = \"{reference}\"\nworkflow = \"{workflow}\"\nenvironment = \"{environment}\"\n",
             self.url
         )
     }
 }
 
 /// What a token of GitHub's says, made now.
-fn claims(issuer: &str, audience: &str, commit: &str) -> Value {
+fn claims(issuer: &str, audience: &str, commit: &str, job: &Job) -> Value {
     let now = now();
+    let Job { environment, reference, workflow } = job;
     json!({
         "jti": fresh_id(),
-        "sub": format!("repo:{REPOSITORY}:environment:staging"),
+        "sub": format!("repo:{REPOSITORY}:environment:{environment}"),
         "aud": audience,
-        "ref": "refs/heads/main",
+        "ref": reference,
         "sha": commit,
         "repository": REPOSITORY,
         "repository_owner": "urbancart",
@@ -311,18 +348,18 @@ fn claims(issuer: &str, audience: &str, commit: &str) -> Value {
         "repository_id": REPOSITORY_ID,
         "actor_id": "12",
         "actor": "ann",
-        "workflow": "deploy-staging",
+        "workflow": format!("deploy-{environment}"),
         "head_ref": "",
         "base_ref": "",
         "event_name": "push",
         "ref_protected": "true",
         "ref_type": "branch",
-        "workflow_ref": WORKFLOW,
+        "workflow_ref": workflow,
         "workflow_sha": commit,
-        "job_workflow_ref": WORKFLOW,
+        "job_workflow_ref": workflow,
         "job_workflow_sha": commit,
         "runner_environment": "github-hosted",
-        "environment": "staging",
+        "environment": environment,
         "iss": issuer,
         "nbf": now - 5,
         "exp": now + 300,
@@ -348,7 +385,7 @@ fn serve(stream: TcpStream, tls: Arc<ServerConfig>, shared: &Mutex<Shared>, aske
         let audience = path.split(['?', '&']).find_map(|part| part.strip_prefix("audience="));
         let audience = audience.unwrap_or_default().replace("%3A", ":").replace("%2F", "/");
         shared.audience = Some(audience.clone());
-        let token = shared.key.sign(&claims(&shared.url, &audience, &shared.commit));
+        let token = shared.key.sign(&claims(&shared.url, &audience, &shared.commit, &shared.job));
         if authorised {
             ("200 OK", None, json!({ "count": token.len(), "value": token }).to_string())
         } else {

@@ -1,11 +1,11 @@
 //! The workflows that deploy, run against environments that are really up: what was built is sent, looked at, and live, or not.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use testkit::ci::{self, Issuer, Job};
 use testkit::wait_until;
 
 use crate::runner::Runner;
@@ -16,12 +16,12 @@ struct Live<'s> {
     stage: &'s Stage,
     name: &'static str,
     url: String,
-    token: PathBuf,
+    issuer: &'s Issuer,
 }
 
 impl<'s> Live<'s> {
-    fn up(stage: &'s Stage, name: &'static str) -> Self {
-        let mut live = Self { stage, name, url: String::new(), token: stage.path(&format!("{name}.token")) };
+    fn up(stage: &'s Stage, name: &'static str, issuer: &'s Issuer) -> Self {
+        let mut live = Self { stage, name, url: String::new(), issuer };
         let up = live.roadbed(&["up", "--free-ports", "--detach", "--no-gate"]);
         assert_eq!(up.0, 0, "{up:?}");
         live.url = wait_until("its API listens", Duration::from_secs(30), || {
@@ -31,8 +31,6 @@ impl<'s> Live<'s> {
                 None => Err(status["api"].to_string()),
             }
         });
-        let made = live.json(&["token", "create", "--role", "deployer", "--for", "ci", "--expires", "1h"]);
-        fs::write(&live.token, made["token"].as_str().unwrap()).unwrap();
         live
     }
 
@@ -68,10 +66,14 @@ impl<'s> Live<'s> {
         fs::read_to_string(self.stage.path(&format!("roots/{}/tls/ca.pem", self.name))).unwrap()
     }
 
-    /// A runner that gets a token from a file where it would exchange one for its identity.
+    /// A runner whose jobs are for this environment, and are told by the issuer who they are. No key of ours lies with it.
     fn runner(&self) -> Runner<'s> {
-        let token = format!("--token-file {}", self.token.display());
-        Runner::new(self.stage, &[("--oidc", &token)])
+        let branch = if self.name == "staging" { "develop" } else { "main" };
+        self.issuer.runs_job(&Job::deploying(branch, self.name));
+        Runner::new(self.stage)
+            .with_environment("ACTIONS_ID_TOKEN_REQUEST_URL", &self.issuer.request_url())
+            .with_environment("ACTIONS_ID_TOKEN_REQUEST_TOKEN", ci::REQUEST_TOKEN)
+            .with_environment("SSL_CERT_FILE", &self.stage.path("shop/ci.pem").display().to_string())
             .with_variable("ROADBED_CONTROL", &self.url)
             .with_variable("ROADBED_CA", &self.ca())
     }
@@ -104,12 +106,17 @@ fn server(says: &str) -> String {
     )
 }
 
-fn staged() -> Stage {
+fn staged(issuer: &Issuer) -> Stage {
     let stage = Stage::deployable();
     let key = stage.path("ann");
     let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "ann", "-f"]).arg(&key).status();
     assert!(made.unwrap().success());
     let ann = fs::read_to_string(key.with_extension("pub")).unwrap();
+    issuer.write_ca(&stage.path("shop/ci.pem"));
+    let oidc = |name: &str, branch: &str| {
+        let table = issuer.table_of("ci.pem", &Job::deploying(branch, name));
+        format!("\n[environments.{name}.oidc]\n{table}")
+    };
     let manifest = stage.read("shop/roadbed.toml");
     let manifest = manifest
         .replace(
@@ -120,6 +127,8 @@ fn staged() -> Stage {
             "domain = \"tiny.example\"\n",
             "domain = \"tiny-live.localhost\"\napi = {}\nrollout = { approvals = 1, verify = \"1s\" }\n",
         )
+        + &oidc("production", "main")
+        + &oidc("staging", "develop")
         + "\n[environments.staging]\ndomain = \"tiny-staging.localhost\"\napi = {}\nrollout = { verify = \"1s\" }\n\
            [ci.workflows]\npromote.production = \"staging\"\n\
            [ci.tasks.lint]\ncommand = [\"node\", \"--check\", \"server.js\"]\n";
@@ -134,8 +143,10 @@ fn staged() -> Stage {
 
 #[test]
 fn staging_gets_what_passed_and_what_looks_bad_fails_the_job() {
-    let stage = staged();
-    let staging = Live::up(&stage, "staging");
+    let issuer = Issuer::start();
+    let stage = staged(&issuer);
+    issuer.runs(&stage.revision("HEAD"));
+    let staging = Live::up(&stage, "staging", &issuer);
     let runner = staging.runner();
 
     let good = runner.push("ci");
@@ -161,6 +172,7 @@ fn staging_gets_what_passed_and_what_looks_bad_fails_the_job() {
 
     stage.write("shop/web/server.js", &server("something else"));
     stage.commit();
+    issuer.runs(&stage.revision("HEAD"));
     let bad = runner.push("ci");
     assert!(!bad.is_green(), "{bad:?}");
     assert_eq!((bad.job("required"), bad.job("Deploy"), bad.job("Live")), (Some(true), Some(false), None), "{bad:?}");
@@ -183,7 +195,8 @@ fn staging_gets_what_passed_and_what_looks_bad_fails_the_job() {
     // Production takes what staging had, and nothing else.
     stage.git(&["checkout", "--quiet", "main"]);
     stage.git(&["merge", "--quiet", "--ff-only", &head]);
-    let production = Live::up(&stage, "production");
+    let production = Live::up(&stage, "production", &issuer);
+    issuer.runs(&head);
     let runner = production.runner();
     runner.program(
         "gh",

@@ -18,6 +18,7 @@ const ACTIONS: [(&str, &str); 3] =
 pub(crate) struct Runner<'s> {
     stage: &'s Stage,
     home: PathBuf,
+    environment: Vec<(String, String)>,
     variables: Vec<(String, String)>,
 }
 
@@ -26,17 +27,13 @@ pub(crate) struct Runner<'s> {
 pub(crate) struct Run(Answer);
 
 impl<'s> Runner<'s> {
-    /// `roadbed` on it is what is tested; `instead` are words that it is given other words for.
-    pub(crate) fn new(stage: &'s Stage, instead: &[(&str, &str)]) -> Self {
+    /// `roadbed` on it is what is tested.
+    pub(crate) fn new(stage: &'s Stage) -> Self {
         let home = stage.path("runner");
         fs::create_dir_all(home.join("bin")).unwrap();
         let program = env!("CARGO_BIN_EXE_roadbed");
-        let cases: String = instead.iter().map(|(word, by)| format!("    {word}) set -- \"$@\" {by} ;;\n")).collect();
-        let script = format!(
-            "#!/bin/bash\nwords=(\"$@\")\nset --\nfor word in \"${{words[@]}}\"; do\n  case \"$word\" in\n{cases}    *) set -- \"$@\" \"$word\" ;;\n  esac\ndone\nexec {program} \"$@\"\n"
-        );
-        let runner = Self { stage, home, variables: Vec::new() };
-        runner.program("roadbed", &script);
+        let runner = Self { stage, home, environment: Vec::new(), variables: Vec::new() };
+        runner.program("roadbed", &format!("#!/bin/bash\nexec {program} \"$@\"\n"));
         runner
     }
 
@@ -50,6 +47,12 @@ impl<'s> Runner<'s> {
     /// A variable of the repository.
     pub(crate) fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// What a code host tells each job.
+    pub(crate) fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -99,6 +102,9 @@ impl<'s> Runner<'s> {
         let artifacts = self.artifacts().display().to_string();
         let given = [("HOME", self.home.display().to_string()), ("PATH", path.clone()), ("TEST_ARTIFACTS", artifacts)];
         for (name, value) in &given {
+            act.arg("--env").arg(format!("{name}={value}"));
+        }
+        for (name, value) in &self.environment {
             act.arg("--env").arg(format!("{name}={value}"));
         }
         for (name, value) in &self.variables {

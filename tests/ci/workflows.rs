@@ -98,7 +98,7 @@ fn lint(folder: &Path) {
 #[test]
 fn a_change_to_one_app_runs_that_app_only_and_what_fails_or_is_left_out_is_red() {
     let stage = staged();
-    let runner = Runner::new(&stage, &[]);
+    let runner = Runner::new(&stage);
 
     let nothing = runner.pull_request();
     assert!(nothing.is_green(), "{nothing:?}");

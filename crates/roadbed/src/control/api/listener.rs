@@ -28,7 +28,7 @@ use super::problem::Problem;
 use super::route::{self, Route};
 use super::{Listening, call, url};
 use crate::control::Control;
-use crate::wanted;
+use crate::wanted::{self, PublicPorts};
 use crate::world::ports::PortBook;
 
 /// Time between two looks at what the manifest says and whether the certificate is due.
@@ -110,7 +110,10 @@ async fn look(control: &Arc<Control>, running: Option<Running>) -> Result<Option
 /// What is wanted; what cannot be read is told elsewhere, and changes nothing here.
 fn environment(control: &Control) -> Option<(Environment, Owner)> {
     let want = wanted::read(&control.root).ok()??;
-    let environment = wanted::resolve(&want).ok()?;
+    let mut environment = wanted::resolve(&want).ok()?;
+    if let (PublicPorts::Free, Some(api)) = (want.ports, &mut environment.api) {
+        api.listen.set_port(0);
+    }
     let name = format!("{} {}", environment.product, environment.reference());
     Some((environment, Owner { environment: name, root: control.id.clone() }))
 }
