@@ -134,7 +134,7 @@ fn visit(shop: &Environment, meanwhile: impl FnOnce()) {
 
 #[test]
 fn a_preview_sleeps_while_nobody_comes_and_who_comes_waits_until_it_is_awake() {
-    let _stage = stage::enter();
+    let _stage = stage::enter_alone();
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path());
     let shop = Environment::new(env!("CARGO_BIN_EXE_roadbed"), &project).with_flags(&["--env", "preview/pr-7"]);

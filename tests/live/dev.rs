@@ -13,7 +13,7 @@ const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 #[test]
 fn an_edit_shows_at_the_public_address_while_visitors_are_connected() {
-    let _stage = stage::enter();
+    let _stage = stage::enter_alone();
     // On the file system of the packages, which are linked and not copied.
     let project = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     copy_repository(project.path());

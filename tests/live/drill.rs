@@ -12,7 +12,7 @@ const HEALED_WITHIN: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_check_that_is_killed_leaves_no_store_stopped_or_frozen() {
-    let _stage = stage::enter();
+    let _stage = stage::enter_alone();
     let shop = stage::urbancart();
     shop.up_with(&["--no-gate"]);
     let mongodb = shop.pid_of("mongodb");

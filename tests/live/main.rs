@@ -25,7 +25,7 @@
 //!   apps         the apps' own suites
 //! ```
 //!
-//! One environment at a time: see [`stage`]. What `./setup` installs is needed, a browser among it.
+//! Two at a time: see [`stage`]. What `./setup` installs is needed, a browser among it.
 
 #![allow(
     clippy::disallowed_methods,

@@ -1,19 +1,46 @@
-//! Where the environments of these tests run: one after the other, since a full one keeps two cores busy.
+//! Where the environments of these tests run: two at a time. A full one keeps two cores busy while it starts, and waits most of the
+//! time after that.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use reconcile::Root;
 use roadbed::keeper::client::KeeperClient;
 use secrets::Store;
 use testkit::{Environment, repository};
 
-static STAGE: Mutex<()> = Mutex::new(());
+const SEATS: usize = 2;
+
+static TAKEN: Mutex<usize> = Mutex::new(0);
+static GIVEN_BACK: Condvar = Condvar::new();
 
 /// Held by a test for as long as its environments run.
-pub(crate) fn enter() -> MutexGuard<'static, ()> {
+#[derive(Debug)]
+pub(crate) struct Seats(usize);
+
+/// Beside one other test.
+pub(crate) fn enter() -> Seats {
+    take(1)
+}
+
+/// With nobody else: for tests that are about time, or that run several environments themselves.
+pub(crate) fn enter_alone() -> Seats {
+    take(SEATS)
+}
+
+fn take(seats: usize) -> Seats {
     // A test that failed leaves nothing on the stage: its environments are gone.
-    STAGE.lock().unwrap_or_else(PoisonError::into_inner)
+    let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut taken = GIVEN_BACK.wait_while(taken, |taken| *taken + seats > SEATS).unwrap_or_else(PoisonError::into_inner);
+    *taken += seats;
+    Seats(seats)
+}
+
+impl Drop for Seats {
+    fn drop(&mut self) {
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+        GIVEN_BACK.notify_all();
+    }
 }
 
 /// UrbanCart as it is in this checkout, with a root of its own and a payment key that whatever the test does must leave in no

@@ -41,7 +41,7 @@ const HEALED_WITHIN: Duration = Duration::from_secs(20);
 
 #[test]
 fn whatever_is_killed_comes_back_and_no_order_is_lost() {
-    let _stage = stage::enter();
+    let _stage = stage::enter_alone();
     let shop = stage::urbancart();
     shop.up_with(&["--no-gate"]);
     let watch =

@@ -4,7 +4,7 @@ use crate::Manifest;
 use crate::driver::{Driver, External};
 use crate::environment::{
     App, Bucket, Build, EdgePorts, Environment, FromBuilder, Hashed, Media, MongoDb, Need, OnDrift, Piece, Redis,
-    Rendering, Runs, Server, Serves, ServiceName, Smoke, Source, Template, Variable,
+    Rendering, Runs, Server, ServiceName, Smoke, Source, Template, Variable,
 };
 use crate::id::{AppName, EnvName, VarName};
 use crate::migration::MigrationTable;
@@ -141,7 +141,7 @@ impl Manifest {
             runs,
             dev: Some(table.dev.0.clone()),
             access: own.and_then(|own| own.access).unwrap_or(table.access),
-            serves: table.serves.unwrap_or_else(|| default_serves(table.kind)),
+            serves: table.serves,
             client_ca: own
                 .and_then(|own| own.client_ca.as_ref())
                 .or(table.client_ca.as_ref())
@@ -256,13 +256,6 @@ pub(crate) fn default_output(kind: Kind) -> String {
         Kind::Node | Kind::Static => "dist",
     }
     .to_owned()
-}
-
-fn default_serves(kind: Kind) -> Serves {
-    match kind {
-        Kind::Next | Kind::Static => Serves::Pages,
-        Kind::Node => Serves::Data,
-    }
 }
 
 fn smoke(table: &SmokeTable) -> Smoke {

@@ -206,9 +206,8 @@ record! {
         /// A file of certificates, in PEM, relative to the manifest: visitors must show a certificate that one of them signed. The app
         /// is told whose it is, in `Client-Cert` (RFC 9440) and `X-Client-Name`.
         client_ca: Option<At<RelativePath>>,
-        /// What it answers with: decides about the security headers of every answer in which it has none of its own. By default
-        /// `data` for `node`, else `pages`.
-        serves: Option<Serves>,
+        /// What it answers with: decides about the security headers of every answer in which it has none of its own.
+        serves: Serves = "pages",
         /// Services that must be there before it starts, and apps that must be ready before it is.
         needs: Vec<At<NeedText>> = [],
         /// How it is built.
