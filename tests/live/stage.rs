@@ -31,7 +31,8 @@ pub(crate) fn enter_alone() -> Seats {
 fn take(seats: usize) -> Seats {
     // A test that failed leaves nothing on the stage: its environments are gone.
     let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut taken = GIVEN_BACK.wait_while(taken, |taken| *taken + seats > SEATS).unwrap_or_else(PoisonError::into_inner);
+    let mut taken =
+        GIVEN_BACK.wait_while(taken, |taken| *taken + seats > SEATS).unwrap_or_else(PoisonError::into_inner);
     *taken += seats;
     Seats(seats)
 }

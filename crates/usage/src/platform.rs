@@ -54,7 +54,8 @@ const DOCKERFILE: &[&str] = &[
     "SOURCE_DATE_EPOCH",
 ];
 const COMPOSE: &[&str] = &["COMPOSE_*", "DOCKER_*", "PWD", "USER", "UID", "GID"];
-const WORKFLOW: &[&str] = &["GITHUB_*", "RUNNER_*", "ACTIONS_*", "INPUT_*"];
+/// `ROADBED_*` is what the workflows that `roadbed generate` writes are set up with.
+const WORKFLOW: &[&str] = &["GITHUB_*", "RUNNER_*", "ACTIONS_*", "INPUT_*", "ROADBED_*"];
 
 /// What cargo sets for the code that it compiles.
 const RUST: &[&str] =

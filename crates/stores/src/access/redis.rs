@@ -71,7 +71,7 @@ impl Kind {
             // What is an app's own is not theirs.
             (Named::Key(_) | Named::Channel(_), Scope::Prefix(prefix)) if prefix != "own:" => false,
             (Named::Key(whose), Scope::Prefix(_)) | (Named::Channel(whose), Scope::Prefix(_)) => whose == Whose::Own,
-            (Named::Channel(_), Scope::Channels) => true,
+            (Named::Key(_) | Named::Channel(_), Scope::Everything) | (Named::Channel(_), Scope::Channels) => true,
             (Named::Key(_) | Named::Channel(_), Scope::Nothing) | (Named::Key(_), Scope::Channels) => false,
         };
         names && operation.command.is_among(who.commands(purpose))

@@ -66,6 +66,8 @@ pub(crate) enum Scope {
     Nothing,
     /// Keys and channels that begin so.
     Prefix(String),
+    /// All keys and all channels.
+    Everything,
     /// No keys and every channel: by them sentinels talk to each other, and say what they did.
     Channels,
 }
@@ -74,6 +76,7 @@ impl Scope {
     fn keys(&self) -> Option<String> {
         match self {
             Self::Prefix(prefix) => Some(format!("~{prefix}*")),
+            Self::Everything => Some("~*".to_owned()),
             Self::Nothing | Self::Channels => None,
         }
     }
@@ -81,7 +84,7 @@ impl Scope {
     fn channels(&self) -> Option<String> {
         match self {
             Self::Prefix(prefix) => Some(format!("&{prefix}*")),
-            Self::Channels => Some("&*".to_owned()),
+            Self::Channels | Self::Everything => Some("&*".to_owned()),
             Self::Nothing => None,
         }
     }
@@ -92,6 +95,8 @@ impl Scope {
 pub(crate) enum Who {
     /// Who does not log in.
     Nobody,
+    /// Who a server is to itself while it reads its own log.
+    OwnLog,
     /// Ours.
     Administrator,
     /// Replicas and sentinels to each other.
@@ -108,6 +113,7 @@ impl Who {
     pub(crate) fn commands(self, purpose: Purpose) -> &'static str {
         match (self, purpose) {
             (Self::Nobody, _) => "-@all",
+            (Self::OwnLog, _) => "+@all",
             (Self::Administrator, Purpose::Sentinel) => SENTINEL_ADMIN_COMMANDS,
             (Self::Administrator, _) => ADMIN_COMMANDS,
             (Self::Member, Purpose::Sentinel) => SENTINEL_MEMBER_COMMANDS,
@@ -125,6 +131,7 @@ impl Who {
     pub(crate) fn scope(self, purpose: Purpose, prefix: &str) -> Scope {
         match (self, purpose) {
             (Self::Nobody | Self::Administrator, _) => Scope::Nothing,
+            (Self::OwnLog, _) => Scope::Everything,
             (Self::Member, _) | (Self::App | Self::Reader, Purpose::Sentinel) => Scope::Channels,
             (Self::App | Self::Reader, _) => Scope::Prefix(prefix.to_owned()),
             (Self::Edge, _) => Scope::Prefix(prefix_of_edge(prefix)),
@@ -149,10 +156,10 @@ impl User {
 
     /// What the user is, in words of `ACL SETUSER`.
     pub(crate) fn rules(&self) -> String {
-        if self.digests.is_empty() {
-            return format!("off resetpass resetkeys resetchannels {}", self.commands);
-        }
-        let mut words = format!("on resetpass #{} resetkeys", self.digests.join(" #"));
+        let mut words = match self.digests.is_empty() {
+            true => "off resetpass resetkeys".to_owned(),
+            false => format!("on resetpass #{} resetkeys", self.digests.join(" #")),
+        };
         for part in [self.scope.keys(), Some("resetchannels".to_owned()), self.scope.channels()].into_iter().flatten() {
             words = format!("{words} {part}");
         }
@@ -177,9 +184,11 @@ pub(crate) fn users(
         passwords.sort_by_key(|password| password.version);
         passwords.into_iter().map(|password| digest(&password.secret)).collect::<Vec<String>>()
     };
+    let own_log = if settings.purpose == Purpose::Durable { Who::OwnLog } else { Who::Nobody };
     let mut users = vec![
-        // Who does not log in is this user. It cannot be removed, so it is off and may do nothing.
-        user("default".to_owned(), Who::Nobody, Vec::new()),
+        // Who does not log in is this user. It cannot be removed, so it is off: nobody is let in as it, whatever it may do. A server of
+        // version 7.0 reads its own log as this user, and leaves out each transaction in it that the user may not execute.
+        user("default".to_owned(), own_log, Vec::new()),
         user(ADMIN.to_owned(), Who::Administrator, digests(admin)),
     ];
     users.extend(among.map(|password| user(MEMBER.to_owned(), Who::Member, vec![digest(password)])));

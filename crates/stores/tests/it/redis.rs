@@ -187,6 +187,26 @@ async fn another_limit_is_a_restart_and_keeps_the_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_together_is_there_after_a_restart_as_what_was_written_alone() {
+    let stand = Stand::new();
+    let redis = settled(&stand).await;
+    let mut app = as_app(&stand).await.unwrap();
+    let mut together = redis::pipe();
+    together.atomic().cmd("SET").arg("shop:local:cart").arg("bell").cmd("INCR").arg("shop:local:carts");
+    together.query_async::<()>(&mut app).await.unwrap();
+    let script = "redis.call('SET', KEYS[1], 'by a script') redis.call('SET', KEYS[2], 'by a script')";
+    let mut scripted = redis::cmd("EVAL");
+    scripted.arg(script).arg(2).arg("shop:local:one").arg("shop:local:two").query_async::<()>(&mut app).await.unwrap();
+    reconcile::ports::Units::remove(&*stand.units, "redis").await.unwrap();
+    assert_eq!(converge_redis(&redis).await.unwrap(), ["start on the loopback port"]);
+    let mut app = as_app(&stand).await.unwrap();
+    for (key, value) in [("cart", "bell"), ("carts", "1"), ("one", "by a script"), ("two", "by a script")] {
+        let kept = ask(&mut app, &format!("GET shop:local:{key}")).await.unwrap();
+        assert_eq!(kept, Value::BulkString(value.into()), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cut_off_at_any_moment_it_converges_from_there() {
     let stand = Stand::new();
     for millis in [1, 10, 20, 40, 60, 80, 120, 200] {
