@@ -165,12 +165,17 @@ async fn redis_guards_its_door_or_the_check_fails() {
     let sabotages: [(&str, String); 5] = [
         (
             "unauthenticated client tried to ping: allowed",
-            right.replace("user default off resetpass resetkeys resetchannels -@all", "user default on nopass +ping"),
+            right.replace(
+                "user default off resetpass resetkeys ~* resetchannels &* +@all",
+                "user default on nopass +ping",
+            ),
         ),
         (
             "unauthenticated client tried to read a key: allowed",
-            right
-                .replace("user default off resetpass resetkeys resetchannels -@all", "user default on nopass ~* +@all"),
+            right.replace(
+                "user default off resetpass resetkeys ~* resetchannels &* +@all",
+                "user default on nopass ~* +@all",
+            ),
         ),
         ("a client with a wrong password for app-api tried to read: allowed", right.replace("+info", "+info nopass")),
         ("app-api tried to read a key outside its prefix: allowed", right.replace("resetkeys ~shop:local:*", "~*")),
