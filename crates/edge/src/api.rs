@@ -9,7 +9,7 @@
 //!   POST /certificates  those that are on disk now are shown
 //!   POST /end-streams {"instance":"api-1","longest_ms":9000} ends its streams, spread over that time; answers how many
 //!   GET  /traffic  what each instance has under way and has answered
-//!   PUT  /limits-store {"ports":…}      where limits are counted together with other edges, in memory alone
+//!   PUT  /limits-store {"ports":…}      where limits are counted together with other edges, in memory alone; GET: whether they are
 //!   POST /arrivals {"edge":…,"count":7}  how many visitors' requests came in; answers when it is not that, or after a while
 //! ```
 //!
@@ -120,6 +120,7 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             Ok(()) => prove(edge, request).await,
             Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot answer an authority", &cause)),
         },
+        (&Method::GET, "/limits-store") => json(StatusCode::OK, &edge.limiter.look().await),
         (&Method::PUT, "/limits-store") => match publisher.fence(epoch_of(&request)) {
             Ok(()) => count_limits_in(edge, request).await,
             Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot count limits elsewhere", &cause)),

@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use crate::api::{EPOCH_HEADER, Health, Rest};
 use crate::arrivals::Arrived;
 use crate::publish::Outcome;
-use crate::rate_limit::access::StoreAccess;
+use crate::rate_limit::access::{StoreAccess, StoreHealth};
 
 /// Speaks to the edge of one environment.
 #[derive(Clone, Debug)]
@@ -48,6 +48,11 @@ impl EdgeClient {
     pub async fn count_limits_in(&self, access: &StoreAccess) -> Result<(), Fault> {
         let body = serde_json::to_vec(access).map_err(|_| Fault::new("cannot encode where limits are counted"))?;
         self.call(Method::PUT, "/limits-store", Bytes::from(body)).await
+    }
+
+    /// Whether limits are counted there, as a question to Redis says it now.
+    pub async fn limits_store(&self) -> Result<StoreHealth, Fault> {
+        self.call(Method::GET, "/limits-store", Bytes::new()).await
     }
 
     async fn about(&self, path: &str, rest: &Rest) -> Result<(), Fault> {

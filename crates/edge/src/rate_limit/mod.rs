@@ -135,6 +135,12 @@ impl Limiter {
         }
     }
 
+    /// As [`Self::health`], after a question to Redis: what is said is so now, and not as of the last request.
+    pub async fn look(&self) -> StoreHealth {
+        self.shared.look().await;
+        self.health()
+    }
+
     /// Decides of a request, and counts it.
     pub async fn judge(&self, class: &Class, client: IpAddr, headers: &HeaderMap, now: Instant) -> Decision {
         let own = |identity| Asked { identity, quota: class.quota, rule: Rule::Own, cost: 1 };

@@ -183,7 +183,7 @@ impl Shared {
     }
 
     /// Whether it still answers, so that no visitor is the first to find out.
-    async fn look(&self) {
+    pub async fn look(&self) {
         let Some(connected) = self.connected.load_full() else { return };
         if !matches!(timeout(CONNECT, connected.ask(&[probe()])).await, Ok(Ok(_))) {
             self.let_go(&connected);

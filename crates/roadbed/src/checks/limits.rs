@@ -27,9 +27,6 @@ const LONGEST: Duration = Duration::from_secs(15);
 /// Within this the edge is with Redis again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// An edge looks each second whether Redis still answers: what it says for longer is so.
-const LASTING: Duration = Duration::from_millis(1500);
-
 /// An edge that has just been started is told within a second where limits are counted.
 const TOLD: Duration = Duration::from_secs(5);
 
@@ -256,17 +253,13 @@ impl AccountsAndMoneyAreGuardedMore {
 
     async fn counts_together(&self) -> bool {
         let began = Instant::now();
-        let mut since = None;
-        loop {
-            let now = Instant::now();
-            let is_used = self.edge.health().await.is_ok_and(|health| health.limits.is_used);
-            since = if is_used { since.or(Some(now)) } else { None };
-            match since {
-                Some(since) if now.duration_since(since) >= LASTING => return true,
-                None if now.duration_since(began) >= TOLD => return false,
-                _ => sleep(Duration::from_millis(100)).await,
+        while !self.edge.limits_store().await.is_ok_and(|store| store.is_used) {
+            if began.elapsed() >= TOLD {
+                return false;
             }
+            sleep(Duration::from_millis(100)).await;
         }
+        true
     }
 }
 
