@@ -20,7 +20,7 @@ Examples:
                                           what is live in staging, unchanged
   roadbed deploy --env staging --remote URL --oidc
                                           in a job of a CI: build here, bring it there, deploy
-  roadbed deploy --artifacts release --remote https://control.shop.example:7443
+  roadbed deploy --artifacts release --remote URL --oidc
                                           what `roadbed build --out release` made
   roadbed deploy follow                   look at the one under way
   roadbed deploy cancel d7
