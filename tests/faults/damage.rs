@@ -318,7 +318,7 @@ fn a_damaged_record_of_a_unit_starts_nothing_twice() {
         crate::stage::signal(stage.pid_of("keeper").unwrap(), "KILL");
         stage.until("another keeper keeps", || stage.pid_of("keeper").is_some());
         stage.up();
-        stage.until("each runs once", || stage.units() == ["control", "edge", "keeper", "web-1"]);
+        stage.until("each runs once", || stage.units() == ["control", "edge", "keeper", "telemetry", "web-1"]);
         stage.answers();
     }
 }

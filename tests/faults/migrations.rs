@@ -125,7 +125,7 @@ fn what_is_added_comes_before_a_release_and_what_is_taken_away_when_nobody_needs
     stage.deploy(&says("three")).exits(0);
     stage.until("what nobody needs is taken away", || made(&stage)[1].1);
     assert_eq!(clerk.came(), ["0001-add", "0002-drop"]);
-    stage.until("the program is gone", || stage.units() == ["control", "edge", "keeper", "web-blue-1"]);
+    stage.until("the program is gone", || stage.units() == ["control", "edge", "keeper", "telemetry", "web-blue-1"]);
     let past = ["cannot run r1: data has gone past it", "0002-drop of web", "--across-contract"];
     stage.roadbed("rollback --to r1 --dry-run").refuses(1, &past);
     stage.roadbed("rollback --to r1").refuses(1, &past);

@@ -205,7 +205,7 @@ fn a_machine_brings_its_environment_up_at_boot_and_stops_it_in_order() {
     let machine = Machine::boot(&stage, &files);
     machine.until_active("active");
     stage.answers();
-    let all = ["control", "edge", "keeper", "web-1"];
+    let all = ["control", "edge", "keeper", "telemetry", "web-1"];
     let status =
         machine.run(&[env!("CARGO_BIN_EXE_roadbed"), "server", "status", "--root", &stage.root.display().to_string()]);
     let told = text(&status);

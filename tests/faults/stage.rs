@@ -225,7 +225,7 @@ impl Stage {
     /// Each unit runs once, and the app answers.
     #[track_caller]
     pub(crate) fn is_whole(&self) {
-        assert_eq!(self.units(), ["control", "edge", "keeper", "web-1"]);
+        assert_eq!(self.units(), ["control", "edge", "keeper", "telemetry", "web-1"]);
         self.answers();
     }
 

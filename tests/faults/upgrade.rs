@@ -199,7 +199,7 @@ fn what_runs_does_not_depend_on_the_file_that_it_came_from() {
         let before = stage.pid_of(unit);
         stage.kill(unit);
         stage.until("it is there again", || stage.pid_of(unit).is_some_and(|pid| Some(pid) != before));
-        stage.until("all runs", || stage.units() == ["control", "edge", "keeper", "web-1"]);
+        stage.until("all runs", || stage.units() == ["control", "edge", "keeper", "telemetry", "web-1"]);
     }
     assert_eq!(stage.runs(), digest);
     stage.answers();
@@ -327,7 +327,7 @@ fn whoever_is_killed_in_an_upgrade_is_followed_by_somebody_who_ends_it() {
                 let is_over = programs["under_way"].is_null() && is_one;
                 if is_over { Ok(()) } else { Err(programs.to_string()) }
             });
-            stage.until("all runs once", || stage.units() == ["control", "edge", "keeper", "web-1"]);
+            stage.until("all runs once", || stage.units() == ["control", "edge", "keeper", "telemetry", "web-1"]);
             stage.answers();
             assert_eq!(stage.pid_of("web-1"), web, "apps are not touched");
             if stage.runs() != *wanted {

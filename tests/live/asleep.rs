@@ -100,7 +100,7 @@ fn state(shop: &Environment) -> String {
 /// Processes beside those that keep the door.
 fn behind_the_door(shop: &Environment) -> Vec<String> {
     let units = processes_of(shop.root()).into_iter().map(|(_, unit)| unit);
-    units.filter(|unit| !["keeper", "control", "edge"].contains(&unit.as_str())).collect()
+    units.filter(|unit| !["keeper", "control", "edge", "telemetry"].contains(&unit.as_str())).collect()
 }
 
 fn falls_asleep(shop: &Environment) {

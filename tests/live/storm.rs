@@ -13,13 +13,14 @@ use testkit::{Client, Environment, processes_of, wait_until};
 
 use crate::stage;
 
-const UNITS: [&str; 7] = ["control", "edge", "mongodb", "redis", "redis-cache", "api-1", "storefront-1"];
+const UNITS: [&str; 8] = ["control", "edge", "telemetry", "mongodb", "redis", "redis-cache", "api-1", "storefront-1"];
 
 /// Each is killed at once. The pairs take away who would bring the other back.
-const BLOWS: [&[&str]; 12] = [
+const BLOWS: [&[&str]; 13] = [
     &["control"],
     &["edge"],
     &["keeper"],
+    &["telemetry"],
     &["mongodb"],
     &["redis"],
     &["api-1"],

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("github", &["reconcile", "secrets"]),
     ("edge", &["reconcile", "gate", "secrets", "certificates"]),
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
+    ("telemetry", &["reconcile", "gate", "secrets"]),
     ("ci", &["reconcile", "engine", "leaks", "secrets"]),
     (
         "roadbed",
@@ -38,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "oidc",
             "edge",
             "stores",
+            "telemetry",
             "usage",
             "leaks",
             "smoke",

@@ -1,7 +1,7 @@
 //! The life of a request, in the order things happen.
 //!
 //! ```text
-//!   request id ─► guard ─► challenge of an authority ─► route ─► rate limit ─► access ─► config.json │ files │ forward ─► headers ─► log
+//!   request id ─► guard ─► challenge of an authority ─► route ─► reports of pages ─► rate limit ─► access ─► config.json │ files │ forward ─► headers ─► log
 //! ```
 
 use std::sync::Arc;
@@ -83,6 +83,13 @@ async fn reply(
         Route::Elsewhere(location) => return Ok(pages::redirect(&location)),
     };
     entry.app(&site.app, site.release.as_ref());
+
+    // A page that fails for a visitor says so whatever its site asks of visitors: it learns nothing by it, and whoever takes
+    // reports has limits of his own.
+    if let Some(pool) = snapshot.telemetry_for(asked.target.path()) {
+        headers::toward_app(&mut parts.headers, &asked, visitor, id);
+        return forward::forward(edge, visitor, pool, Exchange::new(parts, body, asked.target, None), entry).await;
+    }
 
     // Before passwords are tried, and before anything of a body is read.
     let of_site = (snapshot, site.as_ref());

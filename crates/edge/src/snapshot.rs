@@ -25,6 +25,9 @@ use crate::upstream::Instance;
 /// Where verifiers look for keys: the name that providers of OpenID Connect made usual.
 const KEY_SET: &str = "/.well-known/jwks.json";
 
+/// A report is taken at once or not at all.
+const REPORTED_WITHIN: Duration = Duration::from_secs(10);
+
 /// What the edge serves now.
 #[derive(Debug)]
 pub enum Serving {
@@ -92,6 +95,8 @@ pub struct Snapshot {
     pub internal: HashMap<String, Arc<Site>>,
     /// As `hosts`, of a release that visitors do not get yet.
     pub candidate: HashMap<String, Host>,
+    /// Who takes what pages report.
+    telemetry: Option<Pool>,
     pub certificates: Shown,
     /// How often visitors may ask.
     pub rules: Rules,
@@ -187,7 +192,28 @@ impl Snapshot {
         let candidate = build_sites(&table.candidate, &mut internal, &rules, before, now)?;
         let proxies = believed(&table.proxies)?;
         let asks_for_clients = table.sites.iter().chain(&table.candidate).any(|site| site.client_authorities.is_some());
-        Ok(Self { generation, table, proxies, hosts, internal, candidate, certificates, rules, asks_for_clients })
+        let telemetry = table.telemetry.as_ref().map(|upstream| {
+            let kept = before.and_then(|before| before.telemetry.as_ref()?.instance(&upstream.instance, upstream.port));
+            let new = || Arc::new(Instance::new(upstream.instance.clone(), upstream.port, now));
+            Pool::new(vec![kept.unwrap_or_else(new)], REPORTED_WITHIN, REPORTED_WITHIN)
+        });
+        Ok(Self {
+            generation,
+            table,
+            proxies,
+            hosts,
+            internal,
+            candidate,
+            telemetry,
+            certificates,
+            rules,
+            asks_for_clients,
+        })
+    }
+
+    /// Who takes what a page reports at this path of any public host.
+    pub fn telemetry_for(&self, path: &str) -> Option<&Pool> {
+        self.telemetry.as_ref().filter(|_| path.starts_with(ports::TELEMETRY_PATH))
     }
 
     /// Whether visitors or those who look at a candidate may ask for a host.
@@ -205,10 +231,11 @@ impl Snapshot {
     /// Every pool once.
     pub fn pools(&self) -> impl Iterator<Item = &Pool> {
         let of_sockets = self.internal.values().filter(|site| site.canonical.is_empty());
-        self.sites_with_hosts().chain(of_sockets).filter_map(|site| match &site.target {
+        let of_sites = self.sites_with_hosts().chain(of_sockets).filter_map(|site| match &site.target {
             Target::Instances(pool) => Some(pool),
             Target::Files(_) => None,
-        })
+        });
+        of_sites.chain(&self.telemetry)
     }
 
     fn instance(&self, app: &str, upstream: &ports::Upstream) -> Option<Arc<Instance>> {

@@ -149,6 +149,7 @@ pub enum UnitKind {
     App,
     Edge,
     Store,
+    Telemetry,
     Control,
 }
 
@@ -315,6 +316,9 @@ pub struct RouteTable {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limits: Option<RateLimits>,
     pub sites: Vec<Site>,
+    /// Who takes what pages report, below [`TELEMETRY_PATH`] of every public host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<Upstream>,
     /// Those of a release that is looked at before visitors get it: at the same addresses, by the socket [`CANDIDATE_SOCKET`] alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidate: Vec<Site>,
@@ -367,6 +371,9 @@ pub struct Challenges {
     #[serde(default)]
     pub tls: BTreeMap<String, String>,
 }
+
+/// The beginning of the paths, on every public host, by which pages report what happened to them.
+pub const TELEMETRY_PATH: &str = "/.roadbed/telemetry/";
 
 /// The keeper's socket by which a release is looked at that visitors do not get yet: TLS, on loopback.
 pub const CANDIDATE_SOCKET: &str = "candidate";

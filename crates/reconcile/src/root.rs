@@ -103,6 +103,20 @@ impl Root {
         self.logs().join("access.log")
     }
 
+    /// What apps and browsers reported.
+    pub fn telemetry(&self) -> PathBuf {
+        self.0.join("telemetry")
+    }
+
+    pub fn telemetry_socket(&self) -> PathBuf {
+        self.run().join("telemetry.sock")
+    }
+
+    /// What control tells the role that keeps it.
+    pub fn telemetry_settings(&self) -> PathBuf {
+        self.conf().join("telemetry.json")
+    }
+
     /// Configuration files written for the stores.
     pub fn conf(&self) -> PathBuf {
         self.0.join("conf")

@@ -9,7 +9,7 @@ use crate::source::{At, Span};
 use crate::tables::{AppTable, Document, Kind, NeedText, SERVICES};
 
 /// Names of Roadbed's own processes; an app's instances stand in one list with them.
-const RESERVED: [&str; 4] = ["keeper", "control", "edge", "roadbed"];
+const RESERVED: [&str; 5] = ["keeper", "control", "edge", "telemetry", "roadbed"];
 
 /// An instance is `NAME-3`, its internal listener `NAME-internal`, and both are names of at most 31 characters.
 const LONGEST_NAME: usize = 31 - "-internal".len();

@@ -151,6 +151,9 @@ pub enum Command {
     /// A role of the running environment; started by the keeper
     #[command(hide = true)]
     Edge(Role),
+    /// A role of the running environment; started by the keeper
+    #[command(hide = true)]
+    Telemetry(Role),
 }
 
 /// Bring the environment up as the manifest says, then prove it

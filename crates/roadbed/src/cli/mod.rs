@@ -246,6 +246,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Keeper(_) => roles::keeper(session),
         Command::Control(_) => roles::control(session),
         Command::Edge(_) => roles::edge(session),
+        Command::Telemetry(_) => roles::telemetry(session),
     }
 }
 

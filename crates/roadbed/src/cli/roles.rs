@@ -89,6 +89,26 @@ async fn serve(session: &Session) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Keeps what apps and browsers report.
+pub fn telemetry(session: &Session) -> Result<Exit, Failure> {
+    speak();
+    keep_memory_private()?;
+    threads()?.block_on(async {
+        let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("telemetry cannot start", error);
+        let mut terminated = signal(SignalKind::terminate()).map_err(|error| cannot(&error))?;
+        let shutdown = async move {
+            terminated.recv().await;
+        };
+        let config = ::telemetry::TelemetryConfig::new(session.root.clone(), Arc::new(SystemClock), shutdown);
+        ::telemetry::run(config).await.map_err(|fault| {
+            let hint = fault.hint();
+            let fault = Fault::because("telemetry cannot go on", &fault);
+            Failure::Work(Fault { hint: hint.map(str::to_owned), ..fault })
+        })?;
+        Ok(Exit::Done)
+    })
+}
+
 /// What a unit says goes to stderr; the keeper adds the time and keeps it.
 fn speak() {
     tracing_subscriber::fmt().with_ansi(false).without_time().with_target(false).with_writer(io::stderr).init();

@@ -110,7 +110,7 @@ fn is_root(path: &Path, root: &Root) -> bool {
 /// Unit and root of one of our roles that is a unit, by its command line: `PROGRAM control --root ROOT`.
 fn role(line: &str) -> Option<(&'static str, &Path)> {
     let (program, root) = line.split_once(" --root ")?;
-    let unit = ["control", "edge"].into_iter().find(|unit| program.rsplit(' ').next() == Some(unit))?;
+    let unit = ["control", "edge", "telemetry"].into_iter().find(|unit| program.rsplit(' ').next() == Some(unit))?;
     Some((unit, Path::new(root)))
 }
 

@@ -115,7 +115,7 @@ pub(super) struct RecordedSpec {
 impl RecordedSpec {
     /// The recordable part of a specification, and its environment.
     pub(super) fn divide(spec: UnitSpec) -> (Self, BTreeMap<String, String>) {
-        let is_own_role = matches!(spec.kind, UnitKind::Edge | UnitKind::Control);
+        let is_own_role = matches!(spec.kind, UnitKind::Edge | UnitKind::Telemetry | UnitKind::Control);
         let recorded = Self {
             name: spec.name,
             kind: spec.kind,
@@ -278,9 +278,13 @@ mod tests {
     #[test]
     fn an_app_s_environment_is_not_recorded() {
         let (_folder, root) = root();
-        for (kind, recorded) in
-            [(UnitKind::App, false), (UnitKind::Store, false), (UnitKind::Edge, true), (UnitKind::Control, true)]
-        {
+        for (kind, recorded) in [
+            (UnitKind::App, false),
+            (UnitKind::Store, false),
+            (UnitKind::Edge, true),
+            (UnitKind::Telemetry, true),
+            (UnitKind::Control, true),
+        ] {
             let (spec, env) = RecordedSpec::divide(spec(kind));
             assert_eq!(env["TOKEN"], "s3cret");
             Record::new(spec).write(&root).unwrap();

@@ -34,7 +34,8 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The order of stopping: who depends on others goes first.
-const STOPPING_ORDER: [UnitKind; 4] = [UnitKind::App, UnitKind::Edge, UnitKind::Store, UnitKind::Control];
+const STOPPING_ORDER: [UnitKind; 5] =
+    [UnitKind::App, UnitKind::Edge, UnitKind::Store, UnitKind::Telemetry, UnitKind::Control];
 
 /// How a keeper's run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

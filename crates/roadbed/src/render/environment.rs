@@ -188,6 +188,7 @@ pub fn kind(kind: UnitKind) -> &'static str {
         UnitKind::App => "app",
         UnitKind::Edge => "edge",
         UnitKind::Store => "store",
+        UnitKind::Telemetry => "telemetry",
         UnitKind::Control => "control",
     }
 }

@@ -17,6 +17,7 @@ use stores::redis::{Purpose, Settings};
 use super::fleet::Fleet;
 use super::ports::PortBook;
 use super::serving::{EDGE, PublicSocket};
+use super::telemetry::{TELEMETRY, TELEMETRY_SOCKET};
 use super::{Ports, Urls, project};
 use crate::wanted::{self, PublicPorts, Wanted};
 
@@ -35,6 +36,9 @@ pub(super) struct Addresses {
     pub(super) certificates: Certificates,
     /// Where a release is looked at that visitors do not get yet; in environments that releases are deployed to.
     pub(super) candidate: Option<u16>,
+    /// Where telemetry listens, and where apps reach it.
+    pub(super) telemetry: u16,
+    telemetry_internal: u16,
     internal: BTreeMap<(Place, AppName), u16>,
     instances: BTreeMap<(Place, AppName), Vec<u16>>,
     /// Whose MongoDB it is, and where.
@@ -79,6 +83,8 @@ impl Addresses {
         let http = book.port(http.entry, is_listening || http.asked.is_some())?;
         let mut internal = BTreeMap::new();
         let mut instances = BTreeMap::new();
+        let telemetry = book.port(TELEMETRY, is_alive(TELEMETRY))?;
+        let telemetry_internal = book.port(TELEMETRY_SOCKET, is_listening)?;
         let candidate = is_delivered.then(|| book.port(CANDIDATE_SOCKET, is_listening)).transpose()?;
         for (place, app) in with_sockets(environment, fleets, is_delivered) {
             let port = book.port(&internal_socket(place, &app), is_listening)?;
@@ -126,6 +132,8 @@ impl Addresses {
             public,
             certificates,
             candidate,
+            telemetry,
+            telemetry_internal,
             internal,
             instances,
             mongodb,
@@ -192,7 +200,11 @@ impl Addresses {
             name: CANDIDATE_SOCKET.to_owned(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         });
-        public.into_iter().chain(candidate).chain(internal).collect()
+        let telemetry = PublicSocket {
+            name: TELEMETRY_SOCKET.to_owned(),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, self.telemetry_internal)),
+        };
+        public.into_iter().chain(candidate).chain([telemetry]).chain(internal).collect()
     }
 }
 
@@ -281,8 +293,9 @@ pub fn ports_in_use(root: &Root, want: &Wanted, units: &[UnitStatus]) -> Result<
     let internal: Vec<String> = environment.apps.iter().flat_map(sockets).collect();
     let is_edge_up = units.iter().any(|unit| unit.name == EDGE);
     let is_used = |name: &str| {
-        let is_socket =
-            doors.contains(&name) || name == CANDIDATE_SOCKET || internal.iter().any(|socket| socket == name);
+        let is_socket = doors.contains(&name)
+            || [CANDIDATE_SOCKET, TELEMETRY_SOCKET].contains(&name)
+            || internal.iter().any(|socket| socket == name);
         units.iter().any(|unit| unit.name == name && unit.pid.is_some()) || (is_socket && is_edge_up)
     };
     let book = PortBook::open(root)?;

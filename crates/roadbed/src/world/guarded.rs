@@ -12,6 +12,7 @@ use super::addresses::{Addresses, internal_socket};
 use super::fleet::Fleet;
 use super::migrating::unit_of;
 use super::network::{Guarded, Rules};
+use super::telemetry::TELEMETRY;
 
 /// `users` are those that units have of their own, by unit. Where a unit has none its processes cannot be told from others, and
 /// nothing that it may reach can be kept from them.
@@ -68,6 +69,7 @@ pub(super) fn rules(
         let others = users_of(if group.contains(&unit) { &group } else { &[] });
         guard(&unit, *port, Some(&unit), apps_and(ServiceName::Redis, others));
     }
+    guard(TELEMETRY, addresses.telemetry, None, Some(BTreeSet::new()));
     if let Some(port) = addresses.candidate {
         guard(CANDIDATE_SOCKET, port, None, Some(BTreeSet::new()));
     }

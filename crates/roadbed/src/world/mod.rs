@@ -32,6 +32,7 @@ pub mod lending;
 mod limiting;
 pub mod network;
 pub mod smoking;
+pub mod telemetry;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -43,6 +43,7 @@ use super::leftovers::Leftovers;
 use super::migrating::{Migrations, Which};
 use super::network::{NetworkRules, RulesOf};
 use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
+use super::telemetry::Telemetry;
 use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
 use crate::keeper;
 use crate::keeper::client::KeeperClient;
@@ -227,6 +228,15 @@ impl Parts {
         )
     }
 
+    fn telemetry(&self) -> Result<Telemetry, Fault> {
+        let settings = telemetry::Settings {
+            environment: self.environment.reference().to_string(),
+            port: self.addresses.telemetry,
+            apps: self.environment.apps.iter().map(|app| app.name.to_string()).collect(),
+        };
+        Telemetry::new(self.ground.root.clone(), settings, self.ground.units.clone())
+    }
+
     fn add_serving(&self, all: &mut Vec<Box<dyn AnyResource>>) -> Result<(), Fault> {
         // A release that is switched to may have hosts that the manifest no longer has, and the other way round.
         let of_fleets = self.fleets.iter().flat_map(|fleet| fleet.running.iter().map(|one| &one.app));
@@ -240,6 +250,7 @@ impl Parts {
         let mut needs = vec![Certificate::resource_id(), EdgeProcess::resource_id()];
         all.push(Box::new(Certificate::new(self.ground.root.clone(), owner, hosts, self.ground.clock.clone())));
         all.push(Box::new(self.edge_process()?));
+        all.push(Box::new(self.telemetry()?));
         for fleet in &self.fleets {
             for one in &fleet.running {
                 if one.dev.is_none() && matches!(one.app.runs, Runs::Static { .. }) {

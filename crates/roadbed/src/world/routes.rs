@@ -20,6 +20,7 @@ use super::facts::LocalFacts;
 use super::fleet::{Fleet, Origin, site_of_release};
 use super::identity::client_authorities;
 use super::security_headers;
+use super::telemetry;
 use super::{EDGE_IDLE, Running};
 
 /// What route tables are made of.
@@ -39,6 +40,7 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
     let Ground { environment, addresses, .. } = ground;
     let mut sites = Vec::new();
     let mut candidate = Vec::new();
+    sites.push(telemetry::site(addresses.telemetry));
     for fleet in fleets {
         let of_fleet = fleet.running.iter().map(|one| site(ground, fleet, one)).collect::<Result<Vec<_>, Fault>>()?;
         match fleet.role {
@@ -61,6 +63,7 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
             announce: environment.network.proxy_protocol,
         },
         rate_limits: rate_limits(environment, fleets),
+        telemetry: sites.iter().any(|site| !site.hosts.is_empty()).then(|| telemetry::upstream(addresses.telemetry)),
         sites,
         candidate,
     })

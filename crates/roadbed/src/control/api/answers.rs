@@ -35,7 +35,7 @@ macro_rules! words {
 
 words! {
     /// What a process is for.
-    Kind of UnitKind { App => App, Edge => Edge, Store => Store, Control => Control }
+    Kind of UnitKind { App => App, Edge => Edge, Store => Store, Telemetry => Telemetry, Control => Control }
     /// How a process is.
     ProcessState of UnitState {
         Running => Running, Adopted => Adopted, Backoff => Backoff, CrashLoop => CrashLoop, Stopping => Stopping, Held => Held,

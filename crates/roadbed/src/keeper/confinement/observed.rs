@@ -55,6 +55,7 @@ impl Seen {
                 "it brings the keeper back after a crash, so it runs as the keeper does"
             }
             UnitKind::App => "a development server writes where its sources are, so it runs as the keeper does",
+            UnitKind::Telemetry => "it reads what all others write, so it runs as the keeper does",
             UnitKind::Store => "it runs as the keeper does",
         }
         .to_owned()

@@ -1,0 +1,25 @@
+//! What happens in an environment while it runs: what apps and visitors' browsers report, kept and found again.
+//!
+//! ```text
+//!   apps ───── telemetry-internal ──► edge ─┐
+//!   browsers ─ /.roadbed/telemetry/ ► edge ─┴► TCP on loopback ─► ingest ─► kept below telemetry/ of the root
+//!   CLI, control, gate ─────────────────────► telemetry.sock ──► query ◄──────────────┘
+//! ```
+//!
+//! A role of its own, so that nothing that strangers send, and no store that is full or damaged, holds up visitors or control. It
+//! decides nothing. What was answered with 200 is on disk.
+
+mod client;
+mod config;
+mod fault;
+mod ingest;
+mod query;
+mod run;
+mod settings;
+
+pub use client::TelemetryClient;
+pub use config::TelemetryConfig;
+pub use fault::TelemetryFault;
+pub use query::Health;
+pub use run::run;
+pub use settings::Settings;

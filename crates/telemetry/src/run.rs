@@ -1,0 +1,64 @@
+//! The role, from its first line to its last.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use host::files::{self, Access};
+use host::socket;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+
+use crate::config::TelemetryConfig;
+use crate::fault::TelemetryFault;
+use crate::settings::Settings;
+use crate::{ingest, query};
+
+/// What both doors share.
+#[derive(Debug)]
+pub(crate) struct Telemetry {
+    pub(crate) settings: Settings,
+}
+
+/// Takes and answers until `shutdown` ends; what was taken is kept before this returns.
+///
+/// # Errors
+/// Where the role cannot start: a port that is taken, settings that are missing.
+pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
+    let TelemetryConfig { root, clock: _, shutdown } = config;
+    let settings = Settings::read(&root)?;
+    files::create_dir(&root.run(), Access::Owner)?;
+    files::create_dir(&root.telemetry(), Access::Owner)?;
+    // Loopback alone: visitors come by way of the edge.
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, settings.port));
+    let reports = from_std(address.to_string(), || {
+        let listener = socket::listen(address)?;
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    })?;
+    let path = root.telemetry_socket();
+    let listener = socket::listen_unix(&path)?;
+    let questions = from_std(path.display().to_string(), || {
+        listener.set_nonblocking(true)?;
+        UnixListener::from_std(listener)
+    })?;
+
+    let telemetry = Arc::new(Telemetry { settings });
+    let (stop, stopped) = watch::channel(false);
+    let until = |mut stopped: watch::Receiver<bool>| async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    let ingest = axum::serve(reports, ingest::routes(Arc::clone(&telemetry)));
+    let ingest = tokio::spawn(ingest.with_graceful_shutdown(until(stopped.clone())).into_future());
+    let query = axum::serve(questions, query::routes(Arc::clone(&telemetry)));
+    let query = tokio::spawn(query.with_graceful_shutdown(until(stopped)).into_future());
+    tracing::info!("taking reports");
+    shutdown.await;
+    let _ = stop.send(true);
+    // Both end when their last answer is out; the keeper's patience bounds that.
+    let _ = tokio::join!(ingest, query);
+    Ok(())
+}
+
+fn from_std<T>(place: String, listen: impl FnOnce() -> std::io::Result<T>) -> Result<T, TelemetryFault> {
+    listen().map_err(|source| TelemetryFault::Listen { place, source })
+}

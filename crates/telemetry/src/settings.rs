@@ -1,0 +1,50 @@
+//! What the role is told by control: a file that is written whole before the role starts. Another file means another start.
+
+use host::files::{self, Access};
+use reconcile::Root;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::TelemetryFault;
+
+/// All that differs between environments. No secrets: what opens something is here as its digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// As events are marked with it: `production`, `preview/pr-7`.
+    pub environment: String,
+    /// Where the edge finds us on loopback.
+    pub port: u16,
+    /// Those whose events are taken.
+    pub apps: Vec<String>,
+}
+
+impl Settings {
+    /// # Errors
+    /// Where the file is missing or damaged.
+    pub fn read(root: &Root) -> Result<Self, TelemetryFault> {
+        let path = root.telemetry_settings();
+        let bytes = files::read(&path)?;
+        serde_json::from_slice(&bytes).map_err(|source| TelemetryFault::Settings { path, source })
+    }
+
+    /// Whether exactly these are written. Damaged ones are not.
+    ///
+    /// # Errors
+    /// Where the disk does not answer.
+    pub fn are_written(&self, root: &Root) -> Result<bool, TelemetryFault> {
+        let bytes = files::read_if_exists(&root.telemetry_settings())?;
+        Ok(bytes.is_some_and(|bytes| serde_json::from_slice::<Self>(&bytes).is_ok_and(|found| found == *self)))
+    }
+
+    /// # Errors
+    /// Where the disk does not take it.
+    pub fn write(&self, root: &Root) -> Result<(), TelemetryFault> {
+        let path = root.telemetry_settings();
+        files::create_dir(&root.conf(), Access::Owner)?;
+        Ok(files::write_durable(&path, self.text().as_bytes(), Access::Owner)?)
+    }
+
+    /// The same settings have the same text.
+    pub fn text(&self) -> String {
+        serde_json::to_string_pretty(self).expect("settings are plain data")
+    }
+}
