@@ -10,6 +10,8 @@ cd "$where/root"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t tmpfs tmpfs run
+# It empties its /tmp as it boots, and this machine's may hold a million files.
+mount -t tmpfs tmpfs tmp
 mount --rbind /dev dev
 mkdir -p ".$stage"
 mount --bind "$stage" ".$stage"

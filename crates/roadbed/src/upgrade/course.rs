@@ -84,8 +84,23 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// So many deaths of a control that is just being started mean that it can't be.
 const DEATHS_BEFORE_GIVING_UP: u32 = 3;
 
+/// Whoever is killed meanwhile may have been brought back by a role that was not moved yet, as the program that this one runs.
+const ROUNDS: u32 = 3;
+
 /// Moves all that run to a program that the root keeps, and says which are there.
 pub async fn steer(root: &Root, digest: &str, moved: &mut impl FnMut(Role)) -> Result<(), Fault> {
+    for _ in 0..ROUNDS {
+        steer_once(root, digest, moved).await?;
+        if roles(root).await?.all_run(digest) {
+            return Ok(());
+        }
+    }
+    Err(Fault::new(format!("not all roles run the program {digest}"))
+        .cause(format!("each of {ROUNDS} times one of them was brought back as another"))
+        .hint("`roadbed upgrade` goes on; keeper.log in the root's logs shows who died"))
+}
+
+async fn steer_once(root: &Root, digest: &str, moved: &mut impl FnMut(Role)) -> Result<(), Fault> {
     let program = programs::place(root, digest);
     let keeper = KeeperClient::new(root.clone());
     if keeper.program().await?.digest != digest {
