@@ -81,7 +81,7 @@ impl Stage {
         let programs = self.programs();
         let digest = programs["keeper"]["digest"].as_str().unwrap().to_owned();
         let roles = programs["roles"].as_object().unwrap();
-        assert_eq!(roles.len(), 3, "{programs}");
+        assert_eq!(roles.len(), 4, "{programs}");
         assert!(roles.values().all(|runs| *runs == digest.as_str()), "{programs}");
         digest
     }
@@ -323,7 +323,7 @@ fn whoever_is_killed_in_an_upgrade_is_followed_by_somebody_who_ends_it() {
                 let programs = stage.programs();
                 let roles = programs["roles"].as_object().cloned().unwrap_or_default();
                 // Before the note was written nothing had begun, and nothing is to be ended.
-                let is_one = roles.len() == 3 && roles.values().all(|runs| *runs == roles["keeper"]);
+                let is_one = roles.len() == 4 && roles.values().all(|runs| *runs == roles["keeper"]);
                 let is_over = programs["under_way"].is_null() && is_one;
                 if is_over { Ok(()) } else { Err(programs.to_string()) }
             });

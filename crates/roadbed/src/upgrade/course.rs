@@ -1,7 +1,7 @@
 //! The roles, one after the other, to one program.
 //!
 //! The keeper first: whoever is newer than their keeper might ask it for what it does not know, and an older one asks for nothing
-//! that a newer has unlearned. Control next, since it is control that specifies the edge. Each step looks first, so a course may be
+//! that a newer has unlearned. Control next, since it is control that specifies the others. Each step looks first, so a course may be
 //! begun again at any point of it.
 
 use std::future::Future;
@@ -16,6 +16,7 @@ use crate::control::launch;
 use crate::keeper::client::KeeperClient;
 use crate::own::Program;
 use crate::world::serving::EDGE;
+use crate::world::telemetry::TELEMETRY;
 use crate::{programs, wanted};
 
 /// A role. In the order in which they are moved.
@@ -23,6 +24,7 @@ use crate::{programs, wanted};
 pub enum Role {
     Keeper,
     Control,
+    Telemetry,
     Edge,
 }
 
@@ -31,6 +33,7 @@ impl Role {
         match self {
             Self::Keeper => "keeper",
             Self::Control => "control",
+            Self::Telemetry => "telemetry",
             Self::Edge => "edge",
         }
     }
@@ -41,13 +44,14 @@ impl Role {
 pub struct Roles {
     pub keeper: Program,
     pub control: Option<String>,
+    pub telemetry: Option<String>,
     pub edge: Option<String>,
 }
 
 impl Roles {
     /// Each that there is, with what it runs.
     pub fn each(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let others = [("control", &self.control), ("edge", &self.edge)];
+        let others = [("control", &self.control), ("telemetry", &self.telemetry), ("edge", &self.edge)];
         let others = others.into_iter().filter_map(|(role, digest)| Some((role, digest.as_deref()?)));
         std::iter::once(("keeper", self.keeper.digest.as_str())).chain(others)
     }
@@ -67,7 +71,7 @@ pub async fn roles(root: &Root) -> Result<Roles, Fault> {
     let keeper = KeeperClient::new(root.clone());
     let units = keeper.list().await?;
     let of = |name: &str| units.iter().find(|unit| unit.name == name).map(digest_of);
-    Ok(Roles { keeper: keeper.program().await?, control: of(launch::UNIT), edge: of(EDGE) })
+    Ok(Roles { keeper: keeper.program().await?, control: of(launch::UNIT), telemetry: of(TELEMETRY), edge: of(EDGE) })
 }
 
 /// The first word of a role's revision.
@@ -141,14 +145,18 @@ async fn steer_once(root: &Root, digest: &str, moved: &mut impl FnMut(Role)) -> 
     .await?;
     moved(Role::Control);
 
-    if unit(&keeper, EDGE).await?.is_some() {
-        until("edge", async || {
-            let Some(unit) = unit(&keeper, EDGE).await? else { return Ok(None) };
+    // Control moves these, by the convergence that it begins with.
+    for (name, role) in [(TELEMETRY, Role::Telemetry), (EDGE, Role::Edge)] {
+        if unit(&keeper, name).await?.is_none() {
+            continue;
+        }
+        until(name, async || {
+            let Some(unit) = unit(&keeper, name).await? else { return Ok(None) };
             let runs = unit.state == UnitState::Running && digest_of(&unit) == digest;
             Ok(runs.then_some(()))
         })
         .await?;
-        moved(Role::Edge);
+        moved(role);
     }
     Ok(())
 }
