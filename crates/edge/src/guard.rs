@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Version};
 use hyper::ext::Protocol;
 
 use crate::connection::{Door, Visitor};
-use crate::head::decimal;
+use crate::head::{decimal, has_control};
 use crate::refusal::Refusal;
 
 /// What a request asks for, after everything doubtful was refused.
@@ -65,10 +65,10 @@ fn check_fields(headers: &HeaderMap, limits: &crate::Limits) -> Result<(), Refus
     for (name, value) in headers {
         bytes += name.as_str().len() + value.len() + 4;
         // `X_Forwarded_For` and `X-Forwarded-For` are one variable to whatever stands in CGI's tradition.
-        if name.as_str().contains('_') {
+        if memchr::memchr(b'_', name.as_str().as_bytes()).is_some() {
             return Err(Refusal::UnderscoreInName);
         }
-        if value.as_bytes().iter().any(|&byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
+        if has_control(value.as_bytes()) {
             return Err(Refusal::Malformed);
         }
     }
@@ -225,20 +225,23 @@ pub fn check_internal_host(door: &Door, host: &str) -> Result<(), Refusal> {
 pub const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("client-cert");
 pub const CLIENT_NAME: HeaderName = HeaderName::from_static("x-client-name");
 
-/// Headers that only we may set.
-pub const OURS: [HeaderName; 11] = [
-    CLIENT_CERTIFICATE,
-    HeaderName::from_static("client-cert-chain"),
-    CLIENT_NAME,
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-request-id"),
-];
+/// Whether only we may set a header.
+pub fn is_ours(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "client-cert"
+            | "client-cert-chain"
+            | "x-client-name"
+            | "forwarded"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-port"
+            | "x-forwarded-proto"
+            | "x-forwarded-server"
+            | "x-real-ip"
+            | "x-request-id"
+    )
+}
 
 #[cfg(test)]
 mod tests {

@@ -138,8 +138,37 @@ impl Inspector {
         Ok(())
     }
 
+    /// A head that arrived in one piece, as nearly all do: judged where it lies. `None`: it is to be read byte by byte.
+    fn whole_head<'a>(&mut self, bytes: &'a [u8], inspection: &Inspection) -> Option<&'a [u8]> {
+        if !self.head.is_empty() || matches!(bytes.first(), Some(b'\r' | b'\n')) {
+            return None;
+        }
+        let mut begin = 0;
+        for at in memchr::memchr_iter(b'\n', bytes) {
+            // A line feed alone ends a line for some readers, and so does a carriage return.
+            if at >= self.limit || at == begin || memchr::memchr(b'\r', &bytes[begin..at]) != Some(at - 1 - begin) {
+                return None;
+            }
+            if at == begin + 1 {
+                match judge(&bytes[..=at]) {
+                    Ok(framing) => {
+                        inspection.push(Ok(()));
+                        self.state = framing;
+                        return Some(&bytes[at + 1..]);
+                    }
+                    Err(refusal) => return Some(self.refuse(refusal, inspection)),
+                }
+            }
+            begin = at + 1;
+        }
+        None
+    }
+
     /// Takes bytes up to the end of the head, and returns the rest.
     fn feed_head<'a>(&mut self, bytes: &'a [u8], inspection: &Inspection) -> &'a [u8] {
+        if let Some(rest) = self.whole_head(bytes, inspection) {
+            return rest;
+        }
         for (at, &byte) in bytes.iter().enumerate() {
             // Empty lines before a request are an old client's habit, and harmless when whole.
             if self.head.is_empty() && byte == b'\r' {
@@ -227,12 +256,12 @@ fn judge(head: &[u8]) -> Result<State, Refusal> {
     let mut is_chunked = false;
     for line in lines {
         // A line that starts with a blank continues the one before, for some readers: its "name" is no token, so it ends here.
-        let colon = line.iter().position(|&byte| byte == b':').ok_or(Refusal::Malformed)?;
+        let colon = memchr::memchr(b':', line).ok_or(Refusal::Malformed)?;
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        if !is_token(name) || value.iter().any(|&byte| byte == 0x7f || byte < b' ' && byte != b'\t') {
+        if !is_token(name) || has_control(value) {
             return Err(Refusal::Malformed);
         }
-        if name.contains(&b'_') {
+        if memchr::memchr(b'_', name).is_some() {
             return Err(Refusal::UnderscoreInName);
         }
         if name.eq_ignore_ascii_case(b"content-length") {
@@ -277,7 +306,29 @@ fn is_request_line(line: &[u8]) -> Result<bool, Refusal> {
 }
 
 fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+    !text.is_empty() && text.iter().all(|&byte| TOKEN[byte as usize])
+}
+
+/// Which bytes a token is of (RFC 9110, section 5.6.2).
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+/// Whether a value holds what no value may. All of it is looked at, which is faster than to stop at the first.
+pub(crate) fn has_control(value: &[u8]) -> bool {
+    value.iter().fold(false, |found, &byte| found | (byte == 0x7f) | (byte < b' ') & (byte != b'\t'))
 }
 
 /// Digits only (no sign, no list), and few enough that they fit.

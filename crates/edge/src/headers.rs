@@ -1,25 +1,38 @@
 //! Headers on their way through: what belongs to one connection stays there, what we say about the visitor only we say.
 
-use std::fmt::Write;
-
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, STRICT_TRANSPORT_SECURITY, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, STRICT_TRANSPORT_SECURITY, TE, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use reconcile::ports::Hsts;
 
 use crate::connection::{Door, Visitor};
-use crate::guard::{Asked, CLIENT_CERTIFICATE, CLIENT_NAME, OURS};
+use crate::guard::{self, Asked, CLIENT_CERTIFICATE, CLIENT_NAME};
 use crate::request_id;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+/// Whether a header is meant for the next hop only, by the standard (RFC 9110, section 7.6.1) or by habit. A comparison of lengths
+/// rules out most; asking a map for each of these names would hash them all for every message.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
 
 /// Removes what is meant for the next hop only, named in the standard or by the sender.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    strip(headers, is_hop_by_hop);
+}
+
+/// Removes what the sender nominated for the next hop, and what else shall go.
+fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
     let nominated: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -29,16 +42,11 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
         // These carry the message itself; nobody may nominate them away.
         .filter(|name| *name != HOST && *name != CONTENT_LENGTH && *name != TRAILER)
         .collect();
-    for name in nominated {
+    // Nothing is allocated where nothing goes, as with most answers.
+    let going: Vec<HeaderName> = headers.keys().filter(|name| goes(name)).cloned().collect();
+    for name in nominated.into_iter().chain(going) {
         headers.remove(name);
     }
-    for name in
-        [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING]
-    {
-        headers.remove(name);
-    }
-    headers.remove(UPGRADE);
-    headers.remove(HTTP2_SETTINGS);
 }
 
 /// Makes a visitor's headers those of our request to the app.
@@ -46,33 +54,35 @@ pub fn toward_app(headers: &mut HeaderMap, asked: &Asked, visitor: &Visitor, id:
     let accepts_trailers = headers.get_all(TE).iter().any(|value| {
         value.to_str().is_ok_and(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
     });
-    strip_hop_by_hop(headers);
     // We answer `100-continue` ourselves, when the app begins to read.
-    headers.remove(EXPECT);
-    for name in OURS {
-        headers.remove(name);
-    }
+    strip(headers, |name| is_hop_by_hop(name) || *name == EXPECT || guard::is_ours(name));
     if accepts_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
-    let address = asked.client;
     let scheme = match visitor.door {
         Door::Https | Door::Candidate => "https",
         Door::Http | Door::Internal(_) => "http",
     };
-    let mut text = address.to_string();
     let value = |text: &str| HeaderValue::from_str(text).expect("addresses and checked hosts are header values");
-    let address_value = value(&text);
-    headers.insert(HOST, value(&asked.authority));
-    headers.insert(HeaderName::from_static("x-forwarded-host"), value(&asked.authority));
+    let address = asked.client.to_string();
+    let address_value = value(&address);
+    // Over HTTP/1 it is there as it was written.
+    let host = match headers.get(HOST) {
+        Some(host) if *host == *asked.authority => host.clone(),
+        _ => {
+            let host = value(&asked.authority);
+            headers.insert(HOST, host.clone());
+            host
+        }
+    };
+    headers.insert(HeaderName::from_static("x-forwarded-host"), host);
     headers.insert(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static(scheme));
     headers.insert(HeaderName::from_static("x-real-ip"), address_value.clone());
     headers.insert(HeaderName::from_static("x-forwarded-for"), address_value);
-    text.clear();
-    let node = if address.is_ipv6() { format!("\"[{address}]\"") } else { address.to_string() };
-    let _ = write!(text, "for={node};host=\"{}\";proto={scheme}", asked.authority);
-    headers.insert(HeaderName::from_static("forwarded"), value(&text));
+    let (open, close) = if asked.client.is_ipv6() { ("\"[", "]\"") } else { ("", "") };
+    let forwarded = ["for=", open, &address, close, ";host=\"", &asked.authority, "\";proto=", scheme].concat();
+    headers.insert(HeaderName::from_static("forwarded"), value(&forwarded));
     headers.insert(request_id::HEADER, id.clone());
     if let Some(client) = &visitor.client {
         headers.insert(CLIENT_CERTIFICATE, client.certificate.clone());

@@ -173,7 +173,7 @@ fn protocol_of(version: Version) -> &'static str {
 fn path_without_values(path: &str, query: Option<&str>) -> String {
     // Longer paths are someone trying; a log line needs their beginning.
     const LONGEST: usize = 1024;
-    let mut text: String = path.chars().take(LONGEST).collect();
+    let mut text = path[..path.floor_char_boundary(LONGEST)].to_owned();
     if query.is_some() {
         text.push_str("?…");
     }

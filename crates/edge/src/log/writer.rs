@@ -5,53 +5,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use host::clock::Timestamp;
 use host::files::{self, Access};
-use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::fault::EdgeFault;
 use crate::log::Message;
 use crate::log::entry::Record;
 
-/// A line as it is read by people and programs. Times in milliseconds.
-#[derive(Serialize)]
-struct Line<'a> {
-    time: String,
-    request_id: &'a str,
-    method: &'a str,
-    scheme: &'a str,
-    host: &'a str,
-    path: &'a str,
-    status: u16,
-    bytes: u64,
-    ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    app: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    release: Option<&'a str>,
-    protocol: &'a str,
-    client: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<Limit<'a>>,
-    /// Lines lost before this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dropped: Option<u64>,
-}
-
-/// What a limit had to do with it.
-#[derive(Serialize)]
-struct Limit<'a> {
-    class: &'a str,
-    rule: &'a str,
-    outcome: &'a str,
-}
-
 pub(super) fn write_all(mut receiver: mpsc::Receiver<Message>, mut rotating: Rotating, dropped: &AtomicU64) {
     let mut told = 0;
+    let mut stamp = Stamp::default();
     let mut lines = Vec::with_capacity(64 * 1024);
     while let Some(first) = receiver.blocking_recv() {
         // One write for all that came meanwhile, but not more than a page of lines at a time.
@@ -61,7 +25,7 @@ pub(super) fn write_all(mut receiver: mpsc::Receiver<Message>, mut rotating: Rot
             match message {
                 Message::Line(record, micros) => {
                     let lost = dropped.load(Ordering::Relaxed);
-                    append(&mut lines, &record, micros, (lost > told).then_some(lost - told));
+                    append(&mut lines, &mut stamp, &record, micros, (lost > told).then_some(lost - told));
                     told = lost;
                 }
                 Message::Close => is_closing = true,
@@ -76,35 +40,88 @@ pub(super) fn write_all(mut receiver: mpsc::Receiver<Message>, mut rotating: Rot
     }
 }
 
-fn append(lines: &mut Vec<u8>, record: &Record, micros: u64, dropped: Option<u64>) {
-    #[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53 are exact")]
-    let ms = micros as f64 / 1000.0;
-    let line = Line {
-        time: record.time.to_string(),
-        request_id: record.request_id.to_str().unwrap_or("-"),
-        method: record.method.as_str(),
-        scheme: record.scheme,
-        host: &record.host,
-        path: &record.path,
-        status: record.status,
-        bytes: record.bytes,
-        ms,
-        app: record.app.as_deref(),
-        upstream: record.upstream.as_deref(),
-        release: record.release.as_ref().and_then(|release| release.to_str().ok()),
-        protocol: record.protocol,
-        client: record.client.to_string(),
-        error: record.error,
-        limit: record.limited.as_ref().map(|limited| Limit {
-            class: &limited.class,
-            rule: limited.rule,
-            outcome: limited.outcome,
-        }),
-        dropped,
-    };
-    // Strings and numbers always encode.
-    if serde_json::to_writer(&mut *lines, &line).is_ok() {
-        lines.push(b'\n');
+/// One line, as it is read by people and programs: `ms` is how long it took, `bytes` what of the body was sent.
+///
+/// Names are written as they are, and so is what can hold nothing that JSON would write otherwise; a serializer looks at each byte
+/// of both, which took a tenth of what a whole request takes.
+fn append(lines: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, micros: u64, dropped: Option<u64>) {
+    lines.extend_from_slice(b"{\"time\":\"");
+    stamp.write(lines, record.time);
+    lines.push(b'"');
+    quoted(lines, ",\"request_id\":", record.request_id.to_str().unwrap_or("-"));
+    // Methods are tokens, in which there are no quotes.
+    plain(lines, ",\"method\":", record.method.as_str());
+    plain(lines, ",\"scheme\":", record.scheme);
+    quoted(lines, ",\"host\":", &record.host);
+    quoted(lines, ",\"path\":", &record.path);
+    number(lines, ",\"status\":", u64::from(record.status));
+    number(lines, ",\"bytes\":", record.bytes);
+    number(lines, ",\"ms\":", micros / 1000);
+    let _ = write!(lines, ".{:03}", micros % 1000);
+    if let Some(app) = &record.app {
+        quoted(lines, ",\"app\":", app);
+    }
+    if let Some(upstream) = &record.upstream {
+        quoted(lines, ",\"upstream\":", upstream);
+    }
+    if let Some(release) = record.release.as_ref().and_then(|release| release.to_str().ok()) {
+        quoted(lines, ",\"release\":", release);
+    }
+    plain(lines, ",\"protocol\":", record.protocol);
+    let _ = write!(lines, ",\"client\":\"{}\"", record.client);
+    if let Some(error) = record.error {
+        plain(lines, ",\"error\":", error);
+    }
+    if let Some(limited) = &record.limited {
+        quoted(lines, ",\"limit\":{\"class\":", &limited.class);
+        plain(lines, ",\"rule\":", limited.rule);
+        plain(lines, ",\"outcome\":", limited.outcome);
+        lines.push(b'}');
+    }
+    // Lines lost before this one.
+    if let Some(dropped) = dropped {
+        number(lines, ",\"dropped\":", dropped);
+    }
+    lines.extend_from_slice(b"}\n");
+}
+
+/// Writing to memory does not fail.
+fn quoted(lines: &mut Vec<u8>, name: &str, value: &str) {
+    lines.extend_from_slice(name.as_bytes());
+    let _ = serde_json::to_writer(lines, value);
+}
+
+fn plain(lines: &mut Vec<u8>, name: &str, value: &str) {
+    lines.extend_from_slice(name.as_bytes());
+    lines.push(b'"');
+    lines.extend_from_slice(value.as_bytes());
+    lines.push(b'"');
+}
+
+fn number(lines: &mut Vec<u8>, name: &str, value: u64) {
+    lines.extend_from_slice(name.as_bytes());
+    let _ = write!(lines, "{value}");
+}
+
+/// A time as RFC 3339 has it, whose second is worked out once for all lines of it.
+#[derive(Debug, Default)]
+struct Stamp {
+    second: Option<i64>,
+    /// `2026-11-26T12:00:00`.
+    text: String,
+}
+
+impl Stamp {
+    fn write(&mut self, lines: &mut Vec<u8>, time: Timestamp) {
+        let millis = time.unix_millis();
+        let second = millis.div_euclid(1000);
+        if self.second != Some(second) {
+            let whole = Timestamp::from_unix_millis(second * 1000).to_string();
+            self.text = whole.trim_end_matches('Z').to_owned();
+            self.second = Some(second);
+        }
+        lines.extend_from_slice(self.text.as_bytes());
+        let _ = write!(lines, ".{:03}Z", millis.rem_euclid(1000));
     }
 }
 
@@ -158,7 +175,42 @@ pub(super) fn numbered(path: &Path, age: u8) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use host::clock::{Clock, SystemClock};
+
     use super::*;
+
+    #[test]
+    fn a_line_is_json_whatever_a_visitor_sent() {
+        let record = Record {
+            time: Timestamp::from_unix_millis(-1),
+            started: SystemClock.instant(),
+            request_id: http::HeaderValue::from_static("a\"b"),
+            method: http::Method::GET,
+            scheme: "https",
+            host: "\"\\\n\u{7f}\u{fffd}".into(),
+            path: "/\"},{\"x\":\"".into(),
+            protocol: "HTTP/1.1",
+            client: [127, 0, 0, 1].into(),
+            app: Some("web".into()),
+            release: Some(http::HeaderValue::from_static("r\"1")),
+            upstream: None,
+            status: 200,
+            bytes: u64::MAX,
+            error: None,
+            limited: None,
+        };
+        let mut lines = Vec::new();
+        let mut stamp = Stamp::default();
+        append(&mut lines, &mut stamp, &record, 12_045, Some(3));
+        let line: serde_json::Value = serde_json::from_slice(&lines).unwrap();
+        assert_eq!(line["time"], "1969-12-31T23:59:59.999Z");
+        assert_eq!((&line["host"], &line["path"]), (&record.host.clone().into(), &record.path.clone().into()));
+        assert_eq!((&line["request_id"], &line["release"]), (&"a\"b".into(), &"r\"1".into()));
+        assert_eq!((&line["ms"], &line["bytes"], &line["dropped"]), (&12.045.into(), &u64::MAX.into(), &3.into()));
+        lines.clear();
+        stamp.write(&mut lines, Timestamp::from_unix_millis(7));
+        assert_eq!(lines, b"1970-01-01T00:00:00.007Z");
+    }
 
     #[test]
     fn a_full_log_moves_aside_and_three_are_kept() {
