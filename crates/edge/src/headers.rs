@@ -37,8 +37,10 @@ fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .flat_map(|value| value.split(',').map(str::trim))
+        // What nearly all say; both are about the connection, and go by their own names if at all.
+        .filter(|name| !name.eq_ignore_ascii_case("keep-alive") && !name.eq_ignore_ascii_case("close"))
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         // These carry the message itself; nobody may nominate them away.
         .filter(|name| *name != HOST && *name != CONTENT_LENGTH && *name != TRAILER)
         .collect();
