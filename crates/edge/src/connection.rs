@@ -72,7 +72,8 @@ impl Drop for OpenRequest {
 }
 
 impl Visitor {
-    fn plain(door: Door, peer: SocketAddr) -> Self {
+    /// Without TLS, as far as is known yet.
+    pub fn plain(door: Door, peer: SocketAddr) -> Self {
         Self { door, peer, sni: None, client: None, inspection: None, requests: Arc::default() }
     }
 

@@ -169,6 +169,11 @@ impl Refusal {
         }
     }
 
+    /// Whether the request is none by HTTP's own rules, whoever asks for whatever.
+    pub fn is_malformed(self) -> bool {
+        matches!(self, Self::Malformed | Self::AmbiguousLength | Self::BadHost)
+    }
+
     /// Seconds after which it is worth trying again.
     pub fn retry_after(self) -> Option<u16> {
         match self {

@@ -7,8 +7,10 @@
 )]
 
 mod app;
+mod frames;
 mod recorder;
 mod visitor;
+mod witness;
 mod world;
 
 mod answers;
@@ -21,6 +23,7 @@ mod floods;
 mod succession;
 mod files;
 mod forwarding;
+mod httpwg;
 mod keys;
 mod limits;
 mod limits_shared;
@@ -34,6 +37,8 @@ mod resting;
 mod routing;
 mod scanners;
 mod slow;
+mod smuggling;
+mod smuggling_h2;
 mod streaming;
 mod streams;
 mod swap;
