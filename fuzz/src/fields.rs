@@ -54,7 +54,8 @@ pub fn cookie(bytes: &[u8]) {
         let text: String = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
         assert!(text.contains("sid="), "{text:?}");
     }
-    let others: HeaderMap = headers.iter().map(|(_, value)| (HeaderName::from_static("x-cookie"), value.clone())).collect();
+    let others: HeaderMap =
+        headers.iter().map(|(_, value)| (HeaderName::from_static("x-cookie"), value.clone())).collect();
     assert_eq!(Identity::session(&others, "sid"), None);
 }
 

@@ -17,7 +17,10 @@ const HEAD: usize = 32 * 1024;
 pub fn heads(bytes: &[u8]) {
     let Some((&size, wire)) = bytes.split_first() else { return };
     let (verdicts, broken_at) = read(wire, wire.len().max(1));
-    assert_eq!((&verdicts, broken_at), (&read(wire, usize::from(size).max(1)).0, read(wire, usize::from(size).max(1)).1));
+    assert_eq!(
+        (&verdicts, broken_at),
+        (&read(wire, usize::from(size).max(1)).0, read(wire, usize::from(size).max(1)).1)
+    );
     if verdicts.first() != Some(&true) {
         return;
     }

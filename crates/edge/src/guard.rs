@@ -52,7 +52,9 @@ fn check_method(parts: &Parts) -> Result<(), Refusal> {
     match parts.method {
         Method::CONNECT if parts.version == Version::HTTP_2 && is_websocket() => Ok(()),
         // Over HTTP/2 it has to say with whom to connect.
-        Method::CONNECT if parts.version == Version::HTTP_2 && parts.uri.authority().is_none() => Err(Refusal::Malformed),
+        Method::CONNECT if parts.version == Version::HTTP_2 && parts.uri.authority().is_none() => {
+            Err(Refusal::Malformed)
+        }
         Method::CONNECT | Method::TRACE => Err(Refusal::MethodNotAllowed),
         _ => Ok(()),
     }

@@ -48,6 +48,7 @@ pub mod head;
 pub mod listen;
 pub mod proxies;
 pub mod tls;
+pub mod unread;
 pub mod wire;
 
 pub mod api;

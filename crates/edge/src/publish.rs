@@ -272,7 +272,9 @@ fn read_back(root: &Root) -> Stored {
 fn read_one(root: &Root, path: &Path) -> Result<Option<(Last, RouteTable)>, EdgeFault> {
     match files::read_if_exists(path)? {
         None => Ok(None),
-        Some(bytes) => decode(&place(root), &bytes).map(Some).map_err(|why| EdgeFault::Damaged { path: path.to_owned(), why }),
+        Some(bytes) => {
+            decode(&place(root), &bytes).map(Some).map_err(|why| EdgeFault::Damaged { path: path.to_owned(), why })
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::frames::{
-    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PUSH_PROMISE, RST_STREAM, connected, fields, frame,
-    goodbye,
+    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PUSH_PROMISE, RST_STREAM, connected,
+    fields, frame, goodbye,
 };
 use crate::visitor::get;
 use crate::world::{SHOP, World, shop};
@@ -120,5 +120,6 @@ async fn pings_without_end_do_not_pile_up_answers() {
 #[tokio::test]
 async fn a_client_that_pushes_is_sent_away() {
     let (world, _app) = stage().await;
-    is_stopped(&world, 1, |_| frame(PUSH_PROMISE, END_HEADERS, 1, &[&2_u32.to_be_bytes()[..], &fields()].concat())).await;
+    is_stopped(&world, 1, |_| frame(PUSH_PROMISE, END_HEADERS, 1, &[&2_u32.to_be_bytes()[..], &fields()].concat()))
+        .await;
 }

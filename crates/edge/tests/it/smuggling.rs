@@ -54,7 +54,9 @@ async fn whoever_comes_after_a_request_with_two_meanings_is_given_his_own_answer
         }
         match (after, seen.as_slice()) {
             (Err(why), _) => wrong.push(format!("{name}: {why}")),
-            (Ok(connection), [Carried::Request { connection: before, .. }]) => shared += usize::from(connection == *before),
+            (Ok(connection), [Carried::Request { connection: before, .. }]) => {
+                shared += usize::from(connection == *before)
+            }
             (Ok(_), _) => {}
         }
     }
@@ -66,7 +68,11 @@ async fn whoever_comes_after_a_request_with_two_meanings_is_given_his_own_answer
 
 /// Answers with two meanings, and more than was asked for. With what is answered to who asked.
 const ANSWERS: &[(&str, &str, &[u16])] = &[
-    ("an answer too many", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", &[200]),
+    (
+        "an answer too many",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        &[200],
+    ),
     ("bytes too many", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more", &[200]),
     ("204 with a body", "HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nevil", &[204, 502]),
     ("304 with a body", "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nevil", &[304, 502]),
@@ -81,7 +87,11 @@ const ANSWERS: &[(&str, &str, &[u16])] = &[
         &[200, 502],
     ),
     ("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 4\r\n\r\nevil", &[502]),
-    ("an early hint too many", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 103 Early Hints\r\n\r\n", &[200]),
+    (
+        "an early hint too many",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 103 Early Hints\r\n\r\n",
+        &[200],
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,7 +99,8 @@ async fn what_an_app_says_too_much_is_nobodys_answer() {
     let (world, witness) = stage().await;
     let mut wrong = Vec::new();
     for (number, (name, answer, expected)) in ANSWERS.iter().enumerate() {
-        let path = format!("/raw/{}", percent_encoding::utf8_percent_encode(answer, percent_encoding::NON_ALPHANUMERIC));
+        let path =
+            format!("/raw/{}", percent_encoding::utf8_percent_encode(answer, percent_encoding::NON_ALPHANUMERIC));
         let mut stream = tls(&world, SHOP).await;
         let wire = format!("POST {path} HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 0\r\n\r\n");
         let reply = exchange(&mut stream, wire.as_bytes()).await;

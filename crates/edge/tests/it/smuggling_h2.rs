@@ -16,7 +16,13 @@ use crate::world::{SHOP, World};
 const NO: Fate = Refused(0);
 
 /// A name, fields beside the usual ones (a pseudo field replaces its usual one, an empty value takes it away), a body, its trailers.
-type Case = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>, &'static [(&'static str, &'static str)], Fate);
+type Case = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    Option<&'static str>,
+    &'static [(&'static str, &'static str)],
+    Fate,
+);
 
 const SMUGGLED: &str = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: www.shop.localhost\r\n\r\n";
 
@@ -32,7 +38,13 @@ const CASES: &[Case] = &[
         Forwarded("POST / HTTP/1.1", "hello"),
     ),
     ("GET with a body", &[], Some("hello"), &[], Forwarded("GET / HTTP/1.1", "hello")),
-    ("a request inside a body is a body", &[(":method", "POST")], Some(SMUGGLED), &[], Forwarded("POST / HTTP/1.1", SMUGGLED)),
+    (
+        "a request inside a body is a body",
+        &[(":method", "POST")],
+        Some(SMUGGLED),
+        &[],
+        Forwarded("POST / HTTP/1.1", SMUGGLED),
+    ),
     ("trailers", &[(":method", "POST")], Some("hi"), &[("x-sum", "1")], Forwarded("POST / HTTP/1.1", "hi")),
     ("TE: trailers", &[("te", "trailers")], None, &[], Forwarded("GET / HTTP/1.1", "")),
     ("a host beside the authority, the same", &[("host", SHOP)], None, &[], Forwarded("GET / HTTP/1.1", "")),
@@ -41,8 +53,20 @@ const CASES: &[Case] = &[
     ("a length beyond the body", &[(":method", "POST"), ("content-length", "10")], Some("hello"), &[], NO),
     ("a length short of the body", &[(":method", "POST"), ("content-length", "0")], Some(SMUGGLED), &[], NO),
     ("a length of a request without a body", &[("content-length", "5")], None, &[], NO),
-    ("a length twice, equal", &[(":method", "POST"), ("content-length", "5"), ("content-length", "5")], Some("hello"), &[], NO),
-    ("a length twice, different", &[(":method", "POST"), ("content-length", "5"), ("content-length", "0")], Some("hello"), &[], NO),
+    (
+        "a length twice, equal",
+        &[(":method", "POST"), ("content-length", "5"), ("content-length", "5")],
+        Some("hello"),
+        &[],
+        NO,
+    ),
+    (
+        "a length twice, different",
+        &[(":method", "POST"), ("content-length", "5"), ("content-length", "0")],
+        Some("hello"),
+        &[],
+        NO,
+    ),
     ("a length as a list", &[(":method", "POST"), ("content-length", "5, 5")], Some("hello"), &[], NO),
     ("a length with a sign", &[(":method", "POST"), ("content-length", "+5")], Some("hello"), &[], NO),
     ("a length that is none", &[(":method", "POST"), ("content-length", "x")], Some("hello"), &[], NO),
@@ -55,9 +79,21 @@ const CASES: &[Case] = &[
         &[],
         NO,
     ),
-    ("TE hidden behind a connection field", &[("connection", "transfer-encoding"), ("transfer-encoding", "chunked")], Some(SMUGGLED), &[], NO),
+    (
+        "TE hidden behind a connection field",
+        &[("connection", "transfer-encoding"), ("transfer-encoding", "chunked")],
+        Some(SMUGGLED),
+        &[],
+        NO,
+    ),
     ("TE in trailers", &[(":method", "POST")], Some("hi"), &[("transfer-encoding", "chunked")], NO),
-    ("a length in trailers", &[(":method", "POST")], Some("hi"), &[("content-length", "0")], Forwarded("POST / HTTP/1.1", "hi")),
+    (
+        "a length in trailers",
+        &[(":method", "POST")],
+        Some("hi"),
+        &[("content-length", "0")],
+        Forwarded("POST / HTTP/1.1", "hi"),
+    ),
     // Fields of one connection.
     ("connection", &[("connection", "close")], None, &[], NO),
     ("keep-alive", &[("keep-alive", "timeout=5")], None, &[], NO),
@@ -107,7 +143,8 @@ const CASES: &[Case] = &[
 fn block(fields: &[(&'static str, &'static str)]) -> Vec<u8> {
     let usual = [(":method", "GET"), (":scheme", "https"), (":authority", SHOP), (":path", "/")];
     let of = |name: &str| fields.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
-    let pseudo = usual.into_iter().map(|(name, value)| (name, of(name).unwrap_or(value))).filter(|(_, value)| !value.is_empty());
+    let pseudo =
+        usual.into_iter().map(|(name, value)| (name, of(name).unwrap_or(value))).filter(|(_, value)| !value.is_empty());
     let rest = fields.iter().copied().filter(|(name, _)| !usual.iter().any(|(usual, _)| usual == name));
     let (unknown, rest): (Vec<_>, Vec<_>) = rest.partition(|(name, _)| name.starts_with(':'));
     let all: Vec<_> = pseudo.chain(unknown).chain(rest).collect();
@@ -163,7 +200,9 @@ async fn no_field_of_http_2_becomes_a_second_request_of_http_1() {
         forwarded += usize::from(matches!(fate, Forwarded(..)));
         match (after, seen.as_slice()) {
             (Err(why), _) => wrong.push(format!("{name}: {why}")),
-            (Ok(connection), [Carried::Request { connection: before, .. }]) => shared += usize::from(connection == *before),
+            (Ok(connection), [Carried::Request { connection: before, .. }]) => {
+                shared += usize::from(connection == *before)
+            }
             (Ok(_), _) => {}
         }
     }
