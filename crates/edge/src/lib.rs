@@ -26,6 +26,7 @@ pub mod request_id;
 pub mod route;
 
 pub mod balance;
+pub mod multiplex;
 pub mod repeats;
 pub mod stream;
 pub mod tunnel;

@@ -129,7 +129,7 @@ async fn reply(
     let mut response = match &site.target {
         Target::Files(folder) => files::serve(folder, &parts.method, &parts.headers, asked.target.path()).await?,
         Target::Instances(pool) => {
-            let upgrade = forward::upgrade_of(&mut parts);
+            let upgrade = forward::upgrade_of(&mut parts, pool)?;
             let wish = compress::Wish::of(&parts.method, &parts.headers);
             headers::toward_app(&mut parts.headers, &asked, visitor, id);
             let exchange = Exchange::new(parts, body, asked.target, upgrade);

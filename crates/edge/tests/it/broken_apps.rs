@@ -119,8 +119,8 @@ async fn app() -> u16 {
 async fn whatever_an_app_does_its_visitor_is_told_and_the_next_is_served() {
     let world = World::new().await;
     let target = match instances(&[app().await]) {
-        Target::Instances { upstreams, idle_ms, wake_ms, .. } => {
-            Target::Instances { upstreams, first_byte_ms: 600, idle_ms, wake_ms }
+        Target::Instances { upstreams, idle_ms, longest_body, protocol, wake_ms, .. } => {
+            Target::Instances { upstreams, first_byte_ms: 600, idle_ms, longest_body, protocol, wake_ms }
         }
         files => files,
     };

@@ -88,3 +88,26 @@ async fn trailers_of_an_answer_reach_a_visitor_that_takes_them() {
         assert_eq!(told.recv().await.unwrap().contains("te: trailers"), !takes.is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_body_that_is_larger_than_the_app_takes_is_a_413_whether_it_says_so_or_not() {
+    let recorder = Recorder::start().await;
+    let world = World::new().await;
+    let mut site = shop(recorder.address.port());
+    if let reconcile::ports::Target::Instances { longest_body, .. } = &mut site.target {
+        *longest_body = Some(5);
+    }
+    world.publish(vec![site]).await;
+    for (rest, status) in [
+        ("Content-Length: 5\r\n\r\nhello", 200),
+        ("Content-Length: 6\r\nExpect: 100-continue\r\n\r\n", 413),
+        ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200),
+        ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", 413),
+    ] {
+        let mut stream = tls(&world, SHOP).await;
+        stream.write_all(format!("POST / HTTP/1.1\r\nHost: {SHOP}\r\n{rest}").as_bytes()).await.unwrap();
+        let reply = read_reply(&mut stream).await.unwrap();
+        assert_eq!(reply.status, status, "{rest}");
+        assert_eq!(recorder.take().len(), usize::from(status == 200), "{rest}: the app sees a whole request or none");
+    }
+}

@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::frames::{
-    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PUSH_PROMISE, RST_STREAM, connected,
-    fields, frame, goodbye,
+    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PUSH_PROMISE, RST_STREAM,
+    WINDOW_UPDATE, connected, fields, frame, goodbye,
 };
 use crate::visitor::get;
 use crate::world::{SHOP, World, shop};
@@ -122,4 +122,15 @@ async fn a_client_that_pushes_is_sent_away() {
     let (world, _app) = stage().await;
     is_stopped(&world, 1, |_| frame(PUSH_PROMISE, END_HEADERS, 1, &[&2_u32.to_be_bytes()[..], &fields()].concat()))
         .await;
+}
+
+#[tokio::test]
+async fn requests_that_we_are_made_to_reset_end_the_connection() {
+    let (world, _app) = stage().await;
+    // A window that grows by nothing is an error of the stream, so it is we who take the request back.
+    is_stopped(&world, 100_000, |at| {
+        let stream = at * 2 + 1;
+        [frame(HEADERS, END_HEADERS, stream, &fields()), frame(WINDOW_UPDATE, 0, stream, &[0; 4])].concat()
+    })
+    .await;
 }
