@@ -27,7 +27,7 @@ use crate::edge::Edge;
 use crate::head::Inspection;
 use crate::pipeline;
 use crate::tls::clients;
-use crate::unread::{Streams, Watched};
+use crate::unread::{self, Streams, Watched};
 use crate::wire::Wire;
 
 /// Which of the keeper's sockets a visitor came through.
@@ -215,14 +215,13 @@ where
 {
     let visitor = Arc::new(visitor);
     let wire = Wire::framed(io, &edge.limits);
-    let streams = Streams::new(edge.limits.write_stall);
-    let connection = http2::Builder::new(streams.clone())
+    let connection = http2::Builder::new(Streams::new(edge.limits.write_stall))
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .enable_connect_protocol()
         .max_header_list_size(u32::try_from(edge.limits.head_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(PING_INTERVAL)
-        .serve_connection(TokioIo::new(wire), watched(Arc::clone(&edge), Arc::clone(&visitor), streams));
+        .serve_connection(TokioIo::new(wire), watched(Arc::clone(&edge), Arc::clone(&visitor)));
     let mut connection = pin!(connection);
     let idle = visitor.is_idle_for(edge.limits.keep_alive);
     let finish = |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
@@ -255,7 +254,6 @@ fn service(
 fn watched(
     edge: Arc<Edge>,
     visitor: Arc<Visitor>,
-    streams: Streams,
 ) -> impl hyper::service::Service<
     http::Request<Incoming>,
     Response = http::Response<Watched<crate::body::Recorded>>,
@@ -264,7 +262,7 @@ fn watched(
 > {
     service_fn(move |request| {
         let (edge, visitor) = (Arc::clone(&edge), Arc::clone(&visitor));
-        let watch = streams.begin();
+        let watch = unread::begin();
         async move { Ok(pipeline::answer(edge, visitor, request).await.map(watch)) }
     })
 }

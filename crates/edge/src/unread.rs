@@ -5,10 +5,11 @@
 //! each stream has a clock of its own, that runs while what the app gave is not taken. When it is over the stream is reset; the others of
 //! the connection go on.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -61,36 +62,40 @@ impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Watched<B> {
     }
 }
 
-/// Runs the streams of one connection, each no longer than its client reads.
+thread_local! {
+    /// Of the request that is about to be run. HTTP/2 asks the service first, and right after it, on this thread and without a pause, for
+    /// somebody who runs it.
+    static NEXT: Cell<Option<Arc<Turn>>> = const { Cell::new(None) };
+}
+
+/// Runs streams, each no longer than its client reads.
 #[derive(Clone, Debug)]
 pub struct Streams {
     longest: Duration,
-    /// Of the request that is about to be run: HTTP/2 asks the service first, and then for somebody who runs it.
-    next: Arc<Mutex<Option<Arc<Turn>>>>,
 }
 
 impl Streams {
     /// A client may leave an answer unread for so long.
     pub fn new(longest: Duration) -> Self {
-        Self { longest, next: Arc::default() }
+        Self { longest }
     }
+}
 
-    /// Called where a request comes in; what it returns is put around the body of the answer.
-    pub fn begin<B>(&self) -> impl FnOnce(B) -> Watched<B> + use<B> {
-        let turn = Arc::new(Turn::default());
-        *self.next.lock().expect("no holder panics") = Some(Arc::clone(&turn));
-        move |body| {
-            // HTTP/2 does not even look at it before the client has opened a window.
-            turn.becomes(true);
-            Watched { body, turn }
-        }
+/// Called where a request comes in; what it returns is put around the body of the answer.
+pub fn begin<B>() -> impl FnOnce(B) -> Watched<B> + use<B> {
+    let turn = Arc::new(Turn::default());
+    NEXT.set(Some(Arc::clone(&turn)));
+    move |body| {
+        // HTTP/2 does not even look at it before the client has opened a window.
+        turn.becomes(true);
+        Watched { body, turn }
     }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
         // A tunnel's way back is none of a request: its bytes have limits of their own.
-        match self.next.lock().expect("no holder panics").take() {
+        match NEXT.take() {
             Some(turn) => drop(tokio::spawn(Reading {
                 stream: Box::pin(stream),
                 turn,
