@@ -100,9 +100,9 @@ pub fn announcement(bytes: &[u8]) {
     let mut rest = bytes;
     let read = announcement::read(&mut rest).now_or_never().expect("a slice never lets wait");
     let taken = bytes.len() - rest.len();
-    if read.is_ok() {
+    if let Ok(whose) = read {
         let again = announcement::read(&mut &bytes[..taken]).now_or_never().expect("a slice never lets wait");
-        assert_eq!(read.expect("it was"), again.expect("what follows changes nothing"));
+        assert_eq!(whose, again.expect("what follows changes nothing"));
         assert!(announcement::read(&mut &bytes[..taken - 1]).now_or_never().is_some_and(|cut| cut.is_err()));
     }
 }

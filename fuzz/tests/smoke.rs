@@ -1,6 +1,6 @@
 //! Every target over its corpus, and over mutations of it: a fixed sequence, so that what fails once fails always.
 
-#![expect(clippy::disallowed_methods, reason = "a test reads the corpus")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test reads the corpus and fails by panicking")]
 
 use std::path::{Path, PathBuf};
 
