@@ -18,6 +18,22 @@ pub fn of_python(requirement: &str) -> PathBuf {
     })
 }
 
+/// Where a program of a Rust crate lies, built at exactly this version (`name@1.2.3`) as its author locked it.
+///
+/// # Panics
+/// Where it cannot be had.
+pub fn of_cargo(requirement: &str) -> PathBuf {
+    assert!(requirement.contains('@'), "{requirement} names no version");
+    cached(&requirement.replace('@', "-"), |folder| {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["install", "--quiet", "--locked", "--force", requirement, "--root"]).arg(folder);
+        // What is built meanwhile is of no use afterwards, and holds no lock of the build that waits for us.
+        cargo.env("CARGO_TARGET_DIR", folder.join("build")).env_remove("RUSTFLAGS");
+        does(cargo, &format!("run `cargo install --locked {requirement}` by hand to see what is in the way"));
+        fs::remove_dir_all(folder.join("build")).unwrap();
+    })
+}
+
 /// Where packages of Debian lie, unpacked side by side: programs in `usr`, libraries in `usr/lib`. The versions are those of the
 /// release of this machine.
 ///

@@ -31,7 +31,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use reconcile::Root;
-use reconcile::ports::{Certificates, RouteTable, Routes, Site, SiteAccess, Target, Upstream};
+use reconcile::ports::{Certificates, Protocol, RouteTable, Routes, Site, SiteAccess, Target, Upstream};
 use reconcile::rate_limits::{LimitedBy, LimitedClass, Rate, RateLimits};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -122,6 +122,8 @@ fn table(ports: Ports) -> RouteTable {
                 upstreams: vec![Upstream { instance: "shop-1".to_owned(), port: ports.upstream }],
                 first_byte_ms: 30_000,
                 idle_ms: 60_000,
+                longest_body: Some(100 * 1024 * 1024),
+                protocol: Protocol::default(),
                 wake_ms: None,
             },
             access: SiteAccess::Public,

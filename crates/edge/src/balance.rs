@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use reconcile::ports::Protocol;
+
 use crate::repeats::Repeats;
 use crate::upstream::Instance;
 
@@ -19,11 +21,25 @@ pub struct Pool {
     pub idle: Duration,
     /// How long a request waits for instances that are asleep; `None`: they never are.
     pub wake: Option<Duration>,
+    /// Longest body of a request; `None`: any.
+    pub longest_body: Option<u64>,
 }
 
 impl Pool {
     pub fn new(instances: Vec<Arc<Instance>>, first_byte: Duration, idle: Duration) -> Self {
-        Self { instances, turn: AtomicUsize::new(0), repeats: Repeats::default(), first_byte, idle, wake: None }
+        Self {
+            instances,
+            turn: AtomicUsize::new(0),
+            repeats: Repeats::default(),
+            first_byte,
+            idle,
+            wake: None,
+            longest_body: None,
+        }
+    }
+
+    pub fn with_bodies_up_to(self, longest_body: Option<u64>) -> Self {
+        Self { longest_body, ..self }
     }
 
     pub fn that_may_sleep(self, wake: Option<Duration>) -> Self {
@@ -64,6 +80,11 @@ impl Pool {
         self.instances.iter().find(|instance| instance.name == name && instance.port == port).map(Arc::clone)
     }
 
+    /// What its instances speak.
+    pub fn protocol(&self) -> Protocol {
+        self.instances.first().map(|instance| instance.protocol()).unwrap_or_default()
+    }
+
     /// Closes connections that were idle for too long.
     pub fn sweep(&self, now: Instant) {
         for instance in &self.instances {
@@ -80,7 +101,7 @@ mod tests {
     use super::*;
 
     fn pool(n_instances: u16, now: Instant) -> Pool {
-        let instance = |at: u16| Arc::new(Instance::new(format!("api-{at}"), 4000 + at, now));
+        let instance = |at: u16| Arc::new(Instance::new(format!("api-{at}"), 4000 + at, Protocol::Http1, now));
         Pool::new((1..=n_instances).map(instance).collect(), Duration::from_secs(1), Duration::from_secs(1))
     }
 

@@ -1,11 +1,14 @@
 //! The body of an answer, and the wrapper that sees its last byte go.
 
+use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
 use http_body::{Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
 
 use crate::compress::Compressed;
 use crate::connection::OpenRequest;
@@ -21,6 +24,37 @@ pub enum Body {
     App(Leased),
     Compressed(Box<Compressed>),
     File(Reading),
+    Malformed(Malformed),
+}
+
+/// A page about a request that HTTP/2 calls malformed. Its stream ends as RFC 9113 (8.1.1) says: with an error, so that nobody in
+/// between takes the answer for one to another request.
+#[derive(Debug)]
+pub struct Malformed {
+    page: Bytes,
+    reset: Option<Pin<Box<Sleep>>>,
+}
+
+/// What is written and not sent yet goes with the stream, so the page gets a moment. Whoever asked so is in no hurry.
+const BEFORE_RESET: Duration = Duration::from_millis(50);
+
+impl Malformed {
+    /// Ends an answer so. Other bodies than pages stay as they are.
+    pub fn answer(response: Response<Body>) -> Response<Body> {
+        response.map(|body| match body {
+            Body::Full(page) => Body::Malformed(Self { page, reset: None }),
+            body => body,
+        })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if !self.page.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.page)))));
+        }
+        let reset = self.reset.get_or_insert_with(|| Box::pin(sleep(BEFORE_RESET)));
+        ready!(reset.as_mut().poll(cx));
+        Poll::Ready(Some(Err(Broken::Request(h2::Reason::PROTOCOL_ERROR.into()))))
+    }
 }
 
 /// Why an answer broke off in the middle. The visitor sees the connection (or the stream) end without its proper end.
@@ -28,6 +62,8 @@ pub enum Body {
 pub enum Broken {
     #[error("the app's answer broke off")]
     App(#[source] hyper::Error),
+    #[error("the request was malformed")]
+    Request(#[source] h2::Error),
     #[error("the app's answer could not be compressed")]
     Compression(#[source] std::io::Error),
     #[error("the file could not be read on")]
@@ -45,6 +81,7 @@ impl http_body::Body for Body {
             Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::App(leased) => Pin::new(leased).poll_frame(cx).map_err(Broken::App),
             Self::Compressed(compressed) => compressed.poll_frame(cx),
+            Self::Malformed(malformed) => malformed.poll(cx),
             Self::File(reading) => {
                 reading.poll_chunk(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data).map_err(Broken::File)))
             }
@@ -58,6 +95,7 @@ impl http_body::Body for Body {
             Self::App(leased) => leased.is_end_stream(),
             Self::Compressed(compressed) => compressed.has_ended(),
             Self::File(reading) => reading.left() == 0,
+            Self::Malformed(_) => false,
         }
     }
 
@@ -66,7 +104,7 @@ impl http_body::Body for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::App(leased) => leased.size_hint(),
-            Self::Compressed(_) => SizeHint::default(),
+            Self::Compressed(_) | Self::Malformed(_) => SizeHint::default(),
             Self::File(reading) => SizeHint::with_exact(reading.left()),
         }
     }
@@ -108,6 +146,8 @@ impl http_body::Body for Recorded {
                     this.entry.complete();
                 }
             }
+            // It has an error by its own name already.
+            Poll::Ready(Some(Err(Broken::Request(_)))) => this.entry.complete(),
             Poll::Ready(Some(Err(_))) => this.entry.failed("answer-broke-off"),
             Poll::Ready(None) => this.entry.complete(),
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -27,6 +27,7 @@ use crate::edge::Edge;
 use crate::head::Inspection;
 use crate::pipeline;
 use crate::tls::clients;
+use crate::unread::{self, Streams, Watched};
 use crate::wire::Wire;
 
 /// Which of the keeper's sockets a visitor came through.
@@ -72,7 +73,8 @@ impl Drop for OpenRequest {
 }
 
 impl Visitor {
-    fn plain(door: Door, peer: SocketAddr) -> Self {
+    /// Without TLS, as far as is known yet.
+    pub fn plain(door: Door, peer: SocketAddr) -> Self {
         Self { door, peer, sni: None, client: None, inspection: None, requests: Arc::default() }
     }
 
@@ -200,7 +202,9 @@ where
     // The parser's timer sees to idle ones.
     let never = std::future::pending();
     let finish = |connection: Pin<&mut _>| http1::UpgradeableConnection::graceful_shutdown(connection);
-    if let Err(error) = drive(connection.as_mut(), finish, never, (watch, Phase::Closing)).await {
+    if let Err(error) =
+        drive(connection.as_mut(), finish, never, edge.limits.write_stall, (watch, Phase::Closing)).await
+    {
         note_end(&edge, &visitor, &error);
     }
 }
@@ -211,18 +215,20 @@ where
 {
     let visitor = Arc::new(visitor);
     let wire = Wire::framed(io, &edge.limits);
-    let connection = http2::Builder::new(TokioExecutor::new())
+    let connection = http2::Builder::new(Streams::new(edge.limits.write_stall))
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .enable_connect_protocol()
         .max_header_list_size(u32::try_from(edge.limits.head_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(PING_INTERVAL)
-        .serve_connection(TokioIo::new(wire), service(Arc::clone(&edge), Arc::clone(&visitor)));
+        .serve_connection(TokioIo::new(wire), watched(Arc::clone(&edge), Arc::clone(&visitor)));
     let mut connection = pin!(connection);
     let idle = visitor.is_idle_for(edge.limits.keep_alive);
     let finish = |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
     // HTTP/2 has a word for "no more requests" that cuts none which is on its way: it is said at once.
-    if let Err(error) = drive(connection.as_mut(), finish, idle, (watch, Phase::LameDuck)).await {
+    if let Err(error) =
+        drive(connection.as_mut(), finish, idle, edge.limits.write_stall, (watch, Phase::LameDuck)).await
+    {
         note_end(&edge, &visitor, &error);
     }
 }
@@ -244,11 +250,29 @@ fn service(
     })
 }
 
+/// As [`service`], with an eye on whether the client reads its answers.
+fn watched(
+    edge: Arc<Edge>,
+    visitor: Arc<Visitor>,
+) -> impl hyper::service::Service<
+    http::Request<Incoming>,
+    Response = http::Response<Watched<crate::body::Recorded>>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<http::Response<Watched<crate::body::Recorded>>, Infallible>> + Send + 'static,
+> {
+    service_fn(move |request| {
+        let (edge, visitor) = (Arc::clone(&edge), Arc::clone(&visitor));
+        let watch = unread::begin();
+        async move { Ok(pipeline::answer(edge, visitor, request).await.map(watch)) }
+    })
+}
+
 /// Runs a connection to its end; when it is idle or the edge drains so far, to its last answer; and no longer than the drain lasts.
 async fn drive<C>(
     mut connection: Pin<&mut C>,
     finish: impl Fn(Pin<&mut C>),
     idle: impl Future<Output = ()>,
+    farewell: Duration,
     (mut watch, last_call): (Watch, Phase),
 ) -> hyper::Result<()>
 where
@@ -256,7 +280,11 @@ where
 {
     tokio::select! {
         end = connection.as_mut() => return end,
-        () = idle => {}
+        () = idle => {
+            finish(connection.as_mut());
+            // Nothing is asked for any more. What was answered and is not read yet does not keep it for ever.
+            return timeout(farewell, connection).await.unwrap_or(Ok(()));
+        }
         () = watch.reached(last_call) => {}
     }
     finish(connection.as_mut());

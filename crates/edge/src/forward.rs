@@ -14,8 +14,10 @@ use http::header::{
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use reconcile::ports::Protocol;
 use tokio::time::sleep;
 
 use crate::balance::Pool;
@@ -27,7 +29,7 @@ use crate::refusal::Refusal;
 use crate::tunnel::Speaks;
 use crate::upload::{Progress, Upload};
 use crate::upstream::{Instance, Lease, Leased, Sender};
-use crate::{headers, stream, tunnel, web_socket};
+use crate::{headers, multiplex, stream, tunnel, web_socket};
 
 /// A request as the app will see it.
 #[derive(Debug)]
@@ -48,8 +50,17 @@ pub struct Upgrade {
     in_stream: bool,
 }
 
-/// Reads the wish before hop-by-hop headers go. HTTP by another name is none: it would pass by the guard.
-pub fn upgrade_of(parts: &mut Parts) -> Option<Upgrade> {
+/// Reads the wish before hop-by-hop headers go. An app that speaks HTTP/2 is asked for no other protocol.
+pub fn upgrade_of(parts: &mut Parts, pool: &Pool) -> Result<Option<Upgrade>, Refusal> {
+    match pool.protocol() {
+        Protocol::H2c if parts.method == Method::CONNECT => Err(Refusal::UpgradeDeclined),
+        Protocol::H2c => Ok(None),
+        Protocol::Http1 => Ok(wish_of(parts)),
+    }
+}
+
+/// HTTP by another name is none: it would pass by the guard.
+fn wish_of(parts: &mut Parts) -> Option<Upgrade> {
     if parts.method == Method::CONNECT {
         return over_one_stream(parts);
     }
@@ -109,8 +120,16 @@ pub async fn forward(
 ) -> Result<Response<Body>, Refusal> {
     let mut began = edge.clock.instant();
     let Exchange { method, target, fields, body, upgrade } = exchange;
-    let (upload, progress) = Upload::new(body, &edge.clock, edge.limits.upload_stall);
-    let may_repeat = matches!(upload, Upload::Nothing) && method.is_idempotent();
+    // Who says beforehand how much it is need not send it.
+    let length = body.size_hint().exact();
+    if length.zip(pool.longest_body).is_some_and(|(length, longest)| length > longest) {
+        return Err(Refusal::BodyTooLong);
+    }
+    let (upload, progress) = Upload::new(body, &edge.clock, edge.limits.upload_stall, pool.longest_body);
+    let has_no_body = matches!(upload, Upload::Nothing);
+    let may_repeat = has_no_body && method.is_idempotent();
+    // Over HTTP/2 an app can say of any request that it did nothing about it.
+    let may_be_untouched = has_no_body && pool.protocol() == Protocol::H2c;
     let mut request = Request::new(upload);
     *request.method_mut() = method;
     *request.uri_mut() = target;
@@ -148,8 +167,8 @@ pub async fn forward(
             // It was asleep until now, and that is not the app's time.
             began = edge.clock.instant();
         }
-        let spare = (may_repeat && repeats < REPEATS).then(|| copy_of(&request));
-        let sending = sender.try_send_request(request);
+        let spare = ((may_repeat || may_be_untouched) && repeats < REPEATS).then(|| copy_of(&request));
+        let sending = sender.send(request);
         let counted = |status: Option<StatusCode>| {
             let now = edge.clock.instant();
             instance.count(status, now.saturating_duration_since(began));
@@ -175,7 +194,7 @@ pub async fn forward(
                 patience.wait(edge.clock.instant()).await?;
                 unsent
             }
-            (None, Some(spare)) if progress.is_none() && pool.repeats.take() => {
+            (None, Some(spare)) if multiplex::is_untouched(failure.error()) || may_repeat && pool.repeats.take() => {
                 repeats += 1;
                 spare
             }
@@ -193,7 +212,7 @@ pub async fn forward(
 async fn connection_to(edge: &Edge, pool: &Pool, instance: &Instance) -> std::io::Result<Sender> {
     match instance.take_idle(edge.clock.instant(), pool.idle) {
         Some(sender) => Ok(sender),
-        None => instance.connect(edge.limits.connect).await,
+        None => instance.connect(edge.clock.instant(), edge.limits.connect).await,
     }
 }
 

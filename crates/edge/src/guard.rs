@@ -51,6 +51,10 @@ fn check_method(parts: &Parts) -> Result<(), Refusal> {
     // we add behind its back.
     match parts.method {
         Method::CONNECT if parts.version == Version::HTTP_2 && is_websocket() => Ok(()),
+        // Over HTTP/2 it has to say with whom to connect.
+        Method::CONNECT if parts.version == Version::HTTP_2 && parts.uri.authority().is_none() => {
+            Err(Refusal::Malformed)
+        }
         Method::CONNECT | Method::TRACE => Err(Refusal::MethodNotAllowed),
         _ => Ok(()),
     }
@@ -69,6 +73,10 @@ fn check_fields(headers: &HeaderMap, limits: &crate::Limits) -> Result<(), Refus
             return Err(Refusal::UnderscoreInName);
         }
         if has_control(value.as_bytes()) {
+            return Err(Refusal::Malformed);
+        }
+        // HTTP/1 takes blanks off that are at the ends. HTTP/2 has none there (RFC 9113, 8.2.1), and whoever is asked next takes them off.
+        if matches!(value.as_bytes(), [b' ' | b'\t', ..] | [.., b' ' | b'\t']) {
             return Err(Refusal::Malformed);
         }
     }
@@ -119,6 +127,8 @@ fn the_one_host(parts: &Parts) -> Result<String, Refusal> {
         (None, Some(authority)) if parts.version == Version::HTTP_2 => Ok(authority.to_owned()),
         (Some(header), None) => Ok(header.to_owned()),
         (Some(header), Some(authority)) if header.eq_ignore_ascii_case(authority) => Ok(header.to_owned()),
+        // Of one request over HTTP/2 there is one authority (RFC 9113, 8.3.1).
+        (Some(_), Some(_)) if parts.version == Version::HTTP_2 => Err(Refusal::BadHost),
         (Some(_), Some(_)) => Err(Refusal::Misdirected),
         (None, _) => Err(Refusal::BadHost),
     }

@@ -1,6 +1,8 @@
 //! Headers on their way through: what belongs to one connection stays there, what we say about the visitor only we say.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, STRICT_TRANSPORT_SECURITY, TE, TRAILER};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use reconcile::ports::Hsts;
@@ -96,6 +98,10 @@ pub fn toward_app(headers: &mut HeaderMap, asked: &Asked, visitor: &Visitor, id:
 
 /// Makes an app's headers those of our answer.
 pub fn toward_visitor(headers: &mut HeaderMap) {
+    // Its chunks have said where it ends; a length beside them is another end, for whoever believes it (RFC 9112, 6.3).
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     strip_hop_by_hop(headers);
 }
 

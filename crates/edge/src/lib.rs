@@ -26,6 +26,7 @@ pub mod request_id;
 pub mod route;
 
 pub mod balance;
+pub mod multiplex;
 pub mod repeats;
 pub mod stream;
 pub mod tunnel;
@@ -48,6 +49,7 @@ pub mod head;
 pub mod listen;
 pub mod proxies;
 pub mod tls;
+pub mod unread;
 pub mod wire;
 
 pub mod api;

@@ -37,16 +37,26 @@ pub fn adopt(name: &str, socket: TcpListener) -> Result<Listener, EdgeFault> {
 /// Accepts until the edge drains. Each connection is a task of its own and holds a slot; when there is none left, visitors
 /// wait in the socket's queue, where they cost nothing.
 pub async fn accept_all(edge: Arc<Edge>, listener: Listener, slots: Arc<Semaphore>, mut watch: Watch) {
+    let mut is_told = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.socket.accept() => accepted,
             () = watch.reached(Phase::LameDuck) => return,
         };
         let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                if is_told {
+                    tracing::info!("connections are accepted again");
+                    is_told = false;
+                }
+                accepted
+            }
             Err(error) => {
-                // Out of file descriptors, or a visitor who gave up in the queue: neither is worth a busy loop.
-                tracing::warn!(%error, "cannot accept a connection");
+                // Out of file descriptors, or a visitor who gave up in the queue: neither is worth a busy loop, or a line each time.
+                if !is_told {
+                    tracing::warn!(%error, "cannot accept connections; those that are there are served, others wait");
+                    is_told = true;
+                }
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }

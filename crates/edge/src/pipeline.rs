@@ -11,7 +11,7 @@ use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use reconcile::ports::RELEASE_HEADER;
 
-use crate::body::{Body, Recorded};
+use crate::body::{Body, Malformed, Recorded};
 use crate::connection::{Door, Visitor};
 use crate::drain::Phase;
 use crate::edge::Edge;
@@ -36,7 +36,9 @@ pub async fn answer(edge: Arc<Edge>, visitor: Arc<Visitor>, request: Request<Inc
         Ok(response) => (response, After::KeepOpen),
         Err(refusal) => {
             entry.refused(refusal);
-            (pages::refusal(refusal, &id, taste), refusal.after())
+            let page = pages::refusal(refusal, &id, taste);
+            let is_malformed = version == Version::HTTP_2 && refusal.is_malformed();
+            (if is_malformed { Malformed::answer(page) } else { page }, refusal.after())
         }
     };
 
@@ -134,7 +136,7 @@ async fn reply(
     let mut response = match &site.target {
         Target::Files(folder) => files::serve(folder, &parts.method, &parts.headers, asked.target.path()).await?,
         Target::Instances(pool) => {
-            let upgrade = forward::upgrade_of(&mut parts);
+            let upgrade = forward::upgrade_of(&mut parts, pool)?;
             let wish = compress::Wish::of(&parts.method, &parts.headers);
             headers::toward_app(&mut parts.headers, &asked, visitor, id);
             let exchange = Exchange::new(parts, body, asked.target, upgrade);

@@ -46,11 +46,11 @@ pub struct Publisher {
 }
 
 /// What was given out last.
-#[derive(Clone, Copy, Debug, Default)]
-struct Last {
-    generation: u64,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Last {
+    pub generation: u64,
     /// Of the control that published. A lower one has been replaced, whatever it believes.
-    epoch: u64,
+    pub epoch: u64,
 }
 
 impl Publisher {
@@ -220,16 +220,10 @@ fn previous(root: &Root) -> PathBuf {
 }
 
 fn write(root: &Root, table: &RouteTable, last: Last) -> Result<(), EdgeFault> {
-    let body = serde_json::to_vec_pretty(table).map_err(EdgeFault::Encode)?;
-    let Last { generation, epoch } = last;
-    let sha256 = digest(generation, &body);
-    let header = Header { format: FORMAT, generation, sha256, root: Some(place(root)), epoch };
-    let mut content = serde_json::to_vec(&header).map_err(EdgeFault::Encode)?;
-    content.push(b'\n');
-    content.extend_from_slice(&body);
+    let content = encode(&place(root), table, last)?;
     // A damaged current file must not push a good previous one out.
     if let Ok(Some(bytes)) = files::read_if_exists(&current(root))
-        && decode(root, &bytes).is_ok()
+        && decode(&place(root), &bytes).is_ok()
     {
         files::write_durable(&previous(root), &bytes, Access::Owner)?;
     }
@@ -278,7 +272,9 @@ fn read_back(root: &Root) -> Stored {
 fn read_one(root: &Root, path: &Path) -> Result<Option<(Last, RouteTable)>, EdgeFault> {
     match files::read_if_exists(path)? {
         None => Ok(None),
-        Some(bytes) => decode(root, &bytes).map(Some).map_err(|why| EdgeFault::Damaged { path: path.to_owned(), why }),
+        Some(bytes) => {
+            decode(&place(root), &bytes).map(Some).map_err(|why| EdgeFault::Damaged { path: path.to_owned(), why })
+        }
     }
 }
 
@@ -287,7 +283,20 @@ fn place(root: &Root) -> PathBuf {
     files::canonical(root.path()).unwrap_or_else(|_| root.path().to_owned())
 }
 
-fn decode(root: &Root, bytes: &[u8]) -> Result<(Last, RouteTable), String> {
+/// A table as it lies on the disk of the root at `place`.
+pub fn encode(place: &Path, table: &RouteTable, last: Last) -> Result<Vec<u8>, EdgeFault> {
+    let body = serde_json::to_vec_pretty(table).map_err(EdgeFault::Encode)?;
+    let Last { generation, epoch } = last;
+    let sha256 = digest(generation, &body);
+    let header = Header { format: FORMAT, generation, sha256, root: Some(place.to_owned()), epoch };
+    let mut content = serde_json::to_vec(&header).map_err(EdgeFault::Encode)?;
+    content.push(b'\n');
+    content.extend_from_slice(&body);
+    Ok(content)
+}
+
+/// Reads it back; an error says what is wrong with it.
+pub fn decode(place: &Path, bytes: &[u8]) -> Result<(Last, RouteTable), String> {
     let end = bytes.iter().position(|&byte| byte == b'\n').ok_or("it has no header line")?;
     let header: Header = serde_json::from_slice(&bytes[..end]).map_err(|error| error.to_string())?;
     if header.format != FORMAT {
@@ -297,7 +306,7 @@ fn decode(root: &Root, bytes: &[u8]) -> Result<(Last, RouteTable), String> {
     if digest(header.generation, body) != header.sha256 {
         return Err("its content does not fit its digest".to_owned());
     }
-    if let Some(other) = header.root.filter(|written_for| *written_for != place(root)) {
+    if let Some(other) = header.root.filter(|written_for| *written_for != place) {
         return Err(format!("it was written for {}", other.display()));
     }
     let table = serde_json::from_slice(body).map_err(|error| error.to_string())?;

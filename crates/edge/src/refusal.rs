@@ -29,6 +29,8 @@ pub enum Refusal {
     NoClientCertificate,
     /// The client began a body and sent nothing more for too long.
     UploadStalled,
+    /// The app takes no body of this length.
+    BodyTooLong,
     /// The client's body broke off, or was not framed as it said.
     UploadBroken,
     /// No route table was published yet.
@@ -55,7 +57,7 @@ pub enum After {
 
 impl Refusal {
     /// Every one, to find one by its code.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::Malformed,
         Self::AmbiguousLength,
         Self::UnknownTransferEncoding,
@@ -70,13 +72,16 @@ impl Refusal {
         Self::NotFound,
         Self::Unauthorized,
         Self::AskedTooOften,
+        Self::NoClientCertificate,
         Self::UploadStalled,
+        Self::BodyTooLong,
         Self::UploadBroken,
         Self::NothingPublished,
         Self::RoutesDamaged,
         Self::AppUnreachable,
         Self::AppBroke,
         Self::AppTooSlow,
+        Self::UpgradeDeclined,
         Self::FileUnreadable,
     ];
 
@@ -96,6 +101,7 @@ impl Refusal {
             Self::AskedTooOften => StatusCode::TOO_MANY_REQUESTS,
             Self::NoClientCertificate => StatusCode::FORBIDDEN,
             Self::UploadStalled => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NothingPublished | Self::RoutesDamaged | Self::AppUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::AppBroke | Self::UpgradeDeclined => StatusCode::BAD_GATEWAY,
             Self::AppTooSlow => StatusCode::GATEWAY_TIMEOUT,
@@ -122,6 +128,7 @@ impl Refusal {
             Self::AskedTooOften => "asked-too-often",
             Self::NoClientCertificate => "no-client-certificate",
             Self::UploadStalled => "upload-stalled",
+            Self::BodyTooLong => "body-too-long",
             Self::UploadBroken => "upload-broken",
             Self::NothingPublished => "nothing-published",
             Self::RoutesDamaged => "routes-damaged",
@@ -154,6 +161,7 @@ impl Refusal {
                 "This site is for who shows a certificate. Please choose yours and come again."
             }
             Self::UploadStalled => "The rest of the request did not arrive in time.",
+            Self::BodyTooLong => "What was sent is larger than this address takes.",
             Self::UploadBroken => "The request broke off before its end.",
             Self::NothingPublished => "This environment is still being set up. Please try again in a moment.",
             Self::RoutesDamaged => {
@@ -167,6 +175,11 @@ impl Refusal {
             Self::UpgradeDeclined => "The application has no WebSocket at this address.",
             Self::FileUnreadable => "The file could not be read.",
         }
+    }
+
+    /// Whether the request is none by HTTP's own rules, whoever asks for whatever.
+    pub fn is_malformed(self) -> bool {
+        matches!(self, Self::Malformed | Self::AmbiguousLength | Self::BadHost)
     }
 
     /// Seconds after which it is worth trying again.
@@ -194,6 +207,7 @@ impl Refusal {
             // One is shown at the beginning of a connection or never.
             | Self::NoClientCertificate
             | Self::UploadStalled
+            | Self::BodyTooLong
             | Self::UploadBroken => After::Close,
             _ => After::KeepOpen,
         }

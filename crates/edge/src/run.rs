@@ -56,7 +56,7 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
     });
 
     let (mut doors, mut aside) = (JoinSet::new(), JoinSet::new());
-    let slots = Arc::new(Semaphore::new(edge.limits.connections));
+    let slots = Arc::new(Semaphore::new(places(edge.limits.connections, host::own::most_open_files())));
     for listener in listeners {
         doors.spawn(listen::accept_all(Arc::clone(&edge), listener, Arc::clone(&slots), drain.watch()));
     }
@@ -93,6 +93,20 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
     }
     writer.close().await;
     Ok(())
+}
+
+/// Files that are open whoever visits: doors, logs, certificates while they are read, what the runtime needs.
+const OWN_FILES: u64 = 64;
+
+/// How many visitors are let in. A quarter of all files stays for what they ask for, connections to apps and files of sites; visitors are
+/// idle most of the time. Whoever is in is served, and who cannot be served yet waits at the door.
+fn places(wanted: usize, most_open_files: Option<u64>) -> usize {
+    let Some(most) = most_open_files else { return wanted };
+    let places = usize::try_from(most.saturating_sub(OWN_FILES) / 4 * 3).unwrap_or(usize::MAX).max(1);
+    if places < wanted {
+        tracing::warn!(places, wanted, "fewer visitors at once than usual: this process may open only {most} files");
+    }
+    places.min(wanted)
 }
 
 /// Nothing new is let in any more. Then nothing idle, then nothing at all.
@@ -162,4 +176,17 @@ fn own_socket(path: &Path) -> Result<UnixListener, EdgeFault> {
     let listener = socket::listen_unix(path)?;
     listener.set_nonblocking(true).map_err(fault)?;
     UnixListener::from_std(listener).map_err(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::places;
+
+    #[test]
+    fn nobody_is_let_in_who_could_not_be_served() {
+        assert_eq!(places(10_000, None), 10_000);
+        assert_eq!(places(10_000, Some(65_536)), 10_000);
+        assert_eq!(places(10_000, Some(1024)), 720);
+        assert_eq!(places(10_000, Some(10)), 1);
+    }
 }

@@ -194,7 +194,8 @@ impl Snapshot {
         let asks_for_clients = table.sites.iter().chain(&table.candidate).any(|site| site.client_authorities.is_some());
         let telemetry = table.telemetry.as_ref().map(|upstream| {
             let kept = before.and_then(|before| before.telemetry.as_ref()?.instance(&upstream.instance, upstream.port));
-            let new = || Arc::new(Instance::new(upstream.instance.clone(), upstream.port, now));
+            let new =
+                || Arc::new(Instance::new(upstream.instance.clone(), upstream.port, ports::Protocol::default(), now));
             Pool::new(vec![kept.unwrap_or_else(new)], REPORTED_WITHIN, REPORTED_WITHIN)
         });
         Ok(Self {
@@ -293,18 +294,23 @@ impl Site {
     fn build(wanted: &ports::Site, rules: &Rules, before: Option<&Snapshot>, now: Instant) -> Result<Self, Rejected> {
         let app = &wanted.app;
         let target = match &wanted.target {
-            ports::Target::Instances { upstreams, first_byte_ms, idle_ms, wake_ms } => {
+            ports::Target::Instances { upstreams, first_byte_ms, idle_ms, longest_body, protocol, wake_ms } => {
                 let instance = |upstream: &ports::Upstream| {
                     before
                         .and_then(|before| before.instance(app, upstream))
-                        .unwrap_or_else(|| Arc::new(Instance::new(upstream.instance.clone(), upstream.port, now)))
+                        .filter(|known| known.protocol() == *protocol)
+                        .unwrap_or_else(|| {
+                            Arc::new(Instance::new(upstream.instance.clone(), upstream.port, *protocol, now))
+                        })
                 };
                 let pool = Pool::new(
                     upstreams.iter().map(instance).collect(),
                     Duration::from_millis(*first_byte_ms),
                     Duration::from_millis(*idle_ms),
                 );
-                Target::Instances(pool.that_may_sleep(wake_ms.map(Duration::from_millis)))
+                Target::Instances(
+                    pool.with_bodies_up_to(*longest_body).that_may_sleep(wake_ms.map(Duration::from_millis)),
+                )
             }
             ports::Target::Files { folder, spa_fallback } => {
                 if !folder.is_absolute() {

@@ -28,6 +28,8 @@ pub struct Stream {
     body: Incoming,
     progress: Arc<Progress>,
     stall: Duration,
+    /// So much may still come.
+    left: u64,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -44,18 +46,27 @@ pub struct Progress {
 const NO_TROUBLE: u8 = 0;
 const STALLED: u8 = 1;
 const BROKEN: u8 = 2;
+const TOO_LONG: u8 = 3;
 
 /// Why the rest of a body will not come.
 #[derive(Debug, thiserror::Error)]
 pub enum Cut {
     #[error("the client sent nothing for too long")]
     Stalled,
+    #[error("the client's body is longer than the app takes")]
+    TooLong,
     #[error("the client's body broke off")]
     Broken(#[source] hyper::Error),
 }
 
 impl Upload {
-    pub fn new(body: Incoming, clock: &Arc<dyn Clock>, stall: Duration) -> (Self, Option<Arc<Progress>>) {
+    /// Of at most so many bytes, `longest`; `None`: any.
+    pub fn new(
+        body: Incoming,
+        clock: &Arc<dyn Clock>,
+        stall: Duration,
+        longest: Option<u64>,
+    ) -> (Self, Option<Arc<Progress>>) {
         if body.is_end_stream() {
             return (Self::Nothing, None);
         }
@@ -65,7 +76,8 @@ impl Upload {
             moved: AtomicU64::new(0),
             trouble: AtomicU8::new(NO_TROUBLE),
         });
-        let stream = Stream { body, progress: Arc::clone(&progress), stall, waiting: None };
+        let stream =
+            Stream { body, progress: Arc::clone(&progress), stall, left: longest.unwrap_or(u64::MAX), waiting: None };
         (Self::Stream(Box::new(stream)), Some(progress))
     }
 }
@@ -81,6 +93,7 @@ impl Progress {
         match self.trouble.load(Ordering::Relaxed) {
             STALLED => Some(Refusal::UploadStalled),
             BROKEN => Some(Refusal::UploadBroken),
+            TOO_LONG => Some(Refusal::BodyTooLong),
             _ => None,
         }
     }
@@ -101,6 +114,12 @@ impl Body for Upload {
             Poll::Ready(frame) => {
                 stream.waiting = None;
                 stream.progress.note();
+                let length = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+                let Some(left) = stream.left.checked_sub(length as u64) else {
+                    stream.progress.trouble.store(TOO_LONG, Ordering::Relaxed);
+                    return Poll::Ready(Some(Err(Cut::TooLong)));
+                };
+                stream.left = left;
                 if matches!(frame, Some(Err(_))) {
                     stream.progress.trouble.store(BROKEN, Ordering::Relaxed);
                 }

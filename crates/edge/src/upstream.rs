@@ -10,19 +10,42 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use host::clock::Clock;
-use http::StatusCode;
+use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use reconcile::ports::Traffic;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use reconcile::ports::{Protocol, Traffic};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::multiplex::{self, Multiplex, Place};
 use crate::stream::{End, Streams};
 use crate::upload::Upload;
 
-pub type Sender = SendRequest<Upload>;
+/// A connection to an instance, or a place on one.
+#[derive(Debug)]
+pub enum Sender {
+    Whole(SendRequest<Upload>),
+    Place(Place),
+}
+
+impl Sender {
+    pub async fn send(&mut self, mut request: Request<Upload>) -> Result<Response<Incoming>, Unanswered> {
+        match self {
+            Self::Whole(sender) => sender.try_send_request(request).await,
+            Self::Place(place) => {
+                multiplex::as_http_2(&mut request);
+                place.sender().try_send_request(request).await
+            }
+        }
+    }
+}
+
+/// Why there is no answer; with the request, if it never left.
+pub type Unanswered = TrySendError<Request<Upload>>;
 
 /// One process that answers on a port of this machine.
 #[derive(Debug)]
@@ -39,6 +62,8 @@ pub struct Instance {
     /// Answers of a process in trouble, or none, one after the other.
     troubles: AtomicU32,
     idle: Mutex<Vec<Idle>>,
+    /// In place of `idle`, where it speaks HTTP/2.
+    multiplex: Option<Multiplex>,
     answered: AtomicU64,
     failed: AtomicU64,
     by_time: [AtomicU64; TIMES],
@@ -49,7 +74,7 @@ const TIMES: usize = 16;
 
 #[derive(Debug)]
 struct Idle {
-    sender: Sender,
+    sender: SendRequest<Upload>,
     since: Instant,
 }
 
@@ -63,7 +88,7 @@ const LONGEST_AVOIDED: u32 = 30;
 const KEPT: usize = 64;
 
 impl Instance {
-    pub fn new(name: String, port: u16, now: Instant) -> Self {
+    pub fn new(name: String, port: u16, protocol: Protocol, now: Instant) -> Self {
         Self {
             name,
             port,
@@ -74,10 +99,15 @@ impl Instance {
             rests_until: AtomicU64::new(0),
             troubles: AtomicU32::new(0),
             idle: Mutex::new(Vec::new()),
+            multiplex: (protocol == Protocol::H2c).then(|| Multiplex::new(now)),
             answered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             by_time: Default::default(),
         }
+    }
+
+    pub fn protocol(&self) -> Protocol {
+        if self.multiplex.is_some() { Protocol::H2c } else { Protocol::Http1 }
     }
 
     /// Counts an answer; `None`: there was none.
@@ -165,6 +195,9 @@ impl Instance {
 
     /// A kept connection that is still good: the most recently used, so that surplus ones grow old and are closed.
     pub fn take_idle(&self, now: Instant, longest: Duration) -> Option<Sender> {
+        if let Some(multiplex) = &self.multiplex {
+            return multiplex.place(now).map(Sender::Place);
+        }
         let mut idle = self.idle.lock().expect("no holder panics");
         while let Some(Idle { sender, since }) = idle.pop() {
             if now.saturating_duration_since(since) >= longest {
@@ -173,7 +206,7 @@ impl Instance {
                 return None;
             }
             if sender.is_ready() {
-                return Some(sender);
+                return Some(Sender::Whole(sender));
             }
         }
         None
@@ -182,18 +215,36 @@ impl Instance {
     /// The process behind the kept connections is gone: none of them will be better.
     pub fn forget_idle(&self) {
         self.idle.lock().expect("no holder panics").clear();
+        if let Some(multiplex) = &self.multiplex {
+            multiplex.forget();
+        }
     }
 
     pub fn sweep(&self, now: Instant, longest: Duration) {
         let mut idle = self.idle.lock().expect("no holder panics");
         idle.retain(|kept| !kept.sender.is_closed() && now.saturating_duration_since(kept.since) < longest);
+        if let Some(multiplex) = &self.multiplex {
+            multiplex.sweep(now, longest);
+        }
     }
 
     /// A new connection.
-    pub async fn connect(&self, longest: Duration) -> io::Result<Sender> {
+    pub async fn connect(&self, now: Instant, longest: Duration) -> io::Result<Sender> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let stream = timeout(longest, TcpStream::connect(address)).await.map_err(io::Error::from)??;
         stream.set_nodelay(true)?;
+        if let Some(multiplex) = &self.multiplex {
+            let handshake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
+            let (sender, connection) =
+                timeout(longest, handshake).await.map_err(io::Error::from)?.map_err(io::Error::other)?;
+            // Ends when nobody has a place on it and none is given any more, or the app hangs up.
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "connection to an app ended early");
+                }
+            });
+            return Ok(Sender::Place(multiplex.connected(sender, now)));
+        }
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         // Ends when the sender is dropped or the app hangs up; what went wrong is told to the request.
         tokio::spawn(async move {
@@ -201,10 +252,10 @@ impl Instance {
                 tracing::debug!(%error, "connection to an app ended early");
             }
         });
-        Ok(sender)
+        Ok(Sender::Whole(sender))
     }
 
-    fn keep(&self, sender: Sender, now: Instant) {
+    fn keep(&self, sender: SendRequest<Upload>, now: Instant) {
         let mut idle = self.idle.lock().expect("no holder panics");
         if idle.len() < KEPT {
             idle.push(Idle { sender, since: now });
@@ -250,7 +301,8 @@ pub struct Lease {
 
 impl Lease {
     fn give_back(self) {
-        let Self { mut sender, flight, clock } = self;
+        let Self { sender, flight, clock } = self;
+        let Sender::Whole(mut sender) = sender else { return };
         let instance = Arc::clone(&flight.instance);
         drop(flight);
         if sender.is_ready() {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -36,9 +37,17 @@ impl Answer {
 /// As much of an answer as is worth showing to a person.
 const SHOWN_BODY: usize = 4 * 1024;
 
-/// `GET http://127.0.0.1:PORT/PATH`, on a connection of its own: a pooled one would hide an instance that no longer accepts.
+/// `GET http://127.0.0.1:PORT/PATH`, on a connection of its own: a pooled one would hide an instance that no longer accepts. In HTTP/1,
+/// and in HTTP/2 where somebody is there who does not speak that: so whoever asks need not know, and one that is of an earlier release
+/// and speaks the other is asked rightly, too.
 pub async fn get(port: u16, path: &str, limit: Duration) -> Answer {
-    match timeout(limit, exchange(port, path)).await {
+    let either = async {
+        match exchange(port, path).await {
+            Err(error) if speaks_otherwise(error.as_ref()) => exchange_over_http_2(port, path).await.map_err(|_| error),
+            answer => answer,
+        }
+    };
+    match timeout(limit, either).await {
         Ok(Ok((status, body))) => Answer::Status(status, body),
         Ok(Err(error)) => Answer::Silent(error.to_string()),
         Err(_) => Answer::Silent(format!("no answer within {} ms", limit.as_millis())),
@@ -46,6 +55,29 @@ pub async fn get(port: u16, path: &str, limit: Duration) -> Answer {
 }
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Whether somebody accepted, and answered no HTTP/1: with other bytes, with none, or by hanging up before or after it was asked.
+fn speaks_otherwise(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error.is::<hyper::Error>()
+}
+
+async fn exchange_over_http_2(port: u16, path: &str) -> Result<(u16, String), AnyError> {
+    let stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+    let request = Request::get(format!("http://127.0.0.1:{port}{path}")).body(Empty::<Bytes>::new())?;
+    let talk = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), SHOWN_BODY).collect().await;
+        let text = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
+        Ok::<_, AnyError>((status, text))
+    };
+    tokio::select! {
+        biased;
+        answer = talk => answer,
+        ended = connection => Err(ended.err().map_or_else(|| "it hung up".into(), AnyError::from)),
+    }
+}
 
 async fn exchange(port: u16, path: &str) -> Result<(u16, String), AnyError> {
     let stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;

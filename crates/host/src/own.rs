@@ -18,6 +18,11 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// How many files, sockets among them, this process may have open at once; `None`: as many as it likes.
+pub fn most_open_files() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
 /// The user whom this process acts for, as people know them: the name if the system has one, else the number. Asked of libc, so
 /// that users of a directory service have their name too.
 pub fn user_name() -> String {

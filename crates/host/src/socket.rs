@@ -10,9 +10,15 @@ use rustix::fs::{Mode, OFlags, open};
 
 use crate::files::{self, FileFault, Result};
 
+/// So many may wait until they are let in: an edge that is replaced, or full, keeps them waiting and refuses none. The kernel allows less
+/// where it is set so (`net.core.somaxconn`); the standard library asks for 128.
+const WAITING: i32 = 4096;
+
 /// Binds a listening TCP socket. The standard library sets `SO_REUSEADDR`, so a restart does not wait for TIME_WAIT.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address)
+    let listener = TcpListener::bind(address)?;
+    rustix::net::listen(&listener, WAITING)?;
+    Ok(listener)
 }
 
 /// A loopback port that was free a moment ago.

@@ -61,6 +61,8 @@ fn facts(environment: &Environment) -> Vec<Fact> {
         let subject = format!("app {}", app.name);
         add(&subject, "hosts", app.hosts.join(", "));
         add(&subject, "access", app.access.to_string());
+        add(&subject, "largest body", mebibytes(app.longest_body));
+        add(&subject, "protocol", app.protocol.to_string());
         if let Runs::Server(server) = &app.runs {
             let replicas = match server.scale {
                 Some(scale) => format!("{} to {}", scale.min, scale.max),

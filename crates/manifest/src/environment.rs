@@ -119,6 +119,9 @@ pub struct App {
     /// Certificates, in PEM, of whom visitors must have theirs from, relative to the manifest; `None`: nobody is asked for one.
     pub client_ca: Option<String>,
     pub serves: Serves,
+    pub protocol: Protocol,
+    /// Bytes of the longest request body that it takes.
+    pub longest_body: u64,
     /// Services that must be there before it starts, and apps that must be ready before it is. Free of cycles.
     pub needs: Vec<Need>,
     /// Pages that must render after a deploy.
@@ -236,6 +239,16 @@ choice! {
         Public = "public",
         /// Only who has credentials for it.
         Protected = "protected",
+    }
+}
+
+choice! {
+    /// What an app's server speaks to the edge. Visitors get HTTP/2 and HTTP/1 from the edge either way.
+    pub enum Protocol {
+        /// HTTP/1.1.
+        Http1 = "http1",
+        /// HTTP/2 without TLS, from the first byte. Such an app has no WebSockets.
+        H2c = "h2c",
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::Manifest;
 use crate::driver::{Driver, External};
 use crate::environment::{
-    App, Bucket, Build, EdgePorts, Environment, FromBuilder, Hashed, Media, MongoDb, Need, OnDrift, Piece, Redis,
-    Rendering, Runs, Server, ServiceName, Smoke, Source, Template, Variable,
+    App, Bucket, Build, EdgePorts, Environment, FromBuilder, Hashed, Media, MongoDb, Need, OnDrift, Piece, Protocol,
+    Redis, Rendering, Runs, Server, ServiceName, Smoke, Source, Template, Variable,
 };
 use crate::id::{AppName, EnvName, VarName};
 use crate::migration::MigrationTable;
@@ -19,6 +19,9 @@ use crate::tables::{
 use crate::target::{EnvRef, Instance};
 use crate::template::{Chunk, Text};
 use crate::variable_tables::{Origin, VariableOrigin, VariableTable};
+
+/// What an app takes that says nothing of it: pictures and films of a shop, and not what fills a disk.
+const LONGEST_BODY: u64 = 100 << 20;
 
 /// Why there is no such environment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -142,6 +145,8 @@ impl Manifest {
             dev: Some(table.dev.0.clone()),
             access: own.and_then(|own| own.access).unwrap_or(table.access),
             serves: table.serves,
+            longest_body: table.max_body.as_ref().map_or(LONGEST_BODY, |bytes| bytes.value.0),
+            protocol: table.protocol.as_ref().map_or(Protocol::Http1, |protocol| protocol.value),
             client_ca: own
                 .and_then(|own| own.client_ca.as_ref())
                 .or(table.client_ca.as_ref())

@@ -6,7 +6,7 @@ use crate::api::ApiTable;
 use crate::ci::CiTable;
 use crate::collections::CollectionTable;
 use crate::driver::Driver;
-use crate::environment::{Access, OnDrift, Safeguard, Serves, ServiceName};
+use crate::environment::{Access, OnDrift, Protocol, Safeguard, Serves, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
 use crate::members::Members;
 use crate::migration::MigrationTable;
@@ -232,6 +232,10 @@ record! {
         scale: Option<At<ScaleTable>>,
         /// Whether other apps call it inside the environment: gives it an address that `${internal.NAME}` fills in. Not for `static`.
         internal: Option<At<bool>>,
+        /// Largest body of a request that reaches it: what is larger is answered 413. Default `100 MiB`. Not for `static`.
+        max_body: Option<At<Bytes>>,
+        /// What its server speaks to the edge. Default `http1`. Not for `static`.
+        protocol: Option<At<Protocol>>,
         /// How long things may take. Not for `static`.
         deadlines: Option<At<Deadlines>>,
         /// What an instance may use. Not for `static`.

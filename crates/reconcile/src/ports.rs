@@ -439,6 +439,12 @@ pub enum Target {
         first_byte_ms: u64,
         /// Longest idle time on a pooled connection, milliseconds; must stay below the app's keep-alive.
         idle_ms: u64,
+        /// Longest body of a request, in bytes; absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        longest_body: Option<u64>,
+        /// What they speak.
+        #[serde(default, skip_serializing_if = "Protocol::is_usual")]
+        protocol: Protocol,
         /// For how long a request waits for instances that are asleep, milliseconds; absent where they never are. The time to the first
         /// byte counts from when one answers again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -446,6 +452,22 @@ pub enum Target {
     },
     /// Files of a build, below this folder.
     Files { folder: PathBuf, spa_fallback: Option<String> },
+}
+
+/// What instances speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    #[default]
+    Http1,
+    /// HTTP/2 from the first byte, without TLS.
+    H2c,
+}
+
+impl Protocol {
+    fn is_usual(&self) -> bool {
+        *self == Self::Http1
+    }
 }
 
 /// One instance of an app.

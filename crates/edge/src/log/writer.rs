@@ -32,7 +32,11 @@ pub(super) fn write_all(mut receiver: mpsc::Receiver<Message>, mut rotating: Rot
             }
             next = if lines.len() < 60 * 1024 { receiver.try_recv().ok() } else { None };
         }
-        rotating.write(&lines);
+        if !rotating.write(&lines) {
+            // The next line that can be written says how many are missing.
+            let lost = lines.iter().filter(|&&byte| byte == b'\n').count();
+            dropped.fetch_add(lost as u64, Ordering::Relaxed);
+        }
         lines.clear();
         if is_closing {
             return;
@@ -135,24 +139,41 @@ pub(super) struct Rotating {
     file: File,
     size: u64,
     longest: u64,
+    /// Whether the operator has heard that lines are lost.
+    is_failing: bool,
 }
 
 impl Rotating {
     pub(super) fn open(path: PathBuf, longest: u64) -> Result<Self, EdgeFault> {
         let file = files::open_append(&path, Access::Owner)?;
         let size = files::metadata(&path)?.len();
-        Ok(Self { path, file, size, longest })
+        Ok(Self { path, file, size, longest, is_failing: false })
     }
 
-    fn write(&mut self, lines: &[u8]) {
+    /// Whether all of it is written. Otherwise nothing is: half a line would damage the next.
+    fn write(&mut self, lines: &[u8]) -> bool {
         if self.size > 0 && self.size + lines.len() as u64 > self.longest {
             self.rotate();
         }
-        // A full disk must not stop visitors; the operator hears of it.
-        match self.file.write_all(lines) {
-            Ok(()) => self.size += lines.len() as u64,
-            Err(error) => tracing::error!(%error, path = %self.path.display(), "cannot write the access log"),
+        // A full disk must not stop visitors; the operator hears of it, once.
+        let written = self.file.write_all(lines);
+        match &written {
+            Ok(()) => {
+                self.size += lines.len() as u64;
+                if self.is_failing {
+                    tracing::info!(path = %self.path.display(), "the access log is written again");
+                }
+            }
+            Err(error) => {
+                let _ = self.file.set_len(self.size);
+                if !self.is_failing {
+                    let path = self.path.display();
+                    tracing::error!(%error, %path, "cannot write the access log; requests are served, their lines are lost");
+                }
+            }
         }
+        self.is_failing = written.is_err();
+        written.is_ok()
     }
 
     fn rotate(&mut self) {
@@ -218,12 +239,28 @@ mod tests {
         let path = folder.path().join("access.log");
         let mut log = Rotating::open(path.clone(), 10).unwrap();
         for line in ["one-----\n", "two-----\n", "three---\n", "four----\n", "five----\n"] {
-            log.write(line.as_bytes());
+            assert!(log.write(line.as_bytes()));
         }
         let read = |path: &Path| files::read_string(path).unwrap();
         assert_eq!(read(&path), "five----\n");
         assert_eq!(read(&numbered(&path, 1)), "four----\n");
         assert_eq!(read(&numbered(&path, 3)), "two-----\n");
         assert!(!files::exists(&numbered(&path, 4)));
+    }
+
+    #[test]
+    fn what_a_full_disk_did_not_take_is_counted_and_leaves_no_half_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let mut log = Rotating::open(path.clone(), 1000).unwrap();
+        assert!(log.write(b"one\n"));
+        let file = std::mem::replace(&mut log.file, files::open_append(Path::new("/dev/full"), Access::Owner).unwrap());
+        assert!(!log.write(b"two\n"));
+        // As a disk that took the first half.
+        log.file = file;
+        std::io::Write::write_all(&mut log.file, b"tw").unwrap();
+        log.file.set_len(log.size).unwrap();
+        assert!(log.write(b"three\n"));
+        assert_eq!(files::read_string(&path).unwrap(), "one\nthree\n");
     }
 }

@@ -13,7 +13,17 @@ use crate::world::{SHOP, World, shop, site};
 fn sleeper(port: u16) -> Site {
     let upstreams = vec![Upstream { instance: "shop-1".to_owned(), port }];
     // Shorter than it takes to wake it: that time is not the app's.
-    site(&[SHOP], Target::Instances { upstreams, first_byte_ms: 300, idle_ms: 5_000, wake_ms: Some(30_000) })
+    site(
+        &[SHOP],
+        Target::Instances {
+            upstreams,
+            first_byte_ms: 300,
+            idle_ms: 5_000,
+            longest_body: None,
+            protocol: reconcile::ports::Protocol::Http1,
+            wake_ms: Some(30_000),
+        },
+    )
 }
 
 #[tokio::test]

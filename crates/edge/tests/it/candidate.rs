@@ -12,7 +12,14 @@ use crate::world::{SHOP, World, eventually, shop, site};
 /// The shop of another release, beside the first.
 fn green(port: u16) -> Site {
     let upstreams = vec![Upstream { instance: "shop-green-1".into(), port }];
-    let target = Target::Instances { upstreams, first_byte_ms: 30_000, idle_ms: 5_000, wake_ms: None };
+    let target = Target::Instances {
+        upstreams,
+        first_byte_ms: 30_000,
+        idle_ms: 5_000,
+        longest_body: None,
+        protocol: reconcile::ports::Protocol::Http1,
+        wake_ms: None,
+    };
     Site { internal_socket: None, ..site(&[SHOP], target) }
 }
 

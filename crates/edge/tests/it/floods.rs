@@ -3,67 +3,21 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
 
 use crate::app::App;
-use crate::visitor::{get, try_tls};
+use crate::frames::{
+    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PUSH_PROMISE, RST_STREAM,
+    WINDOW_UPDATE, connected, fields, frame, goodbye,
+};
+use crate::visitor::get;
 use crate::world::{SHOP, World, shop};
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-const CANCEL: [u8; 4] = [0, 0, 0, 8];
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// A request for the shop's front page, in the static table and literals without a code (RFC 7541).
-fn fields() -> Vec<u8> {
-    // :method GET, :scheme https, :path /, then :authority by its index.
-    let mut block = vec![0x82, 0x87, 0x84, 0x41, u8::try_from(SHOP.len()).unwrap()];
-    block.extend_from_slice(SHOP.as_bytes());
-    block
-}
 
 async fn stage() -> (World, App) {
     let app = App::saying("shop").await;
     let world = World::new().await;
     world.publish(vec![shop(app.port)]).await;
     (world, app)
-}
-
-async fn connected(world: &World) -> TlsStream<TcpStream> {
-    let mut stream = try_tls(world, SHOP, &[b"h2"]).await.unwrap();
-    stream.write_all(PREFACE).await.unwrap();
-    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
-    stream
-}
-
-/// Reads until the edge says goodbye or hangs up. Returns the error that it names.
-async fn goodbye(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<u32> {
-    loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).await.ok()?;
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        stream.read_exact(&mut payload).await.ok()?;
-        if head[3] == GOAWAY {
-            return Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()));
-        }
-    }
 }
 
 /// Sends `next` over and over, until the edge has had enough of it.
@@ -161,4 +115,22 @@ async fn pings_without_end_do_not_pile_up_answers() {
     assert_eq!(get(&world, SHOP, "/", "").await.text(), "shop");
     drop(write);
     let _ = timeout(Duration::from_secs(1), read.read(&mut [0; 1])).await;
+}
+
+#[tokio::test]
+async fn a_client_that_pushes_is_sent_away() {
+    let (world, _app) = stage().await;
+    is_stopped(&world, 1, |_| frame(PUSH_PROMISE, END_HEADERS, 1, &[&2_u32.to_be_bytes()[..], &fields()].concat()))
+        .await;
+}
+
+#[tokio::test]
+async fn requests_that_we_are_made_to_reset_end_the_connection() {
+    let (world, _app) = stage().await;
+    // A window that grows by nothing is an error of the stream, so it is we who take the request back.
+    is_stopped(&world, 100_000, |at| {
+        let stream = at * 2 + 1;
+        [frame(HEADERS, END_HEADERS, stream, &fields()), frame(WINDOW_UPDATE, 0, stream, &[0; 4])].concat()
+    })
+    .await;
 }

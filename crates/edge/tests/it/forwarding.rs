@@ -68,8 +68,8 @@ async fn a_kept_connection_is_used_again_and_not_beyond_its_time() {
     .await;
     let world = World::new().await;
     let upstreams = |idle_ms| match instances(&[port]) {
-        Target::Instances { upstreams, first_byte_ms, wake_ms, .. } => {
-            Target::Instances { upstreams, first_byte_ms, idle_ms, wake_ms }
+        Target::Instances { upstreams, first_byte_ms, longest_body, protocol, wake_ms, .. } => {
+            Target::Instances { upstreams, first_byte_ms, idle_ms, longest_body, protocol, wake_ms }
         }
         files => files,
     };
@@ -151,8 +151,8 @@ async fn an_answer_that_does_not_begin_in_time_is_a_504() {
     .await;
     let world = World::new().await;
     let target = match instances(&[app.port]) {
-        Target::Instances { upstreams, idle_ms, wake_ms, .. } => {
-            Target::Instances { upstreams, first_byte_ms: 200, idle_ms, wake_ms }
+        Target::Instances { upstreams, idle_ms, longest_body, protocol, wake_ms, .. } => {
+            Target::Instances { upstreams, first_byte_ms: 200, idle_ms, longest_body, protocol, wake_ms }
         }
         files => files,
     };
@@ -168,8 +168,8 @@ async fn the_time_for_an_answer_counts_from_the_last_piece_of_the_request() {
     let recorder = crate::recorder::Recorder::start().await;
     let world = World::new().await;
     let target = match instances(&[recorder.address.port()]) {
-        Target::Instances { upstreams, idle_ms, wake_ms, .. } => {
-            Target::Instances { upstreams, first_byte_ms: 500, idle_ms, wake_ms }
+        Target::Instances { upstreams, idle_ms, longest_body, protocol, wake_ms, .. } => {
+            Target::Instances { upstreams, first_byte_ms: 500, idle_ms, longest_body, protocol, wake_ms }
         }
         files => files,
     };

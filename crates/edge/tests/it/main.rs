@@ -7,13 +7,17 @@
 )]
 
 mod app;
+mod frames;
 mod recorder;
 mod visitor;
+mod witness;
 mod world;
 
 mod answers;
 mod asleep;
+mod broken_apps;
 mod candidate;
+mod continuing;
 mod crowds;
 mod clients;
 mod drain;
@@ -21,9 +25,12 @@ mod floods;
 mod succession;
 mod files;
 mod forwarding;
+mod h2c;
+mod httpwg;
 mod keys;
 mod limits;
 mod limits_shared;
+mod many;
 mod matrix;
 mod proofs;
 mod proxies;
@@ -34,8 +41,12 @@ mod resting;
 mod routing;
 mod scanners;
 mod slow;
+mod slow_h2;
+mod smuggling;
+mod smuggling_h2;
 mod streaming;
 mod streams;
+mod storm;
 mod swap;
 mod tls;
 mod tunnel;

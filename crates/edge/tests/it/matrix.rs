@@ -8,7 +8,7 @@ use crate::visitor::{Stream, exchange, read_reply, tcp, tls};
 use crate::world::{SHOP, World, eventually, shop};
 
 /// What becomes of a request.
-enum Fate {
+pub(crate) enum Fate {
     /// Answered by the edge with this status; the app sees nothing whole.
     Refused(u16),
     /// The app sees exactly this: request line, body.
@@ -16,7 +16,7 @@ enum Fate {
 }
 use Fate::{Forwarded, Refused};
 
-const CASES: &[(&str, &str, Fate)] = &[
+pub(crate) const CASES: &[(&str, &str, Fate)] = &[
     // The plain ones, so that the rest proves something.
     ("GET", "GET /a?b=c HTTP/1.1\r\nHost: {H}\r\n\r\n", Forwarded("GET /a?b=c HTTP/1.1", "")),
     ("GET in HTTP/1.0", "GET / HTTP/1.0\r\nHost: {H}\r\n\r\n", Forwarded("GET / HTTP/1.1", "")),

@@ -160,6 +160,8 @@ async fn a_web_socket_is_a_stream_and_outlives_the_routes_to_its_instance() {
         upstreams: vec![reconcile::ports::Upstream { instance: "shop-green-1".into(), port: other.port }],
         first_byte_ms: 30_000,
         idle_ms: 5_000,
+        longest_body: None,
+        protocol: reconcile::ports::Protocol::Http1,
         wake_ms: None,
     };
     world.publish(vec![crate::world::site(&[SHOP], green)]).await;

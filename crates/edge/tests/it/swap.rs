@@ -57,7 +57,7 @@ async fn echo(colour: &'static str) -> App {
 }
 
 /// Twenty orders over one connection.
-async fn over_h1(world: &World, answered: &AtomicUsize) {
+pub(crate) async fn over_h1(world: &World, answered: &AtomicUsize) {
     let mut stream = tls(world, SHOP).await;
     for _ in 0..20 {
         let wire = format!("POST / HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 5\r\n\r\nhello");
@@ -67,7 +67,7 @@ async fn over_h1(world: &World, answered: &AtomicUsize) {
     }
 }
 
-async fn over_h2(world: &World, answered: &AtomicUsize) {
+pub(crate) async fn over_h2(world: &World, answered: &AtomicUsize) {
     let stream = try_tls(world, SHOP, &[b"h2"]).await.unwrap();
     let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();

@@ -175,6 +175,8 @@ pub(crate) fn instances(ports: &[u16]) -> Target {
         upstreams: ports.iter().enumerate().map(upstream).collect(),
         first_byte_ms: 30_000,
         idle_ms: 5_000,
+        longest_body: None,
+        protocol: reconcile::ports::Protocol::Http1,
         wake_ms: None,
     }
 }

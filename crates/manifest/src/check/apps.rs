@@ -190,6 +190,8 @@ fn no_server(name: &At<AppName>, app: &AppTable, findings: &mut Findings) {
         ("replicas", app.replicas.as_ref().map(|at| at.span)),
         ("scale", app.scale.as_ref().map(|at| at.span)),
         ("internal", app.internal.as_ref().map(|at| at.span)),
+        ("max_body", app.max_body.as_ref().map(|at| at.span)),
+        ("protocol", app.protocol.as_ref().map(|at| at.span)),
         ("deadlines", app.deadlines.as_ref().map(|at| at.span)),
         ("limits", app.limits.as_ref().map(|at| at.span)),
         ("migrations", app.migrations.first().map(|migration| migration.name.span)),

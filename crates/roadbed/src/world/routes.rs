@@ -10,7 +10,7 @@ use host::files;
 use manifest::Environment;
 use manifest::environment::{Access, Runs};
 use manifest::{RateLimitKey, RateLimitMode};
-use reconcile::ports::{Hsts, Kept, Proxies, RouteTable, Site, SiteAccess, Target, Upstream};
+use reconcile::ports::{Hsts, Kept, Protocol, Proxies, RouteTable, Site, SiteAccess, Target, Upstream};
 use reconcile::rate_limits::{LimitedBy, LimitedClass, LimitedRoute, Rate, RateLimits};
 use reconcile::{Fault, Root};
 
@@ -198,6 +198,14 @@ fn target(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Target, Fault
         upstreams,
         first_byte_ms: millis(first_byte),
         idle_ms: millis(EDGE_IDLE),
+        longest_body: Some(app.longest_body),
+        protocol: match (app.protocol, &one.dev) {
+            (manifest::environment::Protocol::H2c, None) => Protocol::H2c,
+            // Development servers are made for browsers, which speak HTTP/1 without TLS.
+            (manifest::environment::Protocol::H2c, Some(_)) | (manifest::environment::Protocol::Http1, _) => {
+                Protocol::Http1
+            }
+        },
         wake_ms: ground.environment.sleeps().then(|| millis(WAKE)),
     })
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ::telemetry::{Settings, TelemetryClient, TelemetryFault};
 use reconcile::ports::{
-    Limits, RestartPolicy, Site, SiteAccess, StopPolicy, Target, UnitKind, UnitSpec, UnitState, Units, Upstream,
+    Limits, Protocol, RestartPolicy, Site, SiteAccess, StopPolicy, Target, UnitKind, UnitSpec, UnitState, Units,
+    Upstream,
 };
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId, Root};
 use sha2::{Digest, Sha256};
@@ -25,6 +26,9 @@ pub const TELEMETRY_SOCKET: &str = "telemetry-internal";
 /// It opens what is there already and listens.
 const START: Duration = Duration::from_secs(15);
 
+/// As large as an envelope may be before it is unpacked, in bytes: what Sentry's own servers take.
+const LARGEST_REPORT: u64 = 20 * 1024 * 1024;
+
 /// Where the edge finds it.
 pub(super) fn upstream(port: u16) -> Upstream {
     Upstream { instance: TELEMETRY.to_owned(), port }
@@ -40,6 +44,9 @@ pub(super) fn site(port: u16) -> Site {
             upstreams: vec![upstream(port)],
             first_byte_ms: millis,
             idle_ms: millis,
+            // The role has bounds of its own, by what a body holds once it is unpacked.
+            longest_body: Some(LARGEST_REPORT),
+            protocol: Protocol::default(),
             wake_ms: None,
         },
         access: SiteAccess::Public,
