@@ -8,7 +8,6 @@ use crate::id::{EnvName, VarName};
 use crate::record::record;
 use crate::shape::{self, Table, text_shape};
 use crate::source::At;
-use crate::variable_tables::Origin;
 
 record! {
     /// A repository on GitHub that is held to the manifest by `roadbed github apply`.
@@ -154,11 +153,8 @@ impl Manifest {
             all.map(|(name, value)| (name.value.to_string(), value.clone())).collect::<BTreeMap<_, _>>()
         };
         let mut secrets: BTreeSet<String> = names(&table.secrets).into_iter().collect();
-        secrets.extend(self.ci().tasks.into_values().flat_map(|task| task.secrets));
-        let built = self.document.variables.in_order();
-        let built =
-            built.into_iter().filter(|(_, one)| one.source.as_ref().is_some_and(|from| from.value == Origin::Ci));
-        secrets.extend(built.map(|(name, _)| name.value.to_string()));
+        secrets.extend(self.task_secrets());
+        secrets.extend(self.build_secrets());
         let branches = self.branches();
         let environments = self.environments().into_iter().filter_map(|name| {
             let own = table.environments.get(&name);
