@@ -220,8 +220,8 @@ impl AsyncUnchanged for Still<'_> {
     }
 }
 
-/// Lines that may wait to be drawn. A task may write them faster than that, and all of them would lie in memory.
-const MOST_WAITING: usize = 1000;
+/// Lines that may wait to be drawn, some 20 MB of them. A task may write them faster than that, and all would lie in memory.
+const MOST_WAITING: usize = 100_000;
 
 /// What goes on, for whoever draws it.
 #[derive(Debug)]
