@@ -37,6 +37,9 @@ fn drift_is_an_exit_code_and_a_dry_run_changes_nothing() {
     let stage = Stage::new(GITHUB);
     let (api, asked) = server(&[
         ("/environments/production", 404, "{}"),
+        ("/environments/production/variables", 404, "{}"),
+        ("/environments/production/secrets", 404, "{}"),
+        ("/environments", 200, r#"{"environments": [{"name": "copilot"}]}"#),
         ("/variables", 200, r#"{"variables": [{"name": "CONTROL", "value": "elsewhere"}]}"#),
         ("/secrets", 200, r#"{"secrets": []}"#),
         ("/rulesets", 200, "[]"),
@@ -57,7 +60,7 @@ fn drift_is_an_exit_code_and_a_dry_run_changes_nothing() {
         .collect();
     assert_eq!(
         (dry.code, told.join(", ").replace('"', "")),
-        (1, "create environment production, create environment production: branch main, update variable CONTROL, missing secret NPM_TOKEN, create ruleset roadbed".to_owned())
+        (1, "create environment production, create environment production: branch main, undeclared environment copilot, update variable CONTROL, missing secret NPM_TOKEN, create ruleset roadbed".to_owned())
     );
     assert!(asked.try_iter().all(|line| line.starts_with("GET ")));
     let done = run(&[]);
@@ -68,6 +71,111 @@ fn drift_is_an_exit_code_and_a_dry_run_changes_nothing() {
     );
     let sent: Vec<String> = asked.try_iter().filter(|line| !line.starts_with("GET ")).collect();
     assert_eq!(sent.len(), 4, "{sent:?}");
+}
+
+/// 32 bytes that are the public half of some key.
+const KEY: &str = r#"{"key_id": "7", "key": "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="}"#;
+
+const WRITTEN: &str = r#"{"name": "NPM_TOKEN", "updated_at": "2026-01-01T00:00:00Z"}"#;
+
+#[test]
+fn a_value_from_stdin_is_written_once_and_noted_so_that_it_cannot_be_read() {
+    let stage = Stage::new(GITHUB);
+    let (empty, first) = server(&[
+        ("/environments/production", 404, "{}"),
+        ("/public-key", 200, KEY),
+        ("/secrets/NPM_TOKEN", 200, WRITTEN),
+        ("/environments", 200, r#"{"environments": []}"#),
+        ("/variables", 200, r#"{"variables": []}"#),
+        ("/secrets", 200, r#"{"secrets": []}"#),
+        ("/rulesets", 200, "[]"),
+        ("/shop", 200, "{}"),
+    ]);
+    let (full, later) = server(&[
+        ("/environments/production", 404, "{}"),
+        ("/public-key", 200, KEY),
+        ("/secrets/NPM_TOKEN", 200, WRITTEN),
+        ("/environments", 200, r#"{"environments": []}"#),
+        ("/variables", 200, r#"{"variables": []}"#),
+        ("/environments/production/secrets", 200, r#"{"secrets": []}"#),
+        ("/actions/secrets", 200, r#"{"secrets": [{"name": "NPM_TOKEN", "updated_at": "2026-01-01T00:00:00Z"}]}"#),
+        ("/rulesets", 200, "[]"),
+        ("/shop", 200, "{}"),
+    ]);
+    let value = "npm_oneThatNobodySees";
+    let apply = |api: &str, words: &[&str], input: &str| {
+        let words: Vec<&str> = ["github", "apply", "--api", api].iter().chain(words).copied().collect();
+        let answer = stage.run_fed(&words, &[("GITHUB_TOKEN", TOKEN)], input);
+        assert!(!format!("{answer:?}").contains("npm_"), "{answer:?}");
+        answer
+    };
+    let puts = |asked: &std::sync::mpsc::Receiver<String>| {
+        asked.try_iter().filter(|line| line.starts_with("PUT ") && line.contains("/actions/secrets/NPM_TOKEN")).count()
+    };
+    let line = format!("# of the registry\nNPM_TOKEN={value}\n");
+    let done = apply(&empty, &["--secrets-stdin"], &line);
+    assert!(done.code == 0 && done.out.contains("+ secret NPM_TOKEN"), "{done:?}");
+    assert_eq!(puts(&first), 1);
+    let note = stage.path("home/.local/state/roadbed/github/us+shop.json");
+    let text = std::fs::read_to_string(&note).unwrap();
+    assert!(text.contains("NPM_TOKEN") && text.contains("2026-01-01T00:00:00Z") && !text.contains(value), "{text}");
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&note).unwrap().permissions()) & 0o777,
+        0o600
+    );
+    // The same again is nothing, another is seen, and so is one that is to be written whatever is there.
+    assert_eq!(apply(&full, &["--secrets-stdin"], &line).code, 0);
+    assert_eq!(puts(&later), 0);
+    let dry = apply(&full, &["--secrets-stdin", "--dry-run"], "NPM_TOKEN=npm_another");
+    assert!(dry.code == 1 && dry.out.contains("another value than that of 2026-01-01"), "{dry:?}");
+    assert_eq!(puts(&later), 0);
+    assert_eq!(apply(&full, &["--secrets-stdin", "--rotate", "NPM_TOKEN"], &line).code, 0);
+    assert_eq!(puts(&later), 1);
+    let asked = |words: &[&str], input: &str, why: &str| {
+        let answer = apply(&full, words, input);
+        assert!(answer.code == 2 && answer.err.contains(why), "{words:?}: {answer:?}");
+    };
+    asked(&["--secrets-stdin"], "NPM_TOKN=npm_x", "did you mean \"NPM_TOKEN\"");
+    asked(&["--secrets-stdin"], "NPM_TOKEN=", "is empty");
+    asked(&["--secrets-stdin"], "npm_what is this", "stdin:1:1");
+    asked(&["--rotate", "NPM_TOKEN"], "", "nobody gives a value for it");
+    asked(&["--secrets-stdin", "--for", "moon"], &line, "no environment");
+    asked(&["--from-store"], "", "takes a reason");
+    std::fs::write(&note, "{").unwrap();
+    let damaged = apply(&full, &["--secrets-stdin"], &line);
+    assert!(damaged.code == 1 && damaged.err.contains("is damaged"), "damaged is never empty: {damaged:?}");
+}
+
+#[test]
+fn values_that_people_keep_in_the_store_are_written_and_their_reading_is_noted() {
+    let stage = Stage::deployable();
+    let manifest = stage.read("shop/roadbed.toml").replace("source = \"generated\"", "source = \"store\"");
+    let github = "[ci.github]\nrepository = \"us/shop\"\nenvironments.local.secrets = [\"SESSION_SECRET\"]\n";
+    stage.write("shop/roadbed.toml", &(manifest + github));
+    let value = "aValueThatIsKeptHere0123456789";
+    let set = stage.run_fed(&["secrets", "set", "SESSION_SECRET"], &[], value);
+    assert_eq!(set.code, 0, "{set:?}");
+    let (api, asked) = server(&[
+        ("/public-key", 200, KEY),
+        ("/secrets/SESSION_SECRET", 200, WRITTEN),
+        ("/environments", 200, r#"{"environments": []}"#),
+        ("/variables", 200, r#"{"variables": []}"#),
+        ("/secrets", 200, r#"{"secrets": []}"#),
+        ("/rulesets", 200, "[]"),
+        ("/shop", 200, "{}"),
+        ("", 404, "{}"),
+    ]);
+    let words = ["github", "apply", "--api", &api, "--from-store", "--reason", "ticket 12"];
+    let done = stage.run_with(&words, &[("GITHUB_TOKEN", TOKEN)]);
+    assert!(done.code == 0 && done.out.contains("+ environment local: secret SESSION_SECRET"), "{done:?}");
+    assert!(!format!("{done:?}").contains(value));
+    assert!(
+        asked
+            .try_iter()
+            .any(|line| line.starts_with("PUT ") && line.contains("/environments/local/secrets/SESSION_SECRET"))
+    );
+    let log = stage.run(&["secrets", "audit"]);
+    assert!(log.code == 0 && log.out.contains("ticket 12"), "{log:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod faults;
 mod runner;
 mod github;
 mod merge_gate;
+mod previews;
 mod runs;
 mod stage;
 mod tools;

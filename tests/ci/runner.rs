@@ -26,6 +26,15 @@ pub(crate) struct Runner<'s> {
 #[derive(Debug)]
 pub(crate) struct Run(Answer);
 
+/// What happens to pull request 7 of `us/shop`.
+pub(crate) struct PullRequest<'p> {
+    pub(crate) action: &'p str,
+    /// The repository that its branch is in.
+    pub(crate) from: &'p str,
+    /// Who does it.
+    pub(crate) by: &'p str,
+}
+
 impl<'s> Runner<'s> {
     /// `roadbed` on it is what is tested.
     pub(crate) fn new(stage: &'s Stage) -> Self {
@@ -71,7 +80,16 @@ impl<'s> Runner<'s> {
                 "head": {"ref": "change", "sha": self.stage.revision("HEAD"), "repo": {"full_name": "us/shop"}},
             },
         });
-        self.run("pull_request", "ci", &event)
+        self.run("pull_request", "ci", &event, "ann")
+    }
+
+    /// Something happens to a pull request whose branch is checked out.
+    pub(crate) fn preview(&self, of: &PullRequest<'_>) -> Run {
+        let head = json!({"ref": "change", "sha": self.stage.revision("HEAD"), "repo": {"full_name": of.from}});
+        let base = json!({"ref": "main", "sha": self.stage.revision("main"), "repo": {"full_name": "us/shop"}});
+        let event =
+            json!({"action": of.action, "number": 7, "pull_request": {"number": 7, "base": base, "head": head}});
+        self.run("pull_request", "preview", &event, of.by)
     }
 
     /// A push of the branch that is checked out.
@@ -81,17 +99,21 @@ impl<'s> Runner<'s> {
             "push",
             workflow,
             &json!({"ref": format!("refs/heads/{branch}"), "after": self.stage.revision("HEAD")}),
+            "ann",
         )
     }
 
-    fn run(&self, event: &str, workflow: &str, payload: &Value) -> Run {
+    fn run(&self, event: &str, workflow: &str, payload: &Value, actor: &str) -> Run {
         let file = self.home.join("event.json");
         fs::write(&file, payload.to_string()).unwrap();
         let path = format!("{}:{}", self.home.join("bin").display(), std::env::var("PATH").unwrap());
         let mut act = Command::new(tools::act());
         act.arg(event).arg("--workflows").arg(self.stage.path(&format!("shop/.github/workflows/{workflow}.yml")));
         act.arg("--eventpath").arg(&file);
-        act.args(["--platform", "ubuntu-24.04=-self-hosted", "--pull=false", "--actor", "ann"]);
+        for runner in ["ubuntu-24.04", "self-hosted"] {
+            act.arg("--platform").arg(format!("{runner}=-self-hosted"));
+        }
+        act.args(["--pull=false", "--actor", actor]);
         // It would listen for the whole network.
         act.args(["--no-cache-server", "--artifact-server-addr", "127.0.0.1"]);
         for (action, folder) in ACTIONS {

@@ -1,6 +1,7 @@
 //! A workspace in a repository of its own, a cache of its own, and the program.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -145,6 +146,16 @@ hosts = ["api"]
 
     pub(crate) fn run_with(&self, words: &[&str], variables: &[(&str, &str)]) -> Answer {
         answer(&self.command(words).envs(variables.iter().copied()).output().unwrap())
+    }
+
+    /// With something to read.
+    pub(crate) fn run_fed(&self, words: &[&str], variables: &[(&str, &str)], input: &str) -> Answer {
+        let mut command = self.command(words);
+        command.envs(variables.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // Whoever wants nothing has closed it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        answer(&child.wait_with_output().unwrap())
     }
 
     pub(crate) fn run(&self, words: &[&str]) -> Answer {

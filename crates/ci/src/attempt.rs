@@ -19,6 +19,9 @@ const MOST_LOG: usize = 4 << 20;
 /// Lines that are kept of its end beyond that.
 const LAST_LINES: usize = 200;
 
+/// Beyond the beginning one in so many is shown while it runs.
+const SHOWN_OF_REST: u64 = 1000;
+
 /// Says to every process of a task whose it is. What it starts inherits it, also in a session of its own.
 const MARK: &str = "ROADBED_CI_TASK";
 
@@ -65,8 +68,17 @@ impl Attempt {
         let strays = Strays { mark };
         let (mut log, mut counter) = (Log::default(), Counter::default());
         let finished = process::run(&run, &mut |_: Stream, line: &str| {
+            if log.is_full() {
+                // A flood: looking closely at hundreds of millions of lines, of which some hundred are kept, takes minutes.
+                counter.line(&without_colours(line));
+                log.rest(line);
+                if log.rest.is_multiple_of(SHOWN_OF_REST) {
+                    on_line(&without_colours(&self.needles.redact(line)));
+                }
+                return;
+            }
             let redacted = self.needles.redact(line);
-            let plain = COLOURS.replace_all(&redacted, "");
+            let plain = without_colours(&redacted);
             counter.line(&plain);
             log.line(&plain);
             on_line(&plain);
@@ -82,38 +94,56 @@ impl Attempt {
             )),
             Err(fault) => Some(reconcile::Fault::because(fault.to_string(), &fault).causes.join(": ")),
         };
-        Ended { failure, tests: counter.ran(), log: log.finish() }
+        Ended { failure, tests: counter.ran(), log: log.finish(&self.needles) }
     }
+}
+
+fn without_colours(line: &str) -> Cow<'_, str> {
+    if line.contains('\x1b') { COLOURS.replace_all(line, "") } else { Cow::Borrowed(line) }
 }
 
 /// Beginning and end of an output.
 #[derive(Debug, Default)]
 struct Log {
     beginning: Vec<u8>,
+    is_full: bool,
+    /// As they came: only those that are left at the end are looked at.
     last: VecDeque<String>,
-    left_out: u64,
+    /// Lines beyond the beginning.
+    rest: u64,
 }
 
 impl Log {
-    fn line(&mut self, line: &str) {
-        if self.beginning.len() + line.len() < MOST_LOG && self.last.is_empty() {
-            self.beginning.extend_from_slice(line.as_bytes());
-            self.beginning.push(b'\n');
-            return;
-        }
-        if self.last.len() == LAST_LINES {
-            self.last.pop_front();
-            self.left_out += 1;
-        }
-        self.last.push_back(line.to_owned());
+    /// Whether only the end is kept from here on.
+    fn is_full(&self) -> bool {
+        self.is_full
     }
 
-    fn finish(mut self) -> Vec<u8> {
-        if self.left_out > 0 {
-            self.beginning.extend_from_slice(format!("… {} lines left out …\n", self.left_out).as_bytes());
+    fn line(&mut self, line: &str) {
+        self.beginning.extend_from_slice(line.as_bytes());
+        self.beginning.push(b'\n');
+        self.is_full = self.beginning.len() >= MOST_LOG;
+    }
+
+    fn rest(&mut self, line: &str) {
+        self.rest += 1;
+        // A flood makes no text of its own for each line.
+        let mut kept = match self.last.len() {
+            LAST_LINES => self.last.pop_front().unwrap_or_default(),
+            _ => String::new(),
+        };
+        kept.clear();
+        kept.push_str(line);
+        self.last.push_back(kept);
+    }
+
+    fn finish(mut self, needles: &Needles) -> Vec<u8> {
+        let left_out = self.rest - self.last.len() as u64;
+        if left_out > 0 {
+            self.beginning.extend_from_slice(format!("… {left_out} lines left out …\n").as_bytes());
         }
         for line in self.last {
-            self.beginning.extend_from_slice(line.as_bytes());
+            self.beginning.extend_from_slice(without_colours(&needles.redact(&line)).as_bytes());
             self.beginning.push(b'\n');
         }
         self.beginning

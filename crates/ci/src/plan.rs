@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use gix_hash::ObjectId;
+use host::resident::give_back;
 use manifest::{Ci, Source};
 use reconcile::Fault;
 use serde::Serialize;
@@ -100,6 +101,8 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Fault> {
         (part(&mut trees, &now, request)?, base_tree.map(|tree| part(&mut trees, &tree, request)).transpose()?);
     let then = then.unwrap_or_else(Trees::empty);
     let workspace = Workspace::read(&mut trees, &mut known, now, request.ci)?;
+    // More of the memory is code than data, and each step runs another part of it.
+    give_back();
     let ci_then = manifest_at(&mut trees, &now, &then, request)?;
     // What cannot be understood at the base was not built from there either: everything is new.
     let before = match Workspace::read(&mut trees, &mut known, then, &ci_then) {
@@ -108,6 +111,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Fault> {
     };
     // What was read of files is in both workspaces now; the lock file would only lie there.
     drop(known);
+    give_back();
     let deleted = before.packages.values().filter(|package| !workspace.packages.contains_key(&package.path));
     let deleted =
         deleted.map(|package| Deleted { name: package.name.to_string(), path: shown(&package.path) }).collect();

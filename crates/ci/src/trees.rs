@@ -1,6 +1,6 @@
 //! Folders and files as git's objects have them, and trees that no commit has yet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use gix_hash::ObjectId;
@@ -33,6 +33,8 @@ pub struct Trees {
     /// Contents that are in no object.
     contents: HashMap<ObjectId, Rc<[u8]>>,
     links: HashMap<ObjectId, Rc<[Link]>>,
+    /// Most folders have none, and there are many thousands.
+    without_links: HashSet<ObjectId>,
     no_links: Rc<[Link]>,
 }
 
@@ -77,6 +79,7 @@ impl Trees {
             older: nothing(),
             contents: HashMap::new(),
             links: HashMap::new(),
+            without_links: HashSet::new(),
             no_links: Rc::from([]),
         }
     }
@@ -147,6 +150,9 @@ impl Trees {
 
     /// All links below a folder.
     pub fn links(&mut self, id: &ObjectId) -> Result<Rc<[Link]>, Fault> {
+        if self.without_links.contains(id) {
+            return Ok(self.no_links.clone());
+        }
         if let Some(known) = self.links.get(id) {
             return Ok(known.clone());
         }
@@ -169,8 +175,11 @@ impl Trees {
                 _ => {}
             }
         }
-        // Most have none, and share that.
-        let found: Rc<[Link]> = if found.is_empty() { self.no_links.clone() } else { found.into() };
+        if found.is_empty() {
+            self.without_links.insert(*id);
+            return Ok(self.no_links.clone());
+        }
+        let found: Rc<[Link]> = found.into();
         self.links.insert(*id, found.clone());
         Ok(found)
     }

@@ -189,7 +189,8 @@ impl Workspace {
 
         let every: [Rc<str>; 3] = ["every package", "every npm package", "every crate"].map(Rc::from);
         let all: Vec<String> = folders.into_keys().collect();
-        let mut packages = BTreeMap::new();
+        // Made of a list that is in order, the tree has no room to spare.
+        let mut packages = Vec::with_capacity(all.len());
         for (place, path) in all.iter().enumerate() {
             let Some((EntryKind::Tree, tree)) = trees.find(&root, path)? else { continue };
             let own_npm = known.npm(trees, &root, &at(path, "package.json"))?;
@@ -222,8 +223,9 @@ impl Workspace {
             let name = app.map_or_else(|| own_name.clone(), |app| ci.apps[app].name.as_str().into());
             let package =
                 Package { path: key.clone(), name, own_name, npm: own_npm, cargo: own_cargo, app, tree, facts, node };
-            packages.insert(key, package);
+            packages.push((key, package));
         }
+        let packages: BTreeMap<Rc<str>, Package> = packages.into_iter().collect();
         let mut made = Making { packages: &packages, things: &mut things, nodes: &mut nodes };
         if npm.is_some() {
             let lock = known.npm_lock(trees, &root)?;

@@ -59,7 +59,7 @@ pub(crate) fn outcome(method: &Method, path: &str, status: StatusCode, headers: 
         )),
         401 => Outcome::Refused(fault().hint("the token is wrong or over: make another")),
         403 => Outcome::Refused(
-            fault().hint("the token needs `administration`, `environments`, `variables` (write) and `secrets` (read)"),
+            fault().hint("the token needs `administration`, `environments`, `variables` and `secrets` (write), and `actions` (read)"),
         ),
         404 => Outcome::Nothing,
         409 => Outcome::Refused(fault().hint("somebody else changed it at the same time: run this again")),

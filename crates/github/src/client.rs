@@ -155,7 +155,7 @@ impl<'c> Client<'c> {
             Some(_) => Ok(()),
             None => Err(Fault::new(format!("GitHub has nothing at {place}"))
                 .cause("it went meanwhile, or the token may not change it")
-                .hint("the token needs `administration`, `environments`, `variables` (write) and `secrets` (read)")),
+                .hint("the token needs `administration`, `environments`, `variables` and `secrets` (write), and `actions` (read)")),
         }
     }
 

@@ -6,7 +6,7 @@ use ureq::http::Method;
 
 use crate::client::{Client, part};
 use crate::covers::differences;
-use crate::plan::{Change, Kind, Request};
+use crate::plan::{Body, Change, Kind, Request};
 use crate::wanted::{Reviewer, WantedEnvironment};
 
 pub(crate) fn changes(client: &Client<'_>, wanted: &WantedEnvironment) -> Result<Vec<Change>, Fault> {
@@ -18,11 +18,19 @@ pub(crate) fn changes(client: &Client<'_>, wanted: &WantedEnvironment) -> Result
     let mut found = Vec::new();
     if !details.is_empty() {
         let kind = if there.is_some() { Kind::Update } else { Kind::Create };
-        let request = Request { method: Method::PUT, path: path.clone(), body: Some(body) };
+        let request = Request { method: Method::PUT, path: path.clone(), body: Body::Plain(body) };
         found.push(Change { what: what.clone(), kind, details, request: Some(request) });
     }
     found.extend(branches(client, wanted, &format!("{path}/deployment-branch-policies"), there.as_ref())?);
     Ok(found)
+}
+
+/// Those that the manifest does not know: whoever may write workflows can deploy by one that nothing protects.
+pub(crate) fn undeclared(client: &Client<'_>, wanted: &[WantedEnvironment]) -> Result<Vec<Change>, Fault> {
+    let present = client.list(&client.path("/environments"), Some("environments"))?;
+    let names = present.iter().filter_map(|one| one["name"].as_str());
+    let extra = names.filter(|name| !wanted.iter().any(|one| one.name.eq_ignore_ascii_case(name)));
+    Ok(extra.map(|name| Change::undeclared(format!("environment {name}"))).collect())
 }
 
 fn body(client: &Client<'_>, wanted: &WantedEnvironment) -> Result<Value, Fault> {
@@ -86,7 +94,7 @@ fn branches(
     let what = |branch: &str| format!("environment {}: branch {branch}", wanted.name);
     let missing = wanted.branches.iter().filter(|branch| !names.contains(&branch.as_str())).map(|branch| {
         let body = json!({"name": branch, "type": "branch"});
-        let request = Request { method: Method::POST, path: path.to_owned(), body: Some(body) };
+        let request = Request { method: Method::POST, path: path.to_owned(), body: Body::Plain(body) };
         Change { what: what(branch), kind: Kind::Create, details: Vec::new(), request: Some(request) }
     });
     let extra = present.iter().filter(|one| {
@@ -94,7 +102,7 @@ fn branches(
     });
     let extra = extra.filter_map(|one| {
         let path = format!("{path}/{}", one["id"].as_u64()?);
-        let request = Request { method: Method::DELETE, path, body: None };
+        let request = Request { method: Method::DELETE, path, body: Body::Nothing };
         let name = one["name"].as_str().unwrap_or("?");
         Some(Change { what: what(name), kind: Kind::Delete, details: Vec::new(), request: Some(request) })
     });

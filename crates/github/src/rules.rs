@@ -6,7 +6,7 @@ use ureq::http::Method;
 
 use crate::client::Client;
 use crate::covers::differences;
-use crate::plan::{Change, Kind, Request};
+use crate::plan::{Body, Change, Kind, Request};
 use crate::wanted::Wanted;
 
 /// Ours is known by it.
@@ -51,26 +51,36 @@ fn body(wanted: &Wanted) -> Value {
 pub(crate) fn changes(client: &Client<'_>, wanted: &Wanted) -> Result<Vec<Change>, Fault> {
     let all = client.list(&client.path("/rulesets?includes_parents=false"), None)?;
     let ours: Vec<u64> = all.iter().filter(|one| one["name"] == NAME).filter_map(|one| one["id"].as_u64()).collect();
+    let others = all.iter().filter(|one| one["name"] != NAME);
+    let mut found: Vec<Change> = others
+        .map(|one| Change::undeclared(format!("ruleset {:?}", one["name"].as_str().unwrap_or_default())))
+        .collect();
+    found.extend(ours_changed(client, wanted, &ours)?);
+    Ok(found)
+}
+
+fn ours_changed(client: &Client<'_>, wanted: &Wanted, ours: &[u64]) -> Result<Option<Change>, Fault> {
     let what = format!("ruleset {NAME}");
     if wanted.branches.is_empty() {
-        return Ok(Vec::new());
+        return Ok(ours.first().map(|_| Change::undeclared(what)));
     }
     let body = body(wanted);
     match ours[..] {
         [] => {
-            let request = Request { method: Method::POST, path: client.path("/rulesets"), body: Some(body.clone()) };
+            let request =
+                Request { method: Method::POST, path: client.path("/rulesets"), body: Body::Plain(body.clone()) };
             let details = differences(&body, &json!({}));
-            Ok(vec![Change { what, kind: Kind::Create, details, request: Some(request) }])
+            Ok(Some(Change { what, kind: Kind::Create, details, request: Some(request) }))
         }
         [id] => {
             let path = client.path(&format!("/rulesets/{id}"));
             let there = client.get(&path)?.unwrap_or_default();
             let details = differences(&body, &there);
             if details.is_empty() {
-                return Ok(Vec::new());
+                return Ok(None);
             }
-            let request = Request { method: Method::PUT, path, body: Some(body) };
-            Ok(vec![Change { what, kind: Kind::Update, details, request: Some(request) }])
+            let request = Request { method: Method::PUT, path, body: Body::Plain(body) };
+            Ok(Some(Change { what, kind: Kind::Update, details, request: Some(request) }))
         }
         _ => Err(Fault::new(format!("there are {} rulesets called {NAME}", ours.len())).hint("delete all but one")),
     }

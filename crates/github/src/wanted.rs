@@ -28,6 +28,9 @@ pub struct WantedEnvironment {
     pub reviewers: Vec<Reviewer>,
     /// Minutes before a deployment begins.
     pub wait: u32,
+    /// Of this environment, by name.
+    pub variables: BTreeMap<String, String>,
+    /// Names that must be there.
     pub secrets: Vec<String>,
 }
 

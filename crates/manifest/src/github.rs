@@ -1,6 +1,6 @@
 //! A repository on GitHub that `roadbed github apply` holds to the manifest, beside what `[ci.protection]` says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::Manifest;
@@ -19,7 +19,8 @@ record! {
         approvals: Option<Approvals>,
         /// Variables of its workflows. They are no secrets: everybody who reads the repository sees them.
         variables: Table<VarName, String>,
-        /// Secrets that must be there. Their values are never known here.
+        /// Secrets that must be there, beside those that `[ci.tasks]` and variables with `source = "ci"` need. `roadbed github apply`
+        /// writes the values that it is given.
         secrets: Vec<At<VarName>> = [],
         /// Environments that workflows deploy to. Those of `[branches]` are there without being named, for their branches alone.
         environments: Table<EnvName, GithubEnvironmentTable>,
@@ -33,6 +34,8 @@ record! {
         reviewers: Vec<At<ReviewerName>> = [],
         /// How long a deployment waits, in whole minutes.
         wait: Option<At<Duration>>,
+        /// Variables of the jobs that deploy there. They are no secrets.
+        variables: Table<VarName, String>,
         /// Secrets that must be there.
         secrets: Vec<At<VarName>> = [],
     }
@@ -136,6 +139,7 @@ pub struct GithubEnvironment {
     /// `ann`, `team/platform`.
     pub reviewers: Vec<String>,
     pub wait: Duration,
+    pub variables: BTreeMap<String, String>,
     pub secrets: Vec<String>,
 }
 
@@ -144,6 +148,13 @@ impl Manifest {
     pub fn github(&self) -> Option<Github> {
         let table = &self.document.ci.github.as_ref()?.value;
         let names = |all: &[At<VarName>]| all.iter().map(|name| name.value.to_string()).collect::<Vec<_>>();
+        let texts = |table: &Table<VarName, String>| {
+            let all = table.in_order().into_iter();
+            all.map(|(name, value)| (name.value.to_string(), value.clone())).collect::<BTreeMap<_, _>>()
+        };
+        let mut secrets: BTreeSet<String> = names(&table.secrets).into_iter().collect();
+        secrets.extend(self.task_secrets());
+        secrets.extend(self.build_secrets());
         let branches = self.branches();
         let environments = self.environments().into_iter().filter_map(|name| {
             let own = table.environments.get(&name);
@@ -158,19 +169,15 @@ impl Manifest {
                 reviewers: own
                     .map_or_else(Vec::new, |own| own.reviewers.iter().map(|one| one.value.0.clone()).collect()),
                 wait: own.and_then(|own| own.wait.as_ref()).map_or(Duration::ZERO, |wait| wait.value),
+                variables: own.map_or_else(BTreeMap::new, |own| texts(&own.variables)),
                 secrets: own.map_or_else(Vec::new, |own| names(&own.secrets)),
             })
         });
         Some(Github {
             repository: table.repository.value.0.clone(),
             approvals: table.approvals.map(|approvals| approvals.0),
-            variables: table
-                .variables
-                .in_order()
-                .into_iter()
-                .map(|(name, value)| (name.value.to_string(), value.clone()))
-                .collect(),
-            secrets: names(&table.secrets),
+            variables: texts(&table.variables),
+            secrets: secrets.into_iter().collect(),
             environments: environments.collect(),
         })
     }

@@ -1,6 +1,6 @@
 //! Workflows for GitHub Actions: what they need to know beside branches, environments and tasks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Manifest;
 use crate::id::EnvName;
@@ -8,6 +8,7 @@ use crate::record::{choice, record};
 use crate::scalars::Version;
 use crate::shape::{self, Table, text_shape};
 use crate::source::At;
+use crate::variable_tables::Origin;
 
 choice! {
     /// Where jobs have the program from.
@@ -74,9 +75,25 @@ pub struct Workflows {
     pub previews: Vec<String>,
     /// In the order of the manifest.
     pub deployed: Vec<DeployedBranch>,
+    /// Secrets at the code host that tasks get, by name.
+    pub task_secrets: BTreeSet<String>,
+    /// Those that builds get.
+    pub build_secrets: BTreeSet<String>,
 }
 
 impl Manifest {
+    /// What tasks are given, that somebody has to set at the code host.
+    pub(crate) fn task_secrets(&self) -> BTreeSet<String> {
+        self.ci().tasks.into_values().flat_map(|task| task.secrets).collect()
+    }
+
+    /// What builds are given: variables with `source = "ci"`.
+    pub(crate) fn build_secrets(&self) -> BTreeSet<String> {
+        let all = self.document.variables.in_order().into_iter();
+        let given = all.filter(|(_, one)| one.source.as_ref().is_some_and(|from| from.value == Origin::Ci));
+        given.map(|(name, _)| name.value.to_string()).collect()
+    }
+
     /// Whether there are workflows, and what they need to know.
     pub fn workflows(&self) -> Option<Workflows> {
         let table = &self.document.ci.workflows.as_ref()?.value;
@@ -101,6 +118,8 @@ impl Manifest {
             node: table.node.as_ref().map(|version| version.0.clone()),
             previews: table.previews.iter().map(|label| label.value.0.clone()).collect(),
             deployed: deployed.collect(),
+            task_secrets: self.task_secrets(),
+            build_secrets: self.build_secrets(),
         })
     }
 }

@@ -10,8 +10,8 @@ use aws_lc_rs::{digest, hmac};
 use host::files::{self, Access, FileFault};
 use zeroize::Zeroizing;
 
-use crate::SecretName;
 use crate::seat::UserKeys;
+use crate::{Secret, SecretName};
 
 /// Bytes of a fingerprint, and of the key.
 const LENGTH: usize = 32;
@@ -46,6 +46,22 @@ impl Fingerprints {
     /// The key of this user; `None` if there is none, so that nothing was ever compared with it.
     pub fn of_user(keys: &UserKeys) -> Result<Option<Self>, FileFault> {
         keys.fingerprint_key().map_or(Ok(None), |path| Self::read(&path))
+    }
+
+    /// The key of this user, made first if there is none; `None` if this user keeps no settings.
+    pub fn ensure_of_user(keys: &UserKeys) -> Result<Option<Self>, FileFault> {
+        keys.fingerprint_key().map(|path| Self::ensure(&path)).transpose()
+    }
+
+    /// A fingerprint to be noted of a value that was handed to somebody else. One for another purpose looks otherwise, and so does one
+    /// by another key.
+    pub fn note_of(&self, purpose: &str, secret: &Secret) -> String {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(purpose.as_bytes());
+        context.update(&[0]);
+        context.update(secret.expose().as_bytes());
+        let tag = context.sign();
+        self.id.iter().chain(tag.as_ref()).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether this is the value that `known` is the fingerprint of.
@@ -101,6 +117,14 @@ mod tests {
         let other = Fingerprints::ensure(&folder.path().join("another")).unwrap();
         assert_ne!(one.of("a value"), other.of("a value"));
         assert_ne!(one.id, other.id);
+        let note = |of: &Fingerprints, purpose: &str, value: &str| of.note_of(purpose, &Secret::new(value.to_owned()));
+        assert_eq!(note(&one, "github", "a value"), note(&again, "github", "a value"));
+        let noted = note(&one, "github", "a value");
+        for other in
+            [note(&one, "elsewhere", "a value"), note(&one, "github", "another"), note(&other, "github", "a value")]
+        {
+            assert_ne!(noted, other);
+        }
     }
 
     #[test]

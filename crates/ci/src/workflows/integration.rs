@@ -41,6 +41,8 @@ pub(super) fn text(workflows: &Workflows) -> String {
             ("node", &steps::node(workflows)),
             ("program-first", &steps::program(workflows, Turn::First)),
             ("program", &steps::program(workflows, Turn::Later)),
+            ("task-secrets", &steps::secrets(&workflows.task_secrets)),
+            ("build-env", &steps::build_environment(workflows)),
         ],
     );
     pinned(&text)

@@ -63,6 +63,8 @@ mod tests {
                 branch("develop", "staging", None),
                 branch("main", "production", Some(("staging", "develop"))),
             ],
+            task_secrets: ["UPLOAD_TOKEN".to_owned()].into(),
+            build_secrets: ["SOURCE_MAPS_TOKEN".to_owned()].into(),
         })
     }
 
@@ -133,6 +135,37 @@ mod tests {
                 if line.contains("id-token: write") {
                     assert!(job.starts_with("deploy"), "{} {job}", file.path);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_are_given_to_the_step_that_wants_them_alone() {
+        for file in programs().into_iter().flat_map(of) {
+            let step = |name: &str| {
+                let found = file.text.split_once(&format!("- name: {name}\n"));
+                found.map_or("", |(_, rest)| rest.split("      - name: ").next().unwrap())
+            };
+            let all = file.text.matches("secrets.").count();
+            let expected = if file.path.ends_with("/ci.yml") { 2 } else { 0 };
+            assert_eq!(all, expected, "{}", file.path);
+            if expected > 0 {
+                let given =
+                    |step: &str, name: &str| step.contains(&format!("\n          {name}: ${{{{ secrets.{name} }}}}\n"));
+                assert!(given(step("Lint, check, test and build"), "UPLOAD_TOKEN"), "{}", file.text);
+                assert!(given(step("Build and pack"), "SOURCE_MAPS_TOKEN"), "{}", file.text);
+            }
+        }
+    }
+
+    #[test]
+    fn deployments_and_previews_come_one_after_the_other_and_are_never_stopped_half_way() {
+        for file in programs().into_iter().flat_map(of) {
+            let stops = file.text.lines().filter_map(|line| line.trim().strip_prefix("cancel-in-progress: "));
+            let stops: Vec<&str> = stops.collect();
+            match file.path.ends_with("/ci.yml") {
+                true => assert_eq!(stops, ["${{ github.event_name == 'pull_request' }}"]),
+                false => assert_eq!(stops, ["false"], "{}", file.path),
             }
         }
     }

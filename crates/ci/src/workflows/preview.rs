@@ -7,5 +7,8 @@ use super::{filled, steps};
 const TEXT: &str = include_str!("templates/preview.yml");
 
 pub(super) fn text(workflows: &Workflows) -> String {
-    filled(&format!("{}{TEXT}", steps::HEAD), &[("previews", &workflows.previews.join(", "))])
+    filled(
+        &format!("{}{TEXT}", steps::HEAD),
+        &[("previews", &workflows.previews.join(", ")), ("runner", &workflows.runner)],
+    )
 }

@@ -1,5 +1,7 @@
 //! Steps that several jobs have.
 
+use std::collections::BTreeSet;
+
 use manifest::{Program, Workflows};
 
 use super::filled;
@@ -53,6 +55,19 @@ pub(super) fn program(workflows: &Workflows, turn: Turn) -> String {
         (Program::Download { url, sha256 }, _) => filled(DOWNLOADED, &[("url", url), ("sha256", sha256)]),
         (Program::Source, Turn::First) => pinned(COMPILED),
         (Program::Source, Turn::Later) => pinned(HANDED_ON),
+    }
+}
+
+/// Secrets of the code host as variables of a step, which nothing else in the job sees. A fork's runs get none.
+pub(super) fn secrets(names: &BTreeSet<String>) -> String {
+    names.iter().map(|name| format!("          {name}: ${{{{ secrets.{name} }}}}\n")).collect()
+}
+
+/// What the build of a release is given.
+pub(super) fn build_environment(workflows: &Workflows) -> String {
+    match workflows.build_secrets.is_empty() {
+        true => String::new(),
+        false => format!("        env:\n{}", secrets(&workflows.build_secrets)),
     }
 }
 

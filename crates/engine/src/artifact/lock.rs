@@ -10,7 +10,54 @@ pub struct Lock {
     #[serde(rename = "lockfileVersion")]
     version: u32,
     #[serde(default)]
-    packages: BTreeMap<String, Entry>,
+    packages: Entries,
+}
+
+/// Everything by its path, in order: a project has thousands of these, and half of the room in a tree is to spare.
+#[derive(Debug, Default)]
+struct Entries(Box<[(Box<str>, Entry)]>);
+
+impl Entries {
+    fn get(&self, path: &str) -> Option<&Entry> {
+        let at = self.0.binary_search_by(|(known, _)| (**known).cmp(path)).ok()?;
+        Some(&self.0[at].1)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.0.iter().map(|(path, entry)| (&**path, entry))
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table;
+        impl<'de> serde::de::Visitor<'de> for Table {
+            type Value = Vec<(Box<str>, Entry)>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a table of packages by path")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    all.push(entry);
+                }
+                Ok(all)
+            }
+        }
+        let mut all = deserializer.deserialize_map(Table)?;
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        // Of a path that is said twice the last counts, as everywhere in JSON.
+        all.dedup_by(|later, earlier| {
+            let is_same = later.0 == earlier.0;
+            if is_same {
+                std::mem::swap(later, earlier);
+            }
+            is_same
+        });
+        Ok(Self(all.into()))
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -53,7 +100,7 @@ impl<'de> Deserialize<'de> for Names {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum License {
-    Expression(String),
+    Expression(Box<str>),
     Other(serde::de::IgnoredAny),
 }
 
@@ -184,7 +231,7 @@ impl Lock {
         let installed = self.packages.iter().filter(|(path, _)| path.contains("node_modules/"));
         installed.map(|(path, entry)| Place {
             path,
-            name: path.rsplit_once("node_modules/").map_or(path.as_str(), |(_, name)| name),
+            name: path.rsplit_once("node_modules/").map_or(path, |(_, name)| name),
             version: entry.version.as_deref().unwrap_or_default(),
             integrity: entry.integrity.as_deref().or(entry.resolved.as_deref()).unwrap_or_default(),
             workspace: entry.resolved.as_deref().filter(|_| entry.link),
@@ -238,7 +285,7 @@ impl Entry {
             version: self.version.as_deref().unwrap_or_default().to_owned(),
             integrity: self.integrity.as_deref().map(str::to_owned),
             license: match &self.license {
-                Some(License::Expression(text)) => Some(text.clone()),
+                Some(License::Expression(text)) => Some(text.to_string()),
                 Some(License::Other(_)) | None => None,
             },
             optional: self.optional,
@@ -302,6 +349,14 @@ mod tests {
         );
         assert_eq!(found[1].license.as_deref(), Some("MIT"));
         assert_eq!(found[2].license, None, "no expression, no claim");
+    }
+
+    #[test]
+    fn of_a_path_that_is_said_twice_the_last_counts() {
+        let text = r#"{"lockfileVersion": 3, "packages": {"node_modules/b": {"version": "1"}, "node_modules/a": {"version": "1"}, "node_modules/b": {"version": "2"}}}"#;
+        let lock = Lock::parse(text.as_bytes()).unwrap();
+        let told: Vec<String> = lock.places().map(|place| format!("{} {}", place.path, place.version)).collect();
+        assert_eq!(told, ["node_modules/a 1", "node_modules/b 2"]);
     }
 
     #[test]

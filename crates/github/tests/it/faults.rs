@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use github::{Client, Way, apply, plan};
+use github::{Client, Given, Way, apply, plan};
 use reconcile::Fault;
 use secrets::Secret;
 
@@ -22,8 +22,8 @@ fn scripted(script: &[(&'static str, u16, &str, &'static str)]) -> (Result<usize
     let script = script.iter().map(|(end, code, headers, text)| (*end, *code, (*headers).to_owned(), *text));
     github.state.lock().unwrap().script = script.collect();
     let (found, waited) = github.with(|client| {
-        let changes = plan(client, &wanted())?;
-        changes.iter().try_for_each(|change| apply(client, change))?;
+        let changes = plan(client, &wanted(), &Given::default())?;
+        changes.iter().try_for_each(|change| apply(client, change, &Given::default()).map(drop))?;
         Ok(changes.len())
     });
     (found.map_err(|fault| said(&fault)), waited, github)
@@ -41,7 +41,7 @@ fn a_limit_is_waited_for_as_long_as_github_says() {
             r#"{"message": "You have exceeded a secondary rate limit"}"#,
         ),
     ]);
-    assert_eq!((found, waited), (Ok(7), vec![7, 21, 3]));
+    assert_eq!((found, waited), (Ok(8), vec![7, 21, 3]));
     let (found, waited, github) = scripted(&[("GET /repos/us/shop", 429, "retry-after: 3600\r\n", "{}")]);
     assert!(found.unwrap_err().contains("run this again in 3600 s"));
     assert_eq!((waited, github.changes().len()), (vec![], 0), "whoever must wait for an hour is told");
@@ -51,7 +51,7 @@ fn a_limit_is_waited_for_as_long_as_github_says() {
 fn trouble_is_tried_again_where_that_makes_nothing_twice() {
     let trouble = ("GET /repos/us/shop", 502, "", "<html>");
     let (found, waited, _) = scripted(&[trouble, trouble]);
-    assert_eq!((found, waited), (Ok(7), vec![1, 2]));
+    assert_eq!((found, waited), (Ok(8), vec![1, 2]));
     let (found, waited, _) = scripted(&[trouble; 4]);
     assert!(found.unwrap_err().contains("502"));
     assert_eq!(waited, [1, 2, 4]);
@@ -83,7 +83,8 @@ fn what_is_refused_is_told_with_the_reason_and_what_to_do() {
     assert!(found.unwrap_err().contains("has no such repository"));
     let mut strange = wanted();
     strange.environments[1].reviewers.push(github::Reviewer::Team("nobody".to_owned()));
-    let (found, _) = StandIn::new().with(|client| plan(client, &strange).map_err(|fault| said(&fault)));
+    let (found, _) =
+        StandIn::new().with(|client| plan(client, &strange, &Given::default()).map_err(|fault| said(&fault)));
     assert!(found.unwrap_err().contains("there is no team \"nobody\""));
 }
 
@@ -121,6 +122,6 @@ fn a_server_that_says_nothing_is_given_up() {
     let waited = std::cell::Cell::new(0);
     let pause = |_: Duration| waited.set(waited.get() + 1);
     let client = Client::new(&way, "us/shop", &token, &pause).unwrap();
-    let fault = said(&plan(&client, &wanted()).unwrap_err());
+    let fault = said(&plan(&client, &wanted(), &Given::default()).unwrap_err());
     assert!(fault.contains("cannot ask GitHub for /repos/us/shop") && waited.get() == 3, "{fault}");
 }

@@ -5,4 +5,5 @@
 mod description;
 mod faults;
 mod held;
+mod secrets_written;
 mod stand_in;

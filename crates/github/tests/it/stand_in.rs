@@ -6,6 +6,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use crypto_box::SecretKey;
 use github::{Client, Way};
 use secrets::Secret;
 use serde_json::{Value, json};
@@ -14,6 +17,20 @@ use crate::description::published;
 
 pub(crate) const TOKEN: &str = "ghp_thisIsTheTokenOfTheTests0000";
 
+/// A secret as GitHub has it: opened, as only GitHub can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) value: String,
+    pub(crate) updated: String,
+}
+
+/// The two halves of the key of a repository or an environment; each has its own.
+fn key_of(environment: &str) -> SecretKey {
+    let mut bytes = [7; 32];
+    bytes.iter_mut().zip(environment.bytes()).for_each(|(byte, letter)| *byte ^= letter);
+    SecretKey::from(bytes)
+}
+
 /// What is there.
 #[derive(Default)]
 pub(crate) struct State {
@@ -21,10 +38,13 @@ pub(crate) struct State {
     pub(crate) environments: BTreeMap<String, Value>,
     pub(crate) policies: BTreeMap<String, Vec<Value>>,
     pub(crate) variables: Vec<Value>,
+    pub(crate) variables_of: BTreeMap<String, Vec<Value>>,
     /// By environment; `""` is the repository.
-    pub(crate) secrets: BTreeMap<String, Vec<String>>,
+    pub(crate) secrets: BTreeMap<String, BTreeMap<String, Kept>>,
     /// `METHOD PATH`, in order.
     pub(crate) asked: Vec<String>,
+    /// All that was sent.
+    pub(crate) sent: Vec<String>,
     /// Requests that GitHub would not take.
     pub(crate) wrong: Vec<String>,
     /// For the next requests whose path ends so: code, headers, body.
@@ -107,6 +127,7 @@ fn answer(
 ) -> (u16, String, String) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     state.asked.push(format!("{method} {path}"));
+    state.sent.push(format!("{target} {headers:?} {}", String::from_utf8_lossy(body)));
     if headers.get("authorization").map(String::as_str) != Some(&format!("Bearer {TOKEN}")) {
         return (401, String::new(), r#"{"message": "Bad credentials"}"#.to_owned());
     }
@@ -133,7 +154,7 @@ fn answer(
         return (code, more, text.to_owned());
     }
     let (code, said, more) = done(state, known.id, &known.parts[..], query, body);
-    assert!(code == 404 || description.answers(&known, code), "{} does not answer {code}", known.id);
+    assert!(matches!(code, 404 | 422) || description.answers(&known, code), "{} does not answer {code}", known.id);
     (code, more, if said.is_null() { String::new() } else { said.to_string() })
 }
 
@@ -217,11 +238,62 @@ fn done(state: &mut State, id: &str, parts: &[String], query: &str, body: Value)
             found["value"] = body["value"].clone();
             (204, Value::Null, String::new())
         }
+        "repos/get-all-environments" => page(state.environments.values().cloned().collect(), "environments"),
+        "actions/list-environment-variables" => {
+            page(state.variables_of.get(&last).cloned().unwrap_or_default(), "variables")
+        }
+        "actions/create-environment-variable" | "actions/update-environment-variable"
+            if !state.environments.contains_key(&parts[2]) =>
+        {
+            none()
+        }
+        "actions/create-environment-variable" => {
+            state.variables_of.entry(last).or_default().push(body);
+            (201, json!({}), String::new())
+        }
+        "actions/update-environment-variable" => {
+            let of = state.variables_of.entry(parts[2].clone()).or_default();
+            let Some(found) = of.iter_mut().find(|one| one["name"] == last) else { return none() };
+            found["value"] = body["value"].clone();
+            (204, Value::Null, String::new())
+        }
         "actions/list-repo-secrets" | "actions/list-environment-secrets" => {
-            let of = if parts.len() == 3 { parts[2].as_str() } else { "" };
-            let names = state.secrets.get(of).cloned().unwrap_or_default();
-            page(names.iter().map(|name| json!({"name": name})).collect(), "secrets")
+            let of = parts.get(2).map_or("", String::as_str);
+            let all = state.secrets.get(of).cloned().unwrap_or_default();
+            page(all.into_iter().map(|(name, kept)| shown(&name, &kept)).collect(), "secrets")
+        }
+        "actions/get-repo-public-key" | "actions/get-environment-public-key" => {
+            let of = parts.get(2).map_or("", String::as_str);
+            ok(json!({"key_id": format!("key of {of}"), "key": STANDARD.encode(key_of(of).public_key().as_bytes())}))
+        }
+        "actions/get-repo-secret" | "actions/get-environment-secret" => {
+            let of = if parts.len() == 4 { parts[2].as_str() } else { "" };
+            match state.secrets.get(of).and_then(|all| all.get(&last)) {
+                Some(kept) => ok(shown(&last, kept)),
+                None => none(),
+            }
+        }
+        "actions/create-or-update-repo-secret" | "actions/create-or-update-environment-secret" => {
+            let of = if parts.len() == 4 { parts[2].clone() } else { String::new() };
+            if !of.is_empty() && !state.environments.contains_key(&of) {
+                return none();
+            }
+            let sealed = STANDARD.decode(body["encrypted_value"].as_str().unwrap()).unwrap();
+            // Sealed for another key it says nothing to GitHub either.
+            let opened = key_of(&of).unseal(&sealed).ok().filter(|_| body["key_id"] == format!("key of {of}"));
+            let Some(opened) = opened else { return (422, json!({"message": "Bad key"}), String::new()) };
+            let kept = Kept { value: String::from_utf8(opened).unwrap(), updated: format!("2026-01-01T00:00:{new}Z") };
+            let before = state.secrets.entry(of).or_default().insert(last, kept);
+            (
+                if before.is_some() { 204 } else { 201 },
+                if before.is_some() { Value::Null } else { json!({}) },
+                String::new(),
+            )
         }
         _ => none(),
     }
+}
+
+fn shown(name: &str, kept: &Kept) -> Value {
+    json!({"name": name, "created_at": "2026-01-01T00:00:00Z", "updated_at": kept.updated})
 }

@@ -19,7 +19,7 @@ pub struct LineSplitter {
 impl LineSplitter {
     /// Takes bytes as they come; `sink` gets every line that they complete, without its end.
     pub fn push(&mut self, mut bytes: &[u8], sink: &mut dyn FnMut(&str)) {
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
             self.append(&bytes[..end], sink);
             self.end_line(sink);
             bytes = &bytes[end + 1..];

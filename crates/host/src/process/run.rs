@@ -74,12 +74,13 @@ pub async fn run(run: &Run, on_line: &mut (dyn FnMut(Stream, &str) + Send)) -> R
     let child = KilledOnDrop(spawn(spec, &mut |_| Ok(()))?);
     let mut out = Output::new(Stream::Out, out_read).map_err(watch_fault)?;
     let mut err = Output::new(Stream::Err, err_read).map_err(watch_fault)?;
-    let mut tail = VecDeque::new();
+    let mut tail: VecDeque<String> = VecDeque::new();
     let mut on_line = |stream: Stream, line: &str| {
-        if tail.len() == TAIL_LINES {
-            tail.pop_front();
-        }
-        tail.push_back(line.to_owned());
+        // The room of the oldest is that of the newest: an output may have hundreds of millions of lines.
+        let mut kept = if tail.len() == TAIL_LINES { tail.pop_front().unwrap_or_default() } else { String::new() };
+        kept.clear();
+        kept.push_str(line);
+        tail.push_back(kept);
         on_line(stream, line);
     };
 

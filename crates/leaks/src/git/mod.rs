@@ -133,6 +133,9 @@ fn git_folder(folder: &Path) -> Option<PathBuf> {
     is_bare.then(|| folder.to_owned())
 }
 
+/// What one object takes is kept for the next, but not that of a rare large one.
+const ROOM: usize = 64 << 10;
+
 /// The objects, for one thread.
 pub struct Objects {
     pub store: gix_odb::Handle,
@@ -149,6 +152,9 @@ impl std::fmt::Debug for Objects {
 impl Objects {
     /// An object, or `None` if this clone does not have it or it is damaged.
     pub fn read(&mut self, id: &ObjectId) -> Option<Data<'_>> {
+        if self.buffer.capacity() > ROOM {
+            self.buffer = Vec::new();
+        }
         let is_here = self.quarantine.is_none() || self.store.exists(id);
         let store = self.quarantine.as_ref().filter(|_| !is_here).unwrap_or(&self.store);
         store.try_find(id, &mut self.buffer).ok().flatten()

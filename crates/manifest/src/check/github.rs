@@ -10,6 +10,15 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 pub(super) fn check(document: &Document, findings: &mut Findings) {
     let Some(table) = &document.ci.github else { return };
+    let of_environments = table.value.environments.in_order();
+    let of_environments = of_environments.iter().flat_map(|(_, one)| &one.secrets);
+    for name in table.value.secrets.iter().chain(of_environments) {
+        if name.value.as_str().starts_with("GITHUB_") {
+            findings
+                .error(name.span, format!("GitHub takes no secret \"{}\": names that begin so are its own", name.value))
+                .hint("call it otherwise");
+        }
+    }
     for (name, environment) in table.value.environments.in_order() {
         if document.environments.get(&name.value).is_none() {
             findings

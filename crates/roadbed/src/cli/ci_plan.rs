@@ -71,6 +71,7 @@ pub async fn run(session: &Session, args: &CiPlan) -> Result<Exit, Failure> {
     // The start took code that planning has no use for.
     host::resident::give_back();
     let mut plan = subject.plan(session, &checkout, &changed, base)?;
+    host::resident::give_back();
     let output = &session.output;
     if let Some(occasion) = &occasion {
         tell_github(session, &subject, occasion, &plan)?;

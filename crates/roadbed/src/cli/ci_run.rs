@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ::ci::cache::{Cache, Looked, Trust};
@@ -101,7 +102,7 @@ pub async fn run(session: &Session, args: &CiRun, interrupts: &mut Interrupts) -
     let locks = cache(session)?;
     let turn = |job: &Job| Some(Turn::new(lock_file(&locks, &subject.folder, &lock_of(job))));
     let (events, mut told) = unbounded_channel();
-    let progress = Drawing(events);
+    let progress = Drawing { events, waiting: AtomicUsize::new(0), left_out: AtomicUsize::new(0) };
     let ended = |job: &Job, done: &Done| tell(&progress, &hosted, job, done);
     let runner = Runner {
         project: &subject.folder,
@@ -127,13 +128,13 @@ pub async fn run(session: &Session, args: &CiRun, interrupts: &mut Interrupts) -
     let mut drawn = progress_of(&session.output);
     let over = loop {
         tokio::select! {
-            Some(event) = told.recv() => draw(session, &hosted, &mut drawn, &event),
+            Some(event) = told.recv() => draw(session, &hosted, &mut drawn, &progress, &event),
             over = &mut working => break Some(over),
             () = interrupts.next() => break None,
         }
     };
     while let Ok(event) = told.try_recv() {
-        draw(session, &hosted, &mut drawn, &event);
+        draw(session, &hosted, &mut drawn, &progress, &event);
     }
     drawn.end();
     let _ = files::remove_empty_dir(&subject.folder.join(::ci::run::UNPACKED));
@@ -219,9 +220,18 @@ impl AsyncUnchanged for Still<'_> {
     }
 }
 
+/// Lines that may wait to be drawn, some 20 MB of them. A task may write them faster than that, and all would lie in memory.
+const MOST_WAITING: usize = 100_000;
+
 /// What goes on, for whoever draws it.
 #[derive(Debug)]
-struct Drawing(UnboundedSender<Said>);
+struct Drawing {
+    events: UnboundedSender<Said>,
+    /// Lines that are not drawn yet.
+    waiting: AtomicUsize,
+    /// Lines that will not be.
+    left_out: AtomicUsize,
+}
 
 /// Something to draw.
 #[derive(Debug)]
@@ -236,7 +246,22 @@ enum Said {
 
 impl Progress for Drawing {
     fn emit(&self, event: Event) {
-        let _ = self.0.send(Said::Event(event));
+        if matches!(event, Event::Output { .. }) {
+            if self.waiting.load(Ordering::Relaxed) >= MOST_WAITING {
+                self.left_out.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+        }
+        let _ = self.events.send(Said::Event(event));
+    }
+}
+
+impl Drawing {
+    /// Notes that a line was drawn; how many were left out before it.
+    fn drawn(&self) -> usize {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.left_out.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -247,7 +272,7 @@ fn tell(progress: &Drawing, hosted: &Hosted, job: &Job, done: &Done) {
         progress.emit(Event::Noted { note: format!("{resource} is flaky: it succeeded at attempt {}", done.attempts) });
     }
     if hosted.is_github() && !done.log.is_empty() {
-        let _ = progress.0.send(Said::Group { name: resource.clone(), log: done.log.clone() });
+        let _ = progress.events.send(Said::Group { name: resource.clone(), log: done.log.clone() });
     }
     progress.emit(match done.outcome {
         Outcome::Succeeded => Event::Converged { resource, steps: 1, took_ms },
@@ -268,9 +293,24 @@ fn tell(progress: &Drawing, hosted: &Hosted, job: &Job, done: &Done) {
     });
 }
 
-fn draw(session: &Session, hosted: &Hosted, drawn: &mut crate::render::progress::Progress, said: &Said) {
+fn draw(
+    session: &Session,
+    hosted: &Hosted,
+    drawn: &mut crate::render::progress::Progress,
+    progress: &Drawing,
+    said: &Said,
+) {
     match said {
-        Said::Event(event) => show(drawn, event, &session.output),
+        Said::Event(event) => {
+            if let Event::Output { resource, .. } = event {
+                let left_out = progress.drawn();
+                if left_out > 0 {
+                    let line = format!("… {left_out} lines are not shown …");
+                    show(drawn, &Event::Output { resource: resource.clone(), line }, &session.output);
+                }
+            }
+            show(drawn, event, &session.output);
+        }
         Said::Group { name, log } => hosted.group(&session.output, name, log),
     }
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::github_args::GithubApply;
+use crate::cli::github_values::{Memory, Values};
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::render::paint::printable;
@@ -64,21 +65,31 @@ pub fn run(session: &Session, args: &GithubApply) -> Result<Exit, Failure> {
         std::thread::sleep(time);
     };
     let client = Client::new(&way, &repository, &token, &pause).map_err(Failure::Usage)?;
-    let changes = ::github::plan(&client, &wanted)?;
+    let values = Values::given(session, args, &wanted)?;
+    let mut memory = Memory::of(session, &repository)?;
+    let given = values.with(&memory);
+    let changes = ::github::plan(&client, &wanted, &given)?;
     for change in &changes {
         tell(session, change)?;
-        if !args.dry_run {
-            ::github::apply(&client, change)?;
+        if args.dry_run {
+            continue;
+        }
+        if let Some((place, written)) = ::github::apply(&client, change, &given)? {
+            memory.note(place, written)?;
         }
     }
-    let is_left = |change: &Change| args.dry_run || change.kind == Kind::Missing;
-    let left = changes.iter().filter(|change| is_left(change)).count();
+    let is_left = |change: &&Change| match change.kind {
+        Kind::Undeclared => args.strict,
+        Kind::Missing | Kind::Changed => true,
+        Kind::Create | Kind::Update | Kind::Delete => args.dry_run,
+    };
+    let left = changes.iter().filter(is_left).count();
     let output = &session.output;
     if output.is_json() {
         let document =
             Document { repository: &repository, holds: left == 0, applied: !args.dry_run, changes: &changes };
         output.json(&document)?;
-    } else if changes.is_empty() {
+    } else if left == 0 {
         output.note(format!("{} {repository} is as the manifest says", output.notes.good("✓")));
     } else if args.dry_run {
         output.note(format!("{left} of {repository} differ; `roadbed github apply` makes them so"));
@@ -109,6 +120,7 @@ fn wanted(manifest: &Manifest) -> Wanted {
             })
             .collect(),
         wait: u32::try_from(one.wait.as_secs() / 60).unwrap_or(u32::MAX),
+        variables: one.variables,
         secrets: one.secrets,
     });
     wanted.environments = environments.collect();
@@ -154,7 +166,8 @@ fn tell(session: &Session, change: &Change) -> Result<(), Failure> {
         Kind::Create => paint.good("+"),
         Kind::Update => paint.caution("~"),
         Kind::Delete => paint.bad("-"),
-        Kind::Missing => paint.bad("!"),
+        Kind::Missing | Kind::Changed => paint.bad("!"),
+        Kind::Undeclared => paint.caution("?"),
     };
     output.line(format!("{mark} {}", paint.strong(printable(&change.what))))?;
     change.details.iter().try_for_each(|line| output.line(format!("    {}", printable(line))))

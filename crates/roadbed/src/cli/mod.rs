@@ -38,6 +38,7 @@ pub mod generate;
 pub mod git;
 pub mod github_apply;
 pub mod github_args;
+mod github_values;
 pub mod interrupts;
 pub mod lent_command;
 pub mod live;

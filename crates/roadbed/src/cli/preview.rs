@@ -1,5 +1,6 @@
 //! `roadbed preview up` and `down`: the environment of a pull request, from a commit to an address and back to nothing.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -192,15 +193,25 @@ impl<'a> Ground<'a> {
 
     async fn tell(&self, there: &Session, live: &Live) -> Result<(), Failure> {
         use crate::cli::conductor::Conductor;
+        let status = live.status().await?;
+        let lives = status.ends.map(|ends| (super::preview_list::roughly(ends.since(there.clock.now())), ends));
+        if let Some(file) = there.surroundings.variable("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) {
+            let mut text = format!("### {}\n\n", there.environment()?);
+            text.extend(status.urls.iter().map(|(app, url)| format!("- {app}: {url}\n")));
+            text.extend(
+                lives.as_ref().map(|(left, ends)| format!("\nIt is gone in {left}, at {ends}, unless it is moved.\n")),
+            );
+            let file = there.surroundings.folder.join(file);
+            let written = files::open_append(&file, Access::Everyone)?.write_all(text.as_bytes());
+            written.map_err(|error| files::FileFault::new("append to", &file, error))?;
+        }
         if there.output.is_json() {
             return Ok(());
         }
-        let status = live.status().await?;
         for line in environment::urls(&status.urls, there.output.data) {
             there.output.line(line)?;
         }
-        if let Some(ends) = status.ends {
-            let left = super::preview_list::roughly(ends.since(there.clock.now()));
+        if let Some((left, ends)) = lives {
             there
                 .output
                 .note(format!("it is gone in {left}, at {ends}, unless it is moved or brought up again before"));

@@ -108,7 +108,7 @@ fn read_text(session: &Session, args: &Import) -> Result<Zeroizing<String>, Fail
     }
 }
 
-fn assignments(text: &str, shown: &str) -> Result<Vec<Assignment>, Failure> {
+pub(super) fn assignments(text: &str, shown: &str) -> Result<Vec<Assignment>, Failure> {
     let refuse = |lines: Vec<String>| {
         Failure::Usage(
             Fault::new(format!("cannot import {shown}: nothing was kept"))
