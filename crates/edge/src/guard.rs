@@ -226,7 +226,9 @@ pub const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("client-cert"
 pub const CLIENT_NAME: HeaderName = HeaderName::from_static("x-client-name");
 
 /// Headers that only we may set.
-pub const OURS: [HeaderName; 11] = [
+pub const OURS: [HeaderName; 13] = [
+    crate::access::USER,
+    crate::access::EMAIL,
     CLIENT_CERTIFICATE,
     HeaderName::from_static("client-cert-chain"),
     CLIENT_NAME,

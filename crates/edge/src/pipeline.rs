@@ -1,7 +1,7 @@
 //! The life of a request, in the order things happen.
 //!
 //! ```text
-//!   request id ─► guard ─► challenge of an authority ─► route ─► rate limit ─► access ─► config.json │ files │ forward ─► headers ─► log
+//!   request id ─► guard ─► challenge of an authority ─► route ─► rate limit ─► access (or its door) ─► config.json │ files │ forward ─► headers ─► log
 //! ```
 
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::rate_limit::passage;
 use crate::refusal::{After, Refusal};
 use crate::route::Route;
 use crate::snapshot::Target;
+use crate::access::door;
 use crate::{access, compress, files, forward, guard, headers, pages, request_id, route};
 
 /// Answers one request. Whatever happens, there is an answer, and a line in the access log when its last byte is gone.
@@ -102,7 +103,26 @@ async fn reply(
     }
 
     // Who may not see the site does not see what is missing on it either.
-    access::admit(&site.access, &parts.headers)?;
+    let (admitted, now) = (edge.admissions.now(), edge.clock.now());
+    let who = match site.access.protected() {
+        None => access::Who::Anybody,
+        Some(protected) => {
+            let visit = door::Visit { protected, admitted: &admitted, control: &edge.control, id, now };
+            if visitor.door == Door::Https && asked.target.path().starts_with(door::DOOR) {
+                return visit.answer(&parts, body, &asked).await;
+            }
+            match access::admit(&site.access, &admitted, (&parts, &asked), visitor, now) {
+                Ok(who) => who,
+                Err(refusal) => {
+                    entry.refused(refusal);
+                    return visit.ask(&parts, &asked, refusal);
+                }
+            }
+        }
+    };
+    if let Some(user) = who.name() {
+        entry.user(user);
+    }
     if visitor.door == Door::Https {
         edge.arrivals.count_one();
     }
@@ -130,6 +150,7 @@ async fn reply(
             let upgrade = forward::upgrade_of(&mut parts);
             let wish = compress::Wish::of(&parts.method, &parts.headers);
             headers::toward_app(&mut parts.headers, &asked, visitor, id);
+            who.tell(&mut parts.headers);
             let exchange = Exchange::new(parts, body, asked.target, upgrade);
             let answer = forward::forward(edge, visitor, pool, exchange, entry).await?;
             // Between apps on one machine it would be work for nothing.
@@ -137,6 +158,9 @@ async fn reply(
         }
     };
     site.add_headers(response.headers_mut());
+    if site.access.protected().is_some() {
+        access::keep_private(response.headers_mut());
+    }
     if let Some(release) = &site.release {
         response.headers_mut().insert(RELEASE_HEADER, release.clone());
     }

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::admission::Admissions;
 use crate::arrivals::Arrivals;
 use crate::config::EdgeConfig;
 use crate::crowd::Crowd;
@@ -47,6 +48,8 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
         arrivals: Arrivals::new(clock.now()),
         crowd: Arc::new(Crowd::new(limits.connections_per_client)),
         limiter: Limiter::new(clock.instant(), limits.limits_store),
+        admissions: Arc::new(Admissions::resume(&root)),
+        control: root.control_socket(),
         clock,
         log,
         tls: tls::Terms::new(publisher.serving(), Arc::clone(&proofs)).map_err(EdgeFault::Tls)?,

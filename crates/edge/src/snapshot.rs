@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reconcile::ports::{self, RouteTable, SiteAccess};
 use rustls::sign::CertifiedKey;
 
-use crate::access::{self, Access};
+use crate::access::{Access, Protected, password};
 use crate::balance::Pool;
 use crate::connection::Door;
 use crate::files::{Folder, freshness};
@@ -156,7 +156,7 @@ pub enum Rejected {
     NotCredentials {
         app: String,
         #[source]
-        source: access::NotCredentials,
+        source: password::NotCredentials,
     },
     #[error("cannot answer for {app:?} with the header {name:?}: it is none")]
     NoHeader { app: String, name: String },
@@ -288,12 +288,12 @@ impl Site {
         };
         let access = match &wanted.access {
             SiteAccess::Public => Access::Public,
-            SiteAccess::Protected { credentials_file } => {
+            SiteAccess::Protected { credentials_file, sign_in } => {
                 let text = host::files::read_string(credentials_file)
                     .map_err(|source| Rejected::Credentials { app: app.clone(), source })?;
-                let credentials = access::parse(credentials_file, &text)
+                let credentials = password::parse(credentials_file, &text)
                     .map_err(|source| Rejected::NotCredentials { app: app.clone(), source })?;
-                Access::Protected(credentials)
+                Access::Protected(Protected { credentials, sign_in: sign_in.clone() })
             }
         };
         let authorities = wanted.client_authorities.as_deref().map(Authorities::read).transpose();

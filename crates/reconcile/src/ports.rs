@@ -453,8 +453,12 @@ pub struct Upstream {
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum SiteAccess {
     Public,
-    /// HTTP Basic; the file holds lines `user:HEX(SHA-256(password))`, only digests of generated 256-bit passwords.
+    /// People who signed in, and programs by HTTP Basic; the file holds lines `user:HEX(SHA-256(password))`, only digests of generated
+    /// 256-bit passwords.
     Protected {
         credentials_file: PathBuf,
+        /// Where people may sign in, as a button names it; `None`: by links alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sign_in: Option<String>,
     },
 }

@@ -39,6 +39,8 @@ pub(super) struct Record {
     pub bytes: u64,
     pub error: Option<&'static str>,
     pub limited: Option<Limited>,
+    /// Who it was, where somebody had to say so.
+    pub user: Option<String>,
 }
 
 /// What a limit had to do with a request.
@@ -75,6 +77,7 @@ impl Entry {
             bytes: 0,
             error: None,
             limited: None,
+            user: None,
         };
         let (log, clock) = (edge.log.clone(), Arc::clone(&edge.clock));
         Self { record: Some(Box::new(record)), log, clock, is_complete: false }
@@ -106,6 +109,10 @@ impl Entry {
 
     pub fn refused(&mut self, refusal: Refusal) {
         self.failed(refusal.code());
+    }
+
+    pub fn user(&mut self, user: &str) {
+        self.change(|record| record.user = Some(user.to_owned()));
     }
 
     pub fn limited(&mut self, limited: Limited) {

@@ -85,6 +85,7 @@ impl AccessLog {
             bytes: 0,
             error: Some("unparsed"),
             limited: None,
+            user: None,
         };
         self.send(Box::new(record), 0);
     }

@@ -36,6 +36,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<Limit<'a>>,
     /// Lines lost before this one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +97,7 @@ fn append(lines: &mut Vec<u8>, record: &Record, micros: u64, dropped: Option<u64
         protocol: record.protocol,
         client: record.client.to_string(),
         error: record.error,
+        user: record.user.as_deref(),
         limit: record.limited.as_ref().map(|limited| Limit {
             class: &limited.class,
             rule: limited.rule,
