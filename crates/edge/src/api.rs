@@ -11,6 +11,7 @@
 //!   GET  /traffic  what each instance has under way and has answered
 //!   PUT  /limits-store {"ports":…}      where limits are counted together with other edges, in memory alone; GET: whether they are
 //!   PUT  /admission {"key":…}            who is let in beyond what the routes say
+//!   POST /top {"by":"client","count":10}  who asked most in the last five minutes
 //!   POST /arrivals {"edge":…,"count":7}  how many visitors' requests came in; answers when it is not that, or after a while
 //! ```
 //!
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
+use crate::abuse::top::By;
 use crate::admission::Admission;
 use crate::arrivals::Arrived;
 use crate::edge::Edge;
@@ -120,6 +122,10 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             Ok(known) => json(StatusCode::OK, &edge.arrivals.other_than(known, LONGEST_LOOK).await),
             Err(told) => fault(StatusCode::BAD_REQUEST, &told),
         },
+        (&Method::POST, "/top") => match read_asked(request).await {
+            Ok(asked) => json(StatusCode::OK, &edge.log.top(asked.by, asked.count, edge.clock.now())),
+            Err(told) => fault(StatusCode::BAD_REQUEST, &told),
+        },
         (&Method::PUT, "/routes") => publish(publisher, request).await,
         (&Method::PUT, "/challenges") => match publisher.fence(epoch_of(&request)) {
             Ok(()) => prove(edge, request).await,
@@ -143,7 +149,7 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             }
         }
         _ => {
-            let known = "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/limits-store`, `/admission`, `/traffic`, `/arrivals`, `/rest`, `/wake` and `/end-streams`";
+            let known = "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/limits-store`, `/admission`, `/top`, `/traffic`, `/arrivals`, `/rest`, `/wake` and `/end-streams`";
             fault(StatusCode::NOT_FOUND, &Fault::new(known))
         }
     }
@@ -199,6 +205,20 @@ async fn rest_all(edge: &Edge, instances: &[Arc<Instance>], longest: Duration) {
     while instances.iter().any(|instance| instance.in_flight() > 0) && edge.clock.instant() < began + UNDER_WAY {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Which of those who ask most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedTop {
+    pub by: By,
+    pub count: usize,
+}
+
+async fn read_asked(request: Request<Incoming>) -> Result<AskedTop, Fault> {
+    const HEADLINE: &str = "cannot read whose number is asked for";
+    let body = Limited::new(request.into_body(), 4096).collect().await;
+    let body = body.map_err(|error| Fault::because(HEADLINE, error.as_ref()))?.to_bytes();
+    serde_json::from_slice(&body).map_err(|error| Fault::because(HEADLINE, &error))
 }
 
 async fn read_known(request: Request<Incoming>) -> Result<Arrived, Fault> {

@@ -63,6 +63,7 @@ pub mod fault;
 pub mod run;
 
 pub use admission::Admission;
+pub use api::AskedTop;
 pub use arrivals::Arrived;
 pub use client::EdgeClient;
 pub use config::{EdgeConfig, Limits};

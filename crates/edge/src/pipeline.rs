@@ -109,7 +109,7 @@ async fn reply(
         Some(protected) => {
             let visit = door::Visit { protected, admitted: &admitted, control: &edge.control, id, now };
             if visitor.door == Door::Https && asked.target.path().starts_with(door::DOOR) {
-                return visit.answer(&parts, body, &asked).await;
+                return visit.answer(&parts, body, &asked, entry).await;
             }
             match access::admit(&site.access, &admitted, (&parts, &asked), visitor, now) {
                 Ok(who) => who,

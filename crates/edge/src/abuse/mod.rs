@@ -4,3 +4,4 @@
 //! what would have been done.
 
 pub mod lists;
+pub mod top;

@@ -32,6 +32,7 @@ use super::{NO_INDEX, Protected, ROBOTS, SESSION, cookie};
 use crate::admission::Admitted;
 use crate::body::Body;
 use crate::guard::Asked;
+use crate::log::Entry;
 use crate::pages::Taste;
 use crate::refusal::Refusal;
 
@@ -121,7 +122,34 @@ pub enum WhyNot {
 }
 
 impl WhyNot {
-    fn sentence(self) -> &'static str {
+    pub const ALL: [Self; 9] = [
+        Self::NoLink,
+        Self::LinkUsed,
+        Self::LinkOver,
+        Self::NotOffered,
+        Self::ProviderAway,
+        Self::NotBelieved,
+        Self::NotAllowed,
+        Self::NotBegun,
+        Self::TooMany,
+    ];
+
+    /// The word for it in the access log.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NoLink => "no-link",
+            Self::LinkUsed => "link-used",
+            Self::LinkOver => "link-over",
+            Self::NotOffered => "sign-in-not-offered",
+            Self::ProviderAway => "provider-away",
+            Self::NotBelieved => "sign-in-not-believed",
+            Self::NotAllowed => "sign-in-not-allowed",
+            Self::NotBegun => "sign-in-not-begun",
+            Self::TooMany => "sign-in-too-many",
+        }
+    }
+
+    pub fn sentence(self) -> &'static str {
         match self {
             Self::NoLink => "This link signs nobody in here. Ask who gave it to you for another one.",
             Self::LinkUsed => {
@@ -171,7 +199,13 @@ impl Visit<'_> {
         Ok(pages::sign_in(self.protected.sign_in.as_deref(), asked.target.as_str(), &nonce, self.id))
     }
 
-    pub async fn answer(&self, parts: &Parts, body: Incoming, asked: &Asked) -> Result<Response<Body>, Refusal> {
+    pub async fn answer(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        asked: &Asked,
+        entry: &mut Entry,
+    ) -> Result<Response<Body>, Refusal> {
         let path = asked.target.path().strip_prefix(DOOR).unwrap_or_default();
         let query = || pairs(asked.target.query().unwrap_or_default().as_bytes());
         let client = asked.client.to_string();
@@ -182,25 +216,25 @@ impl Visit<'_> {
                 let token = query.get("token").filter(|token| is_token(token));
                 match token {
                     Some(token) => Ok(pages::enter(token, &nonce(parts), self.id)),
-                    None => Ok(self.refused(WhyNot::NoLink)),
+                    None => Ok(self.refused(WhyNot::NoLink, entry)),
                 }
             }
             (&Method::POST, "enter") => {
                 let form = form(parts, body).await?;
                 let Some(token) = form.get("token").filter(|token| is_token(token)) else {
-                    return Ok(self.refused(WhyNot::NoLink));
+                    return Ok(self.refused(WhyNot::NoLink, entry));
                 };
-                self.knock(&Knock::Redeem { host, token: token.clone(), client }, asked).await
+                self.knock(&Knock::Redeem { host, token: token.clone(), client }, asked, entry).await
             }
             (&Method::POST, "begin") => {
                 let form = form(parts, body).await?;
                 let to = own_path(form.get("to").map(String::as_str)).to_owned();
-                self.knock(&Knock::Begin { host, origin: origin(asked), to, client }, asked).await
+                self.knock(&Knock::Begin { host, origin: origin(asked), to, client }, asked, entry).await
             }
             (&Method::GET, "callback") => {
                 let state = cookie(&parts.headers, STATE).filter(|state| is_token(state)).map(str::to_owned);
                 let said = query();
-                self.knock(&Knock::Return { host, origin: origin(asked), said, state, client }, asked).await
+                self.knock(&Knock::Return { host, origin: origin(asked), said, state, client }, asked, entry).await
             }
             (&Method::GET | &Method::HEAD, "sign-out") => Ok(pages::leave(&nonce(parts), self.id)),
             (&Method::POST, "sign-out") => {
@@ -208,7 +242,7 @@ impl Visit<'_> {
                 let session = cookie(&parts.headers, SESSION)
                     .and_then(|shown| self.admitted.sessions.admit(shown, &asked.host, self.now).ok());
                 match session {
-                    Some(session) => self.knock(&Knock::Leave { session: session.id.clone(), client }, asked).await,
+                    Some(session) => self.knock(&Knock::Leave { session: session.id.clone(), client }, asked, entry).await,
                     // There is none that could end.
                     None => Ok(self.left()),
                 }
@@ -218,7 +252,7 @@ impl Visit<'_> {
         }
     }
 
-    async fn knock(&self, knock: &Knock, asked: &Asked) -> Result<Response<Body>, Refusal> {
+    async fn knock(&self, knock: &Knock, asked: &Asked, entry: &mut Entry) -> Result<Response<Body>, Refusal> {
         let opened = match timeout(CONTROL_PATIENCE, ask_control(self.control, knock)).await {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => {
@@ -241,7 +275,7 @@ impl Visit<'_> {
                 response
             }
             Opened::Left => self.left(),
-            Opened::Refused { why } => self.refused(why),
+            Opened::Refused { why } => self.refused(why, entry),
         })
     }
 
@@ -251,7 +285,8 @@ impl Visit<'_> {
         response
     }
 
-    fn refused(&self, why: WhyNot) -> Response<Body> {
+    fn refused(&self, why: WhyNot, entry: &mut Entry) -> Response<Body> {
+        entry.failed(why.code());
         pages::refused(why.status(), why.sentence(), self.id)
     }
 

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use host::files::{self, Access};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::abuse::top::{Seen, Top};
 use crate::fault::EdgeFault;
 use crate::log::Message;
 use crate::log::entry::Record;
@@ -52,7 +54,7 @@ struct Limit<'a> {
     outcome: &'a str,
 }
 
-pub(super) fn write_all(mut receiver: mpsc::Receiver<Message>, mut rotating: Rotating, dropped: &AtomicU64) {
+pub(super) fn write_all(mut receiver: mpsc::Receiver<Message>, mut rotating: Rotating, dropped: &AtomicU64, top: &Mutex<Top>) {
     let mut told = 0;
     let mut lines = Vec::with_capacity(64 * 1024);
     while let Some(first) = receiver.blocking_recv() {
@@ -62,6 +64,13 @@ pub(super) fn write_all(mut receiver: mpsc::Receiver<Message>, mut rotating: Rot
         while let Some(message) = next {
             match message {
                 Message::Line(record, micros) => {
+                    let seen = Seen {
+                        client: record.client,
+                        path: record.path.trim_end_matches("?…"),
+                        app: record.app.as_deref(),
+                        status: record.status,
+                    };
+                    top.lock().unwrap_or_else(PoisonError::into_inner).count(&seen, record.time);
                     let lost = dropped.load(Ordering::Relaxed);
                     append(&mut lines, &record, micros, (lost > told).then_some(lost - told));
                     told = lost;

@@ -128,7 +128,10 @@ fn site(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Site, Fault> {
         target: target(ground, fleet, one)?,
         access: match app.access {
             Access::Public => SiteAccess::Public,
-            Access::Protected => SiteAccess::Protected { credentials_file: credentials_file(root, app.name.as_str()) },
+            Access::Protected => SiteAccess::Protected {
+                credentials_file: credentials_file(root, app.name.as_str()),
+                sign_in: ground.environment.sign_in.as_ref().map(manifest::SignIn::called),
+            },
         },
         client_authorities: client_authorities(root, &ground.project, app)?,
         config: match app.runs {
