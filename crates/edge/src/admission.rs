@@ -96,8 +96,22 @@ impl Admissions {
         self.now.load_full()
     }
 
+    /// A look at it that lasts for no wait.
+    pub fn now_of<T>(&self, look: impl FnOnce(&Admitted) -> T) -> T {
+        look(&self.now.load())
+    }
+
     pub fn fingerprint(&self) -> String {
         self.now.load().fingerprint.clone()
+    }
+
+    /// What another edge has written meanwhile. One that cannot be read changes nothing.
+    pub fn look_again(&self) {
+        if let Ok(admission) = read(&self.root, &self.path)
+            && admission.fingerprint() != self.fingerprint()
+        {
+            self.now.store(Arc::new(Admitted::of(&admission)));
+        }
     }
 
     /// Makes it durable, then lets it count. Blocks on the disk: not for the request path.
@@ -157,7 +171,8 @@ mod tests {
         assert_eq!(Admissions::resume(&root).fingerprint(), told.fingerprint());
         let path = root.routes().join("admission.json");
         let text = files::read_string(&path).unwrap();
-        for damaged in [text.replace("s1", "s2"), text.replace("\"format\": 1", "\"format\": 2"), text[..20].to_owned()] {
+        for damaged in [text.replace("s1", "s2"), text.replace("\"format\": 1", "\"format\": 2"), text[..20].to_owned()]
+        {
             files::write_durable(&path, damaged.as_bytes(), Access::Owner).unwrap();
             assert!(read(&root, &path).is_err(), "{damaged}");
             assert_eq!(Admissions::resume(&root).fingerprint(), Admission::default().fingerprint());

@@ -161,7 +161,13 @@ fn health(edge: &Edge) -> Health {
         Serving::Damaged(_) => (0, State::Damaged),
         Serving::Snapshot(snapshot) => (snapshot.generation, State::Serving),
     };
-    Health { generation, state, log_dropped: edge.log.dropped(), limits: edge.limiter.health(), admission: edge.admissions.fingerprint() }
+    Health {
+        generation,
+        state,
+        log_dropped: edge.log.dropped(),
+        limits: edge.limiter.health(),
+        admission: edge.admissions.fingerprint(),
+    }
 }
 
 /// About an instance that is being replaced.

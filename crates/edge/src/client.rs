@@ -12,8 +12,8 @@ use reconcile::{Fault, Root};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::admission::Admission;
 use crate::abuse::top::Row;
+use crate::admission::Admission;
 use crate::api::{AskedTop, EPOCH_HEADER, Health, Rest};
 use crate::arrivals::Arrived;
 use crate::publish::Outcome;
@@ -59,7 +59,8 @@ impl EdgeClient {
 
     /// Tells the edge who is let in beyond what the routes say.
     pub async fn admit(&self, admission: &Admission) -> Result<(), Fault> {
-        let body = serde_json::to_vec(admission).map_err(|error| Fault::because("cannot encode who is let in", &error))?;
+        let body =
+            serde_json::to_vec(admission).map_err(|error| Fault::because("cannot encode who is let in", &error))?;
         self.call(Method::PUT, "/admission", Bytes::from(body)).await
     }
 

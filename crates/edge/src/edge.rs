@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use host::clock::Clock;
 
+use crate::abuse::Memory;
 use crate::admission::Admissions;
 use crate::arrivals::Arrivals;
 use crate::config::Limits;
@@ -31,6 +32,8 @@ pub struct Edge {
     pub limiter: Limiter,
     /// Who is let in beyond what the routes say.
     pub admissions: Arc<Admissions>,
+    /// What is remembered of visitors who are up to no good.
+    pub abuse: Memory,
     /// Where control listens, who signs people in.
     pub control: PathBuf,
     pub tls: Terms,

@@ -95,6 +95,8 @@ pub struct Snapshot {
     pub certificates: Shown,
     /// How often visitors may ask.
     pub rules: Rules,
+    /// What is concluded about visitors; `None`: nothing.
+    pub abuse: Option<crate::abuse::rules::Rules>,
     asks_for_clients: bool,
 }
 
@@ -183,11 +185,23 @@ impl Snapshot {
     ) -> Result<Self, Rejected> {
         let mut internal: HashMap<String, Arc<Site>> = HashMap::new();
         let rules = Rules::of(table.rate_limits.as_ref());
+        let abuse = table.abuse.as_ref().map(crate::abuse::rules::Rules::of);
         let hosts = build_sites(&table.sites, &mut internal, &rules, before, now)?;
         let candidate = build_sites(&table.candidate, &mut internal, &rules, before, now)?;
         let proxies = believed(&table.proxies)?;
         let asks_for_clients = table.sites.iter().chain(&table.candidate).any(|site| site.client_authorities.is_some());
-        Ok(Self { generation, table, proxies, hosts, internal, candidate, certificates, rules, asks_for_clients })
+        Ok(Self {
+            generation,
+            table,
+            proxies,
+            hosts,
+            internal,
+            candidate,
+            certificates,
+            rules,
+            abuse,
+            asks_for_clients,
+        })
     }
 
     /// Whether visitors or those who look at a candidate may ask for a host.

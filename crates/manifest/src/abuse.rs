@@ -59,7 +59,9 @@ impl Shape for Difficulty {
     const WANTS: &'static str = "a whole number from 8 to 22";
     fn decode(value: &Value<'_>, reader: &mut Reader) -> Self {
         integer(value, 8..=22).map(Self).unwrap_or_else(|| {
-            reader.wrong(value, Self::WANTS).hint("write the number without quotes; 16 takes a telephone about a second");
+            reader
+                .wrong(value, Self::WANTS)
+                .hint("write the number without quotes; 16 takes a telephone about a second");
             Self::stand_in()
         })
     }

@@ -52,7 +52,8 @@ pub async fn post(
     form: String,
     basic: Option<(&str, &str)>,
 ) -> Result<Bytes, AskFault> {
-    let authorization = basic.map(|(name, password)| format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))));
+    let authorization =
+        basic.map(|(name, password)| format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))));
     ask(url, tls, Question { authorization, form: Some(form) }).await
 }
 

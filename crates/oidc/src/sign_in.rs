@@ -213,7 +213,8 @@ pub fn judge(claims: &PersonClaims, rules: &SignIn, nonce: &str, now: Timestamp)
         return Err(Refusal::Other { claim: "nonce", found: "of another sign-in".to_owned() }.into());
     }
     let subject = said(&claims.sub, "sub")?;
-    if subject.chars().count() > LONGEST_SUBJECT || !subject.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+    if subject.chars().count() > LONGEST_SUBJECT || !subject.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    {
         return Err(Refusal::Form("sub").into());
     }
     // An address that anybody could have written there is nobody's.
@@ -233,7 +234,8 @@ pub fn judge(claims: &PersonClaims, rules: &SignIn, nonce: &str, now: Timestamp)
 
 fn is_address(text: &str) -> bool {
     let parts: Vec<&str> = text.split('@').collect();
-    let is_plain = text.len() <= 254 && text.bytes().all(|byte| byte.is_ascii_graphic() && !b",;<>\"\\()".contains(&byte));
+    let is_plain =
+        text.len() <= 254 && text.bytes().all(|byte| byte.is_ascii_graphic() && !b",;<>\"\\()".contains(&byte));
     is_plain && matches!(parts.as_slice(), [who, domain] if !who.is_empty() && !domain.is_empty())
 }
 
@@ -328,10 +330,10 @@ mod tests {
             ("another issuer", PersonClaims { iss: Some("https://id.example/".into()), ..good() }),
             ("no audience", PersonClaims { aud: None, ..good() }),
             ("another audience", PersonClaims { aud: Some(Audience::One("other".into())), ..good() }),
-            ("several, and nobody says for whom", PersonClaims {
-                aud: Some(Audience::Many(vec!["other".into(), "roadbed".into()])),
-                ..good()
-            }),
+            (
+                "several, and nobody says for whom",
+                PersonClaims { aud: Some(Audience::Many(vec!["other".into(), "roadbed".into()])), ..good() },
+            ),
             ("made for somebody else", PersonClaims { azp: Some("other".into()), ..good() }),
             ("no end", PersonClaims { exp: None, ..good() }),
             ("over", PersonClaims { exp: Some(NOW - 61), ..good() }),
@@ -401,14 +403,16 @@ mod tests {
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
         );
         let provider = Provider::read(provider().to_string().as_bytes(), "https://id.example").unwrap();
-        let begun = Begun { state: "s", nonce: "n", verifier: "v", back: "https://admin.shop.example/.roadbed/callback" };
+        let begun =
+            Begun { state: "s", nonce: "n", verifier: "v", back: "https://admin.shop.example/.roadbed/callback" };
         let address = provider.address(&rules(), &begun).unwrap();
         assert!(address.starts_with("https://id.example/authorize?tenant=1&response_type=code&client_id=roadbed&"));
         assert!(address.contains("code_challenge_method=S256") && !address.contains("verifier"), "{address}");
         let exchange = provider.exchange(&rules(), &begun, "c", Some("s:cret"));
         assert_eq!(exchange.basic, Some(("roadbed".to_owned(), "s%3Acret".to_owned())));
         assert!(exchange.form.contains("code_verifier=v") && !exchange.form.contains("cret"), "{}", exchange.form);
-        let posts = Provider { token_endpoint_auth_methods_supported: Some(vec!["client_secret_post".into()]), ..provider };
+        let posts =
+            Provider { token_endpoint_auth_methods_supported: Some(vec!["client_secret_post".into()]), ..provider };
         let exchange = posts.exchange(&rules(), &begun, "c", Some("s"));
         assert!(exchange.basic.is_none() && exchange.form.ends_with("client_secret=s"));
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Fault;
+use crate::abuse::Abuse;
 use crate::loaded::Loaded;
 use crate::rate_limits::RateLimits;
 
@@ -314,6 +315,9 @@ pub struct RouteTable {
     /// How often visitors may ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limits: Option<RateLimits>,
+    /// What is concluded about visitors who are up to no good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abuse: Option<Abuse>,
     pub sites: Vec<Site>,
     /// Those of a release that is looked at before visitors get it: at the same addresses, by the socket [`CANDIDATE_SOCKET`] alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -166,7 +166,9 @@ mod tests {
     #[test]
     fn nobody_locks_himself_out() {
         let proxies = ["10.0.0.0/8".parse().unwrap()];
-        for refused in ["127.0.0.1", "0.0.0.0/0", "::/0", "::1", "127.0.0.0/16", "1.0.0.0/7", "2000::/3", "10.1.2.3", "10.0.0.0/8"] {
+        for refused in
+            ["127.0.0.1", "0.0.0.0/0", "::/0", "::1", "127.0.0.0/16", "1.0.0.0/7", "2000::/3", "10.1.2.3", "10.0.0.0/8"]
+        {
             let network = read(refused).unwrap();
             assert!(may_be_blocked(network, &proxies).is_err(), "{refused}");
         }

@@ -183,7 +183,8 @@ mod tests {
             };
             top.count(&quiet, at(0));
             if at_client % 50 == 0 {
-                let loud = Seen { client: [203, 0, 113, 7].into(), path: "/wp-login.php", app: Some("shop"), status: 404 };
+                let loud =
+                    Seen { client: [203, 0, 113, 7].into(), path: "/wp-login.php", app: Some("shop"), status: 404 };
                 top.count(&loud, at(0));
             }
         }
@@ -191,7 +192,10 @@ mod tests {
         assert_eq!(rows[0].key, "203.0.113.7");
         assert!(rows[0].requests - rows[0].error <= 2000 && rows[0].requests >= 2000, "{:?}", rows[0]);
         assert_eq!(top.rows(By::App, 10, at(0))[0].requests, 102_000);
-        assert_eq!(top.rows(By::Status, 10, at(0))[1], Row { key: "404".into(), requests: 2000, error: 0, failed: 2000 });
+        assert_eq!(
+            top.rows(By::Status, 10, at(0))[1],
+            Row { key: "404".into(), requests: 2000, error: 0, failed: 2000 }
+        );
         for minute in 0..100 {
             top.count(&Seen { client: [192, 0, 2, 1].into(), path: "/", app: None, status: 200 }, at(minute));
         }

@@ -85,11 +85,20 @@ impl std::fmt::Debug for Knock {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "opened", rename_all = "kebab-case")]
 pub enum Opened {
-    Inside { session: String, seconds: u64, to: String },
+    Inside {
+        session: String,
+        seconds: u64,
+        to: String,
+    },
     /// The provider is asked at this address; the browser keeps `state`.
-    Elsewhere { location: String, state: String },
+    Elsewhere {
+        location: String,
+        state: String,
+    },
     Left,
-    Refused { why: WhyNot },
+    Refused {
+        why: WhyNot,
+    },
 }
 
 impl std::fmt::Debug for Opened {
@@ -242,7 +251,9 @@ impl Visit<'_> {
                 let session = cookie(&parts.headers, SESSION)
                     .and_then(|shown| self.admitted.sessions.admit(shown, &asked.host, self.now).ok());
                 match session {
-                    Some(session) => self.knock(&Knock::Leave { session: session.id.clone(), client }, asked, entry).await,
+                    Some(session) => {
+                        self.knock(&Knock::Leave { session: session.id.clone(), client }, asked, entry).await
+                    }
                     // There is none that could end.
                     None => Ok(self.left()),
                 }
@@ -264,9 +275,9 @@ impl Visit<'_> {
         Ok(match opened {
             Opened::Inside { session, seconds, to } => {
                 let mut response = self.see_other(&format!("{}{}", origin(asked), own_path(Some(&to))));
-                add_cookie(&mut response, &set_cookie(SESSION, &session, seconds, "Lax"));
                 add_cookie(&mut response, &set_cookie(FORM, "", 0, "Strict"));
                 add_cookie(&mut response, &set_cookie(STATE, "", 0, "Lax"));
+                add_cookie(&mut response, &set_cookie(SESSION, &session, seconds, "Lax"));
                 response
             }
             Opened::Elsewhere { location, state } => {

@@ -179,7 +179,8 @@ fn without_our_cookies(headers: &mut HeaderMap) {
             }
             continue;
         };
-        let kept: Vec<&str> = text.split(';').map(str::trim).filter(|pair| !pair.is_empty() && !is_ours(pair)).collect();
+        let kept: Vec<&str> =
+            text.split(';').map(str::trim).filter(|pair| !pair.is_empty() && !is_ours(pair)).collect();
         if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_str(&kept.join("; "))) {
             headers.append(COOKIE, value);
         }

@@ -22,7 +22,9 @@ struct Form<'a> {
 pub fn sign_in(provider: Option<&str>, to: &str, nonce: &str, id: &HeaderValue) -> Response<Body> {
     let told = match provider {
         Some(_) => "This site is protected. Sign in, or open a link that its operator gave you.",
-        None => "This site is protected. Open a link that its operator gave you; <code>roadbed access link</code> makes one.",
+        None => {
+            "This site is protected. Open a link that its operator gave you; <code>roadbed access link</code> makes one."
+        }
     };
     let button = provider.map(|name| format!("Sign in with {name}"));
     let fields = [("to", to)];

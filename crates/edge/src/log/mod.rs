@@ -12,8 +12,8 @@ mod search;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use host::clock::Timestamp;
@@ -26,7 +26,7 @@ use crate::fault::EdgeFault;
 use crate::log::entry::{Record, scheme_of};
 use crate::log::writer::Rotating;
 
-pub use entry::{Entry, Limited};
+pub use entry::{Entry, Judged, Limited};
 pub use search::lines_of;
 
 /// So many records wait for the disk before they are dropped: about a second of a busy edge.
@@ -90,6 +90,8 @@ impl AccessLog {
             error: Some("unparsed"),
             limited: None,
             user: None,
+            judged: None,
+            fingerprint: None,
         };
         self.send(Box::new(record), 0);
     }

@@ -40,10 +40,23 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    abuse: Option<Abuse<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<Limit<'a>>,
     /// Lines lost before this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<u64>,
+}
+
+/// What was concluded about the visitor.
+#[derive(Serialize)]
+struct Abuse<'a> {
+    rule: &'a str,
+    outcome: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    about: Option<&'a str>,
 }
 
 /// What a limit had to do with it.
@@ -54,7 +67,12 @@ struct Limit<'a> {
     outcome: &'a str,
 }
 
-pub(super) fn write_all(mut receiver: mpsc::Receiver<Message>, mut rotating: Rotating, dropped: &AtomicU64, top: &Mutex<Top>) {
+pub(super) fn write_all(
+    mut receiver: mpsc::Receiver<Message>,
+    mut rotating: Rotating,
+    dropped: &AtomicU64,
+    top: &Mutex<Top>,
+) {
     let mut told = 0;
     let mut lines = Vec::with_capacity(64 * 1024);
     while let Some(first) = receiver.blocking_recv() {
@@ -107,6 +125,12 @@ fn append(lines: &mut Vec<u8>, record: &Record, micros: u64, dropped: Option<u64
         client: record.client.to_string(),
         error: record.error,
         user: record.user.as_deref(),
+        abuse: record.judged.as_ref().map(|judged| Abuse {
+            rule: judged.rule,
+            outcome: judged.outcome,
+            about: judged.about.as_deref(),
+        }),
+        fingerprint: record.fingerprint.map(|fingerprint| format!("{fingerprint:016x}")),
         limit: record.limited.as_ref().map(|limited| Limit {
             class: &limited.class,
             rule: limited.rule,

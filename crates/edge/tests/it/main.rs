@@ -11,6 +11,8 @@ mod recorder;
 mod visitor;
 mod world;
 
+mod abuse;
+mod access;
 mod answers;
 mod asleep;
 mod candidate;

@@ -27,9 +27,10 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
                     .error(honeypot.span, "visitors would ask for it")
                     .hint("write a path that no page links, such as \"/private-offers/\"");
             }
-            let of_health = document.apps.iter().find(|(_, app)| {
-                health(app).iter().any(|path| path.starts_with(honeypot.0.as_str()))
-            });
+            let of_health = document
+                .apps
+                .iter()
+                .find(|(_, app)| health(app).iter().any(|path| path.starts_with(honeypot.0.as_str())));
             if let Some((app, _)) = of_health {
                 findings
                     .error(honeypot.span, format!("whoever looks whether {} lives asks for it", app.value))
@@ -46,7 +47,10 @@ fn refuse_programs(challenge: &ChallengeTable, document: &Document, findings: &m
     let hint = "challenges are for pages that people look at: name those alone";
     if app.serves == Serves::Data {
         findings
-            .error(challenge.app.span, format!("{name} serves data, and no program that asks for it solves a challenge"))
+            .error(
+                challenge.app.span,
+                format!("{name} serves data, and no program that asks for it solves a challenge"),
+            )
             .hint(hint);
         return;
     }
@@ -105,12 +109,19 @@ mod tests {
 
     #[test]
     fn patterns_overlap_where_one_path_is_of_both() {
-        for (one, other) in
-            [("/", "/"), ("/*", "/health"), ("/health", "/*"), ("/pay/*", "/pay/return"), ("/a/*/c", "/a/b/c"), ("/*", "/a/b")]
-        {
+        for (one, other) in [
+            ("/", "/"),
+            ("/*", "/health"),
+            ("/health", "/*"),
+            ("/pay/*", "/pay/return"),
+            ("/a/*/c", "/a/b/c"),
+            ("/*", "/a/b"),
+        ] {
             assert!(overlap(one, other), "{one} {other}");
         }
-        for (one, other) in [("/", "/health"), ("/search", "/health"), ("/a/*/c", "/a/b/d"), ("/a", "/a/b"), ("/p", "/pay")] {
+        for (one, other) in
+            [("/", "/health"), ("/search", "/health"), ("/a/*/c", "/a/b/d"), ("/a", "/a/b"), ("/p", "/pay")]
+        {
             assert!(!overlap(one, other), "{one} {other}");
         }
     }

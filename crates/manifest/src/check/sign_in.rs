@@ -16,9 +16,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         }
         let sign_in = &sign_in.value;
         if sign_in.emails.is_empty() && sign_in.domains.is_empty() && sign_in.groups.is_empty() {
-            findings
-                .error(sign_in.issuer.span, "it says nobody who is let in")
-                .hint("add emails, domains or groups");
+            findings.error(sign_in.issuer.span, "it says nobody who is let in").hint("add emails, domains or groups");
         }
         if sign_in.algorithms.is_empty() {
             findings

@@ -12,7 +12,7 @@ use crate::control::access::lists::{Shown, ToList};
 use crate::control::client::ControlClient;
 use crate::render::table::Table;
 
-pub async fn run(session: &Session, verb: &Verb) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, verb: &Verb) -> Result<Exit, Failure> {
     let control = ControlClient::new(session.root.clone());
     let ask = |network: &str, verdict, time: Option<&String>, reason: &str| {
         let seconds = time.map(|text| lasts(text).ok_or_else(|| no_time(text))).transpose()?;

@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::render::table::Table;
 
-pub async fn run(session: &Session, args: &Top) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, args: &Top) -> Result<Exit, Failure> {
     let by = match args.by {
         TopBy::Client => By::Client,
         TopBy::Path => By::Path,

@@ -177,10 +177,25 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Access, Check, Down, Edge, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trust, Upgrade,
+        Access, Check, Down, Edge, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token,
+        Trust, Upgrade,
     };
-    if let Check(_) | Upgrade(_) | Down(_) | Status(_) | Logs(_) | Explain(_) | Restart(_) | Ready(_) | Smoke(_)
-    | Plan(_) | Trust(_) | Rollback(_) | Releases(_) | Token(_) | Access(_) | Edge(edge_args::Edge { verb: Some(_) }) = command
+    if let Check(_)
+    | Upgrade(_)
+    | Down(_)
+    | Status(_)
+    | Logs(_)
+    | Explain(_)
+    | Restart(_)
+    | Ready(_)
+    | Smoke(_)
+    | Plan(_)
+    | Trust(_)
+    | Rollback(_)
+    | Releases(_)
+    | Token(_)
+    | Access(_)
+    | Edge(edge_args::Edge { verb: Some(_) }) = command
     {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;

@@ -10,6 +10,7 @@ use host::files;
 use manifest::Environment;
 use manifest::environment::{Access, Runs};
 use manifest::{RateLimitKey, RateLimitMode};
+use reconcile::abuse::{Abuse, Challenge, Scanners};
 use reconcile::ports::{Hsts, Kept, Proxies, RouteTable, Site, SiteAccess, Target, Upstream};
 use reconcile::rate_limits::{LimitedBy, LimitedClass, LimitedRoute, Rate, RateLimits};
 use reconcile::{Fault, Root};
@@ -61,6 +62,7 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
             announce: environment.network.proxy_protocol,
         },
         rate_limits: rate_limits(environment, fleets),
+        abuse: environment.abuse.as_ref().map(abuse),
         sites,
         candidate,
     })
@@ -88,6 +90,33 @@ pub(super) fn rate_limits(environment: &Environment, fleets: &[Fleet]) -> Option
         }
     }
     Some(RateLimits { classes, exempt })
+}
+
+fn abuse(wanted: &manifest::Abuse) -> Abuse {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let scanners = wanted.scanners.as_ref().map(|scanners| Scanners {
+        after: scanners.after,
+        keep_out_ms: millis(scanners.keep_out),
+        honeypot: scanners.honeypot.clone(),
+        except: scanners.except.clone(),
+    });
+    let challenge = |challenge: &manifest::Challenge| Challenge {
+        app: challenge.app.to_string(),
+        path: challenge.path.clone(),
+        bits: challenge.bits,
+    };
+    Abuse {
+        enforce: wanted.mode == RateLimitMode::Enforce,
+        scanners,
+        crawlers: wanted.crawlers,
+        crawler_rate: wanted.crawler_rate.map(|(rate, burst)| Rate {
+            count: rate.count,
+            period_ms: millis(rate.period),
+            burst,
+        }),
+        fingerprints: wanted.fingerprints,
+        challenges: wanted.challenges.iter().map(challenge).collect(),
+    }
 }
 
 fn limited_class(limit: &manifest::RateLimit, counts_together: bool) -> LimitedClass {

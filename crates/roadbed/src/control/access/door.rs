@@ -106,9 +106,7 @@ async fn inside(
     let name = format!("session/s{}", kept.id);
     let details = format!("at {} by {} until {} {more}", kept.host, kept.by, kept.until);
     let details = details.trim_end().to_owned();
-    if let Err(fault) =
-        record::by_visitor(control, Action::SignedIn, &kept.user, &kept.client, name, details).await
-    {
+    if let Err(fault) = record::by_visitor(control, Action::SignedIn, &kept.user, &kept.client, name, details).await {
         // One that nobody can read of is none.
         let _ = control.access.book.end(kept.id, control.clock.now());
         return Err(fault);
@@ -121,7 +119,8 @@ async fn inside(
 async fn not_signed_in(control: &Arc<Control>, host: &str, client: &str, failed: &Failed) -> Result<Opened, Fault> {
     tracing::warn!(host, client, "nobody was signed in: {failed}");
     // Whoever only sends us nonsense fills no log: what he says was never begun here.
-    if !matches!(failed, Failed::NotBegun | Failed::NotOffered) {
+    let is_news = !matches!(failed, Failed::NotBegun | Failed::NotOffered);
+    if is_news && control.access.desk.may_note(control.clock.now()) {
         let details = format!("sign-in at {host}: {failed}");
         record::by_visitor(control, Action::Refused, "nobody", client, String::new(), details).await?;
     }

@@ -133,9 +133,10 @@ pub async fn make(control: &Arc<Control>, ask: &ToLink, peer: Peer) -> Result<Li
         }
         (None, [only]) => only,
         (None, _) => return Err(cannot(format!("several apps are protected: {named}")).hint("say which with --app")),
-        (Some(app), _) => all.iter().find(|(name, _)| name == app).ok_or_else(|| {
-            cannot(format!("{app} is no protected app")).hint(format!("protected are: {named}"))
-        })?,
+        (Some(app), _) => all
+            .iter()
+            .find(|(name, _)| name == app)
+            .ok_or_else(|| cannot(format!("{app} is no protected app")).hint(format!("protected are: {named}")))?,
     };
     if !is_name(&ask.name) {
         return Err(cannot(format!("{:?} is no name", ask.name))
@@ -156,22 +157,14 @@ pub async fn make(control: &Arc<Control>, ask: &ToLink, peer: Peer) -> Result<Li
     let token = format!("{BEGINNING}{}", random.expose());
     let now = control.clock.now();
     let until = later(now, usable);
-    let wanted = NewLink {
-        digest: digest(&token),
-        name: &ask.name,
-        app,
-        host,
-        lasts,
-        made_by: &ask.by,
-        until,
-    };
+    let wanted = NewLink { digest: digest(&token), name: &ask.name, app, host, lasts, made_by: &ask.by, until };
     let book = &control.access.book;
-    let id = book.keep_link(&wanted, now).map_err(|fault| broken(&fault))?.ok_or_else(|| {
-        cannot(format!("{MOST_LINKS} wait to be used")).hint("`roadbed access revoke` ends one")
-    })?;
+    let id = book
+        .keep_link(&wanted, now)
+        .map_err(|fault| broken(&fault))?
+        .ok_or_else(|| cannot(format!("{MOST_LINKS} wait to be used")).hint("`roadbed access revoke` ends one"))?;
     let details = format!("for {} at {host}, signed in for {} s, to be used until {until}", ask.name, lasts.as_secs());
-    let noted =
-        record::by_operator(control, Action::LinkMade, &ask.by, peer, format!("link/l{id}"), details).await;
+    let noted = record::by_operator(control, Action::LinkMade, &ask.by, peer, format!("link/l{id}"), details).await;
     if let Err(fault) = noted {
         // One that nobody can read of is none.
         let _ = book.revoke_link(id, now);
@@ -196,8 +189,7 @@ pub(super) fn digest(token: &str) -> [u8; 32] {
 
 /// What goes into a header as it is.
 fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte))
+    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte))
 }
 
 fn later(now: Timestamp, span: Duration) -> Timestamp {
@@ -257,7 +249,9 @@ pub async fn revoke(control: &Arc<Control>, ask: &ToRevoke, peer: Peer) -> Resul
     let book = &control.access.book;
     let number = |text: &str| text.parse::<i64>().ok().filter(|number| *number > 0);
     let unknown = |id: &str| {
-        Fault::new("cannot end it").cause(format!("there is no session or link {id:?}")).hint("`roadbed access list` shows them")
+        Fault::new("cannot end it")
+            .cause(format!("there is no session or link {id:?}"))
+            .hint("`roadbed access list` shows them")
     };
     let (ended, details) = match &ask.which {
         Which::All => {

@@ -76,7 +76,10 @@ pub async fn list(control: &Arc<Control>, ask: &ToList, peer: Peer) -> Result<Ve
                 None => None,
                 Some(seconds) => {
                     let ms = i64::try_from(seconds).ok().and_then(|seconds| seconds.checked_mul(1000));
-                    Some(ms.and_then(|ms| now.unix_millis().checked_add(ms)).ok_or_else(|| cannot("that is too long".to_owned()))?)
+                    Some(
+                        ms.and_then(|ms| now.unix_millis().checked_add(ms))
+                            .ok_or_else(|| cannot("that is too long".to_owned()))?,
+                    )
                 }
             };
             let listed = Listed { network: network.to_string(), verdict, until_ms, reason: ask.reason.clone() };

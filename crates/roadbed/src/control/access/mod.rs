@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use edge::access::session::{Session, Signer};
-use manifest::environment::{Access as Visible, Class};
 use manifest::Environment;
+use manifest::environment::{Access as Visible, Class};
 use reconcile::Fault;
 use secrets::SecretName;
 use tokio::sync::OnceCell;

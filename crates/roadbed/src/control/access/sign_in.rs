@@ -30,13 +30,17 @@ pub(crate) const CLIENT_SECRET: &str = "sign-in/client";
 const LASTS: Duration = Duration::from_secs(10 * 60);
 /// Sign-ins under way, of all visitors: some 3 kilobytes each with the longest path. The oldest gives way.
 const MOST: usize = 1000;
+/// Refusals that are noted in a minute.
+const NOTED: u32 = 60;
 /// A provider is asked anew about itself after this.
 const FRESH: Duration = Duration::from_secs(10 * 60);
 
 /// What is under way.
 #[derive(Debug, Default)]
-pub struct Desk {
+pub(crate) struct Desk {
     begun: Mutex<HashMap<[u8; 32], Pending>>,
+    /// Refusals that were noted in a minute.
+    noted: Mutex<(i64, u32)>,
     known: tokio::sync::Mutex<Option<Known>>,
 }
 
@@ -121,8 +125,7 @@ pub(super) async fn begin(
     let random = || generate::credential().map_err(|error| Failed::Away(error.to_string()));
     let (state, browser, nonce, verifier) = (random()?, random()?, random()?, random()?);
     let back = back(origin);
-    let begun =
-        Begun { state: state.expose(), nonce: nonce.expose(), verifier: verifier.expose(), back: &back };
+    let begun = Begun { state: state.expose(), nonce: nonce.expose(), verifier: verifier.expose(), back: &back };
     let location = known.provider.address(&known.rules, &begun)?;
     let now = control.clock.now();
     let mut pending = control.access.desk.begun();
@@ -201,6 +204,17 @@ fn is_within(at: Timestamp, span: Duration, now: Timestamp) -> bool {
 }
 
 impl Desk {
+    /// Whether one more refusal is noted: past the limit it is noise, and the log is for people.
+    pub(super) fn may_note(&self, now: Timestamp) -> bool {
+        let minute = now.unix_millis().div_euclid(60_000);
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.0 != minute {
+            *noted = (minute, 0);
+        }
+        noted.1 += 1;
+        noted.1 <= NOTED
+    }
+
     /// What was begun with this state in this browser for this host. It is taken: nothing comes back twice. Whoever has only the state
     /// takes nothing away.
     fn take(
