@@ -135,7 +135,8 @@ fn a_link_signs_in_once_and_what_is_ended_is_ended() {
     stage.roadbed("access link --for ben --usable 25h").refuses(1, &["--usable"]);
     stage.roadbed("access link --for ben --app nobody").refuses(1, &["no protected app", "web"]);
     let over = stage.link("--for ben --usable 1s");
-    stage.until("its time is over", || Browser::new(&stage).enter(&over).body.contains("expired"));
+    stage.until("its time is over", || stage.json("access list --json")["links"][0]["standing"] == "over");
+    assert!(Browser::new(&stage).enter(&over).body.contains("expired"));
     let revoked = stage.link("--for ben");
     let id = stage.json("access list --json")["links"][0]["id"].as_str().unwrap().to_owned();
     stage.roadbed(&format!("access revoke {id}")).exits(0);
