@@ -59,7 +59,7 @@ impl Publisher {
         files::create_dir(&root.routes(), Access::Owner)?;
         let (serving, last) = match read_back(&root) {
             Stored::Nothing => (Serving::Nothing, Last::default()),
-            Stored::Table { last, table } => (serve_again(&root, table, last.generation, clock.as_ref())?, last),
+            Stored::Table { last, table } => (serve_again(&root, *table, last.generation, clock.as_ref())?, last),
             Stored::Damaged { last } => (damaged(&root), last),
         };
         let publisher = Self {
@@ -247,7 +247,7 @@ fn digest(generation: u64, body: &[u8]) -> String {
 #[derive(Debug)]
 enum Stored {
     Nothing,
-    Table { last: Last, table: RouteTable },
+    Table { last: Last, table: Box<RouteTable> },
     Damaged { last: Last },
 }
 
@@ -255,13 +255,13 @@ fn read_back(root: &Root) -> Stored {
     let (newest, before) = (read_one(root, &current(root)), read_one(root, &previous(root)));
     match (newest, before) {
         (Ok(None), Ok(None)) => Stored::Nothing,
-        (Ok(Some((last, table))), _) => Stored::Table { last, table },
+        (Ok(Some((last, table))), _) => Stored::Table { last, table: Box::new(table) },
         (lost, Ok(Some((last, table)))) => {
             let why = lost.err().map_or_else(|| "it is gone".to_owned(), |fault| fault.to_string());
             tracing::error!(%why, generation = last.generation, "the current routes are lost: serving the previous generation");
             // The lost one may have been of a later control.
             let epoch = last.epoch.max(guess(&current(root)).epoch);
-            Stored::Table { last: Last { epoch, ..last }, table }
+            Stored::Table { last: Last { epoch, ..last }, table: Box::new(table) }
         }
         (newest, before) => {
             for fault in [newest.err(), before.err()].into_iter().flatten() {

@@ -95,7 +95,7 @@ pub fn enter(
         entry.fingerprint(fingerprint::of(parts));
     }
     let instant = edge.clock.instant();
-    let crawler = parts.headers.get(USER_AGENT).filter(|_| rules.crawlers).and_then(|agent| crawlers::claimed(agent));
+    let crawler = parts.headers.get(USER_AGENT).filter(|_| rules.crawlers).and_then(crawlers::claimed);
     let identity = crawler.map(|crawler| edge.abuse.crawlers.look(asked.client, crawler, instant));
     if identity == Some(Identity::Verified) {
         return Ok(Standing::Crawler);
