@@ -46,6 +46,10 @@ impl std::fmt::Debug for Key {
     }
 }
 
+pub fn encoded_json(value: &Value) -> String {
+    encoded(value.to_string())
+}
+
 pub(crate) fn encoded(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -20,6 +20,7 @@
 mod browser;
 pub mod ci;
 pub mod forgeries;
+pub mod provider;
 mod client;
 mod command;
 mod crowd;

@@ -38,6 +38,7 @@ mod migrations;
 mod upgrade;
 mod fencing;
 mod server;
+mod access;
 mod api;
 mod oidc;
 mod streams;

@@ -10,6 +10,8 @@
 //!   POST /end-streams {"instance":"api-1","longest_ms":9000} ends its streams, spread over that time; answers how many
 //!   GET  /traffic  what each instance has under way and has answered
 //!   PUT  /limits-store {"ports":…}      where limits are counted together with other edges, in memory alone; GET: whether they are
+//!   PUT  /admission {"key":…}            who is let in beyond what the routes say
+//!   POST /top {"by":"client","count":10}  who asked most in the last five minutes
 //!   POST /arrivals {"edge":…,"count":7}  how many visitors' requests came in; answers when it is not that, or after a while
 //! ```
 //!
@@ -32,6 +34,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
+use crate::abuse::top::By;
+use crate::admission::Admission;
 use crate::arrivals::Arrived;
 use crate::edge::Edge;
 use crate::fault::EdgeFault;
@@ -61,6 +65,9 @@ pub struct Health {
     /// Where limits are counted with other edges.
     #[serde(default)]
     pub limits: StoreHealth,
+    /// Which admission counts.
+    #[serde(default)]
+    pub admission: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +122,10 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             Ok(known) => json(StatusCode::OK, &edge.arrivals.other_than(known, LONGEST_LOOK).await),
             Err(told) => fault(StatusCode::BAD_REQUEST, &told),
         },
+        (&Method::POST, "/top") => match read_asked(request).await {
+            Ok(asked) => json(StatusCode::OK, &edge.log.top(asked.by, asked.count, edge.clock.now())),
+            Err(told) => fault(StatusCode::BAD_REQUEST, &told),
+        },
         (&Method::PUT, "/routes") => publish(publisher, request).await,
         (&Method::PUT, "/challenges") => match publisher.fence(epoch_of(&request)) {
             Ok(()) => prove(edge, request).await,
@@ -125,6 +136,10 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             Ok(()) => count_limits_in(edge, request).await,
             Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot count limits elsewhere", &cause)),
         },
+        (&Method::PUT, "/admission") => match publisher.fence(epoch_of(&request)) {
+            Ok(()) => admit(edge, request).await,
+            Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot change who is let in", &cause)),
+        },
         (&Method::POST, "/certificates") => take_up(publisher).await,
         (&Method::POST, path @ ("/rest" | "/wake" | "/end-streams")) => {
             let path = path.to_owned();
@@ -134,7 +149,7 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             }
         }
         _ => {
-            let known = "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/limits-store`, `/traffic`, `/arrivals`, `/rest`, `/wake` and `/end-streams`";
+            let known = "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/limits-store`, `/admission`, `/top`, `/traffic`, `/arrivals`, `/rest`, `/wake` and `/end-streams`";
             fault(StatusCode::NOT_FOUND, &Fault::new(known))
         }
     }
@@ -146,7 +161,13 @@ fn health(edge: &Edge) -> Health {
         Serving::Damaged(_) => (0, State::Damaged),
         Serving::Snapshot(snapshot) => (snapshot.generation, State::Serving),
     };
-    Health { generation, state, log_dropped: edge.log.dropped(), limits: edge.limiter.health() }
+    Health {
+        generation,
+        state,
+        log_dropped: edge.log.dropped(),
+        limits: edge.limiter.health(),
+        admission: edge.admissions.fingerprint(),
+    }
 }
 
 /// About an instance that is being replaced.
@@ -190,6 +211,20 @@ async fn rest_all(edge: &Edge, instances: &[Arc<Instance>], longest: Duration) {
     while instances.iter().any(|instance| instance.in_flight() > 0) && edge.clock.instant() < began + UNDER_WAY {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Which of those who ask most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedTop {
+    pub by: By,
+    pub count: usize,
+}
+
+async fn read_asked(request: Request<Incoming>) -> Result<AskedTop, Fault> {
+    const HEADLINE: &str = "cannot read whose number is asked for";
+    let body = Limited::new(request.into_body(), 4096).collect().await;
+    let body = body.map_err(|error| Fault::because(HEADLINE, error.as_ref()))?.to_bytes();
+    serde_json::from_slice(&body).map_err(|error| Fault::because(HEADLINE, &error))
 }
 
 async fn read_known(request: Request<Incoming>) -> Result<Arrived, Fault> {
@@ -236,6 +271,20 @@ async fn count_limits_in(edge: &Edge, request: Request<Incoming>) -> Response<Fu
 async fn take_up(publisher: &Arc<Publisher>) -> Response<Full<Bytes>> {
     let publisher = Arc::clone(publisher);
     in_background("cannot take up the certificates", move || publisher.take_up_certificates()).await
+}
+
+async fn admit(edge: &Edge, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    const HEADLINE: &str = "cannot change who is let in";
+    let bytes = match Limited::new(request.into_body(), LARGEST).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return fault(StatusCode::BAD_REQUEST, &Fault::because(HEADLINE, error.as_ref())),
+    };
+    let admission: Admission = match serde_json::from_slice(&bytes) {
+        Ok(admission) => admission,
+        Err(error) => return fault(StatusCode::BAD_REQUEST, &Fault::because(HEADLINE, &error)),
+    };
+    let admissions = Arc::clone(&edge.admissions);
+    in_background(HEADLINE, move || admissions.take(admission)).await
 }
 
 /// Waits for the disk where no visitor waits with us.

@@ -12,7 +12,9 @@ use reconcile::{Fault, Root};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::api::{EPOCH_HEADER, Health, Rest};
+use crate::abuse::top::Row;
+use crate::admission::Admission;
+use crate::api::{AskedTop, EPOCH_HEADER, Health, Rest};
 use crate::arrivals::Arrived;
 use crate::publish::Outcome;
 use crate::rate_limit::access::{StoreAccess, StoreHealth};
@@ -53,6 +55,19 @@ impl EdgeClient {
     /// Whether limits are counted there, as a question to Redis says it now.
     pub async fn limits_store(&self) -> Result<StoreHealth, Fault> {
         self.call(Method::GET, "/limits-store", Bytes::new()).await
+    }
+
+    /// Tells the edge who is let in beyond what the routes say.
+    pub async fn admit(&self, admission: &Admission) -> Result<(), Fault> {
+        let body =
+            serde_json::to_vec(admission).map_err(|error| Fault::because("cannot encode who is let in", &error))?;
+        self.call(Method::PUT, "/admission", Bytes::from(body)).await
+    }
+
+    /// Who asked most in the last five minutes.
+    pub async fn top(&self, asked: AskedTop) -> Result<Vec<Row>, Fault> {
+        let body = serde_json::to_vec(&asked).map_err(|error| Fault::because("cannot encode a question", &error))?;
+        self.call(Method::POST, "/top", Bytes::from(body)).await
     }
 
     async fn about(&self, path: &str, rest: &Rest) -> Result<(), Fault> {

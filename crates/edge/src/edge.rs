@@ -1,11 +1,14 @@
 //! What all requests share.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use host::clock::Clock;
 
+use crate::abuse::Memory;
+use crate::admission::Admissions;
 use crate::arrivals::Arrivals;
 use crate::config::Limits;
 use crate::crowd::{Crowd, Guest};
@@ -27,6 +30,12 @@ pub struct Edge {
     pub arrivals: Arrivals,
     pub crowd: Arc<Crowd>,
     pub limiter: Limiter,
+    /// Who is let in beyond what the routes say.
+    pub admissions: Arc<Admissions>,
+    /// What is remembered of visitors who are up to no good.
+    pub abuse: Memory,
+    /// Where control listens, who signs people in.
+    pub control: PathBuf,
     pub tls: Terms,
     /// What authorities are answered with.
     pub proofs: Arc<Proofs>,

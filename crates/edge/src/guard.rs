@@ -239,7 +239,9 @@ pub const CLIENT_NAME: HeaderName = HeaderName::from_static("x-client-name");
 pub fn is_ours(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
-        "client-cert"
+        "x-roadbed-user"
+            | "x-roadbed-email"
+            | "client-cert"
             | "client-cert-chain"
             | "x-client-name"
             | "forwarded"

@@ -15,7 +15,9 @@
 
 pub mod pipeline;
 
+pub mod admission;
 pub mod access;
+pub mod abuse;
 pub mod forward;
 pub mod guard;
 pub mod headers;
@@ -62,6 +64,8 @@ pub mod edge;
 pub mod fault;
 pub mod run;
 
+pub use admission::Admission;
+pub use api::AskedTop;
 pub use arrivals::Arrived;
 pub use client::EdgeClient;
 pub use config::{EdgeConfig, Limits};

@@ -7,6 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
+use crate::access::{NO_INDEX, ROBOTS};
 use crate::body::Body;
 use crate::refusal::Refusal;
 
@@ -35,11 +36,12 @@ pub fn refusal(refusal: Refusal, id: &HeaderValue, taste: Taste) -> Response<Bod
     };
     let mut response = own(status, kind, Bytes::from(text));
     let headers = response.headers_mut();
+    headers.insert(ROBOTS, NO_INDEX);
     if let Some(seconds) = refusal.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     match refusal {
-        Refusal::Unauthorized => {
+        refusal if refusal.status() == StatusCode::UNAUTHORIZED => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"protected\", charset=\"UTF-8\""));
         }
         Refusal::MethodNotAllowed => {
@@ -86,6 +88,11 @@ pub fn proof(text: Bytes) -> Response<Body> {
     own(StatusCode::OK, "text/plain", text)
 }
 
+/// A page of ours.
+pub fn of_ours(status: StatusCode, kind: &'static str, text: Bytes) -> Response<Body> {
+    own(status, kind, text)
+}
+
 /// Nothing of ours is framed, sniffed, kept or allowed to load anything.
 fn own(status: StatusCode, kind: &'static str, text: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::Full(text));
@@ -130,6 +137,11 @@ fn problem(status: StatusCode, sentence: &str, id: &str) -> String {
 /// Sentence and id are our own words and a checked shape: nothing in them needs escaping.
 fn page(status: StatusCode, sentence: &str, id: &str) -> String {
     let (title, code) = (title(status), status.as_u16());
+    in_frame(title, &format!("<h1>{title}</h1>\n<p>{sentence}</p>\n<p><small>Error {code}.</small></p>\n"), id)
+}
+
+/// A page of ours around what it says, whose parts were made safe.
+pub fn in_frame(title: &str, content: &str, id: &str) -> String {
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -144,11 +156,10 @@ h1 {{ font-size: 1.9rem; line-height: 1.2; margin: 0 0 .5rem; }}
 p {{ margin: 0 0 1rem; }}
 small {{ opacity: .75; }}
 code {{ font-size: .9em; user-select: all; }}
+button {{ font: inherit; padding: .5rem 1.2rem; margin: 0 0 1rem; cursor: pointer; }}
 </style>
 <main>
-<h1>{title}</h1>
-<p>{sentence}</p>
-<p><small>Error {code}. If you ask for help, please give this number: <code>{id}</code></small></p>
+{content}<p><small>If you ask for help, please give this number: <code>{id}</code></small></p>
 </main>
 </html>
 "#

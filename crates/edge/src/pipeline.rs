@@ -1,7 +1,8 @@
 //! The life of a request, in the order things happen.
 //!
 //! ```text
-//!   request id ─► guard ─► challenge of an authority ─► route ─► reports of pages ─► rate limit ─► access ─► config.json │ files │ forward ─► headers ─► log
+//!   request id ─► guard ─► challenge of an authority ─► abuse ─► route ─► reports of pages ─► rate limit ─► challenge ─► access (or its door)
+//!     ─► config.json │ files │ forward ─► headers ─► log
 //! ```
 
 use std::sync::Arc;
@@ -11,12 +12,14 @@ use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use reconcile::ports::RELEASE_HEADER;
 
+use crate::abuse::{self, Standing, robots};
+use crate::access::door;
 use crate::body::{Body, Malformed, Recorded};
 use crate::connection::{Door, Visitor};
 use crate::drain::Phase;
 use crate::edge::Edge;
 use crate::forward::Exchange;
-use crate::log::Entry;
+use crate::log::{Entry, Judged};
 use crate::rate_limit::passage;
 use crate::refusal::{After, Refusal};
 use crate::route::Route;
@@ -80,6 +83,7 @@ async fn reply(
     }
 
     let snapshot = serving.snapshot()?;
+    let standing = abuse::enter(edge, visitor, snapshot, (&parts, &asked), entry)?;
     let site = match route::find(snapshot, visitor, &asked)? {
         Route::Site(site) => site,
         Route::Elsewhere(location) => return Ok(pages::redirect(&location)),
@@ -95,7 +99,7 @@ async fn reply(
 
     // Before passwords are tried, and before anything of a body is read.
     let of_site = (snapshot, site.as_ref());
-    let passage = match passage::enter(edge, visitor, of_site, (&parts, &asked), id, entry).await {
+    let passage = match passage::enter(edge, visitor, of_site, (&parts, &asked), (standing, id), entry).await {
         Ok(passage) => passage,
         Err(refusal) => {
             entry.refused(Refusal::AskedTooOften);
@@ -110,8 +114,45 @@ async fn reply(
         return Err(Refusal::NoClientCertificate);
     }
 
+    if let Some(rules) = snapshot.abuse.as_ref().filter(|_| standing == Standing::Usual)
+        && rules.challenges_of(&site.app)
+    {
+        let (challenges, now) = (&edge.abuse.challenges, edge.clock.now());
+        if let Some(answer) = challenges.answer(&parts, &asked, id, now) {
+            return Ok(answer);
+        }
+        let bits = rules.challenge(&site.app, &parts.method, asked.target.path());
+        if let Some(bits) = bits.filter(|_| !challenges.has_passed(&parts, &asked, now)) {
+            let outcome = if rules.enforce { "refused" } else { "would-refuse" };
+            entry.judged(Judged { rule: "challenge", outcome, about: None });
+            if rules.enforce {
+                entry.refused(Refusal::Unproven);
+                return Ok(challenges.ask(&asked, bits, id, now));
+            }
+        }
+    }
+
     // Who may not see the site does not see what is missing on it either.
-    access::admit(&site.access, &parts.headers)?;
+    let (admitted, now) = (edge.admissions.now(), edge.clock.now());
+    let who = match site.access.protected() {
+        None => access::Who::Anybody,
+        Some(protected) => {
+            let visit = door::Visit { protected, admitted: &admitted, control: &edge.control, id, now };
+            if visitor.door == Door::Https && asked.target.path().starts_with(door::DOOR) {
+                return visit.answer(&parts, body, &asked, entry).await;
+            }
+            match access::admit(&site.access, &admitted, (&parts, &asked), visitor, now) {
+                Ok(who) => who,
+                Err(refusal) => {
+                    entry.refused(refusal);
+                    return visit.ask(&parts, &asked, refusal);
+                }
+            }
+        }
+    };
+    if let Some(user) = who.name() {
+        entry.user(user);
+    }
     if visitor.door == Door::Https {
         edge.arrivals.count_one();
     }
@@ -133,19 +174,31 @@ async fn reply(
         return Ok(pages::key_set(keys.clone(), *max_age));
     }
 
+    let honeypot = snapshot.abuse.as_ref().and_then(|rules| rules.scanners.as_ref()?.honeypot.as_deref());
+    let honeypot = honeypot.filter(|_| robots::is_asked_for(&mut parts, asked.target.path()));
     let mut response = match &site.target {
-        Target::Files(folder) => files::serve(folder, &parts.method, &parts.headers, asked.target.path()).await?,
+        Target::Files(folder) => match files::serve(folder, &parts.method, &parts.headers, asked.target.path()).await {
+            Err(Refusal::NotFound) if honeypot.is_some() => robots::none(),
+            served => served?,
+        },
         Target::Instances(pool) => {
             let upgrade = forward::upgrade_of(&mut parts, pool)?;
             let wish = compress::Wish::of(&parts.method, &parts.headers);
             headers::toward_app(&mut parts.headers, &asked, visitor, id);
+            who.tell(&mut parts.headers);
             let exchange = Exchange::new(parts, body, asked.target, upgrade);
             let answer = forward::forward(edge, visitor, pool, exchange, entry).await?;
             // Between apps on one machine it would be work for nothing.
             if matches!(visitor.door, Door::Internal(_)) { answer } else { compress::answer(answer, &wish) }
         }
     };
+    if let Some(honeypot) = honeypot {
+        response = robots::with_honeypot(response, honeypot).await;
+    }
     site.add_headers(response.headers_mut());
+    if site.access.protected().is_some() {
+        access::keep_private(response.headers_mut());
+    }
     if let Some(release) = &site.release {
         response.headers_mut().insert(RELEASE_HEADER, release.clone());
     }

@@ -23,6 +23,25 @@ pub enum Refusal {
     UnknownHost,
     NotFound,
     Unauthorized,
+    /// A session that nobody signed.
+    SessionForged,
+    /// Its time is over, or has not come.
+    SessionOver,
+    SessionRevoked,
+    /// It holds at other hosts.
+    SessionElsewhere,
+    /// A page of another site wants to change something as whoever is signed in here.
+    OtherSite,
+    /// A form that did not come from our page, or from another browser.
+    NotOurForm,
+    /// Nobody can be signed in: control is away.
+    DoorUnattended,
+    /// Of a network that an operator keeps out.
+    Blocked,
+    /// Asked for what only scanners ask for, and too often.
+    Scanner,
+    /// Has not shown yet that it is worth something to it to come in.
+    Unproven,
     /// More than a limit allows.
     AskedTooOften,
     /// The site asks visitors for a certificate, and none that it believes was shown.
@@ -57,7 +76,7 @@ pub enum After {
 
 impl Refusal {
     /// Every one, to find one by its code.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 35] = [
         Self::Malformed,
         Self::AmbiguousLength,
         Self::UnknownTransferEncoding,
@@ -71,6 +90,16 @@ impl Refusal {
         Self::UnknownHost,
         Self::NotFound,
         Self::Unauthorized,
+        Self::SessionForged,
+        Self::SessionOver,
+        Self::SessionRevoked,
+        Self::SessionElsewhere,
+        Self::OtherSite,
+        Self::NotOurForm,
+        Self::DoorUnattended,
+        Self::Blocked,
+        Self::Scanner,
+        Self::Unproven,
         Self::AskedTooOften,
         Self::NoClientCertificate,
         Self::UploadStalled,
@@ -97,7 +126,15 @@ impl Refusal {
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownHost | Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized
+            | Self::SessionForged
+            | Self::SessionOver
+            | Self::SessionRevoked
+            | Self::SessionElsewhere => StatusCode::UNAUTHORIZED,
+            Self::OtherSite | Self::NotOurForm | Self::Blocked | Self::Scanner | Self::Unproven => {
+                StatusCode::FORBIDDEN
+            }
+            Self::DoorUnattended => StatusCode::SERVICE_UNAVAILABLE,
             Self::AskedTooOften => StatusCode::TOO_MANY_REQUESTS,
             Self::NoClientCertificate => StatusCode::FORBIDDEN,
             Self::UploadStalled => StatusCode::REQUEST_TIMEOUT,
@@ -125,6 +162,16 @@ impl Refusal {
             Self::UnknownHost => "unknown-host",
             Self::NotFound => "not-found",
             Self::Unauthorized => "unauthorized",
+            Self::SessionForged => "session-forged",
+            Self::SessionOver => "session-over",
+            Self::SessionRevoked => "session-revoked",
+            Self::SessionElsewhere => "session-elsewhere",
+            Self::OtherSite => "other-site",
+            Self::NotOurForm => "not-our-form",
+            Self::DoorUnattended => "door-unattended",
+            Self::Blocked => "blocked",
+            Self::Scanner => "scanner",
+            Self::Unproven => "unproven",
             Self::AskedTooOften => "asked-too-often",
             Self::NoClientCertificate => "no-client-certificate",
             Self::UploadStalled => "upload-stalled",
@@ -156,6 +203,18 @@ impl Refusal {
             Self::UnknownHost => "There is no site at this address.",
             Self::NotFound => "There is no page at this address.",
             Self::Unauthorized => "This site is protected. Please sign in.",
+            Self::SessionForged => "This is no session of this site. Please sign in.",
+            Self::SessionOver => "Your session has ended. Please sign in again.",
+            Self::SessionRevoked => "Your session was ended by the operator. Please sign in again.",
+            Self::SessionElsewhere => "You are signed in elsewhere, and not for this site. Please sign in.",
+            Self::OtherSite => "A page of another site may not change anything here in your name.",
+            Self::NotOurForm => "This form is not one of ours, or too old. Please open the page again.",
+            Self::DoorUnattended => {
+                "Nobody can sign in right now. Please try again in a moment; whoever is signed in stays so."
+            }
+            Self::Blocked => "Your network is not let in here.",
+            Self::Scanner => "Your network asked for what is not here, too often. Please come again later.",
+            Self::Unproven => "Please wait a moment while your browser is checked.",
             Self::AskedTooOften => "This was asked too often. Please try again later.",
             Self::NoClientCertificate => {
                 "This site is for who shows a certificate. Please choose yours and come again."
@@ -185,7 +244,7 @@ impl Refusal {
     /// Seconds after which it is worth trying again.
     pub fn retry_after(self) -> Option<u16> {
         match self {
-            Self::NothingPublished | Self::AppUnreachable => Some(5),
+            Self::NothingPublished | Self::AppUnreachable | Self::DoorUnattended => Some(5),
             Self::RoutesDamaged => Some(30),
             _ => None,
         }
@@ -206,6 +265,8 @@ impl Refusal {
             | Self::Misdirected
             // One is shown at the beginning of a connection or never.
             | Self::NoClientCertificate
+            // What is left of its body nobody reads.
+            | Self::NotOurForm
             | Self::UploadStalled
             | Self::BodyTooLong
             | Self::UploadBroken => After::Close,

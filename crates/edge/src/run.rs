@@ -12,6 +12,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::abuse::Memory;
+use crate::abuse::crawlers::Resolver;
+use crate::admission::Admissions;
 use crate::arrivals::Arrivals;
 use crate::config::EdgeConfig;
 use crate::crowd::Crowd;
@@ -47,6 +50,9 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
         arrivals: Arrivals::new(clock.now()),
         crowd: Arc::new(Crowd::new(limits.connections_per_client)),
         limiter: Limiter::new(clock.instant(), limits.limits_store),
+        admissions: Arc::new(Admissions::resume(&root)),
+        abuse: Memory::new(),
+        control: root.control_socket(),
         clock,
         log,
         tls: tls::Terms::new(publisher.serving(), Arc::clone(&proofs)).map_err(EdgeFault::Tls)?,
@@ -63,13 +69,14 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
     aside.spawn(answer_control(Arc::clone(&edge), publisher, root.edge_socket(), own_socket));
     aside.spawn(sweep(Arc::clone(&edge)));
     aside.spawn(tend_limits(Arc::clone(&edge)));
+    aside.spawn(verify_crawlers(Arc::clone(&edge)));
     tracing::info!("serving");
 
     let is_succeeded = tokio::select! {
         () = &mut shutdown => false,
         () = succeeded => true,
     };
-    let limits = edge.limits.clone();
+    let (limits, admissions) = (edge.limits.clone(), Arc::clone(&edge.admissions));
     // Ours is not to be waited for.
     drop(edge);
     drain.enter(Phase::LameDuck);
@@ -78,6 +85,8 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
         tracing::info!("another edge serves; draining without haste");
         // The doors close by themselves, each when whoever came in last is seen to.
         aside.shutdown().await;
+        // Control tells the next one; whoever is still connected here is let in by what that one wrote down.
+        aside.spawn(follow(admissions));
         tokio::select! {
             () = finish(&mut drain, limits.succeeded_lame_duck, limits.succeeded_drain) => {}
             // The environment is being stopped meanwhile.
@@ -126,6 +135,20 @@ async fn finish(drain: &mut Drain, lame_duck: Duration, longest: Duration) {
 /// Sees to it that limits are counted with other edges.
 async fn tend_limits(edge: Arc<Edge>) {
     edge.limiter.shared.tend().await;
+}
+
+/// Asks the name service about crawlers, where there is one.
+async fn verify_crawlers(edge: Arc<Edge>) {
+    let Some(names) = Resolver::of_this_machine() else { return };
+    edge.abuse.crawlers.tend(&names, edge.clock.as_ref()).await;
+}
+
+async fn follow(admissions: Arc<Admissions>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let admissions = Arc::clone(&admissions);
+        let _ = tokio::task::spawn_blocking(move || admissions.look_again()).await;
+    }
 }
 
 async fn sweep(edge: Arc<Edge>) {

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reconcile::ports::{self, RouteTable, SiteAccess};
 use rustls::sign::CertifiedKey;
 
-use crate::access::{self, Access};
+use crate::access::{Access, Protected, password};
 use crate::balance::Pool;
 use crate::connection::Door;
 use crate::files::{Folder, freshness};
@@ -100,6 +100,8 @@ pub struct Snapshot {
     pub certificates: Shown,
     /// How often visitors may ask.
     pub rules: Rules,
+    /// What is concluded about visitors; `None`: nothing.
+    pub abuse: Option<crate::abuse::rules::Rules>,
     asks_for_clients: bool,
 }
 
@@ -161,7 +163,7 @@ pub enum Rejected {
     NotCredentials {
         app: String,
         #[source]
-        source: access::NotCredentials,
+        source: password::NotCredentials,
     },
     #[error("cannot answer for {app:?} with the header {name:?}: it is none")]
     NoHeader { app: String, name: String },
@@ -188,6 +190,7 @@ impl Snapshot {
     ) -> Result<Self, Rejected> {
         let mut internal: HashMap<String, Arc<Site>> = HashMap::new();
         let rules = Rules::of(table.rate_limits.as_ref());
+        let abuse = table.abuse.as_ref().map(crate::abuse::rules::Rules::of);
         let hosts = build_sites(&table.sites, &mut internal, &rules, before, now)?;
         let candidate = build_sites(&table.candidate, &mut internal, &rules, before, now)?;
         let proxies = believed(&table.proxies)?;
@@ -208,6 +211,7 @@ impl Snapshot {
             telemetry,
             certificates,
             rules,
+            abuse,
             asks_for_clients,
         })
     }
@@ -321,12 +325,12 @@ impl Site {
         };
         let access = match &wanted.access {
             SiteAccess::Public => Access::Public,
-            SiteAccess::Protected { credentials_file } => {
+            SiteAccess::Protected { credentials_file, sign_in } => {
                 let text = host::files::read_string(credentials_file)
                     .map_err(|source| Rejected::Credentials { app: app.clone(), source })?;
-                let credentials = access::parse(credentials_file, &text)
+                let credentials = password::parse(credentials_file, &text)
                     .map_err(|source| Rejected::NotCredentials { app: app.clone(), source })?;
-                Access::Protected(credentials)
+                Access::Protected(Protected { credentials, sign_in: sign_in.clone() })
             }
         };
         let authorities = wanted.client_authorities.as_deref().map(Authorities::read).transpose();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::abuse::Abuse;
 use crate::api::Api;
 use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
@@ -15,6 +16,7 @@ use crate::rollout::Rollout;
 use crate::rotation::{Rotation, RotationSchedule};
 use crate::sample::{Sample, Seed};
 use crate::scale::Scale;
+use crate::sign_in::SignIn;
 use crate::target::{EnvRef, Instance};
 use crate::tls::Tls;
 use crate::value::Rule;
@@ -45,6 +47,10 @@ pub struct Environment {
     pub api: Option<Api>,
     /// Which runs of a CI get a token of it; `None`: none.
     pub oidc: Option<Oidc>,
+    /// Where people sign in who may see protected apps; `None`: nowhere, links let them in.
+    pub sign_in: Option<SignIn>,
+    /// What the edge concludes by itself about visitors; `None`: nothing.
+    pub abuse: Option<Abuse>,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,

@@ -11,6 +11,7 @@
 //! **Invariant:** pure. No clock, no file, no network, no randomness, no process: the same text means the same thing
 //! everywhere.
 
+mod abuse;
 mod accessor;
 mod api;
 mod check;
@@ -45,6 +46,7 @@ mod scalars;
 mod scan;
 mod schema;
 mod shape;
+mod sign_in;
 pub mod source;
 mod syntax;
 mod tables;
@@ -55,6 +57,7 @@ mod variable_tables;
 pub mod value;
 mod workflows;
 
+pub use abuse::{Abuse, Challenge, Scanners};
 pub use accessor::accessor;
 pub use api::Api;
 pub use ci::{Ci, CiApp, CiDifference, CiTask};
@@ -82,6 +85,7 @@ pub use sample::{Mask, Sample, Seed};
 pub use scale::Scale;
 pub use scan::{Allowed, ComputedNames, FindingKind, Glob, Position, RunsIn, Scan, ScannedApp, scan};
 pub use schema::schema;
+pub use sign_in::SignIn;
 pub use source::{Diagnostic, Severity, Source, Span};
 pub use target::{Change, EnvRef, Instance, NotABranch, NotAnEnvironment, Target};
 pub use template::MissingFact;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::abuse::AbuseTable;
 use crate::api::ApiTable;
 use crate::ci::CiTable;
 use crate::collections::CollectionTable;
@@ -25,6 +26,7 @@ use crate::scalars::{
 use crate::scale::ScaleTable;
 use crate::scan::{NamePattern, PatternTable, ScanTable};
 use crate::shape::{Reader, Shape, Table};
+use crate::sign_in::SignInTable;
 use crate::source::At;
 use crate::tls::TlsTable;
 use crate::variable_tables::VariableTable;
@@ -165,6 +167,10 @@ record! {
         api: Option<At<ApiTable>>,
         /// Which runs of a CI get a token of it, without a key that somebody keeps there. Default: none.
         oidc: Option<At<OidcTable>>,
+        /// Where people sign in who may see protected apps. Default: by links of `roadbed access link` alone.
+        sign_in: Option<At<SignInTable>>,
+        /// What the edge concludes by itself about visitors who are up to no good. Default: nothing.
+        abuse: Option<At<AbuseTable>>,
     }
 }
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderValue};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -39,15 +41,38 @@ pub enum AskFault {
 
 /// Asks once, for JSON. `bearer` is shown to that host alone.
 pub async fn get(url: &str, tls: &Arc<ClientConfig>, bearer: Option<&str>) -> Result<Bytes, AskFault> {
+    let authorization = bearer.map(|bearer| format!("Bearer {bearer}"));
+    ask(url, tls, Question { authorization, form: None }).await
+}
+
+/// Sends a form once, for JSON. `basic` is a name and a password, for that host alone.
+pub async fn post(
+    url: &str,
+    tls: &Arc<ClientConfig>,
+    form: String,
+    basic: Option<(&str, &str)>,
+) -> Result<Bytes, AskFault> {
+    let authorization =
+        basic.map(|(name, password)| format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))));
+    ask(url, tls, Question { authorization, form: Some(form) }).await
+}
+
+struct Question {
+    authorization: Option<String>,
+    /// What is sent; `None`: nothing, it is only asked for.
+    form: Option<String>,
+}
+
+async fn ask(url: &str, tls: &Arc<ClientConfig>, question: Question) -> Result<Bytes, AskFault> {
     let address = Url::parse(url).ok().filter(|url| url.scheme() == "https" && url.has_host());
     // What is behind the host may be somebody's secret.
     let address =
         address.ok_or_else(|| AskFault::NoAddress(url.chars().take_while(|c| *c != '?').take(80).collect()))?;
     let host = address.host_str().unwrap_or_default().to_owned();
-    timeout(PATIENCE, exchange(&address, &host, tls, bearer)).await.unwrap_or(Err(AskFault::Slow { host }))
+    timeout(PATIENCE, exchange(&address, &host, tls, question)).await.unwrap_or(Err(AskFault::Slow { host }))
 }
 
-async fn exchange(url: &Url, host: &str, tls: &Arc<ClientConfig>, bearer: Option<&str>) -> Result<Bytes, AskFault> {
+async fn exchange(url: &Url, host: &str, tls: &Arc<ClientConfig>, question: Question) -> Result<Bytes, AskFault> {
     let away = |error: &dyn std::error::Error| AskFault::Away { host: host.to_owned(), why: told(error) };
     let port = url.port_or_known_default().unwrap_or(443);
     let (tcp, name) = match url.host() {
@@ -64,14 +89,19 @@ async fn exchange(url: &Url, host: &str, tls: &Arc<ClientConfig>, bearer: Option
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
     };
-    let mut request =
-        Request::get(target).header(HOST, url.authority()).header(ACCEPT, HeaderValue::from_static("application/json"));
-    if let Some(bearer) = bearer {
-        let mut value = HeaderValue::try_from(format!("Bearer {bearer}")).map_err(|error| away(&error))?;
+    let Question { authorization, form } = question;
+    let mut request = Request::builder().uri(target).header(HOST, url.authority());
+    request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
+    if form.is_some() {
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request = request.method(Method::POST).header(CONTENT_TYPE, kind);
+    }
+    if let Some(authorization) = authorization {
+        let mut value = HeaderValue::try_from(authorization).map_err(|error| away(&error))?;
         value.set_sensitive(true);
         request = request.header(AUTHORIZATION, value);
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| away(&error))?;
+    let request = request.body(Full::new(Bytes::from(form.unwrap_or_default()))).map_err(|error| away(&error))?;
     let (head, body) = sender.send_request(request).await.map_err(|error| away(&error))?.into_parts();
     if head.status != StatusCode::OK {
         return Err(AskFault::Status { host: host.to_owned(), status: head.status.as_u16() });

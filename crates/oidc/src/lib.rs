@@ -6,6 +6,8 @@
 //!             └───────────────────────────── or one Refusal, that says why ─────────────────────────────┘
 //! ```
 //!
+//! People who sign in ([`sign_in`]) bring such a token too, which a provider hands out for a code.
+//!
 //! The caller sees to it that an accepted token is accepted once.
 //!
 //! **Invariant:** this crate never believes what a token says of itself: neither where its key is, nor by what it is signed, nor any name.
@@ -17,6 +19,7 @@ mod judge;
 mod keys;
 mod cache;
 mod issuer;
+pub mod sign_in;
 pub mod https;
 
 pub use claims::Claims;

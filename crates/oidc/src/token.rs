@@ -5,9 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Validation;
 use manifest::Algorithm;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::claims::Claims;
 use crate::keys::{Keys, algorithm};
 use crate::refusal::Refusal;
 
@@ -82,7 +81,7 @@ pub fn read<'a>(text: &'a str, allowed: &[Algorithm]) -> Result<Unverified<'a>, 
 
 impl Unverified<'_> {
     /// What it says, if its key signed it.
-    pub fn verified(&self, keys: &Keys) -> Result<Claims, Refusal> {
+    pub fn verified<T: DeserializeOwned>(&self, keys: &Keys) -> Result<T, Refusal> {
         let unknown = || Refusal::UnknownKey(shortened(&self.kid));
         let key = keys.get(&self.kid).ok_or_else(unknown)?;
         let key = key.decoding(self.algorithm);
@@ -91,7 +90,7 @@ impl Unverified<'_> {
         let mut only = Validation::new(algorithm(self.algorithm));
         only.required_spec_claims.clear();
         (only.validate_exp, only.validate_nbf, only.validate_aud) = (false, false, false);
-        match jsonwebtoken::decode::<Claims>(self.text, &key, &only) {
+        match jsonwebtoken::decode::<T>(self.text, &key, &only) {
             Ok(data) => Ok(data.claims),
             Err(error) => Err(match error.kind() {
                 jsonwebtoken::errors::ErrorKind::Json(error) => Refusal::Claims(shortened(&error.to_string())),

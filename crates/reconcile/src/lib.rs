@@ -15,6 +15,7 @@ pub mod progress;
 pub mod fault;
 pub mod ports;
 pub mod loaded;
+pub mod abuse;
 pub mod rate_limits;
 pub mod root;
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Fault;
+use crate::abuse::Abuse;
 use crate::loaded::Loaded;
 use crate::rate_limits::RateLimits;
 
@@ -315,6 +316,9 @@ pub struct RouteTable {
     /// How often visitors may ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limits: Option<RateLimits>,
+    /// What is concluded about visitors who are up to no good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abuse: Option<Abuse>,
     pub sites: Vec<Site>,
     /// Who takes what pages report, below [`TELEMETRY_PATH`] of every public host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -482,8 +486,12 @@ pub struct Upstream {
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum SiteAccess {
     Public,
-    /// HTTP Basic; the file holds lines `user:HEX(SHA-256(password))`, only digests of generated 256-bit passwords.
+    /// People who signed in, and programs by HTTP Basic; the file holds lines `user:HEX(SHA-256(password))`, only digests of generated
+    /// 256-bit passwords.
     Protected {
         credentials_file: PathBuf,
+        /// Where people may sign in, as a button names it; `None`: by links alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sign_in: Option<String>,
     },
 }

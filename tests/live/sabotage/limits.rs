@@ -1,11 +1,12 @@
 //! Limits that are not served, that guard the wrong things, that every edge counts alone.
 
 use reconcile::Root;
-use reconcile::ports::{RouteTable, Routes};
+use reconcile::ports::{RouteTable, Routes, SiteAccess};
 
 use super::{Scene, now};
 
 const BURSTS: &str = "bursts-are-throttled";
+const STRANGERS: &str = "protected-refuses-strangers";
 const STRICTER: &str = "accounts-and-money-are-guarded-more";
 
 impl Scene {
@@ -26,6 +27,15 @@ impl Scene {
         assert!(seen.contains("auth") && seen.contains("payment"), "{seen}");
         self.mended_by_up();
         self.holds(BURSTS);
+    }
+
+    /// A table in which the admin panel is everybody's.
+    pub(super) fn an_edge_that_lets_strangers_see_what_is_protected(&self) {
+        self.holds(STRANGERS);
+        self.publish_another(|table| table.sites.iter_mut().for_each(|site| site.access = SiteAccess::Public));
+        self.fails(STRANGERS, "to who showed a session that is over");
+        self.mended_by_up();
+        self.holds(STRANGERS);
     }
 
     /// Logins as often as pictures, and its Redis taken away: an edge that counts alone.

@@ -75,6 +75,7 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("http-redirects", scene.redirects_to_a_port_where_nobody_is()),
         ("bursts-are-throttled", scene.an_edge_that_lets_everybody_ask_for_ever()),
         ("accounts-and-money-are-guarded-more", scene.logins_as_often_as_pictures_and_an_edge_that_counts_alone()),
+        ("protected-refuses-strangers", scene.an_edge_that_lets_strangers_see_what_is_protected()),
         ("nothing-is-overdue", scene.a_key_that_is_older_than_it_may_be()),
         ("secrets-stay-secret", scene.a_secret_in_a_log()),
         ("secrets-stay-secret", scene.a_secret_in_a_command_line()),

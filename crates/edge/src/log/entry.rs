@@ -39,6 +39,21 @@ pub(super) struct Record {
     pub bytes: u64,
     pub error: Option<&'static str>,
     pub limited: Option<Limited>,
+    /// Who it was, where somebody had to say so.
+    pub user: Option<String>,
+    pub judged: Option<Judged>,
+    pub fingerprint: Option<u64>,
+}
+
+/// What was concluded about a visitor.
+#[derive(Debug)]
+pub struct Judged {
+    /// Which rule: `listed`, `scanner-path`, `honeypot`, `fake-crawler`, `kept-out`, `challenge`.
+    pub rule: &'static str,
+    /// `refused`, or `would-refuse` in shadow.
+    pub outcome: &'static str,
+    /// The network and the operator's reason.
+    pub about: Option<String>,
 }
 
 /// What a limit had to do with a request.
@@ -75,6 +90,9 @@ impl Entry {
             bytes: 0,
             error: None,
             limited: None,
+            user: None,
+            judged: None,
+            fingerprint: None,
         };
         let (log, clock) = (edge.log.clone(), Arc::clone(&edge.clock));
         Self { record: Some(Box::new(record)), log, clock, is_complete: false }
@@ -106,6 +124,18 @@ impl Entry {
 
     pub fn refused(&mut self, refusal: Refusal) {
         self.failed(refusal.code());
+    }
+
+    pub fn judged(&mut self, judged: Judged) {
+        self.change(|record| record.judged = Some(judged));
+    }
+
+    pub fn fingerprint(&mut self, fingerprint: u64) {
+        self.change(|record| record.fingerprint = Some(fingerprint));
+    }
+
+    pub fn user(&mut self, user: &str) {
+        self.change(|record| record.user = Some(user.to_owned()));
     }
 
     pub fn limited(&mut self, limited: Limited) {

@@ -12,20 +12,21 @@ mod search;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use host::clock::Timestamp;
 use http::{HeaderValue, Method};
 use tokio::sync::mpsc;
 
+use crate::abuse::top::{By, Row, Top};
 use crate::connection::Visitor;
 use crate::fault::EdgeFault;
 use crate::log::entry::{Record, scheme_of};
 use crate::log::writer::Rotating;
 
-pub use entry::{Entry, Limited};
+pub use entry::{Entry, Judged, Limited};
 pub use search::lines_of;
 
 /// So many records wait for the disk before they are dropped: about a second of a busy edge.
@@ -36,6 +37,7 @@ const WAITING: usize = 8192;
 pub struct AccessLog {
     sender: mpsc::Sender<Message>,
     dropped: Arc<AtomicU64>,
+    top: Arc<Mutex<Top>>,
 }
 
 #[derive(Debug)]
@@ -58,11 +60,13 @@ impl AccessLog {
         let dropped = Arc::new(AtomicU64::new(0));
         let rotating = Rotating::open(path, longest)?;
         let counter = Arc::clone(&dropped);
+        let top: Arc<Mutex<Top>> = Arc::default();
+        let counted = Arc::clone(&top);
         let thread = std::thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || writer::write_all(receiver, rotating, &counter))
+            .spawn(move || writer::write_all(receiver, rotating, &counter, &counted))
             .map_err(EdgeFault::LogWriter)?;
-        Ok((Self { sender: sender.clone(), dropped }, LogWriter { thread, sender }))
+        Ok((Self { sender: sender.clone(), dropped, top }, LogWriter { thread, sender }))
     }
 
     /// A request that the parser refused: nothing of it is known but where it came from.
@@ -85,6 +89,9 @@ impl AccessLog {
             bytes: 0,
             error: Some("unparsed"),
             limited: None,
+            user: None,
+            judged: None,
+            fingerprint: None,
         };
         self.send(Box::new(record), 0);
     }
@@ -94,6 +101,11 @@ impl AccessLog {
         if self.sender.try_send(Message::Line(record, micros)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The most frequent of the last five minutes. Records that were dropped are not counted.
+    pub fn top(&self, by: By, count: usize, now: Timestamp) -> Vec<Row> {
+        self.top.lock().unwrap_or_else(PoisonError::into_inner).rows(by, count, now)
     }
 
     pub fn dropped(&self) -> u64 {

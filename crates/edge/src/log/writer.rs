@@ -4,16 +4,23 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use host::clock::Timestamp;
 use host::files::{self, Access};
 use tokio::sync::mpsc;
 
+use crate::abuse::top::{Seen, Top};
 use crate::fault::EdgeFault;
 use crate::log::Message;
 use crate::log::entry::Record;
 
-pub(super) fn write_all(mut receiver: mpsc::Receiver<Message>, mut rotating: Rotating, dropped: &AtomicU64) {
+pub(super) fn write_all(
+    mut receiver: mpsc::Receiver<Message>,
+    mut rotating: Rotating,
+    dropped: &AtomicU64,
+    top: &Mutex<Top>,
+) {
     let mut told = 0;
     let mut stamp = Stamp::default();
     let mut lines = Vec::with_capacity(64 * 1024);
@@ -24,6 +31,13 @@ pub(super) fn write_all(mut receiver: mpsc::Receiver<Message>, mut rotating: Rot
         while let Some(message) = next {
             match message {
                 Message::Line(record, micros) => {
+                    let seen = Seen {
+                        client: record.client,
+                        path: record.path.trim_end_matches("?…"),
+                        app: record.app.as_deref(),
+                        status: record.status,
+                    };
+                    top.lock().unwrap_or_else(PoisonError::into_inner).count(&seen, record.time);
                     let lost = dropped.load(Ordering::Relaxed);
                     append(&mut lines, &mut stamp, &record, micros, (lost > told).then_some(lost - told));
                     told = lost;
@@ -75,6 +89,20 @@ fn append(lines: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, micros: u64, 
     let _ = write!(lines, ",\"client\":\"{}\"", record.client);
     if let Some(error) = record.error {
         plain(lines, ",\"error\":", error);
+    }
+    if let Some(user) = &record.user {
+        quoted(lines, ",\"user\":", user);
+    }
+    if let Some(judged) = &record.judged {
+        plain(lines, ",\"abuse\":{\"rule\":", judged.rule);
+        plain(lines, ",\"outcome\":", judged.outcome);
+        if let Some(about) = &judged.about {
+            quoted(lines, ",\"about\":", about);
+        }
+        lines.push(b'}');
+    }
+    if let Some(fingerprint) = record.fingerprint {
+        let _ = write!(lines, ",\"fingerprint\":\"{fingerprint:016x}\"");
     }
     if let Some(limited) = &record.limited {
         quoted(lines, ",\"limit\":{\"class\":", &limited.class);
@@ -219,6 +247,9 @@ mod tests {
             bytes: u64::MAX,
             error: None,
             limited: None,
+            user: Some("o\"h".into()),
+            judged: None,
+            fingerprint: Some(7),
         };
         let mut lines = Vec::new();
         let mut stamp = Stamp::default();
@@ -227,6 +258,7 @@ mod tests {
         assert_eq!(line["time"], "1969-12-31T23:59:59.999Z");
         assert_eq!((&line["host"], &line["path"]), (&record.host.clone().into(), &record.path.clone().into()));
         assert_eq!((&line["request_id"], &line["release"]), (&"a\"b".into(), &"r\"1".into()));
+        assert_eq!((&line["user"], &line["fingerprint"]), (&"o\"h".into(), &"0000000000000007".into()));
         assert_eq!((&line["ms"], &line["bytes"], &line["dropped"]), (&12.045.into(), &u64::MAX.into(), &3.into()));
         lines.clear();
         stamp.write(&mut lines, Timestamp::from_unix_millis(7));

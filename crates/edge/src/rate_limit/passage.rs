@@ -10,6 +10,7 @@ use super::gcra::Verdict;
 use super::login::{Login, Reported};
 use super::rules::Class;
 use super::{Decision, Judge, fields};
+use crate::abuse::Standing;
 use crate::body::Body;
 use crate::connection::{Door, Visitor};
 use crate::edge::Edge;
@@ -32,7 +33,7 @@ pub async fn enter<'a>(
     visitor: &Visitor,
     (snapshot, site): (&'a Snapshot, &Site),
     (parts, asked): (&Parts, &Asked),
-    id: &HeaderValue,
+    (standing, id): (Standing, &HeaderValue),
     entry: &mut Entry,
 ) -> Result<Option<Passage<'a>>, Response<Body>> {
     if visitor.door != Door::Https {
@@ -40,6 +41,9 @@ pub async fn enter<'a>(
     }
     let Some(at) = site.limited.class(&parts.method, asked.target.path()) else { return Ok(None) };
     let class = &snapshot.rules.classes[at];
+    // A search engine has a limit of its own in place of the usual one; what guards accounts and money guards them from it too.
+    let own = snapshot.abuse.as_ref().and_then(|abuse| abuse.crawler_class.as_ref());
+    let class = own.filter(|_| standing == Standing::Crawler && class.is_default()).unwrap_or(class);
     let decision = edge.limiter.judge(class, asked.client, &parts.headers, edge.clock.instant()).await;
     match decision.verdict {
         Verdict::Denied { wait } => {

@@ -54,7 +54,7 @@ pub struct Matcher {
 }
 
 #[derive(Debug)]
-struct Pattern {
+pub(crate) struct Pattern {
     methods: Vec<Method>,
     segments: Vec<String>,
 }
@@ -84,7 +84,7 @@ impl Class {
         self.routes.is_empty()
     }
 
-    fn of(wanted: &LimitedClass) -> Self {
+    pub(crate) fn of(wanted: &LimitedClass) -> Self {
         let quota = quota(wanted.rate);
         let ceiling = match wanted.by {
             LimitedBy::Client | LimitedBy::Route => quota.times(OF_A_NETWORK),
@@ -127,6 +127,15 @@ impl Matcher {
 }
 
 impl Pattern {
+    /// Any method.
+    pub(crate) fn of_path(path: &str) -> Self {
+        Self { methods: Vec::new(), segments: as_apps_read(path).unwrap_or_default() }
+    }
+
+    pub(crate) fn fits_path(&self, method: &Method, path: &str) -> bool {
+        as_apps_read(path).is_some_and(|path| self.fits(method, &path))
+    }
+
     fn of(route: &LimitedRoute) -> Self {
         let methods = route.methods.iter().filter_map(|method| method.parse().ok()).collect();
         Self { methods, segments: as_apps_read(&route.path).unwrap_or_default() }

@@ -13,6 +13,8 @@ mod visitor;
 mod witness;
 mod world;
 
+mod abuse;
+mod access;
 mod answers;
 mod asleep;
 mod broken_apps;

@@ -14,7 +14,7 @@ async fn a_protected_site_shows_itself_to_who_knows_the_password_only() {
     // SHA-256 of "open sesame".
     std::fs::write(&file, "ali:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n").unwrap();
     let protected = || Site {
-        access: SiteAccess::Protected { credentials_file: file.clone() },
+        access: SiteAccess::Protected { credentials_file: file.clone(), sign_in: None },
         config: Some([("A".to_owned(), "b".to_owned())].into()),
         ..shop(app.port)
     };

@@ -1,5 +1,6 @@
 //! What no table shows alone: names that refer to each other, and rules across tables.
 
+mod abuse;
 mod api;
 mod apps;
 mod collections;
@@ -19,6 +20,7 @@ mod rotation;
 pub(crate) mod sample;
 mod services;
 mod scan;
+mod sign_in;
 mod tls;
 mod variables;
 pub(crate) mod values;
@@ -43,6 +45,8 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     rate_limit::check(document, findings);
     api::check(document, findings);
     oidc::check(document, findings);
+    sign_in::check(document, findings);
+    abuse::check(document, findings);
     preview::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);

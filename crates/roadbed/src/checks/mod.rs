@@ -28,6 +28,7 @@
 //! | T10 | `visitors-get-what-was-looked-at` | one release, whole, looked at and approved; where something was deployed |
 //! | T12 | `bursts-are-throttled` | who asks too often gets 429 and is told when to come again, another client is served |
 //! | T12 | `accounts-and-money-are-guarded-more` | the edge serves the declared limits, logins and payments have less, edges count together |
+//! | T12 | `protected-refuses-strangers` | what is protected lets in who signed in and nobody else; where something is protected |
 //! | T14 | `one-can-go-back` | the release before is there, whole, and it is clear which; where there was one |
 
 mod variables;
@@ -45,6 +46,7 @@ mod limits;
 mod published;
 mod strangers;
 mod payments;
+mod protection;
 mod pipeline;
 mod overdue;
 mod isolation;
@@ -60,6 +62,7 @@ pub use looked_at::FailedLooksFailDeployments;
 pub use overdue::NothingIsOverdue;
 pub use payments::PaymentsStayOutOfPreviews;
 pub use pipeline::ChangesAreChecked;
+pub use protection::ProtectedRefusesStrangers;
 pub use published::NoSecretIsPublished;
 pub use readiness::ReadinessFollowsStores;
 pub use sites::{AppsAreReachable, HttpRedirects};

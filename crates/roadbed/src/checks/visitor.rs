@@ -96,6 +96,23 @@ impl Visitor {
         ended(timeout(limit, visit).await, limit)
     }
 
+    /// As [`Visitor::get`], with more headers.
+    pub async fn get_showing(
+        &self,
+        host: &str,
+        path: &str,
+        headers: &[(String, String)],
+        limit: Duration,
+    ) -> Result<Answer, String> {
+        let authority = format!("{host}:{}", self.https_port);
+        let visit = async {
+            let stream = TcpStream::connect(loopback(self.https_port)).await?;
+            let stream = self.tls.connect(ServerName::try_from(host.to_owned())?, stream).await?;
+            exchange_showing(stream, &authority, path, headers).await
+        };
+        ended(timeout(limit, visit).await, limit)
+    }
+
     /// `GET http://HOST:PORT/PATH`, without following where it leads.
     pub async fn get_plain(&self, host: &str, path: &str, limit: Duration) -> Result<Answer, String> {
         let authority = format!("{host}:{}", self.http_port);
@@ -166,12 +183,25 @@ async fn exchange<S>(stream: S, authority: &str, path: &str, login: Option<&str>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let headers: Vec<_> = login.map(|login| ("authorization".to_owned(), login.to_owned())).into_iter().collect();
+    exchange_showing(stream, authority, path, &headers).await
+}
+
+async fn exchange_showing<S>(
+    stream: S,
+    authority: &str,
+    path: &str,
+    headers: &[(String, String)],
+) -> Result<Answer, AnyError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // Ends by itself when the sender is dropped at the end of this function.
     tokio::spawn(connection);
     let mut request = Request::get(path).header("host", authority).header("accept", "text/html,application/json");
-    if let Some(login) = login {
-        request = request.header("authorization", login);
+    for (name, value) in headers {
+        request = request.header(name, value);
     }
     let request = request.body(Empty::<Bytes>::new())?;
     answer_of(sender.send_request(request).await?).await

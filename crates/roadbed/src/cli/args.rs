@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::cli::access_args::Access;
 use crate::cli::check_args::Check;
 use crate::cli::ci_args::Ci;
 use crate::cli::db_args::Db;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::domains::Domains;
+use crate::cli::edge_args::Edge;
 use crate::cli::exit::Exit;
 use crate::cli::explain::Explain;
 use crate::cli::github_args::Github;
@@ -124,6 +126,12 @@ pub enum Command {
     /// Make, show and revoke the tokens of the API
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Token(Token),
+    /// Let people see what is protected, and end that
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Access(Access),
+    /// See who asks most, and keep networks out
+    #[command(disable_help_subcommand = true)]
+    Edge(Edge),
     /// Look into the data services
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Db(Db),
@@ -148,9 +156,6 @@ pub enum Command {
     /// A role of the running environment; started by the keeper
     #[command(hide = true)]
     Control(Role),
-    /// A role of the running environment; started by the keeper
-    #[command(hide = true)]
-    Edge(Role),
     /// A role of the running environment; started by the keeper
     #[command(hide = true)]
     Telemetry(Role),

@@ -1,6 +1,7 @@
 //! `roadbed explain`: what became of one request, by the number that its visitor was shown.
 
 use clap::Args;
+use edge::access::door::WhyNot;
 use edge::log::lines_of;
 use edge::refusal::Refusal;
 use reconcile::Fault;
@@ -64,14 +65,41 @@ fn told(line: &Value) -> String {
         (None, None) => text += ", by the edge",
     }
     if let Some(code) = line["error"].as_str() {
-        let refusal = Refusal::ALL.into_iter().find(|refusal| refusal.code() == code);
-        text += &format!("\n  {code}: {}", refusal.map_or("The connection ended early.", Refusal::sentence));
+        let refusal = Refusal::ALL.into_iter().find(|refusal| refusal.code() == code).map(Refusal::sentence);
+        let at_door = || WhyNot::ALL.into_iter().find(|why| why.code() == code).map(WhyNot::sentence);
+        text += &format!("\n  {code}: {}", refusal.or_else(at_door).unwrap_or("The connection ended early."));
+    }
+    if let Some(user) = line["user"].as_str() {
+        text += &format!("\n  signed in as {user}");
+    }
+    if let Some(abuse) = line["abuse"].as_object() {
+        let of = |name: &str| abuse.get(name).and_then(Value::as_str);
+        text += &format!("\n  {}", judged(of("rule").unwrap_or("-")));
+        if let Some(about) = of("about") {
+            text += &format!(" ({about})");
+        }
+        text += match of("outcome") {
+            Some("refused") => "; it was refused",
+            _ => "; it was let in, since that is only looked at",
+        };
     }
     if let Some(limit) = line["limit"].as_object() {
         let of = |name: &str| limit.get(name).and_then(Value::as_str).unwrap_or("-");
         text += &format!("\n  limit {}: {}; {}", of("class"), because(of("rule")), outcome(of("outcome")));
     }
     text
+}
+
+fn judged(rule: &str) -> &'static str {
+    match rule {
+        "listed" => "its network is listed, see `roadbed edge list`",
+        "scanner-path" => "only scanners ask for this path",
+        "honeypot" => "robots.txt forbids this path and no page links it",
+        "fake-crawler" => "it names itself after a search engine, and the name service says it is none",
+        "kept-out" => "its network asked for what only scanners ask for, too often",
+        "challenge" => "the page takes a proof of work, and it has none",
+        _ => "a rule that this version does not know",
+    }
 }
 
 fn because(rule: &str) -> &'static str {
@@ -95,6 +123,21 @@ fn outcome(outcome: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_that_is_kept_out_is_told_with_its_reason() {
+        let line = serde_json::json!({
+            "time": "2026-01-01T00:00:00Z", "request_id": "id-12345678", "method": "GET", "scheme": "https",
+            "host": "www.shop.example", "path": "/", "status": 403, "client": "203.0.113.7", "error": "blocked",
+            "abuse": { "rule": "listed", "outcome": "refused", "about": "203.0.113.0/24: credential stuffing" },
+        });
+        assert_eq!(
+            told(&line),
+            "2026-01-01T00:00:00Z  GET https://www.shop.example/ from 203.0.113.7 was answered 403, by the edge\n  \
+             blocked: Your network is not let in here.\n  \
+             its network is listed, see `roadbed edge list` (203.0.113.0/24: credential stuffing); it was refused"
+        );
+    }
 
     #[test]
     fn a_refused_login_is_told_with_its_limit() {

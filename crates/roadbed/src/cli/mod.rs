@@ -6,6 +6,8 @@
 //!
 //! **Invariant:** no decision about the environment is made here. Verbs ask control and keeper, and show the answers.
 
+pub mod access;
+pub mod access_args;
 pub mod args;
 pub mod build;
 pub mod ci_args;
@@ -27,6 +29,9 @@ pub mod deploy;
 pub mod deploy_args;
 pub mod db_stats;
 pub mod down;
+pub mod edge_args;
+mod edge_lists;
+mod edge_top;
 pub mod env_check;
 pub mod env_exec;
 pub mod env_matrix;
@@ -173,10 +178,25 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Check, Down, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trust, Upgrade,
+        Access, Check, Down, Edge, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token,
+        Trust, Upgrade,
     };
-    if let Check(_) | Upgrade(_) | Down(_) | Status(_) | Logs(_) | Explain(_) | Restart(_) | Ready(_) | Smoke(_)
-    | Plan(_) | Trust(_) | Rollback(_) | Releases(_) | Token(_) = command
+    if let Check(_)
+    | Upgrade(_)
+    | Down(_)
+    | Status(_)
+    | Logs(_)
+    | Explain(_)
+    | Restart(_)
+    | Ready(_)
+    | Smoke(_)
+    | Plan(_)
+    | Trust(_)
+    | Rollback(_)
+    | Releases(_)
+    | Token(_)
+    | Access(_)
+    | Edge(edge_args::Edge { verb: Some(_) }) = command
     {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;
@@ -232,6 +252,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Env(Env::Exec(args)) => wait(env_exec::run(session, args)),
         Command::Login(args) => wait(login::run(session, args)),
         Command::Token(verb) => wait(token::run(session, verb)),
+        Command::Access(verb) => wait(access::run(session, verb)),
         Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
         Command::Db(Db::Stats) => wait(db_stats::run(session, &live)),
         Command::Db(Db::Migrations) => wait(db_migrations::run(session)),
@@ -246,8 +267,10 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Completions(args) => completions::run(session, args),
         Command::Keeper(_) => roles::keeper(session),
         Command::Control(_) => roles::control(session),
-        Command::Edge(_) => roles::edge(session),
         Command::Telemetry(_) => roles::telemetry(session),
+        Command::Edge(edge_args::Edge { verb: None }) => roles::edge(session),
+        Command::Edge(edge_args::Edge { verb: Some(edge_args::Verb::Top(args)) }) => wait(edge_top::run(session, args)),
+        Command::Edge(edge_args::Edge { verb: Some(verb) }) => wait(edge_lists::run(session, verb)),
     }
 }
 

@@ -14,12 +14,13 @@ use crate::cli::project::no_such;
 use crate::cli::secrets::{Kept, cannot};
 use crate::cli::secrets_values::read_value;
 use crate::cli::session::Session;
+use crate::control::access::sign_in::CLIENT_SECRET;
 use crate::control::renewing::ZONE_KEY;
 
 /// Services that may be somebody else's.
 const SERVICES: [&str; 3] = ["mongodb", "redis", "redis-cache"];
 
-/// Whoever has such a key gets certificates for our names.
+/// Whoever has such a key gets certificates for our names, or plays us to a provider.
 const KEY_CLASS: Class = Class::Secret;
 
 /// Those that are, in this environment.
@@ -61,16 +62,19 @@ pub(super) fn set(session: &Session, name: &str, environment: &Environment, stor
     Ok(Exit::Done)
 }
 
-/// Keys that others gave out, by which certificates are ordered.
+/// Keys that others gave out: by which certificates are ordered, and by which a provider knows us.
 fn keys(environment: &Environment) -> Vec<String> {
     let zone = environment.tls.dns.iter().map(|_| ZONE_KEY.to_owned());
     let bound = environment.tls.authorities.iter().filter(|authority| authority.external_account.is_some());
-    zone.chain(bound.map(AcmeAuthority::account_secret)).collect()
+    let client = environment.sign_in.iter().filter(|sign_in| sign_in.has_secret).map(|_| CLIENT_SECRET.to_owned());
+    zone.chain(bound.map(AcmeAuthority::account_secret)).chain(client).collect()
 }
 
 fn set_key(session: &Session, name: &str, store: &Store) -> Result<Exit, Failure> {
     let secret = read_value(name)?;
-    if acme::dns::Secret::of_base64(secret.expose()).is_none() {
+    // A provider may give out any text.
+    let is_keys = name != CLIENT_SECRET;
+    if is_keys && acme::dns::Secret::of_base64(secret.expose()).is_none() {
         return Err(Failure::Usage(
             Fault::new(format!("cannot keep this value of {name}: it is no base64"))
                 .hint("it is the key itself, as who gave it out shows it, without its name"),
@@ -80,8 +84,9 @@ fn set_key(session: &Session, name: &str, store: &Store) -> Result<Exit, Failure
     let writing = Writing { class: KEY_CLASS, rule: None };
     let version = store.set(&SecretName::new(name), writing, &secret).map_err(cannot)?;
     session.output.note(format!(
-        "{} {name} has version {version}; the next certificate is ordered with it",
-        session.output.notes.good("✓")
+        "{} {name} has version {version}; the next {} with it",
+        session.output.notes.good("✓"),
+        if is_keys { "certificate is ordered" } else { "person signs in" }
     ));
     if session.output.is_json() {
         session.output.json(&kept(SecretName::new(name), store)?)?;

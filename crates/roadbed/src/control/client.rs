@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use stores::statistics::Statistics;
 use tokio::net::UnixStream;
 
+use super::access::lists::{Shown as ListedNetwork, ToList};
+use super::access::{LinkMade, Listing, ToLink, ToRevoke};
 use super::api::answers::TokenAnswer;
 use super::api::tokens::TokenId;
 use super::api::{Created, Shown, ToCreate};
@@ -103,6 +105,26 @@ impl ControlClient {
 
     pub async fn revoke_token(&self, id: TokenId, by: &str) -> Result<TokenAnswer, Fault> {
         self.answered(Method::POST, &format!("/tokens/{id}/revoke"), &by).await
+    }
+
+    pub async fn make_link(&self, ask: &ToLink) -> Result<LinkMade, Fault> {
+        self.answered(Method::POST, "/access/links", ask).await
+    }
+
+    pub async fn access(&self) -> Result<Listing, Fault> {
+        self.answered(Method::GET, "/access", &()).await
+    }
+
+    pub async fn revoke_access(&self, ask: &ToRevoke) -> Result<Vec<String>, Fault> {
+        self.answered(Method::POST, "/access/revoke", ask).await
+    }
+
+    pub async fn networks(&self) -> Result<Vec<ListedNetwork>, Fault> {
+        self.answered(Method::GET, "/access/networks", &()).await
+    }
+
+    pub async fn list_network(&self, ask: &ToList) -> Result<Vec<ListedNetwork>, Fault> {
+        self.answered(Method::POST, "/access/networks", ask).await
     }
 
     pub async fn releases(&self) -> Result<Vec<Listed>, Fault> {

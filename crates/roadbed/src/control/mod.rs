@@ -34,6 +34,7 @@ mod lending_record;
 mod statistics;
 pub mod login;
 mod errand;
+pub mod access;
 pub mod api;
 mod expiring;
 mod upgrading;
@@ -80,6 +81,8 @@ pub struct Control {
     pub delivering: delivering::Delivering,
     /// Where people log in.
     pub desk: login::Desk,
+    /// Who may see what is protected.
+    pub access: access::Access,
     /// Tokens, and what is asked with them.
     pub api: api::Api,
     /// One lease is struck at a time, so that its end is noted once.
@@ -125,6 +128,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let desk = login::Desk::new(&identity.id, host::machine::name());
     let tokens = api::tokens::Tokens::open(&api::tokens::Tokens::path(&root), clock.now())
         .map_err(|fault| state_fault(&fault))?;
+    let book = access::book::Book::open(&access::book::Book::path(&root)).map_err(|fault| state_fault(&fault))?;
     let keeper = Arc::new(KeeperClient::new(root.clone()).of_epoch(deliveries.epoch()));
     let control = Arc::new(Control {
         root: root.clone(),
@@ -141,6 +145,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         renewing: renewing::Renewing::default(),
         delivering: delivering::Delivering::new(deliveries),
         desk,
+        access: access::Access::new(book),
         api: api::Api::new(tokens),
         striking: tokio::sync::Mutex::default(),
     });
@@ -149,6 +154,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let looking_out = tokio::spawn(drift::look_out(control.clone()));
     let renewing = tokio::spawn(renewing::carry_on(control.clone()));
     let limiting = tokio::spawn(limiting::carry_on(control.clone()));
+    let telling = tokio::spawn(access::telling::carry_on(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
     let scaling = tokio::spawn(scaling::carry_on(control.clone()));
@@ -164,6 +170,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     looking_out.abort();
     renewing.abort();
     limiting.abort();
+    telling.abort();
     sweeping.abort();
     expiring.abort();
     upgrading.abort();

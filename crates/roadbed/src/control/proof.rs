@@ -1,6 +1,7 @@
 //! Runs the gate, and keeps the evidence.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gate::ledger::LedgerFault;
@@ -11,6 +12,7 @@ use reconcile::{Fault, Root};
 use super::identity::Identity;
 use super::wire::{Explained, Message, ReadyRequest};
 use super::{Control, convergence, sleeping};
+use crate::checks::ProtectedRefusesStrangers;
 use crate::wanted::{self, Wanted};
 use crate::world::Ports;
 
@@ -76,6 +78,14 @@ async fn asked_for(control: &Control, request: &ReadyRequest) -> Result<(Wanted,
         .ok_or_else(|| Fault::new("there is nothing to check: no environment is wanted").hint("`roadbed up` first"))?;
     let world = convergence::world(control, &want, Ports::Stay).await?;
     let mut checks = world.checks(control.newest_noted()?)?;
+    if world.has_protected() {
+        checks.push(Box::new(ProtectedRefusesStrangers {
+            environment: Arc::new(world.environment().clone()),
+            visitor: world.visitor()?,
+            signer: control.access.signer(control, &want).await?,
+            clock: control.clock.clone(),
+        }));
+    }
     let wants = |check: &dyn Check| {
         let claim = check.claim();
         request.only.is_empty() || request.only.iter().any(|name| name == claim.id || name == claim.task)

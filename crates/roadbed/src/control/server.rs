@@ -33,7 +33,7 @@ use super::lent::Asked;
 use super::login::Signed;
 use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest, RotateRequest, SmokeRequest};
-use super::{Control, api, convergence, proof, rotating, smoking};
+use super::{Control, access, api, convergence, proof, rotating, smoking};
 use crate::process_model::ProcessModelRequest;
 use crate::wanted::Wanted;
 
@@ -81,6 +81,11 @@ fn routes(control: &Arc<Control>) -> Router<Arc<Control>> {
         .route("/leases/{id}", Action::Lend, delete(take_back))
         .route("/tokens", Action::KeepTokens, post(make_token).get(tokens))
         .route("/tokens/{id}/revoke", Action::KeepTokens, post(revoke_token))
+        .route("/access/links", Action::KeepAccess, post(make_link))
+        .route("/access", Action::KeepAccess, get(list_access))
+        .route("/access/revoke", Action::KeepAccess, post(revoke_access))
+        .route("/access/networks", Action::KeepAccess, get(networks).post(list_network))
+        .route("/access/knock", Action::LetIn, post(knock))
         .router
 }
 
@@ -139,6 +144,49 @@ async fn revoke_token(
 ) -> Response {
     let redactions = control.redactions_as_wanted();
     finished(redactions, async move { api::revoke(&control, id, &by, peer).await }).await
+}
+
+async fn make_link(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(ask): Json<access::ToLink>,
+) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { access::make(&control, &ask, peer).await }).await
+}
+
+async fn list_access(State(control): State<Arc<Control>>) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { access::list(&control) }).await
+}
+
+async fn revoke_access(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(ask): Json<access::ToRevoke>,
+) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { access::revoke(&control, &ask, peer).await }).await
+}
+
+async fn networks(State(control): State<Arc<Control>>) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { access::lists::shown(&control) }).await
+}
+
+async fn list_network(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(ask): Json<access::lists::ToList>,
+) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { access::lists::list(&control, &ask, peer).await }).await
+}
+
+/// In a task of its own: a link that is used up must have its session noted, whoever goes away meanwhile.
+async fn knock(State(control): State<Arc<Control>>, Json(knock): Json<edge::access::door::Knock>) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { access::knock(&control, &knock).await }).await
 }
 
 async fn status(State(control): State<Arc<Control>>) -> Response {

@@ -95,6 +95,11 @@ impl World {
         Ok(all)
     }
 
+    /// Whether anything is for those alone who signed in.
+    pub(crate) fn has_protected(&self) -> bool {
+        self.environment.apps.iter().any(|app| app.access == Access::Protected)
+    }
+
     /// Of how often visitors may ask; where nothing is limited, there is nothing to promise.
     fn checks_of_limits(&self, visitor: &checks::Visitor) -> Vec<Box<dyn Check>> {
         let environment = self.environment.clone();

@@ -10,6 +10,7 @@ use host::files;
 use manifest::Environment;
 use manifest::environment::{Access, Runs};
 use manifest::{RateLimitKey, RateLimitMode};
+use reconcile::abuse::{Abuse, Challenge, Scanners};
 use reconcile::ports::{Hsts, Kept, Protocol, Proxies, RouteTable, Site, SiteAccess, Target, Upstream};
 use reconcile::rate_limits::{LimitedBy, LimitedClass, LimitedRoute, Rate, RateLimits};
 use reconcile::{Fault, Root};
@@ -64,6 +65,7 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
         },
         rate_limits: rate_limits(environment, fleets),
         telemetry: sites.iter().any(|site| !site.hosts.is_empty()).then(|| telemetry::upstream(addresses.telemetry)),
+        abuse: environment.abuse.as_ref().map(abuse),
         sites,
         candidate,
     })
@@ -91,6 +93,33 @@ pub(super) fn rate_limits(environment: &Environment, fleets: &[Fleet]) -> Option
         }
     }
     Some(RateLimits { classes, exempt })
+}
+
+fn abuse(wanted: &manifest::Abuse) -> Abuse {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let scanners = wanted.scanners.as_ref().map(|scanners| Scanners {
+        after: scanners.after,
+        keep_out_ms: millis(scanners.keep_out),
+        honeypot: scanners.honeypot.clone(),
+        except: scanners.except.clone(),
+    });
+    let challenge = |challenge: &manifest::Challenge| Challenge {
+        app: challenge.app.to_string(),
+        path: challenge.path.clone(),
+        bits: challenge.bits,
+    };
+    Abuse {
+        enforce: wanted.mode == RateLimitMode::Enforce,
+        scanners,
+        crawlers: wanted.crawlers,
+        crawler_rate: wanted.crawler_rate.map(|(rate, burst)| Rate {
+            count: rate.count,
+            period_ms: millis(rate.period),
+            burst,
+        }),
+        fingerprints: wanted.fingerprints,
+        challenges: wanted.challenges.iter().map(challenge).collect(),
+    }
 }
 
 fn limited_class(limit: &manifest::RateLimit, counts_together: bool) -> LimitedClass {
@@ -131,7 +160,10 @@ fn site(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Site, Fault> {
         target: target(ground, fleet, one)?,
         access: match app.access {
             Access::Public => SiteAccess::Public,
-            Access::Protected => SiteAccess::Protected { credentials_file: credentials_file(root, app.name.as_str()) },
+            Access::Protected => SiteAccess::Protected {
+                credentials_file: credentials_file(root, app.name.as_str()),
+                sign_in: ground.environment.sign_in.as_ref().map(manifest::SignIn::called),
+            },
         },
         client_authorities: client_authorities(root, &ground.project, app)?,
         config: match app.runs {

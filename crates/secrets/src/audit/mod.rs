@@ -57,6 +57,14 @@ pub enum Action {
     /// A token of the API was made.
     TokenMade,
     TokenRevoked,
+    /// A link was made that signs somebody in, once.
+    LinkMade,
+    /// Somebody may see what is protected.
+    SignedIn,
+    /// A session or link was ended before its time.
+    SessionEnded,
+    /// A network is kept out, or never is.
+    NetworkListed,
     /// Somebody asked from elsewhere for something that changes the environment.
     AskedFor,
     /// Somebody asked from elsewhere for what they may not.
@@ -92,6 +100,10 @@ impl Action {
             Self::TakenBack => "taken-back",
             Self::TokenMade => "token-made",
             Self::TokenRevoked => "token-revoked",
+            Self::LinkMade => "link-made",
+            Self::SignedIn => "signed-in",
+            Self::SessionEnded => "session-ended",
+            Self::NetworkListed => "network-listed",
             Self::AskedFor => "asked-for",
             Self::Refused => "refused",
             Self::Gap => "gap",

@@ -49,6 +49,10 @@ actions! {
     LogIn = "log-in",
     Lend = "lend",
     KeepTokens = "keep-tokens",
+    /// Links, sessions and lists of networks.
+    KeepAccess = "keep-access",
+    /// What the edge asks for a visitor who wants to come in.
+    LetIn = "let-in",
 }
 
 impl Action {
@@ -80,7 +84,9 @@ impl Action {
             | Self::Smoke
             | Self::LogIn
             | Self::Lend
-            | Self::KeepTokens => true,
+            | Self::KeepTokens
+            | Self::KeepAccess
+            | Self::LetIn => true,
         }
     }
 }

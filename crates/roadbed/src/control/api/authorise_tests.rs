@@ -27,6 +27,8 @@ const TABLE: &[(Action, [bool; 5])] = &[
     (Action::LogIn, [false; 5]),
     (Action::Lend, [false; 5]),
     (Action::KeepTokens, [false; 5]),
+    (Action::KeepAccess, [false; 5]),
+    (Action::LetIn, [false; 5]),
 ];
 
 /// What takes no token of ours.

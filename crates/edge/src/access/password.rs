@@ -1,4 +1,4 @@
-//! Who may see a site: everybody, or who knows one of its generated passwords.
+//! Passwords, for programs: generated, and known to the edge as digests.
 
 use std::path::Path;
 
@@ -8,12 +8,6 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::refusal::Refusal;
-
-#[derive(Debug)]
-pub enum Access {
-    Public,
-    Protected(Vec<Credential>),
-}
 
 /// A user and the digest of a password. The passwords are 256 random bits, so a fast digest is enough: there is nothing to guess.
 #[derive(Debug)]
@@ -30,8 +24,8 @@ pub struct NotCredentials {
     line: usize,
 }
 
-pub fn admit(access: &Access, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Access::Protected(credentials) = access else { return Ok(()) };
+/// The user whose password is shown. What else `Authorization` may hold is the app's business.
+pub fn admit(credentials: &[Credential], headers: &HeaderMap) -> Result<String, Refusal> {
     let (user, password) = basic(headers).ok_or(Refusal::Unauthorized)?;
     let digest = Sha256::digest(password.as_bytes());
     // Every line is compared in full: time tells neither which user exists nor how near a guess was.
@@ -39,7 +33,7 @@ pub fn admit(access: &Access, headers: &HeaderMap) -> Result<(), Refusal> {
     for credential in credentials {
         is_known |= credential.user.as_bytes().ct_eq(user.as_bytes()) & credential.digest.as_slice().ct_eq(&digest);
     }
-    if bool::from(is_known) { Ok(()) } else { Err(Refusal::Unauthorized) }
+    if bool::from(is_known) { Ok(user) } else { Err(Refusal::Unauthorized) }
 }
 
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
@@ -115,13 +109,13 @@ mod tests {
 
     use super::*;
 
-    fn protected() -> Access {
+    fn protected() -> Vec<Credential> {
         // printf 'open sesame' | sha256sum
         let line = "ali:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
-        Access::Protected(parse(Path::new("users"), line).unwrap())
+        parse(Path::new("users"), line).unwrap()
     }
 
-    fn try_with(authorization: &str) -> Result<(), Refusal> {
+    fn try_with(authorization: &str) -> Result<String, Refusal> {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
         admit(&protected(), &headers)
@@ -129,8 +123,8 @@ mod tests {
 
     #[test]
     fn only_the_right_pair_enters() {
-        assert_eq!(try_with("Basic YWxpOm9wZW4gc2VzYW1l"), Ok(()));
-        assert_eq!(try_with("basic YWxpOm9wZW4gc2VzYW1l"), Ok(()));
+        assert_eq!(try_with("Basic YWxpOm9wZW4gc2VzYW1l"), Ok("ali".to_owned()));
+        assert_eq!(try_with("basic YWxpOm9wZW4gc2VzYW1l"), Ok("ali".to_owned()));
         for wrong in [
             "Basic YWxpOm9wZW4gc2VzYW1m",
             "Basic YWxjOm9wZW4gc2VzYW1l",
@@ -148,7 +142,7 @@ mod tests {
     fn a_damaged_line_is_an_error_and_an_empty_file_lets_nobody_in() {
         assert!(parse(Path::new("users"), "ali:xyz\n").is_err());
         assert!(parse(Path::new("users"), "ali\n").is_err());
-        let nobody = Access::Protected(parse(Path::new("users"), "").unwrap());
+        let nobody = parse(Path::new("users"), "").unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_static("Basic Og=="));
         assert_eq!(admit(&nobody, &headers), Err(Refusal::Unauthorized));
