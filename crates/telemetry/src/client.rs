@@ -9,6 +9,7 @@ use reconcile::{Fault, Root};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use crate::logs::{Answer, Question, State};
 use crate::query::Health;
 
 /// Speaks to the telemetry of one environment.
@@ -28,7 +29,28 @@ impl TelemetryClient {
         self.get("/health").await
     }
 
+    /// Lines that were kept.
+    ///
+    /// # Errors
+    /// Where nobody answers, or nothing can be read.
+    pub async fn logs(&self, question: &Question) -> Result<Answer, Fault> {
+        let body = serde_json::to_vec(question).map_err(|error| Fault::because("cannot ask for logs", &error))?;
+        self.ask(Method::POST, "/logs", body.into()).await
+    }
+
+    /// How it goes with the logs.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub async fn logs_state(&self) -> Result<State, Fault> {
+        self.get("/logs/state").await
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
+        self.ask(Method::GET, path, Bytes::new()).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Fault> {
         let away = |error: &(dyn std::error::Error + 'static)| {
             Fault::because("cannot speak to telemetry", error)
                 .hint("`roadbed status` shows whether it runs")
@@ -38,8 +60,8 @@ impl TelemetryClient {
         stream.set_nonblocking(true).map_err(|error| away(&error))?;
         let stream = UnixStream::from_std(stream).map_err(|error| away(&error))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| away(&error))?;
-        let request = Request::builder().method(Method::GET).uri(path).header("host", "telemetry");
-        let request = request.body(Full::new(Bytes::new())).map_err(|error| away(&error))?;
+        let request = Request::builder().method(method).uri(path).header("host", "telemetry");
+        let request = request.header("content-type", "application/json").body(Full::new(body)).map_err(|error| away(&error))?;
         let exchange = async {
             let response = sender.send_request(request).await?;
             let status = response.status();

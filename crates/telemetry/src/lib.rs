@@ -13,6 +13,8 @@ mod client;
 mod config;
 mod fault;
 mod ingest;
+pub mod logs;
+mod metrics;
 mod query;
 mod run;
 mod settings;

@@ -11,6 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
+use crate::logs;
 use crate::run::Telemetry;
 
 /// What the role says of itself.
@@ -20,7 +21,7 @@ pub struct Health {
 }
 
 pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
-    Router::new().route("/health", get(health)).with_state(telemetry)
+    Router::new().route("/health", get(health)).with_state(Arc::clone(&telemetry)).merge(logs::routes(Arc::clone(&telemetry.logs)))
 }
 
 async fn health(State(telemetry): State<Arc<Telemetry>>) -> Json<Health> {

@@ -10,6 +10,8 @@ use tokio::sync::watch;
 
 use crate::config::TelemetryConfig;
 use crate::fault::TelemetryFault;
+use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::{ingest, query};
 
@@ -17,6 +19,7 @@ use crate::{ingest, query};
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     pub(crate) settings: Settings,
+    pub(crate) logs: Arc<Logs>,
 }
 
 /// Takes and answers until `shutdown` ends; what was taken is kept before this returns.
@@ -24,7 +27,7 @@ pub(crate) struct Telemetry {
 /// # Errors
 /// Where the role cannot start: a port that is taken, settings that are missing.
 pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
-    let TelemetryConfig { root, clock: _, shutdown } = config;
+    let TelemetryConfig { root, clock, shutdown } = config;
     let settings = Settings::read(&root)?;
     files::create_dir(&root.run(), Access::Owner)?;
     files::create_dir(&root.telemetry(), Access::Owner)?;
@@ -42,7 +45,10 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
         UnixListener::from_std(listener)
     })?;
 
-    let telemetry = Arc::new(Telemetry { settings });
+    let metrics = Arc::new(Metrics::default());
+    let keeping = (settings.logs.clone(), settings.apps.as_slice());
+    let logs = Arc::new(Logs::start(&root, keeping, Arc::clone(&clock), Arc::clone(&metrics))?);
+    let telemetry = Arc::new(Telemetry { settings, logs: Arc::clone(&logs) });
     let (stop, stopped) = watch::channel(false);
     let until = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -56,6 +62,7 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
     let _ = stop.send(true);
     // Both end when their last answer is out; the keeper's patience bounds that.
     let _ = tokio::join!(ingest, query);
+    logs.stop().await;
     Ok(())
 }
 

@@ -7,4 +7,5 @@
 )]
 
 mod doors;
+mod logs;
 mod role;
