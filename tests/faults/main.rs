@@ -50,3 +50,4 @@ mod previews;
 mod running;
 mod redaction;
 mod smoke;
+mod found_again;

@@ -13,6 +13,7 @@ use reconcile::ports::Hsts;
 use crate::connection::{Door, Visitor};
 use crate::guard::{Asked, CLIENT_CERTIFICATE, CLIENT_NAME, OURS};
 use crate::request_id;
+use crate::trace::Trace;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -42,7 +43,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Makes a visitor's headers those of our request to the app.
-pub fn toward_app(headers: &mut HeaderMap, asked: &Asked, visitor: &Visitor, id: &HeaderValue) {
+pub fn toward_app(headers: &mut HeaderMap, asked: &Asked, visitor: &Visitor, (id, trace): (&HeaderValue, &Trace)) {
     let accepts_trailers = headers.get_all(TE).iter().any(|value| {
         value.to_str().is_ok_and(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
     });
@@ -74,6 +75,7 @@ pub fn toward_app(headers: &mut HeaderMap, asked: &Asked, visitor: &Visitor, id:
     let _ = write!(text, "for={node};host=\"{}\";proto={scheme}", asked.authority);
     headers.insert(HeaderName::from_static("forwarded"), value(&text));
     headers.insert(request_id::HEADER, id.clone());
+    trace.tell(headers);
     if let Some(client) = &visitor.client {
         headers.insert(CLIENT_CERTIFICATE, client.certificate.clone());
         if let Some(name) = &client.name {

@@ -6,11 +6,15 @@ use hyper::client::conn::http1;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use reconcile::{Fault, Root};
+use secrets::Secret;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::logs::{Answer, Question, State};
+use crate::metrics::{Fact, Minute};
 use crate::query::Health;
+use crate::redaction::{self, Unspeakable};
+use crate::traces::Span;
 
 /// Speaks to the telemetry of one environment.
 #[derive(Clone, Debug)]
@@ -44,6 +48,58 @@ impl TelemetryClient {
     /// Where nobody answers.
     pub async fn logs_state(&self) -> Result<State, Fault> {
         self.get("/logs/state").await
+    }
+
+    /// The spans of a trace, by their beginning.
+    ///
+    /// # Errors
+    /// Where nobody answers, or nothing can be read.
+    pub async fn trace(&self, id: &str) -> Result<Vec<Span>, Fault> {
+        // What has no such form is no trace's, and no path either.
+        if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(Vec::new());
+        }
+        self.get(&format!("/traces/{}", id.to_ascii_lowercase())).await
+    }
+
+    /// What control knows in numbers, all of it.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub async fn tell(&self, facts: &[Fact]) -> Result<(), Fault> {
+        let body = serde_json::to_vec(facts).map_err(|error| Fault::because("cannot tell telemetry numbers", &error))?;
+        self.ask(Method::PUT, "/facts", body.into()).await
+    }
+
+    /// Which state of knowledge it has of what must not be kept; `None`: it was told nothing yet.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub async fn secrets_told(&self) -> Result<Option<String>, Fault> {
+        self.get("/secrets").await
+    }
+
+    /// The state of knowledge that these make.
+    pub fn fingerprint(secrets: &[(String, Secret)]) -> String {
+        redaction::fingerprint(secrets.iter().map(|(name, secret)| (name.as_str(), secret.expose())))
+    }
+
+    /// Tells it what must not be kept of what apps report.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub async fn look_for(&self, secrets: &[(String, Secret)]) -> Result<(), Fault> {
+        let all: Vec<Unspeakable> = secrets.iter().map(|(name, secret)| Unspeakable::new(name, secret)).collect();
+        let body = serde_json::to_vec(&all).map_err(|error| Fault::because("cannot tell telemetry secrets", &error))?;
+        self.ask(Method::PUT, "/secrets", body.into()).await
+    }
+
+    /// Requests of each app by the minute.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub async fn minutes(&self) -> Result<Vec<Minute>, Fault> {
+        self.get("/minutes").await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {

@@ -14,8 +14,11 @@ mod config;
 mod fault;
 mod ingest;
 pub mod logs;
-mod metrics;
+pub mod metrics;
+mod otlp;
+pub mod traces;
 mod query;
+mod redaction;
 mod run;
 mod settings;
 

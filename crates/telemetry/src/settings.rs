@@ -16,6 +16,9 @@ pub struct Settings {
     pub port: u16,
     /// Those whose events are taken.
     pub apps: Vec<String>,
+    /// SHA-256 of the token with which the page of metrics is read on loopback, in hexadecimal. `None`: nobody may.
+    #[serde(default)]
+    pub metrics_token: Option<String>,
     /// How much of the logs is kept.
     #[serde(default)]
     pub logs: Keeping,

@@ -18,6 +18,13 @@ use crate::log::entry::Record;
 struct Line<'a> {
     time: String,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+    /// The parent of what the app did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_id: Option<&'a str>,
     method: &'a str,
     scheme: &'a str,
     host: &'a str,
@@ -27,6 +34,8 @@ struct Line<'a> {
     ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,6 +91,9 @@ fn append(lines: &mut Vec<u8>, record: &Record, micros: u64, dropped: Option<u64
     let line = Line {
         time: record.time.to_string(),
         request_id: record.request_id.to_str().unwrap_or("-"),
+        trace_id: record.trace.as_ref().map(|trace| trace.trace_id.as_str()),
+        span_id: record.trace.as_ref().map(|trace| trace.span_id.as_str()),
+        parent_id: record.trace.as_ref().and_then(|trace| trace.parent_id.as_deref()),
         method: record.method.as_str(),
         scheme: record.scheme,
         host: &record.host,
@@ -90,6 +102,7 @@ fn append(lines: &mut Vec<u8>, record: &Record, micros: u64, dropped: Option<u64
         bytes: record.bytes,
         ms,
         app: record.app.as_deref(),
+        route: record.route.as_deref(),
         upstream: record.upstream.as_deref(),
         release: record.release.as_ref().and_then(|release| release.to_str().ok()),
         protocol: record.protocol,

@@ -40,6 +40,7 @@ pub async fn enter<'a>(
     }
     let Some(at) = site.limited.class(&parts.method, asked.target.path()) else { return Ok(None) };
     let class = &snapshot.rules.classes[at];
+    entry.route(&class.name);
     let decision = edge.limiter.judge(class, asked.client, &parts.headers, edge.clock.instant()).await;
     match decision.verdict {
         Verdict::Denied { wait } => {

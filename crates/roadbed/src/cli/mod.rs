@@ -43,6 +43,8 @@ pub mod lent_command;
 pub mod live;
 pub mod login;
 pub mod logs;
+pub mod logs_args;
+pub mod logs_search;
 pub mod manifest_verbs;
 pub mod merge_gate;
 pub mod merge_gate_args;
@@ -89,6 +91,7 @@ pub mod surroundings;
 pub mod target;
 pub mod token;
 pub mod token_args;
+pub mod trace;
 pub mod trust;
 pub mod up;
 pub mod upgrade;
@@ -172,9 +175,9 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Check, Down, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trust, Upgrade,
+        Check, Down, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trace, Trust, Upgrade,
     };
-    if let Check(_) | Upgrade(_) | Down(_) | Status(_) | Logs(_) | Explain(_) | Restart(_) | Ready(_) | Smoke(_)
+    if let Check(_) | Upgrade(_) | Down(_) | Status(_) | Logs(_) | Explain(_) | Trace(_) | Restart(_) | Ready(_) | Smoke(_)
     | Plan(_) | Trust(_) | Rollback(_) | Releases(_) | Token(_) = command
     {
         project::refuse_unknown_environment(session)?;
@@ -191,7 +194,8 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Down(_) => wait(async { down::run(session, &live, &mut Interrupts::of_process()?).await }),
         Command::Status(_) => wait(status::run(session, &live)),
         Command::Logs(args) => wait(async { logs::run(session, args, &mut Interrupts::of_process()?).await }),
-        Command::Explain(args) => explain::run(session, args),
+        Command::Explain(args) => wait(explain::run(session, args)),
+        Command::Trace(args) => wait(trace::run(session, args)),
         Command::Restart(args) => wait(restart::run(session, args, &live)),
         Command::Ready(ready_args::Ready { verb: Some(verb), .. }) => ready_history::run(session, verb),
         Command::Ready(args) => wait(ready::run(session, args, &live)),

@@ -14,7 +14,7 @@
 mod cold;
 mod day;
 mod days;
-mod fields;
+pub(crate) mod fields;
 mod filter;
 pub(crate) mod line;
 mod origins;
@@ -39,6 +39,8 @@ use tokio::sync::oneshot;
 
 use crate::fault::TelemetryFault;
 use crate::metrics::Metrics;
+
+pub(crate) use days::name_of;
 
 pub use days::Keeping;
 pub use filter::Filter;

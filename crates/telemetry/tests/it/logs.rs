@@ -35,7 +35,9 @@ async fn lines_are_found_by_id_level_text_field_time_and_unit() {
     let of = |filter: Filter| role.find(filter);
     // The same id finds what the edge and what the app says of a request.
     let found = role.lines(Filter { request: Some("req-000001".into()), ..Filter::default() }, 2).await;
-    assert!(found[0].contains("basket opened") && found[1].contains("\"path\":\"/basket\""), "{found:?}");
+    for part in ["basket opened", "\"path\":\"/basket\""] {
+        assert!(found.iter().any(|line| line.contains(part)), "{found:?}");
+    }
     let found = of(Filter { trace: Some("0af7651916cd43dd8448eb211c80319c".into()), ..Filter::default() }).await;
     assert_eq!(found.lines.len(), 1);
     assert_eq!(found.lines[0].source.app.as_deref(), Some("web"));

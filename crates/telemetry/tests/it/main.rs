@@ -8,4 +8,5 @@
 
 mod doors;
 mod logs;
+mod otlp;
 mod role;
