@@ -44,7 +44,8 @@ fn a_request_is_found_again_in_both_logs_by_its_number_and_by_its_trace() {
     let (client, url) = (stage.client(), stage.url());
     let theirs = "0af7651916cd43dd8448eb211c80319c";
     let sent = format!("00-{theirs}-b7ad6b7169203331-01");
-    let answer = client.request("GET", &format!("{}/bad", url.trim_end_matches('/')), &[("traceparent", &sent)], "").unwrap();
+    let answer =
+        client.request("GET", &format!("{}/bad", url.trim_end_matches('/')), &[("traceparent", &sent)], "").unwrap();
     let asked = Instant::now();
     let id = answer.headers["x-request-id"].clone();
     assert!(answer.body.starts_with(&format!("00-{theirs}-")) && answer.body != sent, "{}", answer.body);
@@ -77,7 +78,8 @@ fn a_request_is_found_again_in_both_logs_by_its_number_and_by_its_trace() {
         "startTimeUnixNano": now.to_string(), "endTimeUnixNano": (now + 2_000_000).to_string() });
     let resource = json!({ "attributes": [{ "key": "service.name", "value": { "stringValue": "web" } }] });
     let body = json!({ "resourceSpans": [{ "resource": resource, "scopeSpans": [{ "spans": [span] }] }] }).to_string();
-    let mut stream = TcpStream::connect(("127.0.0.1", u16::try_from(settings["port"].as_u64().unwrap()).unwrap())).unwrap();
+    let mut stream =
+        TcpStream::connect(("127.0.0.1", u16::try_from(settings["port"].as_u64().unwrap()).unwrap())).unwrap();
     let head = "POST /v1/traces HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json";
     write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut said = String::new();

@@ -33,7 +33,8 @@ pub struct Trace {
 /// The trace that came with the request if it is a valid one, else a new one. Visitors' are taken too: a page's call belongs to the
 /// page's trace, and all that a stranger wins is to be found by an id of his choice.
 pub fn accept_or_make(headers: &HeaderMap) -> Trace {
-    let found = only(headers, &TRACEPARENT).and_then(of_w3c).or_else(|| only(headers, &SENTRY_TRACE).and_then(of_sentry));
+    let found =
+        only(headers, &TRACEPARENT).and_then(of_w3c).or_else(|| only(headers, &SENTRY_TRACE).and_then(of_sentry));
     let (trace_id, parent_id, sampled) = match found {
         Some((trace_id, parent_id, sampled)) => (trace_id, Some(parent_id), sampled),
         None => (Uuid::new_v4().simple().to_string(), None, Sampled::Open),
@@ -96,7 +97,8 @@ fn of_sentry(text: &str) -> Option<(String, String, Sampled)> {
         Some("0") => Sampled::No,
         Some(_) => return None,
     };
-    (is_id(trace, 32) && is_id(span, 16) && parts.next().is_none()).then(|| (trace.to_owned(), span.to_owned(), sampled))
+    (is_id(trace, 32) && is_id(span, 16) && parts.next().is_none())
+        .then(|| (trace.to_owned(), span.to_owned(), sampled))
 }
 
 fn is_hex(text: &str, length: usize) -> bool {
@@ -150,7 +152,10 @@ mod tests {
             String::new(),
         ] {
             let (trace, headers) = told(&[("traceparent", &sent), ("tracestate", "a=b")]);
-            assert!(!sent.contains(&trace.trace_id) && is_id(&trace.trace_id, 32) && is_id(&trace.span_id, 16), "{sent}");
+            assert!(
+                !sent.contains(&trace.trace_id) && is_id(&trace.trace_id, 32) && is_id(&trace.span_id, 16),
+                "{sent}"
+            );
             assert!(!headers.contains_key("tracestate"));
             assert_eq!(headers.get_all("traceparent").iter().count(), 1);
         }

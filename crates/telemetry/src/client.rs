@@ -67,7 +67,8 @@ impl TelemetryClient {
     /// # Errors
     /// Where nobody answers.
     pub async fn tell(&self, facts: &[Fact]) -> Result<(), Fault> {
-        let body = serde_json::to_vec(facts).map_err(|error| Fault::because("cannot tell telemetry numbers", &error))?;
+        let body =
+            serde_json::to_vec(facts).map_err(|error| Fault::because("cannot tell telemetry numbers", &error))?;
         self.ask(Method::PUT, "/facts", body.into()).await
     }
 
@@ -117,7 +118,8 @@ impl TelemetryClient {
         let stream = UnixStream::from_std(stream).map_err(|error| away(&error))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| away(&error))?;
         let request = Request::builder().method(method).uri(path).header("host", "telemetry");
-        let request = request.header("content-type", "application/json").body(Full::new(body)).map_err(|error| away(&error))?;
+        let request =
+            request.header("content-type", "application/json").body(Full::new(body)).map_err(|error| away(&error))?;
         let exchange = async {
             let response = sender.send_request(request).await?;
             let status = response.status();

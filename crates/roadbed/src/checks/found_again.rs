@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Findings, Impact};
-use manifest::environment::{App, Runs};
 use manifest::Environment;
+use manifest::environment::{App, Runs};
 use telemetry::TelemetryClient;
 use telemetry::logs::{ACCESS, Filter, Question, Record};
 use tokio::time::{Instant, sleep};
@@ -92,7 +92,9 @@ impl RequestsAreFoundAgain {
             };
         };
         match own.trace_id {
-            Some(other) if other != trace => Err(format!("{id} is of trace {trace} to the edge and of {other} to the app")),
+            Some(other) if other != trace => {
+                Err(format!("{id} is of trace {trace} to the edge and of {other} to the app"))
+            }
             _ => Ok(format!("{id} is in the access log and in the app's within {took} ms, of trace {trace}")),
         }
     }
@@ -102,8 +104,7 @@ impl RequestsAreFoundAgain {
         let filter = Filter { request: Some(id.to_owned()), ..Filter::default() };
         let question = Question { filter, limit: 100, after: None };
         let answer = self.telemetry.logs(&question).await.map_err(|fault| fault.message)?;
-        let (access, own): (Vec<_>, Vec<_>) =
-            answer.lines.into_iter().partition(|record| record.source.unit == ACCESS);
+        let (access, own): (Vec<_>, Vec<_>) = answer.lines.into_iter().partition(|record| record.source.unit == ACCESS);
         Ok((access.into_iter().next(), own.into_iter().next()))
     }
 

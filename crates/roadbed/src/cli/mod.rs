@@ -175,10 +175,11 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Check, Down, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trace, Trust, Upgrade,
+        Check, Down, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trace, Trust,
+        Upgrade,
     };
-    if let Check(_) | Upgrade(_) | Down(_) | Status(_) | Logs(_) | Explain(_) | Trace(_) | Restart(_) | Ready(_) | Smoke(_)
-    | Plan(_) | Trust(_) | Rollback(_) | Releases(_) | Token(_) = command
+    if let Check(_) | Upgrade(_) | Down(_) | Status(_) | Logs(_) | Explain(_) | Trace(_) | Restart(_) | Ready(_)
+    | Smoke(_) | Plan(_) | Trust(_) | Rollback(_) | Releases(_) | Token(_) = command
     {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;

@@ -100,8 +100,11 @@ const SHORTEST_TOKEN: usize = 16;
 fn set_metrics_token(session: &Session, name: &str, store: &Store) -> Result<Exit, Failure> {
     let secret = read_value(name)?;
     if secret.expose().len() < SHORTEST_TOKEN {
-        let fault = Fault::new(format!("cannot keep this value of {name}: it is shorter than {SHORTEST_TOKEN} letters"));
-        return Err(Failure::Usage(fault.hint(format!("`openssl rand -hex 32 | roadbed secrets set {name}` sets a random one"))));
+        let fault =
+            Fault::new(format!("cannot keep this value of {name}: it is shorter than {SHORTEST_TOKEN} letters"));
+        return Err(Failure::Usage(
+            fault.hint(format!("`openssl rand -hex 32 | roadbed secrets set {name}` sets a random one")),
+        ));
     }
     let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
     let writing = Writing { class: KEY_CLASS, rule: None };

@@ -145,7 +145,8 @@ fn waterfall(spans: &[Span]) -> Vec<String> {
         let length = scaled(span.micros).clamp(1, WIDTH - from);
         let bar = format!("{}{}{}", " ".repeat(from), "=".repeat(length), " ".repeat(WIDTH - from - length));
         let mark = if span.has_failed { "!" } else { " " };
-        let name: String = format!("{}{} {}", "  ".repeat(depth.min(20)), span.app, span.name).chars().take(64).collect();
+        let name: String =
+            format!("{}{} {}", "  ".repeat(depth.min(20)), span.app, span.name).chars().take(64).collect();
         let took = format!("{}.{:03} ms", span.micros / 1000, span.micros % 1000);
         lines.push(printable(&format!("{mark} |{bar}| {took:>14}  {name}")).to_string());
     }
@@ -172,8 +173,11 @@ mod tests {
 
     #[test]
     fn children_stand_below_their_parents_and_nobody_is_left_out() {
-        let spans =
-            [span("root", Some("elsewhere"), 0, 16_000), span("bad", Some("root"), 8, 4_000), span("late", Some("bad"), 9, 0)];
+        let spans = [
+            span("root", Some("elsewhere"), 0, 16_000),
+            span("bad", Some("root"), 8, 4_000),
+            span("late", Some("bad"), 9, 0),
+        ];
         let lines = waterfall(&spans);
         assert_eq!(lines[0], "  |================================|      16.000 ms  web root");
         assert_eq!(lines[1], "! |                ========        |       4.000 ms    web bad");

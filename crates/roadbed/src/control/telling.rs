@@ -81,7 +81,8 @@ async fn look(control: &Control, known: &mut Option<Known>, reported: &mut Optio
 async fn facts(control: &Control) -> Result<Vec<Fact>, Fault> {
     let mut facts = Vec::new();
     let mut add = |name: &str, help: &str, unit: Option<&str>, value: f64| {
-        let labels: BTreeMap<String, String> = unit.map(|unit| ("unit".to_owned(), unit.to_owned())).into_iter().collect();
+        let labels: BTreeMap<String, String> =
+            unit.map(|unit| ("unit".to_owned(), unit.to_owned())).into_iter().collect();
         facts.push(Fact { name: name.to_owned(), help: help.to_owned(), labels, value });
     };
     for unit in control.keeper.list().await? {

@@ -144,9 +144,9 @@ impl Block {
 /// The places of an id in a bloom filter.
 fn bits(id: &str) -> impl Iterator<Item = usize> {
     // FNV-1a, its halves as two hashes: what it is for is no secret, and a crate would be larger than these lines.
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let (one, two) = (hash >> 32, (hash & 0xffff_ffff) | 1);
     (0..HASHES).map(move |n| {
         usize::try_from(one.wrapping_add(n.wrapping_mul(two)) % (BLOOM as u64 * 8)).expect("a bit of the filter")

@@ -100,8 +100,8 @@ impl Day {
                 ]);
                 words.execute(params![id?, text])?;
             }
-            let mut position = transaction
-                .prepare("INSERT OR REPLACE INTO positions (identity, log, bytes) VALUES (?1, ?2, ?3)")?;
+            let mut position =
+                transaction.prepare("INSERT OR REPLACE INTO positions (identity, log, bytes) VALUES (?1, ?2, ?3)")?;
             for (identity, at) in &batch.positions {
                 position.execute(params![identity.as_bytes(), at.log, i64::try_from(at.bytes).unwrap_or(i64::MAX)])?;
             }

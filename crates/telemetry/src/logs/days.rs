@@ -86,7 +86,9 @@ impl Days {
     pub(crate) fn all(&self) -> Result<BTreeMap<String, Files>, FileFault> {
         let mut days: BTreeMap<String, Files> = BTreeMap::new();
         for path in files::list(&self.folder)? {
-            let Some(day) = path.file_stem().and_then(|stem| stem.to_str()).filter(|day| day.len() == 10) else { continue };
+            let Some(day) = path.file_stem().and_then(|stem| stem.to_str()).filter(|day| day.len() == 10) else {
+                continue;
+            };
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("db") => days.entry(day.to_owned()).or_default().hot = Some(path.clone()),
                 Some("zst") => days.entry(day.to_owned()).or_default().cold = Some(path.clone()),
@@ -151,7 +153,9 @@ impl Days {
                     }
                     remove(&path)?;
                 }
-                Some("zst-new") if !files::exists(&path.with_extension("done")) && files::exists(&path) => remove(&path)?,
+                Some("zst-new") if !files::exists(&path.with_extension("done")) && files::exists(&path) => {
+                    remove(&path)?
+                }
                 _ => {}
             }
         }
@@ -214,7 +218,8 @@ impl Days {
                 remove(&self.folder.join(format!("{day}.{end}")))?;
             }
         }
-        let damaged = |path: &PathBuf| path.extension().is_some_and(|end| end.to_string_lossy().starts_with("damaged-"));
+        let damaged =
+            |path: &PathBuf| path.extension().is_some_and(|end| end.to_string_lossy().starts_with("damaged-"));
         for path in files::list(&self.folder)?.into_iter().filter(damaged) {
             if path.file_stem().is_some_and(|stem| *stem.to_string_lossy() < *kept_from) {
                 remove(&path)?;

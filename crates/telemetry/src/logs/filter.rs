@@ -54,7 +54,9 @@ impl Filter {
     pub(crate) fn is_of(&self, unit: &str, app: Option<&str>) -> bool {
         match &self.names {
             None => unit != line::ACCESS || self.request.is_some() || self.trace.is_some(),
-            Some(names) => names.iter().any(|name| name == unit || (unit != line::ACCESS && Some(name.as_str()) == app)),
+            Some(names) => {
+                names.iter().any(|name| name == unit || (unit != line::ACCESS && Some(name.as_str()) == app))
+            }
         }
     }
 
@@ -114,7 +116,9 @@ mod tests {
     fn each_condition_can_fail() {
         let all = Filter::default();
         assert!(picks(&all));
-        for (text, found) in [("timed OUT", true), ("pay", true), ("ayment", false), ("out timed", false), ("order", false)] {
+        for (text, found) in
+            [("timed OUT", true), ("pay", true), ("ayment", false), ("out timed", false), ("order", false)]
+        {
             assert_eq!(picks(&Filter { text: Some(text.into()), ..all.clone() }), found, "{text}");
         }
         for (value, found) in [("7", true), ("8", false)] {

@@ -66,7 +66,10 @@ pub(crate) fn read(unit: &str, raw: &str, before: Timestamp) -> Read {
         (at(kept.time), kept.stream.to_owned(), kept.line.into_owned())
     } else {
         let own = raw.split_once(' ').and_then(|(time, rest)| Some((at(time)?, rest.trim_start())));
-        own.map_or_else(|| (None, "out".to_owned(), raw.to_owned()), |(time, rest)| (Some(time), "out".into(), rest.into()))
+        own.map_or_else(
+            || (None, "out".to_owned(), raw.to_owned()),
+            |(time, rest)| (Some(time), "out".into(), rest.into()),
+        )
     };
     let Fields { level, request_id, trace_id, span_id, words } = Fields::of(&line);
     let source = Source { unit: unit.to_owned(), app: None, release: None, stream };

@@ -110,7 +110,8 @@ impl Look<'_> {
     fn rows(&mut self, day: &str, connection: &mut Connection) -> rusqlite::Result<()> {
         // One state of the day for the cursor and the lines.
         let transaction = connection.transaction()?;
-        let last: Option<i64> = transaction.query_row("SELECT max(id) FROM lines", [], |row| row.get(0)).optional()?.flatten();
+        let last: Option<i64> =
+            transaction.query_row("SELECT max(id) FROM lines", [], |row| row.get(0)).optional()?.flatten();
         let Some(last) = last else { return Ok(()) };
         let after = self.question.after.as_ref().map(|cursor| cursor.get(day).copied().unwrap_or(0));
         self.answer.cursor.insert(day.to_owned(), last);

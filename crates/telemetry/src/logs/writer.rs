@@ -245,7 +245,11 @@ impl Writer {
             }
             Flood::Ended { dropped } => {
                 let unit = read.record.source.unit.clone();
-                self.put(remark(&unit, read.record.time, &format!("{dropped} lines of one second were more than are kept")))?;
+                self.put(remark(
+                    &unit,
+                    read.record.time,
+                    &format!("{dropped} lines of one second were more than are kept"),
+                ))?;
             }
         }
         self.put(read)
@@ -332,8 +336,12 @@ impl Writer {
 
     fn set_aside(&mut self, day: &str, what: &str) {
         match self.days.set_aside(day, self.clock.now()) {
-            Ok(aside) => tracing::error!(day, what, aside = %aside.display(), "the lines of a day are damaged: moved aside, and begun anew"),
-            Err(fault) => tracing::error!(day, what, %fault, "the lines of a day are damaged and cannot be moved aside"),
+            Ok(aside) => {
+                tracing::error!(day, what, aside = %aside.display(), "the lines of a day are damaged: moved aside, and begun anew")
+            }
+            Err(fault) => {
+                tracing::error!(day, what, %fault, "the lines of a day are damaged and cannot be moved aside")
+            }
         }
         self.state().damaged.push(day.to_owned());
     }
@@ -441,7 +449,9 @@ enum Flood {
     Within,
     Over,
     /// This one is of another second, and so many of the one before were dropped.
-    Ended { dropped: u64 },
+    Ended {
+        dropped: u64,
+    },
 }
 
 impl Floods {

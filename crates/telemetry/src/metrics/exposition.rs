@@ -101,10 +101,7 @@ mod tests {
     fn nothing_breaks_out_of_a_label_or_a_name() {
         let mut page = Page::default();
         page.family("a.b", "two\nlines", Kind::Gauge).sample(&[("x-y", "q\"\\\nend")], f64::INFINITY);
-        assert_eq!(
-            page.text(),
-            "# HELP a_b two\\nlines\n# TYPE a_b gauge\na_b{x_y=\"q\\\"\\\\\\nend\"} +Inf\n"
-        );
+        assert_eq!(page.text(), "# HELP a_b two\\nlines\n# TYPE a_b gauge\na_b{x_y=\"q\\\"\\\\\\nend\"} +Inf\n");
         assert_eq!(name("9 lives"), "_9_lives");
     }
 }

@@ -56,7 +56,8 @@ impl Minutes {
                 return;
             }
         }
-        let minute = self.apps.entry(key).or_insert_with(|| Minute { minute: at, app: app.clone(), ..Minute::default() });
+        let minute =
+            self.apps.entry(key).or_insert_with(|| Minute { minute: at, app: app.clone(), ..Minute::default() });
         minute.requests += 1;
         minute.failed += u64::from(access.status >= 500);
         minute.seconds += access.ms / 1000.0;

@@ -122,20 +122,26 @@ impl Metrics {
         own("roadbed_telemetry_refused_total", "Reports that were sent back, to come again.", state.refused);
         own("roadbed_telemetry_log_paused", "1 while nothing can be written.", u64::from(state.paused.is_some()));
         own("roadbed_telemetry_log_bytes", "What kept lines take on the disk.", state.bytes);
-        own("roadbed_telemetry_series_refused_total", "Numbers of apps for which there was no room.", *lock(&self.refused));
+        own(
+            "roadbed_telemetry_series_refused_total",
+            "Numbers of apps for which there was no room.",
+            *lock(&self.refused),
+        );
         let mut facts = lock(&self.facts).clone();
         facts.sort_by(|one, other| one.name.cmp(&other.name));
         for of_one in facts.chunk_by(|one, other| one.name == other.name) {
             let mut family = page.family(&of_one[0].name, &of_one[0].help, Kind::of(&of_one[0].name));
             for Fact { labels, value, .. } in of_one {
-                let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                let labels: Vec<(&str, &str)> =
+                    labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
                 family.sample(&labels, *value);
             }
         }
         let told = lock(&self.told);
         let mut before = "";
         for ((name, labels), value) in told.iter() {
-            let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let labels: Vec<(&str, &str)> =
+                labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             if name == before {
                 page.more(name, &labels, *value);
             } else {

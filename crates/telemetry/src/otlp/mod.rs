@@ -129,10 +129,10 @@ struct Rejected {
 /// Exporters try again after these.
 fn busy(refused: &Refused) -> Response {
     match refused {
-        Refused::Busy => (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1")], "too many wait".to_owned()).into_response(),
-        Refused::Unwritten(why) => {
-            (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], why.clone()).into_response()
+        Refused::Busy => {
+            (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1")], "too many wait".to_owned()).into_response()
         }
+        Refused::Unwritten(why) => (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], why.clone()).into_response(),
     }
 }
 

@@ -336,6 +336,11 @@ mod tests {
         let bytes = of_json.encode_to_vec();
         assert_eq!(TracesRequest::decode(bytes.as_slice()).unwrap(), of_json);
         assert_eq!(of_json.resource_spans[0].resource.as_ref().unwrap().text("service.name"), Some("web"));
-        assert!(serde_json::from_str::<TracesRequest>(r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"é"}]}]}]}"#).is_err());
+        assert!(
+            serde_json::from_str::<TracesRequest>(
+                r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"é"}]}]}]}"#
+            )
+            .is_err()
+        );
     }
 }

@@ -107,8 +107,8 @@ impl Traces {
         let mut write = || {
             let transaction = connection.transaction()?;
             {
-                let mut statement = transaction
-                    .prepare("INSERT OR REPLACE INTO spans VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+                let mut statement =
+                    transaction.prepare("INSERT OR REPLACE INTO spans VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
                 for span in spans {
                     statement.execute(params![
                         span.trace_id,
@@ -143,7 +143,8 @@ impl Traces {
     fn prune(&self, today: &str) {
         let Ok(mut paths) = files::list(&self.folder) else { return };
         paths.sort();
-        let day = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().chars().take(10).collect::<String>());
+        let day =
+            |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().chars().take(10).collect::<String>());
         let oldest = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
         let oldest = crate::logs::line::at(&format!("{today}T00:00:00Z"))
             .map(|now| name_of(Timestamp::from_unix_millis(now.unix_millis() - oldest)))

@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use host::clock::{Clock, SystemClock};
 use reconcile::ports::TELEMETRY_PATH;
-use serde_json::json;
 use secrets::Secret;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use telemetry::TelemetryClient;
 use telemetry::logs::{Filter, Level};
@@ -72,7 +72,11 @@ async fn lines_and_spans_of_apps_are_kept_and_joined_by_the_trace() {
         json!({ "traceId": TRACE, "spanId": id, "parentSpanId": parent, "name": id, "kind": 2, "startTimeUnixNano": nanos(5),
             "endTimeUnixNano": nanos(0), "status": { "code": code }, "attributes": [{ "key": "n", "value": { "intValue": "7" } }] })
     };
-    let spans = [span("00000000000000a1", "", 0), span("00000000000000a2", "00000000000000a1", 2), json!({ "name": "of nobody" })];
+    let spans = [
+        span("00000000000000a1", "", 0),
+        span("00000000000000a2", "00000000000000a1", 2),
+        json!({ "name": "of nobody" }),
+    ];
     let body = json!({ "resourceSpans": [{ "resource": resource("web"), "scopeSpans": [{ "spans": spans }] }] });
     for _ in 0..2 {
         let answer = role.sent("/v1/traces", &body).await;
@@ -101,7 +105,8 @@ async fn what_is_no_otlp_or_comes_from_a_page_is_refused() {
     let protobuf = "POST /v1/traces HTTP/1.1\r\ncontent-type: application/x-protobuf";
     let page = format!("POST {}v1/logs HTTP/1.1\r\ncontent-type: application/json", TELEMETRY_PATH);
     let bomb = zipped(&vec![b' '; 64 * 1024 * 1024]);
-    let deep = format!("{}{}", "{\"resourceLogs\":[".repeat(2000), "]}".repeat(2000));
+    let (open, close) = ("{\"arrayValue\":{\"values\":[".repeat(2000), "]}}".repeat(2000));
+    let deep = format!("{{\"resourceLogs\":[{{\"scopeLogs\":[{{\"logRecords\":[{{\"body\":{open}{close}}}]}}]}}]}}");
     let cases: [(&str, &[u8], &str); 9] = [
         (json, b"{", "400"),
         (json, deep.as_bytes(), "400"),
@@ -160,7 +165,13 @@ async fn the_page_of_metrics_is_for_who_has_the_token() {
         assert!(role.asked(head, b"").await.starts_with("HTTP/1.1 404"));
     }
     let minutes = role.client.minutes().await.unwrap();
-    assert_eq!(minutes.iter().map(|minute| (minute.requests, minute.failed)).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)), (3, 1));
+    assert_eq!(
+        minutes
+            .iter()
+            .map(|minute| (minute.requests, minute.failed))
+            .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)),
+        (3, 1)
+    );
     role.stop().await;
     // A chart goes on where it was.
     let role = place.start().await;

@@ -30,8 +30,13 @@ impl Place {
         let root = Root::new(folder.path().canonicalize().unwrap());
         files::create_dir(&root.conf(), Access::Owner).unwrap();
         files::create_dir(&root.logs(), Access::Owner).unwrap();
-        let settings =
-            Settings { environment: "test".into(), port: free_port(), apps: vec!["web".into()], logs: Keeping::default(), metrics_token: None };
+        let settings = Settings {
+            environment: "test".into(),
+            port: free_port(),
+            apps: vec!["web".into()],
+            logs: Keeping::default(),
+            metrics_token: None,
+        };
         Self { root, settings, _folder: folder }
     }
 
