@@ -57,12 +57,14 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
     })?;
 
     let metrics = Arc::new(Metrics::open(&root));
+    let redaction = Arc::<Redaction>::default();
     let keeping = (settings.logs.clone(), settings.apps.as_slice());
-    let logs = Arc::new(Logs::start(&root, keeping, Arc::clone(&clock), Arc::clone(&metrics))?);
+    let logs =
+        Arc::new(Logs::start(&root, keeping, Arc::clone(&clock), (Arc::clone(&metrics), Arc::clone(&redaction)))?);
     let traces = Arc::new(Traces::open(&root, settings.logs.clone())?);
     let keeper = tokio::spawn(keep(Arc::clone(&metrics)));
     let (of_logs, of_metrics) = (Arc::clone(&logs), Arc::clone(&metrics));
-    let telemetry = Arc::new(Telemetry { settings, logs, traces, metrics, clock, redaction: Arc::default() });
+    let telemetry = Arc::new(Telemetry { settings, logs, traces, metrics, clock, redaction });
     let (stop, stopped) = watch::channel(false);
     let until = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The log files are the queue: an app never waits for us, and what we have not read yet lies there for as long as it is kept.
-//! Their lines come without secrets, because the keeper takes them out before it writes.
+//! Their lines come without secrets, because the keeper takes them out before it writes. They go through the same needles here, once we are
+//! told them: what somebody else put into a log file would be kept for a month otherwise.
 //!
 //! **Invariant:** a line and how far its file was read are one transaction.
 
@@ -39,6 +40,7 @@ use tokio::sync::oneshot;
 
 use crate::fault::TelemetryFault;
 use crate::metrics::Metrics;
+use crate::redaction::Redaction;
 
 pub(crate) use days::name_of;
 
@@ -99,13 +101,13 @@ impl Logs {
         root: &Root,
         (keeping, apps): (Keeping, &[String]),
         clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
+        (metrics, redaction): (Arc<Metrics>, Arc<Redaction>),
     ) -> Result<Self, TelemetryFault> {
         let days = days::Days::new(root.telemetry().join("logs"), keeping)?;
         let state = Arc::new(Mutex::new(State::default()));
         let (orders, receiver) = sync_channel(WAITING);
-        let writer =
-            writer::Writer::new((root.clone(), apps), days.clone(), Arc::clone(&clock), Arc::clone(&state), metrics);
+        let shared = (Arc::clone(&state), metrics, redaction);
+        let writer = writer::Writer::new((root.clone(), apps), days.clone(), Arc::clone(&clock), shared);
         let thread = std::thread::Builder::new()
             .name("logs".into())
             .spawn(move || writer.run(&receiver))

@@ -1,5 +1,6 @@
 //! The one who writes: a thread that reads on in all log files, takes what comes over OTLP, and puts both into days.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,7 @@ use super::origins::Origins;
 use super::record::{Level, Record, Source};
 use super::tail::{Identity, Position, Tail};
 use crate::metrics::Metrics;
+use crate::redaction::Redaction;
 
 /// How often log files are looked at while nothing is in them: a line is found within a fraction of a second.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -52,6 +54,7 @@ pub(super) struct Writer {
     clock: Arc<dyn Clock>,
     state: Arc<Mutex<State>>,
     metrics: Arc<Metrics>,
+    redaction: Arc<Redaction>,
     origins: Origins,
     tails: Vec<Tail>,
     open: Option<(String, Day)>,
@@ -78,8 +81,7 @@ impl Writer {
         (root, apps): (Root, &[String]),
         days: Days,
         clock: Arc<dyn Clock>,
-        state: Arc<Mutex<State>>,
-        metrics: Arc<Metrics>,
+        (state, metrics, redaction): (Arc<Mutex<State>>, Arc<Metrics>, Arc<Redaction>),
     ) -> Self {
         let origins = Origins::new(&root, apps);
         let floods = Floods { most: days.keeping.most_lines_a_second, units: HashMap::new() };
@@ -89,6 +91,7 @@ impl Writer {
             clock,
             state,
             metrics,
+            redaction,
             origins,
             tails: Vec::new(),
             open: None,
@@ -198,6 +201,7 @@ impl Writer {
     }
 
     fn read(&mut self, tails: &mut [Tail]) -> Result<bool, Unstored> {
+        let needles = self.redaction.needles();
         let mut is_busy = false;
         for tail in tails.iter_mut() {
             for turn in 0..PIECES {
@@ -218,6 +222,7 @@ impl Writer {
                 self.state().cut += piece.cut;
                 for (raw, bytes) in piece.lines {
                     if !raw.is_empty() {
+                        let raw = needles.as_ref().map_or(Cow::Borrowed(raw.as_str()), |needles| needles.redact(&raw));
                         let before = self.last_time.get(&tail.log).copied().unwrap_or_else(|| self.clock.now());
                         let read = line::read(&tail.log, &raw, before);
                         self.last_time.insert(tail.log.clone(), read.record.time);

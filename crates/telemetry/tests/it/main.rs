@@ -9,4 +9,5 @@
 mod doors;
 mod logs;
 mod otlp;
+mod prometheus;
 mod role;

@@ -59,6 +59,10 @@ async fn lines_and_spans_of_apps_are_kept_and_joined_by_the_trace() {
     let body = json!({ "resourceLogs": [{ "resource": resource("web"), "scopeLogs": [{ "logRecords": [record, years_off] }] }] });
     let answer = role.sent("/v1/logs", &body).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("{}"), "{answer}");
+    // What somebody put into a log file past the keeper.
+    place.append("careless", "signing with correct-horse-battery\n");
+    let careless = role.lines(Filter { text: Some("signing".into()), ..Filter::default() }, 1).await;
+    assert_eq!(careless, ["signing with ‹API_KEY@1›"]);
     // What was answered is there: nothing is waited for.
     let found = role.find(Filter { trace: Some(TRACE.into()), ..Filter::default() }).await.lines;
     assert_eq!(found.len(), 1, "{found:?}");
