@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use host::clock::Timestamp;
 use host::files;
 use reconcile::Fault;
 use telemetry::TelemetryClient;
@@ -55,10 +56,12 @@ fn from_files(session: &Session, filter: &Filter, limit: usize) -> Result<Vec<Re
         let Some(unit) = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).filter(|_| is_log) else {
             continue;
         };
+        let mut last = Timestamp::from_unix_millis(0);
         for age in (0..=KEPT).rev() {
             let name = if age == 0 { path.clone() } else { PathBuf::from(format!("{}.{age}", path.display())) };
             let Some(bytes) = files::read_if_exists(&name)? else { continue };
-            lines.extend(String::from_utf8_lossy(&bytes).lines().filter_map(|line| filter.pick(&unit, line)));
+            let text = String::from_utf8_lossy(&bytes);
+            lines.extend(text.lines().filter_map(|line| filter.pick(&unit, line, &mut last)));
         }
     }
     lines.sort_by_key(|record| record.time);

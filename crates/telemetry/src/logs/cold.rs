@@ -177,7 +177,7 @@ mod tests {
         let mut packer = Packer::new(Vec::new());
         (0..4500).for_each(|n| packer.push(&record(n)).unwrap());
         let bytes = packer.finish().unwrap();
-        std::fs::write(&path, &bytes).unwrap();
+        host::files::write(&path, &bytes, host::files::Access::Owner).unwrap();
         let mut file = host::files::open(&path).unwrap();
         assert_eq!(blocks(&mut file, &Filter::default()).unwrap().len(), 5);
         let filter = Filter { request: Some("request-3210".into()), ..Filter::default() };
@@ -189,7 +189,7 @@ mod tests {
         let plain = zstd::stream::decode_all(bytes.as_slice()).unwrap();
         assert_eq!(String::from_utf8(plain).unwrap().lines().count(), 4500);
 
-        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        host::files::write(&path, &bytes[..bytes.len() / 2], host::files::Access::Owner).unwrap();
         let mut file = host::files::open(&path).unwrap();
         let damaged = blocks(&mut file, &Filter::default()).and_then(|blocks| blocks[0].records(&mut file).map(drop));
         assert!(damaged.is_err());

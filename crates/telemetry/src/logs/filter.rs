@@ -29,9 +29,10 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Reads a line of a file in `logs/`, if it is one of these.
-    pub fn pick(&self, unit: &str, raw: &str) -> Option<Record> {
-        let read = line::read(unit, raw, Timestamp::from_unix_millis(0));
+    /// Reads a line of a file in `logs/`, if it is one of these. `last` is the time of the line before: a damaged one has none.
+    pub fn pick(&self, unit: &str, raw: &str, last: &mut Timestamp) -> Option<Record> {
+        let read = line::read(unit, raw, *last);
+        *last = read.record.time;
         self.matches(&read.record).then_some(read.record)
     }
 
@@ -79,7 +80,10 @@ impl Filter {
             // A name may have a dot in it.
             match found.or_else(|| value.get(path)) {
                 Some(Value::String(text)) => text == wanted,
-                Some(other) => other.to_string() == *wanted,
+                Some(other) => {
+                    let text = other.to_string();
+                    text == *wanted
+                }
                 None => false,
             }
         })
@@ -109,7 +113,7 @@ mod tests {
     const RAW: &str = r#"{"time":"1970-01-01T00:00:01Z","stream":"out","line":"{\"level\":\"error\",\"msg\":\"Payment timed out\",\"order\":{\"id\":7},\"request_id\":\"id-1234567\"}"}"#;
 
     fn picks(filter: &Filter) -> bool {
-        filter.pick("api-1", RAW).is_some()
+        filter.pick("api-1", RAW, &mut Timestamp::from_unix_millis(0)).is_some()
     }
 
     #[test]

@@ -50,12 +50,15 @@ pub struct Fact {
     pub value: f64,
 }
 
+/// A name, and labels.
+type Series = (String, Vec<(String, String)>);
+
 /// All numbers of an environment.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     requests: Mutex<Requests>,
     minutes: Mutex<Minutes>,
-    told: Mutex<BTreeMap<(String, Vec<(String, String)>), f64>>,
+    told: Mutex<BTreeMap<Series, f64>>,
     refused: Mutex<u64>,
     facts: Mutex<Vec<Fact>>,
 }

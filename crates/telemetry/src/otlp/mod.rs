@@ -69,6 +69,7 @@ enum Form {
     Json,
 }
 
+#[expect(clippy::result_large_err, reason = "a refusal is the answer, and goes out at once")]
 fn read<T: Message + Default + DeserializeOwned>(headers: &HeaderMap, body: &Bytes) -> Result<(Form, T), Response> {
     let said = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let refuse = |status: StatusCode, why: &str| (status, why.to_owned()).into_response();

@@ -202,6 +202,7 @@ pub(crate) struct AnyValue {
     pub(crate) kind: Option<Kind>,
 }
 
+#[expect(clippy::enum_variant_names, reason = "as they are called in JSON")]
 #[derive(Clone, PartialEq, Oneof, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Kind {
