@@ -52,3 +52,4 @@ mod previews;
 mod running;
 mod redaction;
 mod smoke;
+mod found_again;

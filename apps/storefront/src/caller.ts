@@ -3,8 +3,13 @@ import { headers } from "next/headers";
 import { readEnvironment } from "./environment.ts";
 import { REQUEST_ID, requestIdFrom } from "./request-id.ts";
 import type { Caller } from "./shop.ts";
+import { TRACEPARENT } from "./trace.ts";
 
 export async function currentCaller(): Promise<Caller> {
-  const requestId = requestIdFrom((await headers()).get(REQUEST_ID));
-  return { apiUrl: readEnvironment().API_INTERNAL_URL, requestId };
+  const sent = await headers();
+  return {
+    apiUrl: readEnvironment().API_INTERNAL_URL,
+    requestId: requestIdFrom(sent.get(REQUEST_ID)),
+    traceparent: sent.get(TRACEPARENT) ?? undefined,
+  };
 }

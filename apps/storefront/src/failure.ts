@@ -1,6 +1,7 @@
 /** Writes down an error that escaped a page. The visitor saw error.tsx and a digest. */
 import { describe, log } from "./log.ts";
 import { REQUEST_ID } from "./request-id.ts";
+import { TRACEPARENT, traceIdFrom } from "./trace.ts";
 
 interface FailedRequest {
   path: string;
@@ -11,6 +12,7 @@ interface FailedRequest {
 export function report(error: unknown, request: FailedRequest): void {
   log("error", "request failed", {
     request_id: String(request.headers[REQUEST_ID]),
+    trace_id: traceIdFrom(String(request.headers[TRACEPARENT] ?? "")),
     method: request.method,
     path: request.path.split("?")[0],
     error: describe(error),

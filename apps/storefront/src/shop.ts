@@ -1,6 +1,7 @@
 /** What the api says about products. An api that is away is an answer here, not an exception: each page has a face for it. */
 import { describe, log } from "./log.ts";
 import { REQUEST_ID } from "./request-id.ts";
+import { TRACEPARENT, traceIdFrom } from "./trace.ts";
 
 export interface Product {
   slug: string;
@@ -17,6 +18,8 @@ export type Answer<T> = { outcome: "found"; value: T } | { outcome: "missing" } 
 export interface Caller {
   apiUrl: string;
   requestId: string;
+  /** Passed on, so that what the api does belongs to the same trace. */
+  traceparent?: string | undefined;
 }
 
 // A visitor is better served by an apology after three seconds than by a blank tab.
@@ -34,7 +37,11 @@ export function findProduct(caller: Caller, slug: string): Promise<Answer<Produc
 async function ask<T>(caller: Caller, path: string): Promise<Answer<T>> {
   try {
     const response = await fetch(new URL(path, caller.apiUrl), {
-      headers: { accept: "application/json", [REQUEST_ID]: caller.requestId },
+      headers: {
+        accept: "application/json",
+        [REQUEST_ID]: caller.requestId,
+        ...(caller.traceparent ? { [TRACEPARENT]: caller.traceparent } : {}),
+      },
       cache: "no-store",
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
@@ -42,7 +49,12 @@ async function ask<T>(caller: Caller, path: string): Promise<Answer<T>> {
     if (!response.ok) throw new Error(`the api answered ${response.status}`);
     return { outcome: "found", value: (await response.json()) as T };
   } catch (error) {
-    log("warn", "api unavailable", { request_id: caller.requestId, path, error: describe(error) });
+    log("warn", "api unavailable", {
+      request_id: caller.requestId,
+      trace_id: traceIdFrom(caller.traceparent),
+      path,
+      error: describe(error),
+    });
     return { outcome: "unavailable" };
   }
 }

@@ -10,6 +10,7 @@ use reconcile::ports::Hsts;
 use crate::connection::{Door, Visitor};
 use crate::guard::{self, Asked, CLIENT_CERTIFICATE, CLIENT_NAME};
 use crate::request_id;
+use crate::trace::Trace;
 
 /// Whether a header is meant for the next hop only, by the standard (RFC 9110, section 7.6.1) or by habit. A comparison of lengths
 /// rules out most; asking a map for each of these names would hash them all for every message.
@@ -54,7 +55,7 @@ fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
 }
 
 /// Makes a visitor's headers those of our request to the app.
-pub fn toward_app(headers: &mut HeaderMap, asked: &Asked, visitor: &Visitor, id: &HeaderValue) {
+pub fn toward_app(headers: &mut HeaderMap, asked: &Asked, visitor: &Visitor, (id, trace): (&HeaderValue, &Trace)) {
     let accepts_trailers = headers.get_all(TE).iter().any(|value| {
         value.to_str().is_ok_and(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
     });
@@ -88,6 +89,7 @@ pub fn toward_app(headers: &mut HeaderMap, asked: &Asked, visitor: &Visitor, id:
     let forwarded = ["for=", open, &address, close, ";host=\"", &asked.authority, "\";proto=", scheme].concat();
     headers.insert(HeaderName::from_static("forwarded"), value(&forwarded));
     headers.insert(request_id::HEADER, id.clone());
+    trace.tell(headers);
     if let Some(client) = &visitor.client {
         headers.insert(CLIENT_CERTIFICATE, client.certificate.clone());
         if let Some(name) = &client.name {

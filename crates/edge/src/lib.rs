@@ -25,6 +25,7 @@ pub mod pages;
 pub mod refusal;
 pub mod rate_limit;
 pub mod request_id;
+pub mod trace;
 pub mod route;
 
 pub mod balance;

@@ -1,7 +1,7 @@
 //! The life of a request, in the order things happen.
 //!
 //! ```text
-//!   request id ─► guard ─► challenge of an authority ─► abuse ─► route ─► reports of pages ─► rate limit ─► challenge ─► access (or its door)
+//!   request id, trace ─► guard ─► challenge of an authority ─► abuse ─► route ─► reports of pages ─► rate limit ─► challenge ─► access (or its door)
 //!     ─► config.json │ files │ forward ─► headers ─► log
 //! ```
 
@@ -24,17 +24,19 @@ use crate::rate_limit::passage;
 use crate::refusal::{After, Refusal};
 use crate::route::Route;
 use crate::snapshot::Target;
-use crate::{access, compress, files, forward, guard, headers, pages, request_id, route};
+use crate::trace::Trace;
+use crate::{access, compress, files, forward, guard, headers, pages, request_id, route, trace};
 
 /// Answers one request. Whatever happens, there is an answer, and a line in the access log when its last byte is gone.
 pub async fn answer(edge: Arc<Edge>, visitor: Arc<Visitor>, request: Request<Incoming>) -> Response<Recorded> {
     let open = visitor.open_request();
     let id = request_id::accept_or_make(request.headers(), edge.clock.now());
-    let mut entry = Entry::begin(&edge, &visitor, &request, &id);
+    let trace = trace::accept_or_make(request.headers());
+    let mut entry = Entry::begin(&edge, &visitor, &request, (&id, &trace));
     let version = request.version();
     let taste = pages::Taste::of(request.headers());
 
-    let outcome = reply(&edge, &visitor, request, &id, &mut entry).await;
+    let outcome = reply(&edge, &visitor, request, (&id, &trace), &mut entry).await;
     let (mut response, after) = match outcome {
         Ok(response) => (response, After::KeepOpen),
         Err(refusal) => {
@@ -59,7 +61,7 @@ async fn reply(
     edge: &Arc<Edge>,
     visitor: &Arc<Visitor>,
     request: Request<Incoming>,
-    id: &HeaderValue,
+    (id, trace): (&HeaderValue, &Trace),
     entry: &mut Entry,
 ) -> Result<Response<Body>, Refusal> {
     // One meaning only, on the wire and in the parsed request.
@@ -93,7 +95,7 @@ async fn reply(
     // A page that fails for a visitor says so whatever its site asks of visitors: it learns nothing by it, and whoever takes
     // reports has limits of his own.
     if let Some(pool) = snapshot.telemetry_for(asked.target.path()) {
-        headers::toward_app(&mut parts.headers, &asked, visitor, id);
+        headers::toward_app(&mut parts.headers, &asked, visitor, (id, trace));
         return forward::forward(edge, visitor, pool, Exchange::new(parts, body, asked.target, None), entry).await;
     }
 
@@ -184,7 +186,7 @@ async fn reply(
         Target::Instances(pool) => {
             let upgrade = forward::upgrade_of(&mut parts, pool)?;
             let wish = compress::Wish::of(&parts.method, &parts.headers);
-            headers::toward_app(&mut parts.headers, &asked, visitor, id);
+            headers::toward_app(&mut parts.headers, &asked, visitor, (id, trace));
             who.tell(&mut parts.headers);
             let exchange = Exchange::new(parts, body, asked.target, upgrade);
             let answer = forward::forward(edge, visitor, pool, exchange, entry).await?;

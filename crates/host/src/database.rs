@@ -127,6 +127,32 @@ pub fn open_with(
     Ok(connection)
 }
 
+/// As [`open`] of a file that may be new, without reading all of it: for files of gigabytes whose loss is none of state. What is
+/// damaged in the midst of it shows when it is used.
+pub fn open_unread(path: &Path, schema: Schema) -> Result<Connection, DatabaseFault> {
+    let damaged = |what: String| DatabaseFault::Damaged { path: path.to_owned(), what };
+    let sqlite = |source| DatabaseFault::Sqlite { path: path.to_owned(), source };
+    match files::read_prefix(path, MAGIC.len()) {
+        Ok(Some(head)) if head.as_slice() == MAGIC => {}
+        Ok(Some(_)) => return Err(damaged("it does not begin like a database".into())),
+        Ok(None) => create(path, schema).map_err(sqlite)?,
+        Err(fault) => return Err(damaged(fault.source.to_string())),
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
+    let id: i32 = connection
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(|error| damaged(error.to_string()))?;
+    if id != schema.application_id {
+        return Err(damaged("it holds something else".into()));
+    }
+    connection.pragma_update(None, "journal_mode", "wal").map_err(sqlite)?;
+    connection.pragma_update(None, "synchronous", "full").map_err(sqlite)?;
+    migrate(&mut connection, path, schema)?;
+    Ok(connection)
+}
+
 /// Opens a database that another is responsible for, to look something up. `None` if there is none, or it has other tables.
 pub fn open_to_read(path: &Path, schema: Schema) -> Result<Option<Connection>, DatabaseFault> {
     let sqlite = |source| DatabaseFault::Sqlite { path: path.to_owned(), source };

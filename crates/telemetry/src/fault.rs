@@ -16,6 +16,8 @@ pub enum TelemetryFault {
         #[source]
         source: io::Error,
     },
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     #[error("cannot read the settings in {}", path.display())]
     Settings {
         path: PathBuf,
@@ -30,6 +32,7 @@ impl TelemetryFault {
         match self {
             Self::File(_) => Some("see whether the disk is full"),
             Self::Listen { .. } => Some("see who has the port with `ss -ltnp`; `roadbed up` chooses another"),
+            Self::Thread(_) => Some("see how many processes and threads the user may have with `ulimit -u`"),
             Self::Settings { .. } => Some("`roadbed up` writes them anew"),
         }
     }

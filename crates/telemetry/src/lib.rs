@@ -13,7 +13,12 @@ mod client;
 mod config;
 mod fault;
 mod ingest;
+pub mod logs;
+pub mod metrics;
+mod otlp;
+pub mod traces;
 mod query;
+mod redaction;
 mod run;
 mod settings;
 

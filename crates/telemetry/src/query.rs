@@ -1,7 +1,11 @@
 //! The door for our own: a Unix socket that only the environment's user may open.
 //!
 //! ```text
-//!   GET /health   {"environment":"local"}
+//!   GET  /health        {"environment":"local"}
+//!   POST /logs          lines that are such; GET /logs/state: how it goes with them
+//!   GET  /traces/ID     spans
+//!   GET  /metrics       for Prometheus; PUT /facts: what control knows
+//!   PUT  /secrets       what must not be kept
 //! ```
 
 use std::sync::Arc;
@@ -11,7 +15,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::{self, Shown};
 use crate::run::Telemetry;
+use crate::{logs, redaction, traces};
 
 /// What the role says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +26,13 @@ pub struct Health {
 }
 
 pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
-    Router::new().route("/health", get(health)).with_state(telemetry)
+    let shown = Shown { metrics: Arc::clone(&telemetry.metrics), logs: Arc::clone(&telemetry.logs) };
+    Router::new()
+        .merge(logs::routes(Arc::clone(&telemetry.logs)))
+        .merge(traces::routes(Arc::clone(&telemetry.traces)))
+        .merge(metrics::routes(shown))
+        .merge(redaction::routes(Arc::clone(&telemetry.redaction)))
+        .merge(Router::new().route("/health", get(health)).with_state(telemetry))
 }
 
 async fn health(State(telemetry): State<Arc<Telemetry>>) -> Json<Health> {

@@ -2,7 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use host::clock::Clock;
 use host::files::{self, Access};
 use host::socket;
 use tokio::net::{TcpListener, UnixListener};
@@ -10,13 +12,25 @@ use tokio::sync::watch;
 
 use crate::config::TelemetryConfig;
 use crate::fault::TelemetryFault;
+use crate::logs::Logs;
+use crate::metrics::Metrics;
+use crate::redaction::Redaction;
 use crate::settings::Settings;
+use crate::traces::Traces;
 use crate::{ingest, query};
+
+/// A crash loses no more of a chart than this.
+const KEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// What both doors share.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     pub(crate) settings: Settings,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) traces: Arc<Traces>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) redaction: Arc<Redaction>,
 }
 
 /// Takes and answers until `shutdown` ends; what was taken is kept before this returns.
@@ -24,7 +38,7 @@ pub(crate) struct Telemetry {
 /// # Errors
 /// Where the role cannot start: a port that is taken, settings that are missing.
 pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
-    let TelemetryConfig { root, clock: _, shutdown } = config;
+    let TelemetryConfig { root, clock, shutdown } = config;
     let settings = Settings::read(&root)?;
     files::create_dir(&root.run(), Access::Owner)?;
     files::create_dir(&root.telemetry(), Access::Owner)?;
@@ -42,7 +56,15 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
         UnixListener::from_std(listener)
     })?;
 
-    let telemetry = Arc::new(Telemetry { settings });
+    let metrics = Arc::new(Metrics::open(&root));
+    let redaction = Arc::<Redaction>::default();
+    let keeping = (settings.logs.clone(), settings.apps.as_slice());
+    let logs =
+        Arc::new(Logs::start(&root, keeping, Arc::clone(&clock), (Arc::clone(&metrics), Arc::clone(&redaction)))?);
+    let traces = Arc::new(Traces::open(&root, settings.logs.clone())?);
+    let keeper = tokio::spawn(keep(Arc::clone(&metrics)));
+    let (of_logs, of_metrics) = (Arc::clone(&logs), Arc::clone(&metrics));
+    let telemetry = Arc::new(Telemetry { settings, logs, traces, metrics, clock, redaction });
     let (stop, stopped) = watch::channel(false);
     let until = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -56,7 +78,18 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
     let _ = stop.send(true);
     // Both end when their last answer is out; the keeper's patience bounds that.
     let _ = tokio::join!(ingest, query);
+    of_logs.stop().await;
+    keeper.abort();
+    of_metrics.keep();
     Ok(())
+}
+
+/// Writes down what is in memory alone.
+async fn keep(metrics: Arc<Metrics>) {
+    loop {
+        tokio::time::sleep(KEEP_EVERY).await;
+        metrics.keep();
+    }
 }
 
 fn from_std<T>(place: String, listen: impl FnOnce() -> std::io::Result<T>) -> Result<T, TelemetryFault> {

@@ -5,6 +5,7 @@ use reconcile::Root;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::TelemetryFault;
+use crate::logs::Keeping;
 
 /// All that differs between environments. No secrets: what opens something is here as its digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,12 @@ pub struct Settings {
     pub port: u16,
     /// Those whose events are taken.
     pub apps: Vec<String>,
+    /// SHA-256 of the token with which the page of metrics is read on loopback, in hexadecimal. `None`: nobody may.
+    #[serde(default)]
+    pub metrics_token: Option<String>,
+    /// How much of the logs is kept.
+    #[serde(default)]
+    pub logs: Keeping,
 }
 
 impl Settings {

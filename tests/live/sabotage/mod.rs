@@ -3,6 +3,7 @@
 //! A check that cannot fail proves nothing. What is broken here is the running environment, never the check.
 
 mod credentials;
+mod found_again;
 mod limits;
 mod neighbour;
 mod secrets_elsewhere;
@@ -72,6 +73,8 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         // Broken by the same certificate.
         ("certificates-renew", ()),
         ("killed-instances-return", scene.an_instance_that_cannot_be_started()),
+        ("requests-are-found-again", scene.a_telemetry_that_is_away()),
+        ("requests-are-found-again", scene.a_log_that_nobody_reads()),
         ("http-redirects", scene.redirects_to_a_port_where_nobody_is()),
         ("bursts-are-throttled", scene.an_edge_that_lets_everybody_ask_for_ever()),
         ("accounts-and-money-are-guarded-more", scene.logins_as_often_as_pictures_and_an_edge_that_counts_alone()),

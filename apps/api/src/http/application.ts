@@ -7,6 +7,7 @@ import { Exchange, send } from "./exchange.ts";
 import { Problem } from "./problem.ts";
 import { requestIdFrom } from "./request-id.ts";
 import { match, type Route } from "./router.ts";
+import { traceIdFrom } from "./trace.ts";
 
 export interface ApplicationOptions {
   routes: Route[];
@@ -24,7 +25,10 @@ export function createApplication(options: ApplicationOptions): RequestListener 
   return async (request, response) => {
     const start = performance.now();
     const requestId = requestIdFrom(request.headers["x-request-id"]?.toString());
-    const log = options.log.with({ request_id: requestId });
+    const log = options.log.with({
+      request_id: requestId,
+      trace_id: traceIdFrom(request.headers.traceparent?.toString()),
+    });
     const path = (request.url ?? "/").split("?")[0] ?? "/";
 
     response.on("close", () => {

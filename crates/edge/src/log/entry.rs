@@ -11,6 +11,7 @@ use crate::edge::Edge;
 use crate::guard::Asked;
 use crate::log::AccessLog;
 use crate::refusal::Refusal;
+use crate::trace::Trace;
 
 /// The record of one request. Dropping it writes the line, so that no way out of the pipeline is without one.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Record {
     pub time: Timestamp,
     pub started: Instant,
     pub request_id: HeaderValue,
+    /// `None`: it was never read as far.
+    pub trace: Option<Trace>,
     pub method: Method,
     pub scheme: &'static str,
     pub host: String,
@@ -34,6 +37,8 @@ pub(super) struct Record {
     pub client: std::net::IpAddr,
     pub app: Option<String>,
     pub release: Option<HeaderValue>,
+    /// The class of its limit: what of an app was asked for, in as many words as the manifest has.
+    pub route: Option<String>,
     pub upstream: Option<String>,
     pub status: u16,
     pub bytes: u64,
@@ -70,12 +75,13 @@ pub struct Limited {
 const CLIENT_GONE: u16 = 499;
 
 impl Entry {
-    pub fn begin<B>(edge: &Edge, visitor: &Visitor, request: &Request<B>, id: &HeaderValue) -> Self {
+    pub fn begin<B>(edge: &Edge, visitor: &Visitor, request: &Request<B>, (id, trace): (&HeaderValue, &Trace)) -> Self {
         let host = request.headers().get(http::header::HOST).map(HeaderValue::as_bytes).unwrap_or_default();
         let record = Record {
             time: edge.clock.now(),
             started: edge.clock.instant(),
             request_id: id.clone(),
+            trace: Some(trace.clone()),
             method: request.method().clone(),
             scheme: scheme_of(&visitor.door),
             // Replaced by what the guard makes of it; until then, what it looks like.
@@ -85,6 +91,7 @@ impl Entry {
             client: visitor.peer.ip(),
             app: None,
             release: None,
+            route: None,
             upstream: None,
             status: CLIENT_GONE,
             bytes: 0,
@@ -116,6 +123,10 @@ impl Entry {
             record.app = Some(app.to_owned());
             record.release = release.cloned();
         });
+    }
+
+    pub fn route(&mut self, class: &str) {
+        self.change(|record| record.route = Some(class.to_owned()));
     }
 
     pub fn upstream(&mut self, instance: &str) {

@@ -67,6 +67,14 @@ fn append(lines: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, micros: u64, 
     stamp.write(lines, record.time);
     lines.push(b'"');
     quoted(lines, ",\"request_id\":", record.request_id.to_str().unwrap_or("-"));
+    if let Some(trace) = &record.trace {
+        quoted(lines, ",\"trace_id\":", trace.trace_id.as_str());
+        // The parent of what the app did.
+        quoted(lines, ",\"span_id\":", trace.span_id.as_str());
+        if let Some(parent) = &trace.parent_id {
+            quoted(lines, ",\"parent_id\":", parent.as_str());
+        }
+    }
     // Methods are tokens, in which there are no quotes.
     plain(lines, ",\"method\":", record.method.as_str());
     plain(lines, ",\"scheme\":", record.scheme);
@@ -78,6 +86,9 @@ fn append(lines: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, micros: u64, 
     let _ = write!(lines, ".{:03}", micros % 1000);
     if let Some(app) = &record.app {
         quoted(lines, ",\"app\":", app);
+    }
+    if let Some(route) = &record.route {
+        quoted(lines, ",\"route\":", route);
     }
     if let Some(upstream) = &record.upstream {
         quoted(lines, ",\"upstream\":", upstream);

@@ -44,6 +44,7 @@ pub async fn enter<'a>(
     // A search engine has a limit of its own in place of the usual one; what guards accounts and money guards them from it too.
     let own = snapshot.abuse.as_ref().and_then(|abuse| abuse.crawler_class.as_ref());
     let class = own.filter(|_| standing == Standing::Crawler && class.is_default()).unwrap_or(class);
+    entry.route(&class.name);
     let decision = edge.limiter.judge(class, asked.client, &parts.headers, edge.clock.instant()).await;
     match decision.verdict {
         Verdict::Denied { wait } => {

@@ -26,6 +26,7 @@
 //! | T8 | `changes-are-checked` | a change to any app is looked at, and what was left out has not passed; where there are workflows |
 //! | T9 | `failed-looks-fail-deployments` | every release was looked at, a bad page is seen and fails it; where something was deployed |
 //! | T10 | `visitors-get-what-was-looked-at` | one release, whole, looked at and approved; where something was deployed |
+//! | T11 | `requests-are-found-again` | a request's number finds what the edge and the apps wrote about it, with one trace |
 //! | T12 | `bursts-are-throttled` | who asks too often gets 429 and is told when to come again, another client is served |
 //! | T12 | `accounts-and-money-are-guarded-more` | the edge serves the declared limits, logins and payments have less, edges count together |
 //! | T12 | `protected-refuses-strangers` | what is protected lets in who signed in and nobody else; where something is protected |
@@ -49,12 +50,14 @@ mod payments;
 mod protection;
 mod pipeline;
 mod overdue;
+mod found_again;
 mod isolation;
 mod visitor;
 
 pub use code::CodeMatchesTheMatrix;
 pub use deliveries::{OneCanGoBack, VisitorsGetWhatWasLookedAt};
 pub use deploy_keys::NoDeployKeyIsKept;
+pub use found_again::RequestsAreFoundAgain;
 pub use isolation::{CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here};
 pub use leaks::SecretsStaySecret;
 pub use limits::{AccountsAndMoneyAreGuardedMore, BurstsAreThrottled};

@@ -15,6 +15,7 @@ use crate::cli::edge_args::Edge;
 use crate::cli::exit::Exit;
 use crate::cli::explain::Explain;
 use crate::cli::github_args::Github;
+use crate::cli::logs_args::Logs;
 use crate::cli::merge_gate_args::MergeGate;
 use crate::cli::preview_args::Preview;
 use crate::cli::ready_args::Ready;
@@ -22,6 +23,7 @@ use crate::cli::sample_args::Sample;
 use crate::cli::secrets_args::Secrets;
 use crate::cli::server_args::{Server, Upgrade};
 use crate::cli::token_args::Token;
+use crate::cli::trace::Trace;
 
 /// Runs a product from one manifest: apps, databases, a TLS edge, and a gate that proves it all.
 #[derive(Debug, Parser)]
@@ -90,6 +92,7 @@ pub enum Command {
     Status(Status),
     Logs(Logs),
     Explain(Explain),
+    Trace(Trace),
     Restart(Restart),
     Upgrade(Upgrade),
     /// Have a server's systemd run the environment
@@ -261,33 +264,6 @@ Exit codes:
   0  shown; an environment that is down has no units
   1  the environment runs and does not answer")]
 pub struct Status {}
-
-/// Show what apps and services wrote
-///
-/// Lines of several units are merged by time. Without a name: all units.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  roadbed logs                    the last 100 lines of everything
-  roadbed logs api -f             every instance of api, as it is written
-  roadbed logs mongodb -n 500
-  roadbed logs access -f          the edge's access log: one line a request
-  roadbed logs --json api         one object a line: unit, time, stream, line
-
-Exit codes:
-  0  shown
-  1  no such unit")]
-pub struct Logs {
-    /// An app (all its instances) or a unit
-    #[arg(value_name = "APP|UNIT")]
-    pub name: Option<String>,
-    /// Go on as lines come, until Ctrl-C
-    #[arg(short, long)]
-    pub follow: bool,
-    /// How many lines to begin with
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
-    pub lines: usize,
-}
 
 /// Stop units gracefully and start them again
 ///

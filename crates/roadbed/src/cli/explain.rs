@@ -6,15 +6,21 @@ use edge::log::lines_of;
 use edge::refusal::Refusal;
 use reconcile::Fault;
 use serde_json::Value;
+use telemetry::logs::{ACCESS, Filter};
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::logs_search;
 use crate::cli::session::Session;
+use crate::render::log;
+
+/// A request says less than that.
+const MOST_LINES: usize = 1000;
 
 /// Say what became of one request, and why it was refused
 ///
 /// Every answer has a number, in `X-Request-Id` and on every page of ours that says that something went wrong. The access log has what
-/// the edge decided about it: which app it went to, what answered, which limit it met. The log is kept until three newer ones are full.
+/// the edge decided about it: which app it went to, what answered, which limit it met. What apps wrote with the same number stands below.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,15 +36,29 @@ pub struct Explain {
     pub id: String,
 }
 
-pub fn run(session: &Session, args: &Explain) -> Result<Exit, Failure> {
+pub async fn run(session: &Session, args: &Explain) -> Result<Exit, Failure> {
     let lines = lines_of(&session.root.access_log(), &args.id);
     let lines = lines.map_err(|fault| Failure::Work(Fault::because("cannot read the access log", &fault)))?;
+    let filter = Filter { request: Some(args.id.clone()), ..Filter::default() };
+    let found = logs_search::find(session, &filter, MOST_LINES).await?.lines;
+    let (access, said): (Vec<_>, Vec<_>) = found.iter().partition(|record| record.source.unit == ACCESS);
+    // What the edge has moved aside and removed, telemetry has still.
+    let kept = access.iter().rev().filter_map(|record| serde_json::from_str(&record.line).ok());
+    let mut lines = if lines.is_empty() { kept.collect() } else { lines };
     let output = &session.output;
     if output.is_json() {
+        if let Some(first) = lines.first_mut() {
+            first["lines"] = said.iter().map(|record| logs_search::document(record)).collect();
+        }
         output.json(&lines)?;
     } else {
         for line in &lines {
             output.line(told(line))?;
+        }
+        let units: Vec<String> = said.iter().map(|record| record.source.unit.clone()).collect();
+        let view = log::View::new(&units, output.data);
+        for record in &said {
+            output.line(view.line(&logs_search::entry(record)))?;
         }
         if lines.is_empty() {
             output.complain(format!("no log has a request {:?}", args.id));

@@ -13,10 +13,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::interval;
 
-use crate::cli::args;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
+use crate::cli::logs_args::Logs;
+use crate::cli::logs_search;
 use crate::cli::names::units_named;
 use crate::cli::session::Session;
 use crate::render::log::{self, Entry};
@@ -27,8 +28,13 @@ const ACCESS: &str = "access";
 /// How often a followed log is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-pub async fn run(session: &Session, args: &args::Logs, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
+pub async fn run(session: &Session, args: &Logs, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let units = chosen(session, args.name.as_ref())?;
+    if let Some(mut filter) = args.filter(session.clock.now()) {
+        // The app by its name too: instances that are gone have no files any more.
+        filter.names = args.name.as_ref().map(|name| units.iter().chain([name]).cloned().collect());
+        return logs_search::run(session, (filter, &units), (args.lines, args.follow), interrupts).await;
+    }
     let mut view = log::View::new(&units, session.output.data);
     let mut tails: Vec<Tail> = units.iter().map(|unit| Tail::new(unit, session.root.log_of(unit))).collect();
     let mut entries: Vec<Entry> = Vec::new();

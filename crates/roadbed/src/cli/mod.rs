@@ -49,6 +49,8 @@ pub mod lent_command;
 pub mod live;
 pub mod login;
 pub mod logs;
+pub mod logs_args;
+pub mod logs_search;
 pub mod manifest_verbs;
 pub mod merge_gate;
 pub mod merge_gate_args;
@@ -95,6 +97,7 @@ pub mod surroundings;
 pub mod target;
 pub mod token;
 pub mod token_args;
+pub mod trace;
 pub mod trust;
 pub mod up;
 pub mod upgrade;
@@ -179,7 +182,7 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
         Access, Check, Down, Edge, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token,
-        Trust, Upgrade,
+        Trace, Trust, Upgrade,
     };
     if let Check(_)
     | Upgrade(_)
@@ -187,6 +190,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     | Status(_)
     | Logs(_)
     | Explain(_)
+    | Trace(_)
     | Restart(_)
     | Ready(_)
     | Smoke(_)
@@ -212,7 +216,8 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Down(_) => wait(async { down::run(session, &live, &mut Interrupts::of_process()?).await }),
         Command::Status(_) => wait(status::run(session, &live)),
         Command::Logs(args) => wait(async { logs::run(session, args, &mut Interrupts::of_process()?).await }),
-        Command::Explain(args) => explain::run(session, args),
+        Command::Explain(args) => wait(explain::run(session, args)),
+        Command::Trace(args) => wait(trace::run(session, args)),
         Command::Restart(args) => wait(restart::run(session, args, &live)),
         Command::Ready(ready_args::Ready { verb: Some(verb), .. }) => ready_history::run(session, verb),
         Command::Ready(args) => wait(ready::run(session, args, &live)),

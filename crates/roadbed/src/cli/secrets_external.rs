@@ -16,6 +16,7 @@ use crate::cli::secrets_values::read_value;
 use crate::cli::session::Session;
 use crate::control::access::sign_in::CLIENT_SECRET;
 use crate::control::renewing::ZONE_KEY;
+use crate::world::telemetry::metrics_secret;
 
 /// Services that may be somebody else's.
 const SERVICES: [&str; 3] = ["mongodb", "redis", "redis-cache"];
@@ -35,6 +36,9 @@ fn services(environment: &Environment) -> Vec<&'static str> {
 pub(super) fn set(session: &Session, name: &str, environment: &Environment, store: &Store) -> Result<Exit, Failure> {
     if keys(environment).iter().any(|key| key == name) {
         return set_key(session, name, store);
+    }
+    if name == metrics_secret().as_str() {
+        return set_metrics_token(session, name, store);
     }
     let service = service_of(environment, name)?;
     let secret = read_value(name)?;
@@ -87,6 +91,33 @@ fn set_key(session: &Session, name: &str, store: &Store) -> Result<Exit, Failure
         "{} {name} has version {version}; the next {} with it",
         session.output.notes.good("✓"),
         if is_keys { "certificate is ordered" } else { "person signs in" }
+    ));
+    if session.output.is_json() {
+        session.output.json(&kept(SecretName::new(name), store)?)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Shorter tokens are guessed by whoever may ask on loopback as often as he likes.
+const SHORTEST_TOKEN: usize = 16;
+
+/// With which a Prometheus reads what telemetry counts.
+fn set_metrics_token(session: &Session, name: &str, store: &Store) -> Result<Exit, Failure> {
+    let secret = read_value(name)?;
+    if secret.expose().len() < SHORTEST_TOKEN {
+        let fault =
+            Fault::new(format!("cannot keep this value of {name}: it is shorter than {SHORTEST_TOKEN} letters"));
+        return Err(Failure::Usage(
+            fault.hint(format!("`openssl rand -hex 32 | roadbed secrets set {name}` sets a random one")),
+        ));
+    }
+    let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
+    let writing = Writing { class: KEY_CLASS, rule: None };
+    let version = store.set(&SecretName::new(name), writing, &secret).map_err(cannot)?;
+    session.output.note(format!(
+        "{} {name} has version {version}; after `{}` it opens /metrics on the port of telemetry",
+        session.output.notes.good("✓"),
+        session.command("up")
     ));
     if session.output.is_json() {
         session.output.json(&kept(SecretName::new(name), store)?)?;

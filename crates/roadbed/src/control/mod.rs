@@ -16,6 +16,7 @@ pub mod scaling;
 pub mod rotating;
 pub mod renewing;
 mod limiting;
+mod telling;
 mod smoking;
 mod process_model;
 pub mod rotation_request;
@@ -154,7 +155,8 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let looking_out = tokio::spawn(drift::look_out(control.clone()));
     let renewing = tokio::spawn(renewing::carry_on(control.clone()));
     let limiting = tokio::spawn(limiting::carry_on(control.clone()));
-    let telling = tokio::spawn(access::telling::carry_on(control.clone()));
+    let admission = tokio::spawn(access::telling::carry_on(control.clone()));
+    let telling = tokio::spawn(telling::carry_on(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
     let scaling = tokio::spawn(scaling::carry_on(control.clone()));
@@ -170,6 +172,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     looking_out.abort();
     renewing.abort();
     limiting.abort();
+    admission.abort();
     telling.abort();
     sweeping.abort();
     expiring.abort();

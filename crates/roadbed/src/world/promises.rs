@@ -12,6 +12,7 @@ use manifest::environment::{Access, App, Runs, Source};
 use reconcile::Fault;
 use smoke::Redact;
 use stores::redis::Purpose;
+use telemetry::TelemetryClient;
 
 use super::smoking::Means;
 use super::{World, routes};
@@ -49,6 +50,11 @@ impl World {
             environment: environment.clone(),
             visitor: visitor.clone(),
             stranger: self.stranger()?,
+        }));
+        all.push(Box::new(checks::RequestsAreFoundAgain {
+            environment: environment.clone(),
+            visitor: visitor.clone(),
+            telemetry: TelemetryClient::new(self.ground.root.clone()),
         }));
         all.push(Box::new(checks::KilledInstancesReturn {
             environment: environment.clone(),

@@ -43,7 +43,7 @@ use super::leftovers::Leftovers;
 use super::migrating::{Migrations, Which};
 use super::network::{NetworkRules, RulesOf};
 use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
-use super::telemetry::Telemetry;
+use super::telemetry::{self, Telemetry};
 use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
 use crate::keeper;
 use crate::keeper::client::KeeperClient;
@@ -229,10 +229,12 @@ impl Parts {
     }
 
     fn telemetry(&self) -> Result<Telemetry, Fault> {
-        let settings = telemetry::Settings {
+        let settings = ::telemetry::Settings {
             environment: self.environment.reference().to_string(),
             port: self.addresses.telemetry,
             apps: self.environment.apps.iter().map(|app| app.name.to_string()).collect(),
+            logs: ::telemetry::logs::Keeping::default(),
+            metrics_token: telemetry::metrics_token(&self.secrets),
         };
         Telemetry::new(self.ground.root.clone(), settings, self.ground.units.clone())
     }

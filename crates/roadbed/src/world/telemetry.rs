@@ -11,6 +11,7 @@ use reconcile::ports::{
     Upstream,
 };
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId, Root};
+use secrets::{SecretName, Store};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
@@ -58,6 +59,18 @@ pub(super) fn site(port: u16) -> Site {
         kept: Vec::new(),
         headers: BTreeMap::new(),
     }
+}
+
+/// The secret with which a Prometheus reads the page of metrics on loopback. There is no such page until somebody sets it.
+pub fn metrics_secret() -> SecretName {
+    SecretName::new("telemetry/metrics")
+}
+
+/// What the role is told of it: its digest.
+pub(super) fn metrics_token(secrets: &Store) -> Option<String> {
+    // A store that does not open is told elsewhere, and costs a page.
+    let token = secrets.get(&metrics_secret()).ok().flatten()?;
+    Some(Sha256::digest(token.secret.expose()).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The process, with its settings.

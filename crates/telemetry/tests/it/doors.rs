@@ -1,15 +1,15 @@
 //! Who gets in where.
 
-use telemetry::TelemetryClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::role::Role;
+use crate::role::Place;
 
 #[tokio::test]
 async fn our_own_ask_by_the_socket_and_reports_come_in_on_loopback() {
-    let role = Role::start().await;
-    let health = TelemetryClient::new(role.root.clone()).health().await.unwrap();
+    let place = Place::new();
+    let role = place.start().await;
+    let health = role.client.health().await.unwrap();
     assert_eq!(health.environment, "test");
 
     let mut stream = TcpStream::connect(("127.0.0.1", role.port)).await.unwrap();

@@ -7,4 +7,7 @@
 )]
 
 mod doors;
+mod logs;
+mod otlp;
+mod prometheus;
 mod role;
