@@ -6,6 +6,7 @@ use hyper::client::conn::http1;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use reconcile::{Fault, Root};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -28,7 +29,16 @@ impl TelemetryClient {
         self.get("/health").await
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
+        self.ask(Method::GET, path, Bytes::new()).await
+    }
+
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Fault> {
+        let body = serde_json::to_vec(body).expect("questions are plain data");
+        self.ask(Method::POST, path, body.into()).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Fault> {
         let away = |error: &(dyn std::error::Error + 'static)| {
             Fault::because("cannot speak to telemetry", error)
                 .hint("`roadbed status` shows whether it runs")
@@ -38,8 +48,9 @@ impl TelemetryClient {
         stream.set_nonblocking(true).map_err(|error| away(&error))?;
         let stream = UnixStream::from_std(stream).map_err(|error| away(&error))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| away(&error))?;
-        let request = Request::builder().method(Method::GET).uri(path).header("host", "telemetry");
-        let request = request.body(Full::new(Bytes::new())).map_err(|error| away(&error))?;
+        let request = Request::builder().method(method).uri(path).header("host", "telemetry");
+        let request =
+            request.header("content-type", "application/json").body(Full::new(body)).map_err(|error| away(&error))?;
         let exchange = async {
             let response = sender.send_request(request).await?;
             let status = response.status();

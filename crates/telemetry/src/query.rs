@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   GET /health   {"environment":"local"}
+//!   …   /errors/  see there
 //! ```
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
+use crate::errors;
 use crate::run::Telemetry;
 
 /// What the role says of itself.
@@ -20,7 +22,8 @@ pub struct Health {
 }
 
 pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
-    Router::new().route("/health", get(health)).with_state(telemetry)
+    let errors = errors::questions(Arc::clone(&telemetry.errors));
+    Router::new().route("/health", get(health)).with_state(telemetry).merge(errors)
 }
 
 async fn health(State(telemetry): State<Arc<Telemetry>>) -> Json<Health> {

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use crate::config::TelemetryConfig;
+use crate::errors::Errors;
 use crate::fault::TelemetryFault;
 use crate::settings::Settings;
 use crate::{ingest, query};
@@ -17,6 +18,7 @@ use crate::{ingest, query};
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     pub(crate) settings: Settings,
+    pub(crate) errors: Arc<Errors>,
 }
 
 /// Takes and answers until `shutdown` ends; what was taken is kept before this returns.
@@ -24,7 +26,7 @@ pub(crate) struct Telemetry {
 /// # Errors
 /// Where the role cannot start: a port that is taken, settings that are missing.
 pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
-    let TelemetryConfig { root, clock: _, shutdown } = config;
+    let TelemetryConfig { root, clock, shutdown } = config;
     let settings = Settings::read(&root)?;
     files::create_dir(&root.run(), Access::Owner)?;
     files::create_dir(&root.telemetry(), Access::Owner)?;
@@ -42,12 +44,13 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
         UnixListener::from_std(listener)
     })?;
 
-    let telemetry = Arc::new(Telemetry { settings });
+    let errors = Errors::open(&root, &settings.environment, &settings.errors, &clock)?;
+    let telemetry = Arc::new(Telemetry { settings, errors: Arc::clone(&errors) });
     let (stop, stopped) = watch::channel(false);
     let until = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    let ingest = axum::serve(reports, ingest::routes(Arc::clone(&telemetry)));
+    let ingest = axum::serve(reports, ingest::routes(&telemetry));
     let ingest = tokio::spawn(ingest.with_graceful_shutdown(until(stopped.clone())).into_future());
     let query = axum::serve(questions, query::routes(Arc::clone(&telemetry)));
     let query = tokio::spawn(query.with_graceful_shutdown(until(stopped)).into_future());
@@ -56,6 +59,7 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
     let _ = stop.send(true);
     // Both end when their last answer is out; the keeper's patience bounds that.
     let _ = tokio::join!(ingest, query);
+    let _ = tokio::task::spawn_blocking(move || errors.close()).await;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use host::files::{self, Access};
 use reconcile::Root;
 use serde::{Deserialize, Serialize};
 
+use crate::errors::ErrorSettings;
 use crate::fault::TelemetryFault;
 
 /// All that differs between environments. No secrets: what opens something is here as its digest.
@@ -15,6 +16,9 @@ pub struct Settings {
     pub port: u16,
     /// Those whose events are taken.
     pub apps: Vec<String>,
+    /// Who may report errors, and how many.
+    #[serde(default)]
+    pub errors: ErrorSettings,
 }
 
 impl Settings {

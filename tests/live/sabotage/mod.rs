@@ -3,6 +3,7 @@
 //! A check that cannot fail proves nothing. What is broken here is the running environment, never the check.
 
 mod credentials;
+mod errors;
 mod limits;
 mod neighbour;
 mod secrets_elsewhere;
@@ -73,6 +74,8 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("certificates-renew", ()),
         ("killed-instances-return", scene.an_instance_that_cannot_be_started()),
         ("http-redirects", scene.redirects_to_a_port_where_nobody_is()),
+        ("forced-errors-arrive", scene.nobody_who_takes_errors()),
+        ("forced-errors-arrive", scene.an_app_whose_key_opens_nothing()),
         ("bursts-are-throttled", scene.an_edge_that_lets_everybody_ask_for_ever()),
         ("accounts-and-money-are-guarded-more", scene.logins_as_often_as_pictures_and_an_edge_that_counts_alone()),
         ("nothing-is-overdue", scene.a_key_that_is_older_than_it_may_be()),

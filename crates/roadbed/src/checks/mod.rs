@@ -26,6 +26,7 @@
 //! | T8 | `changes-are-checked` | a change to any app is looked at, and what was left out has not passed; where there are workflows |
 //! | T9 | `failed-looks-fail-deployments` | every release was looked at, a bad page is seen and fails it; where something was deployed |
 //! | T10 | `visitors-get-what-was-looked-at` | one release, whole, looked at and approved; where something was deployed |
+//! | T11 | `forced-errors-arrive` | a forced error is found within 5 s, with environment, release and request; where apps report errors |
 //! | T12 | `bursts-are-throttled` | who asks too often gets 429 and is told when to come again, another client is served |
 //! | T12 | `accounts-and-money-are-guarded-more` | the edge serves the declared limits, logins and payments have less, edges count together |
 //! | T14 | `one-can-go-back` | the release before is there, whole, and it is clear which; where there was one |
@@ -40,6 +41,7 @@ mod sites;
 mod tls;
 mod readiness;
 mod survival;
+mod errors;
 mod leaks;
 mod limits;
 mod published;
@@ -53,6 +55,7 @@ mod visitor;
 pub use code::CodeMatchesTheMatrix;
 pub use deliveries::{OneCanGoBack, VisitorsGetWhatWasLookedAt};
 pub use deploy_keys::NoDeployKeyIsKept;
+pub use errors::ForcedErrorsArrive;
 pub use isolation::{CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here};
 pub use leaks::SecretsStaySecret;
 pub use limits::{AccountsAndMoneyAreGuardedMore, BurstsAreThrottled};

@@ -10,6 +10,7 @@ use crate::cli::ci_args::Ci;
 use crate::cli::db_args::Db;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::domains::Domains;
+use crate::cli::errors_args::Errors;
 use crate::cli::exit::Exit;
 use crate::cli::explain::Explain;
 use crate::cli::github_args::Github;
@@ -88,6 +89,7 @@ pub enum Command {
     Status(Status),
     Logs(Logs),
     Explain(Explain),
+    Errors(Errors),
     Restart(Restart),
     Upgrade(Upgrade),
     /// Have a server's systemd run the environment

@@ -31,6 +31,8 @@ pub mod env_check;
 pub mod env_exec;
 pub mod env_matrix;
 pub mod env_verbs;
+mod errors;
+pub mod errors_args;
 pub mod exit;
 pub mod failure;
 pub mod follow;
@@ -172,10 +174,11 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Check, Down, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trust, Upgrade,
+        Check, Down, Errors, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token, Trust,
+        Upgrade,
     };
-    if let Check(_) | Upgrade(_) | Down(_) | Status(_) | Logs(_) | Explain(_) | Restart(_) | Ready(_) | Smoke(_)
-    | Plan(_) | Trust(_) | Rollback(_) | Releases(_) | Token(_) = command
+    if let Check(_) | Upgrade(_) | Down(_) | Status(_) | Logs(_) | Errors(_) | Explain(_) | Restart(_) | Ready(_)
+    | Smoke(_) | Plan(_) | Trust(_) | Rollback(_) | Releases(_) | Token(_) = command
     {
         project::refuse_unknown_environment(session)?;
         session.refuse_copied_root()?;
@@ -191,6 +194,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Down(_) => wait(async { down::run(session, &live, &mut Interrupts::of_process()?).await }),
         Command::Status(_) => wait(status::run(session, &live)),
         Command::Logs(args) => wait(async { logs::run(session, args, &mut Interrupts::of_process()?).await }),
+        Command::Errors(args) => wait(errors::run(session, args)),
         Command::Explain(args) => explain::run(session, args),
         Command::Restart(args) => wait(restart::run(session, args, &live)),
         Command::Ready(ready_args::Ready { verb: Some(verb), .. }) => ready_history::run(session, verb),

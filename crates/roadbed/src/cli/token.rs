@@ -46,7 +46,7 @@ async fn create(session: &Session, control: &ControlClient, args: &CreateToken) 
 }
 
 /// `30d`: a whole number and its unit.
-fn lasts(text: &str) -> Option<Duration> {
+pub(super) fn lasts(text: &str) -> Option<Duration> {
     let unit = text.chars().next_back()?;
     let number: u64 = text.strip_suffix(unit)?.parse().ok().filter(|number| *number > 0)?;
     let seconds = match unit {

@@ -6,5 +6,11 @@
     reason = "a test looks at the machine and fails by panicking"
 )]
 
+mod clients;
 mod doors;
+mod durability;
+mod errors;
+mod hostile;
+mod issues;
 mod role;
+mod sender;
