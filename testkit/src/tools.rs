@@ -34,6 +34,24 @@ pub fn of_cargo(requirement: &str) -> PathBuf {
     })
 }
 
+/// Where packages of npm lie, each at exactly its version (`name@1.2.3`), with all that they need: a folder with `node_modules`.
+///
+/// # Panics
+/// Where they cannot be had.
+pub fn of_npm(packages: &[&str]) -> PathBuf {
+    assert!(packages.iter().all(|package| package[1..].contains('@')), "{packages:?}: one names no version");
+    let name = packages.join("+").replace(['@', '/'], "-");
+    cached(&format!("npm{name}"), |folder| {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("package.json"), r#"{"name":"tools","private":true}"#).unwrap();
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact"])
+            .args(packages)
+            .current_dir(folder);
+        does(npm, &format!("install {packages:?} by hand with npm to see what is in the way"));
+    })
+}
+
 /// Where packages of Debian lie, unpacked side by side: programs in `usr`, libraries in `usr/lib`. The versions are those of the
 /// release of this machine.
 ///

@@ -1,5 +1,7 @@
 /** Where am I running? The edge writes /config.json at run time, so that one build serves every environment. */
+
 import { type Environment, EnvironmentError, readEnvironment } from "./environment.ts";
+import { watchErrors } from "./errors.ts";
 
 export type Config = Environment;
 
@@ -8,7 +10,9 @@ export async function loadConfig(signal?: AbortSignal): Promise<Config> {
   if (!response.ok) throw new Error(`/config.json answered ${response.status}`);
   // A server that falls back to index.html for unknown paths answers 200 with a page.
   const json: unknown = await response.json().catch(() => undefined);
-  return parseConfig(json);
+  const config = parseConfig(json);
+  watchErrors(config);
+  return config;
 }
 
 export function parseConfig(json: unknown): Config {

@@ -8,6 +8,8 @@ export interface Environment {
   readonly ROADBED_ENVIRONMENT: "local" | "staging" | "production" | "preview";
   /** Id of the release */
   readonly ROADBED_RELEASE: string;
+  /** Where pages report errors: by the host that they come from, with a key that every visitor knows */
+  readonly PUBLIC_SENTRY_DSN: string;
   /** Public address of the storefront */
   readonly PUBLIC_SITE_URL: string;
   /** Public address of the API */
@@ -44,6 +46,7 @@ export function readEnvironment(json: unknown): Environment {
   const environment: Environment = {
     ROADBED_ENVIRONMENT: required("ROADBED_ENVIRONMENT", source.ROADBED_ENVIRONMENT, "be one of local, staging, production, preview", oneOf(["local", "staging", "production", "preview"])),
     ROADBED_RELEASE: required("ROADBED_RELEASE", source.ROADBED_RELEASE, "be a text", anyText),
+    PUBLIC_SENTRY_DSN: required("PUBLIC_SENTRY_DSN", source.PUBLIC_SENTRY_DSN, "match https://[0-9a-f]+@[^/]+/[.a-z/]+/[0-9]+", matching(/^(?:https:\/\/[0-9a-f]+@[^\/]+\/[.a-z\/]+\/[0-9]+)$/u, anyText)),
     PUBLIC_SITE_URL: required("PUBLIC_SITE_URL", source.PUBLIC_SITE_URL, "be an absolute URL", url),
     PUBLIC_API_URL: required("PUBLIC_API_URL", source.PUBLIC_API_URL, "be an absolute URL", url),
   };
@@ -52,6 +55,10 @@ export function readEnvironment(json: unknown): Environment {
 }
 
 const anyText = (text: string): string => text;
+
+function matching<T>(pattern: RegExp, parse: (text: string) => T | undefined): (text: string) => T | undefined {
+  return (text) => (pattern.test(text) ? parse(text) : undefined);
+}
 
 function oneOf<const Choice extends string>(choices: readonly Choice[]): (text: string) => Choice | undefined {
   return (text) => choices.find((choice) => choice === text);

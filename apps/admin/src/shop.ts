@@ -1,5 +1,7 @@
 /** What the api says, in the api's own words. */
 
+import { errorsAreOf } from "./errors.ts";
+
 export interface Product {
   slug: string;
   name: string;
@@ -39,8 +41,9 @@ async function get<T>(apiUrl: string, path: string, signal: AbortSignal): Promis
   const response = await fetch(`${apiUrl}${path}`, {
     signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
   });
+  const id = response.headers.get("x-request-id");
+  errorsAreOf(id);
   if (!response.ok) {
-    const id = response.headers.get("x-request-id");
     throw new Error(`The API answered ${response.status}${id ? ` (request ${id})` : ""}.`);
   }
   return (await response.json()) as T;

@@ -5,6 +5,7 @@ import { App } from "../src/app.tsx";
 
 const CONFIG = {
   PUBLIC_API_URL: "https://api.shop.example",
+  PUBLIC_SENTRY_DSN: "https://0123456789abcdef@admin.shop.example/.roadbed/telemetry/1",
   PUBLIC_SITE_URL: "https://www.shop.example",
   ROADBED_ENVIRONMENT: "staging",
   ROADBED_RELEASE: "r7",

@@ -18,7 +18,7 @@ test.each([
 
 test("a config that lacks something says all that it lacks", () => {
   expect(() => parseConfig({ PUBLIC_API_URL: "https://api.shop.example", ROADBED_RELEASE: "" })).toThrow(
-    "/config.json has faults: ROADBED_ENVIRONMENT is not set, ROADBED_RELEASE is not set, PUBLIC_SITE_URL is not set",
+    "/config.json has faults: ROADBED_ENVIRONMENT is not set, ROADBED_RELEASE is not set, PUBLIC_SENTRY_DSN is not set, PUBLIC_SITE_URL is not set",
   );
   expect(() => parseConfig("<!doctype html>")).toThrow("PUBLIC_API_URL is not set");
 });

@@ -44,6 +44,8 @@ export interface Environment {
   readonly PAYMENT_SECRET_KEY: string | undefined;
   /** Opens POST /debug/error, which fails on demand to prove that errors are seen. Without it the route does not exist */
   readonly FAULT_TOKEN: string | undefined;
+  /** Where the app's own processes report errors, with the app's key */
+  readonly SENTRY_DSN: string;
   /** Web pages that may call the API from a browser, joined by commas */
   readonly CORS_ORIGINS: string;
   /** Least important log lines to write */
@@ -114,6 +116,7 @@ export function readEnvironment(source: Record<string, string | undefined> = pro
     JWKS_URL: required("JWKS_URL", source.JWKS_URL, "be an absolute URL", url),
     PAYMENT_SECRET_KEY: requiredIn(["staging", "production"], "PAYMENT_SECRET_KEY", file("PAYMENT_SECRET_KEY"), "be a text of the form that this environment wants", matchingIn({ production: /^(?:sk_live_[A-Za-z0-9_]+)$/u }, /^(?:sk_test_[A-Za-z0-9_]+)$/u, source.ROADBED_ENVIRONMENT, anyText)),
     FAULT_TOKEN: optional("FAULT_TOKEN", source.FAULT_TOKEN, "be a text", anyText),
+    SENTRY_DSN: required("SENTRY_DSN", source.SENTRY_DSN, "match http://[0-9a-f]+@[^/]+/[0-9]+", matching(/^(?:http:\/\/[0-9a-f]+@[^\/]+\/[0-9]+)$/u, anyText)),
     CORS_ORIGINS: required("CORS_ORIGINS", source.CORS_ORIGINS, "match https://[^/,]+(,https://[^/,]+)*", matching(/^(?:https:\/\/[^\/,]+(,https:\/\/[^\/,]+)*)$/u, anyText)),
     LOG_LEVEL: optional("LOG_LEVEL", source.LOG_LEVEL, "be one of debug, info, warn, error", oneOf(["debug", "info", "warn", "error"])),
   };

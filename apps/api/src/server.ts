@@ -2,6 +2,7 @@
 import { createServer } from "node:http";
 import { drain } from "./drain.ts";
 import { type Environment, EnvironmentError, EXIT_CONFIGURATION, readEnvironment } from "./environment.ts";
+import { lastErrors, watchErrors } from "./errors.ts";
 import { createApplication } from "./http/application.ts";
 import { keyring } from "./http/session.ts";
 import { createLog, describe } from "./log.ts";
@@ -37,6 +38,8 @@ const log = createLog(environment.LOG_LEVEL ?? "info", writeLine, {
   instance: environment.ROADBED_INSTANCE,
   release: environment.ROADBED_RELEASE,
 });
+
+const report = watchErrors(environment);
 
 let draining = false;
 const isDraining = () => draining;
@@ -74,6 +77,7 @@ const server = createServer(
     ],
     corsOrigins: environment.CORS_ORIGINS.split(","),
     isDraining,
+    report,
     log,
   }),
 );
@@ -90,7 +94,7 @@ async function end(signal: string): Promise<void> {
 
   await drain(server, events.streams.endAll);
   // Only now: the requests that just finished needed the stores.
-  await Promise.allSettled([mongo.close(), redis.close(), cache.close()]);
+  await Promise.allSettled([mongo.close(), redis.close(), cache.close(), lastErrors()]);
   log.info("drained");
   process.exit(0);
 }

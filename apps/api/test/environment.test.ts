@@ -19,6 +19,7 @@ const COMPLETE = {
   SESSION_SECRET: "s".repeat(32),
   JWT_SIGNING_KEY: JSON.stringify({ kty: "OKP", crv: "Ed25519", kid: "k", x: "x".repeat(43), d: "d".repeat(43) }),
   JWKS_URL: "http://127.0.0.1:4001/.well-known/jwks.json",
+  SENTRY_DSN: "http://0123456789abcdef@127.0.0.1:4318/1",
   CORS_ORIGINS: "https://www.shop.example,https://admin.shop.example:8443",
 };
 

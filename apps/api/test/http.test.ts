@@ -83,7 +83,7 @@ test("a store that is away is a 503 that may be retried", async (context) => {
 });
 
 test("an unexpected error is a 500 that tells the stranger nothing and the log everything", async (context) => {
-  const { url, lines } = await start(context);
+  const { url, lines, reports } = await start(context);
   const fail = (token: string) => fetch(`${url}/debug/error`, { method: "POST", headers: { "x-fault-token": token } });
   await assertProblem(await fail("guess"), 404);
 
@@ -92,6 +92,8 @@ test("an unexpected error is a 500 that tells the stranger nothing and the log e
   const line = lines.find((candidate) => candidate.level === "error");
   assert.equal(line?.request_id, problem.request_id);
   assert.match(String(line?.stack), /faults\.ts/);
+  // What was refused to a stranger is no error of ours.
+  assert.deepEqual(reports, [{ requestId: problem.request_id, method: "POST", path: "/debug/error" }]);
 });
 
 test("a login is always refused, and the password stays out of the log", async (context) => {

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
+import type { FailedRequest } from "../src/errors.ts";
 import { createApplication } from "../src/http/application.ts";
 import { createLog } from "../src/log.ts";
 import { createReadiness } from "../src/readiness.ts";
@@ -27,6 +28,7 @@ export interface Running {
   server: Server;
   streams: EventStreams;
   lines: Record<string, unknown>[];
+  reports: FailedRequest[];
   state: { draining: boolean };
 }
 
@@ -36,6 +38,7 @@ export async function start(
 ): Promise<Running> {
   const { catalogue = catalogueOf(MUG), paymentSecretKey } = options;
   const lines: Record<string, unknown>[] = [];
+  const reports: FailedRequest[] = [];
   const state = { draining: false };
   const isDraining = () => state.draining;
   const answers = async () => {};
@@ -59,6 +62,7 @@ export async function start(
       ],
       corsOrigins: [SHOP_ORIGIN],
       isDraining,
+      report: (_error, request) => reports.push(request),
       log: createLog("debug", (line) => lines.push(JSON.parse(line))),
     }),
   );
@@ -73,6 +77,7 @@ export async function start(
     server,
     streams: events.streams,
     lines,
+    reports,
     state,
   };
 }

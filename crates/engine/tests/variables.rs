@@ -25,6 +25,8 @@ impl Facts for Known {
     fn fact(&self, app: &AppName, fact: &Fact) -> Result<Value, Fault> {
         Ok(match fact {
             Fact::MongoUrl => secret(&format!("mongodb://{app}:hunter2-mongo@db/shop"), "mongodb/app-api@3"),
+            Fact::ErrorsDsn => secret("http://hunter2-errors@127.0.0.1:4001/7", "errors/app-api@1"),
+            Fact::ErrorsPublicDsn => Value::plain("https://key@www.staging.example/.roadbed/telemetry/7".to_owned()),
             Fact::RedisSentinels => Value::plain(String::new()),
             Fact::RedisCacheUrl => secret(&format!("redis://{app}:hunter2-cache@cache"), "redis-cache/app-api@1"),
             Fact::RedisUrl => secret(&format!("redis://{app}:hunter2-redis@cache"), "redis/app-api@1"),

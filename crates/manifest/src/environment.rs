@@ -551,6 +551,10 @@ pub enum Fact {
     RedisPrefix,
     /// `${service.ca}`: certificates, in PEM, of whom the data services' own are signed by.
     ServiceCa,
+    /// `${errors.dsn}`: where the consuming app's own processes report errors, with its key. Sensitive.
+    ErrorsDsn,
+    /// `${errors.public_dsn}`: where its pages report them: by its own public host, with a key that every visitor knows.
+    ErrorsPublicDsn,
     /// `${environment}`.
     EnvironmentName,
 }

@@ -69,7 +69,7 @@ text_shape!(Text);
 
 const FACTS: &str = "the facts are ${url.APP}, ${internal.APP}, ${service.mongodb.url}, ${service.redis.url}, \
                      ${service.redis.cache.url}, ${service.redis.sentinels}, ${service.redis.prefix}, ${service.ca}, \
-                     ${environment}, ${variable.NAME}";
+                     ${errors.dsn}, ${errors.public_dsn}, ${environment}, ${variable.NAME}";
 
 fn reference(name: &str) -> Result<Chunk, Option<String>> {
     let fact = match name.split_once('.') {
@@ -82,6 +82,8 @@ fn reference(name: &str) -> Result<Chunk, Option<String>> {
         Some(("service", "redis.sentinels")) => Some(Fact::RedisSentinels),
         Some(("service", "redis.prefix")) => Some(Fact::RedisPrefix),
         Some(("service", "ca")) => Some(Fact::ServiceCa),
+        Some(("errors", "dsn")) => Some(Fact::ErrorsDsn),
+        Some(("errors", "public_dsn")) => Some(Fact::ErrorsPublicDsn),
         Some(("variable", variable)) => {
             return VarName::new(variable).map(Chunk::Variable).map_err(|fault| Some(fault.to_string()));
         }
@@ -93,17 +95,22 @@ fn reference(name: &str) -> Result<Chunk, Option<String>> {
 impl Fact {
     /// Whether its value opens something.
     pub fn is_sensitive(&self) -> bool {
+        matches!(self, Self::MongoUrl | Self::RedisUrl | Self::RedisCacheUrl | Self::ErrorsDsn)
+    }
+
+    /// Whether it has an app's credentials for a data service.
+    pub fn opens_a_service(&self) -> bool {
         matches!(self, Self::MongoUrl | Self::RedisUrl | Self::RedisCacheUrl)
     }
 
     /// Whether it tells of a data service.
     pub fn is_of_a_service(&self) -> bool {
-        self.is_sensitive() || matches!(self, Self::RedisSentinels | Self::RedisPrefix | Self::ServiceCa)
+        self.opens_a_service() || matches!(self, Self::RedisSentinels | Self::RedisPrefix | Self::ServiceCa)
     }
 
     /// Whether visitors may know it.
     pub fn is_public(&self) -> bool {
-        matches!(self, Self::Url(_) | Self::EnvironmentName)
+        matches!(self, Self::Url(_) | Self::ErrorsPublicDsn | Self::EnvironmentName)
     }
 }
 
@@ -119,6 +126,8 @@ impl std::fmt::Display for Fact {
             Self::RedisSentinels => f.write_str("${service.redis.sentinels}"),
             Self::RedisPrefix => f.write_str("${service.redis.prefix}"),
             Self::ServiceCa => f.write_str("${service.ca}"),
+            Self::ErrorsDsn => f.write_str("${errors.dsn}"),
+            Self::ErrorsPublicDsn => f.write_str("${errors.public_dsn}"),
             Self::EnvironmentName => f.write_str("${environment}"),
         }
     }

@@ -172,7 +172,7 @@ fn an_app_sees_only_its_own_variables() {
         admin.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split('=').next()).collect();
     assert_eq!(
         names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>(),
-        ["PUBLIC_SITE_URL", "PUBLIC_API_URL"]
+        ["PUBLIC_SENTRY_DSN", "PUBLIC_SITE_URL", "PUBLIC_API_URL"]
     );
     let all = example(&manifest, None);
     for app in ["storefront", "api", "admin"] {

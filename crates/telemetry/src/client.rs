@@ -7,6 +7,7 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use reconcile::{Fault, Root};
 use secrets::Secret;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -103,8 +104,13 @@ impl TelemetryClient {
         self.get("/minutes").await
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
         self.ask(Method::GET, path, Bytes::new()).await
+    }
+
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Fault> {
+        let body = serde_json::to_vec(body).expect("questions are plain data");
+        self.ask(Method::POST, path, body.into()).await
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Fault> {

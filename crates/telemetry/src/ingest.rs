@@ -6,12 +6,13 @@ use axum::Router;
 use axum::http::StatusCode;
 use reconcile::ports::TELEMETRY_PATH;
 
+use crate::errors;
 use crate::metrics::{self, Shown};
 use crate::otlp;
 use crate::run::Telemetry;
 
 /// Browsers come with the prefix by which the edge knows us, apps without.
-pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
+pub(crate) fn routes(telemetry: &Arc<Telemetry>) -> Router {
     let door = otlp::Door {
         apps: telemetry.settings.apps.clone().into(),
         logs: Arc::clone(&telemetry.logs),
@@ -23,7 +24,7 @@ pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
     let shown = Shown { metrics: Arc::clone(&telemetry.metrics), logs: Arc::clone(&telemetry.logs) };
     // Not for pages: what is below the prefix comes from strangers.
     let ours = otlp::routes(door).merge(metrics::guarded(shown, telemetry.settings.metrics_token.clone()));
-    let all = Router::new().with_state(telemetry);
+    let all = errors::routes(Arc::clone(&telemetry.errors));
     Router::new().nest(TELEMETRY_PATH.trim_end_matches('/'), all.clone()).merge(all).merge(ours).fallback(nothing_here)
 }
 

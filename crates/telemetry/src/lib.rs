@@ -9,8 +9,11 @@
 //! A role of its own, so that nothing that strangers send, and no store that is full or damaged, holds up visitors or control. It
 //! decides nothing. What was answered with 200 is on disk.
 
+mod body;
 mod client;
 mod config;
+mod envelope;
+mod errors;
 mod fault;
 mod ingest;
 pub mod logs;
@@ -24,6 +27,11 @@ mod settings;
 
 pub use client::TelemetryClient;
 pub use config::TelemetryConfig;
+pub use envelope::{Broken, Envelope, Header, Item};
+pub use errors::{
+    Change, ErrorEvent, ErrorLimits, ErrorSettings, ErrorsHealth, Issue, IssueDetails, IssueFilter, IssueRelease,
+    IssueStatus, KeyOf, NotKept, Project, ProjectKey, ReleaseHealth,
+};
 pub use fault::TelemetryFault;
 pub use query::Health;
 pub use run::run;

@@ -6,6 +6,7 @@
 //!   GET  /traces/ID     spans
 //!   GET  /metrics       for Prometheus; PUT /facts: what control knows
 //!   PUT  /secrets       what must not be kept
+//!   …    /errors/       see there
 //! ```
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
+use crate::errors;
 use crate::metrics::{self, Shown};
 use crate::run::Telemetry;
 use crate::{logs, redaction, traces};
@@ -32,6 +34,7 @@ pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
         .merge(traces::routes(Arc::clone(&telemetry.traces)))
         .merge(metrics::routes(shown))
         .merge(redaction::routes(Arc::clone(&telemetry.redaction)))
+        .merge(errors::questions(Arc::clone(&telemetry.errors)))
         .merge(Router::new().route("/health", get(health)).with_state(telemetry))
 }
 

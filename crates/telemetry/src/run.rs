@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use crate::config::TelemetryConfig;
+use crate::errors::Errors;
 use crate::fault::TelemetryFault;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
@@ -31,6 +32,7 @@ pub(crate) struct Telemetry {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) redaction: Arc<Redaction>,
+    pub(crate) errors: Arc<Errors>,
 }
 
 /// Takes and answers until `shutdown` ends; what was taken is kept before this returns.
@@ -56,6 +58,7 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
         UnixListener::from_std(listener)
     })?;
 
+    let errors = Errors::open(&root, &settings.environment, &settings.errors, &clock)?;
     let metrics = Arc::new(Metrics::open(&root));
     let redaction = Arc::<Redaction>::default();
     let keeping = (settings.logs.clone(), settings.apps.as_slice());
@@ -64,12 +67,13 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
     let traces = Arc::new(Traces::open(&root, settings.logs.clone())?);
     let keeper = tokio::spawn(keep(Arc::clone(&metrics)));
     let (of_logs, of_metrics) = (Arc::clone(&logs), Arc::clone(&metrics));
-    let telemetry = Arc::new(Telemetry { settings, logs, traces, metrics, clock, redaction });
+    let telemetry =
+        Arc::new(Telemetry { settings, logs, traces, metrics, clock, redaction, errors: Arc::clone(&errors) });
     let (stop, stopped) = watch::channel(false);
     let until = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    let ingest = axum::serve(reports, ingest::routes(Arc::clone(&telemetry)));
+    let ingest = axum::serve(reports, ingest::routes(&telemetry));
     let ingest = tokio::spawn(ingest.with_graceful_shutdown(until(stopped.clone())).into_future());
     let query = axum::serve(questions, query::routes(Arc::clone(&telemetry)));
     let query = tokio::spawn(query.with_graceful_shutdown(until(stopped)).into_future());
@@ -78,6 +82,7 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
     let _ = stop.send(true);
     // Both end when their last answer is out; the keeper's patience bounds that.
     let _ = tokio::join!(ingest, query);
+    let _ = tokio::task::spawn_blocking(move || errors.close()).await;
     of_logs.stop().await;
     keeper.abort();
     of_metrics.keep();

@@ -4,6 +4,7 @@ use host::files::{self, Access};
 use reconcile::Root;
 use serde::{Deserialize, Serialize};
 
+use crate::errors::ErrorSettings;
 use crate::fault::TelemetryFault;
 use crate::logs::Keeping;
 
@@ -22,6 +23,9 @@ pub struct Settings {
     /// How much of the logs is kept.
     #[serde(default)]
     pub logs: Keeping,
+    /// Who may report errors, and how many.
+    #[serde(default)]
+    pub errors: ErrorSettings,
 }
 
 impl Settings {

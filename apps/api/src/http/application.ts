@@ -1,5 +1,6 @@
 /** The listener behind the server: identifies the request, finds its route, turns what is thrown into a problem, logs one line. */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { FailedRequest, Report } from "../errors.ts";
 import { describe, type Log } from "../log.ts";
 import { StoreUnavailable } from "../shop.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
@@ -13,6 +14,7 @@ export interface ApplicationOptions {
   routes: Route[];
   corsOrigins: string[];
   isDraining: () => boolean;
+  report: Report;
   log: Log;
 }
 
@@ -20,7 +22,7 @@ export interface ApplicationOptions {
 const QUIET_PATHS = ["/health", "/ready"];
 
 export function createApplication(options: ApplicationOptions): RequestListener {
-  const { routes, corsOrigins, isDraining } = options;
+  const { routes, corsOrigins, isDraining, report } = options;
 
   return async (request, response) => {
     const start = performance.now();
@@ -53,7 +55,7 @@ export function createApplication(options: ApplicationOptions): RequestListener 
     try {
       await dispatch(routes, request, response, requestId, path, log);
     } catch (error) {
-      answerError(error, response, requestId, log);
+      answerError(error, response, { requestId, method: request.method, path }, report, log);
     } finally {
       // An unread body would sit in the socket and be parsed as the next request's beginning.
       request.resume();
@@ -82,11 +84,12 @@ async function dispatch(
   await found.handler(new Exchange(request, response, requestId, found.params, log));
 }
 
-function answerError(error: unknown, response: ServerResponse, requestId: string, log: Log): void {
+function answerError(error: unknown, response: ServerResponse, request: FailedRequest, report: Report, log: Log): void {
   const problem = problemFor(error);
   if (error instanceof StoreUnavailable) log.warn("store unavailable", describe(error));
   else if (problem.status === 500) {
     log.error("request failed", { ...describe(error), stack: error instanceof Error ? error.stack : undefined });
+    report(error, request);
   }
 
   if (response.headersSent) {
@@ -94,7 +97,7 @@ function answerError(error: unknown, response: ServerResponse, requestId: string
     response.destroy();
     return;
   }
-  send(response, problem.status, problem.body(requestId), {
+  send(response, problem.status, problem.body(request.requestId), {
     "content-type": "application/problem+json",
     ...problem.headers,
   });

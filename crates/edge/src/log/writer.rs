@@ -261,6 +261,8 @@ mod tests {
             user: Some("o\"h".into()),
             judged: None,
             fingerprint: Some(7),
+            route: None,
+            trace: None,
         };
         let mut lines = Vec::new();
         let mut stamp = Stamp::default();

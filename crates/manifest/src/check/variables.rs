@@ -234,7 +234,8 @@ fn value(name: &At<VarName>, variable: &VariableTable, text: &At<Text>, document
                 has_a_cache(text, document, findings);
             }
             Fact::ServiceCa => needs_a_store(variable, text, document, findings),
-            Fact::EnvironmentName => {}
+            Fact::ErrorsPublicDsn => needs_a_host(variable, text, document, findings),
+            Fact::ErrorsDsn | Fact::EnvironmentName => {}
         }
     }
 }
@@ -244,6 +245,17 @@ fn has_a_cache(text: &At<Text>, document: &Document, findings: &mut Findings) {
         findings
             .error(text.span, format!("{} is of a cache that Redis does not have", Fact::RedisCacheUrl))
             .hint("add cache = { memory = \"32 MiB\" } to [services.redis]");
+    }
+}
+
+/// Pages report by the host that they come from.
+fn needs_a_host(variable: &VariableTable, text: &At<Text>, document: &Document, findings: &mut Findings) {
+    for app in &variable.apps.value {
+        if document.apps.get(&app.value).is_some_and(|table| table.hosts.is_empty()) {
+            findings
+                .error(text.span, format!("pages of \"{}\" report errors by its host, but it has none", app.value))
+                .hint(format!("add hosts to [apps.{}], or take the app off the variable", app.value));
+        }
     }
 }
 
@@ -268,7 +280,7 @@ fn whom_to_trust(
     document: &Document,
     findings: &mut Findings,
 ) {
-    let Some(address) = text.facts().find(|fact| fact.is_sensitive()) else { return };
+    let Some(address) = text.facts().find(|fact| fact.opens_a_service()) else { return };
     let services = &document.services;
     let is_ours = match address {
         Fact::MongoUrl => services.mongodb.as_ref().is_some_and(|table| table.driver.value == Driver::Process),

@@ -27,6 +27,7 @@
 //! | T9 | `failed-looks-fail-deployments` | every release was looked at, a bad page is seen and fails it; where something was deployed |
 //! | T10 | `visitors-get-what-was-looked-at` | one release, whole, looked at and approved; where something was deployed |
 //! | T11 | `requests-are-found-again` | a request's number finds what the edge and the apps wrote about it, with one trace |
+//! | T11 | `forced-errors-arrive` | a forced error is found within 5 s, with environment, release and request; where apps report errors |
 //! | T12 | `bursts-are-throttled` | who asks too often gets 429 and is told when to come again, another client is served |
 //! | T12 | `accounts-and-money-are-guarded-more` | the edge serves the declared limits, logins and payments have less, edges count together |
 //! | T12 | `protected-refuses-strangers` | what is protected lets in who signed in and nobody else; where something is protected |
@@ -42,6 +43,7 @@ mod sites;
 mod tls;
 mod readiness;
 mod survival;
+mod errors;
 mod leaks;
 mod limits;
 mod published;
@@ -57,6 +59,7 @@ mod visitor;
 pub use code::CodeMatchesTheMatrix;
 pub use deliveries::{OneCanGoBack, VisitorsGetWhatWasLookedAt};
 pub use deploy_keys::NoDeployKeyIsKept;
+pub use errors::ForcedErrorsArrive;
 pub use found_again::RequestsAreFoundAgain;
 pub use isolation::{CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here};
 pub use leaks::SecretsStaySecret;

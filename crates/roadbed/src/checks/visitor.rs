@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use acme::Trust;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::{Request, Response};
@@ -109,6 +109,28 @@ impl Visitor {
             let stream = TcpStream::connect(loopback(self.https_port)).await?;
             let stream = self.tls.connect(ServerName::try_from(host.to_owned())?, stream).await?;
             exchange_showing(stream, &authority, path, headers).await
+        };
+        ended(timeout(limit, visit).await, limit)
+    }
+
+    /// `POST https://HOST:PORT/PATH`.
+    pub async fn post(
+        &self,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<Answer, String> {
+        let visit = async {
+            let stream = TcpStream::connect(loopback(self.https_port)).await?;
+            let stream = self.tls.connect(ServerName::try_from(host.to_owned())?, stream).await?;
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+            // Ends by itself when the sender is dropped.
+            tokio::spawn(connection);
+            let request = Request::post(path).header("host", format!("{host}:{}", self.https_port));
+            let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+            answer_of(sender.send_request(request.body(Full::new(body))?).await?).await
         };
         ended(timeout(limit, visit).await, limit)
     }

@@ -12,6 +12,7 @@ use crate::cli::db_args::Db;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::domains::Domains;
 use crate::cli::edge_args::Edge;
+use crate::cli::errors_args::Errors;
 use crate::cli::exit::Exit;
 use crate::cli::explain::Explain;
 use crate::cli::github_args::Github;
@@ -93,6 +94,7 @@ pub enum Command {
     Logs(Logs),
     Explain(Explain),
     Trace(Trace),
+    Errors(Errors),
     Restart(Restart),
     Upgrade(Upgrade),
     /// Have a server's systemd run the environment

@@ -36,6 +36,8 @@ pub mod env_check;
 pub mod env_exec;
 pub mod env_matrix;
 pub mod env_verbs;
+mod errors;
+pub mod errors_args;
 pub mod exit;
 pub mod failure;
 pub mod follow;
@@ -181,14 +183,15 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Access, Check, Down, Edge, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status, Token,
-        Trace, Trust, Upgrade,
+        Access, Check, Down, Edge, Errors, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status,
+        Token, Trace, Trust, Upgrade,
     };
     if let Check(_)
     | Upgrade(_)
     | Down(_)
     | Status(_)
     | Logs(_)
+    | Errors(_)
     | Explain(_)
     | Trace(_)
     | Restart(_)
@@ -216,6 +219,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Down(_) => wait(async { down::run(session, &live, &mut Interrupts::of_process()?).await }),
         Command::Status(_) => wait(status::run(session, &live)),
         Command::Logs(args) => wait(async { logs::run(session, args, &mut Interrupts::of_process()?).await }),
+        Command::Errors(args) => wait(errors::run(session, args)),
         Command::Explain(args) => wait(explain::run(session, args)),
         Command::Trace(args) => wait(trace::run(session, args)),
         Command::Restart(args) => wait(restart::run(session, args, &live)),

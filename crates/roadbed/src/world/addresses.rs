@@ -38,7 +38,7 @@ pub(super) struct Addresses {
     pub(super) candidate: Option<u16>,
     /// Where telemetry listens, and where apps reach it.
     pub(super) telemetry: u16,
-    telemetry_internal: u16,
+    pub(super) telemetry_internal: u16,
     internal: BTreeMap<(Place, AppName), u16>,
     instances: BTreeMap<(Place, AppName), Vec<u16>>,
     /// Whose MongoDB it is, and where.

@@ -13,6 +13,7 @@ use secrets::{Secret, SecretName, Store, StoreFault, Versioned};
 use stores::redis::{Purpose, external};
 
 use super::addresses::{Addresses, https_url};
+use super::errors;
 
 /// Facts from ports that were chosen and secrets that are kept.
 #[derive(Debug)]
@@ -153,6 +154,12 @@ impl Facts for LocalFacts {
                 let all = self.addresses.redis_of(Purpose::Sentinel).map(|port| format!("127.0.0.1:{port}"));
                 Ok(Value::plain(all.collect::<Vec<_>>().join(",")))
             }
+            Fact::ErrorsDsn => errors::dsn(&self.secrets, app, self.addresses.telemetry_internal),
+            Fact::ErrorsPublicDsn => {
+                let host = self.environment.app(app).and_then(|app| app.hosts.first());
+                let host = host.ok_or_else(|| missing("a host by which its pages report".into()))?;
+                errors::public_dsn(&self.secrets, app, &https_url(host, self.addresses.https))
+            }
             Fact::RedisPrefix => {
                 let settings = self.environment.redis.as_ref().ok_or_else(|| missing("Redis".into()))?;
                 Ok(Value::plain(settings.key_prefix.clone()))
@@ -211,6 +218,6 @@ fn value(name: &SecretName, found: Versioned) -> Value {
     }
 }
 
-fn store_fault(fault: &StoreFault) -> Fault {
+pub(super) fn store_fault(fault: &StoreFault) -> Fault {
     Fault::because("cannot use the secrets of this environment", fault).hint(fault.hint())
 }

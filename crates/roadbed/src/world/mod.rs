@@ -33,6 +33,7 @@ mod limiting;
 pub mod network;
 pub mod smoking;
 pub mod telemetry;
+pub mod errors;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -79,6 +79,15 @@ impl World {
             https_port: self.addresses.https,
             clock: clock.clone(),
         }));
+        if checks::ForcedErrorsArrive::has_work(&self.environment) {
+            all.push(Box::new(checks::ForcedErrorsArrive {
+                environment: self.environment.clone(),
+                visitor: visitor.clone(),
+                secrets: self.secrets.clone(),
+                telemetry: TelemetryClient::new(self.ground.root.clone()),
+                clock: clock.clone(),
+            }));
+        }
         all.extend(self.checks_of_limits(&visitor));
         if wanted::manifest_as_wanted(&self.wanted)?.workflows().is_some() {
             all.push(Box::new(checks::ChangesAreChecked { wanted: self.wanted.clone() }));

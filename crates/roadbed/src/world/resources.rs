@@ -35,6 +35,7 @@ use super::access::AccessFile;
 use super::addresses::{Addresses, https_url};
 use super::asleep::Asleep;
 use super::ceiling::Together;
+use super::errors;
 use super::facts::LocalFacts;
 use super::fleet::{Fleet, Origin, site_of_release};
 use super::guarded;
@@ -235,6 +236,7 @@ impl Parts {
             apps: self.environment.apps.iter().map(|app| app.name.to_string()).collect(),
             logs: ::telemetry::logs::Keeping::default(),
             metrics_token: telemetry::metrics_token(&self.secrets),
+            errors: errors::settings(&self.environment, &self.secrets)?,
         };
         Telemetry::new(self.ground.root.clone(), settings, self.ground.units.clone())
     }

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::role::Place;
+use crate::place::Place;
 
 #[tokio::test]
 async fn our_own_ask_by_the_socket_and_reports_come_in_on_loopback() {

@@ -7,7 +7,7 @@ use host::clock::{Clock, SystemClock, Timestamp};
 use host::files;
 use telemetry::logs::{Filter, Keeping, Level, Question};
 
-use crate::role::{Place, Turned};
+use crate::place::{Place, Turned};
 
 /// Now, as the keeper writes it.
 fn now() -> String {

@@ -6,8 +6,15 @@
     reason = "a test looks at the machine and fails by panicking"
 )]
 
+mod clients;
 mod doors;
+mod durability;
+mod errors;
+mod hostile;
+mod issues;
 mod logs;
 mod otlp;
 mod prometheus;
+mod place;
 mod role;
+mod sender;

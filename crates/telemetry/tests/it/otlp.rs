@@ -13,7 +13,7 @@ use telemetry::metrics::Fact;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::role::{Place, Role};
+use crate::place::{Place, Role};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::role::Place;
+use crate::place::Place;
 
 /// As Debian 12 has it.
 const PACKAGE: &str = "prometheus=2.42.0+ds-5+deb12u1";

@@ -1,138 +1,125 @@
-//! A role that runs in this process, in a root that outlives it.
+//! A role that runs in this process, or in one of its own.
 
-use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use host::clock::{Clock, SystemClock, Timestamp};
+use host::clock::SystemClock;
 use host::files::{self, Access};
 use reconcile::Root;
-use telemetry::logs::{Answer, Filter, Keeping, Question};
-use telemetry::{Settings, TelemetryClient, TelemetryConfig, TelemetryFault};
+use telemetry::{
+    ErrorLimits, ErrorSettings, KeyOf, Project, ProjectKey, Settings, TelemetryClient, TelemetryConfig, TelemetryFault,
+};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// What is waited for comes within a second; a machine that is busy elsewhere gets more.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const SERVER_KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// A folder, and the settings in it.
-pub(crate) struct Place {
+pub(crate) struct Role {
     pub(crate) root: Root,
-    pub(crate) settings: Settings,
-    _folder: TempDir,
+    pub(crate) port: u16,
+    pub(crate) folder: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<Result<(), TelemetryFault>>,
 }
 
-impl Place {
-    pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let root = Root::new(folder.path().canonicalize().unwrap());
-        files::create_dir(&root.conf(), Access::Owner).unwrap();
-        files::create_dir(&root.logs(), Access::Owner).unwrap();
-        let settings = Settings {
-            environment: "test".into(),
-            port: free_port(),
-            apps: vec!["web".into()],
-            logs: Keeping::default(),
-            metrics_token: None,
-        };
-        Self { root, settings, _folder: folder }
+/// Settings of an environment with the apps `web` and `api`.
+pub(crate) fn settings(port: u16, limits: ErrorLimits) -> Settings {
+    let project = |app: &str, key: &str| Project {
+        app: app.into(),
+        id: Project::id_of(app),
+        keys: vec![
+            ProjectKey { of: KeyOf::Server, digest: Project::digest_of(key) },
+            ProjectKey { of: KeyOf::Page, digest: Project::digest_of(&Project::page_key(key)) },
+        ],
+    };
+    let projects = vec![project("web", SERVER_KEY), project("api", "fedcba9876543210fedcba9876543210")];
+    Settings {
+        environment: "test".into(),
+        port,
+        apps: vec!["web".into(), "api".into()],
+        errors: ErrorSettings { projects, limits },
+        logs: telemetry::logs::Keeping::default(),
+        metrics_token: None,
     }
+}
 
-    /// Appends a line as the keeper does.
-    pub(crate) fn kept(&self, unit: &str, time: &str, line: &str) {
-        let line = serde_json::json!({ "time": time, "stream": "out", "line": line });
-        self.append(unit, &format!("{line}\n"));
-    }
+/// A root with settings.
+pub(crate) fn root(limits: ErrorLimits) -> (TempDir, Root, u16) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Root::new(folder.path().canonicalize().unwrap());
+    files::create_dir(&root.conf(), Access::Owner).unwrap();
+    let port = free_port();
+    settings(port, limits).write(&root).unwrap();
+    (folder, root, port)
+}
 
-    pub(crate) fn append(&self, unit: &str, text: &str) {
-        files::open_append(&self.root.log_of(unit), Access::Owner).unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    /// Moves a log aside as the keeper does.
-    pub(crate) fn rotate(&self, unit: &str) {
-        let named = |age: u32| std::path::PathBuf::from(format!("{}.{age}", self.root.log_of(unit).display()));
-        for age in [2, 1] {
-            if files::exists(&named(age)) {
-                files::rename(&named(age), &named(age + 1)).unwrap();
-            }
-        }
-        files::rename(&self.root.log_of(unit), &named(1)).unwrap();
-    }
-
-    pub(crate) async fn start(&self) -> Role {
-        self.start_at(Arc::new(SystemClock)).await
-    }
-
+impl Role {
     /// Starts it and waits until it answers.
-    pub(crate) async fn start_at(&self, clock: Arc<dyn Clock>) -> Role {
-        self.settings.write(&self.root).unwrap();
+    pub(crate) async fn start() -> Self {
+        Self::start_with(ErrorLimits::default()).await
+    }
+
+    pub(crate) async fn start_with(limits: ErrorLimits) -> Self {
+        let (folder, root, port) = root(limits);
+        Self::begin(folder, root, port).await
+    }
+
+    pub(crate) async fn begin(folder: TempDir, root: Root, port: u16) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let running = tokio::spawn(telemetry::run(TelemetryConfig::new(self.root.clone(), clock, shutdown)));
-        let client = TelemetryClient::new(self.root.clone());
-        let role = Role { client, port: self.settings.port, stop: Some(stop), running };
-        while role.client.health().await.is_err() {
+        let running = tokio::spawn(telemetry::run(TelemetryConfig::new(root.clone(), Arc::new(SystemClock), shutdown)));
+        let role = Self { root, port, folder, stop: Some(stop), running };
+        while role.client().health().await.is_err() {
             assert!(!role.running.is_finished(), "the role ended before it answered");
             tokio::task::yield_now().await;
         }
         role
     }
-}
 
-pub(crate) struct Role {
-    pub(crate) client: TelemetryClient,
-    pub(crate) port: u16,
-    stop: Option<oneshot::Sender<()>>,
-    running: JoinHandle<Result<(), TelemetryFault>>,
-}
+    pub(crate) fn client(&self) -> TelemetryClient {
+        TelemetryClient::new(self.root.clone())
+    }
 
-impl Role {
-    pub(crate) async fn stop(mut self) {
+    pub(crate) fn database(&self) -> PathBuf {
+        self.root.telemetry().join("errors/errors.db")
+    }
+
+    /// Waits until all that was taken is in the database.
+    pub(crate) async fn digested(&self, events: i64) -> telemetry::ErrorsHealth {
+        digested(&self.client(), events).await
+    }
+
+    /// In order, and starts again on the same root.
+    pub(crate) async fn restart(self, between: impl FnOnce(&Root)) -> Self {
+        let (folder, root, port) = self.end().await;
+        between(&root);
+        Self::begin(folder, root, port).await
+    }
+
+    pub(crate) async fn stop(self) {
+        self.end().await;
+    }
+
+    async fn end(mut self) -> (TempDir, Root, u16) {
         let _ = self.stop.take().unwrap().send(());
         self.running.await.unwrap().unwrap();
-    }
-
-    pub(crate) async fn find(&self, filter: Filter) -> Answer {
-        self.client.logs(&Question { filter, limit: 1000, after: None }).await.unwrap()
-    }
-
-    /// The texts of what is found, once there are so many.
-    pub(crate) async fn lines(&self, filter: Filter, count: usize) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let found = self.find(filter.clone()).await.lines;
-            if found.len() >= count {
-                return found.into_iter().map(|record| record.line).collect();
-            }
-            assert!(Instant::now() < deadline, "{filter:?} finds {found:#?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    pub(crate) async fn until(&self, what: &str, is_so: impl AsyncFn(&TelemetryClient) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !is_so(&self.client).await {
-            assert!(Instant::now() < deadline, "{what}: {:?}", self.client.logs_state().await);
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        (self.folder, self.root, self.port)
     }
 }
 
-/// A clock that a test sets.
-#[derive(Debug)]
-pub(crate) struct Turned(pub(crate) AtomicI64);
-
-impl Clock for Turned {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_millis(self.0.load(Ordering::SeqCst))
-    }
-
-    fn instant(&self) -> Instant {
-        Instant::now()
+pub(crate) async fn digested(client: &TelemetryClient, events: i64) -> telemetry::ErrorsHealth {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let health = client.errors_health().await.unwrap();
+        if health.events >= events && health.waiting == 0 {
+            return health;
+        }
+        assert!(Instant::now() < deadline, "not digested: {health:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

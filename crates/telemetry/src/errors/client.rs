@@ -1,0 +1,66 @@
+//! The other end of the questions.
+
+use reconcile::Fault;
+use url::form_urlencoded::Serializer;
+
+use super::{Change, ErrorEvent, ErrorsHealth, Issue, IssueDetails, IssueFilter, ReleaseHealth};
+use crate::client::TelemetryClient;
+
+impl TelemetryClient {
+    /// Issues, the latest first.
+    ///
+    /// # Errors
+    /// Where nobody answers, or the errors cannot be read.
+    pub async fn issues(&self, filter: &IssueFilter) -> Result<Vec<Issue>, Fault> {
+        let mut query = Serializer::new(String::new());
+        let limit = filter.limit.map(|limit| limit.to_string());
+        let asked = [
+            ("app", filter.app.as_deref()),
+            ("status", filter.status.map(super::IssueStatus::as_str)),
+            ("release", filter.release.as_deref()),
+            ("search", filter.search.as_deref()),
+            ("limit", limit.as_deref()),
+        ];
+        query.extend_pairs(asked.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        self.get(&format!("/errors/issues?{}", query.finish())).await
+    }
+
+    /// # Errors
+    /// As [`Self::issues`]; or where there is no such issue.
+    pub async fn issue(&self, id: i64) -> Result<IssueDetails, Fault> {
+        self.get(&format!("/errors/issues/{id}")).await
+    }
+
+    /// Decides what is to be done about an issue.
+    ///
+    /// # Errors
+    /// As [`Self::issue`].
+    pub async fn change_issue(&self, id: i64, change: &Change) -> Result<(), Fault> {
+        self.post(&format!("/errors/issues/{id}"), change).await
+    }
+
+    /// Events of `request:ID`, `trace:ID` or `event:ID`.
+    ///
+    /// # Errors
+    /// As [`Self::issues`].
+    pub async fn error_events(&self, search: &str) -> Result<Vec<ErrorEvent>, Fault> {
+        let query = Serializer::new(String::new()).append_pair("search", search).finish();
+        self.get(&format!("/errors/events?{query}")).await
+    }
+
+    /// How releases are doing since a moment, in milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// As [`Self::issues`].
+    pub async fn release_health(&self, app: Option<&str>, since: i64) -> Result<Vec<ReleaseHealth>, Fault> {
+        let mut query = Serializer::new(String::new());
+        query.append_pair("since", &since.to_string()).extend_pairs(app.map(|app| ("app", app)));
+        self.get(&format!("/errors/releases?{}", query.finish())).await
+    }
+
+    /// # Errors
+    /// As [`Self::issues`].
+    pub async fn errors_health(&self) -> Result<ErrorsHealth, Fault> {
+        self.get("/errors/health").await
+    }
+}

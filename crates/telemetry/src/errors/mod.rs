@@ -1,0 +1,146 @@
+//! Errors, by Sentry's protocol: its clients need no more than an address.
+//!
+//! ```text
+//!   POST /api/ID/envelope/ ─► key ─► guards ─► body ─► envelope ─► scrub ─► spool (fsync) ─► 200
+//!                                                                             │
+//!                                         one writer: group, count, many with one transaction ─► errors.db ─► questions
+//! ```
+//!
+//! What was answered with 200 is on the disk. What is not kept is counted, with the reason.
+
+mod door;
+mod answers;
+mod security;
+mod projects;
+mod limits;
+mod counts;
+mod scrub;
+mod record;
+mod spool;
+mod digest;
+mod schema;
+mod batch;
+pub(crate) mod lenient;
+mod event;
+mod event_id;
+mod grouping;
+mod normalise;
+mod symbols;
+mod sessions;
+mod retention;
+mod issues;
+mod questions;
+mod client;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use host::clock::Clock;
+use host::files::{self, Access, FileFault};
+use reconcile::Root;
+
+pub(crate) use door::routes;
+pub use issues::{Change, ErrorEvent, Issue, IssueDetails, IssueFilter, IssueRelease, IssueStatus};
+pub use projects::{ErrorLimits, ErrorSettings, KeyOf, Project, ProjectKey};
+pub(crate) use questions::routes as questions;
+pub use questions::{ErrorsHealth, NotKept};
+pub use sessions::ReleaseHealth;
+
+use crate::body::BodyReader;
+use counts::Counts;
+use digest::{Digester, Order};
+use limits::SpikeGuard;
+use scrub::Scrubber;
+use spool::Spool;
+
+/// What the doors share.
+#[derive(Debug)]
+pub(crate) struct Errors {
+    settings: ErrorSettings,
+    environment: String,
+    clock: Arc<dyn Clock>,
+    folder: PathBuf,
+    bodies: BodyReader,
+    scrubber: Scrubber,
+    guard: SpikeGuard,
+    counts: Arc<Counts>,
+    /// Gone when the role ends.
+    spool: Mutex<Option<Spool>>,
+    orders: Sender<Order>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    room: door::Room,
+}
+
+impl Errors {
+    /// # Errors
+    /// Where the folder cannot be used. A damaged database is moved aside, and one that cannot be written is tried again.
+    pub(crate) fn open(
+        root: &Root,
+        environment: &str,
+        settings: &ErrorSettings,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, FileFault> {
+        let folder = root.telemetry().join("errors");
+        files::create_dir(&folder, Access::Owner)?;
+        let (orders, received) = mpsc::channel();
+        let grown = orders.clone();
+        let announced = Arc::new(AtomicBool::new(false));
+        let is_announced = Arc::clone(&announced);
+        let spool_folder = folder.join("spool");
+        let (spool, appending) = Spool::open(&spool_folder, move || {
+            // Once is enough until the writer looks.
+            if !is_announced.swap(true, Ordering::AcqRel) {
+                let _ = grown.send(Order::Grown);
+            }
+        })?;
+        let counts = Arc::new(Counts::default());
+        let digester = Digester {
+            path: folder.join("errors.db"),
+            spool_folder,
+            spool: spool.clone(),
+            limits: settings.limits.clone(),
+            clock: Arc::clone(clock),
+            counts: Arc::clone(&counts),
+            orders: received,
+            announced,
+        };
+        let digesting = std::thread::Builder::new().name("errors writer".into()).spawn(move || digester.run());
+        let digesting = digesting.map_err(|source| FileFault::new("start a thread for", &folder, source))?;
+        Ok(Arc::new(Self {
+            settings: settings.clone(),
+            environment: environment.to_owned(),
+            clock: Arc::clone(clock),
+            folder,
+            bodies: BodyReader::new(),
+            scrubber: Scrubber::new(),
+            guard: SpikeGuard::new(&settings.limits),
+            counts,
+            spool: Mutex::new(Some(spool)),
+            orders,
+            // The writer first: it holds the spool open.
+            threads: Mutex::new(vec![digesting, appending]),
+            room: door::Room::default(),
+        }))
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.join("errors.db")
+    }
+
+    fn spool(&self) -> Option<Spool> {
+        self.spool.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes what was taken. Blocks.
+    pub(crate) fn close(&self) {
+        self.spool.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let _ = self.orders.send(Order::Stop);
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // Threads that are not there any more have said why.
+            let _ = thread.join();
+        }
+    }
+}
