@@ -104,6 +104,7 @@ fn status_keeps_its_contract(shop: &Environment) {
         ("redis", "store"),
         ("redis-cache", "store"),
         ("storefront-1", "app"),
+        ("telemetry", "telemetry"),
     ];
     assert_eq!(names, wanted);
 }

@@ -43,6 +43,21 @@ const ALLOWED: &[(&str, &str)] = &[
     ),
 ];
 
+/// Cases that we pass or not, each with its reason.
+const EITHER: &[(&str, &str)] = &[
+    (
+        "8. expressing http semantics in http2 :: sends headers frame with incorrect content length multiple data frames",
+        SOONER,
+    ),
+    (
+        "8. expressing http semantics in http2 :: sends headers frame with incorrect content length single data frame",
+        SOONER,
+    ),
+];
+
+/// The stream is reset as soon as h2 sees it; what the suite waits for is that, and an answer is what it may see first.
+const SOONER: &str = "an app that answers without reading may be sooner than the frame that is too long or too short";
+
 /// The connection ends, which is what protects us; the number that it ends with is h2's.
 const ANOTHER_CODE: &str = "h2 ends the connection with PROTOCOL_ERROR, where the standard has a code that says more";
 
@@ -91,10 +106,12 @@ async fn the_suite_of_the_working_group_finds_nothing_that_we_do_not_know_of() {
         (named("Test passed: ").collect(), named("Test failed: ").collect());
     println!("{} passed, {} failed: {failed:#?}", passed.len(), failed.len());
     assert_eq!(passed.len() + failed.len(), 107, "the suite ran whole: {said}");
-    let allowed: BTreeSet<String> = ALLOWED.iter().map(|(case, _)| format!("RFC 9113 :: {case}")).collect();
+    let allowed: BTreeSet<String> =
+        ALLOWED.iter().chain(EITHER).map(|(case, _)| format!("RFC 9113 :: {case}")).collect();
     let unknown: Vec<_> = failed.difference(&allowed).collect();
     assert!(unknown.is_empty(), "{unknown:#?}\n{said}");
-    let mended: Vec<_> = allowed.difference(&failed).collect();
+    let either: BTreeSet<String> = EITHER.iter().map(|(case, _)| format!("RFC 9113 :: {case}")).collect();
+    let mended: Vec<_> = allowed.difference(&failed).filter(|case| !either.contains(*case)).collect();
     assert!(mended.is_empty(), "these pass by now; strike them from the list: {mended:#?}");
     assert!(ALLOWED.iter().all(|(_, reason)| !reason.is_empty()));
 }
