@@ -25,8 +25,8 @@ impl Facts for Known {
     fn fact(&self, app: &AppName, fact: &Fact) -> Result<Value, Fault> {
         Ok(match fact {
             Fact::MongoUrl => secret(&format!("mongodb://{app}:hunter2-mongo@db/shop"), "mongodb/app-api@3"),
-            Fact::ErrorsDsn => secret("http://hunter2-errors@127.0.0.1:4001/7", "errors/app-api@1"),
-            Fact::ErrorsPublicDsn => Value::plain("https://key@www.staging.example/.roadbed/telemetry/7".to_owned()),
+            Fact::ErrorsDsn => secret("http://5eed5eed@127.0.0.1:4001/7", "errors/app-api@1"),
+            Fact::ErrorsPublicDsn => Value::plain("https://5eed@www.staging.example/.roadbed/telemetry/7".to_owned()),
             Fact::RedisSentinels => Value::plain(String::new()),
             Fact::RedisCacheUrl => secret(&format!("redis://{app}:hunter2-cache@cache"), "redis-cache/app-api@1"),
             Fact::RedisUrl => secret(&format!("redis://{app}:hunter2-redis@cache"), "redis/app-api@1"),
@@ -108,7 +108,7 @@ fn an_empty_value_is_no_value() {
 fn a_static_app_is_told_public_values_only() {
     let config = public_config(&staging(), &AppName::new("admin").unwrap(), &Known { payment_key: None }).unwrap();
     let names: Vec<&str> = config.keys().map(String::as_str).collect();
-    assert_eq!(names, ["PUBLIC_API_URL", "PUBLIC_SITE_URL"]);
+    assert_eq!(names, ["PUBLIC_API_URL", "PUBLIC_SENTRY_DSN", "PUBLIC_SITE_URL"]);
 }
 
 #[test]
