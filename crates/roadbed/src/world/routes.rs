@@ -41,7 +41,6 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
     let Ground { environment, addresses, .. } = ground;
     let mut sites = Vec::new();
     let mut candidate = Vec::new();
-    sites.push(telemetry::site(addresses.telemetry));
     for fleet in fleets {
         let of_fleet = fleet.running.iter().map(|one| site(ground, fleet, one)).collect::<Result<Vec<_>, Fault>>()?;
         match fleet.role {
@@ -54,6 +53,7 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
             }
         }
     }
+    sites.push(telemetry::site(addresses.telemetry));
     Ok(RouteTable {
         environment: environment.reference().to_string(),
         https_port: addresses.https,
