@@ -64,7 +64,8 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
             announce: environment.network.proxy_protocol,
         },
         rate_limits: rate_limits(environment, fleets),
-        telemetry: sites.iter().any(|site| !site.hosts.is_empty()).then(|| telemetry::upstream(addresses.telemetry)),
+        // For the pages of a candidate, too, of which there may be some while the public reaches nothing.
+        telemetry: Some(telemetry::upstream(addresses.telemetry)),
         abuse: environment.abuse.as_ref().map(abuse),
         sites,
         candidate,
