@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ::telemetry::{Settings, TelemetryClient, TelemetryFault};
 use reconcile::ports::{
-    Limits, Protocol, RestartPolicy, Site, SiteAccess, StopPolicy, Target, UnitKind, UnitSpec, UnitState, Units,
-    Upstream,
+    Ensured, Limits, Protocol, RestartPolicy, Site, SiteAccess, StopPolicy, Target, UnitKind, UnitSpec, UnitState,
+    Units, Upstream,
 };
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId, Root};
 use secrets::{SecretName, Store};
@@ -182,7 +182,11 @@ impl Resource for Telemetry {
             TelemetryStep::Settle => {
                 self.settings.write(&self.root).map_err(|fault| told("cannot tell telemetry its settings", &fault))
             }
-            TelemetryStep::Start => self.units.ensure(self.spec()?).await.map(|_| ()),
+            TelemetryStep::Start => match self.units.ensure(self.spec()?).await? {
+                // As specified, and with settings that somebody else wrote in between: it reads them once.
+                Ensured::Unchanged => self.units.restart(TELEMETRY).await,
+                Ensured::Started | Ensured::Replaced => Ok(()),
+            },
             TelemetryStep::AwaitAnswer => {
                 let client = TelemetryClient::new(self.root.clone());
                 let deadline = Instant::now() + START;
