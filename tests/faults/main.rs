@@ -34,6 +34,7 @@ mod h2c;
 mod authority;
 mod certificates;
 mod limits;
+mod kept_out;
 mod migrations;
 mod upgrade;
 mod fencing;

@@ -1,7 +1,7 @@
 //! The door for our own: a Unix socket that only the environment's user may open.
 //!
 //! ```text
-//!   GET  /health        {"environment":"local"}
+//!   GET  /health        {"environment":"local","settings":"…"}
 //!   POST /logs          lines that are such; GET /logs/state: how it goes with them
 //!   GET  /traces/ID     spans
 //!   GET  /metrics       for Prometheus; PUT /facts: what control knows
@@ -25,6 +25,9 @@ use crate::{logs, redaction, traces};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     pub environment: String,
+    /// Digest of the settings that it read when it started, which may be others than those that are written by now.
+    #[serde(default)]
+    pub settings: String,
 }
 
 pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
@@ -39,5 +42,6 @@ pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
 }
 
 async fn health(State(telemetry): State<Arc<Telemetry>>) -> Json<Health> {
-    Json(Health { environment: telemetry.settings.environment.clone() })
+    let settings = &telemetry.settings;
+    Json(Health { environment: settings.environment.clone(), settings: settings.digest() })
 }

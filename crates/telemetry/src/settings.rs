@@ -3,6 +3,7 @@
 use host::files::{self, Access};
 use reconcile::Root;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::errors::ErrorSettings;
 use crate::fault::TelemetryFault;
@@ -52,6 +53,11 @@ impl Settings {
         let path = root.telemetry_settings();
         files::create_dir(&root.conf(), Access::Owner)?;
         Ok(files::write_durable(&path, self.text().as_bytes(), Access::Owner)?)
+    }
+
+    /// By which others see whether exactly these are in force: the beginning of a SHA-256, in hexadecimal.
+    pub fn digest(&self) -> String {
+        Sha256::digest(self.text()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The same settings have the same text.
