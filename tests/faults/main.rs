@@ -53,3 +53,4 @@ mod running;
 mod redaction;
 mod smoke;
 mod found_again;
+mod runbook;
