@@ -54,3 +54,4 @@ mod running;
 mod redaction;
 mod smoke;
 mod found_again;
+mod runbook;

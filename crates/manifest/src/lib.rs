@@ -29,6 +29,7 @@ mod generated;
 mod github;
 pub mod id;
 mod matrix;
+mod incidents;
 mod members;
 mod migration;
 mod oidc;
@@ -70,6 +71,7 @@ pub use github::{Github, GithubEnvironment};
 pub use id::{
     AppName, BucketName, CollectionName, EnvName, MigrationName, OwnerName, PersonName, ProductName, VarName,
 };
+pub use incidents::{Incidents, Owner, ServedEnvironment, Team};
 pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
 pub use migration::{Half, Migration};
 pub use naming::{BranchSlug, Names};

@@ -9,6 +9,7 @@ use crate::collections::CollectionTable;
 use crate::driver::Driver;
 use crate::environment::{Access, OnDrift, Protocol, Safeguard, Serves, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
+use crate::incidents::IncidentsTable;
 use crate::members::Members;
 use crate::migration::MigrationTable;
 use crate::network::NetworkTable;
@@ -60,6 +61,8 @@ record! {
         scan: ScanTable = {},
         /// What `roadbed ci` runs, and what everything depends on there.
         ci: CiTable = {},
+        /// Who is called when something is wrong.
+        incidents: IncidentsTable = {},
     }
 }
 

@@ -8,6 +8,7 @@ mod errors;
 mod limits;
 mod neighbour;
 mod secrets_elsewhere;
+mod teams;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -70,6 +71,10 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("redis-keeps-its-promises", scene.a_redis_that_drops_carts()),
         ("environments-are-isolated", scene.a_neighbour_with_our_passwords_and_an_open_house()),
         ("readiness-follows-the-stores", scene.an_app_that_always_says_it_is_ready()),
+        ("runbook-can-be-followed", scene.a_runbook_of_another_time()),
+        ("backend-can-work", scene.a_cache_that_is_away()),
+        ("frontend-can-work", scene.a_storefront_that_does_not_answer()),
+        ("admin-can-work", scene.an_admin_that_nobody_reaches()),
         ("apps-are-reachable", scene.a_certificate_of_another_authority()),
         // Broken by the same certificate.
         ("certificates-renew", ()),

@@ -9,6 +9,7 @@ mod drivers;
 mod environments;
 mod github;
 mod hosts;
+mod incidents;
 mod meeting;
 mod network;
 mod oidc;
@@ -54,6 +55,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     workflows::check(document, findings);
     protection::check(document, findings);
     github::check(document, findings);
+    incidents::check(document, findings);
     unused_owners(document, findings);
     keys_of_two_people(document, findings);
 }
@@ -82,7 +84,11 @@ fn unused_owners(document: &Document, findings: &mut Findings) {
     let of_apps = document.apps.iter().map(|(_, app)| &app.owner.value);
     let of_variables = document.variables.iter().map(|(_, variable)| &variable.owner.value);
     let of_patterns = document.patterns.iter().map(|(_, pattern)| &pattern.owner.value);
-    let named: std::collections::BTreeSet<&OwnerName> = of_apps.chain(of_variables).chain(of_patterns).collect();
+    let incidents = &document.incidents;
+    let of_promises = incidents.promises.iter().map(|(_, owner)| owner);
+    let called = incidents.lead.iter().chain(&incidents.escalation).chain(of_promises).map(|owner| &owner.value);
+    let named: std::collections::BTreeSet<&OwnerName> =
+        of_apps.chain(of_variables).chain(of_patterns).chain(called).collect();
     for (name, _) in document.owners.iter().filter(|(name, _)| !named.contains(&name.value)) {
         findings
             .warning(name.span, format!("the owner \"{}\" answers for nothing", name.value))

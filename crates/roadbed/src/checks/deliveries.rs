@@ -16,7 +16,7 @@ use crate::control::delivering::way_back;
 use crate::world::Delivered;
 use crate::world::deployable::{Instance, Page};
 
-const SERVED: Claim = Claim {
+pub(crate) const SERVED: Claim = Claim {
     task: "T10",
     id: "visitors-get-what-was-looked-at",
     claim: "Visitors get one release, whole: the one that was looked at, watched and, where the manifest says so, approved",
@@ -24,7 +24,7 @@ const SERVED: Claim = Claim {
     impact: Impact::Observes,
 };
 
-const WAY_BACK: Claim = Claim {
+pub(crate) const WAY_BACK: Claim = Claim {
     task: "T14",
     id: "one-can-go-back",
     claim: "The release before is there, whole, and everybody agrees which one it is",

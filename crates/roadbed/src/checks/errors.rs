@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use super::Visitor;
 use crate::world::errors::is_told;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T11",
     id: "forced-errors-arrive",
     claim: "A forced error is found within 5 s, with its environment, release and request",

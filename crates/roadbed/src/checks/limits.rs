@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// An edge that has just been started is told within a second where limits are counted.
 const TOLD: Duration = Duration::from_secs(5);
 
-const BURSTS: Claim = Claim {
+pub(crate) const BURSTS: Claim = Claim {
     task: "T12",
     id: "bursts-are-throttled",
     claim: "Who asks more often than the manifest lets him gets 429 and is told when to come again; another client is served meanwhile",
@@ -39,7 +39,7 @@ const BURSTS: Claim = Claim {
     impact: Impact::Observes,
 };
 
-const STRICTER: Claim = Claim {
+pub(crate) const STRICTER: Claim = Claim {
     task: "T12",
     id: "accounts-and-money-are-guarded-more",
     claim: "The edge serves the limits of the manifest, logins and payments have less than the rest, and all edges count them together",

@@ -31,7 +31,9 @@
 //! | T12 | `bursts-are-throttled` | who asks too often gets 429 and is told when to come again, another client is served |
 //! | T12 | `accounts-and-money-are-guarded-more` | the edge serves the declared limits, logins and payments have less, edges count together |
 //! | T12 | `protected-refuses-strangers` | what is protected lets in who signed in and nobody else; where something is protected |
+//! | T14 | `runbook-can-be-followed` | the runbook is as the manifest makes it, and each command in it can be typed; where there is one, or must be |
 //! | T14 | `one-can-go-back` | the release before is there, whole, and it is clear which; where there was one |
+//! | T15 | `backend-can-work`, `frontend-can-work`, `admin-can-work` | each team's apps get what they need here; what is in the way, and who owns it |
 
 mod variables;
 mod targets;
@@ -54,7 +56,10 @@ mod pipeline;
 mod overdue;
 mod found_again;
 mod isolation;
+mod runbook;
+mod teams;
 mod visitor;
+pub mod catalogue;
 
 pub use code::CodeMatchesTheMatrix;
 pub use deliveries::{OneCanGoBack, VisitorsGetWhatWasLookedAt};
@@ -71,10 +76,13 @@ pub use pipeline::ChangesAreChecked;
 pub use protection::ProtectedRefusesStrangers;
 pub use published::NoSecretIsPublished;
 pub use readiness::ReadinessFollowsStores;
+pub use runbook::RunbookCanBeFollowed;
 pub use sites::{AppsAreReachable, HttpRedirects};
 pub use strangers::StoreOpensForItsOwn;
 pub use survival::KilledInstancesReturn;
 pub use targets::TargetsFollowBranches;
+pub use teams::TeamCanWork;
+pub(crate) use teams::row_of;
 pub use tls::{BrowsersStayWithHttps, CertificatesRenew};
 pub use variables::VariablesAreOwned;
 pub use visitor::Visitor;

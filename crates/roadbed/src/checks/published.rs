@@ -21,7 +21,7 @@ use crate::render::span::{bytes, count};
 use crate::wanted::Wanted;
 use crate::world::project;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T7",
     id: "no-secret-is-published",
     claim: "No secret is in the project's history or in what browsers load",

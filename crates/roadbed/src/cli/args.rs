@@ -16,6 +16,7 @@ use crate::cli::errors_args::Errors;
 use crate::cli::exit::Exit;
 use crate::cli::explain::Explain;
 use crate::cli::github_args::Github;
+use crate::cli::incident_args::Incident;
 use crate::cli::logs_args::Logs;
 use crate::cli::merge_gate_args::MergeGate;
 use crate::cli::preview_args::Preview;
@@ -109,6 +110,9 @@ pub enum Command {
     Build(Build),
     Deploy(Deploy),
     Rollback(Rollback),
+    /// Keep what happens while something is wrong, and write it up
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Incident(Incident),
     Releases(Releases),
     Receive(Receive),
     /// Environments of pull requests

@@ -22,8 +22,9 @@ pub mod completions;
 pub mod conductor;
 pub mod db_args;
 mod db_migrations;
-mod ready_args;
+pub mod ready_args;
 mod ready_history;
+mod ready_watch;
 pub mod db_shell;
 pub mod deploy;
 pub mod deploy_args;
@@ -46,6 +47,9 @@ pub mod git;
 pub mod github_apply;
 pub mod github_args;
 mod github_values;
+mod incident;
+pub mod incident_args;
+mod incident_events;
 pub mod interrupts;
 pub mod lent_command;
 pub mod live;
@@ -183,8 +187,8 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Access, Check, Down, Edge, Errors, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status,
-        Token, Trace, Trust, Upgrade,
+        Access, Check, Down, Edge, Errors, Explain, Incident, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke,
+        Status, Token, Trace, Trust, Upgrade,
     };
     if let Check(_)
     | Upgrade(_)
@@ -200,6 +204,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     | Plan(_)
     | Trust(_)
     | Rollback(_)
+    | Incident(_)
     | Releases(_)
     | Token(_)
     | Access(_)
@@ -235,6 +240,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Rollback(args) => {
             wait(async { deploy::roll_back(session, args, &mut Interrupts::of_process()?).await })
         }
+        Command::Incident(verb) => wait(incident::run(session, verb)),
         Command::Releases(_) => wait(deploy::releases(session)),
         Command::Receive(args) => wait(async { receive::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Preview(Preview::Up(args)) => {

@@ -7,6 +7,7 @@ pub mod wire;
 pub mod launch;
 pub mod client;
 pub mod server;
+mod continuous;
 pub mod convergence;
 pub mod proof;
 pub mod drift;
@@ -160,6 +161,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
     let scaling = tokio::spawn(scaling::carry_on(control.clone()));
+    let proving = tokio::spawn(continuous::carry_on(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
     let upgrading = tokio::spawn(upgrading::watch(control.clone()));
     let listening = tokio::spawn(api::listener::listen(control.clone()));
@@ -175,6 +177,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     admission.abort();
     telling.abort();
     sweeping.abort();
+    proving.abort();
     expiring.abort();
     upgrading.abort();
     scaling.abort();

@@ -73,8 +73,11 @@ pub async fn run(
     Ok(Message::Report { report: Report::new(want.environment, evidence) })
 }
 
-/// What is wanted, and the checks of it that were asked for.
-async fn asked_for(control: &Control, request: &ReadyRequest) -> Result<(Wanted, Vec<Box<dyn Check>>), Fault> {
+/// What is wanted, and the checks of it that were asked for. Whoever calls has the turn.
+pub(super) async fn asked_for(
+    control: &Control,
+    request: &ReadyRequest,
+) -> Result<(Wanted, Vec<Box<dyn Check>>), Fault> {
     let want = wanted::read(&control.root)?
         .ok_or_else(|| Fault::new("there is nothing to check: no environment is wanted").hint("`roadbed up` first"))?;
     let world = convergence::world(control, &want, Ports::Stay).await?;

@@ -1,5 +1,6 @@
 //! The checks of one environment: what it has decides what it promises.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use delivery::Role;
@@ -7,8 +8,8 @@ use edge::client::EdgeClient;
 use engine::artifact::shelf::{self, Shelf};
 use gate::Check;
 use host::clock::Timestamp;
-use manifest::Environment;
 use manifest::environment::{Access, App, Runs, Source};
+use manifest::{Environment, Team};
 use reconcile::Fault;
 use smoke::Redact;
 use stores::redis::Purpose;
@@ -92,6 +93,10 @@ impl World {
         if wanted::manifest_as_wanted(&self.wanted)?.workflows().is_some() {
             all.push(Box::new(checks::ChangesAreChecked { wanted: self.wanted.clone() }));
         }
+        if checks::RunbookCanBeFollowed::is_due(&self.wanted)? {
+            all.push(Box::new(checks::RunbookCanBeFollowed { wanted: self.wanted.clone() }));
+        }
+        all.extend(self.checks_of_teams(&visitor)?);
         all.extend(self.checks_of_deliveries()?);
         if let Some(rules) = self.environment.oidc.clone() {
             let (root, clock) = (self.ground.root.clone(), clock.clone());
@@ -113,6 +118,23 @@ impl World {
     /// Whether anything is for those alone who signed in.
     pub(crate) fn has_protected(&self) -> bool {
         self.environment.apps.iter().any(|app| app.access == Access::Protected)
+    }
+
+    /// Of those who work here: each team that has an app in this environment.
+    fn checks_of_teams(&self, visitor: &checks::Visitor) -> Result<Vec<Box<dyn Check>>, Fault> {
+        let manifest = wanted::manifest_as_wanted(&self.wanted)?;
+        let teams: BTreeSet<Team> = manifest.teams().into_iter().map(|(_, team)| team).collect();
+        let check = |team| {
+            Ok(Box::new(checks::TeamCanWork {
+                team,
+                wanted: self.wanted.clone(),
+                environment: self.environment.clone(),
+                lender: self.lender()?,
+                facts: self.facts.clone(),
+                visitor: visitor.clone(),
+            }) as Box<dyn Check>)
+        };
+        teams.into_iter().map(check).collect()
     }
 
     /// Of how often visitors may ask; where nothing is limited, there is nothing to promise.
