@@ -21,12 +21,18 @@ pub fn postmortem(incident: &Incident, timeline: &[Event], now: Timestamp) -> St
     for (role, who) in &incident.roles {
         let _ = writeln!(text, "| {role} | {} |", line(who));
     }
-    let first = |origin| timeline.iter().find(|event| event.origin == origin && event.at <= *opened);
+    // The newest deployment before it comes to mind first, and mostly rightly.
+    let last = |origin| timeline.iter().rfind(|event| event.origin == origin && event.at <= *opened);
     text += "\n## What customers saw\n\n_How many, doing what, for how long? In their words, not ours._\n\n";
     text += "## What set it off\n\n";
-    match first(Origin::Deployment).or_else(|| first(Origin::Promise)) {
+    match last(Origin::Deployment).or_else(|| last(Origin::Promise)) {
         Some(event) => {
-            let _ = writeln!(text, "_In the hour before it was opened, first:_ {} {}\n", event.at, line(&event.text));
+            let _ = writeln!(
+                text,
+                "_The last thing that was done before it was opened:_ {} {}\n",
+                event.at,
+                line(&event.text)
+            );
         }
         None => text += "_Nothing was noted in the hour before it was opened._\n\n",
     }

@@ -32,14 +32,16 @@ pub(super) async fn noted(session: &Session) -> Vec<Event> {
 
 fn deployments(session: &Session) -> Result<Vec<Event>, String> {
     let happened = delivery::Book::history(&delivering::path(&session.root)).map_err(|fault| fault.to_string())?;
+    // What is done in a state is told by `deploy follow`; here it would hide the rest.
     let event = |(id, line): (delivery::DeploymentId, delivery::deployment::Happened)| {
-        let text = match line.what.as_str() {
-            "" => format!("{id}: {}", line.state),
-            what => format!("{id}, {}: {what}", line.state),
+        let text = match (line.what.as_str(), line.state) {
+            ("", state) => format!("{id}: {state}"),
+            (what, delivery::State::Queued) => format!("{id}: {what}"),
+            _ => return None,
         };
-        Event { at: line.at, origin: Origin::Deployment, text }
+        Some(Event { at: line.at, origin: Origin::Deployment, text })
     };
-    Ok(happened.into_iter().map(event).collect())
+    Ok(happened.into_iter().filter_map(event).collect())
 }
 
 /// Where a promise ceased to hold, or holds again.
@@ -95,5 +97,6 @@ fn audit(session: &Session) -> Result<Vec<Event>, String> {
         let text = format!("{} {} {} by {}{reason}", row.actor, row.action, row.name, row.via);
         Event { at: row.time, origin: Origin::Audit, text }
     };
-    Ok(rows.into_iter().map(event).collect())
+    // What control reads for its own work is nobody's doing.
+    Ok(rows.into_iter().filter(|row| row.via != "control").map(event).collect())
 }

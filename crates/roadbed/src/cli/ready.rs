@@ -27,7 +27,7 @@ pub async fn run(session: &Session, args: &Ready, conductor: &impl Conductor) ->
         return unproven(session, &environment, fault.hint(format!("`{}` starts it", session.command("up"))));
     }
     // Some checks break things for a moment: two gates at once would see each other's work.
-    let _lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
+    let lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
     let running = conductor.status().await?.environment;
     let asked = session.asked_environment.as_ref().map(ToString::to_string);
     if let Some(asked) = asked.as_deref().filter(|asked| *asked != running) {
@@ -47,6 +47,8 @@ pub async fn run(session: &Session, args: &Ready, conductor: &impl Conductor) ->
     };
     let detail = if session.output.voice == Voice::Quiet { Detail::Trouble } else { Detail::Everything };
     if let Some(pause) = &args.watch {
+        // Each round takes it: others have their turn in between.
+        drop(lock);
         return ready_watch::run(session, &only, pause, conductor).await;
     }
     let json = if args.report.iter().any(|asked| asked.file.is_none()) { Json::Nothing } else { Json::Document };

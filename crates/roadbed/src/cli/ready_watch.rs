@@ -7,6 +7,7 @@ use gate::{Evidence, Verdict};
 use reconcile::Fault;
 use tokio::time::sleep;
 
+use crate::cli::command_lock;
 use crate::cli::conductor::Conductor;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -45,8 +46,13 @@ pub(super) async fn run(
     Ok(if holds { Exit::Done } else { Exit::Failed })
 }
 
-/// One round. What breaks something is left out, unless it was asked for by name.
+/// One round; none while another command has the root. What breaks something is left out, unless it was asked for by name.
 async fn look(session: &Session, only: &[String], conductor: &impl Conductor) -> Result<Vec<Evidence>, Failure> {
+    let lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock);
+    let _lock = match lock {
+        Err(Failure::Held { .. }) => return Ok(Vec::new()),
+        lock => lock?,
+    };
     let asked = ReadyRequest { only: only.to_vec() };
     let promises = ControlClient::new(session.root.clone()).explain(&asked).await?;
     let quiet = promises.into_iter().filter(|promise| !promise.disrupts || only.contains(&promise.id));
@@ -63,7 +69,7 @@ async fn look(session: &Session, only: &[String], conductor: &impl Conductor) ->
 /// Prints what is not as it was the last time.
 fn tell(session: &Session, known: &mut BTreeMap<String, Verdict>, seen: Vec<Evidence>) -> Result<(), Failure> {
     let output = &session.output;
-    let is_first = known.is_empty();
+    let is_first = known.is_empty() && !seen.is_empty();
     for evidence in &seen {
         if known.insert(evidence.id.clone(), evidence.verdict) == Some(evidence.verdict) {
             continue;
