@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
     ("telemetry", &["reconcile", "gate", "secrets"]),
     ("ci", &["reconcile", "engine", "leaks", "secrets"]),
+    ("console", &["reconcile", "gate", "delivery", "telemetry"]),
     (
         "roadbed",
         &[
@@ -40,6 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "edge",
             "stores",
             "telemetry",
+            "console",
             "usage",
             "leaks",
             "smoke",

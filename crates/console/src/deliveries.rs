@@ -56,8 +56,8 @@ pub fn deliveries(context: &Context, all: &Delivered) -> String {
                     thead { tr { th scope="col" { "Deployment" } th scope="col" { "Release" } th scope="col" { "State" } th scope="col" { "Asked for by" } th scope="col" { "When" } th scope="col" { "" span .quiet { "Decide" } } } }
                     tbody { @for deployment in &all.deployments {
                         tr data-row {
-                            th scope="row" { a href={ "/deployments/" (deployment.id) } { (deployment.id) } @if deployment.kind == Kind::Rollback { " " span .tag { "rollback" } } }
-                            td .id { (deployment.release) }
+                            th scope="row" { a href={ "/deployments/" (deployment.id) } { (deployment.id) } }
+                            td { span .id { (deployment.release) } @if deployment.kind == Kind::Rollback { " " span .tag { "rollback" } } }
                             td { (state_of(deployment)) }
                             td { (cut(&deployment.asked_by, 60)) }
                             td .soft { (ago(deployment.asked_at, context.now)) }
@@ -92,7 +92,7 @@ fn releases(context: &Context, all: &[Released]) -> Markup {
     html! {
         section aria-labelledby="releases" {
             header .section { h2 #releases { "Releases" } }
-            div .wide tabindex="0" role="region" aria-labelledby="releases" {
+            div .wide tabindex="0" role="group" aria-labelledby="releases" {
                 table {
                     thead { tr { th scope="col" { "Release" } th scope="col" { "Visitors" } th scope="col" { "Branch" } th scope="col" { "Made by" } th scope="col" { "When" } th scope="col" { "" span .quiet { "Go back" } } } }
                     tbody { @for Released { release, role } in all {
@@ -155,7 +155,7 @@ pub fn deployment(context: &Context, deployment: &Deployment, release: &Release,
             }
         }
         section aria-labelledby="happened" { h2 #happened { "What happened" }
-            div .wide tabindex="0" role="region" aria-labelledby="happened" {
+            div .wide tabindex="0" role="group" aria-labelledby="happened" {
                 table .lines {
                     thead { tr { th scope="col" { "Time" } th scope="col" { "State" } th scope="col" { "What" } } }
                     tbody { @for line in lines.iter().rev().take(300) {

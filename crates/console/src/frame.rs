@@ -59,7 +59,7 @@ fn bar(context: &Context, place: Option<Place>) -> Markup {
             }
             form .find action="/search" role="search" {
                 label .quiet for="find" { "Find a request, a trace or words" }
-                input #find name="q" type="search" placeholder="Request, trace or words" autocomplete="off" spellcheck="false";
+                input #find name="q" type="search" placeholder="Find" autocomplete="off" spellcheck="false";
                 kbd aria-hidden="true" { "/" }
             }
             nav aria-label="Pages" {

@@ -283,7 +283,7 @@ fn events(context: &Context, all: &[ErrorEvent]) -> Markup {
     html! {
         section aria-labelledby="events" {
             header .section { h2 #events { "Events" } span .soft { "the latest, and the first one" } }
-            div .wide tabindex="0" role="region" aria-labelledby="events" {
+            div .wide tabindex="0" role="group" aria-labelledby="events" {
                 table {
                     thead { tr { th scope="col" { "When" } th scope="col" { "Environment" } th scope="col" { "Release" } th scope="col" { "Request" } th scope="col" { "Logs" } } }
                     tbody {

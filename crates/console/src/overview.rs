@@ -183,7 +183,7 @@ fn apps(context: &Context, all: &Overview) -> Markup {
         section aria-labelledby="apps" {
             header .section { h2 #apps { "Apps" } span .soft { "Requests of the last hour; rates of the last five minutes" } }
             @if let Err(why) = &all.minutes { (unknown(why)) }
-            div .wide tabindex="0" role="region" aria-labelledby="apps" {
+            div .wide tabindex="0" role="group" aria-labelledby="apps" {
                 table {
                     thead { tr {
                         th scope="col" { "App" } th scope="col" { "State" } th scope="col" { "Environment" } th scope="col" { "Release" }

@@ -16,6 +16,7 @@ use crate::rollout::Rollout;
 use crate::rotation::{Rotation, RotationSchedule};
 use crate::sample::{Sample, Seed};
 use crate::scale::Scale;
+use crate::console::Console;
 use crate::sign_in::SignIn;
 use crate::target::{EnvRef, Instance};
 use crate::tls::Tls;
@@ -49,6 +50,8 @@ pub struct Environment {
     pub oidc: Option<Oidc>,
     /// Where people sign in who may see protected apps; `None`: nowhere, links let them in.
     pub sign_in: Option<SignIn>,
+    /// Where people look at it; `None`: nowhere.
+    pub console: Option<Console>,
     /// What the edge concludes by itself about visitors; `None`: nothing.
     pub abuse: Option<Abuse>,
     pub apps: Vec<App>,

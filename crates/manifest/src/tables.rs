@@ -26,6 +26,7 @@ use crate::scalars::{
 use crate::scale::ScaleTable;
 use crate::scan::{NamePattern, PatternTable, ScanTable};
 use crate::shape::{Reader, Shape, Table};
+use crate::console::ConsoleTable;
 use crate::sign_in::SignInTable;
 use crate::source::At;
 use crate::tls::TlsTable;
@@ -169,6 +170,8 @@ record! {
         oidc: Option<At<OidcTable>>,
         /// Where people sign in who may see protected apps. Default: by links of `roadbed access link` alone.
         sign_in: Option<At<SignInTable>>,
+        /// Pages about the environment, for people who signed in. Without it there are none.
+        console: Option<At<ConsoleTable>>,
         /// What the edge concludes by itself about visitors who are up to no good. Default: nothing.
         abuse: Option<At<AbuseTable>>,
     }

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use crate::cli::access_args::Access;
 use crate::cli::check_args::Check;
+use crate::cli::console::Console;
 use crate::cli::ci_args::Ci;
 use crate::cli::db_args::Db;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
@@ -134,6 +135,7 @@ pub enum Command {
     /// Let people see what is protected, and end that
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Access(Access),
+    Console(Console),
     /// See who asks most, and keep networks out
     #[command(disable_help_subcommand = true)]
     Edge(Edge),

@@ -7,6 +7,7 @@
 //! **Invariant:** no decision about the environment is made here. Verbs ask control and keeper, and show the answers.
 
 pub mod access;
+pub mod console;
 pub mod access_args;
 pub mod args;
 pub mod build;
@@ -183,7 +184,7 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Access, Check, Down, Edge, Errors, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status,
+        Access, Check, Console, Down, Edge, Errors, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status,
         Token, Trace, Trust, Upgrade,
     };
     if let Check(_)
@@ -203,6 +204,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     | Releases(_)
     | Token(_)
     | Access(_)
+    | Console(_)
     | Edge(edge_args::Edge { verb: Some(_) }) = command
     {
         project::refuse_unknown_environment(session)?;
@@ -262,6 +264,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Login(args) => wait(login::run(session, args)),
         Command::Token(verb) => wait(token::run(session, verb)),
         Command::Access(verb) => wait(access::run(session, verb)),
+        Command::Console(args) => wait(console::run(session, args)),
         Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
         Command::Db(Db::Stats) => wait(db_stats::run(session, &live)),
         Command::Db(Db::Migrations) => wait(db_migrations::run(session)),
