@@ -108,7 +108,8 @@ fn forced_errors_are_shown_with_all_that_is_known_of_their_request() {
     let shown = anna.sees(&format!("/errors/{issue}"), &[&request, ">local</span>", "<dt>Release</dt>"]);
     assert!(shown.contains("class=\"stack\""), "where in the code it was is shown");
     // The same number finds the line of the edge, the line of the app, and the trace.
-    let page = anna.sees(&format!("/requests/{request}"), &["/debug/error", "api-1", "class=\"waterfall\"", "What was written"]);
+    let page = anna
+        .sees(&format!("/requests/{request}"), &["/debug/error", "api-1", "class=\"waterfall\"", "What was written"]);
     assert!(page.contains("<strong>POST</strong>"), "{page}");
     anna.sees("/errors", &[&format!("href=\"/errors/{issue}\""), ">local</span>"]);
 

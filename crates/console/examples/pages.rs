@@ -20,6 +20,7 @@ fn main() {
 }
 
 fn write(path: &std::path::Path, text: &str) {
-    host::files::create_dir(path.parent().expect("a file lies in a folder"), host::files::Access::Owner).expect("a folder is made");
+    host::files::create_dir(path.parent().expect("a file lies in a folder"), host::files::Access::Owner)
+        .expect("a folder is made");
     host::files::write_durable(path, text.as_bytes(), host::files::Access::Owner).expect("a file is written");
 }

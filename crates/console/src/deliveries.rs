@@ -119,7 +119,13 @@ fn releases(context: &Context, all: &[Released]) -> Markup {
 }
 
 /// One deployment, line by line.
-pub fn deployment(context: &Context, deployment: &Deployment, release: &Release, lines: &[Happened], may_approve: bool) -> String {
+pub fn deployment(
+    context: &Context,
+    deployment: &Deployment,
+    release: &Release,
+    lines: &[Happened],
+    may_approve: bool,
+) -> String {
     let origin = &release.contents.origin;
     let body = html! {
         p .trail { a href="/deployments" { "Deployments" } " / " (deployment.id) }

@@ -265,10 +265,7 @@ fn plain(value: &Value) -> String {
 fn pairs(title: &str, name: &str, body: &Value) -> Markup {
     let all: Vec<(String, String)> = match &body[name] {
         Value::Object(all) => all.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
-        Value::Array(all) => all
-            .iter()
-            .filter_map(|pair| Some((plain(pair.get(0)?), plain(pair.get(1)?))))
-            .collect(),
+        Value::Array(all) => all.iter().filter_map(|pair| Some((plain(pair.get(0)?), plain(pair.get(1)?)))).collect(),
         _ => Vec::new(),
     };
     html! {

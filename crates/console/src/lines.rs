@@ -15,8 +15,20 @@ const FIELD: usize = 120;
 
 /// Told in columns of their own.
 const TOLD: [&str; 14] = [
-    "time", "timestamp", "ts", "level", "severity", "msg", "message", "request_id", "trace_id", "span_id", "release",
-    "environment", "pid", "hostname",
+    "time",
+    "timestamp",
+    "ts",
+    "level",
+    "severity",
+    "msg",
+    "message",
+    "request_id",
+    "trace_id",
+    "span_id",
+    "release",
+    "environment",
+    "pid",
+    "hostname",
 ];
 
 fn level(record: &Record) -> Mark {

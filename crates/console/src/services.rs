@@ -22,7 +22,11 @@ pub struct ServiceState {
 }
 
 /// `full` are figures by service, as they say themselves; or why nobody could ask.
-pub fn services(context: &Context, all: &[ServiceState], full: &Result<Vec<(String, Vec<(String, String)>)>, String>) -> String {
+pub fn services(
+    context: &Context,
+    all: &[ServiceState],
+    full: &Result<Vec<(String, Vec<(String, String)>)>, String>,
+) -> String {
     let body = html! {
         header .top { h1 { "Data services" } }
         div .wide tabindex="0" role="region" aria-label="Processes" {

@@ -43,7 +43,9 @@ pub(crate) fn waterfall(spans: &[Span]) -> Markup {
     let Some(first) = spans.iter().map(|span| span.start).min() else { return html! {} };
     let since = |time: Timestamp| u64::try_from(time.since(first).as_micros()).unwrap_or(u64::MAX);
     let whole = spans.iter().map(|span| since(span.start).saturating_add(span.micros)).max().unwrap_or(1).max(1);
-    let scaled = |micros: u64| u64::try_from(u128::from(micros) * u128::from(WHOLE) / u128::from(whole)).unwrap_or(WHOLE).min(WHOLE);
+    let scaled = |micros: u64| {
+        u64::try_from(u128::from(micros) * u128::from(WHOLE) / u128::from(whole)).unwrap_or(WHOLE).min(WHOLE)
+    };
     let all = in_order(spans);
     html! {
         div .wide tabindex="0" role="region" aria-label="Spans" {

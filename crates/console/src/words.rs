@@ -91,7 +91,8 @@ pub(crate) fn part(text: &str) -> String {
 /// A query of those that are said.
 pub(crate) fn query(path: &str, pairs: &[(&str, Option<&str>)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(pairs.iter().filter_map(|(name, value)| Some((*name, value.filter(|value| !value.is_empty())?))));
+    query
+        .extend_pairs(pairs.iter().filter_map(|(name, value)| Some((*name, value.filter(|value| !value.is_empty())?))));
     let query = query.finish();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
@@ -133,6 +134,9 @@ mod tests {
     #[test]
     fn an_id_leads_nowhere_else() {
         assert_eq!(part("../a?b#c d"), "..%2Fa%3Fb%23c%20d");
-        assert_eq!(query("/logs", &[("text", Some("a&b=c")), ("app", None), ("level", Some(""))]), "/logs?text=a%26b%3Dc");
+        assert_eq!(
+            query("/logs", &[("text", Some("a&b=c")), ("app", None), ("level", Some(""))]),
+            "/logs?text=a%26b%3Dc"
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::abuse::Abuse;
 use crate::api::Api;
+use crate::console::Console;
 use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::migration::Migration;
@@ -16,7 +17,6 @@ use crate::rollout::Rollout;
 use crate::rotation::{Rotation, RotationSchedule};
 use crate::sample::{Sample, Seed};
 use crate::scale::Scale;
-use crate::console::Console;
 use crate::sign_in::SignIn;
 use crate::target::{EnvRef, Instance};
 use crate::tls::Tls;

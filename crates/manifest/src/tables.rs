@@ -6,6 +6,7 @@ use crate::abuse::AbuseTable;
 use crate::api::ApiTable;
 use crate::ci::CiTable;
 use crate::collections::CollectionTable;
+use crate::console::ConsoleTable;
 use crate::driver::Driver;
 use crate::environment::{Access, OnDrift, Protocol, Safeguard, Serves, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
@@ -26,7 +27,6 @@ use crate::scalars::{
 use crate::scale::ScaleTable;
 use crate::scan::{NamePattern, PatternTable, ScanTable};
 use crate::shape::{Reader, Shape, Table};
-use crate::console::ConsoleTable;
 use crate::sign_in::SignInTable;
 use crate::source::At;
 use crate::tls::TlsTable;

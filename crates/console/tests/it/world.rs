@@ -57,7 +57,10 @@ impl World {
     pub fn issue(self, id: i64) -> Issue {
         let titles = [
             ("PaymentDeclined: card 4 of the basket was declined by the provider", "api/src/payments.ts in charge"),
-            ("TypeError: Cannot read properties of undefined (reading 'price_cents')", "assets/index-4f2a.js in lineTotal"),
+            (
+                "TypeError: Cannot read properties of undefined (reading 'price_cents')",
+                "assets/index-4f2a.js in lineTotal",
+            ),
             ("MongoServerSelectionError: no primary within 5000 ms", "api/src/products.ts in findProduct"),
             ("The session is older than its key", "api/src/sessions.ts in verify"),
             ("ChunkLoadError: Loading chunk 41 failed", "app/products/[slug]/page.tsx in load"),
@@ -86,7 +89,11 @@ impl World {
 
     pub fn errors(self, many: i64) -> Errors {
         Errors {
-            asked: AskedErrors { app: self.maybe("api"), status: Some(IssueStatus::Open), search: self.say("declined") },
+            asked: AskedErrors {
+                app: self.maybe("api"),
+                status: Some(IssueStatus::Open),
+                search: self.say("declined"),
+            },
             issues: (0..many).map(|id| self.issue(id)).collect(),
             has_more: many >= 100,
             apps: ["api", "storefront", "admin"].map(|app| self.ours(app)).to_vec(),
@@ -158,7 +165,12 @@ impl World {
     pub fn record(self, at: i64, unit: &str, level: Option<Level>, line: &str) -> Record {
         Record {
             time: Timestamp::from_unix_millis(NOW.unix_millis() - at),
-            source: Source { unit: self.say(unit), app: self.maybe("api"), release: self.maybe("r12"), stream: "out".into() },
+            source: Source {
+                unit: self.say(unit),
+                app: self.maybe("api"),
+                release: self.maybe("r12"),
+                stream: "out".into(),
+            },
             level,
             request_id: self.maybe("01JD3XQ8T5W2R9"),
             trace_id: self.maybe("0af7651916cd43dd8448eb211c80319c"),
@@ -180,7 +192,13 @@ impl World {
 
     pub fn logs(self, many: usize) -> Logs {
         Logs {
-            asked: AskedLogs { text: self.say("payment"), of: self.say("api"), level: Some(Level::Debug), request: String::new(), since: "1h".into() },
+            asked: AskedLogs {
+                text: self.say("payment"),
+                of: self.say("api"),
+                level: Some(Level::Debug),
+                request: String::new(),
+                since: "1h".into(),
+            },
             lines: self.lines().into_iter().cycle().take(many).collect(),
             names: ["api", "storefront", "mongodb", "redis", "edge", "access"].map(|name| self.ours(name)).to_vec(),
             is_partial: false,
@@ -190,24 +208,26 @@ impl World {
     }
 
     pub fn request(self) -> Request {
-        let span = |id: &str, parent: Option<&str>, app: &str, name: &str, start: i64, micros: u64, has_failed: bool| Span {
-            trace_id: "0af7651916cd43dd8448eb211c80319c".into(),
-            span_id: id.into(),
-            parent_id: parent.map(str::to_owned),
-            app: self.say(app),
-            name: self.say(name),
-            start: Timestamp::from_unix_millis(NOW.unix_millis() - 250 + start),
-            micros,
-            has_failed,
-            attributes: Map::new(),
-        };
+        let span =
+            |id: &str, parent: Option<&str>, app: &str, name: &str, start: i64, micros: u64, has_failed: bool| Span {
+                trace_id: "0af7651916cd43dd8448eb211c80319c".into(),
+                span_id: id.into(),
+                parent_id: parent.map(str::to_owned),
+                app: self.say(app),
+                name: self.say(name),
+                start: Timestamp::from_unix_millis(NOW.unix_millis() - 250 + start),
+                micros,
+                has_failed,
+                attributes: Map::new(),
+            };
         let access = json!({"time": NOW.to_string(), "method": self.say("POST"), "host": self.say("api.staging.urbancart.example"),
             "path": self.say("/payments/charge"), "status": 500, "ms": 182.4, "app": self.say("api"), "release": self.say("r12"), "upstream": self.say("api-blue-1")});
         Request {
             id: self.say("01JD3XQ8T5W2R9"),
-            access: vec![self.record(250, "access", Some(Level::Error), &access.to_string())].into_iter().map(|record| {
-                Record { source: Source { unit: "access".into(), ..record.source }, ..record }
-            }).collect(),
+            access: vec![self.record(250, "access", Some(Level::Error), &access.to_string())]
+                .into_iter()
+                .map(|record| Record { source: Source { unit: "access".into(), ..record.source }, ..record })
+                .collect(),
             lines: self.lines(),
             spans: vec![
                 span("a", None, "edge", "POST api/payments/charge 500", 0, 182_400, true),
@@ -233,12 +253,44 @@ impl World {
             hint: (verdict != Verdict::Holds).then(|| self.say("`roadbed logs telemetry` shows what arrives")),
         };
         let newest = vec![
-            look("T1", "variables-are-owned", "Every required variable has a source, an owner and a value", Verdict::Holds, &["28 variables of 3 apps"]),
-            look("T3", "mongodb-guards-its-door", "Strangers are refused, the app gets its own database and nothing else", Verdict::Holds, &["a stranger: refused", "the app reads its own"]),
-            look("T5", "apps-are-reachable", "Every app answers over HTTPS, with a certificate that verifies", Verdict::Holds, &["www answers 200", "api answers 200"]),
-            look("T11", "forced-errors-arrive", "A forced error is found within 5 s, with its environment, release and request", Verdict::Fails,
-                &["api failed on demand: issue 5 after 312 ms, of staging", "BROKEN: admin: not found within 5 s: telemetry does not answer"]),
-            look("T12", "bursts-are-throttled", "Bursts over a limit are answered with 429", Verdict::Inconclusive, &["Redis was away"]),
+            look(
+                "T1",
+                "variables-are-owned",
+                "Every required variable has a source, an owner and a value",
+                Verdict::Holds,
+                &["28 variables of 3 apps"],
+            ),
+            look(
+                "T3",
+                "mongodb-guards-its-door",
+                "Strangers are refused, the app gets its own database and nothing else",
+                Verdict::Holds,
+                &["a stranger: refused", "the app reads its own"],
+            ),
+            look(
+                "T5",
+                "apps-are-reachable",
+                "Every app answers over HTTPS, with a certificate that verifies",
+                Verdict::Holds,
+                &["www answers 200", "api answers 200"],
+            ),
+            look(
+                "T11",
+                "forced-errors-arrive",
+                "A forced error is found within 5 s, with its environment, release and request",
+                Verdict::Fails,
+                &[
+                    "api failed on demand: issue 5 after 312 ms, of staging",
+                    "BROKEN: admin: not found within 5 s: telemetry does not answer",
+                ],
+            ),
+            look(
+                "T12",
+                "bursts-are-throttled",
+                "Bursts over a limit are answered with 429",
+                Verdict::Inconclusive,
+                &["Redis was away"],
+            ),
         ];
         Gate { newest, is_running: false, trouble: None }
     }
@@ -258,7 +310,9 @@ impl World {
             asked_by: self.say("ci: run 4411"),
             cancelled_by: None,
             fault: (state == State::Aborted).then(|| {
-                reconcile::Fault::new(self.say("api-green-1 is not ready")).cause(self.say("it answered 503")).hint(self.say("`roadbed logs api` says why"))
+                reconcile::Fault::new(self.say("api-green-1 is not ready"))
+                    .cause(self.say("it answered 503"))
+                    .hint(self.say("`roadbed logs api` says why"))
             }),
             policy: Policy { approvals: 1, verify: Duration::from_secs(5), ..Policy::default() },
             approvals: vec![Approval { by: self.say("berta"), digest: self.say("aa") }],
@@ -288,22 +342,37 @@ impl World {
     }
 
     pub fn delivered(self) -> Delivered {
-        let states = [State::AwaitingApproval, State::Live, State::RolledBack, State::Aborted, State::Live, State::Superseded];
+        let states =
+            [State::AwaitingApproval, State::Live, State::RolledBack, State::Aborted, State::Live, State::Superseded];
         Delivered {
             deployments: states.into_iter().zip((1..=6).rev()).map(|(state, id)| self.deployment(id, state)).collect(),
-            releases: (7..13).rev().map(|id| Released {
-                release: self.release(id),
-                role: match id { 11 => Some(SlotRole::Live), 10 => Some(SlotRole::Warm), _ => None },
-            }).collect(),
+            releases: (7..13)
+                .rev()
+                .map(|id| Released {
+                    release: self.release(id),
+                    role: match id {
+                        11 => Some(SlotRole::Live),
+                        10 => Some(SlotRole::Warm),
+                        _ => None,
+                    },
+                })
+                .collect(),
             may_approve: true,
         }
     }
 
     pub fn happened(self) -> Vec<Happened> {
         let states = [State::Queued, State::Preparing, State::AwaitingApproval, State::Starting, State::Smoking];
-        states.into_iter().zip(1..).map(|(state, number)| Happened {
-            number, at: before(60 - number), state, what: self.say("its artifacts are verified and unpacked"),
-        }).collect()
+        states
+            .into_iter()
+            .zip(1..)
+            .map(|(state, number)| Happened {
+                number,
+                at: before(60 - number),
+                state,
+                what: self.say("its artifacts are verified and unpacked"),
+            })
+            .collect()
     }
 
     pub fn app(self, name: &str, running: u32, wanted: u32) -> AppState {
@@ -318,25 +387,38 @@ impl World {
 
     pub fn overview(self) -> Overview {
         let this = NOW.unix_millis() / 60_000;
-        let minutes = ["storefront", "api", "admin"].into_iter().zip([90, 240, 4]).flat_map(|(app, usual): (&str, u64)| {
-            (0..60).map(move |age: i64| {
-                let wave = u64::try_from((age * age * 31 + age * 17) % 60).unwrap();
-                let requests = usual * (70 + wave) / 100;
-                Minute {
-                    minute: this - age, app: self.ours(app), requests,
-                    failed: if app == "api" && age < 3 { requests / 20 } else { 0 },
-                    #[expect(clippy::cast_precision_loss, reason = "small")]
-                    seconds: requests as f64 * 0.0184,
-                }
-            })
-        });
+        let minutes =
+            ["storefront", "api", "admin"].into_iter().zip([90, 240, 4]).flat_map(|(app, usual): (&str, u64)| {
+                (0..60).map(move |age: i64| {
+                    let wave = u64::try_from((age * age * 31 + age * 17) % 60).unwrap();
+                    let requests = usual * (70 + wave) / 100;
+                    Minute {
+                        minute: this - age,
+                        app: self.ours(app),
+                        requests,
+                        failed: if app == "api" && age < 3 { requests / 20 } else { 0 },
+                        #[expect(clippy::cast_precision_loss, reason = "small")]
+                        seconds: requests as f64 * 0.0184,
+                    }
+                })
+            });
         let unit = |name: &str, is_well: bool, restarts: u32| UnitState {
-            name: self.ours(name), state: if is_well { "running".into() } else { "crash loop".into() }, is_well, restarts,
+            name: self.ours(name),
+            state: if is_well { "running".into() } else { "crash loop".into() },
+            is_well,
+            restarts,
         };
         Overview {
             apps: vec![self.app("storefront", 2, 2), self.app("api", 1, 2), self.app("admin", 0, 0)],
             minutes: Ok(minutes.collect()),
-            units: vec![unit("edge", true, 0), unit("control", true, 0), unit("telemetry", true, 1), unit("mongodb", true, 0), unit("redis", true, 0), unit("redis-cache", false, 9)],
+            units: vec![
+                unit("edge", true, 0),
+                unit("control", true, 0),
+                unit("telemetry", true, 1),
+                unit("mongodb", true, 0),
+                unit("redis", true, 0),
+                unit("redis-cache", false, 9),
+            ],
             issues: Ok((0..8).map(|id| self.issue(id)).collect()),
             deployments: self.delivered().deployments,
             gate: self.gate(),
@@ -349,31 +431,61 @@ impl World {
     }
 
     pub fn services(self) -> Vec<ServiceState> {
-        ["mongodb", "redis", "redis-cache"].into_iter().map(|name| ServiceState {
-            name: self.ours(name), kind: "data service", state: self.ours("running"), is_well: true,
-            role: Some(self.ours("primary")), pid: Some(4711), restarts: 0,
-        }).collect()
+        ["mongodb", "redis", "redis-cache"]
+            .into_iter()
+            .map(|name| ServiceState {
+                name: self.ours(name),
+                kind: "data service",
+                state: self.ours("running"),
+                is_well: true,
+                role: Some(self.ours("primary")),
+                pid: Some(4711),
+                restarts: 0,
+            })
+            .collect()
     }
 
     pub fn full(self) -> Vec<(String, Vec<(String, String)>)> {
         vec![
-            (self.ours("mongodb"), vec![(self.ours("Data"), self.ours("48 MiB")), (self.ours("Connections"), self.ours("12"))]),
-            (self.ours("redis"), vec![(self.ours("Memory"), self.ours("11 of 64 MiB")), (self.ours("Keys"), self.ours("20 113"))]),
+            (
+                self.ours("mongodb"),
+                vec![(self.ours("Data"), self.ours("48 MiB")), (self.ours("Connections"), self.ours("12"))],
+            ),
+            (
+                self.ours("redis"),
+                vec![(self.ours("Memory"), self.ours("11 of 64 MiB")), (self.ours("Keys"), self.ours("20 113"))],
+            ),
         ]
     }
 
     pub fn secrets(self) -> Vec<SecretState> {
-        ["variable/JWT_SIGNING_KEY", "variable/PAYMENT_SECRET_KEY", "mongodb/app-api", "redis/app-api"].into_iter().zip(0..).map(|(name, at)| SecretState {
-            name: self.say(name), class: self.ours("auth"), version: Some(3), since: Some(before(at * 900_000)),
-            others: vec![(2, self.say("previous"))], is_overdue: at == 2,
-        }).collect()
+        ["variable/JWT_SIGNING_KEY", "variable/PAYMENT_SECRET_KEY", "mongodb/app-api", "redis/app-api"]
+            .into_iter()
+            .zip(0..)
+            .map(|(name, at)| SecretState {
+                name: self.say(name),
+                class: self.ours("auth"),
+                version: Some(3),
+                since: Some(before(at * 900_000)),
+                others: vec![(2, self.say("previous"))],
+                is_overdue: at == 2,
+            })
+            .collect()
     }
 
     pub fn noted(self) -> Vec<Noted> {
-        (0..12).map(|at| Noted {
-            number: 400 - at, at: before(i64::try_from(at).unwrap() * 700), actor: self.say("anna@urbancart.example"), action: self.say("signed-in"),
-            name: self.say("session/s3"), version: None, origin: self.say("203.0.113.7"), details: self.say("at console.staging.urbancart.example by link l2"),
-        }).collect()
+        (0..12)
+            .map(|at| Noted {
+                number: 400 - at,
+                at: before(i64::try_from(at).unwrap() * 700),
+                actor: self.say("anna@urbancart.example"),
+                action: self.say("signed-in"),
+                name: self.say("session/s3"),
+                version: None,
+                origin: self.say("203.0.113.7"),
+                details: self.say("at console.staging.urbancart.example by link l2"),
+            })
+            .collect()
     }
 
     /// Every page, by its name.
@@ -390,12 +502,23 @@ impl World {
             ("gate", gate(&context, &self.gate())),
             ("deployments", deliveries(&context, &delivered)),
             ("deployment", deployment(&context, &delivered.deployments[0], &self.release(13), &self.happened(), true)),
-            ("failed-deployment", deployment(&context, &delivered.deployments[3], &self.release(12), &self.happened(), false)),
+            (
+                "failed-deployment",
+                deployment(&context, &delivered.deployments[3], &self.release(12), &self.happened(), false),
+            ),
             ("rollback", way_back(&context, &way)),
             ("services", services(&context, &self.services(), &Ok(self.full()))),
             ("secrets", secrets(&context, &self.secrets())),
             ("audit", audit(&context, &self.noted(), 4000)),
-            ("told", told(&context, &self.say("cannot reach telemetry"), &[self.say("it does not answer")], Some(&self.say("`roadbed status`")))),
+            (
+                "told",
+                told(
+                    &context,
+                    &self.say("cannot reach telemetry"),
+                    &[self.say("it does not answer")],
+                    Some(&self.say("`roadbed status`")),
+                ),
+            ),
         ]
     }
 }

@@ -17,7 +17,13 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
             for (app, of_app) in document.apps.in_order() {
                 if of_app.hosts.iter().any(|claimed| claimed.on(&domain) == ours) {
                     findings
-                        .error(host.span, format!("{ours} would be the console of {} and \"{}\" in {}", name.value, app.value, other.value))
+                        .error(
+                            host.span,
+                            format!(
+                                "{ours} would be the console of {} and \"{}\" in {}",
+                                name.value, app.value, other.value
+                            ),
+                        )
                         .hint("give the console another label: host = \"ops\"");
                 }
             }
@@ -30,7 +36,10 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         let operators = &console.value.operators;
         if !operators.is_empty() && table.sign_in.is_none() {
             findings
-                .error(operators.span, format!("nobody signs in at a provider in {}, so nobody is one of these", name.value))
+                .error(
+                    operators.span,
+                    format!("nobody signs in at a provider in {}, so nobody is one of these", name.value),
+                )
                 .hint("say where in `sign_in`; links of `roadbed console` need no operators");
         }
     }

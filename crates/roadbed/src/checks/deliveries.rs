@@ -58,7 +58,9 @@ impl Check for VisitorsGetWhatWasLookedAt {
             let name = self.live.name();
             match self.routes.current().await {
                 Ok(Some(table)) => {
-                    for site in table.sites.iter().filter(|site| !site.hosts.is_empty() && site.target != Target::Console) {
+                    for site in
+                        table.sites.iter().filter(|site| !site.hosts.is_empty() && site.target != Target::Console)
+                    {
                         self.judge_site(site, &name, &mut findings);
                     }
                 }

@@ -61,11 +61,8 @@ impl ForcedErrorsArrive {
 
     async fn look(&self, findings: &mut Findings) {
         for (app, host) in self.apps() {
-            let tried = if self.fails_on_demand(app) {
-                self.fail(app, host).await
-            } else {
-                self.report(app, host).await
-            };
+            let tried =
+                if self.fails_on_demand(app) { self.fail(app, host).await } else { self.report(app, host).await };
             match tried {
                 Ok(seen) => findings.good(seen),
                 Err(why) => findings.bad(format!("{}: {why}", app.name)),
@@ -76,7 +73,8 @@ impl ForcedErrorsArrive {
     /// Apps that report errors, with the host of each.
     pub(super) fn apps(&self) -> impl Iterator<Item = (&App, &str)> {
         self.environment.apps.iter().filter_map(|app| {
-            let reports = [Fact::ErrorsDsn, Fact::ErrorsPublicDsn].iter().any(|fact| is_told(&self.environment, app, fact));
+            let reports =
+                [Fact::ErrorsDsn, Fact::ErrorsPublicDsn].iter().any(|fact| is_told(&self.environment, app, fact));
             Some((app, app.hosts.first()?.as_str())).filter(|_| reports)
         })
     }

@@ -7,8 +7,8 @@ use clap_complete::Shell;
 
 use crate::cli::access_args::Access;
 use crate::cli::check_args::Check;
-use crate::cli::console::Console;
 use crate::cli::ci_args::Ci;
+use crate::cli::console::Console;
 use crate::cli::db_args::Db;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::domains::Domains;

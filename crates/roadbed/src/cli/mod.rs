@@ -184,8 +184,8 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Access, Check, Console, Down, Edge, Errors, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status,
-        Token, Trace, Trust, Upgrade,
+        Access, Check, Console, Down, Edge, Errors, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke,
+        Status, Token, Trace, Trust, Upgrade,
     };
     if let Check(_)
     | Upgrade(_)

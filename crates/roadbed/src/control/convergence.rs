@@ -151,9 +151,7 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         _ => std::collections::BTreeMap::new(),
     };
     let console = match &want {
-        Some(want) if !urls.is_empty() => {
-            crate::world::console_url(&control.root, &wanted::resolve(want)?, want)?
-        }
+        Some(want) if !urls.is_empty() => crate::world::console_url(&control.root, &wanted::resolve(want)?, want)?,
         _ => None,
     };
     // Like the addresses, this is of an environment that is up.

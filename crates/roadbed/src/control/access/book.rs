@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 const SCHEMA: Schema = Schema {
     application_id: i32::from_be_bytes(*b"rbac"),
-    migrations: &["CREATE TABLE book (one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL) STRICT;
+    migrations: &[
+        "CREATE TABLE book (one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL) STRICT;
     CREATE TABLE link (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         digest BLOB NOT NULL UNIQUE,
@@ -49,8 +50,9 @@ const SCHEMA: Schema = Schema {
         made_by TEXT NOT NULL,
         made_at INTEGER NOT NULL
     ) STRICT;",
-    // What a link to the console lets do whoever uses it; of other links nothing.
-    "ALTER TABLE link ADD COLUMN grants TEXT;"],
+        // What a link to the console lets do whoever uses it; of other links nothing.
+        "ALTER TABLE link ADD COLUMN grants TEXT;",
+    ],
 };
 
 /// Sessions that hold at a time: what is revoked of them is told to the edge, which keeps it in memory.
@@ -254,7 +256,8 @@ impl Book {
         };
         let link = session.by.strip_prefix("link l").and_then(|number| number.parse::<i64>().ok());
         let Some(link) = link else { return Ok(Some((session, None))) };
-        let grants = connection.query_row("SELECT grants FROM link WHERE id = ?1", [link], |row| row.get(0)).optional()?;
+        let grants =
+            connection.query_row("SELECT grants FROM link WHERE id = ?1", [link], |row| row.get(0)).optional()?;
         let grants: Option<String> = grants.flatten();
         Ok(Some((session, grants.as_deref().and_then(Grant::of))))
     }

@@ -14,8 +14,8 @@ use super::book::{Grant, Kept, Link, MOST_LINKS, NewLink};
 use super::{broken, protected, record, telling, wanted_of};
 use crate::control::lending::Peer;
 use crate::control::lent::Token;
-use crate::world::access::CONSOLE;
 use crate::control::{Control, convergence};
+use crate::world::access::CONSOLE;
 
 /// How every token of a link begins.
 const BEGINNING: &str = "rbln_";
@@ -138,8 +138,10 @@ pub async fn make(control: &Arc<Control>, ask: &ToLink, peer: Peer) -> Result<Li
     let (app, host) = match (&ask.app, all.as_slice()) {
         _ if ask.console.is_some() => of_console.as_ref().ok_or_else(|| {
             let reference = environment.reference();
-            cannot(format!("{reference} has no console"))
-                .hint(format!("write console = {{}} in [environments.{}] of roadbed.toml, then `roadbed up`", environment.name))
+            cannot(format!("{reference} has no console")).hint(format!(
+                "write console = {{}} in [environments.{}] of roadbed.toml, then `roadbed up`",
+                environment.name
+            ))
         })?,
         (_, []) => {
             return Err(cannot(format!("nothing in {} is protected", environment.reference()))

@@ -15,11 +15,11 @@ use web_console::Role;
 
 use super::visitor::Visitor;
 use super::{Shown, Told};
+use crate::control::Control;
 use crate::control::access::record;
 use crate::control::api::gate_run;
 use crate::control::delivering::{self, ToCancel, ToRollBack};
 use crate::control::lending::Peer;
-use crate::control::Control;
 
 /// Bytes of a form of ours.
 const LARGEST: usize = 16 * 1024;
@@ -69,10 +69,17 @@ pub(super) async fn act(
             let to = form.get("to").and_then(|to| to.parse::<ReleaseId>().ok());
             let to = to.ok_or_else(|| Told::nothing("such release"))?;
             note(control, visitor, &to.to_string(), &format!("roll-back to {to}")).await?;
-            let ask =
-                ToRollBack { to: Some(to), by: visitor.to_string(), token: None, rehearse: false, across_contract: false };
+            let ask = ToRollBack {
+                to: Some(to),
+                by: visitor.to_string(),
+                token: None,
+                rehearse: false,
+                across_contract: false,
+            };
             let way = delivering::roll_back(control, &ask, ourselves())?;
-            let shown = way.deployment.map_or_else(|| "/deployments".to_owned(), |deployment| format!("/deployments/{}", deployment.id));
+            let shown = way
+                .deployment
+                .map_or_else(|| "/deployments".to_owned(), |deployment| format!("/deployments/{}", deployment.id));
             Ok(Shown::Elsewhere(shown))
         }
         _ => Err(Told::nothing("such form")),
@@ -89,9 +96,7 @@ async fn decide(control: &Arc<Control>, visitor: &Visitor, id: &str, form: &Form
         "resolve" => Change::Resolve { release: None },
         // It is back when a release after the newest that has it has it too.
         "resolve-next" => Change::Resolve { release: telemetry.issue(id).await?.issue.last_release },
-        "snooze" => {
-            Change::Snooze { until: Some(control.clock.now().after(SNOOZE).unix_millis()), more_events: None }
-        }
+        "snooze" => Change::Snooze { until: Some(control.clock.now().after(SNOOZE).unix_millis()), more_events: None },
         _ => return Err(Told::nothing("such decision")),
     };
     note(control, visitor, &format!("errors/{id}"), &format!("{to} issue {id}")).await?;

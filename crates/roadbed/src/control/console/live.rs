@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 use telemetry::TelemetryClient;
 use tokio::time::{sleep, timeout};
 
-use super::visitor::Visitor;
 use crate::control::Control;
 use crate::control::api::gate_run;
 use crate::control::delivering;
@@ -72,7 +71,7 @@ async fn state(control: &Control) -> String {
 }
 
 /// An event for each change, and a comment each ten seconds, by which who is gone is noticed.
-pub(super) fn stream(control: &Arc<Control>, _: &Visitor) -> Body {
+pub(super) fn stream(control: &Arc<Control>) -> Body {
     struct Told {
         control: Arc<Control>,
         last: String,

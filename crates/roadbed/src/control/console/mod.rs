@@ -52,14 +52,16 @@ pub(super) async fn answer(State(control): State<Arc<Control>>, request: Request
     }
     let visitor = match Visitor::of(&control, &parts.headers).await {
         Ok(visitor) => visitor,
-        Err(Stranger::Unknown) => return plain(StatusCode::FORBIDDEN, "Nobody is signed in. Ask for a link: roadbed console"),
+        Err(Stranger::Unknown) => {
+            return plain(StatusCode::FORBIDDEN, "Nobody is signed in. Ask for a link: roadbed console");
+        }
         Err(Stranger::Unread(fault)) => {
             tracing::error!(causes = ?fault.causes, "the console cannot tell who it is: {fault}");
             return plain(StatusCode::SERVICE_UNAVAILABLE, "Who is signed in cannot be told right now.");
         }
     };
     let shown = match parts.method {
-        Method::GET | Method::HEAD if path == "/live" => Ok(Shown::Live(live::stream(&control, &visitor))),
+        Method::GET | Method::HEAD if path == "/live" => Ok(Shown::Live(live::stream(&control))),
         Method::GET | Method::HEAD => pages::page(&control, &visitor, &path, parts.uri.query()).await,
         Method::POST => actions::act(&control, &visitor, &path, &parts.headers, body).await,
         _ => Err(Told::method()),
@@ -153,11 +155,4 @@ fn guard(response: &mut Response) {
     for (name, policy) in policies {
         response.headers_mut().insert(name, HeaderValue::from_static(policy));
     }
-}
-
-#[cfg(any())]
-fn probe() {}
-#[allow(dead_code)]
-fn is_send(control: State<Arc<Control>>, request: Request) -> impl Future<Output = Response> + Send {
-    answer(control, request)
 }

@@ -17,8 +17,8 @@ use telemetry::{IssueFilter, IssueStatus, TelemetryClient};
 use tokio::time::timeout;
 use url::form_urlencoded;
 use web_console::{
-    AppState, AskedErrors, AskedLogs, Delivered, Elsewhere, Errors, Gate, Logs, Noted, Overview, Released, Request, SecretState,
-    ServiceState, UnitState as UnitShown, Way,
+    AppState, AskedErrors, AskedLogs, Delivered, Elsewhere, Errors, Gate, Logs, Noted, Overview, Released, Request,
+    SecretState, ServiceState, UnitState as UnitShown, Way,
 };
 
 use super::service_figures::figures;
@@ -171,11 +171,8 @@ async fn overview(control: &Arc<Control>, visitor: &Visitor) -> Result<Overview,
     let status = status?;
     let releases = delivering::releases(control)?;
     let live = releases.iter().find(|listed| listed.role == Some(SlotRole::Live)).map(|listed| listed.release.name());
-    let names = visitor
-        .environment
-        .apps
-        .iter()
-        .map(|app| (app.name.to_string(), matches!(app.runs, Runs::Static { .. })));
+    let names =
+        visitor.environment.apps.iter().map(|app| (app.name.to_string(), matches!(app.runs, Runs::Static { .. })));
     let beside = status.units.iter().filter(|unit| unit.kind != UnitKind::App);
     Ok(Overview {
         apps: apps(&status, names, live.as_deref()),
@@ -370,10 +367,7 @@ fn delivered(control: &Control, visitor: &Visitor) -> Result<Delivered, Fault> {
     let releases = delivering::releases(control)?;
     Ok(Delivered {
         deployments: delivering::list(control)?,
-        releases: releases
-            .into_iter()
-            .map(|listed| Released { release: listed.release, role: listed.role })
-            .collect(),
+        releases: releases.into_iter().map(|listed| Released { release: listed.release, role: listed.role }).collect(),
         may_approve: visitor.person.is_some(),
     })
 }
@@ -474,7 +468,10 @@ mod tests {
         assert_eq!(found_by("0190f3c4-7c1e-7a8b-9d2f-1234567890ab"), "/requests/0190f3c4-7c1e-7a8b-9d2f-1234567890ab");
         assert_eq!(found_by("0af7651916cd43dd8448eb211c80319c"), "/requests/0af7651916cd43dd8448eb211c80319c");
         assert_eq!(found_by("payment declined"), "/logs?since=1d&text=payment+declined");
-        assert_eq!(found_by("https://evil.example/1234567"), "/logs?since=1d&text=https%3A%2F%2Fevil.example%2F1234567");
+        assert_eq!(
+            found_by("https://evil.example/1234567"),
+            "/logs?since=1d&text=https%3A%2F%2Fevil.example%2F1234567"
+        );
         assert_eq!(found_by(""), "/");
     }
 }
