@@ -35,7 +35,7 @@ use crate::roots::Roots;
 
 /// Issues and lines on a page: 100 kB of HTML.
 const ISSUES: u32 = 100;
-const LINES: usize = 120;
+const LINES: usize = 100;
 /// Lines of one request: more is no request that somebody reads.
 const LINES_OF_REQUEST: usize = 150;
 const ROWS_OF_AUDIT: usize = 200;
