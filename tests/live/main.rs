@@ -3,6 +3,7 @@
 //! ```text
 //!   first_hour   what a new user does and what scripts rely on
 //!   browser      what somebody sees
+//!   console      errors on a page, and who may change what
 //!   storm        kill -9 of everybody in any order while visitors order
 //!   rotation     new keys and passwords under visitors, and with everybody killed in between
 //!   rotation_kinds  providers and webhooks, and an environment that rotates by itself
@@ -40,6 +41,7 @@ mod asleep;
 mod browser;
 mod canary;
 mod confinement;
+mod console;
 mod dev;
 mod drift;
 mod drill;

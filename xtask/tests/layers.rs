@@ -27,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
     ("telemetry", &["reconcile", "gate", "secrets"]),
     ("ci", &["reconcile", "engine", "leaks", "secrets", "reports"]),
+    ("console", &["reconcile", "gate", "delivery", "telemetry"]),
     (
         "roadbed",
         &[
@@ -44,6 +45,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "edge",
             "stores",
             "telemetry",
+            "console",
             "usage",
             "leaks",
             "smoke",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::abuse::Abuse;
 use crate::api::Api;
+use crate::console::Console;
 use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::migration::Migration;
@@ -49,6 +50,8 @@ pub struct Environment {
     pub oidc: Option<Oidc>,
     /// Where people sign in who may see protected apps; `None`: nowhere, links let them in.
     pub sign_in: Option<SignIn>,
+    /// Where people look at it; `None`: nowhere.
+    pub console: Option<Console>,
     /// What the edge concludes by itself about visitors; `None`: nothing.
     pub abuse: Option<Abuse>,
     pub apps: Vec<App>,

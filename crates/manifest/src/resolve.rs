@@ -86,6 +86,7 @@ impl Manifest {
             rollout: table.rollout.resolve(document.people.in_order().into_iter().map(|(name, _)| name.value.clone())),
             rate_limits: document.rate_limits_in(name),
             api: table.api.as_ref().map(|api| api.value.resolve(environment.instance.as_ref())),
+            console: table.console.as_ref().map(|console| console.value.resolve(&domain)),
             sign_in: table.sign_in.as_ref().map(|sign_in| sign_in.value.resolve()),
             abuse: table.abuse.as_ref().map(|abuse| abuse.value.resolve()),
             oidc: table.oidc.as_ref().map(|oidc| oidc.value.resolve(product, environment)),

@@ -6,6 +6,7 @@ use crate::abuse::AbuseTable;
 use crate::api::ApiTable;
 use crate::ci::CiTable;
 use crate::collections::CollectionTable;
+use crate::console::ConsoleTable;
 use crate::driver::Driver;
 use crate::environment::{Access, OnDrift, Protocol, Safeguard, Serves, ServiceName};
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
@@ -172,6 +173,8 @@ record! {
         oidc: Option<At<OidcTable>>,
         /// Where people sign in who may see protected apps. Default: by links of `roadbed access link` alone.
         sign_in: Option<At<SignInTable>>,
+        /// Pages about the environment, for people who signed in. Without it there are none.
+        console: Option<At<ConsoleTable>>,
         /// What the edge concludes by itself about visitors who are up to no good. Default: nothing.
         abuse: Option<At<AbuseTable>>,
     }

@@ -456,6 +456,8 @@ pub enum Target {
     },
     /// Files of a build, below this folder.
     Files { folder: PathBuf, spa_fallback: Option<String> },
+    /// Control's own pages about the environment. Only behind [`SiteAccess::Protected`]: who was let in is who it is shown to.
+    Console,
 }
 
 /// What instances speak.

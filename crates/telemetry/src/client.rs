@@ -104,6 +104,14 @@ impl TelemetryClient {
         self.get("/minutes").await
     }
 
+    /// As [`Self::minutes`], from one on, in minutes since 1970.
+    ///
+    /// # Errors
+    /// As [`Self::minutes`].
+    pub async fn minutes_since(&self, minute: i64) -> Result<Vec<Minute>, Fault> {
+        self.get(&format!("/minutes?since={minute}")).await
+    }
+
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
         self.ask(Method::GET, path, Bytes::new()).await
     }

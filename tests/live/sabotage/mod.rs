@@ -9,6 +9,7 @@ mod limits;
 mod neighbour;
 mod secrets_elsewhere;
 mod teams;
+mod shown;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -84,6 +85,8 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("http-redirects", scene.redirects_to_a_port_where_nobody_is()),
         ("forced-errors-arrive", scene.nobody_who_takes_errors()),
         ("forced-errors-arrive", scene.an_app_whose_key_opens_nothing()),
+        ("errors-are-shown", scene.an_edge_that_leads_nobody_to_the_console()),
+        ("errors-are-shown", scene.a_console_that_has_nothing_to_show()),
         ("bursts-are-throttled", scene.an_edge_that_lets_everybody_ask_for_ever()),
         ("accounts-and-money-are-guarded-more", scene.logins_as_often_as_pictures_and_an_edge_that_counts_alone()),
         ("protected-refuses-strangers", scene.an_edge_that_lets_strangers_see_what_is_protected()),

@@ -21,6 +21,7 @@ mod rotation;
 pub(crate) mod sample;
 mod services;
 mod scan;
+mod console;
 mod sign_in;
 mod tls;
 mod variables;
@@ -46,6 +47,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     rate_limit::check(document, findings);
     api::check(document, findings);
     oidc::check(document, findings);
+    console::check(document, findings);
     sign_in::check(document, findings);
     abuse::check(document, findings);
     preview::check(document, findings);

@@ -58,7 +58,9 @@ impl Check for VisitorsGetWhatWasLookedAt {
             let name = self.live.name();
             match self.routes.current().await {
                 Ok(Some(table)) => {
-                    for site in table.sites.iter().filter(|site| !site.hosts.is_empty()) {
+                    for site in
+                        table.sites.iter().filter(|site| !site.hosts.is_empty() && site.target != Target::Console)
+                    {
                         self.judge_site(site, &name, &mut findings);
                     }
                 }
@@ -82,6 +84,7 @@ impl VisitorsGetWhatWasLookedAt {
             return;
         }
         match &site.target {
+            Target::Console => {}
             Target::Files { folder, .. } => {
                 let digest = self.live.contents.artifact(app).map(|artifact| artifact.digest.as_str());
                 match digest.is_some_and(|digest| folder.ends_with(digest)) {

@@ -28,6 +28,7 @@
 //! | T10 | `visitors-get-what-was-looked-at` | one release, whole, looked at and approved; where something was deployed |
 //! | T11 | `requests-are-found-again` | a request's number finds what the edge and the apps wrote about it, with one trace |
 //! | T11 | `forced-errors-arrive` | a forced error is found within 5 s, with environment, release and request; where apps report errors |
+//! | T11 | `errors-are-shown` | a forced error is on a page of the console within 5 s; where there is one |
 //! | T12 | `bursts-are-throttled` | who asks too often gets 429 and is told when to come again, another client is served |
 //! | T12 | `accounts-and-money-are-guarded-more` | the edge serves the declared limits, logins and payments have less, edges count together |
 //! | T12 | `protected-refuses-strangers` | what is protected lets in who signed in and nobody else; where something is protected |
@@ -46,6 +47,7 @@ mod tls;
 mod readiness;
 mod survival;
 mod errors;
+mod shown;
 mod leaks;
 mod limits;
 mod published;
@@ -77,6 +79,7 @@ pub use protection::ProtectedRefusesStrangers;
 pub use published::NoSecretIsPublished;
 pub use readiness::ReadinessFollowsStores;
 pub use runbook::RunbookCanBeFollowed;
+pub use shown::ErrorsAreShown;
 pub use sites::{AppsAreReachable, HttpRedirects};
 pub use strangers::StoreOpensForItsOwn;
 pub use survival::KilledInstancesReturn;

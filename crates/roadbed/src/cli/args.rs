@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use crate::cli::access_args::Access;
 use crate::cli::check_args::Check;
 use crate::cli::ci_args::Ci;
+use crate::cli::console::Console;
 use crate::cli::db_args::Db;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::domains::Domains;
@@ -138,6 +139,7 @@ pub enum Command {
     /// Let people see what is protected, and end that
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Access(Access),
+    Console(Console),
     /// See who asks most, and keep networks out
     #[command(disable_help_subcommand = true)]
     Edge(Edge),

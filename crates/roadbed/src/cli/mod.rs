@@ -7,6 +7,7 @@
 //! **Invariant:** no decision about the environment is made here. Verbs ask control and keeper, and show the answers.
 
 pub mod access;
+pub mod console;
 pub mod access_args;
 pub mod args;
 pub mod build;
@@ -187,8 +188,8 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Access, Check, Down, Edge, Errors, Explain, Incident, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke,
-        Status, Token, Trace, Trust, Upgrade,
+        Access, Check, Console, Down, Edge, Errors, Explain, Incident, Logs, Plan, Ready, Releases, Restart, Rollback,
+        Smoke, Status, Token, Trace, Trust, Upgrade,
     };
     if let Check(_)
     | Upgrade(_)
@@ -208,6 +209,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     | Releases(_)
     | Token(_)
     | Access(_)
+    | Console(_)
     | Edge(edge_args::Edge { verb: Some(_) }) = command
     {
         project::refuse_unknown_environment(session)?;
@@ -268,6 +270,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Login(args) => wait(login::run(session, args)),
         Command::Token(verb) => wait(token::run(session, verb)),
         Command::Access(verb) => wait(access::run(session, verb)),
+        Command::Console(args) => wait(console::run(session, args)),
         Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
         Command::Db(Db::Stats) => wait(db_stats::run(session, &live)),
         Command::Db(Db::Migrations) => wait(db_migrations::run(session)),

@@ -37,6 +37,7 @@ mod statistics;
 pub mod login;
 mod errand;
 pub mod access;
+mod console;
 pub mod api;
 mod expiring;
 mod upgrading;
@@ -85,6 +86,8 @@ pub struct Control {
     pub desk: login::Desk,
     /// Who may see what is protected.
     pub access: access::Access,
+    /// Pages about it.
+    console: console::Console,
     /// Tokens, and what is asked with them.
     pub api: api::Api,
     /// One lease is struck at a time, so that its end is noted once.
@@ -148,6 +151,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         delivering: delivering::Delivering::new(deliveries),
         desk,
         access: access::Access::new(book),
+        console: console::Console::default(),
         api: api::Api::new(tokens),
         striking: tokio::sync::Mutex::default(),
     });

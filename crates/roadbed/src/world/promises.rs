@@ -81,13 +81,16 @@ impl World {
             clock: clock.clone(),
         }));
         if checks::ForcedErrorsArrive::has_work(&self.environment) {
-            all.push(Box::new(checks::ForcedErrorsArrive {
+            let forced = checks::ForcedErrorsArrive {
                 environment: self.environment.clone(),
                 visitor: visitor.clone(),
                 secrets: self.secrets.clone(),
                 telemetry: TelemetryClient::new(self.ground.root.clone()),
                 clock: clock.clone(),
-            }));
+            };
+            all.push(Box::new(forced.clone()));
+            let console = self.environment.console.clone();
+            all.extend(console.map(|console| Box::new(checks::ErrorsAreShown { forced, console }) as Box<dyn Check>));
         }
         all.extend(self.checks_of_limits(&visitor));
         if wanted::manifest_as_wanted(&self.wanted)?.workflows().is_some() {
@@ -261,5 +264,6 @@ fn has_secrets(environment: &Environment) -> bool {
     environment.mongodb.is_some()
         || environment.redis.is_some()
         || environment.apps.iter().any(|app| app.access == Access::Protected)
+        || environment.console.is_some()
         || environment.variables.iter().any(|variable| is_secret(&variable.source))
 }

@@ -12,7 +12,6 @@ impl TelemetryClient {
     /// # Errors
     /// Where nobody answers, or the errors cannot be read.
     pub async fn issues(&self, filter: &IssueFilter) -> Result<Vec<Issue>, Fault> {
-        let mut query = Serializer::new(String::new());
         let limit = filter.limit.map(|limit| limit.to_string());
         let asked = [
             ("app", filter.app.as_deref()),
@@ -21,8 +20,10 @@ impl TelemetryClient {
             ("search", filter.search.as_deref()),
             ("limit", limit.as_deref()),
         ];
-        query.extend_pairs(asked.into_iter().filter_map(|(name, value)| Some((name, value?))));
-        self.get(&format!("/errors/issues?{}", query.finish())).await
+        // Made before anything is waited for: what makes it belongs to one thread.
+        let asked = asked.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let query = Serializer::new(String::new()).extend_pairs(asked).finish();
+        self.get(&format!("/errors/issues?{query}")).await
     }
 
     /// # Errors
@@ -53,9 +54,10 @@ impl TelemetryClient {
     /// # Errors
     /// As [`Self::issues`].
     pub async fn release_health(&self, app: Option<&str>, since: i64) -> Result<Vec<ReleaseHealth>, Fault> {
-        let mut query = Serializer::new(String::new());
-        query.append_pair("since", &since.to_string()).extend_pairs(app.map(|app| ("app", app)));
-        self.get(&format!("/errors/releases?{}", query.finish())).await
+        let since = since.to_string();
+        let asked = std::iter::once(("since", since.as_str())).chain(app.map(|app| ("app", app)));
+        let query = Serializer::new(String::new()).extend_pairs(asked).finish();
+        self.get(&format!("/errors/releases?{query}")).await
     }
 
     /// # Errors
