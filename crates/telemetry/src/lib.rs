@@ -30,7 +30,7 @@ pub use config::TelemetryConfig;
 pub use envelope::{Broken, Envelope, Header, Item};
 pub use errors::{
     Change, ErrorEvent, ErrorLimits, ErrorSettings, ErrorsHealth, Issue, IssueDetails, IssueFilter, IssueRelease,
-    IssueStatus, KeyOf, NotKept, Project, ProjectKey, ReleaseHealth,
+    IssueStatus, KeyOf, MapsOfRelease, NotKept, Project, ProjectKey, ReleaseHealth,
 };
 pub use fault::TelemetryFault;
 pub use query::Health;

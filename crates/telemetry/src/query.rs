@@ -38,6 +38,7 @@ pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
         .merge(metrics::routes(shown))
         .merge(redaction::routes(Arc::clone(&telemetry.redaction)))
         .merge(errors::questions(Arc::clone(&telemetry.errors)))
+        .merge(errors::keeping_of_maps(Arc::clone(&telemetry.errors)))
         .merge(Router::new().route("/health", get(health)).with_state(telemetry))
 }
 

@@ -1,9 +1,10 @@
 //! The other end of the questions.
 
+use hyper::Method;
 use reconcile::Fault;
 use url::form_urlencoded::Serializer;
 
-use super::{Change, ErrorEvent, ErrorsHealth, Issue, IssueDetails, IssueFilter, ReleaseHealth};
+use super::{Change, ErrorEvent, ErrorsHealth, Issue, IssueDetails, IssueFilter, MapsOfRelease, ReleaseHealth};
 use crate::client::TelemetryClient;
 
 impl TelemetryClient {
@@ -64,5 +65,24 @@ impl TelemetryClient {
     /// As [`Self::issues`].
     pub async fn errors_health(&self) -> Result<ErrorsHealth, Fault> {
         self.get("/errors/health").await
+    }
+
+    /// Of which releases there are source maps.
+    ///
+    /// # Errors
+    /// Where nobody answers, or they cannot be read.
+    pub async fn source_maps(&self) -> Result<Vec<MapsOfRelease>, Fault> {
+        self.get("/errors/maps").await
+    }
+
+    /// Brings the source map of a file of a release; `path` is where it lies in the build. Events that come from now on have their
+    /// stacks as the sources have them.
+    ///
+    /// # Errors
+    /// Where nobody answers, it is no source map, or it has more than 32 MiB.
+    pub async fn keep_source_map(&self, app: &str, release: &str, path: &str, map: Vec<u8>) -> Result<(), Fault> {
+        let mut query = Serializer::new(String::new());
+        query.extend_pairs([("app", app), ("release", release), ("path", path)]);
+        self.ask(Method::PUT, &format!("/errors/maps?{}", query.finish()), map.into()).await
     }
 }
