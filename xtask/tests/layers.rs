@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("edge", &["reconcile", "gate", "secrets", "certificates"]),
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
     ("telemetry", &["reconcile", "gate", "secrets"]),
+    ("backup", &["reconcile"]),
     ("ci", &["reconcile", "engine", "leaks", "secrets"]),
     (
         "roadbed",
@@ -43,6 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "usage",
             "leaks",
             "smoke",
+            "backup",
             "ci",
             "github",
         ],
