@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("telemetry", &["reconcile", "gate", "secrets"]),
     ("ci", &["reconcile", "engine", "leaks", "secrets", "reports"]),
     ("console", &["reconcile", "gate", "delivery", "telemetry"]),
+    ("backup", &["reconcile"]),
     (
         "roadbed",
         &[
@@ -49,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "usage",
             "leaks",
             "smoke",
+            "backup",
             "ci",
             "github",
         ],

@@ -1,0 +1,59 @@
+//! Redis by its append-only log: all that it was told, in files to which it only appends. No fork, no second copy in memory, and
+//! no user of Redis who may see everything.
+
+use std::path::{Path, PathBuf};
+
+use host::files;
+use reconcile::Fault;
+
+use crate::contents::{OfFile, OfRedis, escaped};
+use crate::digest::of_bytes;
+use crate::parts::Sink;
+
+/// Since version 7 the log is in a folder, with a list of its parts.
+pub(crate) const FOLDER: &str = "appendonlydir";
+
+/// A log may be rewritten meanwhile: then another list is there than before.
+const ATTEMPTS: usize = 10;
+
+/// Where the log of a unit lies in a snapshot.
+pub(crate) fn place(unit: &str, file: &str) -> String {
+    format!("redis/{}/{}", escaped(unit), file)
+}
+
+fn listed(data: &Path) -> Result<(Vec<PathBuf>, Option<Vec<u8>>), Fault> {
+    let cannot = |fault: &files::FileFault| Fault::because("cannot read Redis's append-only log", fault);
+    let mut all = files::list(&data.join(FOLDER)).map_err(|fault| cannot(&fault))?;
+    all.sort();
+    let list = all.iter().find(|path| path.extension().is_some_and(|end| end == "manifest"));
+    let list = list.map(|path| files::read(path)).transpose().map_err(|fault| cannot(&fault))?;
+    Ok((all, list))
+}
+
+/// Puts the log of one Redis into the sink. `keys` are those that it had before, and is asked again after.
+pub(crate) async fn take(unit: &str, data: &Path, keys: (u64, u64), sink: &mut Sink) -> Result<OfRedis, Fault> {
+    for _ in 0..ATTEMPTS {
+        let (all, before) = listed(data)?;
+        let mut read = Vec::new();
+        for path in &all {
+            // Gone: the log was rewritten.
+            let Ok(Some(content)) = files::read_if_exists(path) else { break };
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            read.push((name, content));
+        }
+        let (_, after) = listed(data)?;
+        if read.len() != all.len() || before != after {
+            continue;
+        }
+        let mut files = Vec::new();
+        for (name, content) in read {
+            let file = OfFile { path: name, bytes: content.len() as u64, sha256: of_bytes(&content) };
+            sink.put(&place(unit, &file.path), content).await?;
+            files.push(file);
+        }
+        return Ok(OfRedis { unit: unit.to_owned(), keys, files });
+    }
+    Err(Fault::new(format!("cannot read the append-only log of {unit}"))
+        .cause("it is rewritten faster than it can be read")
+        .retry_safe())
+}

@@ -1,0 +1,121 @@
+//! One base: everything of an environment, as it was at one moment.
+
+use std::path::PathBuf;
+
+use host::clock::Timestamp;
+use mongodb::Client;
+use reconcile::Fault;
+
+use crate::append_only_log;
+use crate::contents::{self, Contents, FORMAT, OfFile};
+use crate::digest::of_bytes;
+use crate::dump::Moment;
+use crate::parts::{Sink, TOOK_NO_MORE};
+use crate::repository::{Kind, Repository, Snapshot, channel};
+
+/// A MongoDB, by who may read it.
+#[derive(Clone, Debug)]
+pub struct MongoSource {
+    pub client: Client,
+    pub database: String,
+}
+
+/// A Redis, by its folder.
+#[derive(Clone, Debug)]
+pub struct RedisSource {
+    pub unit: String,
+    pub data: PathBuf,
+    /// How many keys it has, as it says.
+    pub keys: u64,
+}
+
+/// What a base is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    pub product: String,
+    pub environment: String,
+    pub mongodb: Option<MongoSource>,
+    pub redis: Vec<RedisSource>,
+    /// Path and content, in any order.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// What was saved.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    pub snapshot: Snapshot,
+    pub contents: Contents,
+}
+
+/// Name of what is taken now: the time, so that names are in its order.
+pub(crate) fn name_of(now: Timestamp) -> String {
+    now.to_string().replace(':', "").replace('.', "-")
+}
+
+/// Takes a base. Where anything cannot be read, nothing is saved.
+///
+/// # Errors
+/// What could not be read, or why the repository took it not.
+pub async fn take(repository: &Repository, sources: Sources, now: Timestamp) -> Result<Taken, Fault> {
+    let name = name_of(now);
+    let moment = match &sources.mongodb {
+        Some(mongodb) => Some(Moment::fix(&mongodb.client, &mongodb.database).await?),
+        None => None,
+    };
+    let kind = Kind::Base { at: moment.as_ref().map(Moment::at) };
+    let (mut sink, source, is_whole) = channel(now);
+    let saving = {
+        let (repository, name) = (repository.clone(), name.clone());
+        tokio::task::spawn_blocking(move || repository.save(source, is_whole, kind, &name, now))
+    };
+    let produced = produce(&sources, moment, now, &mut sink).await;
+    let bytes = sink.bytes;
+    drop(sink);
+    let saved = saving.await.map_err(|error| Fault::because("cannot save a snapshot in the repository", &error))?;
+    match (produced, saved) {
+        (Ok(contents), Ok(id)) => {
+            Ok(Taken { snapshot: Snapshot { name, kind, taken: now, bytes, held: false, id }, contents })
+        }
+        // Where the repository took no more it says why itself.
+        (Err(fault), Ok(_)) => Err(fault),
+        (Err(fault), Err(_)) if fault.message != TOOK_NO_MORE => Err(fault),
+        (_, Err(fault)) => Err(fault),
+    }
+}
+
+async fn produce(
+    sources: &Sources,
+    moment: Option<Moment>,
+    now: Timestamp,
+    sink: &mut Sink,
+) -> Result<Contents, Fault> {
+    // In the order of the paths: files, mongodb, redis, and the contents last.
+    let mut files = Vec::new();
+    let mut sorted: Vec<&(String, Vec<u8>)> = sources.files.iter().collect();
+    sorted.sort_by(|one, other| one.0.split('/').cmp(other.0.split('/')));
+    for (path, content) in sorted {
+        files.push(OfFile { path: path.clone(), bytes: content.len() as u64, sha256: of_bytes(content) });
+        sink.put(&format!("files/{path}"), content.clone()).await?;
+    }
+    let mongodb = match moment {
+        Some(moment) => Some(moment.dump(sink).await?),
+        None => None,
+    };
+    let mut redis = Vec::new();
+    for source in &sources.redis {
+        let keys = (source.keys, source.keys);
+        redis.push(append_only_log::take(&source.unit, &source.data, keys, sink).await?);
+    }
+    let contents = Contents {
+        format: FORMAT,
+        product: sources.product.clone(),
+        environment: sources.environment.clone(),
+        taken: now,
+        mongodb,
+        redis,
+        files,
+    };
+    let json = serde_json::to_vec_pretty(&contents).expect("plain data");
+    sink.finish(contents::PATH, json).await?;
+    Ok(contents)
+}

@@ -1,0 +1,232 @@
+//! A rehearsal: the newest backup, restored in scratch servers, compared with what it says of itself, timed.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::clock::{Clock, Timestamp};
+use host::files::{self, Access};
+use mongodb::Client;
+use mongodb::bson::doc;
+use reconcile::Fault;
+use serde::{Deserialize, Serialize};
+
+use crate::append_only_log::{FOLDER, place};
+use crate::contents::{ClusterTime, Contents, OfRedis};
+use crate::digest::of_bytes;
+use crate::dump::{digest_of, list};
+use crate::load::{difference, read};
+use crate::repository::Repository;
+use crate::restore::{Restored, rebuild};
+use crate::scratch::{Program, Scratch};
+
+/// What the data services of a rehearsal are made of.
+#[derive(Clone, Debug, Default)]
+pub struct Engines {
+    pub mongod: Option<Program>,
+    pub redis: Option<Program>,
+}
+
+/// What is rehearsed.
+#[derive(Clone, Copy, Debug)]
+pub struct Drill<'d> {
+    pub repository: &'d Repository,
+    pub engines: &'d Engines,
+    /// Made for it, and gone after it.
+    pub folder: &'d Path,
+    /// All changes up to then are known to be in the repository, also where none was made.
+    pub covered: ClusterTime,
+}
+
+/// What came of a rehearsal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillRecord {
+    pub began: Timestamp,
+    /// Name of the base; absent where none could be found.
+    pub base: Option<String>,
+    /// What was seen to be right, each in one line.
+    pub good: Vec<String>,
+    /// What was not; empty where the backup can be restored.
+    pub bad: Vec<String>,
+    /// From the beginning until all was there and compared.
+    pub took: Duration,
+    /// What would have been lost, had the environment been gone when it began: the time since the last change that is saved
+    /// for certain.
+    pub lost: Option<Duration>,
+    /// Of BSON, restored.
+    pub bytes: u64,
+}
+
+impl DrillRecord {
+    pub fn passed(&self) -> bool {
+        self.bad.is_empty()
+    }
+}
+
+/// Rehearses. What goes wrong is in the record: a backup that cannot be restored is a finding and no error.
+pub async fn rehearse(drill: Drill<'_>, clock: &dyn Clock) -> DrillRecord {
+    let (began, start) = (clock.now(), clock.instant());
+    let mut record = DrillRecord {
+        began,
+        base: None,
+        good: Vec::new(),
+        bad: Vec::new(),
+        took: Duration::ZERO,
+        lost: None,
+        bytes: 0,
+    };
+    if let Err(fault) = restore_all(drill, &mut record).await {
+        record.bad.push(fault.causes.iter().fold(fault.message, |text, cause| text + ": " + cause));
+    }
+    record.took = clock.instant().saturating_duration_since(start);
+    record
+}
+
+async fn restore_all(drill: Drill<'_>, record: &mut DrillRecord) -> Result<(), Fault> {
+    let snapshots = {
+        let repository = drill.repository.clone();
+        let read = tokio::task::spawn_blocking(move || repository.snapshots()).await;
+        read.map_err(|error| Fault::because("cannot read the repository", &error))??
+    };
+    let base = snapshots.iter().rev().find(|snapshot| snapshot.is_base());
+    let base = base.ok_or_else(|| Fault::new("there is no backup"))?;
+    record.base = Some(base.name.clone());
+    let mut scratch = Scratch::new(drill.folder)?;
+    let done = in_scratch(drill, &base.name, &mut scratch, record).await;
+    let ended = scratch.end().await;
+    done.and(ended)
+}
+
+async fn in_scratch(
+    drill: Drill<'_>,
+    base: &str,
+    scratch: &mut Scratch,
+    record: &mut DrillRecord,
+) -> Result<(), Fault> {
+    let reader = {
+        let (repository, name) = (drill.repository.clone(), base.to_owned());
+        let read = tokio::task::spawn_blocking(move || repository.reader(&name)).await;
+        Arc::new(read.map_err(|error| Fault::because("cannot read the backup", &error))??)
+    };
+    let contents: Contents = {
+        let reader = reader.clone();
+        let read = tokio::task::spawn_blocking(move || reader.contents()).await;
+        read.map_err(|error| Fault::because("cannot read the backup", &error))??
+    };
+    for file in &contents.files {
+        let content = read(&reader, format!("files/{}", file.path)).await?;
+        if of_bytes(&content) != file.sha256 {
+            record.bad.push(format!("{} is not what was saved", file.path));
+        }
+    }
+    record.good.push(format!("{} files are as they were saved", contents.files.len()));
+    if let Some(of) = &contents.mongodb {
+        let program = drill.engines.mongod.as_ref().ok_or_else(|| Fault::new("there is no mongod to restore into"))?;
+        let client = scratch.mongod(program).await?;
+        // Alone first: changes since make something else of it.
+        let (_, restored) = rebuild(drill.repository, Some(of.at), drill.covered.max(of.at), &client).await?;
+        compare(&client, &contents, record).await?;
+        if restored.base != base {
+            record.bad.push(format!("{} was restored instead of {base}", restored.base));
+        }
+        client
+            .database(&of.database)
+            .drop()
+            .await
+            .map_err(|error| crate::mongo_fault("cannot empty the scratch server", &error))?;
+        let (_, latest) = rebuild(drill.repository, None, drill.covered, &client).await?;
+        record.good.push(told(&latest));
+        let certain = latest.at.max(drill.covered).max(of.at).time();
+        record.lost = Some(record.began.since(certain));
+        record.bytes = of.collections.iter().map(|of| of.digest.bytes).sum();
+    }
+    for of in &contents.redis {
+        let program =
+            drill.engines.redis.as_ref().ok_or_else(|| Fault::new("there is no redis-server to restore into"))?;
+        redis_of(&reader, of, program, scratch, record).await?;
+    }
+    Ok(())
+}
+
+fn told(latest: &Restored) -> String {
+    format!("{} changes after the backup were made again, the last of {}", latest.changes, latest.at)
+}
+
+/// Each collection against what the backup says of it.
+async fn compare(client: &Client, contents: &Contents, record: &mut DrillRecord) -> Result<(), Fault> {
+    let Some(of) = &contents.mongodb else { return Ok(()) };
+    let database = client.database(&of.database);
+    let failed = |error: &mongodb::error::Error| crate::mongo_fault("cannot look at what was restored", error);
+    let there = list(&database).await.map_err(|error| failed(&error))?;
+    let mut documents = 0;
+    for saved in &of.collections {
+        let Some(listed) = there.iter().find(|listed| listed.name == saved.name) else {
+            record.bad.push(format!("{} was not restored", saved.name));
+            continue;
+        };
+        if listed.indexes.len() as u64 != saved.indexes {
+            let (found, name) = (listed.indexes.len(), &saved.name);
+            record.bad.push(format!("{name} has {found} indexes, and {} were saved", saved.indexes));
+        }
+        if saved.kind == "view" {
+            continue;
+        }
+        let found = digest_of(&database, &saved.name).await.map_err(|error| failed(&error))?;
+        if found != saved.digest {
+            record.bad.push(format!("{}: {}", saved.name, difference(&saved.digest, &found)));
+        }
+        documents += found.documents;
+        if saved.kind == "collection" {
+            let verdict =
+                database.run_command(doc! { "validate": &saved.name }).await.map_err(|error| failed(&error))?;
+            if !verdict.get_bool("valid").unwrap_or(false) {
+                record.bad.push(format!("{}: its own server finds it damaged", saved.name));
+            }
+        }
+    }
+    let of_at = of.at;
+    record.good.push(format!(
+        "{} collections with {documents} documents, their indexes too, are as they were at {of_at}, by count and digest",
+        of.collections.len()
+    ));
+    Ok(())
+}
+
+async fn redis_of(
+    reader: &Arc<crate::repository::Reader>,
+    of: &OfRedis,
+    program: &Program,
+    scratch: &mut Scratch,
+    record: &mut DrillRecord,
+) -> Result<(), Fault> {
+    let mut files = Vec::new();
+    for file in &of.files {
+        let content = read(reader, place(&of.unit, &file.path)).await?;
+        if of_bytes(&content) != file.sha256 {
+            record.bad.push(format!("{} of {} is not what was saved", file.path, of.unit));
+        }
+        files.push((file.path.clone(), content));
+    }
+    let mut connection = scratch
+        .redis(program, &of.unit, |place| {
+            let folder = place.join(FOLDER);
+            let cannot = |fault: &files::FileFault| Fault::because("cannot put Redis's log in place", fault);
+            files::create_dir(&folder, Access::Owner).map_err(|fault| cannot(&fault))?;
+            for (name, content) in &files {
+                files::write(&folder.join(name), content, Access::Owner).map_err(|fault| cannot(&fault))?;
+            }
+            Ok(())
+        })
+        .await?;
+    let keys: u64 = redis::cmd("DBSIZE")
+        .query_async(&mut connection)
+        .await
+        .map_err(|error| Fault::because(format!("cannot look at what was restored of {}", of.unit), &error))?;
+    let (before, after) = of.keys;
+    if keys == 0 && before > 0 && after > 0 {
+        record.bad.push(format!("{} is empty, and had {before} keys", of.unit));
+    } else {
+        record.good.push(format!("{} has {keys} keys, it said that it had {before}", of.unit));
+    }
+    Ok(())
+}

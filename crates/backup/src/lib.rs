@@ -1,0 +1,64 @@
+//! Backups of an environment, and the proof that they can be restored.
+//!
+//! ```text
+//!   mongod ─ snapshot of one cluster time ─┐                         ┌─► scratch mongod ─ oplog up to T ─► compared with
+//!   oplog  ─ slices, each where the last   ├─► repository (restic's ─┤      contents.json ─► copied where it is wanted
+//!   ended  ────────────────────────────────┤   format, encrypted)    └─► scratch redis-server
+//!   redis's append-only log, files ────────┘
+//! ```
+//!
+//! **Invariants.** What could not be read whole leaves no snapshot. A snapshot without its contents is not restorable. Nothing is
+//! ever loaded into a living database that was not restored and compared in a scratch one before. A chain of oplog slices has no
+//! gap, or says so.
+
+mod append_only_log;
+mod base;
+mod contents;
+mod digest;
+mod drill;
+mod dump;
+mod folder;
+mod load;
+mod oplog;
+mod parts;
+mod replay;
+mod repository;
+mod restore;
+mod retention;
+mod scratch;
+
+pub use base::{MongoSource, RedisSource, Sources, Taken, take};
+pub use contents::{ClusterTime, Contents, FORMAT, OfCollection, OfFile, OfMongo, OfRedis};
+pub use digest::Digest;
+pub use drill::{Drill, DrillRecord, Engines, rehearse};
+pub use folder::Folder;
+pub use oplog::{Slice, SliceTaken, append, chain_end, oldest};
+pub use repository::{Kind, Repository, Snapshot, Verification};
+pub use restore::{Copied, Naming, Restored, put_back, rebuild};
+pub use retention::{Keep, doomed};
+pub use scratch::{Program, Scratch};
+
+use reconcile::Fault;
+
+/// What a library of the repository says, in one line, without its advice to report it to somebody.
+pub(crate) fn told(error: &rustic_core::RusticError) -> String {
+    let text = error.display_log();
+    let first = text.lines().next().unwrap_or_default();
+    first.strip_prefix("Error: ").unwrap_or(first).to_owned()
+}
+
+/// A fault of the repository.
+pub(crate) fn repository_fault(what: impl Into<String>, error: &rustic_core::RusticError) -> Fault {
+    Fault::new(what).cause(told(error))
+}
+
+/// A fault of MongoDB, without the wire's bytes.
+pub(crate) fn mongo_fault(what: impl Into<String>, error: &mongodb::error::Error) -> Fault {
+    use mongodb::error::ErrorKind;
+    let why = match error.kind.as_ref() {
+        ErrorKind::Command(command) => format!("{} ({})", command.message, command.code_name),
+        ErrorKind::Authentication { message, .. } | ErrorKind::ServerSelection { message, .. } => message.clone(),
+        kind => kind.to_string(),
+    };
+    Fault::new(what).cause(why)
+}
