@@ -23,7 +23,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("github", &["reconcile", "secrets"]),
     ("edge", &["reconcile", "gate", "secrets", "certificates"]),
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
-    ("telemetry", &["reconcile", "gate", "secrets"]),
+    ("monitors", &["reconcile", "acme", "secrets"]),
+    ("telemetry", &["reconcile", "gate", "secrets", "monitors"]),
     ("ci", &["reconcile", "engine", "leaks", "secrets"]),
     (
         "roadbed",
@@ -40,6 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "edge",
             "stores",
             "telemetry",
+            "monitors",
             "usage",
             "leaks",
             "smoke",

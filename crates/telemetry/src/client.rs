@@ -113,7 +113,7 @@ impl TelemetryClient {
         self.ask(Method::POST, path, body.into()).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Fault> {
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Fault> {
         let away = |error: &(dyn std::error::Error + 'static)| {
             Fault::because("cannot speak to telemetry", error)
                 .hint("`roadbed status` shows whether it runs")

@@ -7,6 +7,7 @@ mod found_again;
 mod errors;
 mod limits;
 mod neighbour;
+mod outages;
 mod secrets_elsewhere;
 
 use std::fs;
@@ -78,6 +79,9 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("requests-are-found-again", scene.a_log_that_nobody_reads()),
         ("http-redirects", scene.redirects_to_a_port_where_nobody_is()),
         ("forced-errors-arrive", scene.nobody_who_takes_errors()),
+        ("outages-are-noticed", scene.nobody_who_looks()),
+        ("outages-are-noticed", scene.a_pause_that_nobody_ended()),
+        ("outages-are-noticed", scene.a_book_that_somebody_holds()),
         ("bursts-are-throttled", scene.an_edge_that_lets_everybody_ask_for_ever()),
         ("accounts-and-money-are-guarded-more", scene.logins_as_often_as_pictures_and_an_edge_that_counts_alone()),
         ("protected-refuses-strangers", scene.an_edge_that_lets_strangers_see_what_is_protected()),

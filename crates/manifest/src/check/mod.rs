@@ -10,6 +10,7 @@ mod environments;
 mod github;
 mod hosts;
 mod meeting;
+mod monitoring;
 mod network;
 mod oidc;
 mod preview;
@@ -47,6 +48,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     oidc::check(document, findings);
     sign_in::check(document, findings);
     abuse::check(document, findings);
+    monitoring::check(document, findings);
     preview::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);
@@ -82,7 +84,9 @@ fn unused_owners(document: &Document, findings: &mut Findings) {
     let of_apps = document.apps.iter().map(|(_, app)| &app.owner.value);
     let of_variables = document.variables.iter().map(|(_, variable)| &variable.owner.value);
     let of_patterns = document.patterns.iter().map(|(_, pattern)| &pattern.owner.value);
-    let named: std::collections::BTreeSet<&OwnerName> = of_apps.chain(of_variables).chain(of_patterns).collect();
+    let of_monitors = document.monitors.iter().filter_map(|(_, monitor)| monitor.owner.as_ref()).map(|owner| &owner.value);
+    let named: std::collections::BTreeSet<&OwnerName> =
+        of_apps.chain(of_variables).chain(of_patterns).chain(of_monitors).collect();
     for (name, _) in document.owners.iter().filter(|(name, _)| !named.contains(&name.value)) {
         findings
             .warning(name.span, format!("the owner \"{}\" answers for nothing", name.value))

@@ -13,6 +13,7 @@ use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::domains::Domains;
 use crate::cli::edge_args::Edge;
 use crate::cli::errors_args::Errors;
+use crate::cli::monitors_args::{AlertsArgs, MonitorsArgs};
 use crate::cli::exit::Exit;
 use crate::cli::explain::Explain;
 use crate::cli::github_args::Github;
@@ -95,6 +96,8 @@ pub enum Command {
     Explain(Explain),
     Trace(Trace),
     Errors(Errors),
+    Monitors(MonitorsArgs),
+    Alerts(AlertsArgs),
     Restart(Restart),
     Upgrade(Upgrade),
     /// Have a server's systemd run the environment
