@@ -14,6 +14,7 @@
 //!   external     MongoDB and Redis of somebody else
 //!   pushes       from a push to everybody: staging, a picture of what is broken, approval, production and back
 //!   migrations   a change of data that comes with a release
+//!   monitors     an app that is down is noticed, and whoever is to be told is told
 //!   members      MongoDB with three members that die and lose what they have
 //!   secrecy      the search for secrets with which every one of these tests ends
 //!   lending      users that are lent to developers' commands
@@ -51,6 +52,7 @@ mod first_hour;
 mod lending;
 mod members;
 mod migrations;
+mod monitors;
 mod previews;
 mod pushes;
 mod process_model;

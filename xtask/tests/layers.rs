@@ -25,10 +25,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("github", &["reconcile", "secrets"]),
     ("edge", &["reconcile", "gate", "secrets", "certificates"]),
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
-    ("telemetry", &["reconcile", "gate", "secrets"]),
     ("ci", &["reconcile", "engine", "leaks", "secrets", "reports"]),
     ("console", &["reconcile", "gate", "delivery", "telemetry"]),
     ("backup", &["reconcile"]),
+    ("monitors", &["reconcile", "acme", "secrets"]),
+    ("telemetry", &["reconcile", "gate", "secrets", "monitors"]),
     (
         "roadbed",
         &[
@@ -47,6 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "stores",
             "telemetry",
             "console",
+            "monitors",
             "usage",
             "leaks",
             "smoke",

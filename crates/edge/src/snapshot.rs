@@ -220,7 +220,7 @@ impl Snapshot {
 
     /// Who takes what a page reports at this path of any public host.
     pub fn telemetry_for(&self, path: &str) -> Option<&Pool> {
-        self.telemetry.as_ref().filter(|_| path.starts_with(ports::TELEMETRY_PATH))
+        self.telemetry.as_ref().filter(|_| path.starts_with(ports::TELEMETRY_PATH) || path == ports::STATUS_PATH)
     }
 
     /// Whether visitors or those who look at a candidate may ask for a host.

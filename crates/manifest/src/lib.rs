@@ -32,6 +32,7 @@ mod matrix;
 mod incidents;
 mod members;
 mod migration;
+pub mod monitoring;
 mod oidc;
 pub mod naming;
 pub mod network;
@@ -71,11 +72,13 @@ pub use example::example;
 pub use generated::{GeneratedFile, generated};
 pub use github::{Github, GithubEnvironment};
 pub use id::{
-    AppName, BucketName, CollectionName, EnvName, MigrationName, OwnerName, PersonName, ProductName, VarName,
+    AppName, BucketName, ChannelName, CollectionName, EnvName, MigrationName, MonitorName, OwnerName, PersonName,
+    ProductName, VarName,
 };
 pub use incidents::{Incidents, Owner, ServedEnvironment, Team};
 pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
 pub use migration::{Half, Migration};
+pub use monitoring::Monitoring;
 pub use naming::{BranchSlug, Names};
 pub use oidc::{Algorithm, CiEvent, Oidc, Runner};
 pub use parse::{DeclaredPath, Manifest, parse};

@@ -379,6 +379,9 @@ pub struct Challenges {
 /// The beginning of the paths, on every public host, by which pages report what happened to them.
 pub const TELEMETRY_PATH: &str = "/.roadbed/telemetry/";
 
+/// Where everybody may see how an environment is doing, at every public host. Telemetry answers.
+pub const STATUS_PATH: &str = "/.roadbed/status";
+
 /// The keeper's socket by which a release is looked at that visitors do not get yet: TLS, on loopback.
 pub const CANDIDATE_SOCKET: &str = "candidate";
 

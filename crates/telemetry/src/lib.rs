@@ -11,6 +11,7 @@
 
 mod body;
 mod client;
+mod watched;
 mod config;
 mod envelope;
 mod errors;

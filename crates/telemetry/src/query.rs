@@ -7,6 +7,7 @@
 //!   GET  /metrics       for Prometheus; PUT /facts: what control knows
 //!   PUT  /secrets       what must not be kept
 //!   …    /errors/       see there
+//!   …    /monitors, /alerts, /objectives   see `monitors`
 //! ```
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
         .merge(redaction::routes(Arc::clone(&telemetry.redaction)))
         .merge(errors::questions(Arc::clone(&telemetry.errors)))
         .merge(errors::keeping_of_maps(Arc::clone(&telemetry.errors)))
+        .merge(monitors::routes(Arc::clone(&telemetry.monitors)))
         .merge(Router::new().route("/health", get(health)).with_state(telemetry))
 }
 

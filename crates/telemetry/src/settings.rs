@@ -1,6 +1,7 @@
 //! What the role is told by control: a file that is written whole before the role starts. Another file means another start.
 
 use host::files::{self, Access};
+use monitors::MonitorSettings;
 use reconcile::Root;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -10,7 +11,7 @@ use crate::fault::TelemetryFault;
 use crate::logs::Keeping;
 
 /// All that differs between environments. No secrets: what opens something is here as its digest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// As events are marked with it: `production`, `preview/pr-7`.
     pub environment: String,
@@ -27,6 +28,9 @@ pub struct Settings {
     /// Who may report errors, and how many.
     #[serde(default)]
     pub errors: ErrorSettings,
+    /// What is watched, and who is told.
+    #[serde(default)]
+    pub monitors: MonitorSettings,
 }
 
 impl Settings {

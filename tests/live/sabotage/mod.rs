@@ -7,6 +7,7 @@ mod found_again;
 mod errors;
 mod limits;
 mod neighbour;
+mod outages;
 mod secrets_elsewhere;
 mod teams;
 mod shown;
@@ -87,6 +88,9 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("forced-errors-arrive", scene.an_app_whose_key_opens_nothing()),
         ("errors-are-shown", scene.an_edge_that_leads_nobody_to_the_console()),
         ("errors-are-shown", scene.a_console_that_has_nothing_to_show()),
+        ("outages-are-noticed", scene.nobody_who_looks()),
+        ("outages-are-noticed", scene.a_pause_that_nobody_ended()),
+        ("outages-are-noticed", scene.a_book_that_somebody_holds()),
         ("bursts-are-throttled", scene.an_edge_that_lets_everybody_ask_for_ever()),
         ("accounts-and-money-are-guarded-more", scene.logins_as_often_as_pictures_and_an_edge_that_counts_alone()),
         ("protected-refuses-strangers", scene.an_edge_that_lets_strangers_see_what_is_protected()),

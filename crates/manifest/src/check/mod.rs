@@ -11,6 +11,7 @@ mod github;
 mod hosts;
 mod incidents;
 mod meeting;
+mod monitoring;
 mod network;
 mod oidc;
 mod preview;
@@ -50,6 +51,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     console::check(document, findings);
     sign_in::check(document, findings);
     abuse::check(document, findings);
+    monitoring::check(document, findings);
     preview::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);
@@ -89,8 +91,10 @@ fn unused_owners(document: &Document, findings: &mut Findings) {
     let incidents = &document.incidents;
     let of_promises = incidents.promises.iter().map(|(_, owner)| owner);
     let called = incidents.lead.iter().chain(&incidents.escalation).chain(of_promises).map(|owner| &owner.value);
+    let of_monitors =
+        document.monitors.iter().filter_map(|(_, monitor)| monitor.owner.as_ref()).map(|owner| &owner.value);
     let named: std::collections::BTreeSet<&OwnerName> =
-        of_apps.chain(of_variables).chain(of_patterns).chain(called).collect();
+        of_apps.chain(of_variables).chain(of_patterns).chain(called).chain(of_monitors).collect();
     for (name, _) in document.owners.iter().filter(|(name, _)| !named.contains(&name.value)) {
         findings
             .warning(name.span, format!("the owner \"{}\" answers for nothing", name.value))

@@ -29,6 +29,7 @@
 //! | T11 | `requests-are-found-again` | a request's number finds what the edge and the apps wrote about it, with one trace |
 //! | T11 | `forced-errors-arrive` | a forced error is found within 5 s, with environment, release and request; where apps report errors |
 //! | T11 | `errors-are-shown` | a forced error is on a page of the console within 5 s; where there is one |
+//! | T11 | `outages-are-noticed` | every app is watched, what fails is known within two looks and told; where the environment is watched |
 //! | T12 | `bursts-are-throttled` | who asks too often gets 429 and is told when to come again, another client is served |
 //! | T12 | `accounts-and-money-are-guarded-more` | the edge serves the declared limits, logins and payments have less, edges count together |
 //! | T12 | `protected-refuses-strangers` | what is protected lets in who signed in and nobody else; where something is protected |
@@ -55,6 +56,7 @@ mod strangers;
 mod payments;
 mod protection;
 mod pipeline;
+mod outages;
 mod overdue;
 mod found_again;
 mod isolation;
@@ -72,6 +74,7 @@ pub use isolation::{CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here};
 pub use leaks::SecretsStaySecret;
 pub use limits::{AccountsAndMoneyAreGuardedMore, BurstsAreThrottled};
 pub use looked_at::FailedLooksFailDeployments;
+pub use outages::OutagesAreNoticed;
 pub use overdue::NothingIsOverdue;
 pub use payments::PaymentsStayOutOfPreviews;
 pub use pipeline::ChangesAreChecked;

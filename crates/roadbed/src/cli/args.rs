@@ -20,6 +20,7 @@ use crate::cli::github_args::Github;
 use crate::cli::incident_args::Incident;
 use crate::cli::logs_args::Logs;
 use crate::cli::merge_gate_args::MergeGate;
+use crate::cli::monitors_args::{AlertsArgs, MonitorsArgs};
 use crate::cli::preview_args::Preview;
 use crate::cli::ready_args::Ready;
 use crate::cli::sample_args::Sample;
@@ -97,6 +98,8 @@ pub enum Command {
     Explain(Explain),
     Trace(Trace),
     Errors(Errors),
+    Monitors(MonitorsArgs),
+    Alerts(AlertsArgs),
     Restart(Restart),
     Upgrade(Upgrade),
     /// Have a server's systemd run the environment

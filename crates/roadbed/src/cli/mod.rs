@@ -39,6 +39,9 @@ pub mod env_exec;
 pub mod env_matrix;
 pub mod env_verbs;
 mod errors;
+mod monitors;
+pub mod monitors_args;
+mod alerts;
 pub mod errors_args;
 pub mod exit;
 pub mod failure;
@@ -188,8 +191,8 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Access, Check, Console, Down, Edge, Errors, Explain, Incident, Logs, Plan, Ready, Releases, Restart, Rollback,
-        Smoke, Status, Token, Trace, Trust, Upgrade,
+        Access, Alerts, Check, Console, Down, Edge, Errors, Explain, Incident, Logs, Monitors, Plan, Ready, Releases,
+        Restart, Rollback, Smoke, Status, Token, Trace, Trust, Upgrade,
     };
     if let Check(_)
     | Upgrade(_)
@@ -197,6 +200,8 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     | Status(_)
     | Logs(_)
     | Errors(_)
+    | Monitors(_)
+    | Alerts(_)
     | Explain(_)
     | Trace(_)
     | Restart(_)
@@ -227,6 +232,8 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Status(_) => wait(status::run(session, &live)),
         Command::Logs(args) => wait(async { logs::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Errors(args) => wait(errors::run(session, args)),
+        Command::Monitors(args) => wait(monitors::run(session, args)),
+        Command::Alerts(args) => wait(alerts::run(session, args)),
         Command::Explain(args) => wait(explain::run(session, args)),
         Command::Trace(args) => wait(trace::run(session, args)),
         Command::Restart(args) => wait(restart::run(session, args, &live)),

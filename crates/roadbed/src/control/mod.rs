@@ -18,6 +18,7 @@ pub mod rotating;
 pub mod renewing;
 mod limiting;
 mod telling;
+mod telling_monitors;
 mod smoking;
 mod process_model;
 pub mod rotation_request;

@@ -34,6 +34,7 @@ pub mod network;
 pub mod smoking;
 pub mod telemetry;
 pub mod errors;
+pub(crate) mod monitoring;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

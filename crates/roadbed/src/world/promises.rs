@@ -92,6 +92,13 @@ impl World {
             let console = self.environment.console.clone();
             all.extend(console.map(|console| Box::new(checks::ErrorsAreShown { forced, console }) as Box<dyn Check>));
         }
+        if checks::OutagesAreNoticed::has_work(&self.environment) {
+            all.push(Box::new(checks::OutagesAreNoticed {
+                environment: self.environment.clone(),
+                telemetry: TelemetryClient::new(self.ground.root.clone()),
+                clock: clock.clone(),
+            }));
+        }
         all.extend(self.checks_of_limits(&visitor));
         if wanted::manifest_as_wanted(&self.wanted)?.workflows().is_some() {
             all.push(Box::new(checks::ChangesAreChecked { wanted: self.wanted.clone() }));

@@ -237,6 +237,7 @@ impl Parts {
             logs: ::telemetry::logs::Keeping::default(),
             metrics_token: telemetry::metrics_token(&self.secrets),
             errors: errors::settings(&self.environment, &self.secrets)?,
+            monitors: super::monitoring::settings(self)?,
         };
         Telemetry::new(self.ground.root.clone(), settings, self.ground.units.clone())
     }

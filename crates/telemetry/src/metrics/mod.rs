@@ -104,6 +104,11 @@ impl Metrics {
         true
     }
 
+    /// Requests of each app by the minute.
+    pub(crate) fn minutes(&self) -> Vec<Minute> {
+        lock(&self.minutes).all()
+    }
+
     /// On disk, where it changed. Called each minute and at the end.
     pub(crate) fn keep(&self) {
         lock(&self.minutes).write();
