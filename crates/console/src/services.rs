@@ -21,12 +21,11 @@ pub struct ServiceState {
     pub restarts: u32,
 }
 
-/// `full` are figures by service, as they say themselves; or why nobody could ask.
-pub fn services(
-    context: &Context,
-    all: &[ServiceState],
-    full: &Result<Vec<(String, Vec<(String, String)>)>, String>,
-) -> String {
+/// Figures of one data service, as it says itself: its name, and what each figure is called and is.
+pub type Figures = (String, Vec<(String, String)>);
+
+/// `full` are figures by service; or why nobody could ask.
+pub fn services(context: &Context, all: &[ServiceState], full: &Result<Vec<Figures>, String>) -> String {
     let body = html! {
         header .top { h1 { "Data services" } }
         div .wide tabindex="0" role="region" aria-label="Processes" {
