@@ -34,6 +34,11 @@ fn listed(data: &Path) -> Result<(Vec<PathBuf>, Option<Vec<u8>>), Fault> {
 pub(crate) async fn take(unit: &str, data: &Path, keys: (u64, u64), sink: &mut Sink) -> Result<OfRedis, Fault> {
     for _ in 0..ATTEMPTS {
         let (all, before) = listed(data)?;
+        if before.is_none() {
+            return Err(Fault::new(format!("cannot read the append-only log of {unit}"))
+                .cause(format!("there is none in {}", data.join(FOLDER).display()))
+                .hint("it takes a redis-server of version 7 with `appendonly yes`"));
+        }
         let mut read = Vec::new();
         for path in &all {
             // Gone: the log was rewritten.

@@ -56,7 +56,11 @@ pub(crate) fn repository_fault(what: impl Into<String>, error: &rustic_core::Rus
 pub(crate) fn mongo_fault(what: impl Into<String>, error: &mongodb::error::Error) -> Fault {
     use mongodb::error::ErrorKind;
     let why = match error.kind.as_ref() {
-        ErrorKind::Command(command) => format!("{} ({})", command.message, command.code_name),
+        // What the server says may show documents: of that no more than where it begins.
+        ErrorKind::Command(command) => {
+            let said: String = command.message.chars().take(160).collect();
+            format!("{said} ({})", command.code_name)
+        }
         ErrorKind::Authentication { message, .. } | ErrorKind::ServerSelection { message, .. } => message.clone(),
         kind => kind.to_string(),
     };

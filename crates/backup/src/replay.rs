@@ -18,6 +18,9 @@ use crate::oplog::entry_time;
 /// So many are made with one command.
 const BATCH: usize = 500;
 
+/// And so many bytes: a command is a document too, and has its limit.
+const BATCH_BYTES: usize = 8 << 20;
+
 const NAMESPACE_NOT_FOUND: i32 = 26;
 const INDEX_NOT_FOUND: i32 = 27;
 const NAMESPACE_EXISTS: i32 = 48;
@@ -31,6 +34,7 @@ pub(crate) struct Replay<'r> {
     after: ClusterTime,
     until: ClusterTime,
     pending: Vec<Document>,
+    bytes: usize,
     /// Pieces of transactions that are not committed yet.
     open: HashMap<String, Vec<Document>>,
     pub(crate) applied: u64,
@@ -44,7 +48,7 @@ fn failed(error: &mongodb::error::Error) -> Fault {
 impl<'r> Replay<'r> {
     pub(crate) fn new(client: &'r Client, database: &'r str, after: ClusterTime, until: ClusterTime) -> Self {
         let (pending, open) = (Vec::new(), HashMap::new());
-        Self { client, database, after, until, pending, open, applied: 0, last: after }
+        Self { client, database, after, until, pending, bytes: 0, open, applied: 0, last: after }
     }
 
     /// One entry, in order.
@@ -81,8 +85,13 @@ impl<'r> Replay<'r> {
                 plain.insert(field, value.clone());
             }
         }
+        let bytes = plain.to_vec().map_or(BATCH_BYTES, |bytes| bytes.len());
+        if self.pending.len() >= BATCH || self.bytes + bytes > BATCH_BYTES {
+            self.flush().await?;
+        }
+        self.bytes += bytes;
         self.pending.push(plain);
-        if self.pending.len() >= BATCH { self.flush().await } else { Ok(()) }
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), Fault> {
@@ -90,6 +99,7 @@ impl<'r> Replay<'r> {
             return Ok(());
         }
         let operations = std::mem::take(&mut self.pending);
+        self.bytes = 0;
         self.applied += operations.len() as u64;
         // Not all or nothing: that would be one transaction, with its limits.
         let command = doc! { "applyOps": operations, "allowAtomic": false };
