@@ -28,7 +28,8 @@ fn axe_finds_nothing_on_any_page() {
     }
     let axe = folder.join("node_modules/axe-core/axe.min.js");
     if !axe.exists() {
-        let installed = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).output().unwrap();
+        let installed =
+            Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).output().unwrap();
         assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
     }
     fs::write(folder.join("look.js"), LOOK).unwrap();
@@ -40,7 +41,8 @@ fn axe_finds_nothing_on_any_page() {
             let asset = web_console::assets::of(path).unwrap();
             fs::write(folder.join(path.trim_start_matches('/')), asset.text).unwrap();
         }
-        let scripts = "<script src=\"node_modules/axe-core/axe.min.js\"></script><script src=\"look.js\"></script></body>";
+        let scripts =
+            "<script src=\"node_modules/axe-core/axe.min.js\"></script><script src=\"look.js\"></script></body>";
         let page = page.replace("\"/assets/", "\"assets/").replace("</body>", scripts);
         let file = folder.join(format!("{name}.html"));
         fs::write(&file, page).unwrap();
