@@ -75,7 +75,7 @@ pub fn errors(context: &Context, found: &Errors) -> String {
             button { "Search" }
         }
         @for lost in &found.lost {
-            p .trouble { (marks::shape(marks::Mark::Warn)) (lost.app) ": " (count(lost.count)) " not kept, " (lost.what) }
+            p .trouble { (marks::shape(marks::Mark::Warn)) (cut(&lost.app, 40)) ": " (count(lost.count)) " not kept, " (cut(&lost.what, 80)) }
         }
         @if found.issues.is_empty() {
             (frame::nothing("No such error.", "Apps report errors by the DSN that they are given; see SENTRY_DSN."))
@@ -145,7 +145,13 @@ pub(crate) fn short_list(context: &Context, issues: &[Issue]) -> Markup {
     }
 }
 
+/// A longer id is none of the edge's, and nobody's that it would have taken.
+pub(crate) const LONGEST_ID: usize = 128;
+
 /// Leads to all that is known of a request.
 pub(crate) fn request_link(id: &str) -> Markup {
-    html! { a .id href={ "/requests/" (part(id)) } { (cut(id, 64)) } }
+    html! {
+        @if id.len() <= LONGEST_ID { a .id href={ "/requests/" (part(id)) } { (cut(id, 64)) } }
+        @else { span .id { (cut(id, 64)) } }
+    }
 }

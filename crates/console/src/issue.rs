@@ -6,7 +6,7 @@ use serde_json::Value;
 use telemetry::{ErrorEvent, IssueDetails, IssueStatus};
 
 use crate::context::{Context, Place};
-use crate::errors::{request_link, tags};
+use crate::errors::{LONGEST_ID, request_link, tags};
 use crate::frame::{self, Shows};
 use crate::marks;
 use crate::words::{ago, count, cut, moment, of_millis, query};
@@ -290,7 +290,7 @@ fn events(context: &Context, all: &[ErrorEvent]) -> Markup {
                                 td { (marks::environment(&event.environment)) }
                                 td .id { (cut(event.release.as_deref().unwrap_or("–"), 60)) }
                                 td { @match event.request_id.as_ref().or(event.trace_id.as_ref()) { Some(id) => (request_link(id)), None => "–" } }
-                                td { @if let Some(id) = &event.request_id { a href=(query("/logs", &[("request", Some(id))])) { "lines" } } }
+                                td { @if let Some(id) = event.request_id.as_ref().filter(|id| id.len() <= LONGEST_ID) { a href=(query("/logs", &[("request", Some(id))])) { "lines" } } }
                             }
                         }
                     }

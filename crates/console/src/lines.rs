@@ -9,7 +9,7 @@ use crate::marks::{self, Mark};
 use crate::words::{clock, cut};
 
 /// Letters of a line, and fields beside what it says.
-const SAID: usize = 400;
+const SAID: usize = 300;
 const FIELDS: usize = 12;
 const FIELD: usize = 120;
 

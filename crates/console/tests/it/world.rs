@@ -90,9 +90,9 @@ impl World {
     pub fn errors(self, many: i64) -> Errors {
         Errors {
             asked: AskedErrors {
-                app: self.maybe("api"),
+                app: Some(self.ours("api")),
                 status: Some(IssueStatus::Open),
-                search: self.say("declined"),
+                search: self.ours("declined"),
             },
             issues: (0..many).map(|id| self.issue(id)).collect(),
             has_more: many >= 100,
@@ -139,7 +139,7 @@ impl World {
             title: self.say("PaymentDeclined: card declined"),
             at: before(at).unix_millis(),
             received: before(at).unix_millis(),
-            environment: self.say("staging"),
+            environment: self.ours("staging"),
             release: self.maybe("r12-1a2b3c4d5e6f"),
             request_id: self.maybe("01JD3XQ8T5W2R9"),
             trace_id: self.maybe("0af7651916cd43dd8448eb211c80319c"),
@@ -193,8 +193,8 @@ impl World {
     pub fn logs(self, many: usize) -> Logs {
         Logs {
             asked: AskedLogs {
-                text: self.say("payment"),
-                of: self.say("api"),
+                text: self.ours("payment"),
+                of: self.ours("api"),
                 level: Some(Level::Debug),
                 request: String::new(),
                 since: "1h".into(),

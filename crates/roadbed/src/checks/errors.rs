@@ -87,12 +87,12 @@ impl ForcedErrorsArrive {
 
     /// Makes something go wrong; says at which request.
     pub(super) async fn force(&self, app: &App, host: &str) -> Result<String, String> {
-        if self.fails_on_demand(app) { self.fail_now(app, host).await } else { self.report_now(app, host).await }
+        if self.fails_on_demand(app) { self.fail_now(host).await } else { self.report_now(app, host).await }
     }
 
     /// The app itself fails, and reports it.
     async fn fail(&self, app: &App, host: &str) -> Result<String, String> {
-        let request = self.fail_now(app, host).await?;
+        let request = self.fail_now(host).await?;
         let (event, ms) = self.find(&request).await?;
         let release = event.release.as_deref().filter(|release| !release.is_empty());
         let release = release.ok_or("its error says no release")?;
@@ -103,7 +103,7 @@ impl ForcedErrorsArrive {
         ))
     }
 
-    async fn fail_now(&self, app: &App, host: &str) -> Result<String, String> {
+    async fn fail_now(&self, host: &str) -> Result<String, String> {
         let name = SecretName::variable(FAULT_TOKEN);
         let token = self.secrets.get(&name).map_err(|fault| fault.to_string())?;
         let token = token.ok_or("there is no FAULT_TOKEN yet")?;

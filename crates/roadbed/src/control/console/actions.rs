@@ -89,13 +89,14 @@ pub(super) async fn act(
 async fn decide(control: &Arc<Control>, visitor: &Visitor, id: &str, form: &Form) -> Result<Shown, Told> {
     let id: i64 = id.parse().map_err(|_| Told::nothing("such error"))?;
     let telemetry = TelemetryClient::new(control.root.clone());
+    let known = telemetry.issue(id).await.map_err(|fault| Told::new(StatusCode::NOT_FOUND, fault))?.issue;
     let to = form.get("to").map(String::as_str).unwrap_or_default();
     let change = match to {
         "open" => Change::Open,
         "ignore" => Change::Ignore,
         "resolve" => Change::Resolve { release: None },
         // It is back when a release after the newest that has it has it too.
-        "resolve-next" => Change::Resolve { release: telemetry.issue(id).await?.issue.last_release },
+        "resolve-next" => Change::Resolve { release: known.last_release },
         "snooze" => Change::Snooze { until: Some(control.clock.now().after(SNOOZE).unix_millis()), more_events: None },
         _ => return Err(Told::nothing("such decision")),
     };
