@@ -39,7 +39,8 @@ fn an_app_that_is_taken_away_is_down_within_two_looks_and_a_receiver_is_told() {
     shop.set_secret("alerts/oncall", key);
     shop.up_with(&["--no-gate"]);
 
-    for name in ["edge", "app/storefront", "app/api", "app/admin", "certificate/api", "mongodb", "redis", "redis-cache"] {
+    for name in ["edge", "app/storefront", "app/api", "app/admin", "certificate/api", "mongodb", "redis", "redis-cache"]
+    {
         until_shown(&shop, name, "up");
     }
     let gate = shop.ready(&["outages-are-noticed"]);
@@ -105,7 +106,9 @@ fn receiver() -> (u16, mpsc::Receiver<Value>) {
                 read.extend_from_slice(&buffer[..count]);
                 let text = String::from_utf8_lossy(&read).into_owned();
                 let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-                let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
+                let length = head
+                    .lines()
+                    .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
                 if body.len() >= length.unwrap() {
                     break body.to_owned();
                 }

@@ -69,7 +69,8 @@ pub use example::example;
 pub use generated::{GeneratedFile, generated};
 pub use github::{Github, GithubEnvironment};
 pub use id::{
-    AppName, BucketName, ChannelName, CollectionName, EnvName, MigrationName, MonitorName, OwnerName, PersonName, ProductName, VarName,
+    AppName, BucketName, ChannelName, CollectionName, EnvName, MigrationName, MonitorName, OwnerName, PersonName,
+    ProductName, VarName,
 };
 pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
 pub use migration::{Half, Migration};

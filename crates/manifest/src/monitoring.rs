@@ -138,7 +138,10 @@ impl shape::Text for QuietHours {
         let time = |text: &str| {
             let (hour, minute) = text.split_once(':')?;
             let is_two = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-            let (hour, minute) = (is_two(hour).then(|| hour.parse::<u32>().ok())??, is_two(minute).then(|| minute.parse::<u32>().ok())??);
+            let (hour, minute) = (
+                is_two(hour).then(|| hour.parse::<u32>().ok())??,
+                is_two(minute).then(|| minute.parse::<u32>().ok())??,
+            );
             (hour < 24 && minute < 60).then_some(hour * 60 + minute)
         };
         let hours = text.split_once('-').and_then(|(from, to)| Some(Self { from: time(from)?, to: time(to)? }));
@@ -219,7 +222,10 @@ pub enum Watched {
     /// A path of the app, or an address.
     Http(String),
     Tcp(String),
-    Tls { host: String, port: u16 },
+    Tls {
+        host: String,
+        port: u16,
+    },
     Dns(String),
     Heartbeat(Duration),
 }
@@ -278,7 +284,10 @@ impl MonitorTable {
     pub(crate) fn watched(&self) -> Vec<Watched> {
         let text = |text: &Option<At<String>>| text.as_ref().map(|text| text.value.clone());
         let tls = text(&self.tls).map(|address| {
-            let (host, port) = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))).unwrap_or((&address, 443));
+            let (host, port) = address
+                .rsplit_once(':')
+                .and_then(|(host, port)| Some((host, port.parse().ok()?)))
+                .unwrap_or((&address, 443));
             Watched::Tls { host: host.to_owned(), port }
         });
         let all = [

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use host::database::{self, DatabaseFault, Presence, Schema};
 use host::files;
@@ -89,6 +90,9 @@ pub(crate) const KEPT_MINUTES: i64 = 35 * 24 * 60;
 /// What is over is kept for so long, in milliseconds.
 const KEPT_MS: i64 = 90 * 24 * 60 * 60_000;
 
+/// Longer than any of our own transactions takes.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Opened at the first need, and again after it failed.
 #[derive(Debug)]
 pub(crate) struct Book {
@@ -131,9 +135,18 @@ impl Book {
         })
     }
 
-    /// A damaged one is moved aside: what is watched is seen again, and an outage that goes on is told again.
+    /// Nobody else writes there, so nobody is waited for as long as others are.
     fn open(&self) -> Result<Connection, Fault> {
-        let cannot = |fault: &DatabaseFault| Fault::because("cannot open the book of monitors", fault).hint(fault.hint());
+        let connection = self.open_whole()?;
+        let patience = connection.busy_timeout(PATIENCE);
+        patience.map_err(|error| Fault::because("cannot use the book of monitors", &error))?;
+        Ok(connection)
+    }
+
+    /// A damaged one is moved aside: what is watched is seen again, and an outage that goes on is told again.
+    fn open_whole(&self) -> Result<Connection, Fault> {
+        let cannot =
+            |fault: &DatabaseFault| Fault::because("cannot open the book of monitors", fault).hint(fault.hint());
         match database::open(&self.path, SCHEMA, Presence::MayBeNew) {
             Err(DatabaseFault::Damaged { what, .. }) => {
                 let aside = self.path.with_extension("db.damaged");
@@ -188,7 +201,8 @@ pub(crate) fn count(book: &Connection, monitor: &str, seen: &Seen, now: i64) -> 
 
 /// What was good since a minute.
 pub(crate) fn share(book: &Connection, monitor: &str, since_minute: i64) -> rusqlite::Result<Share> {
-    let sql = "SELECT coalesce(sum(good + bad), 0), coalesce(sum(bad), 0) FROM minutes WHERE monitor = ?1 AND minute > ?2";
+    let sql =
+        "SELECT coalesce(sum(good + bad), 0), coalesce(sum(bad), 0) FROM minutes WHERE monitor = ?1 AND minute > ?2";
     let mut statement = book.prepare_cached(sql)?;
     statement.query_row(params![monitor, since_minute], |row| Ok(Share { all: row.get(0)?, bad: row.get(1)? }))
 }
@@ -200,12 +214,19 @@ pub(crate) fn change(book: &Connection, monitor: &str, standing: &Standing, now:
         crate::standing::Health::Down => "down",
     };
     let why = standing.why.as_deref().filter(|_| health == "down");
-    book.execute("INSERT INTO changes (monitor, at, health, why) VALUES (?1, ?2, ?3, ?4)", params![monitor, now, health, why])?;
+    book.execute(
+        "INSERT INTO changes (monitor, at, health, why) VALUES (?1, ?2, ?3, ?4)",
+        params![monitor, now, health, why],
+    )?;
     Ok(())
 }
 
 /// The latest changes of a monitor: when, to what, why.
-pub(crate) fn changes(book: &Connection, monitor: &str, most: u32) -> rusqlite::Result<Vec<(i64, String, Option<String>)>> {
+pub(crate) fn changes(
+    book: &Connection,
+    monitor: &str,
+    most: u32,
+) -> rusqlite::Result<Vec<(i64, String, Option<String>)>> {
     let mut statement =
         book.prepare_cached("SELECT at, health, why FROM changes WHERE monitor = ?1 ORDER BY id DESC LIMIT ?2")?;
     statement.query_map(params![monitor, most], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
@@ -242,7 +263,13 @@ pub(crate) fn windows(book: &Connection, now: i64) -> rusqlite::Result<Vec<Windo
     let sql = "SELECT kind, monitor, reason, who, until FROM windows WHERE until IS NULL OR until > ?1 ORDER BY id";
     let mut statement = book.prepare_cached(sql)?;
     let window = |row: &rusqlite::Row<'_>| {
-        Ok(Window { kind: row.get(0)?, monitor: row.get(1)?, reason: row.get(2)?, who: row.get(3)?, until: row.get(4)? })
+        Ok(Window {
+            kind: row.get(0)?,
+            monitor: row.get(1)?,
+            reason: row.get(2)?,
+            who: row.get(3)?,
+            until: row.get(4)?,
+        })
     };
     statement.query_map([now], window)?.collect()
 }

@@ -187,7 +187,8 @@ async fn resume(State(monitors): State<Arc<Monitors>>, Json(resume): Json<Resume
     let meant = meant(&monitors, &resume.monitors)?;
     let all = monitors.settings.monitors.iter().map(|monitor| Some(monitor.name.clone()));
     // Who resumes all resumes also those that were paused by name.
-    let meant: Vec<Option<String>> = if resume.monitors.is_empty() { meant.into_iter().chain(all).collect() } else { meant };
+    let meant: Vec<Option<String>> =
+        if resume.monitors.is_empty() { meant.into_iter().chain(all).collect() } else { meant };
     let resumed = monitors.book.on(move |book| {
         let mut closed = 0;
         for monitor in &meant {

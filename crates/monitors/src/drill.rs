@@ -80,11 +80,11 @@ impl Monitors {
             quiet: None,
         };
         let secret = Arc::new(Secret::new(order.secret.clone()));
-        lock(&self.drills)
-            .insert(name.clone(), Drill { monitor: monitor.clone(), channel: channel.clone(), secret });
+        lock(&self.drills).insert(name.clone(), Drill { monitor: monitor.clone(), channel: channel.clone(), secret });
         let watching = tokio::spawn(watch(Arc::clone(self), monitor));
         let telling = tokio::spawn(send::carry_on(Arc::clone(self), channel));
-        let (monitors, ended, ends) = (Arc::clone(self), name.clone(), Duration::from_millis(order.ends_ms.min(LONGEST_MS)));
+        let (monitors, ended, ends) =
+            (Arc::clone(self), name.clone(), Duration::from_millis(order.ends_ms.min(LONGEST_MS)));
         tokio::spawn(async move {
             sleep(ends).await;
             watching.abort();

@@ -27,11 +27,13 @@ mod page;
 mod door;
 
 pub use alerts::{Alert, Delivery, DeliveryState, SIGNATURE, Severity, signature};
-pub use door::{Acknowledge, ChannelSecret, Change, Maintenance, MonitorDetails, Pause, Resume, routes};
+pub use door::{Acknowledge, Change, ChannelSecret, Maintenance, MonitorDetails, Pause, Resume, routes};
 pub use drill::DrillOrder;
-pub use page::{heartbeats, public_routes};
-pub use shown::{MonitorState, Shown};
 pub use objective::{AppMinute, Burn, Objective, ObjectiveState};
-pub use settings::{Channel, ChannelKind, Mail, MailSecurity, Monitor, MonitorSettings, Probe, Quiet, Runbook, Trusted};
+pub use page::{heartbeats, public_routes};
+pub use settings::{
+    Channel, ChannelKind, Mail, MailSecurity, Monitor, MonitorSettings, Probe, Quiet, Runbook, Trusted,
+};
+pub use shown::{MonitorState, Shown};
 pub use standing::{Health, Seen, Standing};
 pub use watch::{Monitors, Surroundings, Watching};

@@ -18,9 +18,9 @@ use crate::alerts::{Severity, record, send};
 use crate::book::{self, Book};
 use crate::drill::Drill;
 use crate::objective::{self, AppMinute, Burn, Objective, Share};
+use crate::probe;
 use crate::settings::{Channel, Monitor, MonitorSettings, Probe};
 use crate::standing::{Health, Rules, Seen, Standing};
-use crate::probe;
 
 /// Between two comparisons of what ought to be told with what is on record, where no look comes in between.
 const SETTLE_EVERY: Duration = Duration::from_secs(1);
@@ -171,7 +171,9 @@ impl Monitors {
             let health = before.health;
             let after = before.after(&seen, rules, now);
             book::put_standing(book, &name, &after)?;
-            book::count(book, &name, &seen, now)?;
+            if after.worked {
+                book::count(book, &name, &seen, now)?;
+            }
             if after.health != health {
                 book::change(book, &name, &after, now)?;
             }
@@ -236,7 +238,8 @@ impl Settling {
         let is_covered = |monitor: &Monitor| windows.iter().any(|window| window.covers(&monitor.name));
         let mut conditions = plan::of_monitors(&self.monitors, &standings, is_covered, (now, self.started));
         for objective in &self.objectives {
-            let told_already = standings.get(&objective.monitor).is_some_and(|standing| standing.health == Health::Down);
+            let told_already =
+                standings.get(&objective.monitor).is_some_and(|standing| standing.health == Health::Down);
             let is_worked_on = windows.iter().any(|window| window.covers(&objective.monitor));
             let burns = self.burns(book, objective, now)?;
             conditions.extend(of_burns(objective, &burns, told_already || is_worked_on, now));
@@ -251,7 +254,8 @@ impl Settling {
         for minutes in objective::PACES.iter().flat_map(|pace| [pace.long_minutes, pace.short_minutes]) {
             looks.insert(minutes, book::share(book, &objective.monitor, minute - minutes)?);
         }
-        let by_looks = objective::burns(objective, "monitor", |minutes| looks.get(&minutes).copied().unwrap_or_default());
+        let by_looks =
+            objective::burns(objective, "monitor", |minutes| looks.get(&minutes).copied().unwrap_or_default());
         let requests = |minutes: i64| {
             let within = |one: &&AppMinute| one.app == objective.app && one.minute > minute - minutes;
             self.minutes.iter().filter(within).fold(Share::default(), |share, one| Share {
@@ -270,7 +274,10 @@ fn of_burns(objective: &Objective, burns: &[Burn], is_silent: bool, now: i64) ->
         let of_pace: Vec<&Burn> = burns.iter().filter(|burn| burn.pace == pace.name).collect();
         let worst = of_pace.iter().filter(|burn| burn.fires).max_by(|one, other| one.long.total_cmp(&other.long));
         let why = worst.map(|burn| {
-            format!("by {}: {:.1} times as fast as its budget allows in the long window, {:.1} in the short", burn.by, burn.long, burn.short)
+            format!(
+                "by {}: {:.1} times as fast as its budget allows in the long window, {:.1} in the short",
+                burn.by, burn.long, burn.short
+            )
         });
         Condition {
             subject: format!("objective/{}/{}", objective.app, pace.name),

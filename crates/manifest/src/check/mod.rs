@@ -84,7 +84,8 @@ fn unused_owners(document: &Document, findings: &mut Findings) {
     let of_apps = document.apps.iter().map(|(_, app)| &app.owner.value);
     let of_variables = document.variables.iter().map(|(_, variable)| &variable.owner.value);
     let of_patterns = document.patterns.iter().map(|(_, pattern)| &pattern.owner.value);
-    let of_monitors = document.monitors.iter().filter_map(|(_, monitor)| monitor.owner.as_ref()).map(|owner| &owner.value);
+    let of_monitors =
+        document.monitors.iter().filter_map(|(_, monitor)| monitor.owner.as_ref()).map(|owner| &owner.value);
     let named: std::collections::BTreeSet<&OwnerName> =
         of_apps.chain(of_variables).chain(of_patterns).chain(of_monitors).collect();
     for (name, _) in document.owners.iter().filter(|(name, _)| !named.contains(&name.value)) {

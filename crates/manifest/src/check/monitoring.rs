@@ -38,7 +38,9 @@ fn monitor(name: &str, span: crate::Span, table: &MonitorTable, document: &Docum
             findings.error(place.span, "a path of which app?").hint("name the app, or write the whole address");
         }
         if !is_path && !address.starts_with("https://") && !address.starts_with("http://") {
-            findings.error(place.span, "this is neither a path nor an address").hint("write \"/health\" or \"https://…\"");
+            findings
+                .error(place.span, "this is neither a path nor an address")
+                .hint("write \"/health\" or \"https://…\"");
         }
     }
     if let (Some(Watched::Tcp(address)), Some(place)) = (watched.first(), &table.tcp)
@@ -53,7 +55,8 @@ fn channel(name: &str, span: crate::Span, table: &ChannelTable, document: &Docum
     let mut needs = |key: &str, is_there: bool| {
         if !is_there {
             let kind = table.r#type.value.as_str();
-            findings.error(span, format!("the channel \"{name}\" has no `{key}`, and {kind} goes nowhere without"))
+            findings
+                .error(span, format!("the channel \"{name}\" has no `{key}`, and {kind} goes nowhere without"))
                 .hint(format!("add {key} = \"…\""));
         }
     };

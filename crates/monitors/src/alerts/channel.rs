@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 use super::mail;
 use super::message::Message;
-use crate::probe::http::{self, Asked};
 use crate::probe::Miss;
+use crate::probe::http::{self, Asked};
 use crate::settings::{Channel, ChannelKind, Trusted};
 
 /// Header of the signature: `t=SECONDS,v1=HEX`.
@@ -106,11 +106,8 @@ async fn exec(command: &[String], cwd: &Path, message: &Message, folder: &Path) 
     let path = folder.join(format!("told-{}.json", message.channel));
     files::write(&path, &message.json(), Access::Owner).map_err(|fault| fault.to_string())?;
     let search = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    let found = if program.contains('/') {
-        Some(cwd.join(program))
-    } else {
-        host::process::find_in_path(program, search)
-    };
+    let found =
+        if program.contains('/') { Some(cwd.join(program)) } else { host::process::find_in_path(program, search) };
     let program: PathBuf = found.ok_or_else(|| format!("there is no program {program}"))?;
     let mut args = args.to_vec();
     args.push(path.to_string_lossy().into_owned());

@@ -48,7 +48,8 @@ fn tls(mail: &Mail) -> Result<Tls, String> {
 }
 
 fn letter(mail: &Mail, message: &Message) -> Result<Letter, String> {
-    let mailbox = |address: &str| address.parse::<Mailbox>().map_err(|error| format!("{address:?} is no address: {error}"));
+    let mailbox =
+        |address: &str| address.parse::<Mailbox>().map_err(|error| format!("{address:?} is no address: {error}"));
     let mut to: Vec<&str> = mail.to.iter().map(String::as_str).collect();
     if to.is_empty() {
         to = message.alerts.iter().map(|told| told.contact.as_str()).filter(|contact| contact.contains('@')).collect();

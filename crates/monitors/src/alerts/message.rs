@@ -63,7 +63,11 @@ impl Message {
         let place = format!("{} {}", self.product, self.environment);
         match self.alerts.as_slice() {
             [one] => format!("[{place}] {}", one.headline()),
-            all => format!("[{place}] {} alerts: {}", all.len(), all.iter().map(Told::headline).collect::<Vec<_>>().join("; ")),
+            all => format!(
+                "[{place}] {} alerts: {}",
+                all.len(),
+                all.iter().map(Told::headline).collect::<Vec<_>>().join("; ")
+            ),
         }
     }
 
@@ -80,9 +84,10 @@ impl Message {
 impl Told {
     pub(crate) fn new(delivery: &Delivery, alert: &Alert, settings: &MonitorSettings) -> Self {
         let monitor = settings.monitor(&alert.subject);
-        let objective = settings.objectives.iter().find(|objective| {
-            alert.subject.starts_with(&format!("objective/{}/", objective.app))
-        });
+        let objective = settings
+            .objectives
+            .iter()
+            .find(|objective| alert.subject.starts_with(&format!("objective/{}/", objective.app)));
         let contact = monitor.map(|monitor| &monitor.contact).or(objective.map(|objective| &objective.contact));
         Self {
             delivery: delivery.id,

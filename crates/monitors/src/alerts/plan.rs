@@ -44,7 +44,7 @@ pub(crate) fn of_monitors(
     let condition = |monitor: &Monitor| {
         let standing = standings.get(&monitor.name)?;
         let is_down = standing.health == Health::Down;
-        let had_time = standing.since >= started + BEGINNING_MS || !standing.changes.is_empty() || now - started >= BEGINNING_MS;
+        let had_time = standing.worked || now - started >= BEGINNING_MS;
         let hidden = is_hidden(monitor, monitors, standings);
         Some(Condition {
             subject: monitor.name.clone(),
@@ -156,7 +156,9 @@ mod tests {
         let standings = all.iter().map(|(name, _, looks)| ((*name).to_owned(), standing(looks))).collect();
         let conditions = of_monitors(&monitors, &standings, |_| covered, (NOW + 20, 0));
         let acts = plan(conditions, &[]);
-        acts.iter().filter_map(|act| if let Act::Open(condition) = act { Some(condition.subject.clone()) } else { None }).collect()
+        acts.iter()
+            .filter_map(|act| if let Act::Open(condition) = act { Some(condition.subject.clone()) } else { None })
+            .collect()
     }
 
     #[test]

@@ -6,8 +6,7 @@ use super::plan::{Act, Condition, due};
 use super::{Alert, Delivery, DeliveryState, Severity};
 use crate::settings::Channel;
 
-const ALERT: &str =
-    "SELECT id, subject, title, why, severity, owner, release, since, opened, resolved, acknowledged, acknowledged_by, flapping FROM alerts";
+const ALERT: &str = "SELECT id, subject, title, why, severity, owner, release, since, opened, resolved, acknowledged, acknowledged_by, flapping FROM alerts";
 
 fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
     Ok(Alert {
@@ -34,8 +33,7 @@ pub(crate) fn open_alerts(book: &Connection) -> rusqlite::Result<Vec<Alert>> {
 
 /// The latest, open ones first.
 pub(crate) fn alerts(book: &Connection, most: u32) -> rusqlite::Result<Vec<Alert>> {
-    let mut statement =
-        book.prepare_cached(&format!("{ALERT} ORDER BY resolved IS NOT NULL, id DESC LIMIT ?1"))?;
+    let mut statement = book.prepare_cached(&format!("{ALERT} ORDER BY resolved IS NOT NULL, id DESC LIMIT ?1"))?;
     statement.query_map([most], alert)?.collect()
 }
 
@@ -121,7 +119,8 @@ pub(crate) fn say(
 
 /// Somebody sees to it: who was to be told if nobody did is told nothing.
 pub(crate) fn acknowledge(book: &Connection, id: i64, who: &str, now: i64) -> rusqlite::Result<bool> {
-    let sql = "UPDATE alerts SET acknowledged = coalesce(acknowledged, ?2), acknowledged_by = coalesce(acknowledged_by, ?3)
+    let sql =
+        "UPDATE alerts SET acknowledged = coalesce(acknowledged, ?2), acknowledged_by = coalesce(acknowledged_by, ?3)
                WHERE id = ?1 AND resolved IS NULL";
     let found = book.execute(sql, params![id, now, who])? > 0;
     if found {
@@ -161,13 +160,16 @@ const MOST_TOGETHER: u32 = 20;
 /// What a channel is to be told now, the oldest first. A word that comes while another of the same alert waits comes after it.
 pub(crate) fn waiting(book: &Connection, channel: &str, now: i64) -> rusqlite::Result<Vec<Delivery>> {
     let sql = format!(
-        "{DELIVERY} AS word WHERE channel = ?1 AND state = 'waiting' AND due <= ?2 AND NOT EXISTS (
+        "{DELIVERY} AS word WHERE channel = ?1 AND state = 'waiting' AND due <= ?2 + 1000 AND NOT EXISTS (
            SELECT 1 FROM deliveries AS before WHERE before.channel = ?1 AND before.alert = word.alert AND before.id < word.id
            AND before.state = 'waiting' AND before.due > ?2
          ) ORDER BY id LIMIT ?3"
     );
     let mut statement = book.prepare_cached(&sql)?;
-    statement.query_map(params![channel, now, MOST_TOGETHER], delivery)?.collect()
+    let waiting = statement.query_map(params![channel, now, MOST_TOGETHER], delivery)?;
+    let waiting = waiting.collect::<rusqlite::Result<Vec<_>>>()?;
+    // What is about to be due goes along with what is.
+    Ok(if waiting.iter().any(|delivery| delivery.due <= now) { waiting } else { Vec::new() })
 }
 
 pub(crate) fn was_taken(book: &Connection, ids: &[i64], now: i64) -> rusqlite::Result<()> {

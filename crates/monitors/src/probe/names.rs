@@ -6,7 +6,8 @@ use super::Miss;
 
 pub(super) async fn look(host: &str) -> Result<(), Miss> {
     let unknown = |error: &dyn std::fmt::Display| Miss::Unknown(format!("cannot ask for {host}: {error}"));
-    let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(|error| unknown(&error))?;
+    let resolver =
+        TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(|error| unknown(&error))?;
     // With the dot at its end no search list makes another name of it.
     match resolver.lookup_ip(format!("{}.", host.trim_end_matches('.'))).await {
         Ok(found) if found.iter().next().is_some() => Ok(()),

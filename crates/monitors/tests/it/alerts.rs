@@ -12,9 +12,11 @@ async fn an_outage_is_told_within_two_looks_and_so_is_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let watched = Watched::start().await;
     let (address, mut words) = receiver(0).await;
-    let running =
-        Running::start(folder.path(), settings(vec![monitor("app/api", watched.address)], vec![webhook("oncall", address)]))
-            .await;
+    let running = Running::start(
+        folder.path(),
+        settings(vec![monitor("app/api", watched.address)], vec![webhook("oncall", address)]),
+    )
+    .await;
     running.until_shown("app/api", Shown::Up).await;
     watched.answers(503);
     let began = Instant::now();
@@ -145,7 +147,11 @@ async fn a_program_and_a_chat_are_told_too_and_a_test_says_what_is_wrong() {
     std::fs::write(&script, format!("#!/bin/sh\ncp \"$1\" {}\n", kept.display())).unwrap();
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let exec = |command: &str| ChannelKind::Exec { command: vec![command.into()], folder: folder.path().to_owned() };
-    let channels = vec![channel("program", exec("./tell.sh")), channel("broken", exec("false")), channel("chat", ChannelKind::Slack)];
+    let channels = vec![
+        channel("program", exec("./tell.sh")),
+        channel("broken", exec("false")),
+        channel("chat", ChannelKind::Slack),
+    ];
     let running = Running::start(folder.path(), settings(Vec::new(), channels)).await;
     let test = async |name: &str| {
         let id: i64 = running.ask("POST", "/alerts/test", Some(name.into())).await;

@@ -1,15 +1,17 @@
 //! Mail, to a real server.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
 use monitors::{ChannelKind, DeliveryState, Mail, MailSecurity, Shown};
 
 use crate::scene::{Running, SECRET, Watched, channel, monitor, settings};
 
-const SERVER: &str = "aiosmtpd==1.4.6";
+/// Installed once for all tests.
+static PACKAGES: LazyLock<PathBuf> = LazyLock::new(|| testkit::tools::of_python("aiosmtpd==1.4.6"));
 
 struct Server {
     child: Child,
@@ -26,14 +28,15 @@ impl Drop for Server {
 
 /// Takes mail from who logs in, over TLS alone, and prints it as JSON.
 fn server(folder: &std::path::Path) -> Server {
-    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let (certificate, key) = (folder.join("mail.pem"), folder.join("mail.key"));
     std::fs::write(&certificate, cert.pem()).unwrap();
     std::fs::write(&key, signing_key.serialize_pem()).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut command = Command::new("python3");
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/mail_server.py")).arg(port.to_string());
-    command.arg(&certificate).arg(&key).arg(SECRET).env("PYTHONPATH", testkit::tools::of_python(SERVER));
+    command.arg(&certificate).arg(&key).arg(SECRET).env("PYTHONPATH", &*PACKAGES);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
     let (send, lines) = mpsc::channel();
@@ -73,7 +76,9 @@ async fn whoever_answers_for_it_gets_mail() {
     assert_eq!(letter["from"], "alerts@urbancart.example");
     assert_eq!(letter["subject"], "[urbancart test] app/api is down");
     let text = letter["text"].as_str().unwrap();
-    for part in ["because  it answers 503", "release  r7-abc", "owner    backend", "docs/runbook.md#api", "roadbed alerts ack"] {
+    for part in
+        ["because  it answers 503", "release  r7-abc", "owner    backend", "docs/runbook.md#api", "roadbed alerts ack"]
+    {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
     assert!(!line.contains(SECRET));
@@ -85,7 +90,8 @@ async fn a_mail_server_that_is_not_to_be_believed_gets_no_password() {
     let server = server(folder.path());
     let strange = Mail { authorities: None, ..mail(folder.path(), server.port) };
     let strange = Mail { to: vec!["anna@urbancart.example".into()], ..strange };
-    let running = Running::start(folder.path(), settings(Vec::new(), vec![channel("mail", ChannelKind::Mail(strange))])).await;
+    let running =
+        Running::start(folder.path(), settings(Vec::new(), vec![channel("mail", ChannelKind::Mail(strange))])).await;
     let id: i64 = running.ask("POST", "/alerts/test", Some("mail".into())).await;
     let delivery = loop {
         let delivery: monitors::Delivery = running.ask("GET", &format!("/alerts/deliveries/{id}"), None).await;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{any, get};
-use axum::{Json, Router};
 use host::clock::SystemClock;
 use monitors::{
     Alert, Channel, ChannelKind, Delivery, Monitor, MonitorSettings, MonitorState, Monitors, Probe, SIGNATURE,
@@ -99,7 +99,10 @@ pub(crate) fn monitor(name: &str, address: SocketAddr) -> Monitor {
         app: Some("api".into()),
         owner: "backend".into(),
         contact: "backend@urbancart.example".into(),
-        runbook: Some(monitors::Runbook { link: "docs/runbook.md#api".into(), text: "Look at `roadbed status`.".into() }),
+        runbook: Some(monitors::Runbook {
+            link: "docs/runbook.md#api".into(),
+            text: "Look at `roadbed status`.".into(),
+        }),
     }
 }
 
@@ -117,7 +120,6 @@ pub(crate) fn settings(monitors: Vec<Monitor>, channels: Vec<Channel>) -> Monito
 
 /// Monitors that run, and the door by which they are asked.
 pub(crate) struct Running {
-    pub(crate) monitors: Arc<Monitors>,
     _watching: Watching,
     door: SocketAddr,
 }
@@ -134,7 +136,7 @@ impl Running {
         let (monitors, watching) = Monitors::start(settings, surroundings);
         let router = monitors::routes(Arc::clone(&monitors)).merge(monitors::public_routes(Arc::clone(&monitors)));
         let door = serve(router, 0).await;
-        let running = Self { monitors, _watching: watching, door };
+        let running = Self { _watching: watching, door };
         let secrets: Vec<_> =
             channels.iter().map(|channel| serde_json::json!({ "channel": channel, "value": SECRET })).collect();
         let known = serde_json::json!({ "secrets": secrets, "releases": BTreeMap::from([("api", "r7-abc")]),
@@ -158,7 +160,12 @@ impl Running {
         (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
     }
 
-    pub(crate) async fn ask<T: DeserializeOwned>(&self, method: &str, path: &str, body: Option<serde_json::Value>) -> T {
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<serde_json::Value>,
+    ) -> T {
         let (status, body) = self.raw(method, path, body).await;
         assert_eq!(status, 200, "{method} {path}: {body}");
         serde_json::from_str(&body).unwrap()
@@ -195,4 +202,3 @@ impl Running {
         states.into_iter().find(is).unwrap()
     }
 }
-

@@ -71,7 +71,11 @@ impl OutagesAreNoticed {
                         None => findings.bad(format!("nobody watches {}", app.name)),
                         Some(state) => match self.wrong(state) {
                             Some(why) => findings.bad(format!("{name}: {why}")),
-                            None => findings.good(format!("{name} is {}, looked at each {} s", state.shown.as_str(), state.every_ms / 1000)),
+                            None => findings.good(format!(
+                                "{name} is {}, looked at each {} s",
+                                state.shown.as_str(),
+                                state.every_ms / 1000
+                            )),
                         },
                     }
                 }
@@ -166,7 +170,8 @@ impl OutagesAreNoticed {
             Err(fault) => return findings.bad(fault.message),
         };
         for channel in &self.environment.monitoring.channels {
-            let last = deliveries.iter().find(|delivery| delivery.channel == channel.name.as_str() && delivery.attempts > 0);
+            let last =
+                deliveries.iter().find(|delivery| delivery.channel == channel.name.as_str() && delivery.attempts > 0);
             match last.and_then(|last| last.error.as_ref()) {
                 Some(why) => findings.bad(format!("{} was not told: {why}", channel.name)),
                 None => findings.good(format!("{} has taken all that it was told", channel.name)),
@@ -228,7 +233,8 @@ async fn request(stream: &mut TcpStream) -> Option<Word> {
         if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&read[..end]).to_lowercase();
             let value = |name: &str| {
-                head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(|value| value.trim().to_owned()))
+                head.lines()
+                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(|value| value.trim().to_owned()))
             };
             let length: usize = value("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
             let body = read.get(end + 4..end + 4 + length);

@@ -131,7 +131,11 @@ async fn test(session: &Session, client: &TelemetryClient, channel: &str) -> Res
         }
         return session.output.line(format!("{channel} has taken it"));
     }
-    let why = delivery.error.unwrap_or_else(|| "it was not tried: telemetry does not know the channel's secret yet".to_owned());
+    let why = delivery
+        .error
+        .unwrap_or_else(|| "it was not tried: telemetry does not know the channel's secret yet".to_owned());
     let fault = Fault::new(format!("{channel} did not take the test")).cause(why);
-    Err(Failure::Work(fault.hint(format!("see [alerts.{channel}] in roadbed.toml; `roadbed secrets set alerts/{channel}` keeps its secret"))))
+    Err(Failure::Work(fault.hint(format!(
+        "see [alerts.{channel}] in roadbed.toml; `roadbed secrets set alerts/{channel}` keeps its secret"
+    ))))
 }

@@ -186,8 +186,8 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Access, Alerts, Check, Down, Edge, Errors, Explain, Logs, Monitors, Plan, Ready, Releases, Restart, Rollback, Smoke, Status,
-        Token, Trace, Trust, Upgrade,
+        Access, Alerts, Check, Down, Edge, Errors, Explain, Logs, Monitors, Plan, Ready, Releases, Restart, Rollback,
+        Smoke, Status, Token, Trace, Trust, Upgrade,
     };
     if let Check(_)
     | Upgrade(_)

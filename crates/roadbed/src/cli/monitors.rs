@@ -105,7 +105,12 @@ fn show(session: &Session, details: &MonitorDetails) -> Result<(), Failure> {
             output.line(format!("  {what} {text}"))?;
         }
     }
-    output.line(format!("  owner {}, each {} s, {} in a day", state.owner, state.every_ms / 1000, percent(state.day)))?;
+    output.line(format!(
+        "  owner {}, each {} s, {} in a day",
+        state.owner,
+        state.every_ms / 1000,
+        percent(state.day)
+    ))?;
     for change in &details.changes {
         let health = match change.health {
             Health::New => "new",
@@ -129,8 +134,8 @@ struct Shown<'a> {
 
 /// Where somebody says that he lives. The token is in the secret store, and no command shows it by the way.
 fn heartbeat(session: &Session, name: &str) -> Result<Option<String>, Failure> {
-    let settings = Settings::read(&session.root)
-        .map_err(|fault| Fault::because("cannot tell where heartbeats arrive", &fault))?;
+    let settings =
+        Settings::read(&session.root).map_err(|fault| Fault::because("cannot tell where heartbeats arrive", &fault))?;
     let is_one = settings.monitors.monitor(name).is_some_and(|known| matches!(known.probe, Probe::Heartbeat { .. }));
     Ok(is_one.then(|| {
         let path = reconcile::ports::TELEMETRY_PATH;
@@ -151,7 +156,10 @@ async fn pause(session: &Session, client: &TelemetryClient, asked: &PauseMonitor
     if session.output.is_json() {
         return session.output.json(&client.monitors().await?);
     }
-    let until = asked.time.as_deref().map_or_else(|| "until `roadbed monitors resume`".to_owned(), |time| format!("for {time}"));
+    let until = asked
+        .time
+        .as_deref()
+        .map_or_else(|| "until `roadbed monitors resume`".to_owned(), |time| format!("for {time}"));
     session.output.line(format!("nobody is told that they are down, {until}"))
 }
 

@@ -16,7 +16,12 @@ use crate::wanted::{self, Wanted};
 const LEASE_MS: u64 = 30_000;
 
 /// Tells it.
-pub(super) async fn tell(control: &Control, want: &Wanted, store: &Store, telemetry: &TelemetryClient) -> Result<(), Fault> {
+pub(super) async fn tell(
+    control: &Control,
+    want: &Wanted,
+    store: &Store,
+    telemetry: &TelemetryClient,
+) -> Result<(), Fault> {
     let environment = wanted::resolve(want)?;
     let mut secrets = Vec::new();
     for channel in &environment.monitoring.channels {

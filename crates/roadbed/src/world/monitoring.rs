@@ -7,7 +7,9 @@ use host::files;
 use manifest::environment::{Access, App, Runs};
 use manifest::monitoring::{self as declared, ChannelType, Watched};
 use manifest::{Environment, OwnerName};
-use monitors::{Channel, ChannelKind, Mail, MailSecurity, Monitor, MonitorSettings, Objective, Probe, Quiet, Runbook, Trusted};
+use monitors::{
+    Channel, ChannelKind, Mail, MailSecurity, Monitor, MonitorSettings, Objective, Probe, Quiet, Runbook, Trusted,
+};
 use reconcile::Fault;
 use reconcile::ports::Certificates;
 use secrets::{SecretName, Store};
@@ -19,7 +21,8 @@ use super::addresses::https_url;
 use super::facts::store_fault;
 use super::resources::Parts;
 
-/// Whoever lets a visitor wait longer serves nobody. A third of the shortest usual interval, so that what hangs is known within two.
+/// Whoever lets a visitor wait longer serves nobody. Never more than a third of the interval, so that what hangs is known within two:
+/// one until it is looked at, a look, the pause before the next, and that one.
 const LONGEST_LOOK_MS: u64 = 4_000;
 
 /// The monitor behind which all apps stand.
@@ -96,7 +99,7 @@ fn by_itself(parts: &Parts, edge: SocketAddr) -> Vec<Monitor> {
         public: None,
         probe,
         every_ms,
-        timeout_ms: every_ms.min(LONGEST_LOOK_MS),
+        timeout_ms: (every_ms / 3).clamp(1, LONGEST_LOOK_MS),
         failures: 2,
         successes: 2,
         parent: parent.map(str::to_owned),
@@ -201,10 +204,12 @@ fn named(parts: &Parts, monitor: &declared::Monitor, edge: SocketAddr) -> Result
         public: monitor.public.clone(),
         probe,
         every_ms,
-        timeout_ms: every_ms.min(LONGEST_LOOK_MS),
+        timeout_ms: (every_ms / 3).clamp(1, LONGEST_LOOK_MS),
         failures: monitor.failures,
         successes: monitor.successes,
-        parent: app.filter(|_| environment.monitoring.enabled && !environment.sleeps()).map(|app| of_app(app.name.as_str())),
+        parent: app
+            .filter(|_| environment.monitoring.enabled && !environment.sleeps())
+            .map(|app| of_app(app.name.as_str())),
         app: monitor.app.as_ref().map(ToString::to_string),
         owner: monitor.owner.to_string(),
         contact: contact(environment, &monitor.owner),
@@ -222,7 +227,8 @@ fn heartbeat(store: &Store, monitor: &str) -> Result<secrets::Secret, Fault> {
     if let Some(found) = store.get(&name).map_err(|fault| store_fault(&fault))? {
         return Ok(found.secret);
     }
-    let fresh = secrets::generate::credential().map_err(|fault| Fault::because(format!("cannot make {name}"), &fault))?;
+    let fresh =
+        secrets::generate::credential().map_err(|fault| Fault::because(format!("cannot make {name}"), &fault))?;
     let kept = store.get_or_keep(&name, manifest::environment::Class::Secret, &fresh);
     kept.map(|kept| kept.secret).map_err(|fault| store_fault(&fault))
 }
