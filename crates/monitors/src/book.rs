@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use host::database::{self, DatabaseFault, Presence, Schema};
 use host::files;
@@ -89,6 +90,9 @@ pub(crate) const KEPT_MINUTES: i64 = 35 * 24 * 60;
 /// What is over is kept for so long, in milliseconds.
 const KEPT_MS: i64 = 90 * 24 * 60 * 60_000;
 
+/// Longer than any of our own transactions takes.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Opened at the first need, and again after it failed.
 #[derive(Debug)]
 pub(crate) struct Book {
@@ -131,8 +135,16 @@ impl Book {
         })
     }
 
-    /// A damaged one is moved aside: what is watched is seen again, and an outage that goes on is told again.
+    /// Nobody else writes there, so nobody is waited for as long as others are.
     fn open(&self) -> Result<Connection, Fault> {
+        let connection = self.open_whole()?;
+        let patience = connection.busy_timeout(PATIENCE);
+        patience.map_err(|error| Fault::because("cannot use the book of monitors", &error))?;
+        Ok(connection)
+    }
+
+    /// A damaged one is moved aside: what is watched is seen again, and an outage that goes on is told again.
+    fn open_whole(&self) -> Result<Connection, Fault> {
         let cannot =
             |fault: &DatabaseFault| Fault::because("cannot open the book of monitors", fault).hint(fault.hint());
         match database::open(&self.path, SCHEMA, Presence::MayBeNew) {

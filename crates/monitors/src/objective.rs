@@ -40,8 +40,8 @@ pub(crate) const PACES: [Pace; 2] = [
     Pace { name: "slow", long_minutes: 6 * 60, short_minutes: 30, burn: 6.0 },
 ];
 
-/// Fewer requests in the long window say nothing: one that fails would be an outage.
-const LEAST_REQUESTS: u64 = 20;
+/// Fewer looks or requests in the long window say nothing: one that fails would be an outage.
+const LEAST: u64 = 20;
 
 /// How an objective stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ pub(crate) fn burns(objective: &Objective, by: &str, within: impl Fn(i64) -> Sha
     let allowed = allowed(objective.target);
     let burn = |pace: &Pace| {
         let (long, short) = (within(pace.long_minutes), within(pace.short_minutes));
-        let enough = by != "requests" || long.all >= LEAST_REQUESTS;
+        let enough = long.all >= LEAST;
         let (long, short) = (long.bad_ratio() / allowed, short.bad_ratio() / allowed);
         Burn {
             pace: pace.name.to_owned(),

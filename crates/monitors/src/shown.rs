@@ -78,28 +78,28 @@ const MONTH_MINUTES: i64 = 30 * DAY_MINUTES;
 impl Monitors {
     /// All, in the order of the settings.
     pub(crate) async fn states(self: &Arc<Self>) -> Result<Vec<MonitorState>, Fault> {
-        let (now, monitors, trouble) = (self.now(), self.all_monitors(), self.trouble());
+        let (now, monitors) = (self.now(), self.all_monitors());
+        let all = monitors.clone();
+        // Nothing can be kept or read: all is unknown, and none of it down.
+        let unknown = |why: String| {
+            let one = |monitor: &Monitor| MonitorState {
+                shown: Shown::Unknown,
+                why: Some(why.clone()),
+                ..shown(monitor, &Standing::new(now), None, None)
+            };
+            all.iter().map(one).collect::<Vec<_>>()
+        };
+        // Nobody waits for a disk to be told so.
+        if let Some(trouble) = self.trouble() {
+            return Ok(unknown(trouble));
+        }
         let looked = self.book.on(move |book| {
             let standings = book::standings(book)?;
             let windows = book::windows(book, now)?;
             let state = |monitor: &Monitor| state(book, monitor, (&monitors, &standings, &windows), now);
             monitors.iter().map(state).collect::<rusqlite::Result<Vec<_>>>()
         });
-        let mut states = match (looked.await, &trouble) {
-            (Ok(states), _) => states,
-            // Nothing can be read: all is unknown, and none of it down.
-            (Err(_), Some(_)) => {
-                self.all_monitors().iter().map(|monitor| shown(monitor, &Standing::new(now), None, None)).collect()
-            }
-            (Err(fault), None) => return Err(fault),
-        };
-        if let Some(trouble) = trouble {
-            for state in &mut states {
-                state.shown = Shown::Unknown;
-                state.why = Some(trouble.clone());
-            }
-        }
-        Ok(states)
+        Ok(looked.await.unwrap_or_else(|fault| unknown(fault.to_string())))
     }
 
     pub(crate) async fn objectives(self: &Arc<Self>) -> Result<Vec<ObjectiveState>, Fault> {

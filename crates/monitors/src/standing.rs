@@ -60,6 +60,9 @@ pub struct Standing {
     pub release: Option<String>,
     /// When it came and went.
     pub changes: Vec<i64>,
+    /// Whether it was ever seen to work: what was not there yet is no outage, and costs no budget.
+    #[serde(default)]
+    pub worked: bool,
 }
 
 impl Standing {
@@ -76,6 +79,7 @@ impl Standing {
             ms: None,
             release: None,
             changes: Vec::new(),
+            worked: false,
         }
     }
 
@@ -88,6 +92,7 @@ impl Standing {
             Seen::Good { ms, release } => {
                 self.looked(now);
                 self.ms = Some(*ms);
+                self.worked = true;
                 if release.is_some() {
                     self.release.clone_from(release);
                 }

@@ -171,7 +171,9 @@ impl Monitors {
             let health = before.health;
             let after = before.after(&seen, rules, now);
             book::put_standing(book, &name, &after)?;
-            book::count(book, &name, &seen, now)?;
+            if after.worked {
+                book::count(book, &name, &seen, now)?;
+            }
             if after.health != health {
                 book::change(book, &name, &after, now)?;
             }

@@ -44,8 +44,7 @@ pub(crate) fn of_monitors(
     let condition = |monitor: &Monitor| {
         let standing = standings.get(&monitor.name)?;
         let is_down = standing.health == Health::Down;
-        let had_time =
-            standing.since >= started + BEGINNING_MS || !standing.changes.is_empty() || now - started >= BEGINNING_MS;
+        let had_time = standing.worked || now - started >= BEGINNING_MS;
         let hidden = is_hidden(monitor, monitors, standings);
         Some(Condition {
             subject: monitor.name.clone(),

@@ -160,13 +160,16 @@ const MOST_TOGETHER: u32 = 20;
 /// What a channel is to be told now, the oldest first. A word that comes while another of the same alert waits comes after it.
 pub(crate) fn waiting(book: &Connection, channel: &str, now: i64) -> rusqlite::Result<Vec<Delivery>> {
     let sql = format!(
-        "{DELIVERY} AS word WHERE channel = ?1 AND state = 'waiting' AND due <= ?2 AND NOT EXISTS (
+        "{DELIVERY} AS word WHERE channel = ?1 AND state = 'waiting' AND due <= ?2 + 1000 AND NOT EXISTS (
            SELECT 1 FROM deliveries AS before WHERE before.channel = ?1 AND before.alert = word.alert AND before.id < word.id
            AND before.state = 'waiting' AND before.due > ?2
          ) ORDER BY id LIMIT ?3"
     );
     let mut statement = book.prepare_cached(&sql)?;
-    statement.query_map(params![channel, now, MOST_TOGETHER], delivery)?.collect()
+    let waiting = statement.query_map(params![channel, now, MOST_TOGETHER], delivery)?;
+    let waiting = waiting.collect::<rusqlite::Result<Vec<_>>>()?;
+    // What is about to be due goes along with what is.
+    Ok(if waiting.iter().any(|delivery| delivery.due <= now) { waiting } else { Vec::new() })
 }
 
 pub(crate) fn was_taken(book: &Connection, ids: &[i64], now: i64) -> rusqlite::Result<()> {

@@ -1,15 +1,17 @@
 //! Mail, to a real server.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
 use monitors::{ChannelKind, DeliveryState, Mail, MailSecurity, Shown};
 
 use crate::scene::{Running, SECRET, Watched, channel, monitor, settings};
 
-const SERVER: &str = "aiosmtpd==1.4.6";
+/// Installed once for all tests.
+static PACKAGES: LazyLock<PathBuf> = LazyLock::new(|| testkit::tools::of_python("aiosmtpd==1.4.6"));
 
 struct Server {
     child: Child,
@@ -34,7 +36,7 @@ fn server(folder: &std::path::Path) -> Server {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut command = Command::new("python3");
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/mail_server.py")).arg(port.to_string());
-    command.arg(&certificate).arg(&key).arg(SECRET).env("PYTHONPATH", testkit::tools::of_python(SERVER));
+    command.arg(&certificate).arg(&key).arg(SECRET).env("PYTHONPATH", &*PACKAGES);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
     let (send, lines) = mpsc::channel();

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{any, get};
-use axum::{Json, Router};
 use host::clock::SystemClock;
 use monitors::{
     Alert, Channel, ChannelKind, Delivery, Monitor, MonitorSettings, MonitorState, Monitors, Probe, SIGNATURE,
@@ -120,7 +120,6 @@ pub(crate) fn settings(monitors: Vec<Monitor>, channels: Vec<Channel>) -> Monito
 
 /// Monitors that run, and the door by which they are asked.
 pub(crate) struct Running {
-    pub(crate) monitors: Arc<Monitors>,
     _watching: Watching,
     door: SocketAddr,
 }
@@ -137,7 +136,7 @@ impl Running {
         let (monitors, watching) = Monitors::start(settings, surroundings);
         let router = monitors::routes(Arc::clone(&monitors)).merge(monitors::public_routes(Arc::clone(&monitors)));
         let door = serve(router, 0).await;
-        let running = Self { monitors, _watching: watching, door };
+        let running = Self { _watching: watching, door };
         let secrets: Vec<_> =
             channels.iter().map(|channel| serde_json::json!({ "channel": channel, "value": SECRET })).collect();
         let known = serde_json::json!({ "secrets": secrets, "releases": BTreeMap::from([("api", "r7-abc")]),

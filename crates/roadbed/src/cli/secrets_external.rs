@@ -92,7 +92,11 @@ fn set_key(session: &Session, name: &str, store: &Store) -> Result<Exit, Failure
     session.output.note(format!(
         "{} {name} has version {version}; the next {} with it",
         session.output.notes.good("✓"),
-        if is_keys { "certificate is ordered" } else { "person signs in" }
+        match name {
+            CLIENT_SECRET => "person signs in",
+            _ if is_keys => "certificate is ordered",
+            _ => "alert goes out",
+        }
     ));
     if session.output.is_json() {
         session.output.json(&kept(SecretName::new(name), store)?)?;

@@ -21,7 +21,8 @@ use super::addresses::https_url;
 use super::facts::store_fault;
 use super::resources::Parts;
 
-/// Whoever lets a visitor wait longer serves nobody. A third of the shortest usual interval, so that what hangs is known within two.
+/// Whoever lets a visitor wait longer serves nobody. Never more than a third of the interval, so that what hangs is known within two:
+/// one until it is looked at, a look, the pause before the next, and that one.
 const LONGEST_LOOK_MS: u64 = 4_000;
 
 /// The monitor behind which all apps stand.
@@ -98,7 +99,7 @@ fn by_itself(parts: &Parts, edge: SocketAddr) -> Vec<Monitor> {
         public: None,
         probe,
         every_ms,
-        timeout_ms: every_ms.min(LONGEST_LOOK_MS),
+        timeout_ms: (every_ms / 3).clamp(1, LONGEST_LOOK_MS),
         failures: 2,
         successes: 2,
         parent: parent.map(str::to_owned),
@@ -203,7 +204,7 @@ fn named(parts: &Parts, monitor: &declared::Monitor, edge: SocketAddr) -> Result
         public: monitor.public.clone(),
         probe,
         every_ms,
-        timeout_ms: every_ms.min(LONGEST_LOOK_MS),
+        timeout_ms: (every_ms / 3).clamp(1, LONGEST_LOOK_MS),
         failures: monitor.failures,
         successes: monitor.successes,
         parent: app
