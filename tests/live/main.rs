@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   first_hour   what a new user does and what scripts rely on
+//!   backups      saved by itself, rehearsed, restored to any second; damage is seen
 //!   browser      what somebody sees
 //!   storm        kill -9 of everybody in any order while visitors order
 //!   rotation     new keys and passwords under visitors, and with everybody killed in between
@@ -37,6 +38,7 @@
 mod accessor;
 mod apps;
 mod asleep;
+mod backups;
 mod browser;
 mod canary;
 mod confinement;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::abuse::Abuse;
 use crate::api::Api;
+use crate::backup::Backup;
 use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::migration::Migration;
@@ -51,6 +52,8 @@ pub struct Environment {
     pub sign_in: Option<SignIn>,
     /// What the edge concludes by itself about visitors; `None`: nothing.
     pub abuse: Option<Abuse>,
+    /// How it is backed up; `None`: not at all.
+    pub backup: Option<Backup>,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,

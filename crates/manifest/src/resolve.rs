@@ -88,6 +88,7 @@ impl Manifest {
             api: table.api.as_ref().map(|api| api.value.resolve(environment.instance.as_ref())),
             sign_in: table.sign_in.as_ref().map(|sign_in| sign_in.value.resolve()),
             abuse: table.abuse.as_ref().map(|abuse| abuse.value.resolve()),
+            backup: table.backup.as_ref().map(|backup| backup.value.resolve()),
             oidc: table.oidc.as_ref().map(|oidc| oidc.value.resolve(product, environment)),
             apps: document
                 .apps

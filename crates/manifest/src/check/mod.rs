@@ -3,6 +3,7 @@
 mod abuse;
 mod api;
 mod apps;
+mod backup;
 mod collections;
 mod rollout;
 mod drivers;
@@ -47,6 +48,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     oidc::check(document, findings);
     sign_in::check(document, findings);
     abuse::check(document, findings);
+    backup::check(document, findings);
     preview::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);

@@ -9,6 +9,8 @@
 pub mod access;
 pub mod access_args;
 pub mod args;
+mod backup;
+pub mod backup_args;
 pub mod build;
 pub mod ci_args;
 pub mod ci_plan;
@@ -183,8 +185,8 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Access, Check, Down, Edge, Errors, Explain, Logs, Plan, Ready, Releases, Restart, Rollback, Smoke, Status,
-        Token, Trace, Trust, Upgrade,
+        Access, Backup, Check, Down, Drill, Edge, Errors, Explain, Logs, Plan, Ready, Releases, Restart, Restore,
+        Rollback, Smoke, Status, Token, Trace, Trust, Upgrade,
     };
     if let Check(_)
     | Upgrade(_)
@@ -203,6 +205,9 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     | Releases(_)
     | Token(_)
     | Access(_)
+    | Backup(_)
+    | Drill(_)
+    | Restore(_)
     | Edge(edge_args::Edge { verb: Some(_) }) = command
     {
         project::refuse_unknown_environment(session)?;
@@ -265,6 +270,9 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
         Command::Db(Db::Stats) => wait(db_stats::run(session, &live)),
         Command::Db(Db::Migrations) => wait(db_migrations::run(session)),
+        Command::Backup(verb) => wait(backup::run(session, verb)),
+        Command::Drill(_) => wait(backup::drill(session)),
+        Command::Restore(args) => wait(backup::restore(session, args)),
         Command::Domains(Domains::Check(args)) => wait(domains::check(session, args)),
         Command::Sample(Sample::Take(args)) => wait(sample::take(session, args)),
         Command::Sample(Sample::Show(args)) => sample::show(session, args),

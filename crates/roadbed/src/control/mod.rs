@@ -33,6 +33,7 @@ pub mod lent;
 pub mod lending;
 mod lending_record;
 mod statistics;
+pub mod backing_up;
 pub mod login;
 mod errand;
 pub mod access;
@@ -86,6 +87,8 @@ pub struct Control {
     pub access: access::Access,
     /// Tokens, and what is asked with them.
     pub api: api::Api,
+    /// Backups, and rehearsals of them.
+    pub backing_up: backing_up::BackingUp,
     /// One lease is struck at a time, so that its end is noted once.
     pub striking: tokio::sync::Mutex<()>,
 }
@@ -146,6 +149,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         renewing: renewing::Renewing::default(),
         delivering: delivering::Delivering::new(deliveries),
         desk,
+        backing_up: backing_up::BackingUp::default(),
         access: access::Access::new(book),
         api: api::Api::new(tokens),
         striking: tokio::sync::Mutex::default(),
@@ -159,6 +163,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let telling = tokio::spawn(telling::carry_on(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
+    let backing_up = tokio::spawn(backing_up::carry_on(control.clone()));
     let scaling = tokio::spawn(scaling::carry_on(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
     let upgrading = tokio::spawn(upgrading::watch(control.clone()));
@@ -177,6 +182,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     sweeping.abort();
     expiring.abort();
     upgrading.abort();
+    backing_up.abort();
     scaling.abort();
     sleeping.abort();
     delivering.abort();
