@@ -101,6 +101,11 @@ fn a_disk_that_fills_up_takes_nothing_down_and_stops_no_stopping() {
     // What dies is started again: that must need no room.
     stage.kill("web-1");
     stage.until("it is back", || stage.unit("web-1").is_some_and(|unit| unit["state"] == "running"));
+    // Visitors are served, though nothing can be written about them; by an edge that begins now, too.
+    (0..50).for_each(|_| stage.answers());
+    stage.kill("edge");
+    stage.until("an edge is back", || stage.client().get(&stage.url()).is_ok_and(|answer| answer.status == 200));
+    (0..50).for_each(|_| stage.answers());
     // And everybody can leave a full disk.
     stage.roadbed("down").exits(0);
     stage.is_empty();

@@ -4,6 +4,7 @@
 //!   first_hour   what a new user does and what scripts rely on
 //!   backups      saved by itself, rehearsed, restored to any second; damage is seen
 //!   browser      what somebody sees
+//!   console      errors on a page, and who may change what
 //!   storm        kill -9 of everybody in any order while visitors order
 //!   rotation     new keys and passwords under visitors, and with everybody killed in between
 //!   rotation_kinds  providers and webhooks, and an environment that rotates by itself
@@ -14,6 +15,7 @@
 //!   external     MongoDB and Redis of somebody else
 //!   pushes       from a push to everybody: staging, a picture of what is broken, approval, production and back
 //!   migrations   a change of data that comes with a release
+//!   monitors     an app that is down is noticed, and whoever is to be told is told
 //!   members      MongoDB with three members that die and lose what they have
 //!   secrecy      the search for secrets with which every one of these tests ends
 //!   lending      users that are lent to developers' commands
@@ -42,6 +44,7 @@ mod backups;
 mod browser;
 mod canary;
 mod confinement;
+mod console;
 mod dev;
 mod drift;
 mod drill;
@@ -51,6 +54,7 @@ mod first_hour;
 mod lending;
 mod members;
 mod migrations;
+mod monitors;
 mod previews;
 mod pushes;
 mod process_model;

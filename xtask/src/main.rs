@@ -1,12 +1,19 @@
-//! Tasks of the repository: `cargo xtask fuzz TARGET --minutes N`.
+//! Tasks of the repository: `cargo xtask fuzz TARGET --minutes N`, `cargo xtask acceptance`.
 
 #![expect(clippy::disallowed_methods, reason = "it starts cargo and a fuzzer; this crate is not the product")]
 #![expect(clippy::print_stderr, reason = "it speaks to whoever started it")]
 
-use std::path::PathBuf;
+mod acceptance;
+
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const USAGE: &str = "cargo xtask fuzz TARGET [--minutes N]
+const USAGE: &str = "cargo xtask acceptance [--report FILE]
+
+Proves the requirements one by one, by tests of a clean clone of what is committed, and writes a report (target/acceptance/report.md).
+It takes as long as these tests, an hour or more.
+
+cargo xtask fuzz TARGET [--minutes N]
 
 Looks for inputs that break a promise of TARGET (fuzz/src/lib.rs has them all), for N minutes (30). It begins with fuzz/corpus/TARGET;
 what it finds out is kept in target/fuzz/corpus, and an input that broke the promise in target/fuzz/findings.";
@@ -21,6 +28,8 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
+        ["acceptance"] => acceptance::run(&xtask::repository().join("target/acceptance/report.md")),
+        ["acceptance", "--report", file] => acceptance::run(Path::new(file)),
         ["fuzz", target] => fuzz(target, 30),
         ["fuzz", target, "--minutes", minutes] => match minutes.parse() {
             Ok(minutes) => fuzz(target, minutes),

@@ -93,9 +93,8 @@ impl Moment {
             };
             let mut session = client.start_session().snapshot(true).await.map_err(|error| reading(&error))?;
             // The first read fixes the moment. It must be of something that is there, and that remembers its past.
-            let remembers = |listed: &&Listed| {
-                listed.kind != "view" && !listed.options.get_bool("capped").unwrap_or(false)
-            };
+            let remembers =
+                |listed: &&Listed| listed.kind != "view" && !listed.options.get_bool("capped").unwrap_or(false);
             let at = match before.iter().find(remembers) {
                 Some(some) => {
                     let some = database.collection::<RawDocumentBuf>(&some.name);

@@ -143,6 +143,21 @@ impl Book {
         Ok(database::bind(&database::open(path, SCHEMA, presence)?, path, owner)?)
     }
 
+    /// What happened to all deployments, the oldest first, without taking the book over. Empty where there is none.
+    pub fn history(path: &Path) -> Result<Vec<(DeploymentId, Happened)>, BookFault> {
+        let Some(connection) = database::open_to_read(path, SCHEMA)? else { return Ok(Vec::new()) };
+        let mut statement =
+            connection.prepare("SELECT deployment, number, at, state, what FROM happened ORDER BY number")?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, String>(3)?, row.get(4)?)))?;
+        rows.map(|row| {
+            let (deployment, number, at, state, what) = row?;
+            let state = serde_json::from_value(serde_json::Value::String(state))?;
+            Ok((DeploymentId(deployment), Happened { number, at: Timestamp::from_unix_millis(at), state, what }))
+        })
+        .collect()
+    }
+
     /// Whether this program could read the book that another uses now; changes nothing.
     pub fn refuse_newer(path: &Path) -> Result<(), BookFault> {
         Ok(database::refuse_newer(path, SCHEMA)?)

@@ -57,6 +57,11 @@ pub fn next(state: State, outcome: Outcome, course: Course) -> Option<State> {
     })
 }
 
+/// The states that it goes through where everything is done, from the first to the last.
+pub fn states(course: Course) -> Vec<State> {
+    std::iter::successors(Some(State::Queued), |state| next(*state, Outcome::Done, course)).collect()
+}
+
 /// How long the work of a state may take, beside what the apps' own deadlines allow (`start`: of all instances together).
 pub fn deadline(state: State, policy: &Policy, start: Duration) -> Option<Duration> {
     Some(match state {
@@ -133,6 +138,16 @@ mod tests {
         assert_eq!(next(State::Verifying, Outcome::Failed, course), Some(State::Frozen));
         let course = Course { kind: Kind::Deploy, ..course };
         assert_eq!(next(State::Verifying, Outcome::Failed, course), Some(State::Reverting));
+    }
+
+    #[test]
+    fn the_states_of_a_course_are_those_that_it_goes_through_when_nothing_fails() {
+        let warm = Course { kind: Kind::Rollback, needs_approval: false, is_warm: true };
+        use State::{AwaitingApproval, Draining, Live, Preparing, Queued, Smoking, Starting, Switching, Verifying};
+        assert_eq!(states(warm), [Queued, Preparing, Switching, Verifying, Draining, Live]);
+        let new = Course { kind: Kind::Deploy, needs_approval: true, is_warm: false };
+        let all = [Queued, Preparing, AwaitingApproval, Starting, Smoking, Switching, Verifying, Draining, Live];
+        assert_eq!(states(new), all);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub enum Body {
     Empty,
     Full(Bytes),
     App(Leased),
+    /// Of the console.
+    Control(hyper::body::Incoming),
     Compressed(Box<Compressed>),
     File(Reading),
     Malformed(Malformed),
@@ -80,6 +82,7 @@ impl http_body::Body for Body {
             Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::App(leased) => Pin::new(leased).poll_frame(cx).map_err(Broken::App),
+            Self::Control(answer) => Pin::new(answer).poll_frame(cx).map_err(Broken::App),
             Self::Compressed(compressed) => compressed.poll_frame(cx),
             Self::Malformed(malformed) => malformed.poll(cx),
             Self::File(reading) => {
@@ -93,6 +96,7 @@ impl http_body::Body for Body {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
             Self::App(leased) => leased.is_end_stream(),
+            Self::Control(answer) => answer.is_end_stream(),
             Self::Compressed(compressed) => compressed.has_ended(),
             Self::File(reading) => reading.left() == 0,
             Self::Malformed(_) => false,
@@ -104,6 +108,7 @@ impl http_body::Body for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::App(leased) => leased.size_hint(),
+            Self::Control(answer) => answer.size_hint(),
             Self::Compressed(_) | Self::Malformed(_) => SizeHint::default(),
             Self::File(reading) => SizeHint::with_exact(reading.left()),
         }

@@ -19,6 +19,7 @@ pub mod admission;
 pub mod access;
 pub mod abuse;
 pub mod forward;
+pub mod console;
 pub mod guard;
 pub mod headers;
 pub mod pages;

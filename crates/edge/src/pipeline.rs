@@ -25,7 +25,7 @@ use crate::refusal::{After, Refusal};
 use crate::route::Route;
 use crate::snapshot::Target;
 use crate::trace::Trace;
-use crate::{access, compress, files, forward, guard, headers, pages, request_id, route, trace};
+use crate::{access, compress, console, files, forward, guard, headers, pages, request_id, route, trace};
 
 /// Answers one request. Whatever happens, there is an answer, and a line in the access log when its last byte is gone.
 pub async fn answer(edge: Arc<Edge>, visitor: Arc<Visitor>, request: Request<Incoming>) -> Response<Recorded> {
@@ -183,6 +183,8 @@ async fn reply(
             Err(Refusal::NotFound) if honeypot.is_some() => robots::none(),
             served => served?,
         },
+        // Not compressed: its pages hold a secret of the session beside what was asked for.
+        Target::Console => console::answer(&edge.control, (&parts, body), &asked, &who).await?,
         Target::Instances(pool) => {
             let upgrade = forward::upgrade_of(&mut parts, pool)?;
             let wish = compress::Wish::of(&parts.method, &parts.headers);

@@ -136,6 +136,8 @@ pub struct Site {
 pub enum Target {
     Instances(Pool),
     Files(Folder),
+    /// Control itself.
+    Console,
 }
 
 /// Why a route table is not served.
@@ -218,7 +220,7 @@ impl Snapshot {
 
     /// Who takes what a page reports at this path of any public host.
     pub fn telemetry_for(&self, path: &str) -> Option<&Pool> {
-        self.telemetry.as_ref().filter(|_| path.starts_with(ports::TELEMETRY_PATH))
+        self.telemetry.as_ref().filter(|_| path.starts_with(ports::TELEMETRY_PATH) || path == ports::STATUS_PATH)
     }
 
     /// Whether visitors or those who look at a candidate may ask for a host.
@@ -238,7 +240,7 @@ impl Snapshot {
         let of_sockets = self.internal.values().filter(|site| site.canonical.is_empty());
         let of_sites = self.sites_with_hosts().chain(of_sockets).filter_map(|site| match &site.target {
             Target::Instances(pool) => Some(pool),
-            Target::Files(_) => None,
+            Target::Files(_) | Target::Console => None,
         });
         of_sites.chain(&self.telemetry)
     }
@@ -247,7 +249,7 @@ impl Snapshot {
         let all = self.sites_with_hosts().chain(self.internal.values());
         all.filter(|site| site.app == app).find_map(|site| match &site.target {
             Target::Instances(pool) => pool.instance(&upstream.instance, upstream.port),
-            Target::Files(_) => None,
+            Target::Files(_) | Target::Console => None,
         })
     }
 }
@@ -316,6 +318,7 @@ impl Site {
                     pool.with_bodies_up_to(*longest_body).that_may_sleep(wake_ms.map(Duration::from_millis)),
                 )
             }
+            ports::Target::Console => Target::Console,
             ports::Target::Files { folder, spa_fallback } => {
                 if !folder.is_absolute() {
                     return Err(Rejected::RelativeFolder { app: app.clone(), folder: folder.clone() });

@@ -39,6 +39,7 @@ impl Outcome {
 pub struct Findings {
     observed: Vec<String>,
     failed: bool,
+    unproven: bool,
 }
 
 impl Findings {
@@ -53,12 +54,19 @@ impl Findings {
         self.observed.push(format!("BROKEN: {}", sentence.into()));
     }
 
-    /// A check that looked at nothing proves nothing.
+    /// Notes something of which nobody can say whether it is as promised.
+    pub fn unproven(&mut self, sentence: impl Into<String>) {
+        self.unproven = true;
+        self.observed.push(format!("UNPROVEN: {}", sentence.into()));
+    }
+
+    /// A check that looked at nothing proves nothing. What is broken is worse than what is not known.
     pub fn outcome(self) -> Outcome {
-        match (self.failed, self.observed.is_empty()) {
-            (true, _) => Outcome::fails(self.observed),
-            (false, true) => Outcome::inconclusive("there was nothing to look at"),
-            (false, false) => Outcome::holds(self.observed),
+        match (self.failed, self.unproven, self.observed.is_empty()) {
+            (true, _, _) => Outcome::fails(self.observed),
+            (false, _, true) => Outcome::inconclusive("there was nothing to look at"),
+            (false, true, false) => Outcome { verdict: Verdict::Inconclusive, observed: self.observed },
+            (false, false, false) => Outcome::holds(self.observed),
         }
     }
 }

@@ -13,10 +13,12 @@ pub mod history;
 pub mod ledger;
 pub mod report;
 pub mod run;
+pub mod schedule;
 
 pub use check::{Check, CheckCx, Claim, Impact};
 pub use evidence::{Evidence, Findings, Outcome, Verdict};
 pub use history::{Standing, standings};
 pub use ledger::{Ledger, Row};
 pub use report::Report;
-pub use run::run;
+pub use run::{run, run_one};
+pub use schedule::Schedule;

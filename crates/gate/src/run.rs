@@ -43,7 +43,8 @@ pub async fn run(
     evidence.into_iter().flatten().collect()
 }
 
-async fn run_one(check: &dyn Check, cx: &CheckCx, clock: &dyn Clock) -> Evidence {
+/// Runs one check.
+pub async fn run_one(check: &dyn Check, cx: &CheckCx, clock: &dyn Clock) -> Evidence {
     let claim = check.claim();
     let (at, start) = (clock.now(), clock.instant());
     let outcome = timeout(cx.budget, check.run(cx))

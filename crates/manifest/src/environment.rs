@@ -5,9 +5,11 @@ use std::time::Duration;
 use crate::abuse::Abuse;
 use crate::api::Api;
 use crate::backup::Backup;
+use crate::console::Console;
 use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::migration::Migration;
+use crate::monitoring::Monitoring;
 use crate::network::Reachability;
 use crate::oidc::Oidc;
 use crate::preview::Preview;
@@ -50,10 +52,16 @@ pub struct Environment {
     pub oidc: Option<Oidc>,
     /// Where people sign in who may see protected apps; `None`: nowhere, links let them in.
     pub sign_in: Option<SignIn>,
+    /// Where people look at it; `None`: nowhere.
+    pub console: Option<Console>,
     /// What the edge concludes by itself about visitors; `None`: nothing.
     pub abuse: Option<Abuse>,
     /// How it is backed up; `None`: not at all.
     pub backup: Option<Backup>,
+    /// What is watched, and who is told.
+    pub monitoring: Monitoring,
+    /// How whoever answers for something is reached.
+    pub contacts: Vec<(OwnerName, String)>,
     pub apps: Vec<App>,
     pub mongodb: Option<MongoDb>,
     pub redis: Option<Redis>,
@@ -139,6 +147,10 @@ pub struct App {
     pub migrations: Vec<Migration>,
     /// Where its build puts files whose names have a digest.
     pub hashed: Option<Hashed>,
+    /// What share of the time it shall be good, in thousandths of a percent.
+    pub availability: Option<u32>,
+    /// What to do when it is down, relative to the manifest.
+    pub runbook: Option<String>,
 }
 
 /// Files that a page asks for by names with a digest: kept for pages that are still open after the next release.

@@ -125,6 +125,14 @@ name_type!(
     PersonName, is_name, NAME_PATTERN, NAME_RULE
 );
 name_type!(
+    /// Something that is watched, for example `checkout`.
+    MonitorName, is_name, NAME_PATTERN, NAME_RULE
+);
+name_type!(
+    /// Somebody who is told, for example `oncall`.
+    ChannelName, is_name, NAME_PATTERN, NAME_RULE
+);
+name_type!(
     /// A bucket of the object storage, for example `products`.
     BucketName, is_name, NAME_PATTERN, NAME_RULE
 );

@@ -30,8 +30,10 @@ mod generated;
 mod github;
 pub mod id;
 mod matrix;
+mod incidents;
 mod members;
 mod migration;
+pub mod monitoring;
 mod oidc;
 pub mod naming;
 pub mod network;
@@ -48,6 +50,7 @@ mod scan;
 mod schema;
 mod shape;
 mod sign_in;
+mod console;
 pub mod source;
 mod syntax;
 mod tables;
@@ -63,6 +66,7 @@ pub use accessor::accessor;
 pub use api::Api;
 pub use backup::Backup;
 pub use ci::{Ci, CiApp, CiDifference, CiTask};
+pub use console::Console;
 pub use diff::{Difference, diff};
 pub use driver::External;
 pub use environment::Environment;
@@ -70,10 +74,13 @@ pub use example::example;
 pub use generated::{GeneratedFile, generated};
 pub use github::{Github, GithubEnvironment};
 pub use id::{
-    AppName, BucketName, CollectionName, EnvName, MigrationName, OwnerName, PersonName, ProductName, VarName,
+    AppName, BucketName, ChannelName, CollectionName, EnvName, MigrationName, MonitorName, OwnerName, PersonName,
+    ProductName, VarName,
 };
+pub use incidents::{Incidents, Owner, ServedEnvironment, Team};
 pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
 pub use migration::{Half, Migration};
+pub use monitoring::Monitoring;
 pub use naming::{BranchSlug, Names};
 pub use oidc::{Algorithm, CiEvent, Oidc, Runner};
 pub use parse::{DeclaredPath, Manifest, parse};

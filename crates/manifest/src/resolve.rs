@@ -86,7 +86,10 @@ impl Manifest {
             rollout: table.rollout.resolve(document.people.in_order().into_iter().map(|(name, _)| name.value.clone())),
             rate_limits: document.rate_limits_in(name),
             api: table.api.as_ref().map(|api| api.value.resolve(environment.instance.as_ref())),
+            console: table.console.as_ref().map(|console| console.value.resolve(&domain)),
             sign_in: table.sign_in.as_ref().map(|sign_in| sign_in.value.resolve()),
+            monitoring: table.monitoring.resolve(document, name),
+            contacts: document.owners.iter().map(|(name, owner)| (name.value.clone(), owner.contact.clone())).collect(),
             abuse: table.abuse.as_ref().map(|abuse| abuse.value.resolve()),
             backup: table.backup.as_ref().map(|backup| backup.value.resolve()),
             oidc: table.oidc.as_ref().map(|oidc| oidc.value.resolve(product, environment)),
@@ -158,6 +161,8 @@ impl Manifest {
             smoke: table.smoke.iter().map(smoke).collect(),
             migrations: table.migrations.iter().map(MigrationTable::resolve).collect(),
             hashed: hashed(table),
+            availability: table.availability.as_ref().map(|share| share.value.0),
+            runbook: table.runbook.as_ref().map(|path| path.value.0.clone()),
         }
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use crate::id::{
-    AppName, BucketName, CollectionName, EnvName, MigrationName, NameRule, OwnerName, PersonName, ProductName, VarName,
+    AppName, BucketName, ChannelName, CollectionName, EnvName, MigrationName, MonitorName, NameRule, OwnerName,
+    PersonName, ProductName, VarName,
 };
 use crate::naming::BranchSlug;
 use crate::shape::{Definitions, Reader, Shape, Text, Value, text_shape};
@@ -33,6 +34,8 @@ name_text! {
     AppName: "the name of an app", "unreadable";
     EnvName: "the name of an environment", "unreadable";
     OwnerName: "the name of an owner", "unreadable";
+    MonitorName: "the name of a monitor", "unreadable";
+    ChannelName: "the name of a channel", "unreadable";
     PersonName: "the name of a person", "unreadable";
     BucketName: "the name of a bucket", "unreadable";
     CollectionName: "the name of a collection", "unreadable";

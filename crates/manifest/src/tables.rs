@@ -7,11 +7,16 @@ use crate::api::ApiTable;
 use crate::backup::BackupTable;
 use crate::ci::CiTable;
 use crate::collections::CollectionTable;
+use crate::console::ConsoleTable;
 use crate::driver::Driver;
 use crate::environment::{Access, OnDrift, Protocol, Safeguard, Serves, ServiceName};
-use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, PersonName, ProductName, VarName};
+use crate::id::{
+    AppName, BucketName, ChannelName, CollectionName, EnvName, MonitorName, OwnerName, PersonName, ProductName, VarName,
+};
+use crate::incidents::IncidentsTable;
 use crate::members::Members;
 use crate::migration::MigrationTable;
+use crate::monitoring::{Availability, ChannelTable, MonitorTable, MonitoringTable};
 use crate::network::NetworkTable;
 use crate::oidc::OidcTable;
 use crate::preview::CeilingTable;
@@ -61,6 +66,12 @@ record! {
         scan: ScanTable = {},
         /// What `roadbed ci` runs, and what everything depends on there.
         ci: CiTable = {},
+        /// Who is called when something is wrong.
+        incidents: IncidentsTable = {},
+        /// What is watched beside what is watched without being named.
+        monitors: Table<MonitorName, MonitorTable>,
+        /// Who is told when something does not work.
+        alerts: Table<ChannelName, ChannelTable>,
     }
 }
 
@@ -170,10 +181,14 @@ record! {
         oidc: Option<At<OidcTable>>,
         /// Where people sign in who may see protected apps. Default: by links of `roadbed access link` alone.
         sign_in: Option<At<SignInTable>>,
+        /// Pages about the environment, for people who signed in. Without it there are none.
+        console: Option<At<ConsoleTable>>,
         /// What the edge concludes by itself about visitors who are up to no good. Default: nothing.
         abuse: Option<At<AbuseTable>>,
         /// How it is backed up, and what is promised of it. Default: not at all.
         backup: Option<At<BackupTable>>,
+        /// How it is watched.
+        monitoring: MonitoringTable = {},
     }
 }
 
@@ -251,6 +266,10 @@ record! {
         limits: Option<At<LimitsTable>>,
         /// Files that it answers paths with which are no file, so that client-side routes work. Only for `static`.
         spa_fallback: Option<At<RelativePath>>,
+        /// What share of the time it shall be good. Somebody is told when what may fail in thirty days is used up much too fast.
+        availability: Option<At<Availability>>,
+        /// What to do when it is down: a file, and behind a `#` a heading in it.
+        runbook: Option<At<RelativePath>>,
         /// What is different in an environment.
         r#in: Table<EnvName, AppOverride>,
     }

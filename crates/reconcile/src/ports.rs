@@ -379,6 +379,9 @@ pub struct Challenges {
 /// The beginning of the paths, on every public host, by which pages report what happened to them.
 pub const TELEMETRY_PATH: &str = "/.roadbed/telemetry/";
 
+/// Where everybody may see how an environment is doing, at every public host. Telemetry answers.
+pub const STATUS_PATH: &str = "/.roadbed/status";
+
 /// The keeper's socket by which a release is looked at that visitors do not get yet: TLS, on loopback.
 pub const CANDIDATE_SOCKET: &str = "candidate";
 
@@ -456,6 +459,8 @@ pub enum Target {
     },
     /// Files of a build, below this folder.
     Files { folder: PathBuf, spa_fallback: Option<String> },
+    /// Control's own pages about the environment. Only behind [`SiteAccess::Protected`]: who was let in is who it is shown to.
+    Console,
 }
 
 /// What instances speak.

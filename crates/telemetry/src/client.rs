@@ -104,6 +104,14 @@ impl TelemetryClient {
         self.get("/minutes").await
     }
 
+    /// As [`Self::minutes`], from one on, in minutes since 1970.
+    ///
+    /// # Errors
+    /// As [`Self::minutes`].
+    pub async fn minutes_since(&self, minute: i64) -> Result<Vec<Minute>, Fault> {
+        self.get(&format!("/minutes?since={minute}")).await
+    }
+
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
         self.ask(Method::GET, path, Bytes::new()).await
     }
@@ -113,7 +121,7 @@ impl TelemetryClient {
         self.ask(Method::POST, path, body.into()).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Fault> {
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Fault> {
         let away = |error: &(dyn std::error::Error + 'static)| {
             Fault::because("cannot speak to telemetry", error)
                 .hint("`roadbed status` shows whether it runs")

@@ -23,9 +23,14 @@ pub(crate) fn routes(telemetry: &Arc<Telemetry>) -> Router {
     };
     let shown = Shown { metrics: Arc::clone(&telemetry.metrics), logs: Arc::clone(&telemetry.logs) };
     // Not for pages: what is below the prefix comes from strangers.
-    let ours = otlp::routes(door).merge(metrics::guarded(shown, telemetry.settings.metrics_token.clone()));
+    let ours = otlp::routes(door)
+        .merge(metrics::guarded(shown, telemetry.settings.metrics_token.clone()))
+        .merge(errors::uploads(Arc::clone(&telemetry.errors)));
     let all = errors::routes(Arc::clone(&telemetry.errors));
-    Router::new().nest(TELEMETRY_PATH.trim_end_matches('/'), all.clone()).merge(all).merge(ours).fallback(nothing_here)
+    let heard = monitors::public_routes(Arc::clone(&telemetry.monitors));
+    let of_public = all.clone().merge(monitors::heartbeats(Arc::clone(&telemetry.monitors)));
+    let of_public = Router::new().nest(TELEMETRY_PATH.trim_end_matches('/'), of_public);
+    of_public.merge(all).merge(heard).merge(ours).fallback(nothing_here)
 }
 
 async fn nothing_here() -> StatusCode {

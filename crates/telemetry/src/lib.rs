@@ -11,6 +11,7 @@
 
 mod body;
 mod client;
+mod watched;
 mod config;
 mod envelope;
 mod errors;
@@ -30,7 +31,7 @@ pub use config::TelemetryConfig;
 pub use envelope::{Broken, Envelope, Header, Item};
 pub use errors::{
     Change, ErrorEvent, ErrorLimits, ErrorSettings, ErrorsHealth, Issue, IssueDetails, IssueFilter, IssueRelease,
-    IssueStatus, KeyOf, NotKept, Project, ProjectKey, ReleaseHealth,
+    IssueStatus, KeyOf, MapsOfRelease, NotKept, Project, ProjectKey, ReleaseHealth,
 };
 pub use fault::TelemetryFault;
 pub use query::Health;

@@ -1,12 +1,13 @@
 //! The door for our own: a Unix socket that only the environment's user may open.
 //!
 //! ```text
-//!   GET  /health        {"environment":"local"}
+//!   GET  /health        {"environment":"local","settings":"…"}
 //!   POST /logs          lines that are such; GET /logs/state: how it goes with them
 //!   GET  /traces/ID     spans
 //!   GET  /metrics       for Prometheus; PUT /facts: what control knows
 //!   PUT  /secrets       what must not be kept
 //!   …    /errors/       see there
+//!   …    /monitors, /alerts, /objectives   see `monitors`
 //! ```
 
 use std::sync::Arc;
@@ -25,6 +26,9 @@ use crate::{logs, redaction, traces};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     pub environment: String,
+    /// Digest of the settings that it read when it started, which may be others than those that are written by now.
+    #[serde(default)]
+    pub settings: String,
 }
 
 pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
@@ -35,9 +39,12 @@ pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
         .merge(metrics::routes(shown))
         .merge(redaction::routes(Arc::clone(&telemetry.redaction)))
         .merge(errors::questions(Arc::clone(&telemetry.errors)))
+        .merge(errors::keeping_of_maps(Arc::clone(&telemetry.errors)))
+        .merge(monitors::routes(Arc::clone(&telemetry.monitors)))
         .merge(Router::new().route("/health", get(health)).with_state(telemetry))
 }
 
 async fn health(State(telemetry): State<Arc<Telemetry>>) -> Json<Health> {
-    Json(Health { environment: telemetry.settings.environment.clone() })
+    let settings = &telemetry.settings;
+    Json(Health { environment: settings.environment.clone(), settings: settings.digest() })
 }

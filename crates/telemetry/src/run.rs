@@ -7,6 +7,7 @@ use std::time::Duration;
 use host::clock::Clock;
 use host::files::{self, Access};
 use host::socket;
+use monitors::{AppMinute, Monitors, Surroundings};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
@@ -14,7 +15,7 @@ use crate::config::TelemetryConfig;
 use crate::errors::Errors;
 use crate::fault::TelemetryFault;
 use crate::logs::Logs;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Minute};
 use crate::redaction::Redaction;
 use crate::settings::Settings;
 use crate::traces::Traces;
@@ -33,6 +34,7 @@ pub(crate) struct Telemetry {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) redaction: Arc<Redaction>,
     pub(crate) errors: Arc<Errors>,
+    pub(crate) monitors: Arc<Monitors>,
 }
 
 /// Takes and answers until `shutdown` ends; what was taken is kept before this returns.
@@ -66,9 +68,27 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
         Arc::new(Logs::start(&root, keeping, Arc::clone(&clock), (Arc::clone(&metrics), Arc::clone(&redaction)))?);
     let traces = Arc::new(Traces::open(&root, settings.logs.clone())?);
     let keeper = tokio::spawn(keep(Arc::clone(&metrics)));
+    let of_requests = Arc::clone(&metrics);
+    let (monitors, watching) = Monitors::start(
+        settings.monitors.clone(),
+        Surroundings {
+            folder: root.telemetry(),
+            environment: settings.environment.clone(),
+            clock: Arc::clone(&clock),
+            minutes: Arc::new(move || of_requests.minutes().into_iter().map(requests).collect()),
+        },
+    );
     let (of_logs, of_metrics) = (Arc::clone(&logs), Arc::clone(&metrics));
-    let telemetry =
-        Arc::new(Telemetry { settings, logs, traces, metrics, clock, redaction, errors: Arc::clone(&errors) });
+    let telemetry = Arc::new(Telemetry {
+        settings,
+        logs,
+        traces,
+        metrics,
+        clock,
+        redaction,
+        errors: Arc::clone(&errors),
+        monitors,
+    });
     let (stop, stopped) = watch::channel(false);
     let until = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -80,6 +100,7 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
     tracing::info!("taking reports");
     shutdown.await;
     let _ = stop.send(true);
+    drop(watching);
     // Both end when their last answer is out; the keeper's patience bounds that.
     let _ = tokio::join!(ingest, query);
     let _ = tokio::task::spawn_blocking(move || errors.close()).await;
@@ -87,6 +108,10 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
     keeper.abort();
     of_metrics.keep();
     Ok(())
+}
+
+fn requests(minute: Minute) -> AppMinute {
+    AppMinute { app: minute.app, minute: minute.minute, requests: minute.requests, failed: minute.failed }
 }
 
 /// Writes down what is in memory alone.

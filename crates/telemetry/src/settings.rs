@@ -1,15 +1,17 @@
 //! What the role is told by control: a file that is written whole before the role starts. Another file means another start.
 
 use host::files::{self, Access};
+use monitors::MonitorSettings;
 use reconcile::Root;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::errors::ErrorSettings;
 use crate::fault::TelemetryFault;
 use crate::logs::Keeping;
 
 /// All that differs between environments. No secrets: what opens something is here as its digest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// As events are marked with it: `production`, `preview/pr-7`.
     pub environment: String,
@@ -26,6 +28,9 @@ pub struct Settings {
     /// Who may report errors, and how many.
     #[serde(default)]
     pub errors: ErrorSettings,
+    /// What is watched, and who is told.
+    #[serde(default)]
+    pub monitors: MonitorSettings,
 }
 
 impl Settings {
@@ -52,6 +57,11 @@ impl Settings {
         let path = root.telemetry_settings();
         files::create_dir(&root.conf(), Access::Owner)?;
         Ok(files::write_durable(&path, self.text().as_bytes(), Access::Owner)?)
+    }
+
+    /// By which others see whether exactly these are in force: the beginning of a SHA-256, in hexadecimal.
+    pub fn digest(&self) -> String {
+        Sha256::digest(self.text()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The same settings have the same text.

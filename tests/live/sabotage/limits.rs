@@ -10,7 +10,7 @@ const STRANGERS: &str = "protected-refuses-strangers";
 const STRICTER: &str = "accounts-and-money-are-guarded-more";
 
 impl Scene {
-    fn publish_another(&self, change: impl FnOnce(&mut RouteTable)) {
+    pub(super) fn publish_another(&self, change: impl FnOnce(&mut RouteTable)) {
         let routes = edge::client::EdgeClient::new(Root::new(self.shop.root().to_owned()));
         now(async {
             let mut table = routes.current().await.unwrap().unwrap();

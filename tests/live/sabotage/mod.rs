@@ -7,7 +7,10 @@ mod found_again;
 mod errors;
 mod limits;
 mod neighbour;
+mod outages;
 mod secrets_elsewhere;
+mod teams;
+mod shown;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -70,6 +73,10 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("redis-keeps-its-promises", scene.a_redis_that_drops_carts()),
         ("environments-are-isolated", scene.a_neighbour_with_our_passwords_and_an_open_house()),
         ("readiness-follows-the-stores", scene.an_app_that_always_says_it_is_ready()),
+        ("runbook-can-be-followed", scene.a_runbook_of_another_time()),
+        ("backend-can-work", scene.a_cache_that_is_away()),
+        ("frontend-can-work", scene.a_storefront_that_does_not_answer()),
+        ("admin-can-work", scene.an_admin_that_nobody_reaches()),
         ("apps-are-reachable", scene.a_certificate_of_another_authority()),
         // Broken by the same certificate.
         ("certificates-renew", ()),
@@ -78,6 +85,12 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("requests-are-found-again", scene.a_log_that_nobody_reads()),
         ("http-redirects", scene.redirects_to_a_port_where_nobody_is()),
         ("forced-errors-arrive", scene.nobody_who_takes_errors()),
+        ("forced-errors-arrive", scene.an_app_whose_key_opens_nothing()),
+        ("errors-are-shown", scene.an_edge_that_leads_nobody_to_the_console()),
+        ("errors-are-shown", scene.a_console_that_has_nothing_to_show()),
+        ("outages-are-noticed", scene.nobody_who_looks()),
+        ("outages-are-noticed", scene.a_pause_that_nobody_ended()),
+        ("outages-are-noticed", scene.a_book_that_somebody_holds()),
         ("bursts-are-throttled", scene.an_edge_that_lets_everybody_ask_for_ever()),
         ("accounts-and-money-are-guarded-more", scene.logins_as_often_as_pictures_and_an_edge_that_counts_alone()),
         ("protected-refuses-strangers", scene.an_edge_that_lets_strangers_see_what_is_protected()),

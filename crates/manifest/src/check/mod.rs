@@ -10,7 +10,9 @@ mod drivers;
 mod environments;
 mod github;
 mod hosts;
+mod incidents;
 mod meeting;
+mod monitoring;
 mod network;
 mod oidc;
 mod preview;
@@ -21,6 +23,7 @@ mod rotation;
 pub(crate) mod sample;
 mod services;
 mod scan;
+mod console;
 mod sign_in;
 mod tls;
 mod variables;
@@ -46,9 +49,11 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     rate_limit::check(document, findings);
     api::check(document, findings);
     oidc::check(document, findings);
+    console::check(document, findings);
     sign_in::check(document, findings);
     abuse::check(document, findings);
     backup::check(document, findings);
+    monitoring::check(document, findings);
     preview::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);
@@ -56,6 +61,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     workflows::check(document, findings);
     protection::check(document, findings);
     github::check(document, findings);
+    incidents::check(document, findings);
     unused_owners(document, findings);
     keys_of_two_people(document, findings);
 }
@@ -84,7 +90,13 @@ fn unused_owners(document: &Document, findings: &mut Findings) {
     let of_apps = document.apps.iter().map(|(_, app)| &app.owner.value);
     let of_variables = document.variables.iter().map(|(_, variable)| &variable.owner.value);
     let of_patterns = document.patterns.iter().map(|(_, pattern)| &pattern.owner.value);
-    let named: std::collections::BTreeSet<&OwnerName> = of_apps.chain(of_variables).chain(of_patterns).collect();
+    let incidents = &document.incidents;
+    let of_promises = incidents.promises.iter().map(|(_, owner)| owner);
+    let called = incidents.lead.iter().chain(&incidents.escalation).chain(of_promises).map(|owner| &owner.value);
+    let of_monitors =
+        document.monitors.iter().filter_map(|(_, monitor)| monitor.owner.as_ref()).map(|owner| &owner.value);
+    let named: std::collections::BTreeSet<&OwnerName> =
+        of_apps.chain(of_variables).chain(of_patterns).chain(called).chain(of_monitors).collect();
     for (name, _) in document.owners.iter().filter(|(name, _)| !named.contains(&name.value)) {
         findings
             .warning(name.span, format!("the owner \"{}\" answers for nothing", name.value))

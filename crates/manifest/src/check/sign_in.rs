@@ -9,10 +9,10 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
     for (name, table) in document.environments.in_order() {
         let Some(sign_in) = &table.sign_in else { continue };
         let name = &name.value;
-        if !has_protected(document, name) {
-            findings
-                .error(sign_in.span, format!("nothing in {name} is protected, so nobody signs in"))
-                .hint("write access = \"protected\" in an app, or remove this table");
+        if table.console.is_none() && !has_protected(document, name) {
+            findings.error(sign_in.span, format!("nothing in {name} is protected, so nobody signs in")).hint(
+                "write access = \"protected\" in an app or console = {} in the environment, or remove this table",
+            );
         }
         let sign_in = &sign_in.value;
         if sign_in.emails.is_empty() && sign_in.domains.is_empty() && sign_in.groups.is_empty() {

@@ -17,7 +17,7 @@ use crate::control::backing_up::record::Record;
 use crate::control::backing_up::{KEY, READ_BY_LOT};
 use crate::render::span;
 
-const YOUNG: Claim = Claim {
+pub(super) const YOUNG: Claim = Claim {
     task: "T13",
     id: "a-backup-is-young",
     claim: "Everything was backed up when it was due, and changes since are saved",
@@ -25,7 +25,7 @@ const YOUNG: Claim = Claim {
     impact: Impact::Observes,
 };
 
-const WHOLE: Claim = Claim {
+pub(super) const WHOLE: Claim = Claim {
     task: "T13",
     id: "backups-are-whole",
     claim: "The repository of backups is whole, read and decrypted by lot",
@@ -33,7 +33,7 @@ const WHOLE: Claim = Claim {
     impact: Impact::Observes,
 };
 
-const RESTORED: Claim = Claim {
+pub(super) const RESTORED: Claim = Claim {
     task: "T13",
     id: "the-newest-backup-was-restored",
     claim: "A backup was restored in a rehearsal, equal by count and digest, within the promised times",

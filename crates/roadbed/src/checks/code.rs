@@ -10,7 +10,7 @@ use usage::Checked;
 
 use crate::wanted::{self, Wanted};
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T1",
     id: "code-matches-the-matrix",
     claim: "The apps read only variables that are declared for them",

@@ -16,7 +16,7 @@ use crate::control::delivering::way_back;
 use crate::world::Delivered;
 use crate::world::deployable::{Instance, Page};
 
-const SERVED: Claim = Claim {
+pub(crate) const SERVED: Claim = Claim {
     task: "T10",
     id: "visitors-get-what-was-looked-at",
     claim: "Visitors get one release, whole: the one that was looked at, watched and, where the manifest says so, approved",
@@ -24,7 +24,7 @@ const SERVED: Claim = Claim {
     impact: Impact::Observes,
 };
 
-const WAY_BACK: Claim = Claim {
+pub(crate) const WAY_BACK: Claim = Claim {
     task: "T14",
     id: "one-can-go-back",
     claim: "The release before is there, whole, and everybody agrees which one it is",
@@ -58,7 +58,9 @@ impl Check for VisitorsGetWhatWasLookedAt {
             let name = self.live.name();
             match self.routes.current().await {
                 Ok(Some(table)) => {
-                    for site in table.sites.iter().filter(|site| !site.hosts.is_empty()) {
+                    for site in
+                        table.sites.iter().filter(|site| !site.hosts.is_empty() && site.target != Target::Console)
+                    {
                         self.judge_site(site, &name, &mut findings);
                     }
                 }
@@ -82,6 +84,7 @@ impl VisitorsGetWhatWasLookedAt {
             return;
         }
         match &site.target {
+            Target::Console => {}
             Target::Files { folder, .. } => {
                 let digest = self.live.contents.artifact(app).map(|artifact| artifact.digest.as_str());
                 match digest.is_some_and(|digest| folder.ends_with(digest)) {

@@ -14,7 +14,7 @@ use crate::control::api::authorise::{Role, Standing};
 use crate::control::api::tokens::Tokens;
 use crate::control::identity;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T8",
     id: "no-deploy-key-is-kept",
     claim: "No token that deploys lies with a CI: its runs get in by their own",

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use super::Visitor;
 use crate::world::errors::is_told;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T11",
     id: "forced-errors-arrive",
     claim: "A forced error is found within 5 s, with its environment, release and request",
@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const FAULT_TOKEN: &str = "FAULT_TOKEN";
 
 /// Makes something go wrong in each app that reports errors.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ForcedErrorsArrive {
     pub environment: Arc<Environment>,
     pub visitor: Visitor,
@@ -60,19 +60,9 @@ impl ForcedErrorsArrive {
     }
 
     async fn look(&self, findings: &mut Findings) {
-        for app in &self.environment.apps {
-            let Some(host) = app.hosts.first() else { continue };
-            let fails_on_demand =
-                self.environment.variables_of(&app.name).any(|variable| variable.name.as_str() == FAULT_TOKEN);
-            let tried = if is_told(&self.environment, app, &Fact::ErrorsDsn) && fails_on_demand {
-                self.fail(app, host).await
-            } else if is_told(&self.environment, app, &Fact::ErrorsPublicDsn)
-                || is_told(&self.environment, app, &Fact::ErrorsDsn)
-            {
-                self.report(app, host).await
-            } else {
-                continue;
-            };
+        for (app, host) in self.apps() {
+            let tried =
+                if self.fails_on_demand(app) { self.fail(app, host).await } else { self.report(app, host).await };
             match tried {
                 Ok(seen) => findings.good(seen),
                 Err(why) => findings.bad(format!("{}: {why}", app.name)),
@@ -80,18 +70,30 @@ impl ForcedErrorsArrive {
         }
     }
 
+    /// Apps that report errors, with the host of each.
+    pub(super) fn apps(&self) -> impl Iterator<Item = (&App, &str)> {
+        self.environment.apps.iter().filter_map(|app| {
+            let reports =
+                [Fact::ErrorsDsn, Fact::ErrorsPublicDsn].iter().any(|fact| is_told(&self.environment, app, fact));
+            Some((app, app.hosts.first()?.as_str())).filter(|_| reports)
+        })
+    }
+
+    fn fails_on_demand(&self, app: &App) -> bool {
+        let mut variables = self.environment.variables_of(&app.name);
+        is_told(&self.environment, app, &Fact::ErrorsDsn)
+            && variables.any(|variable| variable.name.as_str() == FAULT_TOKEN)
+    }
+
+    /// Makes something go wrong; says at which request.
+    pub(super) async fn force(&self, app: &App, host: &str) -> Result<String, String> {
+        if self.fails_on_demand(app) { self.fail_now(app, host).await } else { self.report_now(app, host).await }
+    }
+
     /// The app itself fails, and reports it.
     async fn fail(&self, app: &App, host: &str) -> Result<String, String> {
-        let name = SecretName::variable(FAULT_TOKEN);
-        let token = self.secrets.get(&name).map_err(|fault| fault.to_string())?;
-        let token = token.ok_or("there is no FAULT_TOKEN yet")?;
-        let headers = [("x-fault-token", token.secret.expose())];
-        let answer = self.visitor.post(host, "/debug/error", &headers, Bytes::new(), PATIENCE).await?;
-        if answer.status != 500 {
-            return Err(format!("it was to fail, and answered {}", answer.status));
-        }
-        let request = answer.headers.get("x-request-id").ok_or("its answer names no request")?;
-        let (event, ms) = self.find(request).await?;
+        let request = self.fail_now(app, host).await?;
+        let (event, ms) = self.find(&request).await?;
         let release = event.release.as_deref().filter(|release| !release.is_empty());
         let release = release.ok_or("its error says no release")?;
         self.is_of_here(&event, app)?;
@@ -101,8 +103,27 @@ impl ForcedErrorsArrive {
         ))
     }
 
+    async fn fail_now(&self, app: &App, host: &str) -> Result<String, String> {
+        let name = SecretName::variable(FAULT_TOKEN);
+        let token = self.secrets.get(&name).map_err(|fault| fault.to_string())?;
+        let token = token.ok_or("there is no FAULT_TOKEN yet")?;
+        let headers = [("x-fault-token", token.secret.expose())];
+        let answer = self.visitor.post(host, "/debug/error", &headers, Bytes::new(), PATIENCE).await?;
+        if answer.status != 500 {
+            return Err(format!("it was to fail, and answered {}", answer.status));
+        }
+        answer.headers.get("x-request-id").cloned().ok_or_else(|| "its answer names no request".to_owned())
+    }
+
     /// As a page would.
     async fn report(&self, app: &App, host: &str) -> Result<String, String> {
+        let request = self.report_now(app, host).await?;
+        let (event, ms) = self.find(&request).await?;
+        self.is_of_here(&event, app)?;
+        Ok(format!("a page of {} reported: issue {} after {ms} ms, of {}", app.name, event.issue, event.environment))
+    }
+
+    async fn report_now(&self, app: &App, host: &str) -> Result<String, String> {
         let name = SecretName::new(format!("errors/app-{}", app.name));
         let key = self.secrets.get(&name).map_err(|fault| fault.to_string())?;
         let key = Project::page_key(key.ok_or("it has no key yet")?.secret.expose());
@@ -119,9 +140,7 @@ impl ForcedErrorsArrive {
         if answer.status != 200 {
             return Err(format!("what its pages report is answered with {}", answer.status));
         }
-        let (event, ms) = self.find(&request).await?;
-        self.is_of_here(&event, app)?;
-        Ok(format!("a page of {} reported: issue {} after {ms} ms, of {}", app.name, event.issue, event.environment))
+        Ok(request)
     }
 
     fn is_of_here(&self, event: &ErrorEvent, app: &App) -> Result<(), String> {

@@ -28,7 +28,7 @@ const LATEST: usize = 200;
 /// Nothing is there in any app: the answer does not matter, its number does.
 const PATH: &str = "/roadbed-finds-this-again";
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T11",
     id: "requests-are-found-again",
     claim: "Within 5 s the number of a request finds its line in the access log and its app's, which name the same trace",

@@ -13,7 +13,7 @@ use secrets::redact::Needles;
 
 use crate::control::redacting;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T7",
     id: "secrets-stay-secret",
     claim: "No secret's value is in a log, a state file or the process list",

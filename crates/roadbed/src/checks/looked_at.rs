@@ -9,7 +9,7 @@ use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
 use host::clock::Clock;
 use smoke::{Plan, Report};
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T9",
     id: "failed-looks-fail-deployments",
     claim: "Every release was looked at before visitors got it, a page that is not as it should be is seen, and fails the deployment",

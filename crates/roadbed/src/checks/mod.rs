@@ -28,13 +28,17 @@
 //! | T10 | `visitors-get-what-was-looked-at` | one release, whole, looked at and approved; where something was deployed |
 //! | T11 | `requests-are-found-again` | a request's number finds what the edge and the apps wrote about it, with one trace |
 //! | T11 | `forced-errors-arrive` | a forced error is found within 5 s, with environment, release and request; where apps report errors |
+//! | T11 | `errors-are-shown` | a forced error is on a page of the console within 5 s; where there is one |
+//! | T11 | `outages-are-noticed` | every app is watched, what fails is known within two looks and told; where the environment is watched |
 //! | T12 | `bursts-are-throttled` | who asks too often gets 429 and is told when to come again, another client is served |
 //! | T12 | `accounts-and-money-are-guarded-more` | the edge serves the declared limits, logins and payments have less, edges count together |
 //! | T12 | `protected-refuses-strangers` | what is protected lets in who signed in and nobody else; where something is protected |
 //! | T13 | `a-backup-is-young` | everything was backed up when it was due, and changes since are saved; where it is backed up |
 //! | T13 | `backups-are-whole` | the repository is whole, read and decrypted by lot |
 //! | T13 | `the-newest-backup-was-restored` | a backup was restored in a rehearsal, equal, within the promised times |
+//! | T14 | `runbook-can-be-followed` | the runbook is as the manifest makes it, and each command in it can be typed; where there is one, or must be |
 //! | T14 | `one-can-go-back` | the release before is there, whole, and it is clear which; where there was one |
+//! | T15 | `backend-can-work`, `frontend-can-work`, `admin-can-work` | each team's apps get what they need here; what is in the way, and who owns it |
 
 mod variables;
 mod targets;
@@ -47,6 +51,7 @@ mod tls;
 mod readiness;
 mod survival;
 mod errors;
+mod shown;
 mod leaks;
 mod limits;
 mod published;
@@ -54,11 +59,15 @@ mod strangers;
 mod payments;
 mod protection;
 mod pipeline;
+mod outages;
 mod overdue;
 mod found_again;
 mod isolation;
+mod runbook;
+mod teams;
 mod visitor;
 mod backups;
+pub mod catalogue;
 
 pub use backups::Backups;
 pub use code::CodeMatchesTheMatrix;
@@ -70,16 +79,21 @@ pub use isolation::{CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here};
 pub use leaks::SecretsStaySecret;
 pub use limits::{AccountsAndMoneyAreGuardedMore, BurstsAreThrottled};
 pub use looked_at::FailedLooksFailDeployments;
+pub use outages::OutagesAreNoticed;
 pub use overdue::NothingIsOverdue;
 pub use payments::PaymentsStayOutOfPreviews;
 pub use pipeline::ChangesAreChecked;
 pub use protection::ProtectedRefusesStrangers;
 pub use published::NoSecretIsPublished;
 pub use readiness::ReadinessFollowsStores;
+pub use runbook::RunbookCanBeFollowed;
+pub use shown::ErrorsAreShown;
 pub use sites::{AppsAreReachable, HttpRedirects};
 pub use strangers::StoreOpensForItsOwn;
 pub use survival::KilledInstancesReturn;
 pub use targets::TargetsFollowBranches;
+pub use teams::TeamCanWork;
+pub(crate) use teams::row_of;
 pub use tls::{BrowsersStayWithHttps, CertificatesRenew};
 pub use variables::VariablesAreOwned;
 pub use visitor::Visitor;

@@ -14,7 +14,7 @@ use crate::rotation::{Due, due, subjects};
 use crate::wanted;
 use crate::wanted::Wanted;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T7",
     id: "nothing-is-overdue",
     claim: "No secret is older than the manifest lets it be",

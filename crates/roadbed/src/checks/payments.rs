@@ -27,7 +27,7 @@ use crate::roots::{Other, Roots};
 use crate::seats;
 use crate::wanted::{self, Wanted};
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T7",
     id: "payments-stay-out-of-previews",
     claim: "No preview is given, keeps or can open what moves money",

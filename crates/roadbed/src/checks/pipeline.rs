@@ -17,7 +17,7 @@ use reconcile::Fault;
 
 use crate::wanted::{self, Wanted};
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T8",
     id: "changes-are-checked",
     claim: "A change to any app is looked at before it is merged, and a check that was left out has not passed",

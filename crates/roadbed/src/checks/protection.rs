@@ -20,7 +20,7 @@ const TOLD: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 const MINUTE_MS: i64 = 60_000;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T12",
     id: "protected-refuses-strangers",
     claim: "What is protected lets in who signed in and nobody else: not without a session, nor by one that is forged, over or for another host",

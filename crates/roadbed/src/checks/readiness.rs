@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::Visitor;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T4",
     id: "readiness-follows-the-stores",
     claim: "An app is not ready while a store is away, and ready again when it returns",

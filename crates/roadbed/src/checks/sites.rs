@@ -14,7 +14,7 @@ use super::Visitor;
 /// A visitor is gone after this long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const REACHABLE: Claim = Claim {
+pub(crate) const REACHABLE: Claim = Claim {
     task: "T5",
     id: "apps-are-reachable",
     claim: "Every app answers over HTTPS, with a certificate that verifies",
@@ -22,7 +22,7 @@ const REACHABLE: Claim = Claim {
     impact: Impact::Observes,
 };
 
-const REDIRECTS: Claim = Claim {
+pub(crate) const REDIRECTS: Claim = Claim {
     task: "T6",
     id: "http-redirects",
     claim: "Plain HTTP leads to the same page over HTTPS",

@@ -14,7 +14,7 @@ use crate::control::identity;
 use crate::roots::Roots;
 use crate::wanted::Wanted;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T7",
     id: "store-opens-for-its-own",
     claim: "Nobody else's key on this machine opens the secret store",

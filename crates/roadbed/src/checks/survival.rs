@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::Visitor;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T5",
     id: "killed-instances-return",
     claim: "A killed app instance is started again and serves",

@@ -9,7 +9,7 @@ use manifest::{Change, EnvRef, Environment, Manifest, Target};
 
 use crate::wanted::{self, Wanted};
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T2",
     id: "targets-follow-branches",
     claim: "The branch alone decides where a deploy goes, and no two environments share a name",

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The first certificate is ordered when the environment is up already: some seconds, of which the authority takes most.
 const FIRST_ORDER: Duration = Duration::from_secs(15);
 
-const STAYS: Claim = Claim {
+pub(crate) const STAYS: Claim = Claim {
     task: "T6",
     id: "browsers-stay-with-https",
     claim: "Browsers are told to come by HTTPS alone, as the manifest says, and nothing of the kind on localhost",
@@ -31,7 +31,7 @@ const STAYS: Claim = Claim {
     impact: Impact::Observes,
 };
 
-const RENEWS: Claim = Claim {
+pub(crate) const RENEWS: Claim = Claim {
     task: "T6",
     id: "certificates-renew",
     claim: "Every host shows a certificate that visitors trust, with days left, and the next one is seen to",

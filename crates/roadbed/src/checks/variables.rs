@@ -10,7 +10,7 @@ use manifest::Environment;
 use crate::wanted;
 use crate::wanted::Wanted;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T1",
     id: "variables-are-owned",
     claim: "Every required variable has a source, an owner and a value",

@@ -29,6 +29,8 @@ async fn link(session: &Session, control: &ControlClient, args: &Link) -> Result
         seconds: time("--ttl", &args.ttl)?.as_secs(),
         usable: time("--usable", &args.usable)?.as_secs(),
         by: host::own::user_name(),
+        console: None,
+        token: None,
     };
     let made = control.make_link(&ask).await?;
     let output = &session.output;

@@ -9,6 +9,7 @@ use crate::cli::access_args::Access;
 use crate::cli::backup_args::{Backup, Drill, Restore};
 use crate::cli::check_args::Check;
 use crate::cli::ci_args::Ci;
+use crate::cli::console::Console;
 use crate::cli::db_args::Db;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
 use crate::cli::domains::Domains;
@@ -17,8 +18,10 @@ use crate::cli::errors_args::Errors;
 use crate::cli::exit::Exit;
 use crate::cli::explain::Explain;
 use crate::cli::github_args::Github;
+use crate::cli::incident_args::Incident;
 use crate::cli::logs_args::Logs;
 use crate::cli::merge_gate_args::MergeGate;
+use crate::cli::monitors_args::{AlertsArgs, MonitorsArgs};
 use crate::cli::preview_args::Preview;
 use crate::cli::ready_args::Ready;
 use crate::cli::sample_args::Sample;
@@ -96,6 +99,8 @@ pub enum Command {
     Explain(Explain),
     Trace(Trace),
     Errors(Errors),
+    Monitors(MonitorsArgs),
+    Alerts(AlertsArgs),
     Restart(Restart),
     Upgrade(Upgrade),
     /// Have a server's systemd run the environment
@@ -110,6 +115,9 @@ pub enum Command {
     Build(Build),
     Deploy(Deploy),
     Rollback(Rollback),
+    /// Keep what happens while something is wrong, and write it up
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Incident(Incident),
     Releases(Releases),
     Receive(Receive),
     /// Environments of pull requests
@@ -135,6 +143,7 @@ pub enum Command {
     /// Let people see what is protected, and end that
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Access(Access),
+    Console(Console),
     /// See who asks most, and keep networks out
     #[command(disable_help_subcommand = true)]
     Edge(Edge),

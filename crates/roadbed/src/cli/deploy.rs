@@ -107,6 +107,7 @@ pub(super) async fn begin(
         by: occasion.by.map_or(me, str::to_owned),
         token: login::token(session, control).await,
         across_contract: args.across_contract,
+        despite: args.despite.clone(),
     };
     let deployment = control.deploy(&ask).await?;
     session.output.note(format!("{} of {}: asked for by {}", deployment.id, deployment.release, deployment.asked_by));
@@ -304,6 +305,9 @@ pub async fn roll_back(session: &Session, args: &Rollback, interrupts: &mut Inte
         None => {
             if session.output.is_json() {
                 session.output.json(&way)?;
+            } else if args.dry_run {
+                deployment::rehearsed(&way.course).iter().try_for_each(|line| session.output.line(line))?;
+                session.output.note(format!("nothing was done; `{}` does this", session.command("rollback")));
             }
             Ok(Exit::Done)
         }

@@ -58,6 +58,9 @@ pub struct Deploy {
     /// Also a release that does not know of a change of data which took something away
     #[arg(long)]
     pub across_contract: bool,
+    /// Although a promise of the gate is broken that no deployment mends: two people must approve it, and why is written down
+    #[arg(long, value_name = "REASON")]
+    pub despite: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use host::files::{self, Access, Written};
+use incidents::runbook;
 use manifest::GeneratedFile;
 use reconcile::Fault;
 use serde::Serialize;
 
+use crate::checks::catalogue;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
@@ -40,8 +42,21 @@ pub fn run(session: &Session, args: &args::Generate) -> Result<Exit, Failure> {
     let project = Project::load(session)?;
     let folder = project.path.parent().unwrap_or(Path::new("/"));
     let mut wanted = manifest::generated(&project.manifest, &stores::access::page(&project.manifest));
+    // A product that nobody visits needs nobody who is called.
+    if !project.manifest.served_environments().is_empty() {
+        let before = files::read_if_exists(&folder.join(runbook::PATH))?;
+        let before = before.map(|text| String::from_utf8_lossy(&text).into_owned());
+        let text = runbook::page(&project.manifest, before.as_deref());
+        wanted.push(GeneratedFile { path: runbook::PATH.to_owned(), text });
+    }
     wanted.extend(project.manifest.workflows().iter().flat_map(ci::workflows::files));
-    // The references of the command line and the API are Roadbed's own documents: kept current where it is kept, and made nowhere else.
+    // The references of the command line, the API and the gate are Roadbed's own documents: kept current where it is kept, and made
+    // nowhere else.
+    if files::read_if_exists(&folder.join(catalogue::PATH))?
+        .is_some_and(|text| text.starts_with(catalogue::MARK.as_bytes()))
+    {
+        wanted.push(GeneratedFile { path: catalogue::PATH.to_owned(), text: catalogue::markdown() });
+    }
     if files::read_if_exists(&folder.join(reference::PATH))?
         .is_some_and(|text| text.starts_with(reference::MARK.as_bytes()))
     {

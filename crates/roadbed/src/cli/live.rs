@@ -58,6 +58,7 @@ impl Live {
             environment: identity.map(|identity| identity.environment).unwrap_or_default(),
             root: self.root.path().to_owned(),
             urls: BTreeMap::new(),
+            console: None,
             ca_file: self.root.ca_certificate(),
             // Who is primary is control's to know.
             units: Unit::all(units, self.keeper.confined().await?, &BTreeMap::new()),

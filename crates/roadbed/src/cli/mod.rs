@@ -7,6 +7,7 @@
 //! **Invariant:** no decision about the environment is made here. Verbs ask control and keeper, and show the answers.
 
 pub mod access;
+pub mod console;
 pub mod access_args;
 pub mod args;
 mod backup;
@@ -24,8 +25,9 @@ pub mod completions;
 pub mod conductor;
 pub mod db_args;
 mod db_migrations;
-mod ready_args;
+pub mod ready_args;
 mod ready_history;
+mod ready_watch;
 pub mod db_shell;
 pub mod deploy;
 pub mod deploy_args;
@@ -39,6 +41,9 @@ pub mod env_exec;
 pub mod env_matrix;
 pub mod env_verbs;
 mod errors;
+mod monitors;
+pub mod monitors_args;
+mod alerts;
 pub mod errors_args;
 pub mod exit;
 pub mod failure;
@@ -48,6 +53,9 @@ pub mod git;
 pub mod github_apply;
 pub mod github_args;
 mod github_values;
+mod incident;
+pub mod incident_args;
+mod incident_events;
 pub mod interrupts;
 pub mod lent_command;
 pub mod live;
@@ -185,8 +193,8 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Access, Backup, Check, Down, Drill, Edge, Errors, Explain, Logs, Plan, Ready, Releases, Restart, Restore,
-        Rollback, Smoke, Status, Token, Trace, Trust, Upgrade,
+        Access, Alerts, Backup, Check, Console, Down, Drill, Edge, Errors, Explain, Incident, Logs, Monitors, Plan,
+        Ready, Releases, Restart, Restore, Rollback, Smoke, Status, Token, Trace, Trust, Upgrade,
     };
     if let Check(_)
     | Upgrade(_)
@@ -194,6 +202,8 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     | Status(_)
     | Logs(_)
     | Errors(_)
+    | Monitors(_)
+    | Alerts(_)
     | Explain(_)
     | Trace(_)
     | Restart(_)
@@ -202,12 +212,14 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     | Plan(_)
     | Trust(_)
     | Rollback(_)
+    | Incident(_)
     | Releases(_)
     | Token(_)
     | Access(_)
     | Backup(_)
     | Drill(_)
     | Restore(_)
+    | Console(_)
     | Edge(edge_args::Edge { verb: Some(_) }) = command
     {
         project::refuse_unknown_environment(session)?;
@@ -225,6 +237,8 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Status(_) => wait(status::run(session, &live)),
         Command::Logs(args) => wait(async { logs::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Errors(args) => wait(errors::run(session, args)),
+        Command::Monitors(args) => wait(monitors::run(session, args)),
+        Command::Alerts(args) => wait(alerts::run(session, args)),
         Command::Explain(args) => wait(explain::run(session, args)),
         Command::Trace(args) => wait(trace::run(session, args)),
         Command::Restart(args) => wait(restart::run(session, args, &live)),
@@ -240,6 +254,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Rollback(args) => {
             wait(async { deploy::roll_back(session, args, &mut Interrupts::of_process()?).await })
         }
+        Command::Incident(verb) => wait(incident::run(session, verb)),
         Command::Releases(_) => wait(deploy::releases(session)),
         Command::Receive(args) => wait(async { receive::run(session, args, &mut Interrupts::of_process()?).await }),
         Command::Preview(Preview::Up(args)) => {
@@ -267,6 +282,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Login(args) => wait(login::run(session, args)),
         Command::Token(verb) => wait(token::run(session, verb)),
         Command::Access(verb) => wait(access::run(session, verb)),
+        Command::Console(args) => wait(console::run(session, args)),
         Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
         Command::Db(Db::Stats) => wait(db_stats::run(session, &live)),
         Command::Db(Db::Migrations) => wait(db_migrations::run(session)),

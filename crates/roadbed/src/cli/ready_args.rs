@@ -1,6 +1,9 @@
 //! The words of `roadbed ready`.
 
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Subcommand, ValueEnum};
 
 /// Run the gate: test every promise on the live environment
 ///
@@ -15,6 +18,9 @@ Examples:
   roadbed ready
   roadbed ready --only T3,T7      the checks of two tasks
   roadbed ready --explain T7      what they promise, without testing it
+  roadbed ready --for backend     whether that team can work here, and what is in its way
+  roadbed ready --watch 5m        again and again; prints what changes
+  roadbed ready --report html=gate.html --report junit=gate.xml
   roadbed ready history           since when each promise holds
   roadbed ready --json | jq '.checks[] | select(.verdict != \"holds\")'
 
@@ -32,6 +38,46 @@ pub struct Ready {
     /// Say what these checks promise, what they do to the environment and how they stand; test nothing
     #[arg(long, value_name = "ID|TASK", value_delimiter = ',', conflicts_with = "only")]
     pub explain: Vec<String>,
+    /// Only whether this team can work here: backend, frontend, admin, an app, or an owner of the manifest
+    #[arg(long = "for", value_name = "TEAM", conflicts_with_all = ["only", "explain"])]
+    pub team: Option<String>,
+    /// Also write a report: html, junit, sarif or badge; without a file on stdout, in place of the rows
+    #[arg(long, value_name = "FORMAT[=FILE]", conflicts_with_all = ["explain", "watch"])]
+    pub report: Vec<ReportAsked>,
+    /// Go on until Ctrl-C, with this pause, and print what changes; checks that break something only if --only names them
+    #[arg(long, value_name = "PAUSE", num_args = 0..=1, default_missing_value = "1m", conflicts_with = "explain")]
+    pub watch: Option<String>,
+}
+
+/// A format, and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportAsked {
+    pub format: ReportFormat,
+    /// Absent: on stdout.
+    pub file: Option<PathBuf>,
+}
+
+/// What others read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    Html,
+    Junit,
+    Sarif,
+    Badge,
+}
+
+impl FromStr for ReportAsked {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (format, file) = text.split_once('=').map_or((text, None), |(format, file)| (format, Some(file)));
+        let format = ReportFormat::from_str(format, false)
+            .map_err(|_| format!("{format:?} is none of html, junit, sarif and badge"))?;
+        match file {
+            Some("") => Err(format!("{text:?} names no file behind the `=`")),
+            file => Ok(Self { format, file: file.map(PathBuf::from) }),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -71,13 +71,15 @@ fn keys(environment: &Environment) -> Vec<String> {
     let zone = environment.tls.dns.iter().map(|_| ZONE_KEY.to_owned());
     let bound = environment.tls.authorities.iter().filter(|authority| authority.external_account.is_some());
     let client = environment.sign_in.iter().filter(|sign_in| sign_in.has_secret).map(|_| CLIENT_SECRET.to_owned());
-    zone.chain(bound.map(AcmeAuthority::account_secret)).chain(client).collect()
+    let channels = environment.monitoring.channels.iter().filter(|channel| channel.needs_secret());
+    let channels = channels.map(manifest::monitoring::Channel::secret);
+    zone.chain(bound.map(AcmeAuthority::account_secret)).chain(client).chain(channels).collect()
 }
 
 fn set_key(session: &Session, name: &str, store: &Store) -> Result<Exit, Failure> {
     let secret = read_value(name)?;
     // A provider may give out any text.
-    let is_keys = name != CLIENT_SECRET;
+    let is_keys = name != CLIENT_SECRET && !name.starts_with("alerts/");
     if is_keys && acme::dns::Secret::of_base64(secret.expose()).is_none() {
         return Err(Failure::Usage(
             Fault::new(format!("cannot keep this value of {name}: it is no base64"))

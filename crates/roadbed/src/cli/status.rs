@@ -135,6 +135,7 @@ fn down(session: &Session) -> Result<Status, Failure> {
         environment: identity.map_or_else(|| session.environment(), |identity| Ok(identity.environment))?,
         root: session.root.path().to_owned(),
         urls: BTreeMap::new(),
+        console: None,
         ca_file: session.root.ca_certificate(),
         units: Vec::new(),
         network: None,

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use host::clock::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use telemetry::TelemetryClient;
 use telemetry::logs::{ACCESS, Filter, Record};
-use telemetry::traces::Span;
+use telemetry::traces::{Span, at_edge};
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -50,7 +50,7 @@ pub async fn run(session: &Session, args: &Trace) -> Result<Exit, Failure> {
     };
     let filter = Filter { trace: Some(id.clone()), ..Filter::default() };
     let lines = logs_search::find(session, &filter, MOST_LINES).await?.lines;
-    let mut spans: Vec<Span> = lines.iter().filter_map(of_edge).collect();
+    let mut spans: Vec<Span> = lines.iter().filter_map(at_edge).collect();
     // While telemetry is down, the edge's part is in its log still.
     spans.extend(TelemetryClient::new(session.root.clone()).trace(&id).await.unwrap_or_default());
     spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.micros)));
@@ -81,34 +81,6 @@ async fn trace_id(session: &Session, id: &str) -> Result<Option<String>, Failure
     let filter = Filter { request: Some(id.to_owned()), ..Filter::default() };
     let lines = logs_search::find(session, &filter, MOST_LINES).await?.lines;
     Ok(lines.into_iter().find_map(|record| record.trace_id))
-}
-
-/// A line of the access log as the span that it tells of.
-fn of_edge(record: &Record) -> Option<Span> {
-    if record.source.unit != ACCESS {
-        return None;
-    }
-    let line: Value = serde_json::from_str(&record.line).ok()?;
-    let word = |name: &str| line[name].as_str().unwrap_or("-");
-    let mut attributes = Map::new();
-    for name in ["status", "upstream", "error", "request_id", "scheme"] {
-        if let Some(value) = line.get(name) {
-            attributes.insert(name.to_owned(), value.clone());
-        }
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a duration that the edge measured")]
-    let micros = (line["ms"].as_f64()? * 1000.0).max(0.0) as u64;
-    Some(Span {
-        trace_id: record.trace_id.clone()?,
-        span_id: record.span_id.clone()?,
-        parent_id: line["parent_id"].as_str().map(str::to_owned),
-        app: "edge".to_owned(),
-        name: format!("{} {}{} {}", word("method"), word("app"), word("path"), line["status"]),
-        start: record.time,
-        micros,
-        has_failed: line["status"].as_u64().is_some_and(|status| status >= 500),
-        attributes,
-    })
 }
 
 fn document(span: &Span) -> Value {

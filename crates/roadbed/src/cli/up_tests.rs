@@ -76,6 +76,7 @@ impl Stand {
             environment: "local".into(),
             root: PathBuf::new(),
             urls: BTreeMap::new(),
+            console: None,
             ca_file: PathBuf::new(),
             units: if self.has_apps.get() { vec![app] } else { Vec::new() },
             network: None,

@@ -150,6 +150,10 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         }
         _ => std::collections::BTreeMap::new(),
     };
+    let console = match &want {
+        Some(want) if !urls.is_empty() => crate::world::console_url(&control.root, &wanted::resolve(want)?, want)?,
+        _ => None,
+    };
     // Like the addresses, this is of an environment that is up.
     let members = async {
         match &want {
@@ -179,6 +183,7 @@ pub async fn status(control: &Control) -> Result<Status, Fault> {
         environment: want.map(|want| want.environment).unwrap_or_default(),
         root: control.root.path().to_owned(),
         urls,
+        console,
         ca_file: control.root.ca_certificate(),
         units: Unit::all(units, confined?, &roles),
         network: Some(network),

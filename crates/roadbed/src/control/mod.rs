@@ -7,6 +7,7 @@ pub mod wire;
 pub mod launch;
 pub mod client;
 pub mod server;
+mod continuous;
 pub mod convergence;
 pub mod proof;
 pub mod drift;
@@ -17,6 +18,7 @@ pub mod rotating;
 pub mod renewing;
 mod limiting;
 mod telling;
+mod telling_monitors;
 mod smoking;
 mod process_model;
 pub mod rotation_request;
@@ -37,6 +39,7 @@ pub mod backing_up;
 pub mod login;
 mod errand;
 pub mod access;
+mod console;
 pub mod api;
 mod expiring;
 mod upgrading;
@@ -85,6 +88,8 @@ pub struct Control {
     pub desk: login::Desk,
     /// Who may see what is protected.
     pub access: access::Access,
+    /// Pages about it.
+    console: console::Console,
     /// Tokens, and what is asked with them.
     pub api: api::Api,
     /// Backups, and rehearsals of them.
@@ -151,6 +156,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         desk,
         backing_up: backing_up::BackingUp::default(),
         access: access::Access::new(book),
+        console: console::Console::default(),
         api: api::Api::new(tokens),
         striking: tokio::sync::Mutex::default(),
     });
@@ -165,6 +171,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
     let backing_up = tokio::spawn(backing_up::carry_on(control.clone()));
     let scaling = tokio::spawn(scaling::carry_on(control.clone()));
+    let proving = tokio::spawn(continuous::carry_on(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
     let upgrading = tokio::spawn(upgrading::watch(control.clone()));
     let listening = tokio::spawn(api::listener::listen(control.clone()));
@@ -180,6 +187,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     admission.abort();
     telling.abort();
     sweeping.abort();
+    proving.abort();
     expiring.abort();
     upgrading.abort();
     backing_up.abort();

@@ -9,7 +9,7 @@ use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post};
 use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -33,7 +33,7 @@ use super::lent::Asked;
 use super::login::Signed;
 use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest, RotateRequest, SmokeRequest};
-use super::{Control, access, api, backing_up, convergence, proof, rotating, smoking};
+use super::{Control, access, api, backing_up, console, convergence, proof, rotating, smoking};
 use crate::process_model::ProcessModelRequest;
 use crate::wanted::Wanted;
 
@@ -87,6 +87,8 @@ fn routes(control: &Arc<Control>) -> Router<Arc<Control>> {
         .route("/access/networks", Action::KeepAccess, get(networks).post(list_network))
         .route("/backups", Action::KeepBackups, post(backups))
         .route("/access/knock", Action::LetIn, post(knock))
+        .route("/console/", Action::LetIn, any(console::answer))
+        .route("/console/{*path}", Action::LetIn, any(console::answer))
         .router
 }
 

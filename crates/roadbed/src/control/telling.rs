@@ -17,7 +17,7 @@ use telemetry::TelemetryClient;
 use telemetry::metrics::Fact;
 use tokio::time::{Instant, sleep};
 
-use super::{Control, redacting};
+use super::{Control, redacting, telling_monitors};
 use crate::{seats, wanted};
 
 /// Between two looks: one question over a Unix socket.
@@ -58,9 +58,13 @@ async fn look(control: &Control, known: &mut Option<Known>, reported: &mut Optio
     let telemetry = TelemetryClient::new(control.root.clone());
     // One that is away is on its way back.
     let Ok(knows) = telemetry.secrets_told().await else { return Ok(()) };
-    if reported.is_none_or(|at| at.elapsed() >= FACTS_EVERY) {
+    if knows.is_none() || reported.is_none_or(|at| at.elapsed() >= FACTS_EVERY) {
         *reported = Some(Instant::now());
         telemetry.tell(&facts(control).await?).await?;
+        if let Some(want) = wanted::read(&control.root)? {
+            let store = Store::new(seats::of_control(&control.root, &control.id, &control.clock, &want));
+            telling_monitors::tell(control, &want, &store, &telemetry).await?;
+        }
     }
     let after = control.convergences.load(Ordering::Relaxed);
     let is_fresh = |known: &Known| known.after == after && known.at.elapsed() < FRESH;

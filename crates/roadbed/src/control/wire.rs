@@ -176,6 +176,9 @@ pub struct Status {
     pub root: PathBuf,
     /// App name to public address. Empty while nothing is served.
     pub urls: BTreeMap<String, String>,
+    /// Address of the console; absent where there is none, or nothing is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<String>,
     pub ca_file: PathBuf,
     pub units: Vec<Unit>,
     /// Whether the machine's packet filter holds the network rules, as observed; absent where nobody looked.

@@ -59,7 +59,8 @@ pub async fn check(environment: &Environment, project: &Path, names: &Names) -> 
         let identities = acme::directory::caa_identities(&authority.directory, &trust).await;
         allowed.push((authority.directory.clone(), identities.map_err(|failure| failure.to_string())));
     }
-    for host in environment.apps.iter().flat_map(|app| &app.hosts) {
+    let of_apps = environment.apps.iter().flat_map(|app| &app.hosts);
+    for host in of_apps.chain(environment.console.iter().map(|console| &console.host)) {
         let addresses = match names.addresses(host).await {
             Ok(addresses) => addresses,
             Err(why) => {

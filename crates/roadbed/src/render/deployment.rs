@@ -3,7 +3,7 @@
 use delivery::deployment::Happened;
 use delivery::{Deployment, Kind, Release, Role, State};
 
-use crate::control::delivering::{Changes, Listed};
+use crate::control::delivering::{AppChange, Changes, Listed, Rehearsal};
 use crate::render::paint::Paint;
 use crate::render::table::Table;
 
@@ -34,6 +34,27 @@ pub fn ending(deployment: &Deployment, release: &Release, paint: Paint) -> Strin
         State::Frozen => paint.bad(format!("{id}: {name} is frozen; `roadbed status` shows what runs")),
         state => format!("{id}: {name} is {state}"),
     }
+}
+
+/// What a rollback would do.
+pub fn rehearsed(course: &Rehearsal) -> Vec<String> {
+    let states: Vec<&str> = course.states.iter().map(|state| state.as_str()).collect();
+    let mut lines = vec![states.join(" → ")];
+    let short = |digest: &Option<String>| {
+        digest.as_deref().map_or("nothing", |digest| digest.get(..12).unwrap_or(digest)).to_owned()
+    };
+    let mut table = Table::new(["APP", "NOW", "THEN", "VARIABLES"]);
+    for change in &course.apps {
+        let AppChange { app, from, to, settings } = change;
+        let then = if change.changes() { short(to) } else { "the same".to_owned() };
+        table.row(vec![app.clone(), short(from), then, settings.join(", ")]);
+    }
+    lines.extend(table.lines());
+    if course.manifest_changes {
+        lines.push("the manifest of that release is in force then; data and secrets stay as they are".to_owned());
+    }
+    lines.extend(course.waits_for.map(|id| format!("{id} is under way: it is waited for")));
+    lines
 }
 
 /// The newest deployments first.

@@ -1,7 +1,9 @@
 //! The gate's rows: claim, verdict, what was observed, how long it took.
 
 use gate::{Evidence, Report, Standing, Verdict};
+use manifest::Owner;
 
+use crate::checks::catalogue;
 use crate::control::wire::Explained;
 use crate::render::paint::{Paint, printable};
 use crate::render::span;
@@ -38,7 +40,7 @@ pub fn row(evidence: &Evidence, detail: Detail, paint: Paint) -> Vec<String> {
 }
 
 /// What a check promises, what it does, and how it stands.
-pub fn explained(promise: &Explained, standing: Option<&Standing>, paint: Paint) -> Vec<String> {
+pub fn explained(promise: &Explained, standing: Option<&Standing>, owner: Option<&Owner>, paint: Paint) -> Vec<String> {
     let does = match promise.disrupts {
         true => "breaks something for a moment and watches it heal",
         false => "only looks",
@@ -49,13 +51,28 @@ pub fn explained(promise: &Explained, standing: Option<&Standing>, paint: Paint)
             format!("{} since {since}; {looks} looks, {broken} of them saw otherwise", word(*verdict))
         }
     };
+    let listed = catalogue::promise(&promise.id);
+    let reaches = listed.map_or("not listed", |listed| listed.blast).to_owned();
+    let looked = listed.map_or_else(|| "when asked".to_owned(), |listed| catalogue::period(listed.period));
+    let answers = owner.map_or_else(|| "nobody is named: `[incidents]` of the manifest".to_owned(), answers);
     let mut lines = vec![paint.strong(format!("{:<3}  {}", promise.task, promise.id))];
-    for (what, text) in
-        [("promises", &promise.claim), ("the check", &does.to_owned()), ("stands", &stands), ("if not", &promise.hint)]
-    {
+    for (what, text) in [
+        ("promises", &promise.claim),
+        ("the check", &does.to_owned()),
+        ("reaches", &reaches),
+        ("period", &looked),
+        ("owner", &answers),
+        ("stands", &stands),
+        ("if not", &promise.hint),
+    ] {
         lines.push(format!("     {}{text}", paint.faint(format!("{what:<11}"))));
     }
     lines
+}
+
+/// `platform, platform@shop.example`
+pub fn answers(owner: &Owner) -> String {
+    format!("{}, {}", owner.name, printable(&owner.contact))
 }
 
 fn word(verdict: Verdict) -> &'static str {

@@ -7,6 +7,7 @@ pub mod environment;
 pub mod fault;
 pub mod finding;
 pub mod gate;
+pub mod gate_reports;
 pub mod smoke;
 pub mod leak;
 pub mod log;

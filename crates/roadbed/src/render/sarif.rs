@@ -157,6 +157,43 @@ pub fn tasks(failed: &[FailedTask]) -> Log {
     of(rules, results.collect())
 }
 
+/// The promises of the gate that do not hold. They have no place in the code but the manifest, which says what is promised.
+pub fn promises(report: &gate::Report) -> Log {
+    let rule = |evidence: &gate::Evidence| Rule {
+        id: evidence.id.clone(),
+        short_description: Message { text: evidence.claim.clone() },
+    };
+    let broken = report.checks.iter().enumerate().filter(|(_, evidence)| evidence.verdict != gate::Verdict::Holds);
+    let result = |(rule_index, evidence): (usize, &gate::Evidence)| SarifResult {
+        rule_id: evidence.id.clone(),
+        rule_index,
+        level: match evidence.verdict {
+            gate::Verdict::Fails => "error",
+            gate::Verdict::Inconclusive | gate::Verdict::Holds => "warning",
+        },
+        message: Message {
+            text: format!(
+                "{} in {}: {}. Hint: {}",
+                evidence.task,
+                report.environment,
+                evidence.observed.join("; "),
+                evidence.hint.as_deref().unwrap_or("look at what was seen")
+            ),
+        },
+        locations: [Location {
+            physical_location: PhysicalLocation {
+                artifact_location: ArtifactLocation {
+                    uri: uri(crate::cli::session::MANIFEST),
+                    uri_base_id: "%SRCROOT%",
+                },
+                region: Region { start_line: 1, start_column: 1 },
+            },
+        }],
+        partial_fingerprints: Fingerprints { finding: format!("{}:{}", report.environment, evidence.id) },
+    };
+    of(report.checks.iter().map(rule).collect(), broken.map(result).collect())
+}
+
 fn of(rules: Vec<Rule>, results: Vec<SarifResult>) -> Log {
     let driver = Driver { name: "roadbed", version: env!("CARGO_PKG_VERSION"), rules };
     Log {

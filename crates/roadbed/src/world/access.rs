@@ -13,6 +13,9 @@ use sha2::{Digest, Sha256};
 /// The one user of a protected app, until people have accounts of their own.
 pub const USER: &str = "roadbed";
 
+/// What the console is called beside the apps.
+pub const CONSOLE: &str = "console";
+
 /// The credentials file of one protected app.
 #[derive(Debug)]
 pub struct AccessFile {

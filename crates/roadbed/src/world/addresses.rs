@@ -285,6 +285,14 @@ pub fn urls(root: &Root, environment: &Environment, want: &Wanted) -> Result<Url
         .collect())
 }
 
+/// The public address of the console, where there is one.
+pub fn console_url(root: &Root, environment: &Environment, want: &Wanted) -> Result<Option<String>, Fault> {
+    let https = Door::https(environment, want);
+    let remembered = || PortBook::open(root).map(|book| book.remembered(https.entry));
+    let port = https.asked.map_or_else(remembered, |port| Ok(Some(port)))?;
+    Ok(port.zip(environment.console.as_ref()).map(|(port, console)| https_url(&console.host, port)))
+}
+
 /// The ports of an environment that is up: those of its units and of its edge, by name.
 pub fn ports_in_use(root: &Root, want: &Wanted, units: &[UnitStatus]) -> Result<BTreeMap<String, u16>, Fault> {
     let environment = wanted::resolve(want)?;

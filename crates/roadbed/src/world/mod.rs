@@ -34,6 +34,7 @@ pub mod network;
 pub mod smoking;
 pub mod telemetry;
 pub mod errors;
+pub(crate) mod monitoring;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -53,7 +54,7 @@ use crate::keeper::client::KeeperClient;
 use crate::seats;
 use crate::wanted::{self, DevApps, Wanted};
 use addresses::Addresses;
-pub use addresses::{certificates_of, ports_in_use, urls};
+pub use addresses::{certificates_of, console_url, ports_in_use, urls};
 use facts::LocalFacts;
 pub use fleet::Delivered;
 use fleet::{Fleet, Origin};

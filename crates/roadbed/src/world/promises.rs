@@ -1,5 +1,6 @@
 //! The checks of one environment: what it has decides what it promises.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use delivery::Role;
@@ -7,8 +8,8 @@ use edge::client::EdgeClient;
 use engine::artifact::shelf::{self, Shelf};
 use gate::Check;
 use host::clock::Timestamp;
-use manifest::Environment;
 use manifest::environment::{Access, App, Runs, Source};
+use manifest::{Environment, Team};
 use reconcile::Fault;
 use smoke::Redact;
 use stores::redis::Purpose;
@@ -80,10 +81,20 @@ impl World {
             clock: clock.clone(),
         }));
         if checks::ForcedErrorsArrive::has_work(&self.environment) {
-            all.push(Box::new(checks::ForcedErrorsArrive {
+            let forced = checks::ForcedErrorsArrive {
                 environment: self.environment.clone(),
                 visitor: visitor.clone(),
                 secrets: self.secrets.clone(),
+                telemetry: TelemetryClient::new(self.ground.root.clone()),
+                clock: clock.clone(),
+            };
+            all.push(Box::new(forced.clone()));
+            let console = self.environment.console.clone();
+            all.extend(console.map(|console| Box::new(checks::ErrorsAreShown { forced, console }) as Box<dyn Check>));
+        }
+        if checks::OutagesAreNoticed::has_work(&self.environment) {
+            all.push(Box::new(checks::OutagesAreNoticed {
+                environment: self.environment.clone(),
                 telemetry: TelemetryClient::new(self.ground.root.clone()),
                 clock: clock.clone(),
             }));
@@ -93,6 +104,10 @@ impl World {
             all.push(Box::new(checks::ChangesAreChecked { wanted: self.wanted.clone() }));
         }
         all.extend(self.checks_of_backups());
+        if checks::RunbookCanBeFollowed::is_due(&self.wanted)? {
+            all.push(Box::new(checks::RunbookCanBeFollowed { wanted: self.wanted.clone() }));
+        }
+        all.extend(self.checks_of_teams(&visitor)?);
         all.extend(self.checks_of_deliveries()?);
         if let Some(rules) = self.environment.oidc.clone() {
             let (root, clock) = (self.ground.root.clone(), clock.clone());
@@ -114,6 +129,23 @@ impl World {
     /// Whether anything is for those alone who signed in.
     pub(crate) fn has_protected(&self) -> bool {
         self.environment.apps.iter().any(|app| app.access == Access::Protected)
+    }
+
+    /// Of those who work here: each team that has an app in this environment.
+    fn checks_of_teams(&self, visitor: &checks::Visitor) -> Result<Vec<Box<dyn Check>>, Fault> {
+        let manifest = wanted::manifest_as_wanted(&self.wanted)?;
+        let teams: BTreeSet<Team> = manifest.teams().into_iter().map(|(_, team)| team).collect();
+        let check = |team| {
+            Ok(Box::new(checks::TeamCanWork {
+                team,
+                wanted: self.wanted.clone(),
+                environment: self.environment.clone(),
+                lender: self.lender()?,
+                facts: self.facts.clone(),
+                visitor: visitor.clone(),
+            }) as Box<dyn Check>)
+        };
+        teams.into_iter().map(check).collect()
     }
 
     /// Of how often visitors may ask; where nothing is limited, there is nothing to promise.
@@ -254,5 +286,6 @@ fn has_secrets(environment: &Environment) -> bool {
     environment.mongodb.is_some()
         || environment.redis.is_some()
         || environment.apps.iter().any(|app| app.access == Access::Protected)
+        || environment.console.is_some()
         || environment.variables.iter().any(|variable| is_secret(&variable.source))
 }

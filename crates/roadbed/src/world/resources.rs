@@ -31,7 +31,7 @@ use stores::mongo::sample::Seeding;
 use stores::mongo::{ExternalMongo, Mongo, Provider};
 use stores::redis::{ExternalRedis, Replication};
 
-use super::access::AccessFile;
+use super::access::{AccessFile, CONSOLE};
 use super::addresses::{Addresses, https_url};
 use super::asleep::Asleep;
 use super::ceiling::Together;
@@ -237,6 +237,7 @@ impl Parts {
             logs: ::telemetry::logs::Keeping::default(),
             metrics_token: telemetry::metrics_token(&self.secrets),
             errors: errors::settings(&self.environment, &self.secrets)?,
+            monitors: super::monitoring::settings(self)?,
         };
         Telemetry::new(self.ground.root.clone(), settings, self.ground.units.clone())
     }
@@ -250,6 +251,7 @@ impl Parts {
                 hosts.push(host.clone());
             }
         }
+        hosts.extend(self.environment.console.iter().map(|console| console.host.clone()));
         let owner = owner(&self.environment, &self.ground.id);
         let mut needs = vec![Certificate::resource_id(), EdgeProcess::resource_id()];
         all.push(Box::new(Certificate::new(self.ground.root.clone(), owner, hosts, self.ground.clock.clone())));
@@ -271,6 +273,12 @@ impl Parts {
                     all.push(Box::new(access));
                 }
             }
+        }
+        if self.environment.console.is_some() {
+            let file = routes::credentials_file(&self.ground.root, CONSOLE);
+            let access = AccessFile::new(CONSOLE, file, self.secrets.clone());
+            needs.push(Resource::id(&access).clone());
+            all.push(Box::new(access));
         }
         all.push(Box::new(self.published_routes(needs)));
         Ok(())

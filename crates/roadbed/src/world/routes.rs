@@ -15,6 +15,7 @@ use reconcile::ports::{Hsts, Kept, Protocol, Proxies, RouteTable, Site, SiteAcce
 use reconcile::rate_limits::{LimitedBy, LimitedClass, LimitedRoute, Rate, RateLimits};
 use reconcile::{Fault, Root};
 
+use super::access::CONSOLE;
 use super::addresses::{Addresses, internal_socket};
 use super::asleep::WAKE;
 use super::facts::LocalFacts;
@@ -54,6 +55,7 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
         }
     }
     sites.push(telemetry::site(addresses.telemetry));
+    sites.extend(environment.console.as_ref().map(|console| console_of(ground, console)));
     Ok(RouteTable {
         environment: environment.reference().to_string(),
         https_port: addresses.https,
@@ -70,6 +72,26 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
         sites,
         candidate,
     })
+}
+
+/// Control's own pages, for who signed in.
+fn console_of(ground: &Ground, console: &manifest::Console) -> Site {
+    Site {
+        app: CONSOLE.to_owned(),
+        hosts: vec![console.host.clone()],
+        target: Target::Console,
+        access: SiteAccess::Protected {
+            credentials_file: credentials_file(&ground.root, CONSOLE),
+            sign_in: ground.environment.sign_in.as_ref().map(manifest::SignIn::called),
+        },
+        client_authorities: None,
+        config: None,
+        key_set: None,
+        internal_socket: None,
+        release: None,
+        kept: Vec::new(),
+        headers: BTreeMap::new(),
+    }
 }
 
 fn hsts(wanted: manifest::Hsts) -> Hsts {

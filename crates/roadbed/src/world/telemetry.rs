@@ -91,9 +91,7 @@ impl Telemetry {
 
     /// Other settings mean another start: they are read once.
     fn revision(&self) -> String {
-        let digest = Sha256::digest(self.settings.text());
-        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        format!("{} {digest}", self.program_revision)
+        format!("{} {}", self.program_revision, self.settings.digest())
     }
 
     fn spec(&self) -> Result<UnitSpec, Fault> {
@@ -145,6 +143,8 @@ pub struct TelemetrySeen {
     /// Runs as specified.
     current: bool,
     answers: bool,
+    /// Read others when it started, which somebody else wrote.
+    astray: bool,
 }
 
 impl Resource for Telemetry {
@@ -166,13 +166,14 @@ impl Resource for Telemetry {
         let unit = self.units.list().await?.into_iter().find(|unit| unit.name == TELEMETRY);
         let current = unit
             .is_some_and(|unit| unit.revision == revision && !matches!(unit.state, UnitState::Held | UnitState::Lost));
-        let answers = current && TelemetryClient::new(self.root.clone()).health().await.is_ok();
-        Ok(TelemetrySeen { settled, current, answers })
+        let health = if current { TelemetryClient::new(self.root.clone()).health().await.ok() } else { None };
+        let astray = health.as_ref().is_some_and(|health| health.settings != self.settings.digest());
+        Ok(TelemetrySeen { settled, current, answers: health.is_some(), astray })
     }
 
     fn plan(&self, seen: &TelemetrySeen) -> Vec<TelemetryStep> {
         let settle = (!seen.settled).then_some(TelemetryStep::Settle);
-        let start = (!seen.settled || !seen.current).then_some(TelemetryStep::Start);
+        let start = (!seen.current || seen.astray).then_some(TelemetryStep::Start);
         let wait = (start.is_some() || !seen.answers).then_some(TelemetryStep::AwaitAnswer);
         settle.into_iter().chain(start).chain(wait).collect()
     }
@@ -183,7 +184,7 @@ impl Resource for Telemetry {
                 self.settings.write(&self.root).map_err(|fault| told("cannot tell telemetry its settings", &fault))
             }
             TelemetryStep::Start => match self.units.ensure(self.spec()?).await? {
-                // As specified, and with settings that somebody else wrote in between: it reads them once.
+                // Started as specified, and astray all the same: settings are read once.
                 Ensured::Unchanged => self.units.restart(TELEMETRY).await,
                 Ensured::Started | Ensured::Replaced => Ok(()),
             },

@@ -8,13 +8,17 @@ mod mongo_rights;
 mod redis;
 mod redis_promises;
 pub mod cells;
+pub mod contract;
 
 pub use mongo::MongoGuardsItsDoor;
 pub use mongo_rights::MongoGivesLeastPrivilege;
 pub use redis::RedisGuardsItsDoor;
 pub use redis_promises::RedisKeepsItsPromises;
 
-use gate::Findings;
+use gate::{Claim, Findings};
+
+/// What they promise, for who lists all promises.
+pub const CLAIMS: [&Claim; 4] = [&mongo::CLAIM, &mongo_rights::CLAIM, &redis::CLAIM, &redis_promises::CLAIM];
 
 /// What became of something that was tried.
 #[derive(Debug)]

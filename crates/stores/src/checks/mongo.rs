@@ -20,7 +20,7 @@ use crate::mongo::{
 };
 use crate::start::accepts;
 
-const CLAIM: Claim = Claim {
+pub(super) const CLAIM: Claim = Claim {
     task: "T3",
     id: "mongodb-guards-its-door",
     claim: "MongoDB refuses clients in the clear, of another authority, without and with a wrong password, and serves each app its \

@@ -19,7 +19,7 @@ use crate::mongo::rights::{Role, RoleKey, allowed};
 use crate::mongo::roles::{app_role, documents, is_restricted_to_loopback, roles_of};
 use crate::mongo::{Members, MongoFault, OwnUser, Provider, UserKey, app_secret, code, command};
 
-const CLAIM: Claim = Claim {
+pub(super) const CLAIM: Claim = Claim {
     task: "T3",
     id: "mongodb-gives-least-privilege",
     claim: "MongoDB has the users that somebody needs and no other, and each may do what it is for and nothing else",

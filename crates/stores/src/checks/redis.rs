@@ -24,7 +24,7 @@ local answer = redis.pcall('GET', 'roadbed-probe')
 if type(answer) == 'table' and answer['err'] then return redis.error_reply('NOPERM within a script') end
 return answer";
 
-const CLAIM: Claim = Claim {
+pub(super) const CLAIM: Claim = Claim {
     task: "T4",
     id: "redis-guards-its-door",
     claim: "Redis refuses clients without encryption, without a login or with a wrong one, shows a certificate of the environment's \

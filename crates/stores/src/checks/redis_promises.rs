@@ -17,7 +17,7 @@ use crate::redis::external::{Figures, told};
 use crate::redis::replication::Role;
 use crate::redis::{ADMIN, Door, ExternalRedis, Identity, Purpose, RedisFault, Settings, primary};
 
-const CLAIM: Claim = Claim {
+pub(super) const CLAIM: Claim = Claim {
     task: "T4",
     id: "redis-keeps-its-promises",
     claim: "Each Redis has the memory, the eviction and the persistence of the manifest, and what drops nothing has room left",

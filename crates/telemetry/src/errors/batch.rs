@@ -89,7 +89,7 @@ impl<'t> Batch<'t> {
         if self.transaction.prepare_cached(is_known)?.exists(params![event_id, head.app])? {
             return Ok(());
         }
-        let located = self.symbols.locate(self.transaction, &head.app, &event)?;
+        let located = self.symbols.locate(&head.app, &event);
         let group = grouping::group(&event, &located);
         let at = event.at(head.received);
         let release = event.release.get().map(|release| &release[..release.floor_char_boundary(MAX_NAME)]);

@@ -1,9 +1,10 @@
 //! The other end of the questions.
 
+use hyper::Method;
 use reconcile::Fault;
 use url::form_urlencoded::Serializer;
 
-use super::{Change, ErrorEvent, ErrorsHealth, Issue, IssueDetails, IssueFilter, ReleaseHealth};
+use super::{Change, ErrorEvent, ErrorsHealth, Issue, IssueDetails, IssueFilter, MapsOfRelease, ReleaseHealth};
 use crate::client::TelemetryClient;
 
 impl TelemetryClient {
@@ -12,7 +13,6 @@ impl TelemetryClient {
     /// # Errors
     /// Where nobody answers, or the errors cannot be read.
     pub async fn issues(&self, filter: &IssueFilter) -> Result<Vec<Issue>, Fault> {
-        let mut query = Serializer::new(String::new());
         let limit = filter.limit.map(|limit| limit.to_string());
         let asked = [
             ("app", filter.app.as_deref()),
@@ -21,8 +21,10 @@ impl TelemetryClient {
             ("search", filter.search.as_deref()),
             ("limit", limit.as_deref()),
         ];
-        query.extend_pairs(asked.into_iter().filter_map(|(name, value)| Some((name, value?))));
-        self.get(&format!("/errors/issues?{}", query.finish())).await
+        // Made before anything is waited for: what makes it belongs to one thread.
+        let asked = asked.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let query = Serializer::new(String::new()).extend_pairs(asked).finish();
+        self.get(&format!("/errors/issues?{query}")).await
     }
 
     /// # Errors
@@ -53,14 +55,34 @@ impl TelemetryClient {
     /// # Errors
     /// As [`Self::issues`].
     pub async fn release_health(&self, app: Option<&str>, since: i64) -> Result<Vec<ReleaseHealth>, Fault> {
-        let mut query = Serializer::new(String::new());
-        query.append_pair("since", &since.to_string()).extend_pairs(app.map(|app| ("app", app)));
-        self.get(&format!("/errors/releases?{}", query.finish())).await
+        let since = since.to_string();
+        let asked = std::iter::once(("since", since.as_str())).chain(app.map(|app| ("app", app)));
+        let query = Serializer::new(String::new()).extend_pairs(asked).finish();
+        self.get(&format!("/errors/releases?{query}")).await
     }
 
     /// # Errors
     /// As [`Self::issues`].
     pub async fn errors_health(&self) -> Result<ErrorsHealth, Fault> {
         self.get("/errors/health").await
+    }
+
+    /// Of which releases there are source maps.
+    ///
+    /// # Errors
+    /// Where nobody answers, or they cannot be read.
+    pub async fn source_maps(&self) -> Result<Vec<MapsOfRelease>, Fault> {
+        self.get("/errors/maps").await
+    }
+
+    /// Brings the source map of a file of a release; `path` is where it lies in the build. Events that come from now on have their
+    /// stacks as the sources have them.
+    ///
+    /// # Errors
+    /// Where nobody answers, it is no source map, or it has more than 32 MiB.
+    pub async fn keep_source_map(&self, app: &str, release: &str, path: &str, map: Vec<u8>) -> Result<(), Fault> {
+        let mut query = Serializer::new(String::new());
+        query.extend_pairs([("app", app), ("release", release), ("path", path)]);
+        self.ask(Method::PUT, &format!("/errors/maps?{}", query.finish()), map.into()).await
     }
 }

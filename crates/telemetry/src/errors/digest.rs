@@ -1,5 +1,6 @@
 //! The one writer: takes what is on the spool into the database, many envelopes with one transaction.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,18 +9,19 @@ use std::time::{Duration, Instant};
 
 use host::clock::Clock;
 use host::database::{self, DatabaseFault, Presence};
-use host::files;
+use host::files::{self, Access};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::batch::{self, Batch};
 use super::counts::Counts;
 use super::issues::{self, Change};
+use super::maps::Maps;
 use super::projects::ErrorLimits;
 use super::record::{self, Kind};
 use super::retention;
 use super::schema::SCHEMA;
-use super::spool::{Next, Position, Spool, SpoolReader};
+use super::spool::{self, Next, Position, Spool, SpoolReader};
 use super::symbols::Symbols;
 
 /// zstd's fastest that still finds what events repeat.
@@ -30,6 +32,9 @@ const TOGETHER: usize = 1_000;
 
 /// Events gather for so long once one has come: a person sees no difference, and a flood is written with a few fsyncs a second.
 const GATHER: Duration = Duration::from_millis(100);
+
+/// Records that are kept beside the database since they cannot be written into it.
+const MOST_ASIDE: usize = 100;
 
 /// After a disk that was full, or a database that was busy.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -60,6 +65,7 @@ pub(crate) struct Digester {
     pub(crate) limits: ErrorLimits,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) maps: Arc<Maps>,
     pub(crate) orders: Receiver<Order>,
     /// Whether [`Order::Grown`] is on its way.
     pub(crate) announced: Arc<AtomicBool>,
@@ -71,6 +77,8 @@ struct Open {
     reader: SpoolReader,
     symbols: Symbols,
     compressor: zstd::bulk::Compressor<'static>,
+    /// So many records are taken one by one: one of them cannot be written, and must not hold up the others.
+    one_by_one: usize,
 }
 
 /// Why a transaction was not written.
@@ -84,6 +92,8 @@ enum DigestFault {
     File(#[from] files::FileFault),
     #[error("cannot compress")]
     Compress(#[source] std::io::Error),
+    #[error("what a client sent made the writer panic")]
+    Panicked,
 }
 
 impl DigestFault {
@@ -96,6 +106,17 @@ impl DigestFault {
             }
             _ => false,
         }
+    }
+
+    /// It is the record's: it would be so with the next try, too.
+    fn is_of_record(&self) -> bool {
+        let code = match self {
+            Self::Panicked => return true,
+            Self::Sqlite(source) => source.sqlite_error_code(),
+            _ => return false,
+        };
+        // Without a code it is a value that does not fit.
+        matches!(code, None | Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig))
     }
 }
 
@@ -168,17 +189,18 @@ impl Digester {
         compressor.include_checksum(false).map_err(DigestFault::Compress)?;
         let reader = SpoolReader::new(&self.spool_folder, &self.spool, at);
         self.spool.digested(at, &self.spool_folder)?;
-        Ok(Open { connection, reader, symbols: Symbols::default(), compressor })
+        Ok(Open { connection, reader, symbols: Symbols::new(Arc::clone(&self.maps)), compressor, one_by_one: 0 })
     }
 
     /// One transaction. Whether there may be more.
     fn digest(&self, open: &mut Open) -> Result<bool, DigestFault> {
-        let Open { connection, reader, symbols, compressor } = open;
+        let Open { connection, reader, symbols, compressor, one_by_one } = open;
+        let together = if *one_by_one > 0 { 1 } else { TOGETHER };
         let begun = reader.position();
         let mut records = Vec::new();
         let mut bytes = 0_u64;
         let mut lost = 0;
-        while records.len() < TOGETHER && bytes < 4 << 20 {
+        while records.len() < together && bytes < 4 << 20 {
             match reader.next()? {
                 Next::Record(record) => {
                     bytes += record.len() as u64 + 8;
@@ -196,29 +218,68 @@ impl Digester {
         if records.is_empty() && lost == 0 && counted.is_empty() {
             return Ok(false);
         }
-        let written = (|| {
+        let ended = reader.position();
+        let mut write = |is_aside: bool| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let now = self.clock.now().unix_millis();
-            let mut batch = Batch::new(&transaction, &self.limits, symbols, compressor);
-            for record in &records {
-                take(&mut batch, record)?;
+            if !is_aside {
+                // What panicked leaves nothing behind: the transaction ends with it, and what was remembered is read again.
+                let taken = AssertUnwindSafe(|| {
+                    let mut batch = Batch::new(&transaction, &self.limits, symbols, compressor);
+                    for record in &records {
+                        take(&mut batch, record)?;
+                    }
+                    batch.finish()
+                });
+                std::panic::catch_unwind(taken).map_err(|_| DigestFault::Panicked)??;
             }
-            batch.finish()?;
             for ((app, what), count) in &counted {
                 batch::count(&transaction, app, what, now, *count)?;
             }
-            let Position { segment, offset } = reader.position();
+            let Position { segment, offset } = ended;
             let sql = "INSERT OR REPLACE INTO position (only, segment, offset) VALUES (1, ?1, ?2)";
             transaction.prepare_cached(sql)?.execute([segment, offset])?;
-            transaction.commit()
-        })();
+            transaction.commit()?;
+            Ok::<_, DigestFault>(())
+        };
+        let mut written = write(false);
+        if written.as_ref().is_err_and(DigestFault::is_of_record) && records.len() == 1 {
+            let fault = written.expect_err("it was looked at above");
+            // Where even that cannot be done, the record waits on the spool.
+            self.set_aside(&records[0], &fault).inspect_err(|_| reader.seek(begun))?;
+            written = write(true);
+        }
         if let Err(fault) = written {
             reader.seek(begun);
             self.counts.give_back(counted);
-            return Err(fault.into());
+            if matches!(fault, DigestFault::Panicked) {
+                *symbols = Symbols::new(Arc::clone(&self.maps));
+            }
+            if fault.is_of_record() && records.len() > 1 {
+                *one_by_one = records.len();
+                return Ok(true);
+            }
+            return Err(fault);
         }
+        *one_by_one = one_by_one.saturating_sub(records.len());
         self.spool.digested(reader.position(), &self.spool_folder)?;
         Ok(!records.is_empty())
+    }
+
+    /// Keeps what cannot be written where a person can look at it, so that it is not tried for ever.
+    fn set_aside(&self, record: &[u8], fault: &DigestFault) -> Result<(), files::FileFault> {
+        let folder = self.path.with_file_name("set-aside");
+        files::create_dir(&folder, Access::Owner)?;
+        let name = format!("{}-{:08x}.record", self.clock.now().unix_millis(), spool::checksum(record));
+        let why = reconcile::Fault::because("what was reported cannot be kept", fault);
+        // A client that sends a thousand of them fills no disk.
+        if files::list(&folder)?.len() < MOST_ASIDE {
+            files::write_durable(&folder.join(&name), record, Access::Owner)?;
+        }
+        tracing::error!(%why, causes = ?why.causes, folder = %folder.display(), name, "it is set aside");
+        let app = record::read(record).map(|(head, _)| head.app).unwrap_or_default();
+        self.counts.add(&app, "set-aside", 1);
+        Ok(())
     }
 
     fn change(&self, open: Option<&mut Open>, issue: i64, change: &Change) -> Result<bool, String> {

@@ -25,7 +25,10 @@ mod event;
 mod event_id;
 mod grouping;
 mod normalise;
+mod source_map;
+mod maps;
 mod symbols;
+mod uploads;
 mod sessions;
 mod retention;
 mod issues;
@@ -44,15 +47,18 @@ use reconcile::Root;
 
 pub(crate) use door::routes;
 pub use issues::{Change, ErrorEvent, Issue, IssueDetails, IssueFilter, IssueRelease, IssueStatus};
+pub use maps::MapsOfRelease;
 pub use projects::{ErrorLimits, ErrorSettings, KeyOf, Project, ProjectKey};
 pub(crate) use questions::routes as questions;
 pub use questions::{ErrorsHealth, NotKept};
 pub use sessions::ReleaseHealth;
+pub(crate) use uploads::{for_our_own as keeping_of_maps, routes as uploads};
 
 use crate::body::BodyReader;
 use counts::Counts;
 use digest::{Digester, Order};
 use limits::SpikeGuard;
+use maps::Maps;
 use scrub::Scrubber;
 use spool::Spool;
 
@@ -67,6 +73,7 @@ pub(crate) struct Errors {
     scrubber: Scrubber,
     guard: SpikeGuard,
     counts: Arc<Counts>,
+    maps: Arc<Maps>,
     /// Gone when the role ends.
     spool: Mutex<Option<Spool>>,
     orders: Sender<Order>,
@@ -97,6 +104,7 @@ impl Errors {
             }
         })?;
         let counts = Arc::new(Counts::default());
+        let maps = Arc::new(Maps::new(folder.join("maps.db")));
         let digester = Digester {
             path: folder.join("errors.db"),
             spool_folder,
@@ -104,6 +112,7 @@ impl Errors {
             limits: settings.limits.clone(),
             clock: Arc::clone(clock),
             counts: Arc::clone(&counts),
+            maps: Arc::clone(&maps),
             orders: received,
             announced,
         };
@@ -118,6 +127,7 @@ impl Errors {
             scrubber: Scrubber::new(),
             guard: SpikeGuard::new(&settings.limits),
             counts,
+            maps,
             spool: Mutex::new(Some(spool)),
             orders,
             // The writer first: it holds the spool open.

@@ -60,7 +60,7 @@ pub(crate) fn routes(errors: Arc<Errors>) -> Router {
 
 type Answer<T> = Result<Json<T>, Response>;
 
-fn told(status: StatusCode, fault: Fault) -> Response {
+pub(super) fn told(status: StatusCode, fault: Fault) -> Response {
     (status, Json(fault)).into_response()
 }
 
@@ -82,7 +82,7 @@ impl Errors {
     }
 }
 
-fn parameter(uri: &Uri, name: &str) -> Option<String> {
+pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
     let query = url::form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
     query.into_iter().find(|(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.into_owned())
 }

@@ -330,7 +330,7 @@ fn whole(path: &Path) -> Result<u64, FileFault> {
     Ok(offset)
 }
 
-fn checksum(bytes: &[u8]) -> u32 {
+pub(super) fn checksum(bytes: &[u8]) -> u32 {
     let mut sum = flate2::Crc::new();
     sum.update(bytes);
     sum.sum()

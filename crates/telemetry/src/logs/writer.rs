@@ -32,6 +32,9 @@ const TIDY_EVERY: Duration = Duration::from_mins(1);
 /// How long is waited after something could not be written.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Between two warnings of the same log.
+const WARN_EVERY: Duration = Duration::from_mins(1);
+
 /// Lines in one transaction: enough that the transaction costs nothing, few enough to be in memory.
 const BATCH: usize = 4_000;
 
@@ -65,6 +68,8 @@ pub(super) struct Writer {
     batch: Batch,
     batch_day: String,
     last_time: HashMap<String, Timestamp>,
+    /// When it was last said of a log that it cannot be read.
+    warned: HashMap<String, Instant>,
     is_paused_until: Option<Instant>,
     tidied: Option<Instant>,
     tidying: Option<JoinHandle<()>>,
@@ -101,6 +106,7 @@ impl Writer {
             batch: Batch::default(),
             batch_day: String::new(),
             last_time: HashMap::new(),
+            warned: HashMap::new(),
             is_paused_until: None,
             tidied: None,
             tidying: None,
@@ -209,7 +215,7 @@ impl Writer {
                     Ok(Some(piece)) => piece,
                     Ok(None) => break,
                     Err(error) => {
-                        tracing::warn!(log = tail.log, %error, "cannot read a log");
+                        self.unreadable(&tail.log, &error);
                         tail.rewind();
                         break;
                     }
@@ -237,6 +243,15 @@ impl Writer {
         // What was removed after it was read is not looked for any more.
         self.known.retain(|identity, position| tails.iter().all(|tail| tail.log != position.log || tail.has(identity)));
         Ok(is_busy)
+    }
+
+    /// Tells of a log that cannot be read: it is tried ten times a second, and one that stays so would fill the logs with that.
+    fn unreadable(&mut self, log: &str, error: &dyn std::fmt::Display) {
+        let now = self.clock.instant();
+        if self.warned.get(log).is_none_or(|at| now.saturating_duration_since(*at) >= WARN_EVERY) {
+            self.warned.insert(log.to_owned(), now);
+            tracing::warn!(log, %error, "cannot read a log");
+        }
     }
 
     /// A line into the next batch.

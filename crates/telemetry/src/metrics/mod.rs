@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
@@ -102,6 +102,11 @@ impl Metrics {
         }
         told.insert(key, value);
         true
+    }
+
+    /// Requests of each app by the minute.
+    pub(crate) fn minutes(&self) -> Vec<Minute> {
+        lock(&self.minutes).all()
     }
 
     /// On disk, where it changed. Called each minute and at the end.
@@ -193,8 +198,12 @@ pub(crate) fn guarded(shown: Shown, token: Option<String>) -> Router {
     Router::new().route("/metrics", get(guard)).with_state(shown)
 }
 
-async fn minutes(State(shown): State<Shown>) -> Json<Vec<Minute>> {
-    Json(lock(&shown.metrics.minutes).all())
+/// All of them, or those of `?since=MINUTE` and later.
+async fn minutes(State(shown): State<Shown>, uri: Uri) -> Json<Vec<Minute>> {
+    let since = uri.query().and_then(|query| query.strip_prefix("since=")).and_then(|since| since.parse().ok());
+    let mut all = lock(&shown.metrics.minutes).all();
+    all.retain(|minute| since.is_none_or(|since: i64| minute.minute >= since));
+    Json(all)
 }
 
 /// All of them at once: what is not named any more is not known any more.

@@ -3,6 +3,8 @@
 //! A file a day, as for logs, by the day on which a span came. The edge's part of a trace is no span here: it is the line in the
 //! access log, which has its ids too.
 
+mod at_edge;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,6 +24,8 @@ use serde_json::{Map, Value};
 
 use crate::fault::TelemetryFault;
 use crate::logs::{Keeping, name_of};
+
+pub use at_edge::at_edge;
 
 /// `RBtr`. A span that is sent again replaces itself.
 const SCHEMA: Schema = Schema {

@@ -12,16 +12,16 @@ const NODE: &[&str] = &["@sentry/node@11.12.0"];
 const REACT: &[&str] = &["@sentry/react@11.12.0", "react@19.3.1", "esbuild@0.28.2"];
 const PYTHON: &str = "sentry-sdk==2.75.0";
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients").join(name)
 }
 
 impl Role {
-    fn dsn(&self, key: &str) -> String {
+    pub(crate) fn dsn(&self, key: &str) -> String {
         format!("http://{key}@127.0.0.1:{}/{}", self.port, Project::id_of("web"))
     }
 
-    async fn event_of(&self, request: &str) -> ErrorEvent {
+    pub(crate) async fn event_of(&self, request: &str) -> ErrorEvent {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             if let Some(event) = self.client().error_events(&format!("request:{request}")).await.unwrap().pop() {
@@ -33,7 +33,7 @@ impl Role {
     }
 }
 
-async fn runs(mut command: Command) {
+pub(crate) async fn runs(mut command: Command) {
     let ended = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output().unwrap()).await.unwrap();
     assert!(
         ended.status.success(),

@@ -135,3 +135,34 @@ async fn what_was_taken_is_written_before_the_role_ends() {
     assert_eq!((health.events, health.waiting), (20, 0));
     role.stop().await;
 }
+
+#[tokio::test]
+async fn a_record_that_cannot_be_written_is_set_aside_and_holds_up_nobody() {
+    let role = Role::start().await;
+    role.report(&thrown("Error", "before", "f")).await;
+    role.digested(1).await;
+    let database = role.database();
+    let role = role
+        .restart(|_| {
+            let refuses = "CREATE TRIGGER refuses BEFORE INSERT ON events WHEN NEW.release = 'poison'
+                           BEGIN SELECT RAISE(ABORT, 'refused'); END";
+            rusqlite::Connection::open(&database).unwrap().execute_batch(refuses).unwrap();
+        })
+        .await;
+    let mut poison = thrown("Error", "poison", "f");
+    poison["release"] = "poison".into();
+    for event in [&thrown("Error", "a", "f"), &poison, &thrown("Error", "b", "f")] {
+        role.report(event).await;
+    }
+    let health = role.digested(3).await;
+    let aside = health.not_kept.iter().find(|one| one.what == "set-aside");
+    assert_eq!((health.events, health.waiting, aside.map(|one| one.count)), (3, 0, Some(1)), "{health:?}");
+    let kept = host::files::list(&database.with_file_name("set-aside")).unwrap();
+    let text = String::from_utf8(host::files::read(&kept[0]).unwrap()).unwrap();
+    assert!(kept.len() == 1 && text.contains(poison["event_id"].as_str().unwrap()), "{kept:?} {text}");
+    // And it is not tried again.
+    let role = role.restart(|_| ()).await;
+    role.report(&thrown("Error", "after", "f")).await;
+    assert_eq!(role.digested(4).await.events, 4);
+    role.stop().await;
+}

@@ -13,6 +13,7 @@ mod errors;
 mod hostile;
 mod issues;
 mod logs;
+mod maps;
 mod otlp;
 mod prometheus;
 mod place;

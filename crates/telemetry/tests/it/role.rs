@@ -42,6 +42,7 @@ pub(crate) fn settings(port: u16, limits: ErrorLimits) -> Settings {
         errors: ErrorSettings { projects, limits },
         logs: telemetry::logs::Keeping::default(),
         metrics_token: None,
+        monitors: monitors::MonitorSettings::default(),
     }
 }
 

@@ -17,7 +17,7 @@ use super::neighbour::{Neighbour, Up};
 use super::{Cells, Here, Ours, unseen};
 use crate::world::lending::Lender;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T3",
     id: "credentials-open-their-own-data-only",
     claim: "Each credential of the data services may do with its own environment's data what docs/infra/environments.md says, and \

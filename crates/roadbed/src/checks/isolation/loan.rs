@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use host::process::{Identity, table};
+use manifest::AppName;
 use reconcile::Fault;
 use secrets::generate;
 use stores::checks::cells::Borrowed;
@@ -23,15 +24,29 @@ const RANDOM_DIGITS: usize = 12;
 const BORROWER: &str = "gate";
 
 /// One user with an app's rights, and one that reads.
-pub(super) struct Loan {
+pub(in crate::checks) struct Loan {
     leases: Vec<Lease>,
     passwords: Passwords,
 }
 
 impl Loan {
-    /// Notes the leases and makes their users.
+    /// Notes the leases of the first app and makes their users.
     pub(super) async fn take(lender: &Lender) -> Result<Self, Fault> {
-        let loan = Self::drawn_up(lender)?;
+        let first = lender.environment.apps.first().map(|app| app.name.clone());
+        Self::made(lender, Self::drawn_up(lender, first, &[Rights::OfApp, Rights::ReadOnly])?).await
+    }
+
+    /// The same for one app, with its rights alone.
+    pub(in crate::checks) async fn take_as(lender: &Lender, app: AppName) -> Result<Self, Fault> {
+        Self::made(lender, Self::drawn_up(lender, Some(app), &[Rights::OfApp])?).await
+    }
+
+    /// The lease that was taken first, with its passwords.
+    pub(in crate::checks) fn first(&self) -> Option<(&Lease, &Passwords)> {
+        Some((self.leases.first()?, &self.passwords))
+    }
+
+    async fn made(lender: &Lender, loan: Self) -> Result<Self, Fault> {
         for lease in &loan.leases {
             book::note(&lender.ground.root, lease.clone())?;
         }
@@ -45,7 +60,7 @@ impl Loan {
         Ok(loan)
     }
 
-    fn drawn_up(lender: &Lender) -> Result<Self, Fault> {
+    fn drawn_up(lender: &Lender, app: Option<AppName>, all: &[Rights]) -> Result<Self, Fault> {
         let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("cannot lend anything", error);
         let credential = || generate::credential().map_err(|error| cannot(&error));
         let passwords = Passwords { mongodb: credential()?, redis: credential()? };
@@ -57,12 +72,12 @@ impl Loan {
             process: Identity { pid, start_time: process.start_time },
             boot_id: table::boot_id().map_err(|fault| cannot(&fault))?,
         };
-        let Some(app) = lender.environment.apps.first().map(|app| app.name.clone()) else {
+        let Some(app) = app else {
             return Ok(Self { leases: Vec::new(), passwords });
         };
         let now = lender.ground.clock.moment();
         let mut leases = Vec::new();
-        for rights in [Rights::OfApp, Rights::ReadOnly] {
+        for rights in all.iter().copied() {
             let mut lease = Lease {
                 id: leases::name(BORROWER, &credential()?.expose()[..RANDOM_DIGITS]),
                 app: app.clone(),
@@ -95,7 +110,7 @@ impl Loan {
     }
 
     /// Takes the users away and strikes the leases.
-    pub(super) async fn give_back(&self, lender: &Lender) -> Result<(), Fault> {
+    pub(in crate::checks) async fn give_back(&self, lender: &Lender) -> Result<(), Fault> {
         for lease in &self.leases {
             // Gone already: whoever sweeps was first.
             let Some(lease) = book::end(&lender.ground.root, &lease.id)? else { continue };

@@ -11,12 +11,12 @@
 //!
 //! Everything is tried for real, from this environment towards each other one; the other's own gate tries the way back.
 
-mod credentials;
+pub(super) mod credentials;
 mod edge;
 mod files;
 mod names;
 mod neighbour;
-mod loan;
+pub(super) mod loan;
 mod ports;
 
 use std::sync::Arc;
@@ -35,7 +35,7 @@ use crate::wanted::Wanted;
 pub use credentials::CredentialsOpenTheirOwn;
 use neighbour::Neighbour;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T3",
     id: "environments-are-isolated",
     claim: "No environment's keys open another one's edge, none has what another has, and no other user gets at its files, sockets \

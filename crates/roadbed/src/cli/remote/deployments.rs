@@ -202,6 +202,9 @@ pub(super) async fn roll_back(
         None => {
             if session.output.is_json() {
                 session.output.json(&way)?;
+            } else if args.dry_run {
+                let states: Vec<String> = way.states.iter().map(word).collect();
+                session.output.line(states.join(" → "))?;
             }
             Ok(Exit::Done)
         }

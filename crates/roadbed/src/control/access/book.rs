@@ -12,10 +12,12 @@ use host::clock::Timestamp;
 use host::database::{self, DatabaseFault, Presence, Schema};
 use reconcile::Root;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
 
 const SCHEMA: Schema = Schema {
     application_id: i32::from_be_bytes(*b"rbac"),
-    migrations: &["CREATE TABLE book (one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL) STRICT;
+    migrations: &[
+        "CREATE TABLE book (one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL) STRICT;
     CREATE TABLE link (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         digest BLOB NOT NULL UNIQUE,
@@ -47,7 +49,10 @@ const SCHEMA: Schema = Schema {
         reason TEXT NOT NULL,
         made_by TEXT NOT NULL,
         made_at INTEGER NOT NULL
-    ) STRICT;"],
+    ) STRICT;",
+        // What a link to the console lets do whoever uses it; of other links nothing.
+        "ALTER TABLE link ADD COLUMN grants TEXT;",
+    ],
 };
 
 /// Sessions that hold at a time: what is revoked of them is told to the edge, which keeps it in memory.
@@ -90,6 +95,33 @@ pub struct NewLink<'a> {
     pub lasts: Duration,
     pub made_by: &'a str,
     pub until: Timestamp,
+    /// Of a link to the console: what it lets do.
+    pub grants: Option<Grant>,
+}
+
+/// What a link to the console lets do whoever uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grant {
+    Look,
+    Operate,
+    /// As `Operate`, by somebody who proved by a key of their own who they are: their word on a deployment counts.
+    Person,
+}
+
+impl Grant {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Look => "look",
+            Self::Operate => "operate",
+            Self::Person => "person",
+        }
+    }
+
+    /// What nobody knows any more grants nothing.
+    fn of(text: &str) -> Option<Self> {
+        [Self::Look, Self::Operate, Self::Person].into_iter().find(|grant| grant.as_str() == text)
+    }
 }
 
 /// A session, as it is listed.
@@ -167,7 +199,7 @@ impl Book {
             return Ok(None);
         }
         connection.execute(
-            "INSERT INTO link (digest, name, app, host, lasts, made_by, made_at, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO link (digest, name, app, host, lasts, made_by, made_at, until, grants) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 link.digest,
                 link.name,
@@ -176,7 +208,8 @@ impl Book {
                 millis(link.lasts),
                 link.made_by,
                 now.unix_millis(),
-                link.until.unix_millis()
+                link.until.unix_millis(),
+                link.grants.map(Grant::as_str)
             ],
         )?;
         Ok(Some(connection.last_insert_rowid()))
@@ -212,6 +245,21 @@ impl Book {
         transaction.execute("UPDATE link SET used_at = ?2 WHERE id = ?1", params![id, now.unix_millis()])?;
         transaction.commit()?;
         Ok(Redeemed::Inside(session))
+    }
+
+    /// A session that holds at a host, with what the link that began it grants; who signed in at a provider is granted nothing by it.
+    pub fn holds(&self, id: i64, host: &str, now: Timestamp) -> Result<Option<(Kept, Option<Grant>)>, BookFault> {
+        let connection = self.connection();
+        let found = connection.query_row(&format!("{SESSIONS} WHERE id = ?1"), [id], kept).optional()?;
+        let Some(session) = found.filter(|one| one.ended_at.is_none() && one.until > now && one.host == host) else {
+            return Ok(None);
+        };
+        let link = session.by.strip_prefix("link l").and_then(|number| number.parse::<i64>().ok());
+        let Some(link) = link else { return Ok(Some((session, None))) };
+        let grants =
+            connection.query_row("SELECT grants FROM link WHERE id = ?1", [link], |row| row.get(0)).optional()?;
+        let grants: Option<String> = grants.flatten();
+        Ok(Some((session, grants.as_deref().and_then(Grant::of))))
     }
 
     /// Begins a session; `None` where there are too many.

@@ -16,6 +16,7 @@ fn book() -> (tempfile::TempDir, Book) {
 
 fn link(digest: u8) -> NewLink<'static> {
     NewLink {
+        grants: None,
         digest: [digest; 32],
         name: "anna",
         app: "admin",

@@ -9,7 +9,7 @@ use secrets::audit::Action;
 use super::book::{Kept, NewSession, Redeemed};
 use super::links::digest;
 use super::sign_in::{self, Failed};
-use super::{broken, protected, record, shown, telling, wanted_of};
+use super::{broken, doors, record, shown, telling, wanted_of};
 use crate::control::Control;
 
 const HEADLINE: &str = "cannot sign anybody in";
@@ -70,7 +70,7 @@ pub async fn knock(control: &Arc<Control>, knock: &Knock) -> Result<Opened, Faul
 }
 
 fn is_protected(environment: &manifest::Environment, host: &str) -> bool {
-    protected(environment).iter().any(|(_, known)| known == host)
+    doors(environment).iter().any(|known| known == host)
 }
 
 fn refused(why: WhyNot) -> Opened {

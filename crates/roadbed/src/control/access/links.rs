@@ -10,10 +10,12 @@ use secrets::generate;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::book::{Kept, Link, MOST_LINKS, NewLink};
+use super::book::{Grant, Kept, Link, MOST_LINKS, NewLink};
 use super::{broken, protected, record, telling, wanted_of};
 use crate::control::lending::Peer;
+use crate::control::lent::Token;
 use crate::control::{Control, convergence};
+use crate::world::access::CONSOLE;
 
 /// How every token of a link begins.
 const BEGINNING: &str = "rbln_";
@@ -35,6 +37,12 @@ pub struct ToLink {
     pub usable: u64,
     /// Who asks.
     pub by: String,
+    /// A link to the console, and what it lets do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<Grant>,
+    /// Of a login: then a link to the console that lets change things is that person's, whatever name was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
 }
 
 /// A link that was made: the only time that it is seen. Its `Debug` shows nothing of it.
@@ -126,7 +134,15 @@ pub async fn make(control: &Arc<Control>, ask: &ToLink, peer: Peer) -> Result<Li
     let (want, environment) = wanted_of(control, HEADLINE)?;
     let all = protected(&environment);
     let named = all.iter().map(|(app, _)| app.as_str()).collect::<Vec<_>>().join(", ");
+    let of_console = environment.console.as_ref().map(|console| (CONSOLE.to_owned(), console.host.clone()));
     let (app, host) = match (&ask.app, all.as_slice()) {
+        _ if ask.console.is_some() => of_console.as_ref().ok_or_else(|| {
+            let reference = environment.reference();
+            cannot(format!("{reference} has no console")).hint(format!(
+                "write console = {{}} in [environments.{}] of roadbed.toml, then `roadbed up`",
+                environment.name
+            ))
+        })?,
         (_, []) => {
             return Err(cannot(format!("nothing in {} is protected", environment.reference()))
                 .hint("access = \"protected\" in an app of roadbed.toml protects it"));
@@ -138,8 +154,15 @@ pub async fn make(control: &Arc<Control>, ask: &ToLink, peer: Peer) -> Result<Li
             .find(|(name, _)| name == app)
             .ok_or_else(|| cannot(format!("{app} is no protected app")).hint(format!("protected are: {named}")))?,
     };
-    if !is_name(&ask.name) {
-        return Err(cannot(format!("{:?} is no name", ask.name))
+    let person = ask.token.as_ref().and_then(|token| control.desk.bearer(&token.0, control.clock.now()));
+    let (name, grants) = match (ask.console, person) {
+        (Some(Grant::Operate), Some(person)) => (person.to_string(), Some(Grant::Person)),
+        // Who has the machine is no person by that: nobody proved it.
+        (Some(Grant::Person), _) => (ask.name.clone(), Some(Grant::Operate)),
+        (grants, _) => (ask.name.clone(), grants),
+    };
+    if !is_name(&name) {
+        return Err(cannot(format!("{name:?} is no name"))
             .hint("the app is told it: 1 to 64 letters, digits and -_.@+ in ASCII"));
     }
     let (lasts, usable) = (Duration::from_secs(ask.seconds), Duration::from_secs(ask.usable));
@@ -151,19 +174,20 @@ pub async fn make(control: &Arc<Control>, ask: &ToLink, peer: Peer) -> Result<Li
     }
     // Before the link: whoever has one can use it.
     control.access.signer(control, &want).await?;
-    let urls = convergence::status(control).await?.urls;
-    let url = urls.get(app).ok_or_else(|| cannot(format!("{app} is not served")).hint("`roadbed up` serves it"))?;
+    let status = convergence::status(control).await?;
+    let url = if grants.is_some() { status.console.as_ref() } else { status.urls.get(app) };
+    let url = url.ok_or_else(|| cannot(format!("{app} is not served")).hint("`roadbed up` serves it"))?;
     let random = generate::credential().map_err(|error| Fault::because(HEADLINE, &error))?;
     let token = format!("{BEGINNING}{}", random.expose());
     let now = control.clock.now();
     let until = later(now, usable);
-    let wanted = NewLink { digest: digest(&token), name: &ask.name, app, host, lasts, made_by: &ask.by, until };
+    let wanted = NewLink { digest: digest(&token), name: &name, app, host, lasts, made_by: &ask.by, until, grants };
     let book = &control.access.book;
     let id = book
         .keep_link(&wanted, now)
         .map_err(|fault| broken(&fault))?
         .ok_or_else(|| cannot(format!("{MOST_LINKS} wait to be used")).hint("`roadbed access revoke` ends one"))?;
-    let details = format!("for {} at {host}, signed in for {} s, to be used until {until}", ask.name, lasts.as_secs());
+    let details = format!("for {name} at {host}, signed in for {} s, to be used until {until}", lasts.as_secs());
     let noted = record::by_operator(control, Action::LinkMade, &ask.by, peer, format!("link/l{id}"), details).await;
     if let Err(fault) = noted {
         // One that nobody can read of is none.
@@ -172,7 +196,7 @@ pub async fn make(control: &Arc<Control>, ask: &ToLink, peer: Peer) -> Result<Li
     }
     let about = ShownLink {
         id: format!("l{id}"),
-        user: ask.name.clone(),
+        user: name,
         app: app.clone(),
         host: host.clone(),
         made_by: ask.by.clone(),

@@ -13,12 +13,13 @@ pub(crate) mod sign_in;
 pub mod telling;
 mod door;
 mod links;
-mod record;
+pub(super) mod record;
 
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use edge::access::session::{Session, Signer};
+use host::clock::Timestamp;
 use manifest::Environment;
 use manifest::environment::{Access as Visible, Class};
 use reconcile::Fault;
@@ -32,6 +33,8 @@ use super::Control;
 use super::rotating::{store, store_fault};
 use crate::wanted::{self, Wanted};
 use book::{Book, BookFault, Kept};
+
+pub use book::Grant;
 
 /// Under which name the key lies that sessions are signed with.
 const KEY: &str = "edge/sessions";
@@ -47,6 +50,11 @@ pub struct Access {
 impl Access {
     pub fn new(book: Book) -> Self {
         Self { book: Arc::new(book), signer: OnceCell::new(), desk: sign_in::Desk::default() }
+    }
+
+    /// A session that holds at a host, with what it was granted.
+    pub(super) fn held(&self, id: i64, host: &str, now: Timestamp) -> Result<Option<(Kept, Option<Grant>)>, Fault> {
+        self.book.holds(id, host, now).map_err(|fault| broken(&fault))
     }
 
     /// The key that signs sessions; made where there is none. It is read once in the life of a control.
@@ -79,14 +87,20 @@ fn shown(kept: &Kept) -> Session {
     }
 }
 
-/// Protected apps, each with its first host in lower case.
+/// Protected apps, each with its first host in lower case. The console has links of its own.
 fn protected(environment: &Environment) -> Vec<(String, String)> {
     let protected = environment.apps.iter().filter(|app| app.access == Visible::Protected);
     protected.filter_map(|app| Some((app.name.to_string(), app.hosts.first()?.to_ascii_lowercase()))).collect()
 }
 
+/// Where people sign in: hosts of protected apps, and of the console.
+fn doors(environment: &Environment) -> Vec<String> {
+    let of_apps = protected(environment).into_iter().map(|(_, host)| host);
+    of_apps.chain(environment.console.iter().map(|console| console.host.clone())).collect()
+}
+
 /// What is wanted, or why nothing can be done.
-fn wanted_of(control: &Control, what: &str) -> Result<(Wanted, Environment), Fault> {
+pub(super) fn wanted_of(control: &Control, what: &str) -> Result<(Wanted, Environment), Fault> {
     let want = wanted::read(&control.root)?.ok_or_else(|| {
         Fault::new(what).cause("nothing is wanted of this environment").hint("`roadbed up` brings it up first")
     })?;

@@ -22,7 +22,7 @@ pub(super) async fn by_operator(
 }
 
 /// Whoever comes by the edge, from this address.
-pub(super) async fn by_visitor(
+pub(in crate::control) async fn by_visitor(
     control: &Control,
     action: Action,
     who: &str,

@@ -10,7 +10,7 @@ use edge::client::EdgeClient;
 use reconcile::Fault;
 use tokio::time::{Instant, sleep};
 
-use super::{broken, protected};
+use super::{broken, doors};
 use crate::control::Control;
 use crate::wanted;
 
@@ -60,7 +60,7 @@ async fn admission(control: &Control) -> Result<Option<Admission>, Fault> {
     let environment = wanted::resolve(&want)?;
     let now = control.clock.now();
     let book = &control.access.book;
-    let (key, revoked) = if protected(&environment).is_empty() {
+    let (key, revoked) = if doors(&environment).is_empty() {
         (None, Vec::new())
     } else {
         let signer = control.access.signer(control, &want).await?;

@@ -328,6 +328,8 @@ pub struct WayBack {
     pub to: ReleaseName,
     /// Whether it stands ready and is switched to at once.
     pub warm: bool,
+    /// What it goes through, where nothing fails.
+    pub states: Vec<DeploymentState>,
     /// Absent where it was only asked what would be done.
     pub deployment: Option<Deployment>,
 }
@@ -338,6 +340,7 @@ impl From<Way> for WayBack {
             from: way.from.map(ReleaseName),
             to: ReleaseName(way.to),
             warm: way.warm,
+            states: way.course.states.into_iter().map(Into::into).collect(),
             deployment: way.deployment.map(Into::into),
         }
     }

@@ -36,6 +36,7 @@ pub(super) async fn deploy(caller: Caller, what: ToDeploy) -> Result<Deployment,
                 by,
                 token: None,
                 across_contract: false,
+                despite: None,
             }
         }
         ToDeploy::Artifacts(of) => of_artifacts(&caller, of, by)?,
@@ -70,6 +71,7 @@ fn of_artifacts(caller: &Caller, of: OfArtifacts, by: String) -> Result<Ask, Pro
         by,
         token: None,
         across_contract: false,
+        despite: None,
     })
 }
 

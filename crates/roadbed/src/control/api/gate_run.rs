@@ -39,6 +39,21 @@ impl GateRun {
     }
 }
 
+/// Begins a look at all promises, in a task of its own.
+pub(in crate::control) fn begin_all(control: &Arc<Control>) -> Result<(), Fault> {
+    if !control.api.gate.begin() {
+        return Err(Fault::new("the gate is being run").hint("look at it again when it is done"));
+    }
+    tokio::spawn(run(control.clone(), ReadyRequest::default()));
+    Ok(())
+}
+
+/// Whether a run is under way, and why the last one came to no end, if so.
+pub(in crate::control) fn under_way(control: &Control) -> (bool, Option<Fault>) {
+    let state = control.api.gate.state.lock().unwrap_or_else(PoisonError::into_inner);
+    (state.is_running, state.trouble.clone())
+}
+
 pub(super) async fn begin(caller: Caller, what: ToProve) -> Result<Gate, Problem> {
     let control = caller.control;
     if !control.api.gate.begin() {

@@ -29,7 +29,7 @@ mod reading;
 mod changing;
 mod exchange;
 mod arriving;
-mod gate_run;
+pub(super) mod gate_run;
 mod idempotency;
 mod record;
 mod keeping;

@@ -8,6 +8,8 @@ mod crossing;
 mod edge_life;
 mod migrations;
 mod pages;
+mod promises;
+mod rehearsal;
 mod request;
 mod retention;
 mod slots;
@@ -37,6 +39,7 @@ use crate::wanted;
 use crate::world::Delivered;
 
 pub use migrations::{Changes, changes};
+pub use rehearsal::{AppChange, Rehearsal};
 pub use request::{
     Ask, Happening, Listed, Rules, ToApprove, ToCancel, ToRollBack, WayBack, approve, approve_as, ask, ask_by, cancel,
     happening, list, releases, roll_back, way_back,

@@ -13,7 +13,8 @@ use reconcile::Fault;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{crossing, told};
+use super::rehearsal::{self, Rehearsal};
+use super::{crossing, promises, told};
 use crate::control::Control;
 use crate::control::lending::Peer;
 use crate::control::lent::Token;
@@ -35,6 +36,9 @@ pub struct Ask {
     /// Also where a change of data took away what the release may need.
     #[serde(default)]
     pub across_contract: bool,
+    /// Why it is asked for although a promise of the gate is broken.
+    #[serde(default)]
+    pub despite: Option<String>,
 }
 
 /// Somebody's word on a deployment.
@@ -81,6 +85,8 @@ pub struct WayBack {
     pub to: ReleaseId,
     /// Whether it stands ready and is switched to at once.
     pub warm: bool,
+    /// What it goes through, and what becomes of each app.
+    pub course: Rehearsal,
     /// Absent when it was only rehearsed.
     pub deployment: Option<Deployment>,
 }
@@ -123,6 +129,7 @@ pub fn ask_by(control: &Arc<Control>, ask: &Ask, peer: Peer, rules: Rules) -> Re
     let as_asked = Wanted { text: ask.manifest.clone(), ..want.clone() };
     let environment = wanted::resolve(&as_asked)?;
     crossing::refuse(control, None, &environment, ask.across_contract)?;
+    let despite = promises::despite(control, &want, &environment, ask.despite.as_deref())?;
     let shelf = Shelf::new(shelf::folder(&want.cache));
     let mut artifacts = Vec::new();
     for app in &environment.apps {
@@ -144,8 +151,13 @@ pub fn ask_by(control: &Arc<Control>, ask: &Ask, peer: Peer, rules: Rules) -> Re
         Rules::NoLooserThanNow => no_looser(policy(&environment), policy(&wanted::resolve(&want)?)),
     };
     let policy = Policy { across_contract: ask.across_contract, ..policy };
+    let policy = if despite.is_some() { promises::stricter(policy) } else { policy };
     let request = Request { kind: Kind::Deploy, release, by, policy, digest };
     let deployment = book.ask(&request).map_err(|fault| told(&fault))?;
+    if let Some(despite) = despite {
+        tracing::warn!(deployment = %deployment.id, by = request.by, "{despite}");
+        book.note(deployment.id, &format!("{}: {despite}", request.by)).map_err(|fault| told(&fault))?;
+    }
     tracing::info!(deployment = %deployment.id, %release, by = request.by, "asked for");
     control.delivering.changed.notify_waiters();
     Ok(deployment)
@@ -336,8 +348,11 @@ pub fn roll_back(control: &Control, ask: &ToRollBack, peer: Peer) -> Result<WayB
     if Some(to) == live {
         return Err(Fault::new(format!("{to} is live already")).hint(SHOWS));
     }
-    let way = WayBack { from: live, to, warm: warm == Some(to), deployment: None };
     let release = book.release(to).map_err(|fault| told(&fault))?;
+    let before = releases.iter().find(|release| Some(release.id) == live);
+    let under_way = book.current().map_err(|fault| told(&fault))?.map(|deployment| deployment.id);
+    let course = rehearsal::of(before, &release, warm == Some(to), under_way);
+    let way = WayBack { from: live, to, warm: warm == Some(to), course, deployment: None };
     let want = wanted::read(&control.root)?.ok_or_else(|| Fault::new("nothing is wanted of this environment"))?;
     let environment = wanted::resolve(&Wanted { text: release.contents.manifest.clone(), ..want })?;
     crossing::refuse(control, Some(to), &environment, ask.across_contract)?;

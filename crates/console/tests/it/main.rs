@@ -1,0 +1,4 @@
+//! Pages, made of what apps and strangers may say.
+
+mod hostile;
+mod world;
