@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   first_hour   what a new user does and what scripts rely on
+//!   backups      saved by itself, rehearsed, restored to any second; damage is seen
 //!   browser      what somebody sees
 //!   console      errors on a page, and who may change what
 //!   storm        kill -9 of everybody in any order while visitors order
@@ -39,6 +40,7 @@
 mod accessor;
 mod apps;
 mod asleep;
+mod backups;
 mod browser;
 mod canary;
 mod confinement;

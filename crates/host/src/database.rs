@@ -169,6 +169,15 @@ pub fn open_to_read(path: &Path, schema: Schema) -> Result<Option<Connection>, D
     Ok(is_ours.then_some(connection))
 }
 
+/// Copies a database that others use meanwhile, as it is at one moment, to a path where nothing is.
+pub fn copy(path: &Path, to: &Path) -> Result<(), DatabaseFault> {
+    let sqlite = |source| DatabaseFault::Sqlite { path: path.to_owned(), source };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
+    connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]).map(drop).map_err(sqlite)
+}
+
 /// Whether this program could use a database that another uses now, by its version alone: nothing is changed or brought up to
 /// date. One that is not there is no hindrance.
 pub fn refuse_newer(path: &Path, schema: Schema) -> Result<(), DatabaseFault> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::abuse::Abuse;
 use crate::api::Api;
+use crate::backup::Backup;
 use crate::console::Console;
 use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
@@ -55,6 +56,8 @@ pub struct Environment {
     pub console: Option<Console>,
     /// What the edge concludes by itself about visitors; `None`: nothing.
     pub abuse: Option<Abuse>,
+    /// How it is backed up; `None`: not at all.
+    pub backup: Option<Backup>,
     /// What is watched, and who is told.
     pub monitoring: Monitoring,
     /// How whoever answers for something is reached.

@@ -14,6 +14,7 @@
 mod abuse;
 mod accessor;
 mod api;
+mod backup;
 mod check;
 mod ci;
 mod collections;
@@ -63,6 +64,7 @@ mod workflows;
 pub use abuse::{Abuse, Challenge, Scanners};
 pub use accessor::accessor;
 pub use api::Api;
+pub use backup::Backup;
 pub use ci::{Ci, CiApp, CiDifference, CiTask};
 pub use console::Console;
 pub use diff::{Difference, diff};

@@ -91,6 +91,7 @@ impl Manifest {
             monitoring: table.monitoring.resolve(document, name),
             contacts: document.owners.iter().map(|(name, owner)| (name.value.clone(), owner.contact.clone())).collect(),
             abuse: table.abuse.as_ref().map(|abuse| abuse.value.resolve()),
+            backup: table.backup.as_ref().map(|backup| backup.value.resolve()),
             oidc: table.oidc.as_ref().map(|oidc| oidc.value.resolve(product, environment)),
             apps: document
                 .apps

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::abuse::AbuseTable;
 use crate::api::ApiTable;
+use crate::backup::BackupTable;
 use crate::ci::CiTable;
 use crate::collections::CollectionTable;
 use crate::console::ConsoleTable;
@@ -184,6 +185,8 @@ record! {
         console: Option<At<ConsoleTable>>,
         /// What the edge concludes by itself about visitors who are up to no good. Default: nothing.
         abuse: Option<At<AbuseTable>>,
+        /// How it is backed up, and what is promised of it. Default: not at all.
+        backup: Option<At<BackupTable>>,
         /// How it is watched.
         monitoring: MonitoringTable = {},
     }

@@ -3,6 +3,7 @@
 mod abuse;
 mod api;
 mod apps;
+mod backup;
 mod collections;
 mod rollout;
 mod drivers;
@@ -51,6 +52,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     console::check(document, findings);
     sign_in::check(document, findings);
     abuse::check(document, findings);
+    backup::check(document, findings);
     monitoring::check(document, findings);
     preview::check(document, findings);
     variables::check(document, findings);

@@ -6,8 +6,9 @@ use std::time::Duration;
 use gate::{Claim, Impact};
 
 use super::{
-    code, deliveries, deploy_keys, errors, found_again, isolation, leaks, limits, looked_at, overdue, payments,
-    pipeline, protection, published, readiness, runbook, sites, strangers, survival, targets, teams, tls, variables,
+    backups, code, deliveries, deploy_keys, errors, found_again, isolation, leaks, limits, looked_at, overdue,
+    payments, pipeline, protection, published, readiness, runbook, sites, strangers, survival, targets, teams, tls,
+    variables,
 };
 
 /// A promise, and what whoever is on call needs to know of its check.
@@ -73,6 +74,9 @@ pub const ALL: &[Promise] = &[
     of(&limits::BURSTS, HOURLY, "a burst from an address of its own: other clients are not limited by it"),
     of(&limits::STRICTER, HOURLY, "a burst from an address of its own: other clients are not limited by it"),
     of(&protection::CLAIM, OFTEN, "refused visits to what is protected"),
+    of(&backups::YOUNG, OFTEN, LOOKS),
+    of(&backups::WHOLE, DAILY, "reads some of the repository of backups, for a second of one processor"),
+    of(&backups::RESTORED, OFTEN, LOOKS),
     of(&runbook::CLAIM, HOURLY, LOOKS),
     of(&deliveries::WAY_BACK, HOURLY, LOOKS),
     of(&teams::BACKEND, HOURLY, "a document and keys of its own in MongoDB and Redis, taken away again"),

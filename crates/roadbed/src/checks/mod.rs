@@ -33,6 +33,9 @@
 //! | T12 | `bursts-are-throttled` | who asks too often gets 429 and is told when to come again, another client is served |
 //! | T12 | `accounts-and-money-are-guarded-more` | the edge serves the declared limits, logins and payments have less, edges count together |
 //! | T12 | `protected-refuses-strangers` | what is protected lets in who signed in and nobody else; where something is protected |
+//! | T13 | `a-backup-is-young` | everything was backed up when it was due, and changes since are saved; where it is backed up |
+//! | T13 | `backups-are-whole` | the repository is whole, read and decrypted by lot |
+//! | T13 | `the-newest-backup-was-restored` | a backup was restored in a rehearsal, equal, within the promised times |
 //! | T14 | `runbook-can-be-followed` | the runbook is as the manifest makes it, and each command in it can be typed; where there is one, or must be |
 //! | T14 | `one-can-go-back` | the release before is there, whole, and it is clear which; where there was one |
 //! | T15 | `backend-can-work`, `frontend-can-work`, `admin-can-work` | each team's apps get what they need here; what is in the way, and who owns it |
@@ -63,8 +66,10 @@ mod isolation;
 mod runbook;
 mod teams;
 mod visitor;
+mod backups;
 pub mod catalogue;
 
+pub use backups::Backups;
 pub use code::CodeMatchesTheMatrix;
 pub use deliveries::{OneCanGoBack, VisitorsGetWhatWasLookedAt};
 pub use deploy_keys::NoDeployKeyIsKept;

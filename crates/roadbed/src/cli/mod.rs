@@ -10,6 +10,8 @@ pub mod access;
 pub mod console;
 pub mod access_args;
 pub mod args;
+mod backup;
+pub mod backup_args;
 pub mod build;
 pub mod ci_args;
 pub mod ci_plan;
@@ -191,8 +193,8 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Access, Alerts, Check, Console, Down, Edge, Errors, Explain, Incident, Logs, Monitors, Plan, Ready, Releases,
-        Restart, Rollback, Smoke, Status, Token, Trace, Trust, Upgrade,
+        Access, Alerts, Backup, Check, Console, Down, Drill, Edge, Errors, Explain, Incident, Logs, Monitors, Plan,
+        Ready, Releases, Restart, Restore, Rollback, Smoke, Status, Token, Trace, Trust, Upgrade,
     };
     if let Check(_)
     | Upgrade(_)
@@ -214,6 +216,9 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     | Releases(_)
     | Token(_)
     | Access(_)
+    | Backup(_)
+    | Drill(_)
+    | Restore(_)
     | Console(_)
     | Edge(edge_args::Edge { verb: Some(_) }) = command
     {
@@ -281,6 +286,9 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Db(Db::Shell(args)) => wait(db_shell::run(session, args)),
         Command::Db(Db::Stats) => wait(db_stats::run(session, &live)),
         Command::Db(Db::Migrations) => wait(db_migrations::run(session)),
+        Command::Backup(verb) => wait(backup::run(session, verb)),
+        Command::Drill(_) => wait(backup::drill(session)),
+        Command::Restore(args) => wait(backup::restore(session, args)),
         Command::Domains(Domains::Check(args)) => wait(domains::check(session, args)),
         Command::Sample(Sample::Take(args)) => wait(sample::take(session, args)),
         Command::Sample(Sample::Show(args)) => sample::show(session, args),

@@ -17,6 +17,7 @@ use super::access::{LinkMade, Listing, ToLink, ToRevoke};
 use super::api::answers::TokenAnswer;
 use super::api::tokens::TokenId;
 use super::api::{Created, Shown, ToCreate};
+use super::backing_up::wire::{Answer, Request as BackupRequest};
 use super::delivering::{Ask, Changes, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack};
 use super::lent::{Asked, Lent, Renewed, Token};
 use super::login::{Challenge, LoggedIn, Signed};
@@ -125,6 +126,11 @@ impl ControlClient {
 
     pub async fn list_network(&self, ask: &ToList) -> Result<Vec<ListedNetwork>, Fault> {
         self.answered(Method::POST, "/access/networks", ask).await
+    }
+
+    /// Asks about backups. Some answers take as long as all data takes.
+    pub async fn backups(&self, request: &BackupRequest) -> Result<Answer, Fault> {
+        self.answered(Method::POST, "/backups", request).await
     }
 
     pub async fn releases(&self) -> Result<Vec<Listed>, Fault> {

@@ -35,6 +35,7 @@ pub mod lent;
 pub mod lending;
 mod lending_record;
 mod statistics;
+pub mod backing_up;
 pub mod login;
 mod errand;
 pub mod access;
@@ -91,6 +92,8 @@ pub struct Control {
     console: console::Console,
     /// Tokens, and what is asked with them.
     pub api: api::Api,
+    /// Backups, and rehearsals of them.
+    pub backing_up: backing_up::BackingUp,
     /// One lease is struck at a time, so that its end is noted once.
     pub striking: tokio::sync::Mutex<()>,
 }
@@ -151,6 +154,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
         renewing: renewing::Renewing::default(),
         delivering: delivering::Delivering::new(deliveries),
         desk,
+        backing_up: backing_up::BackingUp::default(),
         access: access::Access::new(book),
         console: console::Console::default(),
         api: api::Api::new(tokens),
@@ -165,6 +169,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     let telling = tokio::spawn(telling::carry_on(control.clone()));
     let sweeping = tokio::spawn(lending::sweep(control.clone()));
     let delivering = tokio::spawn(delivering::carry_on(control.clone()));
+    let backing_up = tokio::spawn(backing_up::carry_on(control.clone()));
     let scaling = tokio::spawn(scaling::carry_on(control.clone()));
     let proving = tokio::spawn(continuous::carry_on(control.clone()));
     let expiring = tokio::spawn(expiring::watch(control.clone()));
@@ -185,6 +190,7 @@ pub async fn run(root: Root) -> Result<(), Fault> {
     proving.abort();
     expiring.abort();
     upgrading.abort();
+    backing_up.abort();
     scaling.abort();
     sleeping.abort();
     delivering.abort();

@@ -33,7 +33,7 @@ use super::lent::Asked;
 use super::login::Signed;
 use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest, RotateRequest, SmokeRequest};
-use super::{Control, access, api, console, convergence, proof, rotating, smoking};
+use super::{Control, access, api, backing_up, console, convergence, proof, rotating, smoking};
 use crate::process_model::ProcessModelRequest;
 use crate::wanted::Wanted;
 
@@ -85,6 +85,7 @@ fn routes(control: &Arc<Control>) -> Router<Arc<Control>> {
         .route("/access", Action::KeepAccess, get(list_access))
         .route("/access/revoke", Action::KeepAccess, post(revoke_access))
         .route("/access/networks", Action::KeepAccess, get(networks).post(list_network))
+        .route("/backups", Action::KeepBackups, post(backups))
         .route("/access/knock", Action::LetIn, post(knock))
         .route("/console/", Action::LetIn, any(console::answer))
         .route("/console/{*path}", Action::LetIn, any(console::answer))
@@ -189,6 +190,12 @@ async fn list_network(
 async fn knock(State(control): State<Arc<Control>>, Json(knock): Json<edge::access::door::Knock>) -> Response {
     let redactions = control.redactions_as_wanted();
     finished(redactions, async move { access::knock(&control, &knock).await }).await
+}
+
+/// In a task of its own: a backup is not given up because somebody no longer waits for it.
+async fn backups(State(control): State<Arc<Control>>, Json(request): Json<backing_up::wire::Request>) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { backing_up::answer(&control, request).await }).await
 }
 
 async fn status(State(control): State<Arc<Control>>) -> Response {

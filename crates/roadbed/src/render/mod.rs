@@ -1,5 +1,6 @@
 //! How things look: lines of text from plain values, nothing printed here.
 
+pub mod backup;
 pub mod deployment;
 pub mod diagnostic;
 pub mod environment;

@@ -1,5 +1,6 @@
 //! What is lent to a developer's command: an app's variables, with users of their own in the data services.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::variables::{Assembled, Facts, Value, assemble};
@@ -7,10 +8,11 @@ use futures_util::future::join_all;
 use manifest::environment::{self, Class, Fact, Variable};
 use manifest::{AppName, Environment};
 use reconcile::Fault;
+use reconcile::progress::Unwatched;
 use secrets::{Secret, Store};
 use stores::External;
 use stores::engines::machine::Platform;
-use stores::engines::{CacheDir, Engine, Machine};
+use stores::engines::{CacheDir, Engine, Located, Machine};
 use stores::leases::{self, Lease};
 use stores::mongo::Provider;
 use stores::redis::external::{self, Entrance};
@@ -148,6 +150,28 @@ impl Lender {
         let Some(engine) = engine else { return Ok(None) };
         let found = engine.companion(service.client()).await?;
         Ok(found.map(|found| Client { program: found.program, variables: found.env }))
+    }
+
+    /// The programs of the data services, for servers that exist for a rehearsal. `marks` are variables by which they are known.
+    ///
+    /// # Errors
+    /// Where one is not on this machine any more.
+    pub async fn engines(&self, marks: &BTreeMap<String, String>) -> Result<backup::Engines, Fault> {
+        let program = |located: Located| {
+            let mut env = located.env;
+            env.extend(marks.clone());
+            env.insert("LC_ALL".to_owned(), "C".to_owned());
+            backup::Program { program: located.program, env }
+        };
+        let mongod = match &self.mongod {
+            Some(engine) => Some(program(engine.locate(&Unwatched).await?)),
+            None => None,
+        };
+        let redis = match &self.redis_server {
+            Some(engine) => Some(program(engine.locate(&Unwatched).await?)),
+            None => None,
+        };
+        Ok(backup::Engines { mongod, redis })
     }
 
     /// The connection string of the lease's user in MongoDB, if it has one.

@@ -103,6 +103,7 @@ impl World {
         if wanted::manifest_as_wanted(&self.wanted)?.workflows().is_some() {
             all.push(Box::new(checks::ChangesAreChecked { wanted: self.wanted.clone() }));
         }
+        all.extend(self.checks_of_backups());
         if checks::RunbookCanBeFollowed::is_due(&self.wanted)? {
             all.push(Box::new(checks::RunbookCanBeFollowed { wanted: self.wanted.clone() }));
         }
@@ -161,6 +162,20 @@ impl World {
                 edge: EdgeClient::new(self.ground.root.clone()),
             }),
         ]
+    }
+
+    /// Of backups, where there are to be any.
+    fn checks_of_backups(&self) -> Vec<Box<dyn Check>> {
+        let Some(backup) = self.environment.backup.clone() else { return Vec::new() };
+        let backups = checks::Backups {
+            root: self.ground.root.clone(),
+            place: crate::control::backing_up::place(&self.wanted, &backup),
+            backup,
+            secrets: self.secrets.clone(),
+            clock: self.ground.clock.clone(),
+            has_changes: self.addresses.members().is_some(),
+        };
+        backups.checks().into()
     }
 
     /// Of what was deployed; where nothing was, there is nothing to promise.

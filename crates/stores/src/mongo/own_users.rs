@@ -167,7 +167,9 @@ impl OwnUser {
                     "find",
                     "insert",
                     "listCollections",
+                    "listIndexes",
                     "remove",
+                    "renameCollectionSameDB",
                     "update",
                 ];
                 ("admin", vec![(On::Cluster, vec!["applyOps"]), (on_database, actions.to_vec())])

@@ -44,7 +44,10 @@ impl Provider {
     }
 
     /// As one of our users; at somebody else's server there is the administrator alone, who does what all of them do.
-    pub(crate) async fn client(&self, user: OwnUser, ground: &Ground) -> Result<Client, Fault> {
+    ///
+    /// # Errors
+    /// Where no primary is found, or there is no authority yet that signs for the user.
+    pub async fn client(&self, user: OwnUser, ground: &Ground) -> Result<Client, Fault> {
         match self {
             Self::Ours(members) => user.client(ground, members.primary(ground).await?),
             Self::External(_) => {

@@ -51,6 +51,8 @@ actions! {
     KeepTokens = "keep-tokens",
     /// Links, sessions and lists of networks.
     KeepAccess = "keep-access",
+    /// Backups, rehearsals and restores.
+    KeepBackups = "keep-backups",
     /// What the edge asks for a visitor who wants to come in.
     LetIn = "let-in",
 }
@@ -86,6 +88,7 @@ impl Action {
             | Self::Lend
             | Self::KeepTokens
             | Self::KeepAccess
+            | Self::KeepBackups
             | Self::LetIn => true,
         }
     }

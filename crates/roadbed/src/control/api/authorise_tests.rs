@@ -28,6 +28,7 @@ const TABLE: &[(Action, [bool; 5])] = &[
     (Action::Lend, [false; 5]),
     (Action::KeepTokens, [false; 5]),
     (Action::KeepAccess, [false; 5]),
+    (Action::KeepBackups, [false; 5]),
     (Action::LetIn, [false; 5]),
 ];
 

@@ -1,0 +1,141 @@
+//! The words of `roadbed backup`, `drill` and `restore`.
+
+use clap::{Args, Subcommand};
+
+/// Take, show and check backups
+#[derive(Debug, Subcommand)]
+pub enum Backup {
+    /// Back up everything now
+    ///
+    /// MongoDB as it is at one moment, Redis by its append-only log, the manifest, the state of the environment and its sealed secrets, into
+    /// a repository in restic's format. What cannot be read whole leaves nothing. It happens by itself too, as the manifest says.
+    #[command(after_help = "\
+Examples:
+  roadbed backup now
+  roadbed backup now --env production --json | jq -r .snapshot.name
+
+Exit codes:
+  0  saved
+  1  something could not be read or written, and nothing was saved; or the environment is down")]
+    Now,
+    /// Show what there is
+    ///
+    /// Backups of everything, up to when any second can be restored, and what the last rehearsal found.
+    #[command(after_help = "\
+Examples:
+  roadbed backup list --env production
+  roadbed backup list --json | jq -r '.backups[-1].name'
+
+Exit codes:
+  0  shown
+  1  the environment is down, or the repository cannot be read")]
+    List,
+    Show(Named),
+    /// Read and decrypt all of the repository, and name what is damaged
+    #[command(after_help = "\
+Examples:
+  roadbed backup verify --env production
+
+Exit codes:
+  0  it is whole
+  1  something is damaged, or it cannot be read")]
+    Verify,
+    Hold(Named),
+    Release(Named),
+    /// Take away what is kept no longer, and free its space
+    ///
+    /// What no backup needs any more lies marked for 23 hours before it goes, so that a backup that runs is not robbed.
+    #[command(after_help = "\
+Examples:
+  roadbed backup prune --env production
+
+Exit codes:
+  0  done
+  1  another backup is being written, or the repository cannot be written")]
+    Prune,
+    /// Make a key that opens the repository without the environment, and show it once
+    ///
+    /// For a safe: with it and the repository's folder, `restic` and `roadbed` restore everything on an empty machine.
+    #[command(after_help = "\
+Examples:
+  roadbed backup recovery-key --env production
+
+Exit codes:
+  0  made, and on stdout
+  1  the repository cannot be written")]
+    RecoveryKey,
+    /// Take over a repository that another root made, by a recovery key on stdin
+    ///
+    /// After the loss of a machine: the environment is up and empty on another one, the repository lies where the manifest says. Then
+    /// `roadbed restore --in-place` brings everything back.
+    #[command(after_help = "\
+Examples:
+  roadbed backup adopt --env production < recovery-key
+  roadbed restore --env production --at 2026-11-27T02:15:00Z --in-place --yes production
+
+Exit codes:
+  0  the environment's own key opens it
+  1  there is no repository, or this is none of its keys")]
+    Adopt,
+}
+
+/// One backup: show what it holds, keep it for good, or let it go
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed backup show 2026-11-27T021500-123Z
+  roadbed backup hold 2026-11-27T021500-123Z       no retention takes it away
+  roadbed backup release 2026-11-27T021500-123Z
+
+Exit codes:
+  0  done
+  1  there is no such backup, or it cannot be read")]
+pub struct Named {
+    /// Its name, or the beginning of its id
+    #[arg(value_name = "BACKUP")]
+    pub name: String,
+}
+
+/// Restore the newest backup where it harms nobody, and compare
+///
+/// Servers of its own, reached by nobody else, get everything back; each collection is counted and compared by digest with what the
+/// backup says of itself; changes since are made again; all of it is timed, and gone in the end. The gate shows what came of it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed drill --env production
+  roadbed drill --json | jq '.record | {took, lost, bad}'
+
+Exit codes:
+  0  the backup can be restored, within the promised times
+  1  it cannot; what differs is shown")]
+pub struct Drill {}
+
+/// Put MongoDB's collections back as they were
+///
+/// They are restored in a server of their own first and compared there. Without --in-place they come to lie beside the living ones,
+/// with the time at the end of their names. With it they take their place, after a backup of what is there now.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed restore --at 2026-11-27T02:15:00Z --collection orders
+  roadbed restore --env production --at 2026-11-27T02:15:00Z --in-place --yes production
+
+Exit codes:
+  0  restored
+  1  there is no backup of that time, it is damaged, or MongoDB refuses; what lives is as it was
+  2  the command line is wrong, or the word for --in-place is missing")]
+pub struct Restore {
+    /// A moment, to the second [default: as new as there is]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// One collection alone
+    #[arg(long, value_name = "COLLECTION")]
+    pub collection: Option<String>,
+    /// Replace what lives
+    #[arg(long, requires = "yes")]
+    pub in_place: bool,
+    /// The name of the environment, for --in-place: so that none is meant by mistake
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub yes: Option<String>,
+}

@@ -1,0 +1,133 @@
+//! What people ask for of backups.
+
+use backup::{Naming, Repository, Scratch, doomed, put_back, rebuild};
+use reconcile::Fault;
+
+use super::desk::{Desk, desk, fresh_recovery_key, place, rehearsal, snapshots};
+use super::record::Record;
+use super::wire::{Answer, Done, Listing, Request, ToRestore};
+use super::{base, in_background, rehearse, slice};
+use crate::control::Control;
+
+/// Answers.
+pub(in crate::control) async fn answer(control: &Control, request: Request) -> Result<Answer, Fault> {
+    let desk = desk(control).await?.ok_or_else(|| {
+        Fault::new("this environment is not backed up")
+            .hint("give it a table [environments.NAME.backup] in roadbed.toml, then `roadbed up`")
+    })?;
+    match request {
+        Request::Now => {
+            let _turn = control.backing_up.turn.lock().await;
+            Ok(Answer::Taken { snapshot: base(control, &desk).await? })
+        }
+        Request::List => list(control, &desk).await.map(Answer::List),
+        Request::Show { name } => {
+            let repository = desk.repository(control).await?;
+            let contents = in_background(&repository, move |repository| repository.reader(&name)?.contents()).await?;
+            Ok(Answer::Contents { contents: Box::new(contents) })
+        }
+        Request::Verify => {
+            let repository = desk.repository(control).await?;
+            let verification = in_background(&repository, |repository| repository.verify(None)).await?;
+            let damage = verification.damage.clone();
+            Record::change(&control.root, |record| record.damage = damage)?;
+            Ok(Answer::Verified { verification })
+        }
+        Request::Hold { name, is_held } => {
+            let _turn = control.backing_up.turn.lock().await;
+            let repository = desk.repository(control).await?;
+            let snapshot = in_background(&repository, move |repository| repository.hold(&name, is_held)).await?;
+            Ok(Answer::Held { snapshot })
+        }
+        Request::Prune => {
+            let _turn = control.backing_up.turn.lock().await;
+            let repository = desk.repository(control).await?;
+            let _held = repository.lock("roadbed backup prune")?;
+            let (keep, now) = (desk.keep(), control.clock.now());
+            let pruned = in_background(&repository, move |repository| {
+                let over = doomed(&repository.snapshots()?, &keep, now);
+                repository.forget(&over)?;
+                repository.prune()?;
+                Ok(over.len())
+            });
+            Ok(Answer::Pruned { gone: pruned.await? })
+        }
+        Request::RecoveryKey => {
+            let repository = desk.repository(control).await?;
+            let key = fresh_recovery_key()?;
+            let added = key.clone();
+            in_background(&repository, move |repository| repository.add_key(&added)).await?;
+            Ok(Answer::RecoveryKey { key })
+        }
+        Request::Adopt { key } => {
+            let _turn = control.backing_up.turn.lock().await;
+            let (repository, snapshots) = desk.adopt(key).await?;
+            Ok(Answer::Adopted { repository, snapshots })
+        }
+        Request::Drill => {
+            let _turn = control.backing_up.turn.lock().await;
+            // As new as can be.
+            slice(control, &desk).await?;
+            Ok(Answer::Drilled { record: rehearse(control, &desk).await? })
+        }
+        Request::Restore(ask) => {
+            let _turn = control.backing_up.turn.lock().await;
+            restore(control, &desk, &ask).await.map(Answer::Restored)
+        }
+    }
+}
+
+async fn list(control: &Control, desk: &Desk) -> Result<Listing, Fault> {
+    let repository: Repository = desk.repository(control).await?;
+    let all = snapshots(&repository).await?;
+    let record = Record::read(&control.root)?;
+    let (backups, slices): (Vec<_>, Vec<_>) = all.into_iter().partition(backup::Snapshot::is_base);
+    Ok(Listing {
+        repository: place(&desk.want, &desk.backup).to_string_lossy().into_owned(),
+        backups,
+        slices: slices.len(),
+        covered: record.covered.map(|(to, _)| to.time()),
+        drill: record.drill,
+        trouble: control.backing_up.trouble(),
+    })
+}
+
+/// The last moment that is saved.
+fn newest(all: &[backup::Snapshot]) -> Option<backup::ClusterTime> {
+    let moment = |snapshot: &backup::Snapshot| match snapshot.kind {
+        backup::Kind::Base { at } => at,
+        backup::Kind::Oplog { to, .. } => Some(to),
+    };
+    all.iter().filter_map(moment).max()
+}
+
+/// In a scratch server first, compared there; then put where it is wanted.
+async fn restore(control: &Control, desk: &Desk, ask: &ToRestore) -> Result<Done, Fault> {
+    slice(control, desk).await?;
+    let asked = ask.at.map(backup::ClusterTime::until);
+    let covered = Record::read(&control.root)?.covered.map(|(to, _)| to).unwrap_or_default();
+    let database = desk.database().ok_or_else(|| Fault::new("this environment has no MongoDB"))?;
+    // Of before what is backed up now: or the newest would be what is there anyhow.
+    let until = match asked {
+        Some(asked) => Some(asked),
+        None => newest(&snapshots(&desk.repository(control).await?).await?),
+    };
+    // Whatever the restore makes of it, what is there now can be had again.
+    let before = if ask.in_place { Some(base(control, desk).await?.name) } else { None };
+    let repository = desk.repository(control).await?;
+    let engines = desk.engines(control).await?;
+    let mongod = engines.mongod.ok_or_else(|| Fault::new("there is no mongod to restore into"))?;
+    let mut scratch = Scratch::new(&rehearsal(&control.root))?;
+    let client = scratch.mongod(&mongod).await?;
+    let (_, restored) = rebuild(&repository, until, covered, &client).await?;
+    let naming = if ask.in_place {
+        Naming::InPlace
+    } else {
+        let time = ask.at.unwrap_or_else(|| restored.at.time()).to_string().replace([':', '.'], "");
+        Naming::Beside { suffix: format!("-{time}") }
+    };
+    let living = desk.restorer().await?;
+    let collections = put_back(&client, &living, &database, ask.collection.as_deref(), &naming).await?;
+    scratch.end().await?;
+    Ok(Done { restored, collections, before })
+}

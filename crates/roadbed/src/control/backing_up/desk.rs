@@ -1,0 +1,230 @@
+//! What backups of an environment work with: its manifest's word, its data services, its files, its repository.
+
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+
+use backup::{Engines, Keep, MongoSource, RedisSource, Repository, Sources};
+use host::files::{self, Access};
+use manifest::Backup;
+use manifest::environment::Class;
+use mongodb::Client;
+use reconcile::{Fault, Root};
+use secrets::{SecretName, Versioned};
+use stores::mongo::OwnUser;
+use stores::redis::Purpose;
+
+use super::in_background;
+use crate::control::lending::lender;
+use crate::control::{Control, convergence, sleeping};
+use crate::wanted::{self, Wanted};
+use crate::world::lending::Lender;
+use crate::world::project;
+
+/// Name of the repository's key in the secret store.
+pub(crate) const KEY: &str = "backup/repository";
+
+/// Larger than this no file of ours is; what apps reported is found by other means.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// Where rehearsals are.
+pub(super) fn rehearsal(root: &Root) -> PathBuf {
+    root.path().join("rehearsal")
+}
+
+/// Where copies of databases lie while they are read.
+fn copies(root: &Root) -> PathBuf {
+    root.path().join("backup-copies")
+}
+
+pub(super) struct Desk {
+    pub(super) want: Wanted,
+    pub(super) backup: Backup,
+    lender: Lender,
+}
+
+/// Folder of the repository of an environment.
+pub(crate) fn place(want: &Wanted, backup: &Backup) -> PathBuf {
+    project(&want.manifest).join(&backup.repository).join(&want.environment)
+}
+
+/// `None` where nothing is to be backed up now: nobody wants it, or the environment is not up.
+pub(super) async fn desk(control: &Control) -> Result<Option<Desk>, Fault> {
+    let Some(want) = wanted::read(&control.root)? else { return Ok(None) };
+    let Some(backup) = wanted::resolve(&want)?.backup else { return Ok(None) };
+    if sleeping::read(&control.root).is_some() || convergence::refuse_while_stopping(control).await.is_err() {
+        return Ok(None);
+    }
+    // Before the first convergence there is nothing to back up, and no authority to log in with.
+    if control.convergences.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+        return Ok(None);
+    }
+    let lender = lender(control).await?;
+    Ok(Some(Desk { want, backup, lender }))
+}
+
+impl Desk {
+    pub(super) fn keep(&self) -> Keep {
+        let backup = &self.backup;
+        Keep {
+            hourly: backup.hourly,
+            daily: backup.daily,
+            weekly: backup.weekly,
+            monthly: backup.monthly,
+            any_second: backup.any_second,
+        }
+    }
+
+    /// The repository, made where there is none.
+    pub(super) async fn repository(&self, control: &Control) -> Result<Repository, Fault> {
+        let place = place(&self.want, &self.backup);
+        let opened = control.backing_up.repository.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(opened) = opened.filter(|opened| opened.path() == place && files::exists(&place.join("config"))) {
+            return Ok(opened);
+        }
+        let key = self.key()?;
+        let opening = tokio::task::spawn_blocking(move || Repository::open_or_create(&place, key.secret.expose()));
+        let opened = opening.await.map_err(|error| Fault::because("cannot open the repository", &error))??;
+        *control.backing_up.repository.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened.clone());
+        Ok(opened)
+    }
+
+    fn key(&self) -> Result<Versioned, Fault> {
+        let key = self.lender.secrets.get_or_generate(&SecretName::new(KEY), Class::Secret);
+        key.map_err(|fault| Fault::because("cannot use the key of the repository", &fault).hint(fault.hint()))
+    }
+
+    /// Lets the environment's own key open a repository that another root made. Returns where it is, and how much is in it.
+    pub(super) async fn adopt(&self, recovery_key: String) -> Result<(String, usize), Fault> {
+        let (place, own) = (place(&self.want, &self.backup), self.key()?);
+        let adopting = tokio::task::spawn_blocking(move || {
+            let shown = place.to_string_lossy().into_owned();
+            let repository = Repository::open(&place, recovery_key.trim())?.ok_or_else(|| {
+                Fault::new(format!("there is no repository in {shown}"))
+                    .hint("copy it there, or name its folder in [environments.NAME.backup]")
+            })?;
+            repository.add_key(own.secret.expose())?;
+            Ok((shown, repository.snapshots()?.len()))
+        });
+        adopting.await.unwrap_or_else(|error| Err(Fault::because("cannot open the repository", &error)))
+    }
+
+    async fn client(&self, user: OwnUser) -> Result<Option<Client>, Fault> {
+        match &self.lender.mongodb {
+            Some((_, provider)) => provider.client(user, &self.lender.ground).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Name of the apps' database.
+    pub(super) fn database(&self) -> Option<String> {
+        self.lender.mongodb.as_ref().map(|(settings, _)| settings.database.clone())
+    }
+
+    fn no_mongodb() -> Fault {
+        Fault::new("this environment has no MongoDB")
+    }
+
+    pub(super) async fn oplog_reader(&self) -> Result<Client, Fault> {
+        self.client(OwnUser::PointInTimeReader).await?.ok_or_else(Self::no_mongodb)
+    }
+
+    pub(super) async fn restorer(&self) -> Result<Client, Fault> {
+        self.client(OwnUser::Restore).await?.ok_or_else(Self::no_mongodb)
+    }
+
+    /// Everything that is backed up.
+    pub(super) async fn sources(&self, control: &Control) -> Result<Sources, Fault> {
+        let mongodb = self.client(OwnUser::Backup).await?;
+        let mongodb = mongodb.zip(self.database()).map(|(client, database)| MongoSource { client, database });
+        let mut redis = Vec::new();
+        // A cache is filled again by whoever uses it, and replicas have what their primary has.
+        if let Some(port) = self.lender.redis_port(Purpose::Durable)? {
+            let of = self.lender.redis.iter().find(|(_, other)| *other == port);
+            if let Some((settings, port)) = of {
+                let figures = stores::statistics::of_redis(&self.lender.ground, settings, *port).await?;
+                let unit = settings.unit();
+                redis.push(RedisSource { data: control.root.data(&unit), unit, keys: figures.keys });
+            }
+        }
+        let (root, text) = (control.root.clone(), self.want.text.clone());
+        let files = tokio::task::spawn_blocking(move || own_files(&root, text)).await;
+        let files = files.map_err(|error| Fault::because("cannot read the environment's own files", &error))??;
+        Ok(Sources {
+            product: self.want.product.clone(),
+            environment: self.want.environment.clone(),
+            mongodb,
+            redis,
+            files,
+        })
+    }
+
+    /// What rehearsals and restores run. Marked as control's own: what a killed control leaves is ended before the next one.
+    pub(super) async fn engines(&self, control: &Control) -> Result<Engines, Fault> {
+        self.lender.engines(&control.marks).await
+    }
+}
+
+/// The manifest, and what the environment knows of itself: state, sealed secrets, certificates.
+fn own_files(root: &Root, manifest: String) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    let cannot = |fault: &files::FileFault| Fault::because("cannot read the environment's own files", fault);
+    let mut found = vec![("roadbed.toml".to_owned(), manifest.into_bytes())];
+    let copies = copies(root);
+    files::remove_dir(&copies).map_err(|fault| cannot(&fault))?;
+    files::create_dir(&copies, Access::Owner).map_err(|fault| cannot(&fault))?;
+    let mut all = vec![root.identity()];
+    for folder in [root.state(), root.secrets(), root.tls()] {
+        below(&folder, &mut all)?;
+    }
+    for path in all {
+        let Ok(name) = path.strip_prefix(root.path()) else { continue };
+        let name = name.to_string_lossy().into_owned();
+        let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
+        // What is in them is in the copy.
+        if end.ends_with("-wal") || end.ends_with("-shm") || end.ends_with("-journal") || end == "lock" || end == "sock"
+        {
+            continue;
+        }
+        let content = if end == "db" {
+            let copy = copies.join("copy.db");
+            files::remove(&copy).map_err(|fault| cannot(&fault))?;
+            host::database::copy(&path, &copy).map_err(|fault| Fault::because("cannot copy a database", &fault))?;
+            files::read_if_exists(&copy)
+        } else {
+            files::read_if_exists(&path)
+        };
+        // Gone meanwhile: it was none of those that matter.
+        let Some(content) = content.map_err(|fault| cannot(&fault))? else { continue };
+        found.push((name, content));
+    }
+    files::remove_dir(&copies).map_err(|fault| cannot(&fault))?;
+    Ok(found)
+}
+
+fn below(folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), Fault> {
+    let cannot = |fault: &files::FileFault| Fault::because("cannot read the environment's own files", fault);
+    for path in files::list(folder).map_err(|fault| cannot(&fault))? {
+        if files::is_link(&path) {
+            continue;
+        }
+        if files::is_dir(&path) {
+            below(&path, into)?;
+        } else if files::metadata(&path).is_ok_and(|about| about.is_file() && about.len() <= LARGEST_FILE) {
+            into.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// A key that a person keeps: 256 bits in groups of four, none of whose characters are taken for another.
+pub(super) fn fresh_recovery_key() -> Result<String, Fault> {
+    const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+    let mut bytes = [0_u8; 52];
+    getrandom::fill(&mut bytes).map_err(|error| Fault::because("cannot draw a recovery key", &error))?;
+    let letters: Vec<char> = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
+    Ok(letters.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-"))
+}
+
+/// What the repository has, as it is listed.
+pub(super) async fn snapshots(repository: &Repository) -> Result<Vec<backup::Snapshot>, Fault> {
+    in_background(repository, Repository::snapshots).await
+}

@@ -1,0 +1,228 @@
+//! Backs up by itself: everything every so often, changes of MongoDB all the time, and rehearsals of what was saved.
+//!
+//! No resource, on purpose: a repository that is away must fail no `up`, and a backup takes longer than anybody should hold the
+//! turn. What goes wrong is told by the gate, and tried again.
+
+mod answers;
+mod desk;
+pub mod record;
+pub mod wire;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use backup::{ClusterTime, Kind, Repository, SliceTaken, Snapshot, append, chain_end, doomed};
+use host::clock::Timestamp;
+use reconcile::Fault;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::Control;
+pub(super) use answers::answer;
+use desk::{Desk, desk};
+pub(crate) use desk::{KEY, place};
+use record::Record;
+
+/// Between two looks whether anything is due.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What failed is tried again after this.
+const PAUSE: Duration = Duration::from_secs(15);
+
+/// How much of a repository is read by lot after each backup. All of it is read in each rehearsal, and by `backup verify`.
+pub(crate) const READ_BY_LOT: u64 = 64 << 20;
+
+/// Backups of one environment, as control does them.
+#[derive(Debug, Default)]
+pub struct BackingUp {
+    /// One at a time: a base, a rehearsal, a restore, or space being freed.
+    turn: tokio::sync::Mutex<()>,
+    /// One slice after the other.
+    chain: tokio::sync::Mutex<Option<Chain>>,
+    /// Opened once: its key is stretched for a second.
+    repository: Mutex<Option<Repository>>,
+    /// The oplog did not reach back.
+    base_is_due: Notify,
+    /// Why the last attempt came to nothing.
+    trouble: Mutex<Option<String>>,
+}
+
+/// Where the chain of changes stands.
+#[derive(Clone, Copy, Debug)]
+struct Chain {
+    /// Where the last slice ended.
+    end: ClusterTime,
+    /// Nothing that was not saved happened until then.
+    through: ClusterTime,
+}
+
+impl BackingUp {
+    fn note_trouble(&self, what: &str, outcome: Result<(), &Fault>) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(()) => *trouble = None,
+            Err(fault) => {
+                tracing::warn!(causes = ?fault.causes, "cannot {what}: {fault}");
+                *trouble = Some(fault.causes.iter().fold(fault.message.clone(), |text, cause| text + ": " + cause));
+            }
+        }
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Looks until the task is aborted.
+pub(super) async fn carry_on(control: Arc<Control>) {
+    tokio::join!(bases(&control), changes(&control));
+}
+
+async fn bases(control: &Control) {
+    loop {
+        let mut wait = LOOK;
+        match due(control).await {
+            Ok(()) => {}
+            Err(fault) => {
+                control.backing_up.note_trouble("back up", Err(&fault));
+                wait = PAUSE;
+            }
+        }
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = control.backing_up.base_is_due.notified() => {}
+        }
+    }
+}
+
+async fn changes(control: &Control) {
+    loop {
+        let wait = match desk(control).await {
+            Ok(Some(desk)) => match slice(control, &desk).await {
+                Ok(()) => desk.backup.changes,
+                Err(fault) => {
+                    control.backing_up.note_trouble("save the changes of MongoDB", Err(&fault));
+                    desk.backup.changes.max(LOOK)
+                }
+            },
+            // Whoever is asleep or going changes nothing.
+            Ok(None) | Err(_) => LOOK * 2,
+        };
+        sleep(wait).await;
+    }
+}
+
+/// Does what is due of bases and rehearsals.
+async fn due(control: &Control) -> Result<(), Fault> {
+    let Some(desk) = desk(control).await? else { return Ok(()) };
+    let _turn = control.backing_up.turn.lock().await;
+    let now = control.clock.now();
+    let mut record = Record::read(&control.root)?;
+    let is_young = |last: Timestamp, most: Duration| now.since(last) < most && last <= now.after(LOOK);
+    if record.base.is_none_or(|base| !is_young(base, desk.backup.every)) || record.gap {
+        base(control, &desk).await?;
+        record = Record::read(&control.root)?;
+    }
+    let is_rehearsed = record.drill.as_ref().is_some_and(|drill| is_young(drill.began, desk.backup.drill));
+    if !is_rehearsed {
+        rehearse(control, &desk).await?;
+    }
+    Ok(())
+}
+
+/// Takes a base; then what is over goes, and some of what was written is read again.
+async fn base(control: &Control, desk: &Desk) -> Result<Snapshot, Fault> {
+    let repository = desk.repository(control).await?;
+    let _held = repository.lock("roadbed backup")?;
+    let sources = desk.sources(control).await?;
+    let now = control.clock.now();
+    let taken = backup::take(&repository, sources, now).await?;
+    tracing::info!(name = taken.snapshot.name, bytes = taken.snapshot.bytes, "backed up");
+    let keep = desk.keep();
+    let over = in_background(&repository, move |repository| {
+        let over = doomed(&repository.snapshots()?, &keep, now);
+        repository.forget(&over)?;
+        let verified = repository.verify(Some(READ_BY_LOT))?;
+        Ok((over.len(), verified))
+    });
+    let (gone, verified) = over.await?;
+    if gone > 0 {
+        in_background(&repository, Repository::prune).await?;
+    }
+    Record::change(&control.root, |record| {
+        record.base = Some(now);
+        record.gap = false;
+        record.damage = verified.damage;
+    })?;
+    control.backing_up.note_trouble("back up", Ok(()));
+    Ok(taken.snapshot)
+}
+
+/// Saves what changed in MongoDB since the last time.
+async fn slice(control: &Control, desk: &Desk) -> Result<(), Fault> {
+    let Some(database) = desk.database() else { return Ok(()) };
+    let mut chain = control.backing_up.chain.lock().await;
+    if Record::read(&control.root)?.base.is_none() {
+        return Ok(());
+    }
+    let repository = desk.repository(control).await?;
+    let stands = match *chain {
+        Some(stands) => stands,
+        None => {
+            let snapshots = in_background(&repository, Repository::snapshots).await?;
+            let Some(end) = chain_end(&snapshots) else { return Ok(()) };
+            Chain { end, through: end }
+        }
+    };
+    let client = desk.oplog_reader().await?;
+    let taken = append(&repository, &client, &database, (stands.end, stands.through), control.clock.now()).await?;
+    match taken {
+        SliceTaken::Through { to, saved } => {
+            let end = match saved.map(|snapshot| snapshot.kind) {
+                Some(Kind::Oplog { to, .. }) => to,
+                _ => stands.end,
+            };
+            *chain = Some(Chain { end, through: to });
+            Record::change(&control.root, |record| record.covered = Some((to, control.clock.now())))
+        }
+        SliceTaken::Gap { oldest } => {
+            *chain = None;
+            tracing::warn!(%oldest, "the oplog was overwritten before it was saved: everything is backed up anew");
+            Record::change(&control.root, |record| record.gap = true)?;
+            control.backing_up.base_is_due.notify_one();
+            Ok(())
+        }
+    }
+}
+
+/// Restores the newest backup where it harms nobody, and notes what came of it.
+async fn rehearse(control: &Control, desk: &Desk) -> Result<backup::DrillRecord, Fault> {
+    let repository = desk.repository(control).await?;
+    let engines = desk.engines(control).await?;
+    let covered = Record::read(&control.root)?.covered.map(|(to, _)| to).unwrap_or_default();
+    let folder = desk::rehearsal(&control.root);
+    let drill = backup::Drill { repository: &repository, engines: &engines, folder: &folder, covered };
+    let mut drilled = backup::rehearse(drill, control.clock.as_ref()).await;
+    if let Some(lost) = drilled.lost.filter(|lost| *lost > desk.backup.rpo) {
+        let most = desk.backup.rpo.as_secs();
+        drilled.bad.push(format!("changes of {} s would have been lost, promised are {most} s", lost.as_secs()));
+    }
+    if drilled.took > desk.backup.rto {
+        let (took, most) = (drilled.took.as_secs(), desk.backup.rto.as_secs());
+        drilled.bad.push(format!("it took {took} s, promised are {most} s"));
+    }
+    tracing::info!(passed = drilled.passed(), bad = ?drilled.bad, took = ?drilled.took, "rehearsed a restore");
+    let noted = drilled.clone();
+    Record::change(&control.root, |record| record.drill = Some(noted))?;
+    Ok(drilled)
+}
+
+/// What reads and writes the repository waits for disks and unpacks.
+async fn in_background<T: Send + 'static>(
+    repository: &Repository,
+    work: impl FnOnce(&Repository) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let repository = repository.clone();
+    let done = tokio::task::spawn_blocking(move || work(&repository)).await;
+    done.unwrap_or_else(|error| Err(Fault::because("cannot use the repository", &error)))
+}

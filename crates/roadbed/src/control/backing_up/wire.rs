@@ -1,0 +1,81 @@
+//! What control is asked about backups, and what it answers.
+
+use backup::{Contents, Copied, DrillRecord, Restored, Snapshot, Verification};
+use host::clock::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A question or an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "ask")]
+pub enum Request {
+    Now,
+    List,
+    Show {
+        name: String,
+    },
+    Verify,
+    Hold {
+        name: String,
+        is_held: bool,
+    },
+    Prune,
+    /// Makes a key that opens the repository without the environment.
+    RecoveryKey,
+    /// Takes over a repository that another root made, by a recovery key of it.
+    Adopt {
+        key: String,
+    },
+    Drill,
+    Restore(ToRestore),
+}
+
+/// What is restored, and where to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToRestore {
+    /// As it was then; as new as there is, where that is absent.
+    pub at: Option<Timestamp>,
+    /// One collection alone.
+    pub collection: Option<String>,
+    /// In place of what lives, which is backed up first.
+    pub in_place: bool,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "answer")]
+pub enum Answer {
+    Taken { snapshot: Snapshot },
+    List(Listing),
+    Contents { contents: Box<Contents> },
+    Verified { verification: Verification },
+    Held { snapshot: Snapshot },
+    Pruned { gone: usize },
+    RecoveryKey { key: String },
+    Adopted { repository: String, snapshots: usize },
+    Drilled { record: DrillRecord },
+    Restored(Done),
+}
+
+/// What there is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    pub repository: String,
+    /// Backups of everything, oldest first.
+    pub backups: Vec<Snapshot>,
+    /// How many slices of changes there are.
+    pub slices: usize,
+    /// Any second up to then can be restored, from the first backup on, where there is no gap.
+    pub covered: Option<Timestamp>,
+    pub drill: Option<DrillRecord>,
+    /// Why the last attempt came to nothing.
+    pub trouble: Option<String>,
+}
+
+/// What was restored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    pub restored: Restored,
+    pub collections: Vec<Copied>,
+    /// Name of what was backed up before; only in place.
+    pub before: Option<String>,
+}

@@ -1,0 +1,110 @@
+//! Backups, for people.
+
+use std::time::Duration;
+
+use backup::{DrillRecord, Kind, Snapshot};
+
+use super::span;
+use crate::control::backing_up::wire::{Answer, Done, Listing};
+
+pub fn lines(answer: &Answer) -> Vec<String> {
+    match answer {
+        Answer::Taken { snapshot } => vec![format!("saved {}", of(snapshot))],
+        Answer::List(listing) => list(listing),
+        Answer::Contents { contents } => {
+            let mut lines = vec![format!("{} {}, taken at {}", contents.product, contents.environment, contents.taken)];
+            if let Some(mongodb) = &contents.mongodb {
+                lines.push(format!("MongoDB {}: {} at {}", mongodb.version, mongodb.database, mongodb.at));
+                lines.extend(mongodb.collections.iter().map(|one| {
+                    format!("  {}: {} documents, {}", one.name, one.digest.documents, size(one.digest.bytes))
+                }));
+            }
+            lines.extend(contents.redis.iter().map(|redis| format!("Redis {}: {} keys", redis.unit, redis.keys.0)));
+            lines.push(format!("{} files of the environment", contents.files.len()));
+            lines
+        }
+        Answer::Verified { verification } if verification.damage.is_empty() => {
+            vec!["the repository is whole: all of it was read".to_owned()]
+        }
+        Answer::Verified { verification } => verification.damage.clone(),
+        Answer::Held { snapshot } if snapshot.held => vec![format!("{} is kept until it is released", snapshot.name)],
+        Answer::Held { snapshot } => vec![format!("{} is kept as long as the manifest says", snapshot.name)],
+        Answer::Pruned { gone } => vec![format!("{gone} snapshots are gone")],
+        Answer::RecoveryKey { key } => vec![key.clone()],
+        Answer::Adopted { repository, snapshots } => {
+            vec![format!("{repository} is ours now, with {snapshots} snapshots")]
+        }
+        Answer::Drilled { record } => drill(record),
+        Answer::Restored(done) => restored(done),
+    }
+}
+
+fn of(snapshot: &Snapshot) -> String {
+    let held = if snapshot.held { ", held" } else { "" };
+    let moment = match snapshot.kind {
+        Kind::Base { at: Some(at) } => format!(", MongoDB at {at}"),
+        _ => String::new(),
+    };
+    format!("{}  {}{moment}{held}", snapshot.name, size(snapshot.bytes))
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", bytes / 1024),
+        1_048_576..10_737_418_240 => format!("{} MiB", bytes / 1_048_576),
+        _ => format!("{} GiB", bytes / 1_073_741_824),
+    }
+}
+
+fn time(duration: Duration) -> String {
+    span::time(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn list(listing: &Listing) -> Vec<String> {
+    let proven = listing.drill.as_ref().filter(|drill| drill.passed()).and_then(|drill| drill.base.as_deref());
+    let line = |snapshot: &Snapshot| {
+        let word = if proven == Some(snapshot.name.as_str()) { "restored in a rehearsal" } else { "unproven" };
+        format!("{}  {word}", of(snapshot))
+    };
+    let mut lines: Vec<String> = listing.backups.iter().map(line).collect();
+    if lines.is_empty() {
+        lines.push("there is no backup yet".to_owned());
+    }
+    lines.push(format!("repository: {}", listing.repository));
+    match listing.covered {
+        Some(covered) => lines.push(format!("changes: {} slices, all up to {covered}", listing.slices)),
+        None => lines.push("changes: none is saved yet".to_owned()),
+    }
+    match &listing.drill {
+        Some(drill) if drill.passed() => lines.push(format!("last rehearsal: passed at {}", drill.began)),
+        Some(drill) => lines.push(format!("last rehearsal: FAILED at {}", drill.began)),
+        None => lines.push("last rehearsal: none, so every backup is unproven".to_owned()),
+    }
+    lines.extend(listing.trouble.iter().map(|why| format!("the last attempt failed: {why}")));
+    lines
+}
+
+fn drill(record: &DrillRecord) -> Vec<String> {
+    let mut lines = vec![match (&record.base, record.passed()) {
+        (Some(base), true) => format!("{base} can be restored"),
+        (Some(base), false) => format!("{base} CANNOT be restored as it was"),
+        (None, _) => "there is nothing to restore".to_owned(),
+    }];
+    lines.extend(record.bad.iter().map(|bad| format!("  wrong: {bad}")));
+    lines.extend(record.good.iter().map(|good| format!("  {good}")));
+    lines.push(format!("  restored and compared in {} (RTO)", time(record.took)));
+    lines.extend(record.lost.map(|lost| format!("  changes of {} would have been lost (RPO)", time(lost))));
+    lines
+}
+
+fn restored(done: &Done) -> Vec<String> {
+    let restored = &done.restored;
+    let mut lines = vec![format!("{} as it was at {}, from {}", restored.database, restored.at, restored.base)];
+    lines.extend(done.collections.iter().map(|one| {
+        let to = if one.from == one.to { String::new() } else { format!(" as {}", one.to) };
+        format!("  {}{to}: {} documents", one.from, one.documents)
+    }));
+    lines.extend(done.before.iter().map(|before| format!("what was there before is in {before}")));
+    lines
+}
