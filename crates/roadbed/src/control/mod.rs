@@ -17,6 +17,7 @@ pub mod rotating;
 pub mod renewing;
 mod limiting;
 mod telling;
+mod source_maps;
 mod smoking;
 mod process_model;
 pub mod rotation_request;

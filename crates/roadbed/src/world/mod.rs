@@ -34,6 +34,7 @@ pub mod network;
 pub mod smoking;
 pub mod telemetry;
 pub mod errors;
+pub mod source_maps;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
