@@ -62,8 +62,8 @@ pub fn of(project: &Path, app: &App) -> Result<Content, ContentFault> {
     let mut content = Content { items: Vec::new(), packages: Vec::new() };
     let output = build::output(project, app);
     match &app.runs {
-        // Source maps are for error tracking, hidden files for whoever builds.
-        Runs::Static { .. } => content.add_folder(project, &output, |name| !name.ends_with(".map"))?,
+        // Hidden files are for whoever builds. Source maps go along for error tracking; what is made ready for visitors has none.
+        Runs::Static { .. } => content.add_folder(project, &output, |_| true)?,
         Runs::Server(_) => {
             content.add_folder(project, &output, |_| true)?;
             // Next.js traces what its server needs and puts it into the output; others find it in `node_modules`.

@@ -13,7 +13,7 @@ use stores::redis::{Purpose, Settings};
 
 use super::renewing::{self, CertificateStatus, Trouble};
 use super::wire::{Message, Role, Status, Unit};
-use super::{Control, identity, possessions, rotation_request, scaling, sleeping};
+use super::{Control, identity, possessions, rotation_request, scaling, sleeping, source_maps};
 use crate::expiry;
 use crate::keeper::KeeperState;
 use crate::roots::Roots;
@@ -46,6 +46,11 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     let report = reconcile::converge(&world.graph, &tools).await;
     control.has_converged();
     control.renewing.look_again();
+    match world.mapped() {
+        // Nobody waits for it: the next convergence brings what this one did not.
+        Ok(mapped) => drop(tokio::spawn(source_maps::bring(control.root.clone(), mapped))),
+        Err(fault) => tracing::warn!(causes = ?fault.causes, "cannot see which source maps there are: {fault}"),
+    }
     if report.failed.is_empty() && report.skipped.is_empty() {
         sleeping::forget(&control.root)?;
     }

@@ -19,6 +19,7 @@ pub mod renewing;
 mod limiting;
 mod telling;
 mod telling_monitors;
+mod source_maps;
 mod smoking;
 mod process_model;
 pub mod rotation_request;

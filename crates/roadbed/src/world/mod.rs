@@ -35,6 +35,7 @@ pub mod smoking;
 pub mod telemetry;
 pub mod errors;
 pub(crate) mod monitoring;
+pub mod source_maps;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
