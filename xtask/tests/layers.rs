@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("edge", &["reconcile", "gate", "secrets", "certificates"]),
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
     ("telemetry", &["reconcile", "gate", "secrets"]),
+    ("upstash", &[]),
     ("ci", &["reconcile", "engine", "leaks", "secrets"]),
     (
         "roadbed",
@@ -40,6 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "edge",
             "stores",
             "telemetry",
+            "upstash",
             "usage",
             "leaks",
             "smoke",
