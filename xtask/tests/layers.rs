@@ -30,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("backup", &["reconcile"]),
     ("monitors", &["reconcile", "acme", "secrets"]),
     ("telemetry", &["reconcile", "gate", "secrets", "monitors"]),
+    ("upstash", &[]),
     (
         "roadbed",
         &[
@@ -49,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
             "console",
             "monitors",
+            "upstash",
             "usage",
             "leaks",
             "smoke",

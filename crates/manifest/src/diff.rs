@@ -93,6 +93,7 @@ fn facts(environment: &Environment) -> Vec<Fact> {
         add("redis", "eviction", redis.eviction.clone());
         add("redis", "cache", redis.cache_memory.map_or_else(|| "none".to_owned(), mebibytes));
         add("redis", "replicas", redis.replicas.to_string());
+        add("redis", "speaks REST", if redis.rest { "yes" } else { "no" }.to_owned());
         add("redis", "program", redis.program.clone().unwrap_or_else(|| "searched".to_owned()));
     }
     for bucket in environment.media.iter().flat_map(|media| &media.buckets) {

@@ -408,6 +408,8 @@ pub struct Redis {
     pub replicas: u32,
     /// Whether the edges count limits in it.
     pub counts_limits: bool,
+    /// Whether a gateway beside it speaks Upstash's REST.
+    pub rest: bool,
 }
 
 /// Object storage of this environment.
@@ -564,6 +566,12 @@ pub enum Fact {
     RedisSentinels,
     /// `${service.redis.prefix}`.
     RedisPrefix,
+    /// `${service.redis.rest.url}`: where Redis speaks Upstash's REST; empty where somebody else runs it, as are the tokens.
+    RedisRestUrl,
+    /// `${service.redis.rest.token}`: the consuming app's own token for that. Sensitive.
+    RedisRestToken,
+    /// `${service.redis.rest.read_only_token}`: one that reads the app's keys and writes none. Sensitive.
+    RedisRestReadOnlyToken,
     /// `${service.ca}`: certificates, in PEM, of whom the data services' own are signed by.
     ServiceCa,
     /// `${errors.dsn}`: where the consuming app's own processes report errors, with its key. Sensitive.

@@ -403,6 +403,7 @@ pub(crate) fn redis(table: &RedisTable, environment: &EnvName, key_prefix: Strin
         },
         cache_memory: cache.map(|cache| cache.value.memory.value.0),
         counts_limits: false,
+        rest: table.rest.value && driver == Driver::Process,
     }
 }
 

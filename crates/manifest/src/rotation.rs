@@ -126,6 +126,8 @@ impl RotationKind {
             Source::Generated if value_type == ValueType::Jwk => Self::Jwks,
             _ if names(Fact::MongoUrl) => Self::MongoAb,
             _ if names(Fact::RedisUrl) || names(Fact::RedisCacheUrl) => Self::RedisDual,
+            // They are the same users.
+            _ if names(Fact::RedisRestToken) || names(Fact::RedisRestReadOnlyToken) => Self::RedisDual,
             _ => Self::Manual,
         }
     }

@@ -456,6 +456,8 @@ record! {
         cache: Option<At<RedisCacheTable>>,
         /// Copies that can take over: each is a process of its own, and three sentinels agree on who is primary.
         replicas: Option<At<Count>>,
+        /// Whether a gateway beside it speaks Upstash's REST, for apps whose client of Redis speaks HTTP.
+        rest: At<bool> = false,
         /// What is different in an environment.
         r#in: Table<EnvName, RedisOverride>,
     }

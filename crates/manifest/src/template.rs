@@ -68,7 +68,8 @@ impl shape::Text for Text {
 text_shape!(Text);
 
 const FACTS: &str = "the facts are ${url.APP}, ${internal.APP}, ${service.mongodb.url}, ${service.redis.url}, \
-                     ${service.redis.cache.url}, ${service.redis.sentinels}, ${service.redis.prefix}, ${service.ca}, \
+                     ${service.redis.cache.url}, ${service.redis.sentinels}, ${service.redis.prefix}, \
+                     ${service.redis.rest.url}, ${service.redis.rest.token}, ${service.redis.rest.read_only_token}, ${service.ca}, \
                      ${errors.dsn}, ${errors.public_dsn}, ${environment}, ${variable.NAME}";
 
 fn reference(name: &str) -> Result<Chunk, Option<String>> {
@@ -81,6 +82,9 @@ fn reference(name: &str) -> Result<Chunk, Option<String>> {
         Some(("service", "redis.cache.url")) => Some(Fact::RedisCacheUrl),
         Some(("service", "redis.sentinels")) => Some(Fact::RedisSentinels),
         Some(("service", "redis.prefix")) => Some(Fact::RedisPrefix),
+        Some(("service", "redis.rest.url")) => Some(Fact::RedisRestUrl),
+        Some(("service", "redis.rest.token")) => Some(Fact::RedisRestToken),
+        Some(("service", "redis.rest.read_only_token")) => Some(Fact::RedisRestReadOnlyToken),
         Some(("service", "ca")) => Some(Fact::ServiceCa),
         Some(("errors", "dsn")) => Some(Fact::ErrorsDsn),
         Some(("errors", "public_dsn")) => Some(Fact::ErrorsPublicDsn),
@@ -95,17 +99,25 @@ fn reference(name: &str) -> Result<Chunk, Option<String>> {
 impl Fact {
     /// Whether its value opens something.
     pub fn is_sensitive(&self) -> bool {
-        matches!(self, Self::MongoUrl | Self::RedisUrl | Self::RedisCacheUrl | Self::ErrorsDsn)
+        let is_token = matches!(self, Self::RedisRestToken | Self::RedisRestReadOnlyToken);
+        is_token || matches!(self, Self::MongoUrl | Self::RedisUrl | Self::RedisCacheUrl | Self::ErrorsDsn)
     }
 
-    /// Whether it has an app's credentials for a data service.
+    /// Whether it has an app's credentials for a data service that speaks TLS.
     pub fn opens_a_service(&self) -> bool {
         matches!(self, Self::MongoUrl | Self::RedisUrl | Self::RedisCacheUrl)
     }
 
     /// Whether it tells of a data service.
     pub fn is_of_a_service(&self) -> bool {
-        self.opens_a_service() || matches!(self, Self::RedisSentinels | Self::RedisPrefix | Self::ServiceCa)
+        self.opens_a_service()
+            || self.is_of_rest()
+            || matches!(self, Self::RedisSentinels | Self::RedisPrefix | Self::ServiceCa)
+    }
+
+    /// Whether it tells of the gateway that speaks Upstash's REST.
+    pub fn is_of_rest(&self) -> bool {
+        matches!(self, Self::RedisRestUrl | Self::RedisRestToken | Self::RedisRestReadOnlyToken)
     }
 
     /// Whether visitors may know it.
@@ -125,6 +137,9 @@ impl std::fmt::Display for Fact {
             Self::RedisCacheUrl => f.write_str("${service.redis.cache.url}"),
             Self::RedisSentinels => f.write_str("${service.redis.sentinels}"),
             Self::RedisPrefix => f.write_str("${service.redis.prefix}"),
+            Self::RedisRestUrl => f.write_str("${service.redis.rest.url}"),
+            Self::RedisRestToken => f.write_str("${service.redis.rest.token}"),
+            Self::RedisRestReadOnlyToken => f.write_str("${service.redis.rest.read_only_token}"),
             Self::ServiceCa => f.write_str("${service.ca}"),
             Self::ErrorsDsn => f.write_str("${errors.dsn}"),
             Self::ErrorsPublicDsn => f.write_str("${errors.public_dsn}"),

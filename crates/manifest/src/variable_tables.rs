@@ -54,7 +54,7 @@ record! {
         /// Environments in which it exists. Default: all of them.
         environments: Option<At<Vec<At<EnvName>>>>,
         /// Its value: a text, with facts of the environment filled in: `${url.APP}`, `${internal.APP}`, `${service.mongodb.url}`,
-        /// `${service.redis.url}`, `${service.redis.cache.url}`, `${service.redis.sentinels}`, `${service.redis.prefix}`, `${errors.dsn}`, `${errors.public_dsn}`, `${environment}`, `${variable.NAME}`. `$${` stands for `${` itself.
+        /// `${service.redis.url}`, `${service.redis.cache.url}`, `${service.redis.sentinels}`, `${service.redis.prefix}`, `${service.redis.rest.url}`, `${service.redis.rest.token}`, `${service.redis.rest.read_only_token}`, `${errors.dsn}`, `${errors.public_dsn}`, `${environment}`, `${variable.NAME}`. `$${` stands for `${` itself.
         value: Option<At<Text>>,
         /// Where its value comes from, if it is not in the manifest.
         source: Option<At<Origin>>,

@@ -17,6 +17,7 @@
 
 pub mod request;
 pub mod denied;
+mod script;
 pub mod token;
 pub mod resp;
 pub mod answer;

@@ -22,6 +22,7 @@ use crate::denied;
 use crate::pool::{Pool, Pools, Share, Turned};
 use crate::request::{self, BadRequest};
 use crate::resp::{Command, Value};
+use crate::script;
 use crate::stream::{self, Kind};
 use crate::token::Login;
 
@@ -194,7 +195,7 @@ impl Gateway {
         }
     }
 
-    async fn one(&self, pool: &Arc<Pool>, command: Command, form: Form) -> Result<Response, Trouble> {
+    async fn one(&self, pool: &Arc<Pool>, mut command: Command, form: Form) -> Result<Response, Trouble> {
         if let [acl, token, rest @ ..] = &command[..]
             && acl.eq_ignore_ascii_case(b"ACL")
             && token.eq_ignore_ascii_case(b"RESTTOKEN")
@@ -202,6 +203,7 @@ impl Gateway {
             return self.token_of(rest, form).await;
         }
         denied::check(&command)?;
+        script::settle(&mut command);
         let answer = self.ask(pool, &[command]).await?.pop().expect("one answer for one command");
         let status = match &answer {
             // It comes back, so a client may ask again.
@@ -216,8 +218,9 @@ impl Gateway {
     async fn pipeline(&self, pool: &Arc<Pool>, commands: Vec<Command>, form: Form) -> Result<Response, Trouble> {
         let refusals: Vec<Option<denied::Denied>> =
             commands.iter().map(|command| denied::check(command).err()).collect();
-        let asked: Vec<Command> =
+        let mut asked: Vec<Command> =
             commands.into_iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none()).map(|(one, _)| one).collect();
+        asked.iter_mut().for_each(|command| script::settle(command));
         let mut answers = match asked.is_empty() {
             true => Vec::new(),
             false => self.ask(pool, &asked).await?,
@@ -231,8 +234,9 @@ impl Gateway {
     }
 
     /// In one packet from `MULTI` to `EXEC`, so that nobody else is between, and nothing of it is left where it fails.
-    async fn transaction(&self, pool: &Arc<Pool>, commands: Vec<Command>, form: Form) -> Result<Response, Trouble> {
+    async fn transaction(&self, pool: &Arc<Pool>, mut commands: Vec<Command>, form: Form) -> Result<Response, Trouble> {
         commands.iter().try_for_each(|command| denied::check(command))?;
+        commands.iter_mut().for_each(|command| script::settle(command));
         let word = |word: &'static str| vec![Bytes::from_static(word.as_bytes())];
         let packet: Vec<Command> = [word("MULTI")].into_iter().chain(commands).chain([word("EXEC")]).collect();
         let mut answers = self.ask(pool, &packet).await?;

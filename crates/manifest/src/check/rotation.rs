@@ -46,7 +46,11 @@ fn misfit(kind: RotationKind, variable: &VariableTable) -> Option<&'static str> 
     let names = |fact: &Fact| variable.value.iter().any(|text| text.facts().any(|named| named == fact));
     match kind {
         RotationKind::MongoAb if !names(&Fact::MongoUrl) => Some("a value with ${service.mongodb.url}"),
-        RotationKind::RedisDual if !names(&Fact::RedisUrl) && !names(&Fact::RedisCacheUrl) => {
+        RotationKind::RedisDual
+            if [Fact::RedisUrl, Fact::RedisCacheUrl, Fact::RedisRestToken, Fact::RedisRestReadOnlyToken]
+                .iter()
+                .all(|fact| !names(fact)) =>
+        {
             Some("a value with ${service.redis.url}")
         }
         RotationKind::Jwks if variable.r#type.value != ValueType::Jwk => Some("type = \"jwk\""),

@@ -233,6 +233,10 @@ fn value(name: &At<VarName>, variable: &VariableTable, text: &At<Text>, document
                 needed(ServiceName::Redis, variable, text, document, findings);
                 has_a_cache(text, document, findings);
             }
+            Fact::RedisRestUrl | Fact::RedisRestToken | Fact::RedisRestReadOnlyToken => {
+                needed(ServiceName::Redis, variable, text, document, findings);
+                has_rest(fact, text, document, findings);
+            }
             Fact::ServiceCa => needs_a_store(variable, text, document, findings),
             Fact::ErrorsPublicDsn => needs_a_host(variable, text, document, findings),
             Fact::ErrorsDsn | Fact::EnvironmentName => {}
@@ -245,6 +249,14 @@ fn has_a_cache(text: &At<Text>, document: &Document, findings: &mut Findings) {
         findings
             .error(text.span, format!("{} is of a cache that Redis does not have", Fact::RedisCacheUrl))
             .hint("add cache = { memory = \"32 MiB\" } to [services.redis]");
+    }
+}
+
+fn has_rest(fact: &Fact, text: &At<Text>, document: &Document, findings: &mut Findings) {
+    if document.services.redis.as_ref().is_some_and(|redis| !redis.rest.value) {
+        findings
+            .error(text.span, format!("{fact} is of a gateway that Redis does not have"))
+            .hint("add rest = true to [services.redis]");
     }
 }
 

@@ -10,6 +10,7 @@
 //! | T3 | `credentials-open-their-own-data-only` | each credential may do with its own data what the table says, and nothing elsewhere |
 //! | T3 | `environments-are-isolated` | no environment's keys open another one's doors, no other user gets at its files, sockets or processes |
 //! | T4 | `redis-guards-its-door` | as above |
+//! | T4 | `upstash-tokens-open-their-own` | a token opens its app's keys, a read-only one writes none, no other opens any; where Redis speaks REST |
 //! | T4 | `redis-keeps-its-promises` | memory, eviction and persistence as the server tells them; how full it is |
 //! | T4 | `readiness-follows-the-stores` | an app says that it is not ready while a store is away, and is ready when it returns |
 //! | T5 | `apps-are-reachable` | every app answers over HTTPS, with a certificate that verifies; one that asks for a certificate refuses who has none |
@@ -75,7 +76,7 @@ pub use deliveries::{OneCanGoBack, VisitorsGetWhatWasLookedAt};
 pub use deploy_keys::NoDeployKeyIsKept;
 pub use errors::ForcedErrorsArrive;
 pub use found_again::RequestsAreFoundAgain;
-pub use isolation::{CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here};
+pub use isolation::{CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here, TokensOpenTheirOwn};
 pub use leaks::SecretsStaySecret;
 pub use limits::{AccountsAndMoneyAreGuardedMore, BurstsAreThrottled};
 pub use looked_at::FailedLooksFailDeployments;

@@ -179,6 +179,9 @@ pub enum Command {
     /// A role of the running environment; started by the keeper
     #[command(hide = true)]
     Telemetry(Role),
+    /// Speaks Upstash's REST before a Redis; started by the keeper
+    #[command(hide = true)]
+    RedisRest(RedisRest),
 }
 
 /// Bring the environment up as the manifest says, then prove it
@@ -635,6 +638,20 @@ pub struct Completions {
 /// A role takes its root from the global flag and everything else from there.
 #[derive(Debug, Args)]
 pub struct Role {}
+
+/// Where the gateway listens, and whom it asks, all on loopback
+#[derive(Debug, Args)]
+pub struct RedisRest {
+    /// Port to listen on
+    #[arg(long)]
+    pub listen: u16,
+    /// Port of Redis
+    #[arg(long)]
+    pub redis: u16,
+    /// Certificates, in PEM, of whom Redis's own is signed by
+    #[arg(long)]
+    pub authorities: PathBuf,
+}
 
 impl Arguments {
     /// The whole command line as clap knows it: for help, completions and the reference.

@@ -301,6 +301,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Keeper(_) => roles::keeper(session),
         Command::Control(_) => roles::control(session),
         Command::Telemetry(_) => roles::telemetry(session),
+        Command::RedisRest(args) => roles::redis_rest(args),
         Command::Edge(edge_args::Edge { verb: None }) => roles::edge(session),
         Command::Edge(edge_args::Edge { verb: Some(edge_args::Verb::Top(args)) }) => wait(edge_top::run(session, args)),
         Command::Edge(edge_args::Edge { verb: Some(verb) }) => wait(edge_lists::run(session, verb)),

@@ -1,16 +1,19 @@
 //! The roles of a running environment: the same program, started by `up` and by the keeper.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use host::clock::SystemClock;
 use host::inherit;
 use reconcile::Fault;
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use crate::cli::args::RedisRest;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
@@ -105,6 +108,30 @@ pub fn telemetry(session: &Session) -> Result<Exit, Failure> {
             let fault = Fault::because("telemetry cannot go on", &fault);
             Failure::Work(Fault { hint: hint.map(str::to_owned), ..fault })
         })?;
+        Ok(Exit::Done)
+    })
+}
+
+/// Speaks Upstash's REST. It has no root: whoever it runs as sees nothing of it.
+pub fn redis_rest(args: &RedisRest) -> Result<Exit, Failure> {
+    speak();
+    keep_memory_private()?;
+    threads()?.block_on(async {
+        let cannot =
+            |error: &(dyn std::error::Error + 'static)| Fault::because("the gateway before Redis cannot go on", error);
+        let mut terminated = signal(SignalKind::terminate()).map_err(|error| cannot(&error))?;
+        let shutdown = async move {
+            terminated.recv().await;
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.listen)).await.map_err(|error| cannot(&error))?;
+        let authorities = args.authorities.clone();
+        // Read again for each connection: an authority is replaced while this goes on.
+        let tls = move || {
+            let pem = host::files::read(&authorities).map_err(io::Error::other)?;
+            Ok(stores::redis::rest::tls(&String::from_utf8_lossy(&pem), Arc::new(SystemClock)))
+        };
+        let way = upstash::Way::encrypted((Ipv4Addr::LOCALHOST, args.redis).into(), Box::new(tls));
+        upstash::serve(listener, way, upstash::Limits::default(), shutdown).await.map_err(|error| cannot(&error))?;
         Ok(Exit::Done)
     })
 }

@@ -189,7 +189,9 @@ fn purposes(variable: &Variable) -> impl Iterator<Item = Purpose> {
     let holds =
         move |fact: &Fact| pieces(variable).iter().any(|piece| matches!(piece, Piece::Fact(named) if named == fact));
     Purpose::OF_DATA.into_iter().filter(move |purpose| match purpose {
-        Purpose::Durable => holds(&Fact::RedisUrl),
+        Purpose::Durable => {
+            holds(&Fact::RedisUrl) || holds(&Fact::RedisRestToken) || holds(&Fact::RedisRestReadOnlyToken)
+        }
         Purpose::Cache => holds(&Fact::RedisCacheUrl),
         Purpose::Sentinel => false,
     })

@@ -16,6 +16,7 @@ use stores::redis::{Purpose, Settings};
 
 use super::fleet::Fleet;
 use super::ports::PortBook;
+use super::rest::REST;
 use super::serving::{EDGE, PublicSocket};
 use super::telemetry::{TELEMETRY, TELEMETRY_SOCKET};
 use super::{Ports, Urls, project};
@@ -45,6 +46,8 @@ pub(super) struct Addresses {
     pub(super) mongodb: Option<Provider>,
     /// Every Redis of ours with its port.
     pub(super) redis: Vec<(Settings, u16)>,
+    /// Where Redis speaks Upstash's REST.
+    pub(super) rest: Option<u16>,
     /// Those that somebody else runs.
     pub(super) external_redis: Vec<(Settings, External)>,
     /// What a person should know of ports that had to change.
@@ -111,6 +114,8 @@ impl Addresses {
             }
         });
         let mongodb = mongodb.transpose()?;
+        let has_rest = environment.redis.as_ref().is_some_and(|redis| redis.rest);
+        let rest = has_rest.then(|| store(REST)).transpose()?;
         let mut with_port = |settings: Settings| {
             let port = store(&settings.unit())?;
             Ok::<_, Fault>((settings, port))
@@ -138,6 +143,7 @@ impl Addresses {
             instances,
             mongodb,
             redis,
+            rest,
             external_redis,
             moved,
         })

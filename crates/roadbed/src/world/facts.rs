@@ -13,7 +13,7 @@ use secrets::{Secret, SecretName, Store, StoreFault, Versioned};
 use stores::redis::{Purpose, external};
 
 use super::addresses::{Addresses, https_url};
-use super::errors;
+use super::{errors, rest};
 
 /// Facts from ports that were chosen and secrets that are kept.
 #[derive(Debug)]
@@ -153,6 +153,30 @@ impl Facts for LocalFacts {
             Fact::RedisSentinels => {
                 let all = self.addresses.redis_of(Purpose::Sentinel).map(|port| format!("127.0.0.1:{port}"));
                 Ok(Value::plain(all.collect::<Vec<_>>().join(",")))
+            }
+            // Before somebody else's Redis stands no gateway of ours.
+            Fact::RedisRestUrl | Fact::RedisRestToken | Fact::RedisRestReadOnlyToken
+                if self.addresses.redis_elsewhere(Purpose::Durable).is_some() =>
+            {
+                Ok(Value::plain(String::new()))
+            }
+            Fact::RedisRestUrl => {
+                let port = self.addresses.rest.ok_or_else(|| missing("a gateway before Redis".into()))?;
+                Ok(Value::plain(format!("http://127.0.0.1:{port}")))
+            }
+            Fact::RedisRestToken | Fact::RedisRestReadOnlyToken => {
+                self.addresses.rest.ok_or_else(|| missing("a gateway before Redis".into()))?;
+                let name = Purpose::Durable.app_secret(app);
+                let found = self.credentials(&name, "Redis")?;
+                let (what, (user, password)) = match fact {
+                    Fact::RedisRestToken => ("token", stores::redis::rest::app(app, &found)),
+                    _ => ("read-only token", stores::redis::rest::reader(app, &found)),
+                };
+                Ok(Value {
+                    text: rest::token(&user, &password)?,
+                    shown: format!("{what} of {name}@{}", found.version),
+                    loaded: [(name.to_string(), found.version)].into(),
+                })
             }
             Fact::ErrorsDsn => errors::dsn(&self.secrets, app, self.addresses.telemetry_internal),
             Fact::ErrorsPublicDsn => {

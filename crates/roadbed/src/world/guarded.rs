@@ -12,6 +12,7 @@ use super::addresses::{Addresses, internal_socket};
 use super::fleet::Fleet;
 use super::migrating::unit_of;
 use super::network::{Guarded, Rules};
+use super::rest::REST;
 use super::telemetry::TELEMETRY;
 
 /// `users` are those that units have of their own, by unit. Where a unit has none its processes cannot be told from others, and
@@ -66,8 +67,13 @@ pub(super) fn rules(
     let group: Vec<String> = group.collect();
     for (redis, port) in &addresses.redis {
         let unit = redis.unit();
-        let others = users_of(if group.contains(&unit) { &group } else { &[] });
-        guard(&unit, *port, Some(&unit), apps_and(ServiceName::Redis, others));
+        let gateway = addresses.rest.filter(|_| redis.rest).map(|_| REST.to_owned());
+        let of_group: &[String] = if group.contains(&unit) { &group } else { &[] };
+        let others: Vec<String> = of_group.iter().cloned().chain(gateway).collect();
+        guard(&unit, *port, Some(&unit), apps_and(ServiceName::Redis, users_of(&others)));
+    }
+    if let Some(port) = addresses.rest {
+        guard(REST, port, Some(REST), of_service(ServiceName::Redis));
     }
     guard(TELEMETRY, addresses.telemetry, None, Some(BTreeSet::new()));
     if let Some(port) = addresses.candidate {

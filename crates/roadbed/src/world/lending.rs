@@ -19,6 +19,7 @@ use stores::redis::external::{self, Entrance};
 use stores::redis::{ExternalRedis, Purpose, Redis, Settings};
 
 use super::facts::LocalFacts;
+use super::rest;
 use super::{World, project};
 use crate::control::lent::{Client, RedisEntrance, Service};
 
@@ -252,6 +253,10 @@ impl Facts for LentFacts<'_> {
             Fact::MongoUrl => self.lender.mongo_url(self.lease, self.passwords)?,
             Fact::RedisUrl => self.lender.redis_url(Purpose::Durable, self.lease, self.passwords)?,
             Fact::RedisCacheUrl => self.lender.redis_url(Purpose::Cache, self.lease, self.passwords)?,
+            // Who is lent an app's rights has a user of its own, and so a token of its own; there is none beside it that only reads.
+            Fact::RedisRestToken | Fact::RedisRestReadOnlyToken if self.lease.redis.is_some() => {
+                Some(rest::token(&self.lease.id, &self.passwords.redis)?)
+            }
             _ => None,
         };
         match lent {

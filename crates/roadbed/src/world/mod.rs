@@ -33,6 +33,7 @@ mod limiting;
 pub mod network;
 pub mod smoking;
 pub mod telemetry;
+pub mod rest;
 pub mod errors;
 pub(crate) mod monitoring;
 pub mod source_maps;

@@ -43,6 +43,9 @@ impl World {
         if keeps_data {
             all.push(Box::new(checks::CredentialsOpenTheirOwn { here: here.clone(), lender: self.lender()? }));
         }
+        if let Some(port) = self.addresses.rest {
+            all.push(Box::new(checks::TokensOpenTheirOwn { here: here.clone(), port }));
+        }
         all.push(Box::new(checks::EnvironmentsAreIsolated { here }));
         if let Some(check) = self.readiness_check(&visitor) {
             all.push(check);

@@ -29,7 +29,7 @@ use stores::engines::{CacheDir, Engine, Machine};
 use stores::mongo::collections::{Collections, Destroy};
 use stores::mongo::sample::Seeding;
 use stores::mongo::{ExternalMongo, Mongo, Provider};
-use stores::redis::{ExternalRedis, Replication};
+use stores::redis::{ExternalRedis, Purpose, Replication};
 
 use super::access::{AccessFile, CONSOLE};
 use super::addresses::{Addresses, https_url};
@@ -43,6 +43,7 @@ use super::identity::owner;
 use super::leftovers::Leftovers;
 use super::migrating::{Migrations, Which};
 use super::network::{NetworkRules, RulesOf};
+use super::rest::{self, RestGateway};
 use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
 use super::telemetry::{self, Telemetry};
 use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
@@ -150,6 +151,9 @@ impl Parts {
             for (settings, external) in &self.addresses.external_redis {
                 all.push(Box::new(ExternalRedis::new(settings.clone(), external.clone(), ground.clone())));
             }
+            if let Some(gateway) = self.rest(&ground)? {
+                all.push(Box::new(gateway));
+            }
             if let Some(order) = Replication::new(&self.addresses.redis, ground) {
                 all.push(Box::new(order));
             }
@@ -158,6 +162,16 @@ impl Parts {
             }
         }
         Ok(())
+    }
+
+    /// What speaks Upstash's REST before the Redis that is primary.
+    fn rest(&self, ground: &stores::Ground) -> Result<Option<RestGateway>, Fault> {
+        let Some(port) = self.addresses.rest else { return Ok(None) };
+        let Some(first) = self.addresses.redis(Purpose::Durable) else { return Ok(None) };
+        let redis = self.addresses.primary(&self.ground.root)?.unwrap_or(first);
+        let durable = self.addresses.redis.iter().filter(|(redis, _)| redis.purpose == Purpose::Durable);
+        let needs = durable.map(|(redis, _)| ResourceId::new(redis.unit())).collect();
+        RestGateway::new(needs, rest::Ports { listen: port, redis }, ground.clone()).map(Some)
     }
 
     /// What puts the sample into empty collections, where the environment begins with one.
@@ -320,6 +334,7 @@ impl Parts {
         let stores = stores
             .map(ToOwned::to_owned)
             .chain(self.addresses.redis.iter().map(|(redis, _)| redis.unit()))
+            .chain(self.addresses.rest.map(|_| rest::REST.to_owned()))
             .map(ResourceId::new);
         let apps = self.servers().map(|(fleet, one, _)| Instances::resource_id(&one.app, fleet.name()));
         stores.chain(apps).collect()
@@ -335,6 +350,7 @@ impl Parts {
         }
         wanted.extend(self.addresses.members().into_iter().flat_map(|members| members.units()));
         wanted.extend(self.addresses.redis.iter().map(|(redis, _)| redis.unit()));
+        wanted.extend(self.addresses.rest.map(|_| rest::REST.to_owned()));
         let rollout = &self.environment.rollout;
         let leave = Leave { requests: rollout.drain.min(LONGEST_LEAVE), streams: rollout.stream_spread() };
         Leftovers::new(needs, wanted, self.ground.units.clone(), self.edge(), leave)
@@ -401,6 +417,7 @@ impl Parts {
                     needs.extend(elsewhere.iter().map(|(redis, _)| ResourceId::new(redis.unit())));
                     let is_replicated = all.iter().any(|(redis, _)| redis.is_replicated());
                     needs.extend(is_replicated.then(Replication::resource_id));
+                    needs.extend(self.addresses.rest.map(|_| ResourceId::new(rest::REST)));
                 }
                 // Object storage is declared, and nothing serves it yet.
                 Need::Service(ServiceName::Media) | Need::App(_) => {}

@@ -72,6 +72,9 @@ impl Kind {
             (Named::Key(_) | Named::Channel(_), Scope::Prefix(prefix)) if prefix != "own:" => false,
             (Named::Key(whose), Scope::Prefix(_)) | (Named::Channel(whose), Scope::Prefix(_)) => whose == Whose::Own,
             (Named::Key(_) | Named::Channel(_), Scope::Everything) | (Named::Channel(_), Scope::Channels) => true,
+            // That it reads alone is in its commands.
+            (Named::Key(whose), Scope::ReadPrefix(_)) => whose == Whose::Own,
+            (Named::Channel(_), Scope::ReadPrefix(_)) => false,
             (Named::Key(_) | Named::Channel(_), Scope::Nothing) | (Named::Key(_), Scope::Channels) => false,
         };
         names && operation.command.is_among(who.commands(purpose))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use manifest::id::AppName;
 use secrets::{Secret, Versioned};
 
-use super::{ADMIN, EDGE, Purpose, Settings, prefix_of_edge};
+use super::{ADMIN, EDGE, Purpose, Settings, prefix_of_edge, rest};
 use crate::engines::checksum;
 use crate::ground::{Slot, user_of};
 use crate::leases::{self, Lease, Rights, State};
@@ -16,6 +16,9 @@ const APP_COMMANDS: &str = "-@all +@all -@admin -@dangerous -function -script|fl
 
 /// What somebody who looks may do, on the apps' keys.
 const READER_COMMANDS: &str = "-@all +@read +@connection -@admin -@dangerous +info";
+
+/// What a read-only token may do, on the app's keys. Names of keys that it does not know are not told: there are others' among them.
+const REST_READER_COMMANDS: &str = "-@all +@read +@connection -@dangerous -scan -randomkey -dbsize";
 
 /// What our own user may do: no key at all. It puts and takes away users one by one, because a server of version 7.0 that loads
 /// its file ends every connection, also of those whose user did not change. `CONFIG` is for a new certificate, which a living
@@ -66,6 +69,8 @@ pub(crate) enum Scope {
     Nothing,
     /// Keys and channels that begin so.
     Prefix(String),
+    /// Keys that begin so, to read alone.
+    ReadPrefix(String),
     /// All keys and all channels.
     Everything,
     /// No keys and every channel: by them sentinels talk to each other, and say what they did.
@@ -76,6 +81,7 @@ impl Scope {
     fn keys(&self) -> Option<String> {
         match self {
             Self::Prefix(prefix) => Some(format!("~{prefix}*")),
+            Self::ReadPrefix(prefix) => Some(format!("%R~{prefix}*")),
             Self::Everything => Some("~*".to_owned()),
             Self::Nothing | Self::Channels => None,
         }
@@ -85,7 +91,7 @@ impl Scope {
         match self {
             Self::Prefix(prefix) => Some(format!("&{prefix}*")),
             Self::Channels | Self::Everything => Some("&*".to_owned()),
-            Self::Nothing => None,
+            Self::Nothing | Self::ReadPrefix(_) => None,
         }
     }
 }
@@ -104,6 +110,8 @@ pub(crate) enum Who {
     App,
     /// Somebody who looks.
     Reader,
+    /// Who has an app's read-only token.
+    RestReader,
     /// The edges, which count limits.
     Edge,
 }
@@ -118,8 +126,9 @@ impl Who {
             (Self::Administrator, _) => ADMIN_COMMANDS,
             (Self::Member, Purpose::Sentinel) => SENTINEL_MEMBER_COMMANDS,
             (Self::Member, _) => MEMBER_COMMANDS,
-            // It is no user of theirs.
-            (Self::Edge, Purpose::Sentinel) => "-@all",
+            // They are no users of theirs.
+            (Self::Edge | Self::RestReader, Purpose::Sentinel) => "-@all",
+            (Self::RestReader, _) => REST_READER_COMMANDS,
             (Self::Edge, _) => EDGE_COMMANDS,
             (Self::App | Self::Reader, Purpose::Sentinel) => SENTINEL_APP_COMMANDS,
             (Self::App, _) => APP_COMMANDS,
@@ -134,6 +143,7 @@ impl Who {
             (Self::OwnLog, _) => Scope::Everything,
             (Self::Member, _) | (Self::App | Self::Reader, Purpose::Sentinel) => Scope::Channels,
             (Self::App | Self::Reader, _) => Scope::Prefix(prefix.to_owned()),
+            (Self::RestReader, _) => Scope::ReadPrefix(prefix.to_owned()),
             (Self::Edge, _) => Scope::Prefix(prefix_of_edge(prefix)),
         }
     }
@@ -150,6 +160,7 @@ impl User {
             ADMIN_COMMANDS => &ADMIN_PROBES,
             APP_COMMANDS => &PROBES,
             EDGE_COMMANDS => &EDGE_PROBES,
+            REST_READER_COMMANDS => &REST_READER_PROBES,
             _ => &[],
         }
     }
@@ -198,6 +209,12 @@ pub(crate) fn users(
     users.extend(logins.iter().map(|(app, password)| {
         user(user_of(app, Slot::of(password.version)), Who::App, vec![digest(&password.secret)])
     }));
+    if settings.rest {
+        users.extend(logins.iter().map(|(app, password)| {
+            let (name, secret) = rest::reader(app, password);
+            user(name, Who::RestReader, vec![digest(&secret)])
+        }));
+    }
     users
 }
 
@@ -237,7 +254,8 @@ pub(crate) fn users_elsewhere(
 /// Whether one of our apps has this user, now or at another version of its password, or it is lent, or the edges': users that come and go while
 /// everybody else stays.
 pub(crate) fn comes_and_goes(name: &str, settings: &Settings) -> bool {
-    settings.apps.iter().any(|app| Slot::ALL.iter().any(|slot| user_of(app, *slot) == name))
+    let name_of_app = rest::without_reader(name);
+    settings.apps.iter().any(|app| Slot::ALL.iter().any(|slot| user_of(app, *slot) == name_of_app))
         || leases::is_name(name)
         || name == EDGE
 }
@@ -342,6 +360,16 @@ const PROBES: [Probe; 16] = [
     (Right::Denied, &["client", "kill", "id", "1"]),
 ];
 
+/// The same for read-only tokens.
+const REST_READER_PROBES: [Probe; 6] = [
+    (Right::Allowed, &["get", "{key}"]),
+    (Right::Denied, &["set", "{key}", "1"]),
+    (Right::Denied, &["get", "somebody-else"]),
+    (Right::Denied, &["keys", "*"]),
+    (Right::Denied, &["scan", "0"]),
+    (Right::Denied, &["publish", "{key}", "x"]),
+];
+
 /// The same for the edges.
 const EDGE_PROBES: [Probe; 8] = [
     (Right::Allowed, &["evalsha", "x", "0"]),
@@ -415,6 +443,7 @@ mod tests {
             max_memory: 1 << 26,
             eviction: "noeviction".to_owned(),
             counts_limits: false,
+            rest: false,
         }
     }
 

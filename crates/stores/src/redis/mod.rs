@@ -22,6 +22,7 @@ mod place;
 mod plan;
 mod purpose;
 pub(crate) mod replication;
+pub mod rest;
 mod url;
 
 use std::path::PathBuf;

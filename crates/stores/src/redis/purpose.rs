@@ -60,6 +60,8 @@ pub struct Settings {
     pub eviction: String,
     /// Whether the edges count limits in it.
     pub counts_limits: bool,
+    /// Whether a gateway beside it speaks Upstash's REST.
+    pub rest: bool,
 }
 
 /// Of three, two can agree while one is away.
@@ -77,6 +79,7 @@ impl Settings {
             max_memory,
             eviction: eviction.to_owned(),
             counts_limits: purpose == Purpose::Durable && redis.counts_limits,
+            rest: purpose == Purpose::Durable && redis.rest,
         };
         let durable =
             (1..=1 + redis.replicas).map(|number| of(Purpose::Durable, number, redis.max_memory, &redis.eviction));
@@ -121,6 +124,7 @@ mod tests {
             cache_memory: Some(1 << 25),
             replicas: 0,
             counts_limits: false,
+            rest: false,
         };
         let units = |redis: &environment::Redis| Settings::all(redis).iter().map(Settings::unit).collect::<Vec<_>>();
         assert_eq!(units(&redis), ["redis", "redis-cache"]);

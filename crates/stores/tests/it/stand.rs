@@ -224,6 +224,7 @@ pub(crate) fn redis_of_manifest() -> environment::Redis {
         cache_memory: Some(16 << 20),
         replicas: 0,
         counts_limits: false,
+        rest: false,
     }
 }
 

@@ -1,15 +1,16 @@
 //! A redis-server and a gateway before it, of one test alone.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use upstash::{Limits, Login, Way, serve};
 
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
-    port: u16,
+    redis: SocketAddr,
     folder: tempfile::TempDir,
     process: Child,
     serving: tokio::task::JoinHandle<()>,
@@ -25,14 +26,14 @@ const USERS: [&str; 4] = [
 
 impl Gateway {
     pub(crate) async fn start(limits: Limits) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let redis = address_of_its_own();
         let folder = tempfile::tempdir().unwrap();
-        let process = spawn(port, folder.path());
+        let process = spawn(redis, folder.path());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let way = Way::in_the_clear(([127, 0, 0, 1], port).into());
+        let way = Way::in_the_clear(redis);
         let serving = tokio::spawn(async move { serve(listener, way, limits, std::future::pending()).await.unwrap() });
-        let gateway = Self { address, port, folder, process, serving };
+        let gateway = Self { address, redis, folder, process, serving };
         gateway.is_healthy().await;
         gateway
     }
@@ -59,7 +60,7 @@ impl Gateway {
     }
 
     pub(crate) fn start_redis(&mut self) {
-        self.process = spawn(self.port, self.folder.path());
+        self.process = spawn(self.redis, self.folder.path());
     }
 
     pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
@@ -122,11 +123,29 @@ impl Drop for Gateway {
     }
 }
 
-fn spawn(port: u16, folder: &Path) -> Child {
+/// While a server is away nobody else gets its port: no other test has this address.
+fn address_of_its_own() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let process = u8::try_from(std::process::id() % 250).unwrap();
+    let ip = IpAddr::from([127, 77, process, NEXT.fetch_add(1, Ordering::Relaxed)]);
+    TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap()
+}
+
+fn spawn(address: SocketAddr, folder: &Path) -> Child {
     let (program, libraries) = program();
     let mut command = Command::new(program);
     command
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--dir"])
+        .args([
+            "--port",
+            &address.port().to_string(),
+            "--bind",
+            &address.ip().to_string(),
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--dir",
+        ])
         .arg(folder);
     for user in USERS {
         command.arg("--user").args(user.split(' '));

@@ -18,6 +18,7 @@ mod names;
 mod neighbour;
 pub(super) mod loan;
 mod ports;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ use crate::roots::Roots;
 use crate::wanted::Wanted;
 pub use credentials::CredentialsOpenTheirOwn;
 use neighbour::Neighbour;
+pub use tokens::TokensOpenTheirOwn;
 
 pub(crate) const CLAIM: Claim = Claim {
     task: "T3",
