@@ -62,7 +62,7 @@ struct Proved {
 }
 
 /// Proves all of it, and writes the report as it goes.
-pub fn run(report: &Path) -> ExitCode {
+pub(crate) fn run(report: &Path) -> ExitCode {
     let clone = match clone() {
         Ok(clone) => clone,
         Err(why) => {

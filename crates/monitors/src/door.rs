@@ -162,16 +162,19 @@ async fn one(State(monitors): State<Arc<Monitors>>, Json(name): Json<String>) ->
 }
 
 /// Every named one, or all as one.
-fn meant(monitors: &Monitors, names: &[String]) -> Result<Vec<Option<String>>, Response> {
+///
+/// # Errors
+/// The name that nobody watches by.
+fn meant<'a>(monitors: &Monitors, names: &'a [String]) -> Result<Vec<Option<String>>, &'a str> {
     if let Some(unknown) = names.iter().find(|name| monitors.settings.monitor(name).is_none()) {
-        return Err(no_such(unknown));
+        return Err(unknown);
     }
     let all: Vec<Option<String>> = names.iter().cloned().map(Some).collect();
     Ok(if all.is_empty() { vec![None] } else { all })
 }
 
 async fn pause(State(monitors): State<Arc<Monitors>>, Json(pause): Json<Pause>) -> Answer<()> {
-    let meant = meant(&monitors, &pause.monitors)?;
+    let meant = meant(&monitors, &pause.monitors).map_err(no_such)?;
     let now = monitors.now();
     let until = pause.lasts_ms.map(|lasts| now.saturating_add(i64::try_from(lasts).unwrap_or(i64::MAX)));
     let paused = monitors.book.on(move |book| {
@@ -184,7 +187,7 @@ async fn pause(State(monitors): State<Arc<Monitors>>, Json(pause): Json<Pause>) 
 }
 
 async fn resume(State(monitors): State<Arc<Monitors>>, Json(resume): Json<Resume>) -> Answer<usize> {
-    let meant = meant(&monitors, &resume.monitors)?;
+    let meant = meant(&monitors, &resume.monitors).map_err(no_such)?;
     let all = monitors.settings.monitors.iter().map(|monitor| Some(monitor.name.clone()));
     // Who resumes all resumes also those that were paused by name.
     let meant: Vec<Option<String>> =

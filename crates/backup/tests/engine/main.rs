@@ -1,5 +1,11 @@
 //! The engine of backups with a real mongod, a real redis-server and restic itself.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up has failed")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start, damage and kill what production code only reaches by `host`"
+)]
+
 mod stand;
 
 use std::time::Duration;

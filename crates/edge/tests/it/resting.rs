@@ -16,7 +16,7 @@ async fn who_comes_while_the_only_instance_rests_waits_until_it_wakes() {
     assert_eq!(get(&world, SHOP, "/", "").await.text(), "here");
     let name = match &world.edge.current().await.unwrap().unwrap().sites[0].target {
         reconcile::ports::Target::Instances { upstreams, .. } => upstreams[0].instance.clone(),
-        reconcile::ports::Target::Files { .. } => panic!("the shop is a process"),
+        other => panic!("the shop is a process: {other:?}"),
     };
     world.edge.rest(&name, Duration::from_secs(30)).await.unwrap();
     let began = Instant::now();
