@@ -392,7 +392,7 @@ impl Stage {
         let table = runtime.block_on(edge.current()).unwrap().unwrap();
         match &table.sites.iter().find(|site| !site.hosts.is_empty()).unwrap().target {
             Target::Instances { upstreams, .. } => upstreams[0].instance.clone(),
-            Target::Files { .. } => panic!("the app is a process"),
+            other => panic!("the app is a process: {other:?}"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Writes every page with an ordinary day in it, to be looked at without an environment:
 //! `cargo run -p roadbed-console --example pages -- FOLDER`, then serve that folder.
 
-#![allow(dead_code, reason = "tests use what this example does not")]
+#![allow(dead_code, clippy::unwrap_used, reason = "what tests use too, and what cannot fail in an example")]
 
 #[path = "../tests/it/world.rs"]
 mod world;

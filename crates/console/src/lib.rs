@@ -42,5 +42,5 @@ pub use logs::{Asked as AskedLogs, Logs, logs};
 pub use overview::{AppState, Elsewhere, Overview, UnitState, overview};
 pub use request::{Request, request};
 pub use secrets::{SecretState, secrets};
-pub use services::{ServiceState, services};
+pub use services::{Figures, ServiceState, services};
 pub use told::told;

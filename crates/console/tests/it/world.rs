@@ -16,18 +16,18 @@ use telemetry::{ErrorEvent, Issue, IssueDetails, IssueRelease, IssueStatus, NotK
 use web_console::*;
 
 /// Noon of some day.
-pub const NOW: Timestamp = Timestamp::from_unix_millis(1_795_780_800_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_unix_millis(1_795_780_800_000);
 
-pub fn before(seconds: i64) -> Timestamp {
+pub(crate) fn before(seconds: i64) -> Timestamp {
     Timestamp::from_unix_millis(NOW.unix_millis() - seconds * 1000)
 }
 
 /// Says every text: as it is, or as somebody writes it who means harm. What apps and strangers say by the first, names that are our
 /// own by the second.
 #[derive(Clone, Copy)]
-pub struct World(pub fn(&str) -> String, pub fn(&str) -> String);
+pub(crate) struct World(pub(crate) fn(&str) -> String, pub(crate) fn(&str) -> String);
 
-pub const USUAL: World = World(str::to_owned, str::to_owned);
+pub(crate) const USUAL: World = World(str::to_owned, str::to_owned);
 
 impl World {
     fn say(self, text: &str) -> String {
@@ -42,7 +42,7 @@ impl World {
         Some(self.say(text))
     }
 
-    pub fn context(self) -> Context {
+    pub(crate) fn context(self) -> Context {
         Context {
             product: self.ours("urbancart"),
             environment: self.ours("staging"),
@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    pub fn issue(self, id: i64) -> Issue {
+    pub(crate) fn issue(self, id: i64) -> Issue {
         let titles = [
             ("PaymentDeclined: card 4 of the basket was declined by the provider", "api/src/payments.ts in charge"),
             (
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    pub fn errors(self, many: i64) -> Errors {
+    pub(crate) fn errors(self, many: i64) -> Errors {
         Errors {
             asked: AskedErrors {
                 app: Some(self.ours("api")),
@@ -103,7 +103,7 @@ impl World {
         }
     }
 
-    pub fn event(self, at: i64, has_body: bool) -> ErrorEvent {
+    pub(crate) fn event(self, at: i64, has_body: bool) -> ErrorEvent {
         let frame = |function: &str, file: &str, line: u32, is_own: bool| {
             json!({
                 "function": self.say(function), "filename": self.say(file), "lineno": line, "colno": 17, "in_app": is_own,
@@ -148,7 +148,7 @@ impl World {
         }
     }
 
-    pub fn details(self) -> IssueDetails {
+    pub(crate) fn details(self) -> IssueDetails {
         let release = |name: &str, events: i64| IssueRelease {
             release: self.say(name),
             first_seen: before(90_000).unix_millis(),
@@ -162,7 +162,7 @@ impl World {
         }
     }
 
-    pub fn record(self, at: i64, unit: &str, level: Option<Level>, line: &str) -> Record {
+    pub(crate) fn record(self, at: i64, unit: &str, level: Option<Level>, line: &str) -> Record {
         Record {
             time: Timestamp::from_unix_millis(NOW.unix_millis() - at),
             source: Source {
@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    pub fn lines(self) -> Vec<Record> {
+    pub(crate) fn lines(self) -> Vec<Record> {
         let json = |value: serde_json::Value| value.to_string();
         vec![
             self.record(240, "api-blue-1", Some(Level::Debug), &json(json!({"level": "debug", "msg": self.say("charging"), "basket": 771, self.say("currency"): self.say("EUR")}))),
@@ -190,7 +190,7 @@ impl World {
         ]
     }
 
-    pub fn logs(self, many: usize) -> Logs {
+    pub(crate) fn logs(self, many: usize) -> Logs {
         Logs {
             asked: AskedLogs {
                 text: self.ours("payment"),
@@ -207,7 +207,7 @@ impl World {
         }
     }
 
-    pub fn request(self) -> Request {
+    pub(crate) fn request(self) -> Request {
         let span =
             |id: &str, parent: Option<&str>, app: &str, name: &str, start: i64, micros: u64, has_failed: bool| Span {
                 trace_id: "0af7651916cd43dd8448eb211c80319c".into(),
@@ -241,7 +241,7 @@ impl World {
         }
     }
 
-    pub fn gate(self) -> Gate {
+    pub(crate) fn gate(self) -> Gate {
         let look = |task: &str, id: &str, claim: &str, verdict: Verdict, observed: &[&str]| Evidence {
             task: task.into(),
             id: self.say(id),
@@ -295,7 +295,7 @@ impl World {
         Gate { newest, is_running: false, trouble: None }
     }
 
-    pub fn deployment(self, id: i64, state: State) -> Deployment {
+    pub(crate) fn deployment(self, id: i64, state: State) -> Deployment {
         Deployment {
             id: DeploymentId(id),
             kind: if id % 4 == 1 { Kind::Rollback } else { Kind::Deploy },
@@ -320,7 +320,7 @@ impl World {
         }
     }
 
-    pub fn release(self, id: i64) -> Release {
+    pub(crate) fn release(self, id: i64) -> Release {
         Release {
             id: ReleaseId(id),
             made_at: before(id * 3000),
@@ -341,7 +341,7 @@ impl World {
         }
     }
 
-    pub fn delivered(self) -> Delivered {
+    pub(crate) fn delivered(self) -> Delivered {
         let states =
             [State::AwaitingApproval, State::Live, State::RolledBack, State::Aborted, State::Live, State::Superseded];
         Delivered {
@@ -361,7 +361,7 @@ impl World {
         }
     }
 
-    pub fn happened(self) -> Vec<Happened> {
+    pub(crate) fn happened(self) -> Vec<Happened> {
         let states = [State::Queued, State::Preparing, State::AwaitingApproval, State::Starting, State::Smoking];
         states
             .into_iter()
@@ -375,7 +375,7 @@ impl World {
             .collect()
     }
 
-    pub fn app(self, name: &str, running: u32, wanted: u32) -> AppState {
+    pub(crate) fn app(self, name: &str, running: u32, wanted: u32) -> AppState {
         AppState {
             name: self.ours(name),
             url: Some(format!("https://{name}.staging.urbancart.example/{}", self.ours("x").len())),
@@ -385,7 +385,7 @@ impl World {
         }
     }
 
-    pub fn overview(self) -> Overview {
+    pub(crate) fn overview(self) -> Overview {
         let this = NOW.unix_millis() / 60_000;
         let minutes =
             ["storefront", "api", "admin"].into_iter().zip([90, 240, 4]).flat_map(|(app, usual): (&str, u64)| {
@@ -430,7 +430,7 @@ impl World {
         }
     }
 
-    pub fn services(self) -> Vec<ServiceState> {
+    pub(crate) fn services(self) -> Vec<ServiceState> {
         ["mongodb", "redis", "redis-cache"]
             .into_iter()
             .map(|name| ServiceState {
@@ -445,7 +445,7 @@ impl World {
             .collect()
     }
 
-    pub fn full(self) -> Vec<(String, Vec<(String, String)>)> {
+    pub(crate) fn full(self) -> Vec<(String, Vec<(String, String)>)> {
         vec![
             (
                 self.ours("mongodb"),
@@ -458,7 +458,7 @@ impl World {
         ]
     }
 
-    pub fn secrets(self) -> Vec<SecretState> {
+    pub(crate) fn secrets(self) -> Vec<SecretState> {
         ["variable/JWT_SIGNING_KEY", "variable/PAYMENT_SECRET_KEY", "mongodb/app-api", "redis/app-api"]
             .into_iter()
             .zip(0..)
@@ -473,7 +473,7 @@ impl World {
             .collect()
     }
 
-    pub fn noted(self) -> Vec<Noted> {
+    pub(crate) fn noted(self) -> Vec<Noted> {
         (0..12)
             .map(|at| Noted {
                 number: 400 - at,
@@ -489,7 +489,7 @@ impl World {
     }
 
     /// Every page, by its name.
-    pub fn pages(self) -> Vec<(&'static str, String)> {
+    pub(crate) fn pages(self) -> Vec<(&'static str, String)> {
         let context = self.context();
         let delivered = self.delivered();
         let way = Way { from: Some(ReleaseId(11)), to: self.release(10), is_warm: true };

@@ -103,7 +103,7 @@ fn ago(duration: Duration) -> String {
 
 /// When everything was backed up, by the repository's own word.
 #[derive(Debug)]
-pub struct BackupIsYoung(Backups);
+pub(super) struct BackupIsYoung(Backups);
 
 impl Check for BackupIsYoung {
     fn claim(&self) -> &Claim {
@@ -163,7 +163,7 @@ fn newest_base(backups: &Backups) -> Result<Option<Timestamp>, Fault> {
 
 /// Whether what is in the repository can be read and is what was written.
 #[derive(Debug)]
-pub struct BackupsAreWhole(Backups);
+pub(super) struct BackupsAreWhole(Backups);
 
 impl Check for BackupsAreWhole {
     fn claim(&self) -> &Claim {
@@ -199,7 +199,7 @@ impl BackupsAreWhole {
 
 /// Whether the last rehearsal is young, passed, and kept the promised times.
 #[derive(Debug)]
-pub struct BackupWasRestored(Backups);
+pub(super) struct BackupWasRestored(Backups);
 
 impl Check for BackupWasRestored {
     fn claim(&self) -> &Claim {

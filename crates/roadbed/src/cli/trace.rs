@@ -127,6 +127,8 @@ fn waterfall(spans: &[Span]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
 
     fn span(id: &str, parent: Option<&str>, start: i64, micros: u64) -> Span {

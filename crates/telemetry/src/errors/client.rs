@@ -81,8 +81,8 @@ impl TelemetryClient {
     /// # Errors
     /// Where nobody answers, it is no source map, or it has more than 32 MiB.
     pub async fn keep_source_map(&self, app: &str, release: &str, path: &str, map: Vec<u8>) -> Result<(), Fault> {
-        let mut query = Serializer::new(String::new());
-        query.extend_pairs([("app", app), ("release", release), ("path", path)]);
-        self.ask(Method::PUT, &format!("/errors/maps?{}", query.finish()), map.into()).await
+        let pairs = [("app", app), ("release", release), ("path", path)];
+        let query = Serializer::new(String::new()).extend_pairs(pairs).finish();
+        self.ask(Method::PUT, &format!("/errors/maps?{query}"), map.into()).await
     }
 }

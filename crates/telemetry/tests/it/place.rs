@@ -37,6 +37,7 @@ impl Place {
             logs: Keeping::default(),
             metrics_token: None,
             errors: telemetry::ErrorSettings::default(),
+            monitors: monitors::MonitorSettings::default(),
         };
         Self { root, settings, _folder: folder }
     }
