@@ -36,10 +36,9 @@ const TASKS: &[(&str, &str, &[Proof])] = &[
         &[("ci", "deploys::"), ("faults", "deployments::a_release_that_is_broken_is_seen_by_nobody")],
     ),
     ("T10", "a deployment to production is approved and says what it is of", &[("live", "pushes::")]),
-    ("T11", "a forced error is found, with its environment", &[("faults", "found_again::"), ("live", "sabotage::")]),
+    ("T11", "a forced error is shown, with its environment", &[("faults", "found_again::"), ("live", "console::")]),
     ("T12", "a burst is throttled", &[("faults", "limits::")]),
-    // Whoever builds backups names their tests here; until then nothing proves it.
-    ("T13", "a restore brings a sample of the data back", &[]),
+    ("T13", "a restore brings a sample of the data back", &[("live", "backups::")]),
     (
         "T14",
         "a rollback is rehearsed and done without a question, by the runbook alone",

@@ -109,6 +109,7 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
     for check in report["checks"].as_array().unwrap() {
         let id = check["id"].as_str().unwrap();
         assert!(tried.iter().any(|(tried, ())| *tried == id), "nobody tries to break what {id} is about");
+        assert!(roadbed::checks::catalogue::promise(id).is_some(), "control never looks at {id} by itself");
     }
     assert_eq!(report["holds"], true, "{report:#}");
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use gate::{Claim, Impact};
 
 use super::{
-    backups, code, deliveries, deploy_keys, errors, found_again, isolation, leaks, limits, looked_at, overdue,
-    payments, pipeline, protection, published, readiness, runbook, sites, strangers, survival, targets, teams, tls,
-    variables,
+    backups, code, deliveries, deploy_keys, errors, found_again, isolation, leaks, limits, looked_at, outages, overdue,
+    payments, pipeline, protection, published, readiness, runbook, shown, sites, strangers, survival, targets, teams,
+    tls, variables,
 };
 
 /// A promise, and what whoever is on call needs to know of its check.
@@ -46,6 +46,7 @@ pub const ALL: &[Promise] = &[
     of(&isolation::CLAIM, HOURLY, "refused connections at the neighbours' ports"),
     of(stores::checks::CLAIMS[2], OFTEN, "some refused logins at Redis"),
     of(stores::checks::CLAIMS[3], OFTEN, LOOKS),
+    of(&isolation::tokens::CLAIM, DAILY, "keys of its own in Redis, taken away again"),
     of(
         &readiness::CLAIM,
         ASKED,
@@ -71,6 +72,8 @@ pub const ALL: &[Promise] = &[
     of(&deliveries::SERVED, OFTEN, "a visit to each app"),
     of(&found_again::CLAIM, OFTEN, "one request and its log lines"),
     of(&errors::CLAIM, HOURLY, "one forced error, which is resolved again"),
+    of(&shown::CLAIM, HOURLY, "one forced error, which is resolved again"),
+    of(&outages::CLAIM, HOURLY, "a monitor and a receiver of its own, for some seconds"),
     of(&limits::BURSTS, HOURLY, "a burst from an address of its own: other clients are not limited by it"),
     of(&limits::STRICTER, HOURLY, "a burst from an address of its own: other clients are not limited by it"),
     of(&protection::CLAIM, OFTEN, "refused visits to what is protected"),

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::world::monitoring::of_app;
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T11",
     id: "outages-are-noticed",
     claim: "Every app is watched; what fails is known within two looks, and a receiver is told, signed",

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::ForcedErrorsArrive;
 use crate::world::access::{CONSOLE, USER};
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T11",
     id: "errors-are-shown",
     claim: "A forced error is on a page of the console within 5 s, with its environment and request",

@@ -18,7 +18,7 @@ mod names;
 mod neighbour;
 pub(super) mod loan;
 mod ports;
-mod tokens;
+pub(super) mod tokens;
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::{Cells, Here, Ours, unseen};
 use crate::world::rest::{REST, token};
 
-const CLAIM: Claim = Claim {
+pub(crate) const CLAIM: Claim = Claim {
     task: "T4",
     id: "upstash-tokens-open-their-own",
     claim: "A token of the gateway before Redis opens the keys of its own app, a read-only one writes none, and no other token \
