@@ -71,7 +71,7 @@ fn two_roots_of_one_checkout_run_side_by_side() {
 
 fn status_keeps_its_contract(shop: &Environment) {
     let status = shop.status();
-    assert_eq!(keys(&status), ["ca_file", "environment", "network", "programs", "root", "units", "urls"]);
+    assert_eq!(keys(&status), ["ca_file", "console", "environment", "network", "programs", "root", "units", "urls"]);
     assert_eq!(status["environment"], "local");
     assert_eq!(status["root"], shop.root().to_str().unwrap());
     assert_eq!(status["ca_file"], shop.root().join("tls/ca.pem").to_str().unwrap());
@@ -115,7 +115,10 @@ fn ready_keeps_its_contract(shop: &Environment) {
     assert_eq!((&report["environment"], &report["holds"]), (&json!("local"), &json!(true)));
     let checks = report["checks"].as_array().unwrap();
     let tasks: BTreeSet<_> = checks.iter().map(|check| check["task"].as_str().unwrap()).collect();
-    assert_eq!(tasks.into_iter().collect::<Vec<_>>(), ["T1", "T11", "T12", "T2", "T3", "T4", "T5", "T6", "T7", "T8"]);
+    assert_eq!(
+        tasks.into_iter().collect::<Vec<_>>(),
+        ["T1", "T11", "T12", "T14", "T15", "T2", "T3", "T4", "T5", "T6", "T7", "T8"]
+    );
     for check in checks {
         for key in ["task", "id", "claim"] {
             assert!(check[key].as_str().is_some_and(|text| !text.is_empty()), "{key} of {check:#}");

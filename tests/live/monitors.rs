@@ -48,8 +48,7 @@ fn an_app_that_is_taken_away_is_down_within_two_looks_and_a_receiver_is_told() {
 
     // The test button, and the status page as the public sees it.
     shop.roadbed(&["alerts", "test", "oncall"]).expect(0);
-    let test = words.recv_timeout(Duration::from_secs(5)).unwrap();
-    assert_eq!(test["alerts"][0]["about"], "test");
+    next(&words, Duration::from_secs(5), |alert| alert["about"] == "test");
     let status = shop.client().get(&format!("{}/.roadbed/status", shop.url("storefront"))).unwrap();
     assert_eq!(status.status, 200);
     assert!(status.body.contains("Everything works"), "{}", status.body);
@@ -58,9 +57,10 @@ fn an_app_that_is_taken_away_is_down_within_two_looks_and_a_receiver_is_told() {
     let keeper = KeeperClient::new(Root::new(shop.root().to_owned()));
     now(keeper.hold("api-1")).unwrap();
     let began = Instant::now();
-    let told = words.recv_timeout(2 * EVERY + TELLING + Duration::from_secs(4)).expect("somebody is told");
+    let told = next(&words, 2 * EVERY + TELLING + Duration::from_secs(4), |alert| {
+        alert["about"] == "opened" && alert["subject"] == "app/api"
+    });
     let took = began.elapsed();
-    assert_eq!(told["alerts"][0]["subject"], "app/api", "{told:#}");
     assert_eq!(told["alerts"][0]["owner"], "backend");
     assert_eq!(told["alerts"][0]["contact"], "backend@urbancart.example");
     eprintln!("told {} ms after it was gone", took.as_millis());
@@ -79,6 +79,18 @@ fn an_app_that_is_taken_away_is_down_within_two_looks_and_a_receiver_is_told() {
     until_shown(&shop, "app/api", "up");
     let shown = shop.roadbed(&["monitors", "show", "backup", "--json"]).expect(0).json();
     assert_eq!(shown["shown"], "unknown", "nobody has said anything yet: {shown:#}");
+}
+
+/// The next words that are about this. An app that is slow while everything starts may be told of before, and that it is over.
+#[track_caller]
+fn next(words: &mpsc::Receiver<Value>, longest: Duration, about: impl Fn(&Value) -> bool) -> Value {
+    let until = Instant::now() + longest;
+    loop {
+        let told = words.recv_timeout(until.saturating_duration_since(Instant::now())).expect("somebody is told");
+        if about(&told["alerts"][0]) {
+            return told;
+        }
+    }
 }
 
 #[track_caller]

@@ -25,7 +25,7 @@ pub struct MongoSource {
 pub struct RedisSource {
     pub unit: String,
     pub data: PathBuf,
-    /// How many keys it has, as it says.
+    /// How many keys it has that do not go by themselves, as it says.
     pub keys: u64,
 }
 

@@ -103,7 +103,7 @@ pub struct OfCollection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfRedis {
     pub unit: String,
-    /// Keys that it had, as it said itself shortly before and after.
+    /// Keys that do not go by themselves, as it said itself shortly before and after: others may be gone by the time of a restore.
     pub keys: (u64, u64),
     pub files: Vec<OfFile>,
 }

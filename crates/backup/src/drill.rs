@@ -224,9 +224,9 @@ async fn redis_of(
         .map_err(|error| Fault::because(format!("cannot look at what was restored of {}", of.unit), &error))?;
     let (before, after) = of.keys;
     if keys == 0 && before > 0 && after > 0 {
-        record.bad.push(format!("{} is empty, and had {before} keys", of.unit));
+        record.bad.push(format!("{} is empty, and had {before} keys that stay", of.unit));
     } else {
-        record.good.push(format!("{} has {keys} keys, it said that it had {before}", of.unit));
+        record.good.push(format!("{} has {keys} keys, of which {before} stay by what it said", of.unit));
     }
     Ok(())
 }

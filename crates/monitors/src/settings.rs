@@ -76,7 +76,7 @@ pub struct Monitor {
 /// What to do when it is down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runbook {
-    /// As the manifest names it: `docs/runbook.md#the-api-is-down`.
+    /// As the manifest names it: `docs/infra/runbook.md#the-api-is-down`.
     pub link: String,
     /// The paragraph that is there.
     pub text: String,

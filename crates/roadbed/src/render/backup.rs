@@ -19,7 +19,9 @@ pub fn lines(answer: &Answer) -> Vec<String> {
                     format!("  {}: {} documents, {}", one.name, one.digest.documents, size(one.digest.bytes))
                 }));
             }
-            lines.extend(contents.redis.iter().map(|redis| format!("Redis {}: {} keys", redis.unit, redis.keys.0)));
+            lines.extend(
+                contents.redis.iter().map(|redis| format!("Redis {}: {} keys that stay", redis.unit, redis.keys.0)),
+            );
             lines.push(format!("{} files of the environment", contents.files.len()));
             lines
         }

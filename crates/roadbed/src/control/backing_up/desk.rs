@@ -143,7 +143,8 @@ impl Desk {
             if let Some((settings, port)) = of {
                 let figures = stores::statistics::of_redis(&self.lender.ground, settings, *port).await?;
                 let unit = settings.unit();
-                redis.push(RedisSource { data: control.root.data(&unit), unit, keys: figures.keys });
+                let keys = figures.keys.saturating_sub(figures.keys_that_expire);
+                redis.push(RedisSource { data: control.root.data(&unit), unit, keys });
             }
         }
         let (root, text) = (control.root.clone(), self.want.text.clone());
