@@ -63,7 +63,7 @@ fn a_request_is_found_again_in_both_logs_by_its_number_and_by_its_trace() {
     stage.roadbed(&format!("trace {id}")).exits(0).says(&[theirs, "edge GET web/bad 200", "order taken"]);
     for (conditions, count) in [
         ("web --grep taken --level error", 1),
-        ("web --field order.id=4711 --since 1h", 1),
+        (&format!("web --request {id} --field order.id=4711 --since 1h"), 1),
         ("web --field order.id=4712", 0),
         ("web --until 2020-01-01", 0),
         ("web --level fatal", 0),

@@ -52,6 +52,11 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
     let node = host::process::find_in_path("node", &path).expect("node is in PATH");
     symlink(node, programs.join("node")).unwrap();
     let shop = shop.with_variable("PATH", &format!("{}:{path}", programs.display()));
+    let manifest = project.path().join("roadbed.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    // Locally everybody sees the admin; here it is protected, as elsewhere, so that there is something to break.
+    assert!(text.contains("in.local.access = \"public\"\n"), "the admin has another access");
+    fs::write(&manifest, text.replace("in.local.access = \"public\"\n", "")).unwrap();
     let scene = Scene { shop, project };
     scene.shop.up();
 
