@@ -51,7 +51,7 @@ pub fn request(context: &Context, found: &Request) -> String {
         @if !found.lines.is_empty() {
             section aria-labelledby="lines" {
                 header .section { h2 #lines { "What was written" } a href=(query("/logs", &[("request", Some(&found.id)), ("since", Some("all"))])) { "In the logs" } }
-                (lines::table(&found.lines, "What was written", Ids::Known))
+                (lines::table(&found.lines, "Lines", Ids::Known))
             }
         }
     };

@@ -244,7 +244,11 @@ impl Parts {
     }
 
     fn telemetry(&self) -> Result<Telemetry, Fault> {
-        let settings = ::telemetry::Settings {
+        Telemetry::new(self.ground.root.clone(), self.telemetry_settings(), self.ground.units.clone())
+    }
+
+    fn telemetry_settings(&self) -> Result<::telemetry::Settings, Fault> {
+        Ok(::telemetry::Settings {
             environment: self.environment.reference().to_string(),
             port: self.addresses.telemetry,
             apps: self.environment.apps.iter().map(|app| app.name.to_string()).collect(),
@@ -252,8 +256,7 @@ impl Parts {
             metrics_token: telemetry::metrics_token(&self.secrets),
             errors: errors::settings(&self.environment, &self.secrets)?,
             monitors: super::monitoring::settings(self)?,
-        };
-        Telemetry::new(self.ground.root.clone(), settings, self.ground.units.clone())
+        })
     }
 
     fn add_serving(&self, all: &mut Vec<Box<dyn AnyResource>>) -> Result<(), Fault> {

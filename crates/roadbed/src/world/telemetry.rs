@@ -78,20 +78,25 @@ pub(super) fn metrics_token(secrets: &Store) -> Option<String> {
 pub struct Telemetry {
     id: ResourceId,
     root: Root,
-    settings: Settings,
+    /// Or why they cannot be told: who only looks at the environment need not know them.
+    settings: Result<Settings, Fault>,
     program_revision: String,
     units: Arc<dyn Units>,
 }
 
 impl Telemetry {
-    pub fn new(root: Root, settings: Settings, units: Arc<dyn Units>) -> Result<Self, Fault> {
+    pub fn new(root: Root, settings: Result<Settings, Fault>, units: Arc<dyn Units>) -> Result<Self, Fault> {
         let program_revision = own::revision()?;
         Ok(Self { id: ResourceId::new(TELEMETRY), root, settings, program_revision, units })
     }
 
+    fn settings(&self) -> Result<&Settings, Fault> {
+        self.settings.as_ref().map_err(Fault::clone)
+    }
+
     /// Other settings mean another start: they are read once.
-    fn revision(&self) -> String {
-        format!("{} {}", self.program_revision, self.settings.digest())
+    fn revision(&self) -> Result<String, Fault> {
+        Ok(format!("{} {}", self.program_revision, self.settings()?.digest()))
     }
 
     fn spec(&self) -> Result<UnitSpec, Fault> {
@@ -102,7 +107,7 @@ impl Telemetry {
             args: vec![TELEMETRY.into(), "--root".into(), self.root.path().to_string_lossy().into_owned()],
             cwd: self.root.path().to_owned(),
             env: BTreeMap::new(),
-            revision: self.revision(),
+            revision: self.revision()?,
             in_files: Vec::new(),
             loaded: reconcile::loaded::Loaded::new(),
             sockets: Vec::new(),
@@ -160,14 +165,14 @@ impl Resource for Telemetry {
     }
 
     async fn observe(&self) -> Result<TelemetrySeen, Fault> {
-        let revision = self.revision();
-        let settled =
-            self.settings.are_written(&self.root).map_err(|fault| told("cannot look at telemetry", &fault))?;
+        let revision = self.revision()?;
+        let settings = self.settings()?;
+        let settled = settings.are_written(&self.root).map_err(|fault| told("cannot look at telemetry", &fault))?;
         let unit = self.units.list().await?.into_iter().find(|unit| unit.name == TELEMETRY);
         let current = unit
             .is_some_and(|unit| unit.revision == revision && !matches!(unit.state, UnitState::Held | UnitState::Lost));
         let health = if current { TelemetryClient::new(self.root.clone()).health().await.ok() } else { None };
-        let astray = health.as_ref().is_some_and(|health| health.settings != self.settings.digest());
+        let astray = health.as_ref().is_some_and(|health| health.settings != settings.digest());
         Ok(TelemetrySeen { settled, current, answers: health.is_some(), astray })
     }
 
@@ -181,7 +186,7 @@ impl Resource for Telemetry {
     async fn apply(&self, step: &TelemetryStep, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
         match step {
             TelemetryStep::Settle => {
-                self.settings.write(&self.root).map_err(|fault| told("cannot tell telemetry its settings", &fault))
+                self.settings()?.write(&self.root).map_err(|fault| told("cannot tell telemetry its settings", &fault))
             }
             TelemetryStep::Start => match self.units.ensure(self.spec()?).await? {
                 // Started as specified, and astray all the same: settings are read once.
