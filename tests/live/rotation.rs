@@ -26,13 +26,13 @@ fn shop(change: impl Fn(String) -> String) -> (TempDir, Environment) {
     let edited = text
         .replace(
             "rotate = { kind = \"jwks\", every = \"30d\", overlap = \"1h\" }",
-            "rotate = { kind = \"jwks\", every = \"30d\", overlap = \"15s\", max_age = \"2s\" }",
+            "rotate = { kind = \"jwks\", every = \"30d\", overlap = \"30s\", max_age = \"2s\" }",
         )
         .replace(
             "rotate = { kind = \"keyring\", every = \"90d\", overlap = \"24h\" }",
-            "rotate = { kind = \"keyring\", every = \"90d\", overlap = \"15s\" }",
+            "rotate = { kind = \"keyring\", every = \"90d\", overlap = \"30s\" }",
         );
-    assert!(edited.matches("overlap = \"15s\"").count() == 2, "the manifest rotates in another way");
+    assert!(edited.matches("overlap = \"30s\"").count() == 2, "the manifest rotates in another way");
     fs::write(&path, change(edited)).unwrap();
     let shop = Environment::new(env!("CARGO_BIN_EXE_roadbed"), project.path());
     // In this order: the environment ends before its project is gone.
@@ -203,7 +203,7 @@ fn keys_and_passwords_are_rotated_under_visitors_and_no_request_is_lost() {
 #[test]
 fn whoever_is_killed_in_a_rotation_it_comes_to_its_end() {
     let _stage = stage::enter();
-    let (_project, shop) = shop(|manifest| manifest.replace("overlap = \"15s\"", "overlap = \"1s\""));
+    let (_project, shop) = shop(|manifest| manifest.replace("overlap = \"30s\"", "overlap = \"1s\""));
     shop.up_with(&["--no-gate"]);
     let ready = format!("{}/ready", shop.url("api"));
     let client = shop.client();

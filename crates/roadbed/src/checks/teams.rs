@@ -46,8 +46,8 @@ pub(crate) const ADMIN: Claim = Claim {
     impact: Impact::Observes,
 };
 
-/// As long as somebody waits for the first page of the day: a development server compiles it when it is asked.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A page is there at once, or nobody can work with it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A pull request that nobody has: only where it would go is asked.
 const SOME_PULL_REQUEST: u32 = 1;

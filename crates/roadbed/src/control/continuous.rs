@@ -73,7 +73,7 @@ async fn look(control: &Control, id: &str, known: &mut Option<BTreeMap<String, K
     }
     // One that is not promised here has nothing to look at.
     let request = ReadyRequest { only: Vec::new() };
-    let (want, checks) = proof::asked_for(control, &request).await?;
+    let proof::Asked { want, checks, .. } = proof::asked_for(control, &request).await?;
     let Some(check) = checks.iter().find(|check| check.claim().id == id) else { return Ok(Looked::Done) };
     let evidence = gate::run_one(check.as_ref(), &CheckCx { budget: BUDGET }, control.clock.as_ref()).await;
     let redactions = control.redactions(&want);

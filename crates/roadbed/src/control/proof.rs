@@ -14,7 +14,7 @@ use super::wire::{Explained, Message, ReadyRequest};
 use super::{Control, convergence, sleeping};
 use crate::checks::ProtectedRefusesStrangers;
 use crate::wanted::{self, Wanted};
-use crate::world::Ports;
+use crate::world::{Ports, World};
 
 /// The longest checks wait for a restarted store and a reconnected driver, or search history and what was built: 3 to 5 s on an idle
 /// machine. Each bounds its own waits by less, so only one that hangs, or a machine with twenty times the work it can do, gets there.
@@ -30,10 +30,17 @@ pub fn ledger(root: &Root, identity: &Identity) -> Result<Ledger, LedgerFault> {
     Ledger::open(&ledger_path(root), identity.presence()).and_then(|ledger| ledger.of(&identity.id))
 }
 
+/// What the gate was asked.
+pub(super) struct Asked {
+    pub want: Wanted,
+    pub world: World,
+    pub checks: Vec<Box<dyn Check>>,
+}
+
 /// What the checks of the environment promise, those of `request` alone, untested.
 pub async fn explain(control: &Control, request: &ReadyRequest) -> Result<Vec<Explained>, Fault> {
     let _turn = control.turn.lock().await;
-    let checks = asked_for(control, request).await?.1;
+    let checks = asked_for(control, request).await?.checks;
     Ok(checks.iter().map(|check| Explained::from(check.claim())).collect())
 }
 
@@ -56,7 +63,8 @@ pub async fn run(
 ) -> Result<Message, Fault> {
     sleeping::ensure_awake(control).await?;
     let _turn = control.turn.lock().await;
-    let (want, checks) = asked_for(control, request).await?;
+    let Asked { want, world, checks } = asked_for(control, request).await?;
+    world.compile_what_is_developed().await?;
     let mut unkept = None;
     let redactions = control.redactions(&want);
     let evidence = gate::run(&checks, BUDGET, control.clock.as_ref(), |evidence| {
@@ -74,10 +82,7 @@ pub async fn run(
 }
 
 /// What is wanted, and the checks of it that were asked for. Whoever calls has the turn.
-pub(super) async fn asked_for(
-    control: &Control,
-    request: &ReadyRequest,
-) -> Result<(Wanted, Vec<Box<dyn Check>>), Fault> {
+pub(super) async fn asked_for(control: &Control, request: &ReadyRequest) -> Result<Asked, Fault> {
     let want = wanted::read(&control.root)?
         .ok_or_else(|| Fault::new("there is nothing to check: no environment is wanted").hint("`roadbed up` first"))?;
     let world = convergence::world(control, &want, Ports::Stay).await?;
@@ -103,5 +108,5 @@ pub(super) async fn asked_for(
             .hint(format!("name a task (T5) or one of: {}", known.join(", "))));
     }
     checks.retain(|check| wants(check.as_ref()));
-    Ok((want, checks))
+    Ok(Asked { want, world, checks })
 }

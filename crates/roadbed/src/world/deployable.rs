@@ -9,7 +9,7 @@ use reconcile::ports::Certificates;
 use secrets::{Secret, SecretName};
 
 use super::fleet::Origin;
-use super::{World, access, project};
+use super::{DEV_START, World, access, project};
 use crate::checks::Visitor;
 use crate::process_model::{One, Pair, Visit};
 
@@ -36,6 +36,22 @@ impl World {
     /// Who comes in by the edge's public sockets.
     pub fn visitor(&self) -> Result<Visitor, Fault> {
         Visitor::new(&self.trust()?, self.shown_to_sites()?, self.addresses.http, self.addresses.https)
+    }
+
+    /// Asks each development server for its pages. It compiles one when somebody first asks for it, and how long that takes is nothing
+    /// that was promised. What does not answer here is seen again by whoever looks at answers.
+    pub async fn compile_what_is_developed(&self) -> Result<(), Fault> {
+        let visitor = self.visitor()?;
+        let developed = self.fleets.iter().flat_map(|fleet| &fleet.running).filter(|one| one.dev.is_some());
+        for app in developed.map(|one| &one.app) {
+            let Some(host) = app.hosts.first() else { continue };
+            for page in &app.smoke {
+                if let Err(why) = visitor.get(host, &page.path, DEV_START).await {
+                    tracing::warn!(app = %app.name, page = page.path, "a development server does not answer: {why}");
+                }
+            }
+        }
+        Ok(())
     }
 
     /// As [`World::visitor`], who has nothing to show to sites that ask for a certificate.
