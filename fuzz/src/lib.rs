@@ -10,6 +10,7 @@
 pub mod documents;
 pub mod fields;
 pub mod requests;
+pub mod gateway;
 
 /// A reader and what is promised of it.
 pub type Target = fn(&[u8]);
@@ -28,6 +29,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("routes", documents::routes),
     ("manifest", documents::manifest),
     ("template", documents::template),
+    ("upstash_token", gateway::token),
+    ("upstash_request", gateway::request),
+    ("upstash_answer", gateway::answer),
 ];
 
 /// The target of this name.

@@ -18,6 +18,7 @@ import { systemRoutes } from "./routes/system.ts";
 import { cacheCatalogue } from "./stores/catalogue-cache.ts";
 import { createMongoStore } from "./stores/mongo.ts";
 import { createRedisStore } from "./stores/redis.ts";
+import { createRedisRestStore } from "./stores/redis-rest.ts";
 import { createTokens } from "./tokens.ts";
 
 const writeLine = (line: string) => process.stdout.write(line);
@@ -46,7 +47,12 @@ const isDraining = () => draining;
 
 const mongo = createMongoStore(environment.MONGODB_URL, environment.SERVICES_CA, environment.ROADBED_INSTANCE, log);
 const redisAt = (url: string) => ({ url, trusted: environment.SERVICES_CA, keyPrefix: environment.REDIS_KEY_PREFIX });
-const redis = createRedisStore({ ...redisAt(environment.REDIS_URL), sentinels: environment.REDIS_SENTINELS }, log);
+const { UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken } = environment;
+// Before a Redis that somebody else runs stands no gateway: there the connection is what is left.
+const redis =
+  environment.REDIS_CLIENT === "rest" && restUrl && restToken
+    ? createRedisRestStore({ url: restUrl, token: restToken, keyPrefix: environment.REDIS_KEY_PREFIX })
+    : createRedisStore({ ...redisAt(environment.REDIS_URL), sentinels: environment.REDIS_SENTINELS }, log);
 const cache = cacheCatalogue(mongo.catalogue, redisAt(environment.REDIS_CACHE_URL), log);
 const readiness = createReadiness({ mongodb: mongo.probe, redis: redis.probe, isDraining });
 const tokens = createTokens({ signingKey: environment.JWT_SIGNING_KEY, keySetUrl: environment.JWKS_URL });

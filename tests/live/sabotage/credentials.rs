@@ -9,6 +9,7 @@ use super::{Scene, now, port_after};
 use crate::stage;
 
 const CELLS: &str = "credentials-open-their-own-data-only";
+const TOKENS: &str = "upstash-tokens-open-their-own";
 
 impl Scene {
     /// As somebody with our administrator's certificate.
@@ -56,6 +57,42 @@ impl Scene {
         }
         self.mended_by_up();
         self.holds(CELLS);
+    }
+
+    /// Its user may do in Redis what the app may, by the file that a server reads when it starts. `up` takes it back.
+    pub(super) fn a_read_only_token_that_writes(&self) {
+        self.holds(TOKENS);
+        self.users_of_redis_changed(|text| {
+            let reader = text.lines().find(|line| line.starts_with("user app-api.r ")).expect("there is a reader");
+            let more = reader.replace("%R~urbancart:local:*", "~urbancart:local:*").replace("-@all +@read", "+@all");
+            assert_ne!(more, reader);
+            text.replace(reader, &more)
+        });
+        let seen = self.fails(TOKENS, "SET with the read-only token of api: allowed")["observed"].to_string();
+        assert!(seen.contains("DEL with the read-only token of api: allowed"), "{seen}");
+        self.mended_by_up();
+        self.holds(TOKENS);
+    }
+
+    /// The same for the app's own user: the prefix of its keys was widened to all.
+    pub(super) fn an_app_whose_token_opens_every_key(&self) {
+        self.users_of_redis_changed(|text| {
+            let own = text.lines().find(|line| line.starts_with("user app-api ")).expect("there is the app");
+            text.replace(own, &own.replace("~urbancart:local:*", "~*"))
+        });
+        let seen = self.fails(TOKENS, "GET with the token of api: allowed")["observed"].to_string();
+        assert!(seen.contains("BROKEN: SET with the token of api: allowed"), "{seen}");
+        self.mended_by_up();
+        self.holds(TOKENS);
+    }
+
+    fn users_of_redis_changed(&self, change: impl Fn(&str) -> String) {
+        let users = self.shop.root().join("conf/redis/users.acl");
+        let text = fs::read_to_string(&users).unwrap();
+        let changed = change(&text);
+        assert_ne!(changed, text);
+        fs::write(&users, changed).unwrap();
+        self.started_again("redis");
     }
 
     /// The prefix of its keys was widened to all, in the file that a server reads when it starts. `up` takes it back.

@@ -74,6 +74,8 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("mongodb-gives-least-privilege", scene.rights_that_were_given_behind_our_back()),
         ("credentials-open-their-own-data-only", scene.a_user_with_more_and_a_user_with_less_than_declared()),
         ("credentials-open-their-own-data-only", scene.an_app_that_may_name_every_key()),
+        ("upstash-tokens-open-their-own", scene.a_read_only_token_that_writes()),
+        ("upstash-tokens-open-their-own", scene.an_app_whose_token_opens_every_key()),
         ("redis-guards-its-door", scene.a_redis_open_to_everybody()),
         ("redis-keeps-its-promises", scene.a_redis_that_drops_carts()),
         ("environments-are-isolated", scene.a_neighbour_with_our_passwords_and_an_open_house()),

@@ -1,0 +1,62 @@
+/** Carts in the same Redis, by Upstash's client: over HTTP, for where a process has no connection to keep. */
+import { Redis } from "@upstash/redis";
+import { within } from "../deadline.ts";
+import { SESSION_SECONDS } from "../http/session.ts";
+import { StoreUnavailable } from "../shop.ts";
+import type { RedisStore } from "./redis.ts";
+import { ANSWER_TIMEOUT_MS } from "./redis-connection.ts";
+
+export interface RedisRestAddress {
+  url: string;
+  token: string;
+  keyPrefix: string;
+}
+
+export function createRedisRestStore({ url, token, keyPrefix }: RedisRestAddress): RedisStore {
+  // Fail now, let the customer try again: as over a connection. What is said to Redis goes to nobody else.
+  const client = new Redis({ url, token, retry: false, enableTelemetry: false });
+
+  const key = (session: string) => `${keyPrefix}cart:${session}`;
+
+  return {
+    carts: {
+      read: (session) =>
+        reach(async () => {
+          const quantities = await client.hgetall<Record<string, number>>(key(session));
+          return Object.entries(quantities ?? {})
+            .map(([slug, quantity]) => ({ slug, quantity: Number(quantity) }))
+            .sort((left, right) => (left.slug < right.slug ? -1 : 1));
+        }),
+
+      put: (session, { slug, quantity }) =>
+        reach(async () => {
+          // In one transaction: a cart without an expiry would stay for ever.
+          const change = client.multi();
+          if (quantity === 0) change.hdel(key(session), slug);
+          else change.hset(key(session), { [slug]: quantity });
+          await change.expire(key(session), SESSION_SECONDS).exec();
+        }),
+
+      clear: (session) =>
+        reach(async () => {
+          await client.del(key(session));
+        }),
+    },
+
+    probe: async () => {
+      await client.ping();
+    },
+
+    // There is no connection: each request is one of its own.
+    connect: () => {},
+    close: async () => {},
+  };
+}
+
+async function reach<T>(operation: () => Promise<T>): Promise<T> {
+  try {
+    return await within(ANSWER_TIMEOUT_MS, operation);
+  } catch (error) {
+    throw new StoreUnavailable("redis", error);
+  }
+}
