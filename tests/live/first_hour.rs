@@ -103,6 +103,7 @@ fn status_keeps_its_contract(shop: &Environment) {
         ("mongodb", "store"),
         ("redis", "store"),
         ("redis-cache", "store"),
+        ("redis-rest", "store"),
         ("storefront-1", "app"),
         ("telemetry", "telemetry"),
     ];

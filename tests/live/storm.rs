@@ -13,11 +13,13 @@ use testkit::{Client, Environment, processes_of, wait_until};
 
 use crate::stage;
 
-const UNITS: [&str; 8] = ["control", "edge", "telemetry", "mongodb", "redis", "redis-cache", "api-1", "storefront-1"];
+const UNITS: [&str; 9] =
+    ["control", "edge", "telemetry", "mongodb", "redis", "redis-cache", "redis-rest", "api-1", "storefront-1"];
 
 /// Each is killed at once. The pairs take away who would bring the other back.
-const BLOWS: [&[&str]; 13] = [
+const BLOWS: [&[&str]; 14] = [
     &["control"],
+    &["redis-rest"],
     &["edge"],
     &["keeper"],
     &["telemetry"],
@@ -75,7 +77,7 @@ fn whatever_is_killed_comes_back_and_no_order_is_lost() {
     assert_eq!(shop.ready(&[])["holds"], true);
     let doubles = processes_of(shop.root());
     let names: BTreeSet<&str> = doubles.iter().map(|(_, unit)| unit.as_str()).collect();
-    assert_eq!((doubles.len(), names.len()), (9, 9), "nine processes, each once: {doubles:?}");
+    assert_eq!((doubles.len(), names.len()), (10, 10), "ten processes, each once: {doubles:?}");
 }
 
 /// One blow after the other, each in its turn healed.

@@ -26,6 +26,12 @@ export interface Environment {
   readonly MONGODB_URL: string;
   /** Connection to Redis as the app's own user */
   readonly REDIS_URL: string;
+  /** How carts come to Redis: over a connection of their own, or over HTTP as with Upstash */
+  readonly REDIS_CLIENT: "tcp" | "rest" | undefined;
+  /** Where Redis speaks Upstash's REST */
+  readonly UPSTASH_REDIS_REST_URL: string | undefined;
+  /** The app's own token for that: its user in Redis and the password, as one word */
+  readonly UPSTASH_REDIS_REST_TOKEN: string | undefined;
   /** Connection to the Redis that forgets, for what can be made again */
   readonly REDIS_CACHE_URL: string;
   /** Who knows the primary of Redis, as HOST:PORT joined by commas; empty where there is but one */
@@ -107,6 +113,9 @@ export function readEnvironment(source: Record<string, string | undefined> = pro
     PUBLIC_URL: required("PUBLIC_URL", source.PUBLIC_URL, "be an absolute URL", url),
     MONGODB_URL: required("MONGODB_URL", source.MONGODB_URL, "be a mongodb:// URL that names a database", mongoUrl),
     REDIS_URL: required("REDIS_URL", source.REDIS_URL, "be a redis:// or rediss:// URL", redisUrl),
+    REDIS_CLIENT: optional("REDIS_CLIENT", source.REDIS_CLIENT, "be one of tcp, rest", oneOf(["tcp", "rest"])),
+    UPSTASH_REDIS_REST_URL: optional("UPSTASH_REDIS_REST_URL", source.UPSTASH_REDIS_REST_URL, "be an absolute URL", url),
+    UPSTASH_REDIS_REST_TOKEN: optional("UPSTASH_REDIS_REST_TOKEN", source.UPSTASH_REDIS_REST_TOKEN, "be a text", anyText),
     REDIS_CACHE_URL: required("REDIS_CACHE_URL", source.REDIS_CACHE_URL, "be a redis:// or rediss:// URL", redisUrl),
     REDIS_SENTINELS: optional("REDIS_SENTINELS", source.REDIS_SENTINELS, "match [^:,]+:[0-9]+(,[^:,]+:[0-9]+)*", matching(/^(?:[^:,]+:[0-9]+(,[^:,]+:[0-9]+)*)$/u, anyText)),
     SERVICES_CA: required("SERVICES_CA", file("SERVICES_CA"), "be a text", anyText),

@@ -100,7 +100,7 @@ fn the_schema_and_the_reading_refuse_the_same() {
             ".apps.storefront.in.production.replicas is too small",
         ),
         ("[owners.payments]", "[owner.payments]", ".owner is unknown"),
-        ("required = \"never\"", "required = \"sometimes\"", ".variables.REDIS_SENTINELS.required fits nothing"),
+        ("required = \"never\"", "required = \"sometimes\"", ".variables.REDIS_CLIENT.required fits nothing"),
         ("start = [\"node\", \"dist/server.js\"]", "start = []", ".apps.api.start is empty"),
         ("in.local.value = \"debug\"", "in.local.valu = \"debug\"", ".variables.LOG_LEVEL.in.local.valu is unknown"),
     ];
@@ -157,7 +157,7 @@ fn the_matrix_knows_presence_and_source() {
     );
     let text = matrix.to_string();
     assert!(text.lines().all(|line| line.chars().count() <= 140), "{text}");
-    assert!(text.contains("PAYMENT_SECRET_KEY  api"), "{text}");
+    assert!(text.contains("PAYMENT_SECRET_KEY        api"), "{text}");
 }
 
 #[test]
