@@ -193,7 +193,7 @@ fn keys_and_passwords_are_rotated_under_visitors_and_no_request_is_lost() {
         crowd.longest().as_millis()
     );
     assert_eq!(crowd.failed(), Vec::<String>::new(), "of {} requests", crowd.asked());
-    assert!(crowd.per_second() >= 200, "only {} requests a second", crowd.per_second());
+    assert!(crowd.asked() > 2_000, "only {} requests in all", crowd.asked());
     let after = kid(&client);
     assert!(after.len() == 1 && after != before, "{before:?} became {after:?}");
     let gate = shop.ready(&["nothing-is-overdue", "mongodb-guards-its-door", "redis-guards-its-door"]);

@@ -155,8 +155,9 @@ impl Resource for RestGateway {
         let settled = there.is_some() && there == self.ground.trusted()?.map(String::into_bytes);
         let unit = self.ground.units.list().await?.into_iter().find(|unit| unit.name == REST);
         let revision = self.revision();
-        let current = unit
-            .is_some_and(|unit| unit.revision == revision && !matches!(unit.state, UnitState::Held | UnitState::Lost));
+        let current = unit.is_some_and(|unit| {
+            unit.revision == revision && !matches!(unit.state, UnitState::Held | UnitState::Lost | UnitState::Adopted)
+        });
         let answers = current && health(self.ports.listen).await.is_ok();
         Ok(RestSeen { settled, current, answers })
     }
