@@ -155,6 +155,7 @@ impl Resource for RestGateway {
         let settled = there.is_some() && there == self.ground.trusted()?.map(String::into_bytes);
         let unit = self.ground.units.list().await?.into_iter().find(|unit| unit.name == REST);
         let revision = self.revision();
+        // Of one that outlived its keeper the next one does not know the variables, and could not start it again.
         let current = unit.is_some_and(|unit| {
             unit.revision == revision && !matches!(unit.state, UnitState::Held | UnitState::Lost | UnitState::Adopted)
         });
