@@ -375,7 +375,7 @@ impl Api {
                 "7",
                 "--no-shrink",
                 "--request-timeout",
-                "40",
+                "120",
                 "--suppress-health-check",
                 "all",
             ])

@@ -172,9 +172,13 @@ fn keys_and_passwords_are_rotated_under_visitors_and_no_request_is_lost() {
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
         // The old ones of those with an overlap still hold: nobody may make a third.
         let again = shop.roadbed(&["secrets", "rotate", "SESSION_SECRET"]);
-        assert_eq!(again.code, 1, "{}", again.stderr);
-        assert!(again.stderr.contains("holds until"), "{}", again.stderr);
-        wait_until("control retires what was replaced", Duration::from_secs(60), || is_at_rest(&shop, &SECRETS, 2));
+        if again.code == 0 {
+            // On a machine that was busy for so long that the first one's time had come.
+            assert!(versions(&shop)["var/SESSION_SECRET"].iter().all(|(version, _)| *version > 1), "{}", again.stderr);
+        } else {
+            assert!(again.stderr.contains("holds until"), "{}", again.stderr);
+        }
+        wait_until("control retires what was replaced", Duration::from_secs(120), || is_at_rest(&shop, &SECRETS, 2));
         took = start.elapsed();
         wait_until("the crowd goes on", Duration::from_secs(10), || {
             let now = crowd.asked();

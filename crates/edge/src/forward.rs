@@ -48,22 +48,50 @@ pub struct Upgrade {
     visitor: OnUpgrade,
     /// Whether it is one stream of a connection that stays HTTP.
     in_stream: bool,
+    toward_app: TowardApp,
 }
 
-/// Reads the wish before hop-by-hop headers go. An app that speaks HTTP/2 is asked for no other protocol.
-pub fn upgrade_of(parts: &mut Parts, pool: &Pool) -> Result<Option<Upgrade>, Refusal> {
+/// How an app is asked for another protocol.
+#[derive(Debug)]
+enum TowardApp {
+    /// With `Upgrade`, as HTTP/1.1 has it.
+    Switch,
+    /// As one stream of HTTP/2 (RFC 8441), which knows no proof that a key was read. A visitor of HTTP/1.1 waits for it: it is ours
+    /// to give then.
+    Stream { accept: Option<HeaderValue> },
+}
+
+impl TowardApp {
+    fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream { .. })
+    }
+}
+
+/// Reads the wish before hop-by-hop headers go. An app that speaks HTTP/2 is asked for WebSockets alone.
+pub fn upgrade_of(parts: &mut Parts, pool: &Pool) -> Option<Upgrade> {
+    let is_stream = parts.method == Method::CONNECT;
     match pool.protocol() {
-        Protocol::H2c if parts.method == Method::CONNECT => Err(Refusal::UpgradeDeclined),
-        Protocol::H2c => Ok(None),
-        Protocol::Http1 => Ok(wish_of(parts)),
+        Protocol::Http1 if is_stream => over_one_stream(parts),
+        Protocol::Http1 => wish_of(parts),
+        Protocol::H2c if is_stream => {
+            let visitor = parts.extensions.remove::<OnUpgrade>()?;
+            let toward_app = TowardApp::Stream { accept: None };
+            Some(Upgrade { protocol: web_socket::name(), visitor, in_stream: true, toward_app })
+        }
+        Protocol::H2c => {
+            if parts.method != Method::GET || !web_socket::is_spoken(parts.headers.get(UPGRADE)?) {
+                return None;
+            }
+            let wish = wish_of(parts)?;
+            let accept = web_socket::accept(parts.headers.remove(SEC_WEBSOCKET_KEY)?.as_bytes());
+            parts.method = Method::CONNECT;
+            Some(Upgrade { toward_app: TowardApp::Stream { accept: Some(accept) }, ..wish })
+        }
     }
 }
 
 /// HTTP by another name is none: it would pass by the guard.
 fn wish_of(parts: &mut Parts) -> Option<Upgrade> {
-    if parts.method == Method::CONNECT {
-        return over_one_stream(parts);
-    }
     let protocol = parts.headers.get(UPGRADE)?.clone();
     let name = protocol.to_str().ok()?.to_ascii_lowercase();
     let is_http =
@@ -78,7 +106,7 @@ fn wish_of(parts: &mut Parts) -> Option<Upgrade> {
         return None;
     }
     let visitor = parts.extensions.remove::<OnUpgrade>()?;
-    Some(Upgrade { protocol, visitor, in_stream: false })
+    Some(Upgrade { protocol, visitor, in_stream: false, toward_app: TowardApp::Switch })
 }
 
 /// A WebSocket in one stream of HTTP/2 (RFC 8441): the guard lets no other CONNECT pass. To the app it is a request like any other
@@ -89,13 +117,13 @@ fn over_one_stream(parts: &mut Parts) -> Option<Upgrade> {
     // Sixteen bytes that are others each time (RFC 6455, section 4.1). Over HTTP/2 nobody has to prove that he read them.
     let key = BASE64_STANDARD.encode(uuid::Uuid::new_v4().as_bytes());
     parts.headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_str(&key).expect("base64 is fit for a header"));
-    Some(Upgrade { protocol: HeaderValue::from_static("websocket"), visitor, in_stream: true })
+    Some(Upgrade { protocol: web_socket::name(), visitor, in_stream: true, toward_app: TowardApp::Switch })
 }
 
 impl Exchange {
     pub fn new(parts: Parts, body: Incoming, target: PathAndQuery, upgrade: Option<Upgrade>) -> Self {
         let Parts { method, headers: mut fields, .. } = parts;
-        if let Some(upgrade) = &upgrade {
+        if let Some(upgrade) = upgrade.as_ref().filter(|upgrade| !upgrade.toward_app.is_stream()) {
             fields.insert(UPGRADE, upgrade.protocol.clone());
             fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         }
@@ -135,6 +163,8 @@ pub async fn forward(
     *request.uri_mut() = target;
     *request.headers_mut() = fields;
 
+    let in_stream_of_app = upgrade.as_ref().is_some_and(|upgrade| upgrade.toward_app.is_stream());
+
     let longest = pool.wake.unwrap_or_else(|| edge.limits.restart_patience.min(pool.first_byte));
     let mut patience = Patience::new(began, longest);
     let mut repeats = 0;
@@ -150,7 +180,11 @@ pub async fn forward(
         };
         entry.upstream(&instance.name);
         let flight = instance.begin();
-        let mut sender = match connection_to(edge, pool, instance).await {
+        let connected = match in_stream_of_app {
+            true => instance.connect_alone(edge.limits.connect).await,
+            false => connection_to(edge, pool, instance).await,
+        };
+        let mut sender = match connected {
             Ok(sender) => sender,
             Err(error) => {
                 tracing::debug!(instance = %instance.name, %error, "cannot connect");
@@ -168,6 +202,9 @@ pub async fn forward(
             began = edge.clock.instant();
         }
         let spare = ((may_repeat || may_be_untouched) && repeats < REPEATS).then(|| copy_of(&request));
+        if in_stream_of_app {
+            request.extensions_mut().insert(hyper::ext::Protocol::from_static(web_socket::NAME));
+        }
         let sending = sender.send(request);
         let counted = |status: Option<StatusCode>| {
             let now = edge.clock.instant();
@@ -197,6 +234,11 @@ pub async fn forward(
             (None, Some(spare)) if multiplex::is_untouched(failure.error()) || may_repeat && pool.repeats.take() => {
                 repeats += 1;
                 spare
+            }
+            // It does not know what it was asked for, and says so in the only way there is.
+            _ if in_stream_of_app => {
+                counted(None);
+                return Err(Refusal::UpgradeDeclined);
             }
             _ => {
                 let trouble = progress.and_then(|progress| progress.trouble());
@@ -280,7 +322,11 @@ fn answer(
     upgrade: Option<Upgrade>,
     entry: &mut Entry,
 ) -> Result<Response<Body>, Refusal> {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    let agreed = match &upgrade {
+        Some(Upgrade { toward_app: TowardApp::Stream { .. }, .. }) => StatusCode::OK,
+        _ => StatusCode::SWITCHING_PROTOCOLS,
+    };
+    if response.status() != agreed {
         // There "200" would be a yes that the app did not give.
         if upgrade.is_some_and(|upgrade| upgrade.in_stream) && response.status().is_success() {
             return Err(Refusal::UpgradeDeclined);
@@ -302,10 +348,14 @@ fn answer(
         *response.status_mut() = StatusCode::OK;
         response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
     } else {
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         response.headers_mut().insert(UPGRADE, protocol);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        if let TowardApp::Stream { accept: Some(accept) } = upgrade.toward_app {
+            response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
     }
     entry.answered(response.status());
-    tunnel::open(edge, upgrade.visitor, app, speaks, lease.flight, entry.take_over());
+    tunnel::open(edge, upgrade.visitor, app, speaks, lease, entry.take_over());
     Ok(response.map(|_| Body::Empty))
 }

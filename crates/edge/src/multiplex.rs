@@ -3,6 +3,7 @@
 //! Nobody waits for a place: where every connection has as many requests as one should have, another one is made. A connection that the
 //! app says goodbye on (GOAWAY) answers what it has taken and gets nothing more.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,7 +11,10 @@ use std::time::{Duration, Instant};
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
-use hyper::client::conn::http2::SendRequest;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::upload::Upload;
 
@@ -30,6 +34,19 @@ struct Shared {
     streams: AtomicUsize,
     /// Milliseconds after the beginning when the last place was given.
     used: AtomicU64,
+}
+
+/// A connection whose app said within `longest` that it speaks HTTP/2.
+pub async fn over(stream: TcpStream, longest: Duration) -> io::Result<SendRequest<Upload>> {
+    let handshake = Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
+    let (sender, connection) = timeout(longest, handshake).await.map_err(io::Error::from)?.map_err(io::Error::other)?;
+    // Ends when nobody has a place on it and none is given any more, or the app hangs up.
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection to an app ended early");
+        }
+    });
+    Ok(sender)
 }
 
 /// A place for one request on a connection, until the answer has been read.

@@ -186,7 +186,7 @@ async fn reply(
         // Not compressed: its pages hold a secret of the session beside what was asked for.
         Target::Console => console::answer(&edge.control, (&parts, body), &asked, &who).await?,
         Target::Instances(pool) => {
-            let upgrade = forward::upgrade_of(&mut parts, pool)?;
+            let upgrade = forward::upgrade_of(&mut parts, pool);
             let wish = compress::Wish::of(&parts.method, &parts.headers);
             headers::toward_app(&mut parts.headers, &asked, visitor, (id, trace));
             who.tell(&mut parts.headers);

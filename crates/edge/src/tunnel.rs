@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::drain::Phase;
 use crate::edge::Edge;
 use crate::log::Entry;
-use crate::upstream::Flight;
+use crate::upstream::Lease;
 use crate::web_socket::{Frames, SERVICE_RESTARTS};
 
 /// A frame that was begun may end before the edge says goodbye, and the visitor may say it too. Less than the second that whoever
@@ -29,7 +29,9 @@ pub enum Speaks {
 }
 
 /// Runs beside the request that asked for it, which is answered with 101 now. The log entry is written when the tunnel ends.
-pub fn open(edge: &Edge, visitor: OnUpgrade, app: OnUpgrade, speaks: Speaks, mut flight: Flight, mut entry: Entry) {
+pub fn open(edge: &Edge, visitor: OnUpgrade, app: OnUpgrade, speaks: Speaks, lease: Lease, mut entry: Entry) {
+    // The connection is kept with it: it ends when nobody has a place on it.
+    let Lease { sender, mut flight, .. } = lease;
     let mut watch = edge.watch.clone();
     let half_closed = edge.limits.half_closed;
     let end = flight.becomes_stream();
@@ -66,7 +68,7 @@ pub fn open(edge: &Edge, visitor: OnUpgrade, app: OnUpgrade, speaks: Speaks, mut
         }
         entry.sent(sent.into_inner());
         entry.complete();
-        drop((flight, entry));
+        drop((sender, flight, entry));
     });
 }
 

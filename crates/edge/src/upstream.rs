@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use reconcile::ports::{Protocol, Traffic};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -30,6 +30,8 @@ use crate::upload::Upload;
 pub enum Sender {
     Whole(SendRequest<Upload>),
     Place(Place),
+    /// Of HTTP/2, with nobody beside.
+    Alone(http2::SendRequest<Upload>),
 }
 
 impl Sender {
@@ -39,6 +41,10 @@ impl Sender {
             Self::Place(place) => {
                 multiplex::as_http_2(&mut request);
                 place.sender().try_send_request(request).await
+            }
+            Self::Alone(sender) => {
+                multiplex::as_http_2(&mut request);
+                sender.try_send_request(request).await
             }
         }
     }
@@ -228,22 +234,24 @@ impl Instance {
         }
     }
 
-    /// A new connection.
-    pub async fn connect(&self, now: Instant, longest: Duration) -> io::Result<Sender> {
+    /// A new connection of HTTP/2 that nobody else is given: an app that has never heard of what it is asked for there may hang up,
+    /// and would take the requests of others with it.
+    pub async fn connect_alone(&self, longest: Duration) -> io::Result<Sender> {
+        multiplex::over(self.reach(longest).await?, longest).await.map(Sender::Alone)
+    }
+
+    async fn reach(&self, longest: Duration) -> io::Result<TcpStream> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let stream = timeout(longest, TcpStream::connect(address)).await.map_err(io::Error::from)??;
         stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// A new connection.
+    pub async fn connect(&self, now: Instant, longest: Duration) -> io::Result<Sender> {
+        let stream = self.reach(longest).await?;
         if let Some(multiplex) = &self.multiplex {
-            let handshake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
-            let (sender, connection) =
-                timeout(longest, handshake).await.map_err(io::Error::from)?.map_err(io::Error::other)?;
-            // Ends when nobody has a place on it and none is given any more, or the app hangs up.
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "connection to an app ended early");
-                }
-            });
-            return Ok(Sender::Place(multiplex.connected(sender, now)));
+            return Ok(Sender::Place(multiplex.connected(multiplex::over(stream, longest).await?, now)));
         }
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         // Ends when the sender is dropped or the app hangs up; what went wrong is told to the request.

@@ -2,7 +2,15 @@
 //!
 //! What is in a frame is nobody's business here: extensions may compress it, and messages may be split.
 
+use aws_lc_rs::digest;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::HeaderValue;
+
+/// The protocol's name, wherever one is named.
+pub const NAME: &str = "websocket";
+
+/// What a server adds to a visitor's key (RFC 6455, 1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// A close frame as a server sends it: 1012, the service restarts. Clients that see it come back, instead of taking a connection
 /// that was cut for a network that is gone.
@@ -12,7 +20,17 @@ const CLOSE: u8 = 8;
 
 /// Whether a tunnel is one of WebSockets, by what the app answered.
 pub fn is_spoken(protocol: &HeaderValue) -> bool {
-    protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
+    protocol.as_bytes().eq_ignore_ascii_case(NAME.as_bytes())
+}
+
+pub fn name() -> HeaderValue {
+    HeaderValue::from_static(NAME)
+}
+
+/// The proof that a visitor's key was read by somebody who speaks the protocol. It keeps no secret.
+pub fn accept(key: &[u8]) -> HeaderValue {
+    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &[key, GUID].concat());
+    HeaderValue::from_str(&BASE64_STANDARD.encode(digest)).expect("base64 is fit for a header")
 }
 
 /// Follows what one side sends, in whatever pieces it comes.
@@ -103,6 +121,11 @@ mod tests {
             Some(*end)
         });
         (frames.concat(), ends.collect())
+    }
+
+    #[test]
+    fn the_proof_is_the_one_of_the_standard() {
+        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     #[test]

@@ -14,11 +14,12 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use reconcile::ports::{Protocol as Speaks, Target};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::app::{Answer, Frames, full};
+use crate::tunnel::{UPGRADE, connect, over_http_2};
 use crate::visitor::{Protocol, exchange, get, read_until, request, text_of, tls, try_tls};
 use crate::world::{SHOP, World, eventually, instances, site};
 
@@ -35,6 +36,15 @@ impl App {
         F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
         R: Future<Output = Answer> + Send + 'static,
     {
+        Self::with(handler, false).await
+    }
+
+    /// `has_web_sockets`: it says that a stream may be one.
+    async fn with<F, R>(handler: F, has_web_sockets: bool) -> Self
+    where
+        F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
+        R: Future<Output = Answer> + Send + 'static,
+    {
         let handler = Arc::new(handler);
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -44,14 +54,14 @@ impl App {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counter.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(stream, Arc::clone(&handler), told.clone()));
+                tokio::spawn(serve(stream, Arc::clone(&handler), has_web_sockets, told.clone()));
             }
         });
         Self { port, connections, goodbye }
     }
 }
 
-async fn serve<F, R>(stream: TcpStream, handler: Arc<F>, mut told: watch::Receiver<usize>)
+async fn serve<F, R>(stream: TcpStream, handler: Arc<F>, has_web_sockets: bool, mut told: watch::Receiver<usize>)
 where
     F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
     R: Future<Output = Answer> + Send + 'static,
@@ -61,8 +71,11 @@ where
         let answer = handler(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let connection =
-        hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
+    let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    if has_web_sockets {
+        server.enable_connect_protocol();
+    }
+    let connection = server.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
@@ -101,6 +114,67 @@ async fn tells(request: Request<Incoming>) -> Answer {
         field("connection"),
         field("transfer-encoding")
     ))
+}
+
+/// Sends back what comes in a stream that is a WebSocket.
+async fn echoes(mut request: Request<Incoming>) -> Answer {
+    let Some(protocol) = request.extensions().get::<hyper::ext::Protocol>() else { return full("no upgrade") };
+    assert_eq!((request.method().as_str(), protocol.as_str(), request.uri().path()), ("CONNECT", "websocket", "/hmr"));
+    for name in ["upgrade", "connection", "sec-websocket-key"] {
+        assert!(!request.headers().contains_key(name), "{name} is of HTTP/1");
+    }
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let (mut read, mut write) = tokio::io::split(TokioIo::new(upgrade.await.unwrap()));
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+        let _ = write.shutdown().await;
+    });
+    full("")
+}
+
+async fn comes_back(tunnel: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    for message in ["hello", "GET / HTTP/9\n\n"] {
+        tunnel.write_all(message.as_bytes()).await.unwrap();
+        let mut back = vec![0; message.len()];
+        tunnel.read_exact(&mut back).await.unwrap();
+        assert_eq!(back, message.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn its_websockets_are_streams_for_visitors_of_both_versions() {
+    let app = App::with(echoes, true).await;
+    let world = stage(app.port).await;
+    let mut stream = tls(&world, SHOP).await;
+    let wire = UPGRADE.replace("Key: abc", "Key: dGhlIHNhbXBsZSBub25jZQ==");
+    let reply = exchange(&mut stream, wire.as_bytes()).await.unwrap();
+    assert_eq!((reply.status, reply.header("upgrade")), (101, Some("websocket")));
+    assert_eq!(reply.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    comes_back(&mut stream).await;
+    let mut sender = over_http_2(&world).await;
+    let mut answer = sender.send_request(connect("websocket")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let mut tunnel = TokioIo::new(hyper::upgrade::on(&mut answer).await.unwrap());
+    comes_back(&mut tunnel).await;
+    // The first one is still there beside it, and others are served.
+    comes_back(&mut stream).await;
+    assert_eq!(get(&world, SHOP, "/", "").await.text(), "no upgrade");
+}
+
+#[tokio::test]
+async fn whoever_asks_an_app_without_websockets_for_one_disturbs_nobody() {
+    let app = App::start(tells).await;
+    let world = stage(app.port).await;
+    let mut sender = over_http_2(&world).await;
+    assert_eq!(sender.send_request(connect("websocket")).await.unwrap().status(), 502);
+    let mut stream = tls(&world, SHOP).await;
+    let reply = exchange(&mut stream, UPGRADE.as_bytes()).await.unwrap();
+    assert!(reply.status == 502 && reply.text().contains("no WebSocket"), "{} {}", reply.status, reply.text());
+    // Another method's upgrade is none, and the request one like any other.
+    let mut stream = tls(&world, SHOP).await;
+    let reply = exchange(&mut stream, UPGRADE.replace("GET /hmr", "PUT /hmr").as_bytes()).await.unwrap();
+    assert!(reply.text().starts_with("PUT "), "{}", reply.text());
+    assert!(get(&world, SHOP, "/", "").await.text().starts_with("GET "));
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ async fn an_upgrade_that_the_app_declines_is_an_answer() {
 }
 
 /// One connection of HTTP/2 that knows by now what the edge can do.
-async fn over_http_2(world: &World) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
+pub(crate) async fn over_http_2(world: &World) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
     let stream = try_tls(world, SHOP, &[b"h2"]).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
@@ -108,7 +108,7 @@ async fn over_http_2(world: &World) -> hyper::client::conn::http2::SendRequest<F
     sender
 }
 
-fn connect(protocol: &'static str) -> Request<Full<Bytes>> {
+pub(crate) fn connect(protocol: &'static str) -> Request<Full<Bytes>> {
     Request::connect(format!("https://{SHOP}/hmr"))
         .extension(hyper::ext::Protocol::from_static(protocol))
         .header("sec-websocket-version", "13")
