@@ -25,6 +25,7 @@
 //!   environments local, staging, production and a preview at once
 //!   dev          development servers behind the edge
 //!   accessor     the typed module for apps, held to Roadbed's own rules
+//!   upstash      carts by Upstash's client and the gateway before Redis
 //!   apps         the apps' own suites
 //! ```
 //!
@@ -68,3 +69,4 @@ mod secrecy;
 mod smoke;
 mod stage;
 mod storm;
+mod upstash;
