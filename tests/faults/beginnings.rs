@@ -11,7 +11,10 @@ fn stranger() -> Stage {
     let stage = Stage::fresh();
     fs::remove_dir_all(&stage.project).unwrap();
     fs::create_dir_all(stage.project.join("src")).unwrap();
-    stage.write("package.json", r#"{ "name": "corner-shop", "version": "1.0.0", "scripts": { "start": "node src/server.js" } }"#);
+    stage.write(
+        "package.json",
+        r#"{ "name": "corner-shop", "version": "1.0.0", "scripts": { "start": "node src/server.js" } }"#,
+    );
     stage.write("package-lock.json", r#"{ "name": "corner-shop", "version": "1.0.0", "lockfileVersion": 3, "packages": { "": { "name": "corner-shop", "version": "1.0.0" } } }"#);
     stage.write(
         "src/server.js",
@@ -62,33 +65,35 @@ fn a_manifest_that_is_there_is_replaced_only_when_that_is_said() {
 #[test]
 fn a_doctor_names_what_is_missing_and_what_to_do() {
     let stage = Stage::new();
-    let findings = |variables: &[(&str, &str)], code: i32, words: &str| -> Vec<Value> {
-        let told = stage.roadbed_with(&format!("doctor --json {words}"), variables).exits(code);
+    let findings = |variables: &[(&str, &str)], code: i32| -> Vec<Value> {
+        let told = stage.roadbed_with("doctor --json", variables).exits(code);
         let told: Value = serde_json::from_str(&told.out[0]).unwrap();
         assert_eq!(told["holds"], code == 0, "{told:#}");
         told["findings"].as_array().unwrap().clone()
     };
-    let of = |all: &[Value], id: &str| all.iter().find(|one| one["id"] == id).unwrap_or_else(|| panic!("no {id}")).clone();
+    let of =
+        |all: &[Value], id: &str| all.iter().find(|one| one["id"] == id).unwrap_or_else(|| panic!("no {id}")).clone();
 
-    let sound = findings(&[], 0, "");
+    let sound = findings(&[], 0);
     assert_eq!(of(&sound, "node")["verdict"], "good");
     stage.roadbed("doctor").exits(0).says(&["✓ node"]);
 
     let nowhere = stage.home.join("nothing");
-    let without = findings(&[("PATH", nowhere.to_str().unwrap())], 1, "");
+    let without = findings(&[("PATH", nowhere.to_str().unwrap())], 1);
     assert_eq!(of(&without, "node")["verdict"], "missing");
     assert!(of(&without, "node")["hint"].as_str().unwrap().contains("install Node.js"));
 
     // Not even root writes there.
-    let locked = findings(&[("XDG_STATE_HOME", "/proc/state")], 1, "");
+    let locked = findings(&[("XDG_STATE_HOME", "/proc/state")], 1);
     assert_eq!(of(&locked, "state-folder")["verdict"], "missing");
     assert_eq!(of(&locked, "node")["verdict"], "good");
 
     let taken = host::socket::listen(([0, 0, 0, 0], 0).into()).unwrap();
     let port = taken.local_addr().unwrap().port();
-    stage.edit("domain = \"tiny.localhost\"\n", &format!("domain = \"tiny.localhost\"\nports = {{ https = {port} }}\n"));
-    let held = findings(&[], 1, "");
+    stage
+        .edit("domain = \"tiny.localhost\"\n", &format!("domain = \"tiny.localhost\"\nports = {{ https = {port} }}\n"));
+    let held = findings(&[], 1);
     assert!(of(&held, "port")["seen"].as_str().unwrap().contains(&port.to_string()));
     drop(taken);
-    findings(&[], 0, "");
+    findings(&[], 0);
 }

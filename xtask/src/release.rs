@@ -68,7 +68,10 @@ fn make(binary: Option<&Path>) -> Done<Made> {
     ended(Command::new(&program).args(["--quiet", "man", "--to"]).arg(folder.join("man")))?;
     create(&folder.join("completions"))?;
     for (shell, _) in SHELLS {
-        write(&folder.join(format!("completions/roadbed.{shell}")), &said(Command::new(&program).args(["completions", shell]))?)?;
+        write(
+            &folder.join(format!("completions/roadbed.{shell}")),
+            &said(Command::new(&program).args(["completions", shell]))?,
+        )?;
     }
     // A program that is only tried out is not worth half a minute of compression.
     let deb = debian(&folder, &program, &version, if binary.is_some() { &["-Zgzip", "-z1"] } else { &["-Zxz"] })?;
@@ -89,7 +92,9 @@ fn compile(build: &Path) -> Done<PathBuf> {
     if is_static {
         cargo.args(["--target", &target]);
     } else {
-        eprintln!("release: not static: it needs `rustup target add {target}` and musl-gcc; the program will need this machine's libc or a newer one");
+        eprintln!(
+            "release: not static: it needs `rustup target add {target}` and musl-gcc; the program will need this machine's libc or a newer one"
+        );
     }
     ended(&mut cargo)?;
     Ok(if is_static { build.join(target).join("dist/roadbed") } else { build.join("dist/roadbed") })
@@ -100,7 +105,9 @@ fn debian(folder: &Path, program: &Path, version: &str, compression: &[&str]) ->
     let place = |from: &Path, to: &str| {
         let to = tree.join(to);
         create(to.parent().expect("a file lies in a folder"))?;
-        fs::copy(from, &to).map(|_| ()).map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))
+        fs::copy(from, &to)
+            .map(|_| ())
+            .map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))
     };
     place(program, "usr/bin/roadbed")?;
     for page in list(&folder.join("man"))? {
@@ -143,7 +150,14 @@ Suggests: chromium
     create(&tree.join("DEBIAN"))?;
     write(&tree.join("DEBIAN/control"), &control)?;
     let deb = folder.join(format!("roadbed_{version}_{architecture}.deb"));
-    ended(Command::new("dpkg-deb").args(compression).args(["--root-owner-group", "--build"]).arg(&tree).arg(&deb).stdout(Stdio::null()))?;
+    ended(
+        Command::new("dpkg-deb")
+            .args(compression)
+            .args(["--root-owner-group", "--build"])
+            .arg(&tree)
+            .arg(&deb)
+            .stdout(Stdio::null()),
+    )?;
     fs::remove_dir_all(&tree).map_err(|error| format!("cannot remove {}: {error}", tree.display()))?;
     Ok(deb)
 }
@@ -154,7 +168,8 @@ fn depends(program: &Path) -> Done<String> {
     let mut packages: Vec<&str> = Vec::new();
     for library in told.lines().filter_map(|line| line.trim().strip_prefix("NEEDED")).map(str::trim) {
         let known = LIBRARIES.iter().find(|(begin, _)| library.starts_with(begin));
-        let (_, package) = known.ok_or_else(|| format!("no package is known for {library}: add it to LIBRARIES in xtask/src/release.rs"))?;
+        let (_, package) = known
+            .ok_or_else(|| format!("no package is known for {library}: add it to LIBRARIES in xtask/src/release.rs"))?;
         if !packages.contains(package) {
             packages.push(package);
         }
@@ -217,7 +232,8 @@ fn sums(folder: &Path) -> Done {
     for path in list(folder)? {
         if path.is_dir() { names.extend(list(&path)?) } else { names.push(path) }
     }
-    let names: Vec<PathBuf> = names.iter().filter_map(|path| path.strip_prefix(folder).ok()).map(Path::to_owned).collect();
+    let names: Vec<PathBuf> =
+        names.iter().filter_map(|path| path.strip_prefix(folder).ok()).map(Path::to_owned).collect();
     let text = said(Command::new("sha256sum").args(names).current_dir(folder))?;
     write(&folder.join("SHA256SUMS"), &text)
 }
@@ -276,7 +292,8 @@ fn ended(command: &mut Command) -> Done {
 }
 
 fn said(command: &mut Command) -> Done<String> {
-    let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("cannot start {command:?}: {error}"))?;
+    let output =
+        command.stderr(Stdio::inherit()).output().map_err(|error| format!("cannot start {command:?}: {error}"))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {

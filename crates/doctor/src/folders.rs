@@ -16,10 +16,15 @@ pub(crate) fn look(machine: &Machine) -> Vec<Finding> {
         ("config-folder", "the operator's key", &machine.config),
         ("cache-folder", "fetched engines", &machine.cache),
     ];
-    let mut all: Vec<Finding> = kept.into_iter().map(|(id, what, folder)| of_user(id, what, folder.as_deref())).collect();
+    let mut all: Vec<Finding> =
+        kept.into_iter().map(|(id, what, folder)| of_user(id, what, folder.as_deref())).collect();
     all.push(match writable(&machine.folder) {
         Ok(_) => Finding::good("project-folder", machine.folder.display().to_string()),
-        Err(why) => Finding::missing("project-folder", why, "environments are kept beside the manifest; name another place with --root"),
+        Err(why) => Finding::missing(
+            "project-folder",
+            why,
+            "environments are kept beside the manifest; name another place with --root",
+        ),
     });
     all.push(disk(&machine.folder));
     all
@@ -27,7 +32,11 @@ pub(crate) fn look(machine: &Machine) -> Vec<Finding> {
 
 fn of_user(id: &'static str, what: &str, folder: Option<&Path>) -> Finding {
     let Some(folder) = folder else {
-        return Finding::missing(id, format!("this user has no home: there is no place for {what}"), "set HOME to a folder that is kept");
+        return Finding::missing(
+            id,
+            format!("this user has no home: there is no place for {what}"),
+            "set HOME to a folder that is kept",
+        );
     };
     match writable(folder) {
         Ok(place) if place == folder => Finding::good(id, folder.display().to_string()),
@@ -75,7 +84,8 @@ mod tests {
     #[test]
     fn a_folder_that_nobody_can_write_to_is_missing() {
         // Not even root makes files there.
-        let machine = Machine { state: Some("/proc/roadbed".into()), config: None, folder: "/proc".into(), ..Machine::default() };
+        let machine =
+            Machine { state: Some("/proc/roadbed".into()), config: None, folder: "/proc".into(), ..Machine::default() };
         let found = look(&machine);
         for id in ["state-folder", "config-folder", "project-folder"] {
             assert_eq!(found.iter().find(|one| one.id == id).unwrap().verdict, Verdict::Missing, "{found:#?}");

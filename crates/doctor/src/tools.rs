@@ -26,7 +26,9 @@ async fn node(machine: &Machine) -> Finding {
         return Finding::missing("node", format!("there is no `node` in PATH: {}", machine.path), hint);
     };
     match version(machine, &program).await {
-        Some(text) if at_least(&text, OLDEST_NODE) => Finding::good("node", format!("Node.js {text}, {}", program.display())),
+        Some(text) if at_least(&text, OLDEST_NODE) => {
+            Finding::good("node", format!("Node.js {text}, {}", program.display()))
+        }
         Some(text) => Finding::missing("node", format!("Node.js {text} is too old, {}", program.display()), hint),
         None => Finding::missing("node", format!("{} does not say its version", program.display()), hint),
     }
@@ -35,7 +37,9 @@ async fn node(machine: &Machine) -> Finding {
 fn npm(machine: &Machine) -> Finding {
     match find_in_path("npm", &machine.path) {
         Some(program) => Finding::good("npm", program.display().to_string()),
-        None => Finding::missing("npm", "there is no `npm` in PATH", "it comes with Node.js; packages are installed by it"),
+        None => {
+            Finding::missing("npm", "there is no `npm` in PATH", "it comes with Node.js; packages are installed by it")
+        }
     }
 }
 
@@ -79,7 +83,8 @@ fn browser(machine: &Machine) -> Finding {
 
 /// One that is not installed is fetched, and kept in the cache.
 fn engine_of(machine: &Machine, engine: &str) -> Finding {
-    let kept = machine.cache.as_ref().map(|cache| cache.join("engines")).and_then(|cache| host::files::list(&cache).ok());
+    let kept =
+        machine.cache.as_ref().map(|cache| cache.join("engines")).and_then(|cache| host::files::list(&cache).ok());
     let is_of = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(engine));
     match (find_in_path(engine, &machine.path), kept.unwrap_or_default().iter().find(|path| is_of(path))) {
         (Some(program), _) => Finding::good("engine", format!("{engine}: {}", program.display())),
@@ -101,7 +106,8 @@ async fn version(machine: &Machine, program: &Path) -> Option<String> {
         env: BTreeMap::from([("PATH".to_owned(), machine.path.clone())]),
         deadline: VERSION_DEADLINE,
     };
-    let finished = process::run(&run, &mut |_: process::Stream, _: &str| {}).await.ok().filter(process::Finished::success)?;
+    let finished =
+        process::run(&run, &mut |_: process::Stream, _: &str| {}).await.ok().filter(process::Finished::success)?;
     finished.tail.first().map(|line| line.trim().trim_start_matches('v').to_owned())
 }
 
@@ -130,7 +136,10 @@ mod tests {
         let machine = Machine { path: folder.path().display().to_string(), ..Machine::default() };
         let found = look(&machine).await;
         let verdict = |id| found.iter().find(|one| one.id == id).unwrap().verdict;
-        assert_eq!([verdict("node"), verdict("npm"), verdict("git")], [Verdict::Missing, Verdict::Missing, Verdict::Less]);
+        assert_eq!(
+            [verdict("node"), verdict("npm"), verdict("git")],
+            [Verdict::Missing, Verdict::Missing, Verdict::Less]
+        );
     }
 
     #[tokio::test]

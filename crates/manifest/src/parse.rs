@@ -81,7 +81,8 @@ impl Manifest {
 
     /// Everything that must be on disk for the manifest to be true.
     pub fn declared_paths(&self) -> Vec<DeclaredPath> {
-        let input = |path: &At<RelativePath>, what: String| DeclaredPath { path: path.0.clone(), what, span: path.span };
+        let input =
+            |path: &At<RelativePath>, what: String| DeclaredPath { path: path.0.clone(), what, span: path.span };
         let shared = self.document.product.build_inputs.iter();
         let shared = shared.map(move |path| input(path, "an input of every build".to_owned()));
         let of_apps = self.document.apps.in_order().into_iter().flat_map(|(name, app)| {

@@ -26,8 +26,8 @@ use crate::rollout::RolloutTable;
 use crate::rotation::RotationTable;
 use crate::sample::Seed;
 use crate::scalars::{
-    Age, AppFolder, BranchName, Bytes, Command, Count, Cpus, Domain, Host, HttpStatus, Port, Processes, RelativePath, SshKey,
-    UrlPath, Version,
+    Age, AppFolder, BranchName, Bytes, Command, Count, Cpus, Domain, Host, HttpStatus, Port, Processes, RelativePath,
+    SshKey, UrlPath, Version,
 };
 use crate::scale::ScaleTable;
 use crate::scan::{NamePattern, PatternTable, ScanTable};

@@ -65,7 +65,7 @@ pub fn draft(folder: &Path, survey: &Survey, answers: &Answers) -> Result<Draft,
     let mut variables = Variable::of(&read, &mut survey);
     let mut notes = std::mem::take(&mut survey.notes);
     notes.extend(services_notes(&survey, &variables));
-    variables.extend(Variable::of_services(&survey, &variables));
+    variables.extend(Variable::of_services(&survey, &variables, &read));
     variables.sort_by(|one, other| one.name.cmp(&other.name));
 
     let whole = Source::new("roadbed.toml", text(&survey, answers, &variables));
@@ -78,7 +78,10 @@ pub fn draft(folder: &Path, survey: &Survey, answers: &Answers) -> Result<Draft,
     let by_person: Vec<&str> =
         variables.iter().filter(|one| one.purpose == Purpose::Person).map(|one| one.name.as_str()).collect();
     if !by_person.is_empty() {
-        notes.push(format!("set by a person where it is needed, with `roadbed secrets set NAME`: {}", by_person.join(", ")));
+        notes.push(format!(
+            "set by a person where it is needed, with `roadbed secrets set NAME`: {}",
+            by_person.join(", ")
+        ));
     }
     Ok(Draft {
         variables: read.into_keys().collect(),
@@ -120,7 +123,8 @@ fn outputs(survey: &Survey) -> Vec<String> {
 fn services_notes(survey: &Survey, variables: &[Variable]) -> Vec<String> {
     let mut notes = Vec::new();
     for app in &survey.apps {
-        let reads = |purpose: Purpose| variables.iter().any(|one| one.purpose == purpose && one.apps.contains(&app.name));
+        let reads =
+            |purpose: Purpose| variables.iter().any(|one| one.purpose == purpose && one.apps.contains(&app.name));
         if app.services.contains(&Service::MongoDb) && !reads(Purpose::MongoDb) {
             notes.push(format!("{} depends on a client of MongoDB, and reads no variable with its address: let it read MONGODB_URL, and declare that with value = \"${{service.mongodb.url}}\"", app.name));
         }
@@ -218,7 +222,7 @@ fn app(text: &mut String, app: &FoundApp, is_front: bool, variables: &[Variable]
     let line = |text: &mut String, key: &str, value: String| {
         let _ = writeln!(text, "{key} = {value}");
     };
-    let _ = writeln!(text, "\n# {}.\n[apps.{name}]", capital(&app.because));
+    let _ = writeln!(text, "\n# Found because {}.\n[apps.{name}]", app.because);
     line(text, "owner", quoted(&"team"));
     line(text, "path", quoted(path));
     line(text, "kind", quoted(&kind.as_str()));
@@ -292,7 +296,14 @@ fn app(text: &mut String, app: &FoundApp, is_front: bool, variables: &[Variable]
     }
     if !app.has_dev {
         let dev = match kind {
-            Kind::Node(server) => server.start.iter().take(1).cloned().chain(["--watch".to_owned()]).chain(server.start.iter().skip(1).cloned()).collect(),
+            Kind::Node(server) => server
+                .start
+                .iter()
+                .take(1)
+                .cloned()
+                .chain(["--watch".to_owned()])
+                .chain(server.start.iter().skip(1).cloned())
+                .collect(),
             _ => vec!["npm".to_owned(), "start".to_owned()],
         };
         line(text, "dev", quoted(&dev));
@@ -305,11 +316,6 @@ fn app(text: &mut String, app: &FoundApp, is_front: bool, variables: &[Variable]
 /// A line for a shell of the product's own: where a variable's value has to become another variable, or there is more than one program.
 fn shell(line: String) -> Vec<String> {
     vec![SHELL.to_owned(), "-c".to_owned(), line]
-}
-
-fn capital(words: &str) -> String {
-    let mut letters = words.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn data(text: &mut String, survey: &Survey) {

@@ -103,8 +103,7 @@ pub struct Survey {
 }
 
 /// Folders that hold no sources of the product, wherever they lie.
-const NO_SOURCES: [&str; 9] =
-    ["node_modules", "dist", "build", "out", "coverage", "target", "vendor", "test", "tests"];
+const NO_SOURCES: [&str; 9] = ["node_modules", "dist", "build", "out", "coverage", "target", "vendor", "test", "tests"];
 
 const MONGODB: [&str; 3] = ["mongodb", "mongoose", "connect-mongo"];
 const REDIS: [&str; 5] = ["ioredis", "redis", "bullmq", "connect-redis", "rate-limit-redis"];
@@ -142,7 +141,9 @@ pub fn survey(folder: &Path) -> Result<Survey, SurveyFault> {
         }
         if let Some(program) = cargo_program(&place)? {
             let place = if path == "." { "this folder".to_owned() } else { path.clone() };
-            notes.push(format!("{place} has the Rust program {program}, which is left out: Roadbed runs Node servers and static files"));
+            notes.push(format!(
+                "{place} has the Rust program {program}, which is left out: Roadbed runs Node servers and static files"
+            ));
         }
     }
     if apps.is_empty() {
@@ -175,9 +176,15 @@ fn candidates(folder: &Path, top: Option<&Package>) -> Result<Vec<String>, Surve
     let mut all = vec![".".to_owned()];
     // A folder within an app is part of it.
     let of_apps = |path: &str| files::exists(&folder.join(path).join("package.json"));
-    all.extend(found.iter().filter(|path| {
-        path.rsplit_once('/').is_none_or(|(above, _)| written.iter().any(|one| one.contains('*')) || !of_apps(above))
-    }).cloned());
+    all.extend(
+        found
+            .iter()
+            .filter(|path| {
+                path.rsplit_once('/')
+                    .is_none_or(|(above, _)| written.iter().any(|one| one.contains('*')) || !of_apps(above))
+            })
+            .cloned(),
+    );
     Ok(all)
 }
 
@@ -248,7 +255,10 @@ fn app(
         notes.push(format!("{} does not read PORT: Roadbed says by it where a server listens", found.name));
     }
     if !sources.contain(&["SIGTERM"]) {
-        notes.push(format!("{} does not listen for SIGTERM: answers that are under way at a restart are lost; close the server there", found.name));
+        notes.push(format!(
+            "{} does not listen for SIGTERM: answers that are under way at a restart are lost; close the server there",
+            found.name
+        ));
     }
     Ok(Some(found))
 }
@@ -271,7 +281,10 @@ fn next(place: &Path, path: &str, found: &mut FoundApp, notes: &mut Vec<String>)
         }
     }
     if !settings.contains("standalone") {
-        notes.push(format!("{} needs `output: \"standalone\"` in {path}/next.config: Roadbed starts the server that it makes", found.name));
+        notes.push(format!(
+            "{} needs `output: \"standalone\"` in {path}/next.config: Roadbed starts the server that it makes",
+            found.name
+        ));
     }
     for (asked, file) in [("/health", "health"), ("/healthz", "healthz"), ("/api/health", "api/health")] {
         let routes = ["app", "src/app", "pages", "src/pages"].iter().flat_map(|base| {
@@ -305,7 +318,9 @@ fn packages(folder: &Path, top: Option<&Package>, apps: &[FoundApp], has_lock: b
     let mut notes = Vec::new();
     let other = ["yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb"];
     if let Some(other) = other.iter().find(|name| files::exists(&folder.join(name))) {
-        notes.push(format!("packages are locked by {other}: Roadbed installs by npm's package-lock.json, which `npm install` makes"));
+        notes.push(format!(
+            "packages are locked by {other}: Roadbed installs by npm's package-lock.json, which `npm install` makes"
+        ));
     } else if !has_lock {
         notes.push("there is no package-lock.json here: run `npm install` once and commit it".to_owned());
     }

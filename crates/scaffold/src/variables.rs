@@ -36,6 +36,8 @@ pub(crate) struct Variable {
     /// The app that it leads to, inside the environment.
     pub(crate) calls: Option<String>,
     value: Option<String>,
+    /// Whether the code reads it. What only the start of an app takes, or is still to be read, is declared on purpose.
+    is_read: bool,
 }
 
 /// What build tools put into pages.
@@ -74,7 +76,7 @@ impl Variable {
     }
 
     /// Those without which nobody gets at a data service, whatever the code reads.
-    pub(crate) fn of_services(survey: &Survey, known: &[Self]) -> Vec<Self> {
+    pub(crate) fn of_services(survey: &Survey, known: &[Self], read: &BTreeMap<String, BTreeSet<String>>) -> Vec<Self> {
         let who = |wanted: &[Service]| -> BTreeSet<String> {
             let apps = survey.apps.iter().filter(|app| wanted.iter().any(|service| app.services.contains(service)));
             apps.map(|app| app.name.clone()).collect()
@@ -87,7 +89,10 @@ impl Variable {
             .into_iter()
             .filter(|(_, purpose, apps)| !apps.is_empty() && !known.iter().any(|one| one.purpose == *purpose));
         missing
-            .map(|(name, purpose, apps)| Self { name: name.to_owned(), apps, purpose, calls: None, value: None })
+            .map(|(name, purpose, apps)| {
+                let is_read = AUTHORITIES.iter().any(|one| purpose == Purpose::Authorities && read.contains_key(*one));
+                Self { name: name.to_owned(), apps, purpose, calls: None, value: None, is_read }
+            })
             .collect()
     }
 
@@ -105,6 +110,7 @@ impl Variable {
             purpose: Purpose::Person,
             calls: None,
             value: None,
+            is_read: true,
         };
         variable.purpose = match name {
             _ if only_static || FROZEN.iter().any(|prefix| name.starts_with(prefix)) => Purpose::Frozen,
@@ -169,12 +175,12 @@ impl Variable {
                 "secret",
                 "type = \"redis_url\"\n".to_owned() + &given("${service.redis.url}"),
             ),
-            Purpose::RedisPrefix => {
-                ("Every key in Redis starts with this; the user may touch no other", "internal", given("${service.redis.prefix}"))
-            }
-            Purpose::RedisRestAddress => {
-                ("Redis by Upstash's REST", "internal", given("${service.redis.rest.url}"))
-            }
+            Purpose::RedisPrefix => (
+                "Every key in Redis starts with this; the user may touch no other",
+                "internal",
+                given("${service.redis.prefix}"),
+            ),
+            Purpose::RedisRestAddress => ("Redis by Upstash's REST", "internal", given("${service.redis.rest.url}")),
             Purpose::RedisRestToken => {
                 ("What opens Redis by Upstash's REST", "secret", given("${service.redis.rest.token}"))
             }
@@ -201,8 +207,19 @@ impl Variable {
                 "source = \"store\"\nrequired = \"never\"\nexample = \"example\"\n".to_owned(),
             ),
         };
-        let mut table = format!("[variables.{}]\n", self.name);
-        let _ = writeln!(table, "description = \"{description}\"\napps = [{}]\nclass = \"{class}\"\nowner = \"team\"", apps.join(", "));
+        let mut table = match (self.is_read, self.purpose) {
+            (true, _) => String::new(),
+            (false, Purpose::Authorities) => {
+                "# roadbed-allow(unused): the command that starts the app takes it\n".to_owned()
+            }
+            (false, _) => "# roadbed-allow(unused): the app is still to be told of it\n".to_owned(),
+        };
+        let _ = writeln!(table, "[variables.{}]", self.name);
+        let _ = writeln!(
+            table,
+            "description = \"{description}\"\napps = [{}]\nclass = \"{class}\"\nowner = \"team\"",
+            apps.join(", ")
+        );
         table + &rest
     }
 }

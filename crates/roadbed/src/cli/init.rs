@@ -85,8 +85,9 @@ pub fn run(session: &Session, args: &Init) -> Result<Exit, Failure> {
     let manifest = folder.join(MANIFEST);
     if !args.dry_run && !args.force && files::exists(&manifest) {
         return Err(Failure::Usage(
-            Fault::new(format!("{} is there already", session.surroundings.shown(&manifest)))
-                .hint("`roadbed manifest check` looks at it; --force replaces it, --dry-run shows what would be written"),
+            Fault::new(format!("{} is there already", session.surroundings.shown(&manifest))).hint(
+                "`roadbed manifest check` looks at it; --force replaces it, --dry-run shows what would be written",
+            ),
         ));
     }
     let found = scaffold::survey(&folder).map_err(nothing_there)?;
@@ -155,9 +156,9 @@ fn nothing_there(fault: SurveyFault) -> Failure {
 
 fn refused(fault: DraftFault) -> Failure {
     match fault {
-        DraftFault::Refused(_) => Failure::Usage(
-            Fault::new(fault.to_string()).hint("give another with --product, --domain or --contact"),
-        ),
+        DraftFault::Refused(_) => {
+            Failure::Usage(Fault::new(fault.to_string()).hint("give another with --product, --domain or --contact"))
+        }
         DraftFault::Code(fault) => Fault::because("cannot read which variables the code uses", &fault).into(),
     }
 }
@@ -201,7 +202,8 @@ fn show(
     }
     if !args.dry_run {
         output.note(format!("wrote {}", session.surroundings.shown(manifest)));
-        output.note(paint.hint("read it, then `roadbed up`; `roadbed doctor` says what this machine lacks").to_string());
+        output
+            .note(paint.hint("read it, then `roadbed up`; `roadbed doctor` says what this machine lacks").to_string());
     }
     Ok(())
 }
