@@ -125,6 +125,9 @@ fn services_notes(survey: &Survey, variables: &[Variable]) -> Vec<String> {
     for app in &survey.apps {
         let reads =
             |purpose: Purpose| variables.iter().any(|one| one.purpose == purpose && one.apps.contains(&app.name));
+        if app.services.iter().any(|service| *service != Service::RedisRest) && app.ready == app.health {
+            notes.push(format!("{} has no path of its own that says whether it can serve: let /ready answer 503 while a data service is away, and name it in `ready`. Until then the gate's row readiness-follows-the-stores fails", app.name));
+        }
         if app.services.contains(&Service::MongoDb) && !reads(Purpose::MongoDb) {
             notes.push(format!("{} depends on a client of MongoDB, and reads no variable with its address: let it read MONGODB_URL, and declare that with value = \"${{service.mongodb.url}}\"", app.name));
         }

@@ -179,6 +179,7 @@ fn what_stands_in_the_way_is_said() {
         "\"workspaces\": [\"shop\"]",
         "does not read PORT",
         "SIGTERM",
+        "readiness-follows-the-stores",
         "REDIS_URL",
         "keyPrefix",
     ] {
