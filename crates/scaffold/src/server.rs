@@ -98,8 +98,9 @@ fn by_dockerfile(folder: &Path) -> Result<Option<Vec<String>>, SurveyFault> {
         let rest = line.trim().strip_prefix("CMD").or_else(|| line.trim().strip_prefix("ENTRYPOINT"))?;
         serde_json::from_str::<Vec<String>>(rest.trim()).ok()
     };
-    let commands = text.lines().filter_map(list);
-    Ok(commands.filter(|words| words.first().is_some_and(|program| program == "node") && words.len() > 1).last())
+    // The last one counts, as it does for whoever builds the image.
+    let mut commands = text.lines().rev().filter_map(list);
+    Ok(commands.find(|words| words.first().is_some_and(|program| program == "node") && words.len() > 1))
 }
 
 fn by_file(folder: &Path, package: &Package, builds: bool) -> Option<Vec<String>> {

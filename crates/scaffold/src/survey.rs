@@ -236,7 +236,8 @@ fn app(
     }
     let sources = Sources::read(place)?;
     let starts = package.script("start").is_some_and(|start| start.starts_with("node "));
-    if !is_server && !(starts && sources.contain(&["createServer", ".listen("])) {
+    let listens = starts && sources.contain(&["createServer", ".listen("]);
+    if !is_server && !listens {
         return Ok(None);
     }
     let because = match SERVERS.iter().find(|name| package.uses(&[name])) {
