@@ -23,6 +23,7 @@
 
 mod case;
 mod command;
+mod pages;
 mod scan;
 mod secrets;
 

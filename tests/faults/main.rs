@@ -55,3 +55,4 @@ mod redaction;
 mod smoke;
 mod found_again;
 mod runbook;
+mod beginnings;

@@ -8,7 +8,7 @@ use incidents::{commands, runbook};
 use serde_json::Value;
 
 use crate::command::{self, Answer};
-use crate::deployments::says;
+use crate::deployments::{key, says};
 use crate::stage::Stage;
 
 const ROLLOUT: &str = "rollout = { verify = \"1s\", keep_warm = \"1h\" }\n";
@@ -302,4 +302,60 @@ fn visitors_get_nothing_new_while_a_door_is_open_that_no_deployment_closes() {
     seen("redis-guards-its-door", gate::Verdict::Holds);
     stage.roadbed("deploy --env production --free-ports").exits(0);
     assert_eq!(stage.visit().0, "tiny three");
+}
+
+#[test]
+fn a_broken_promise_is_deployed_over_by_the_word_of_two_others_and_that_is_kept() {
+    let mut stage = Stage::new();
+    let people = ["ann", "bob", "cid"].map(|name| (name, key(&stage, name)));
+    let tables = people.iter().map(|(name, (_, public))| format!("[people.{name}]\nssh = [\"{public}\"]\n\n"));
+    stage.edit(
+        "[branches]\nmain = \"production\"\n",
+        &format!(
+            "{}[branches]\nmain = \"production\"\ndevelop = \"staging\"\n\n[environments.staging]\ndomain = \"staging.tiny.example\"\n\n\
+             [ci.workflows.promote]\nproduction = \"staging\"\n",
+            tables.collect::<String>()
+        ),
+    );
+    let domain = "domain = \"tiny.example\"\n";
+    stage.edit(domain, &format!("{domain}rollout = {{ verify = \"1s\" }}\n"));
+    stage.root = stage.project.join(".roadbed-envs/production");
+    stage.server(&says("one"));
+    stage.roadbed("deploy --env production --free-ports").exits(0);
+    let ledger =
+        gate::Ledger::open(&stage.root.join("state/evidence.db"), host::database::Presence::MustExist).unwrap();
+    let evidence = gate::Evidence {
+        task: "T4".into(),
+        id: "redis-guards-its-door".into(),
+        claim: "a promise".into(),
+        verdict: gate::Verdict::Fails,
+        observed: vec!["BROKEN: anybody is let in".into()],
+        at: host::clock::Clock::now(&host::clock::SystemClock),
+        took_ms: 1,
+        hint: None,
+    };
+    ledger.append(&evidence).unwrap();
+
+    let login = |name: &str| {
+        let (_, (file, _)) = people.iter().find(|(known, _)| *known == name).unwrap();
+        stage.roadbed(&format!("login --env production --key {file}")).exits(0);
+    };
+    login("ann");
+    stage.server(&says("two"));
+    let looking = stage.begin("deploy --env production --free-ports --despite hotfix");
+    looking.wait_for("● awaiting-approval");
+    stage.roadbed("deploy approve d2 --env production").refuses(1, &["ann made this release"]);
+    login("bob");
+    stage.roadbed("deploy approve d2 --env production").exits(0).says(&["d2: approved, 1 of 2"]);
+    stage.roadbed("deploy approve d2 --env production").refuses(1, &["bob has approved already"]);
+    assert_eq!(stage.visit().0, "tiny one", "one person is not enough");
+    login("cid");
+    stage.roadbed("deploy approve d2 --env production").exits(0).says(&["d2: approved, 2 of 2"]);
+    looking.end().exits(0);
+    assert_eq!(stage.visit().0, "tiny two");
+    stage.roadbed("deploy follow d2 --env production").exits(0).says(&[
+        "ann: asked for although redis-guards-its-door does not hold: hotfix",
+        "approved by bob",
+        "approved by cid",
+    ]);
 }

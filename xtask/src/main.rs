@@ -1,9 +1,10 @@
-//! Tasks of the repository: `cargo xtask fuzz TARGET --minutes N`, `cargo xtask acceptance`.
+//! Tasks of the repository: `cargo xtask fuzz TARGET --minutes N`, `cargo xtask acceptance`, `cargo xtask release`.
 
 #![expect(clippy::disallowed_methods, reason = "it starts cargo and a fuzzer; this crate is not the product")]
 #![expect(clippy::print_stderr, reason = "it speaks to whoever started it")]
 
 mod acceptance;
+mod release;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -12,6 +13,12 @@ const USAGE: &str = "cargo xtask acceptance [--report FILE]
 
 Proves the requirements one by one, by tests of a clean clone of what is committed, and writes a report (target/acceptance/report.md).
 It takes as long as these tests, an hour or more.
+
+cargo xtask release [--binary FILE] [--check]
+
+Makes what is given to others, in target/release-artifacts: the optimised program (or FILE, built before), a Debian package, a recipe for a
+container image, man pages, completions, a bill of materials, SHA256SUMS. With --check the package is installed, used and removed, below
+a folder. It takes binutils and dpkg, and compiling takes ten minutes or more.
 
 cargo xtask fuzz TARGET [--minutes N]
 
@@ -30,6 +37,10 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["acceptance"] => acceptance::run(&xtask::repository().join("target/acceptance/report.md")),
         ["acceptance", "--report", file] => acceptance::run(Path::new(file)),
+        ["release"] => release::run(None, false),
+        ["release", "--check"] => release::run(None, true),
+        ["release", "--binary", file] => release::run(Some(Path::new(file)), false),
+        ["release", "--binary", file, "--check"] => release::run(Some(Path::new(file)), true),
         ["fuzz", target] => fuzz(target, 30),
         ["fuzz", target, "--minutes", minutes] => match minutes.parse() {
             Ok(minutes) => fuzz(target, minutes),

@@ -38,7 +38,7 @@ pub fn postmortem(incident: &Incident, timeline: &[Event], now: Timestamp) -> St
     }
     text += "_What made it possible? No person is a cause: what let a person do it?_\n\n";
     text += "## How it was seen\n\n";
-    let seen = timeline.iter().find(|event| matches!(event.origin, Origin::Promise | Origin::Error));
+    let seen = timeline.iter().find(|event| matches!(event.origin, Origin::Promise | Origin::Error | Origin::Alert));
     match seen {
         Some(event) if event.at <= *opened => {
             let _ = writeln!(

@@ -15,6 +15,8 @@ pub enum Origin {
     Promise,
     /// An error that apps or pages report.
     Error,
+    /// Something that is watched ceased to work, or works again; somebody took it on.
+    Alert,
     /// Who was lent what, who changed what.
     Audit,
 }
@@ -26,6 +28,7 @@ impl Origin {
             Self::Deployment => "deployment",
             Self::Promise => "promise",
             Self::Error => "error",
+            Self::Alert => "alert",
             Self::Audit => "audit",
         }
     }

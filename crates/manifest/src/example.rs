@@ -23,7 +23,7 @@ pub fn example(manifest: &Manifest, app: Option<&AppName>) -> String {
         match app {
             Some(app) if app != &name.value => continue,
             Some(_) => {}
-            None => text += &format!("\n# ---- {} ({}) ----\n", name.value, table.path.0),
+            None => text += &format!("\n# ---- {} ({}) ----\n", name.value, table.path.written()),
         }
         text += &of_app(name, table, manifest, &matrix);
     }

@@ -20,9 +20,9 @@ pub fn generated(manifest: &Manifest, access: &str) -> Vec<GeneratedFile> {
     let file = |path: String, text: String| GeneratedFile { path, text };
     let mut files = vec![file(".env.example".to_owned(), example(manifest, None))];
     for (name, app) in manifest.document.apps.in_order() {
-        files.push(file(format!("{}/.env.example", app.path.0), example(manifest, Some(&name.value))));
+        files.push(file(app.path.join(".env.example"), example(manifest, Some(&name.value))));
         let types = app.types.as_ref().zip(accessor(manifest, &name.value));
-        files.extend(types.map(|(path, text)| file(format!("{}/{}", app.path.0, path.0), text)));
+        files.extend(types.map(|(path, text)| file(app.path.join(&path.0), text)));
     }
     let schema = serde_json::to_string_pretty(&schema()).expect("a JSON value has no other keys than texts");
     files.push(file("schema/roadbed.schema.json".to_owned(), schema + "\n"));

@@ -6,8 +6,9 @@ use toml::de::{DeTable, DeValue};
 use crate::check;
 use crate::findings::Findings;
 use crate::id::{AppName, EnvName, PersonName};
+use crate::scalars::RelativePath;
 use crate::shape::{Reader, Shape};
-use crate::source::{Diagnostic, Source, Span};
+use crate::source::{At, Diagnostic, Source, Span};
 use crate::syntax;
 use crate::tables::Document;
 
@@ -80,12 +81,16 @@ impl Manifest {
 
     /// Everything that must be on disk for the manifest to be true.
     pub fn declared_paths(&self) -> Vec<DeclaredPath> {
-        let shared = self.document.product.build_inputs.iter().map(|path| (path, "an input of every build".to_owned()));
+        let input =
+            |path: &At<RelativePath>, what: String| DeclaredPath { path: path.0.clone(), what, span: path.span };
+        let shared = self.document.product.build_inputs.iter();
+        let shared = shared.map(move |path| input(path, "an input of every build".to_owned()));
         let of_apps = self.document.apps.in_order().into_iter().flat_map(|(name, app)| {
-            let inputs =
-                app.build.inputs.iter().map(move |path| (path, format!("an input of the app \"{}\"", name.value)));
-            std::iter::once((&app.path, format!("the folder of the app \"{}\"", name.value))).chain(inputs)
+            let inputs = app.build.inputs.iter();
+            let inputs = inputs.map(move |path| input(path, format!("an input of the app \"{}\"", name.value)));
+            let what = format!("the folder of the app \"{}\"", name.value);
+            std::iter::once(DeclaredPath { path: app.path.0.clone(), what, span: app.path.span }).chain(inputs)
         });
-        shared.chain(of_apps).map(|(path, what)| DeclaredPath { path: path.0.clone(), what, span: path.span }).collect()
+        shared.chain(of_apps).collect()
     }
 }

@@ -256,7 +256,7 @@ impl Manifest {
 /// As the tools of each kind have it: Next.js, and Vite for static apps.
 fn hashed(table: &AppTable) -> Option<Hashed> {
     let (prefix, folder) = match table.kind {
-        Kind::Next => ("/_next/static/", format!("{}/.next/static", table.path.0)),
+        Kind::Next => ("/_next/static/", table.path.join(".next/static")),
         Kind::Static => ("/assets/", "assets".to_owned()),
         Kind::Node => return None,
     };
@@ -284,7 +284,7 @@ fn smoke(table: &SmokeTable) -> Smoke {
 fn server(table: &AppTable, environment: &EnvName) -> Server {
     let own = table.r#in.get(environment);
     // Next.js repeats the app's folder below the root that it traces files from.
-    let next_start = || vec!["node".to_owned(), format!(".next/standalone/{}/server.js", table.path.0)];
+    let next_start = || vec!["node".to_owned(), format!(".next/standalone/{}", table.path.join("server.js"))];
     let deadlines = table.deadlines.as_ref().map_or_else(Deadlines::default, |deadlines| deadlines.value.clone());
     let limits = Limits { own: own.and_then(|own| own.limits.as_ref()), general: table.limits.as_ref() };
     // What an environment says of one of both stands for both.

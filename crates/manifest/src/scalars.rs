@@ -358,6 +358,38 @@ impl Text for RelativePath {
 }
 text_shape!(RelativePath);
 
+/// The folder of an app: below the manifest, or the manifest's own. The latter is the empty text everywhere but in the manifest, as it
+/// is in lock files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AppFolder(pub(crate) String);
+
+impl AppFolder {
+    /// A file or folder in it, relative to the manifest.
+    pub(crate) fn join(&self, name: &str) -> String {
+        if self.0.is_empty() { name.to_owned() } else { format!("{}/{name}", self.0) }
+    }
+
+    /// As it is written.
+    pub(crate) fn written(&self) -> &str {
+        if self.0.is_empty() { "." } else { &self.0 }
+    }
+}
+
+impl Text for AppFolder {
+    const WANTS: &'static str = "a relative path, or \".\"";
+    const EXAMPLES: &'static [&'static str] = &["apps/api", "."];
+    fn read(text: &str) -> Result<Self, Option<String>> {
+        match text {
+            "." => Ok(Self(String::new())),
+            text => RelativePath::read(text).map(|path| Self(path.0)),
+        }
+    }
+    fn stand_in() -> Self {
+        Self("unreadable".to_owned())
+    }
+}
+text_shape!(AppFolder);
+
 /// `6`, `6.0` or `6.0.5`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version(pub(crate) String);

@@ -26,8 +26,8 @@ use crate::rollout::RolloutTable;
 use crate::rotation::RotationTable;
 use crate::sample::Seed;
 use crate::scalars::{
-    Age, BranchName, Bytes, Command, Count, Cpus, Domain, Host, HttpStatus, Port, Processes, RelativePath, SshKey,
-    UrlPath, Version,
+    Age, AppFolder, BranchName, Bytes, Command, Count, Cpus, Domain, Host, HttpStatus, Port, Processes, RelativePath,
+    SshKey, UrlPath, Version,
 };
 use crate::scale::ScaleTable;
 use crate::scan::{NamePattern, PatternTable, ScanTable};
@@ -219,8 +219,8 @@ record! {
     pub(crate) struct AppTable {
         /// Who answers for it.
         owner: At<OwnerName>,
-        /// Folder of the app, relative to the manifest.
-        path: At<RelativePath>,
+        /// Folder of the app, relative to the manifest; `.` is the manifest's own, for a product of one app.
+        path: At<AppFolder>,
         /// What it is made with.
         kind: Kind,
         /// What comes before the environment's domain; `@` is the domain itself. The first is canonical, the others redirect to it.

@@ -115,8 +115,8 @@ impl CanaryBuild<'_> {
                 self.copy_file(entry.path(), files::copy)?;
             }
         }
-        let installed = self.apps.iter().map(|app| format!("{}/node_modules", app.path));
-        for folder in std::iter::once("node_modules".to_owned()).chain(installed) {
+        let installed = self.apps.iter().map(|app| Path::new(&app.path).join("node_modules"));
+        for folder in std::iter::once(PathBuf::from("node_modules")).chain(installed) {
             self.copy_packages(&self.project.join(folder))?;
         }
         Ok(())

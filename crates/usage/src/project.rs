@@ -190,7 +190,7 @@ fn relative(folder: &Path, path: &Path) -> String {
 }
 
 fn is_below(file: &str, folder: &str) -> bool {
-    file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+    folder.is_empty() || file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Where one app's folder lies in another's, a file belongs to the inner one.

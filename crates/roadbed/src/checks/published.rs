@@ -126,10 +126,11 @@ impl Place {
     fn bundles(&self, search: &Search<'_>, findings: &mut Findings) -> Result<Report, Fault> {
         let mut all = Report::default();
         for app in &self.environment.apps {
+            let shown = Path::new(&app.path).join(&app.build.output);
             let (folder, shown, paths) = match &app.runs {
                 Runs::Static { .. } => match site::folder(&self.project, &self.root, app)? {
                     // What is served is a copy, and people know it as what their build made.
-                    Some(site) => (site.clone(), format!("{}/{}/", app.path, app.build.output), files_of_site(&site)?),
+                    Some(site) => (site.clone(), format!("{}/", shown.display()), files_of_site(&site)?),
                     None => continue,
                 },
                 Runs::Server(_) => (self.project.clone(), String::new(), self.files_of_server(app)?),

@@ -12,6 +12,7 @@ use crate::cli::ci_args::Ci;
 use crate::cli::console::Console;
 use crate::cli::db_args::Db;
 use crate::cli::deploy_args::{Deploy, Receive, Releases, Rollback};
+use crate::cli::doctor::Doctor;
 use crate::cli::domains::Domains;
 use crate::cli::edge_args::Edge;
 use crate::cli::errors_args::Errors;
@@ -19,7 +20,9 @@ use crate::cli::exit::Exit;
 use crate::cli::explain::Explain;
 use crate::cli::github_args::Github;
 use crate::cli::incident_args::Incident;
+use crate::cli::init::Init;
 use crate::cli::logs_args::Logs;
+use crate::cli::man::ManPages;
 use crate::cli::merge_gate_args::MergeGate;
 use crate::cli::monitors_args::{AlertsArgs, MonitorsArgs};
 use crate::cli::preview_args::Preview;
@@ -92,6 +95,8 @@ pub enum ColorWhen {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Init(Init),
+    Doctor(Doctor),
     Up(Up),
     Down(Down),
     Status(Status),
@@ -170,6 +175,7 @@ pub enum Command {
     Generate(Generate),
     Trust(Trust),
     Completions(Completions),
+    Man(ManPages),
     /// A role of the running environment; started by `up`
     #[command(hide = true)]
     Keeper(Role),

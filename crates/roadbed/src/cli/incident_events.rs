@@ -26,6 +26,7 @@ pub(super) async fn noted(session: &Session) -> Vec<Event> {
     of("deployments", deployments(session));
     of("promises", promises(session));
     of("errors", errors(session).await);
+    of("alerts", alerts(session).await);
     of("the audit log", audit(session));
     all
 }
@@ -85,6 +86,24 @@ async fn errors(session: &Session) -> Result<Vec<Event>, String> {
         Event { at: Timestamp::from_unix_millis(at), origin: Origin::Error, text }
     };
     Ok(issues.into_iter().map(event).collect())
+}
+
+/// What is watched, as somebody was told of it or would have been: since when it was bad, who took it on, when it was good again.
+async fn alerts(session: &Session) -> Result<Vec<Event>, String> {
+    let client = TelemetryClient::new(session.root.clone());
+    let alerts = client.alerts().await.map_err(|fault| fault.to_string())?;
+    let events = alerts.into_iter().flat_map(|alert| {
+        let monitors::Alert { id, title, why, owner, .. } = alert;
+        let taken = alert.acknowledged.zip(alert.acknowledged_by);
+        let told = [
+            Some((alert.since, format!("{title}: {why} (alert {id}, {owner} answers)"))),
+            taken.map(|(at, who)| (at, format!("{title}: {who} sees to it (alert {id})"))),
+            alert.resolved.map(|at| (at, format!("{title}: it is over (alert {id})"))),
+        ];
+        told.into_iter().flatten()
+    });
+    let event = |(at, text)| Event { at: Timestamp::from_unix_millis(at), origin: Origin::Alert, text };
+    Ok(events.map(event).collect())
 }
 
 fn audit(session: &Session) -> Result<Vec<Event>, String> {

@@ -93,6 +93,9 @@ pub mod secrets_external;
 pub mod secrets_values;
 pub mod secrets_transfer;
 pub mod domains;
+pub mod init;
+pub mod doctor;
+pub mod man;
 pub mod explain;
 pub mod dotenv;
 pub mod secrets_recipients;
@@ -227,6 +230,8 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     }
     let live = Live::new(session.root.clone());
     match command {
+        Command::Init(args) => init::run(session, args),
+        Command::Doctor(_) => wait(doctor::run(session)),
         Command::Up(args) => wait(async { up::run(session, args, &live, &mut Interrupts::of_process()?).await }),
         Command::Server(verb) => wait(server::run(session, verb)),
         Command::Upgrade(args) => wait(upgrade::run(session, args)),
@@ -298,6 +303,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Generate(args) => generate::run(session, args),
         Command::Trust(args) => wait(trust::run(session, args)),
         Command::Completions(args) => completions::run(session, args),
+        Command::Man(args) => man::run(session, args),
         Command::Keeper(_) => roles::keeper(session),
         Command::Control(_) => roles::control(session),
         Command::Telemetry(_) => roles::telemetry(session),

@@ -126,7 +126,7 @@ impl Session {
                     .hint("give the path of a `roadbed.toml` with --manifest"),
                 Missing::Anywhere(here) => {
                     Fault::new(format!("there is no {MANIFEST} in {} or a folder above", here.display()))
-                        .hint("go to the folder of the product, or name the manifest with --manifest")
+                        .hint("go to the folder of the product, or name the manifest with --manifest; `roadbed init` writes a first one")
                 }
             })
         })
