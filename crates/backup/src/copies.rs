@@ -42,7 +42,13 @@ pub fn absent(from: &[Snapshot], to: &[Snapshot], keep: &Keep, now: Timestamp) -
 ///
 /// # Errors
 /// Where one of the two cannot be read, or the copy not written; what is there by then stays and is good.
-pub fn bring(from: &Repository, to: &Destination, keep: &Keep, keep_all: bool, now: Timestamp) -> Result<Brought, Fault> {
+pub fn bring(
+    from: &Repository,
+    to: &Destination,
+    keep: &Keep,
+    keep_all: bool,
+    now: Timestamp,
+) -> Result<Brought, Fault> {
     let copy = match from.open_copy(to)? {
         Some(copy) => copy,
         None => from.create_copy(to)?,

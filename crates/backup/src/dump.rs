@@ -153,7 +153,8 @@ async fn collection(
     throttle: &mut Throttle<'_>,
 ) -> Result<OfCollection, Fault> {
     let folder = collection_folder(database.name(), &listed.name);
-    let mut written = Written { folder: &folder, sink, throttle, parts: 0, digest: Digest::default(), pending: Vec::new() };
+    let mut written =
+        Written { folder: &folder, sink, throttle, parts: 0, digest: Digest::default(), pending: Vec::new() };
     let is_capped = listed.options.get_bool("capped").unwrap_or(false);
     let cannot = |error: &mongodb::error::Error| {
         let fault = mongo_fault(format!("cannot read {} for a backup", listed.name), error);

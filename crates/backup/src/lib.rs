@@ -31,9 +31,9 @@ mod scratch;
 mod shelf;
 
 pub use base::{MongoSource, RedisSource, Sources, Taken, take, take_along};
-pub use course::Course;
-pub use copies::{Brought, absent, bring};
 pub use contents::{ClusterTime, Contents, FORMAT, OfCollection, OfFile, OfMongo, OfRedis};
+pub use copies::{Brought, absent, bring};
+pub use course::Course;
 pub use digest::Digest;
 pub use drill::{Drill, DrillRecord, Engines, rehearse};
 pub use oplog::{Slice, SliceTaken, append, chain_end, oldest};

@@ -11,8 +11,8 @@ use reconcile::Fault;
 use rustic_core::repofile::{MasterKey, SnapshotFile, SnapshotId, StringList};
 use rustic_core::{
     BackupOptions, CheckOptions, ConfigOptions, Credentials, FileType, Id, IndexedFullStatus, KeyOptions, OpenStatus,
-    ParentOptions, PruneOptions, ReadSubsetOption, Repository as Rustic, RepositoryBackends, RepositoryOptions, RusticError,
-    RusticResult, SnapshotOptions, WriteBackend,
+    ParentOptions, PruneOptions, ReadSubsetOption, Repository as Rustic, RepositoryBackends, RepositoryOptions,
+    RusticError, RusticResult, SnapshotOptions, WriteBackend,
 };
 use serde::{Deserialize, Serialize};
 
@@ -164,7 +164,9 @@ impl Repository {
         let opened = rustic(&backend)?.open(credentials).map_err(|error| {
             let fault = repository_fault(cannot(), &error);
             match credentials {
-                Credentials::Masterkey(_) => fault.hint("it is no copy of this repository: name another place for the copy"),
+                Credentials::Masterkey(_) => {
+                    fault.hint("it is no copy of this repository: name another place for the copy")
+                }
                 Credentials::Password(_) if error.is_incorrect_password() => {
                     fault.hint("this key is none of its keys: take the recovery key, or the environment that made it")
                 }

@@ -153,7 +153,12 @@ impl BackupTable {
                 bandwidth: self.bandwidth.map(|bytes| bytes.0),
             },
             patience: self.patience.0,
-            copies: self.copies.in_order().into_iter().map(|(name, table)| BackupCopy::of(&name.value, table)).collect(),
+            copies: self
+                .copies
+                .in_order()
+                .into_iter()
+                .map(|(name, table)| BackupCopy::of(&name.value, table))
+                .collect(),
             every: self.every.0,
             changes: self.changes.0,
             hourly: keep.hourly.0,

@@ -70,7 +70,8 @@ impl Text for RepositoryPlace {
 }
 text_shape!(RepositoryPlace);
 
-const IN_THE_OPEN: &str = "write https://: over http:// everybody on the way reads who logs in, but on this machine itself";
+const IN_THE_OPEN: &str =
+    "write https://: over http:// everybody on the way reads who logs in, but on this machine itself";
 const NAMELESS: &str = "leave user and password out: `roadbed secrets set` takes them";
 
 fn folder(text: &str) -> Result<RepositoryPlace, &'static str> {
@@ -123,7 +124,8 @@ fn object_store(text: &str) -> Result<RepositoryPlace, &'static str> {
     let url = address(text)?;
     let path = url.path().trim_matches('/');
     let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
-    let is_plain_text = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'/'));
+    let is_plain_text =
+        |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'/'));
     if bucket.is_empty() || !is_plain_text(path) || (!prefix.is_empty() && !prefix.split('/').all(is_plain)) {
         return Err("write s3:https://HOST/BUCKET/PREFIX, of letters, digits, \".\", \"-\", \"_\" and \"/\"");
     }

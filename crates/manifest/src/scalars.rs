@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use crate::id::{
-    AppName, BucketName, ChannelName, CollectionName, CopyName, EnvName, MigrationName, MonitorName, NameRule, OwnerName,
-    PersonName, ProductName, VarName,
+    AppName, BucketName, ChannelName, CollectionName, CopyName, EnvName, MigrationName, MonitorName, NameRule,
+    OwnerName, PersonName, ProductName, VarName,
 };
 use crate::naming::BranchSlug;
 use crate::shape::{Definitions, Reader, Shape, Text, Value, text_shape};

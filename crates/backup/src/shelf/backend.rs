@@ -97,7 +97,8 @@ impl ReadBackend for Backend {
             // A server may give more than it was asked for, or less where a file was cut off.
             match bytes.len().cmp(&(length as usize)) {
                 std::cmp::Ordering::Less => {
-                    let why = format!("{} of {} is shorter than it was written", id.to_hex().as_str(), self.shelf.shown());
+                    let why =
+                        format!("{} of {} is shorter than it was written", id.to_hex().as_str(), self.shelf.shown());
                     Err(Unmet::new(why, Because::Else))
                 }
                 _ => Ok(bytes.slice(..length as usize)),

@@ -19,11 +19,24 @@ use super::sftp::Sftp;
 pub enum Place {
     Folder(PathBuf),
     /// A server of restic's REST protocol; the address ends with `/`.
-    Rest { url: String },
+    Rest {
+        url: String,
+    },
     /// `endpoint` is `https://HOST[:PORT]`; `prefix` has no `/` at its ends, or is empty.
-    S3 { endpoint: String, bucket: String, prefix: String, region: String },
+    S3 {
+        endpoint: String,
+        bucket: String,
+        prefix: String,
+        region: String,
+    },
     /// `host_key` is the line of its `.pub` file, `path` begins with `/`.
-    Sftp { user: String, host: String, port: u16, path: String, host_key: String },
+    Sftp {
+        user: String,
+        host: String,
+        port: u16,
+        path: String,
+        host_key: String,
+    },
 }
 
 impl fmt::Display for Place {

@@ -67,7 +67,8 @@ impl Http {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let unusable = |_| Unmet::new(format!("{url} cannot be asked: a header of the request is no text"), Because::Else);
+        let unusable =
+            |_| Unmet::new(format!("{url} cannot be asked: a header of the request is no text"), Because::Else);
         let sent = match content {
             Some((content, pace)) => {
                 let mut pieces = pace.pieces(content);
@@ -81,9 +82,9 @@ impl Http {
         let mut body = Vec::new();
         if method != Method::HEAD {
             let mut reader = answer.body_mut().with_config().limit(LARGEST).reader();
-            reader.read_to_end(&mut body).map_err(|error| {
-                Unmet::new(format!("the answer of {url} broke off: {error}"), Because::Passing)
-            })?;
+            reader
+                .read_to_end(&mut body)
+                .map_err(|error| Unmet::new(format!("the answer of {url} broke off: {error}"), Because::Passing))?;
         }
         Ok(Answer { status, body: body.into() })
     }

@@ -19,8 +19,8 @@ use bytes::Bytes;
 use rustic_core::{FileType, Id};
 
 pub(crate) use backend::{Backend, is_refusal};
-pub use destination::{Destination, Place};
 pub(crate) use destination::shelf;
+pub use destination::{Destination, Place};
 use pace::Pace;
 
 /// Files of a repository. All of it waits, for disks or networks.

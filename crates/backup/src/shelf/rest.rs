@@ -92,7 +92,10 @@ impl Shelf for Rest {
             answer => answer?,
         };
         let listed: Vec<Listed> = serde_json::from_slice(&answer.body).map_err(|error| {
-            Unmet::new(format!("{}{path} is no list of files as restic's servers give it: {error}", self.url), Because::Else)
+            Unmet::new(
+                format!("{}{path} is no list of files as restic's servers give it: {error}", self.url),
+                Because::Else,
+            )
         })?;
         Ok(listed.into_iter().filter_map(|file| Some((id_of(&file.name)?, size(file.size)))).collect())
     }
@@ -105,7 +108,9 @@ impl Shelf for Rest {
         let answer = self.ask(&Method::GET, &Self::path(kind, id), range, None)?;
         match part {
             // All of it came.
-            Some((offset, _)) if answer.status == StatusCode::OK => Ok(answer.body.slice((offset as usize).min(answer.body.len())..)),
+            Some((offset, _)) if answer.status == StatusCode::OK => {
+                Ok(answer.body.slice((offset as usize).min(answer.body.len())..))
+            }
             _ => Ok(answer.body),
         }
     }

@@ -118,7 +118,8 @@ impl S3 {
         let host = self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host);
         let content_sha256 = sha256(content.map_or(&[][..], |(content, _)| content));
         let now = SystemClock.now();
-        let asked = Asked { method: method.as_str(), host, path: &path, query: &query, content_sha256: &content_sha256, now };
+        let asked =
+            Asked { method: method.as_str(), host, path: &path, query: &query, content_sha256: &content_sha256, now };
         let mut headers = vec![
             ("authorization", signature(&asked, &self.region, &self.key)),
             ("x-amz-content-sha256", content_sha256.clone()),
@@ -164,7 +165,8 @@ impl Shelf for S3 {
             let page = page(&answer.body).map_err(|why| {
                 Unmet::new(format!("{} is no list of objects as S3 gives it: {why}", self.shown()), Because::Else)
             })?;
-            let files = page.objects.iter().filter_map(|(key, bytes)| Some((id_of(key.rsplit('/').next()?)?, size(*bytes))));
+            let files =
+                page.objects.iter().filter_map(|(key, bytes)| Some((id_of(key.rsplit('/').next()?)?, size(*bytes))));
             all.extend(files);
             token = page.next;
             if token.is_none() {

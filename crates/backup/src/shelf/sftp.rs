@@ -97,7 +97,8 @@ struct Came<'c>(&'c [u8]);
 
 impl<'c> Came<'c> {
     fn take(&mut self, length: usize) -> Done<&'c [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(|| Bad::Line("an answer is cut off".to_owned()))?;
+        let (taken, rest) =
+            self.0.split_at_checked(length).ok_or_else(|| Bad::Line("an answer is cut off".to_owned()))?;
         self.0 = rest;
         Ok(taken)
     }
@@ -265,7 +266,8 @@ impl Line {
                 return Ok(content);
             }
             let (id, kind, body) = self.answer()?;
-            let (at, piece) = under_way.remove(&id).ok_or_else(|| Bad::Line("an answer is to no request".to_owned()))?;
+            let (at, piece) =
+                under_way.remove(&id).ok_or_else(|| Bad::Line("an answer is to no request".to_owned()))?;
             if kind == STATUS {
                 // The others under way are not waited for: the line is given up.
                 return Err(match good(&body) {
@@ -373,7 +375,8 @@ impl Kept {
         let memory = Path::new("/dev/shm");
         let folder = if files::is_dir(memory) { memory } else { Path::new("/tmp") };
         let mut random = [0_u8; 8];
-        aws_lc_rs::rand::fill(&mut random).map_err(|_| Unmet::new("this machine gives no random numbers", Because::Else))?;
+        aws_lc_rs::rand::fill(&mut random)
+            .map_err(|_| Unmet::new("this machine gives no random numbers", Because::Else))?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!("roadbed-{}-{number}-{:016x}", std::process::id(), u64::from_le_bytes(random)));
         let created = files::write_new(&path, content.as_bytes(), Access::Owner);
@@ -434,8 +437,8 @@ impl Sftp {
         }
         args.extend(["-s".to_owned(), format!("{}@{}", self.user, self.host), "sftp".to_owned()]);
         let env = BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned()), ("PATH".to_owned(), PATH.to_owned())]);
-        let dialogue = dialogue::start(&ssh, &args, &env)
-            .map_err(|fault| Unmet::new(format!("{fault}"), Because::Else))?;
+        let dialogue =
+            dialogue::start(&ssh, &args, &env).map_err(|fault| Unmet::new(format!("{fault}"), Because::Else))?;
         let mut line = Line { dialogue, next: 1, can_sync: false, can_replace: false };
         match greet(&mut line) {
             Ok(()) => Ok(line),

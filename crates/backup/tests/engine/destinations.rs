@@ -65,7 +65,7 @@ async fn a_rest_server_keeps_a_repository_and_a_wrong_password_is_said_without_i
 async fn an_object_store_keeps_a_repository_and_takes_no_other_key() {
     let server = elsewhere::s3();
     all_of_it(&server).await;
-    let wrong = Destination { access: Some("S3RVER:not-this".to_owned().into()), ..server.destination.clone() };
+    let wrong = Destination { access: Some("STRANGER:not-this".to_owned().into()), ..server.destination.clone() };
     let fault = tokio::task::spawn_blocking(move || Repository::open_at(&wrong, KEY).unwrap_err()).await.unwrap();
     let said = format!("{fault:?}");
     assert!(said.contains("403") && said.contains("secrets set") && !said.contains("not-this"), "{said}");
@@ -85,7 +85,9 @@ async fn a_host_with_sftp_keeps_a_repository_and_restic_reads_it_and_strangers_a
     // Somebody else answers there: nothing is told to him.
     let mut other = server.destination.clone();
     let stranger = elsewhere::sftp();
-    let (Place::Sftp { host_key, .. }, Place::Sftp { host_key: strange, .. }) = (&mut other.place, &stranger.destination.place) else {
+    let (Place::Sftp { host_key, .. }, Place::Sftp { host_key: strange, .. }) =
+        (&mut other.place, &stranger.destination.place)
+    else {
         unreachable!()
     };
     host_key.clone_from(strange);
@@ -93,7 +95,8 @@ async fn a_host_with_sftp_keeps_a_repository_and_restic_reads_it_and_strangers_a
     assert!(format!("{fault:?}").contains("verification failed"), "{fault:?}");
     let leftovers = std::fs::read_dir("/dev/shm").into_iter().flatten().flatten();
     let ours = format!("roadbed-{}-", std::process::id());
-    let left: Vec<_> = leftovers.map(|entry| entry.file_name()).filter(|name| name.to_string_lossy().starts_with(&ours)).collect();
+    let left: Vec<_> =
+        leftovers.map(|entry| entry.file_name()).filter(|name| name.to_string_lossy().starts_with(&ours)).collect();
     assert!(left.is_empty(), "no key stays: {left:?}");
 }
 
@@ -155,7 +158,11 @@ async fn a_copy_follows_retention_and_is_no_second_place_for_another_repository(
     }
     tokio::task::spawn_blocking(move || {
         let few = Keep { hourly: 1, daily: 0, weekly: 0, monthly: 0, any_second: Duration::ZERO };
-        assert_eq!(bring(&first, &there, &KEEP, false, now).unwrap().snapshots, 2, "the first, and the last of the hour");
+        assert_eq!(
+            bring(&first, &there, &KEEP, false, now).unwrap().snapshots,
+            2,
+            "the first, and the last of the hour"
+        );
         let brought = bring(&first, &there, &few, false, now.after(Duration::from_secs(60))).unwrap();
         assert_eq!((brought.snapshots, brought.gone), (0, 1));
         let other = Repository::open_or_create(&one.path().join("second"), KEY).unwrap();

@@ -35,7 +35,8 @@ fn free_port() -> u16 {
 }
 
 fn started(mut command: Command, port: u16) -> Child {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("./setup installs it");
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("./setup installs it");
     let deadline = Instant::now() + Duration::from_secs(20);
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(child.try_wait().unwrap().is_none(), "the server ended: {command:?}");
@@ -105,7 +106,8 @@ pub(crate) fn sftp() -> Server {
     Server { child, folder, destination }
 }
 
-/// S3, by a server of npm that looks at signatures: those of Debian that speak S3 are clusters.
+/// S3, by a server of npm that looks at who signed, and not at the signature, which is compared with AWS's own in `shelf/s3.rs`: those of
+/// Debian that speak S3 are clusters.
 pub(crate) fn s3() -> Server {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();

@@ -109,10 +109,8 @@ async fn two_that_write_at_once_without_a_lock_take_nothing_from_each_other() {
     let one = Repository::open_or_create(&place, KEY).unwrap();
     let two = Repository::open(&place, KEY).unwrap().unwrap();
     let now = SystemClock.now();
-    let (first, second) = tokio::join!(
-        take(&one, sources(1), now),
-        take(&two, sources(2), now.after(Duration::from_millis(1)))
-    );
+    let (first, second) =
+        tokio::join!(take(&one, sources(1), now), take(&two, sources(2), now.after(Duration::from_millis(1))));
     for taken in [first.unwrap(), second.unwrap()] {
         is_whole(&one, &taken.snapshot);
     }

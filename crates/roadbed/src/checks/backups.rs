@@ -206,8 +206,7 @@ impl BackupsAreWhole {
             findings.bad(damage.clone());
         }
         if verification.damage.is_empty() && record.damage.is_empty() {
-            findings
-                .good(format!("{snapshots} snapshots in {place}: index, trees and data are whole"));
+            findings.good(format!("{snapshots} snapshots in {place}: index, trees and data are whole"));
         }
         Ok(findings.outcome())
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use gate::{Claim, Impact};
 
 use super::{
-    backup_copies, backups, code, deliveries, deploy_keys, errors, found_again, isolation, leaks, limits, looked_at, outages, overdue,
-    payments, pipeline, protection, published, readiness, runbook, shown, sites, strangers, survival, targets, teams,
-    tls, variables,
+    backup_copies, backups, code, deliveries, deploy_keys, errors, found_again, isolation, leaks, limits, looked_at,
+    outages, overdue, payments, pipeline, protection, published, readiness, runbook, shown, sites, strangers, survival,
+    targets, teams, tls, variables,
 };
 
 /// A promise, and what whoever is on call needs to know of its check.

@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 
 use backup::{Destination, Engines, Keep, MongoSource, Place, RedisSource, Repository, Sources};
 use host::files::{self, Access};
-use manifest::{Backup, RepositoryPlace};
 use manifest::environment::Class;
+use manifest::{Backup, RepositoryPlace};
 use mongodb::Client;
 use reconcile::{Fault, Root};
 use secrets::{SecretName, Store, Versioned};
