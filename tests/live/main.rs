@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   first_hour   what a new user does and what scripts rely on
+//!   backup_copies  a second repository that takes nothing away outlives the environment
 //!   backups      saved by itself, rehearsed, restored to any second; damage is seen
 //!   browser      what somebody sees
 //!   console      errors on a page, and who may change what
@@ -41,6 +42,7 @@
 mod accessor;
 mod apps;
 mod asleep;
+mod backup_copies;
 mod backups;
 mod browser;
 mod canary;

@@ -8,6 +8,7 @@ use reconcile::Fault;
 
 use crate::append_only_log;
 use crate::contents::{self, Contents, FORMAT, OfFile};
+use crate::course::Course;
 use crate::digest::of_bytes;
 use crate::dump::Moment;
 use crate::parts::{Sink, TOOK_NO_MORE};
@@ -52,11 +53,24 @@ pub(crate) fn name_of(now: Timestamp) -> String {
     now.to_string().replace(':', "").replace('.', "-")
 }
 
-/// Takes a base. Where anything cannot be read, nothing is saved.
+/// Takes a base. Where anything cannot be read, nothing is saved. It waits for nobody.
 ///
 /// # Errors
 /// What could not be read, or why the repository took it not.
 pub async fn take(repository: &Repository, sources: Sources, now: Timestamp) -> Result<Taken, Fault> {
+    take_along(repository, sources, now, &Course::default()).await
+}
+
+/// As [`take`], so that somebody may look on, and with the patience of `course`.
+///
+/// # Errors
+/// As there.
+pub async fn take_along(
+    repository: &Repository,
+    sources: Sources,
+    now: Timestamp,
+    course: &Course,
+) -> Result<Taken, Fault> {
     let name = name_of(now);
     let moment = match &sources.mongodb {
         Some(mongodb) => Some(Moment::fix(&mongodb.client, &mongodb.database).await?),
@@ -68,7 +82,7 @@ pub async fn take(repository: &Repository, sources: Sources, now: Timestamp) -> 
         let (repository, name) = (repository.clone(), name.clone());
         tokio::task::spawn_blocking(move || repository.save(source, is_whole, kind, &name, now))
     };
-    let produced = produce(&sources, moment, now, &mut sink).await;
+    let produced = produce(&sources, moment, now, &mut sink, course).await;
     let bytes = sink.bytes;
     drop(sink);
     let saved = saving.await.map_err(|error| Fault::because("cannot save a snapshot in the repository", &error))?;
@@ -88,6 +102,7 @@ async fn produce(
     moment: Option<Moment>,
     now: Timestamp,
     sink: &mut Sink,
+    course: &Course,
 ) -> Result<Contents, Fault> {
     // In the order of the paths: files, mongodb, redis, and the contents last.
     let mut files = Vec::new();
@@ -96,9 +111,10 @@ async fn produce(
     for (path, content) in sorted {
         files.push(OfFile { path: path.clone(), bytes: content.len() as u64, sha256: of_bytes(content) });
         sink.put(&format!("files/{path}"), content.clone()).await?;
+        course.went(content.len() as u64);
     }
     let mongodb = match moment {
-        Some(moment) => Some(moment.dump(sink).await?),
+        Some(moment) => Some(moment.dump(sink, course).await?),
         None => None,
     };
     let mut redis = Vec::new();

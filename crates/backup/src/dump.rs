@@ -8,6 +8,7 @@ use mongodb::{Client, ClientSession, Database};
 use reconcile::Fault;
 
 use crate::contents::{ClusterTime, OfCollection, OfMongo, collection_folder, escaped, metadata_path, part_path};
+use crate::course::{Course, Throttle};
 use crate::digest::Digest;
 use crate::mongo_fault;
 use crate::parts::{PART_BYTES, Sink};
@@ -127,10 +128,11 @@ impl Moment {
     }
 
     /// Puts all documents into the sink.
-    pub(crate) async fn dump(mut self, sink: &mut Sink) -> Result<OfMongo, Fault> {
+    pub(crate) async fn dump(mut self, sink: &mut Sink, course: &Course) -> Result<OfMongo, Fault> {
         let mut collections = Vec::new();
+        let mut throttle = Throttle::new(self.database.client(), course).await;
         for listed in &self.listed {
-            collections.push(collection(&self.database, listed, &mut self.session, sink).await?);
+            collections.push(collection(&self.database, listed, &mut self.session, sink, &mut throttle).await?);
         }
         Ok(OfMongo { database: self.database.name().to_owned(), version: self.version, at: self.at, collections })
     }
@@ -148,9 +150,11 @@ async fn collection(
     listed: &Listed,
     session: &mut ClientSession,
     sink: &mut Sink,
+    throttle: &mut Throttle<'_>,
 ) -> Result<OfCollection, Fault> {
     let folder = collection_folder(database.name(), &listed.name);
-    let mut written = Written { folder: &folder, sink, parts: 0, digest: Digest::default(), pending: Vec::new() };
+    let mut written =
+        Written { folder: &folder, sink, throttle, parts: 0, digest: Digest::default(), pending: Vec::new() };
     let is_capped = listed.options.get_bool("capped").unwrap_or(false);
     let cannot = |error: &mongodb::error::Error| {
         let fault = mongo_fault(format!("cannot read {} for a backup", listed.name), error);
@@ -191,15 +195,16 @@ async fn collection(
 }
 
 /// Documents on their way, cut into parts at their borders.
-struct Written<'w> {
+struct Written<'w, 't> {
     folder: &'w str,
     sink: &'w mut Sink,
+    throttle: &'w mut Throttle<'t>,
     parts: u32,
     digest: Digest,
     pending: Vec<u8>,
 }
 
-impl Written<'_> {
+impl Written<'_, '_> {
     async fn add(&mut self, document: &[u8]) -> Result<(), Fault> {
         self.digest.add(document);
         self.pending.extend_from_slice(document);
@@ -208,6 +213,8 @@ impl Written<'_> {
 
     async fn cut(&mut self) -> Result<(), Fault> {
         let part = std::mem::take(&mut self.pending);
+        self.throttle.wait().await;
+        self.throttle.went(part.len() as u64);
         self.sink.put(&part_path(self.folder, self.parts), part).await?;
         self.parts += 1;
         Ok(())

@@ -14,10 +14,12 @@
 mod append_only_log;
 mod base;
 mod contents;
+mod copies;
+mod course;
+mod damage;
 mod digest;
 mod drill;
 mod dump;
-mod folder;
 mod load;
 mod oplog;
 mod parts;
@@ -26,17 +28,20 @@ mod repository;
 mod restore;
 mod retention;
 mod scratch;
+mod shelf;
 
-pub use base::{MongoSource, RedisSource, Sources, Taken, take};
+pub use base::{MongoSource, RedisSource, Sources, Taken, take, take_along};
 pub use contents::{ClusterTime, Contents, FORMAT, OfCollection, OfFile, OfMongo, OfRedis};
+pub use copies::{Brought, absent, bring};
+pub use course::Course;
 pub use digest::Digest;
 pub use drill::{Drill, DrillRecord, Engines, rehearse};
-pub use folder::Folder;
 pub use oplog::{Slice, SliceTaken, append, chain_end, oldest};
-pub use repository::{Kind, Repository, Snapshot, Verification};
+pub use repository::{Freed, Kind, Repository, Snapshot, Verification};
 pub use restore::{Copied, Naming, Restored, put_back, rebuild};
 pub use retention::{Keep, doomed};
 pub use scratch::{Program, Scratch};
+pub use shelf::{Destination, Place};
 
 use reconcile::Fault;
 

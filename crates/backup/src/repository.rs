@@ -1,4 +1,4 @@
-//! The repository: restic's format, by `rustic_core`, in a folder.
+//! The repository: restic's format, by `rustic_core`, wherever its files lie.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use host::clock::Timestamp;
-use host::files::{self, Access};
 use host::lock::{Held, Lock, try_lock};
 use reconcile::Fault;
 use rustic_core::repofile::{MasterKey, SnapshotFile, SnapshotId, StringList};
 use rustic_core::{
-    BackupOptions, CheckOptions, ConfigOptions, Credentials, IndexedFullStatus, KeyOptions, OpenStatus, ParentOptions,
-    PruneOptions, ReadSubsetOption, Repository as Rustic, RepositoryBackends, RepositoryOptions, SnapshotOptions,
+    BackupOptions, CheckOptions, ConfigOptions, Credentials, FileType, Id, IndexedFullStatus, KeyOptions, OpenStatus,
+    ParentOptions, PruneOptions, ReadSubsetOption, Repository as Rustic, RepositoryBackends, RepositoryOptions,
+    RusticError, RusticResult, SnapshotOptions, WriteBackend,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::contents::{self, ClusterTime, Contents, FORMAT};
-use crate::folder::Folder;
 use crate::parts::{Sink, Source, pair};
-use crate::{repository_fault, told};
+use crate::shelf::{Backend, Destination, Place, is_refusal, shelf};
+use crate::{damage, repository_fault, told};
 
 /// Tag of snapshots that no retention takes away.
 const HOLD: &str = "hold";
@@ -68,23 +68,38 @@ pub struct Verification {
     pub damage: Vec<String>,
     /// Whether everything was read, or a part drawn by lot.
     pub read_all: bool,
+    /// Names of backups that can be read whole all the same. Looked for where everything was read and something is damaged.
+    #[serde(default)]
+    pub readable: Vec<String>,
+    /// Those that cannot, and why.
+    #[serde(default)]
+    pub lost: Vec<(String, String)>,
+}
+
+/// Whether somebody let us take things away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freed {
+    Done,
+    /// It takes nothing away: what is over stays.
+    Refused,
 }
 
 /// A repository that was opened.
 #[derive(Clone)]
 pub struct Repository {
-    folder: Folder,
+    backend: Backend,
+    place: Place,
     key: Arc<MasterKey>,
 }
 
 impl std::fmt::Debug for Repository {
     /// Without its key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Repository").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Repository").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
-type Open = Rustic<OpenStatus>;
+pub(crate) type Open = Rustic<OpenStatus>;
 
 /// A snapshot whose files can be read.
 pub struct Reader {
@@ -97,72 +112,132 @@ fn options() -> RepositoryOptions {
     RepositoryOptions::default().no_cache(true)
 }
 
-fn rustic(folder: &Folder) -> Result<Rustic<()>, Fault> {
-    let backends = RepositoryBackends::new(Arc::new(folder.clone()), None);
+fn rustic(backend: &Backend) -> Result<Rustic<()>, Fault> {
+    let backends = RepositoryBackends::new(Arc::new(backend.clone()), None);
     Rustic::new(&options(), &backends).map_err(|error| repository_fault("cannot use the repository", &error))
 }
 
 impl Repository {
-    /// Opens the repository in a folder, with its key or a recovery key; `None` where there is none.
+    /// Opens the repository in a folder: [`Self::open_at`].
     ///
     /// # Errors
-    /// Where the key is not one of its keys, or what is there cannot be read. It takes a second of one processor: keys are
-    /// stretched.
+    /// As there.
     pub fn open(path: &Path, key: &str) -> Result<Option<Self>, Fault> {
-        let folder = Folder::new(path);
-        if !folder.has_repository() {
+        Self::open_at(&Destination::folder(path), key)
+    }
+
+    /// As [`Self::open_or_create_at`], in a folder.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_or_create(path: &Path, key: &str) -> Result<Self, Fault> {
+        Self::open_or_create_at(&Destination::folder(path), key)
+    }
+
+    /// Opens a repository, with its key or a recovery key; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the key is not one of its keys, nobody answers, or what is there cannot be read. It takes a second of one processor:
+    /// keys are stretched.
+    pub fn open_at(destination: &Destination, key: &str) -> Result<Option<Self>, Fault> {
+        let backend = Backend::new(shelf(destination)?, destination.bandwidth);
+        Self::open_by(destination, backend, &Credentials::password(key))
+    }
+
+    /// One that has the same key as this one: a copy of it. `None` where there is none.
+    pub(crate) fn open_copy(&self, destination: &Destination) -> Result<Option<Self>, Fault> {
+        let backend = Backend::new(shelf(destination)?, destination.bandwidth);
+        Self::open_by(destination, backend, &Credentials::Masterkey((*self.key).clone()))
+    }
+
+    fn open_by(destination: &Destination, backend: Backend, credentials: &Credentials) -> Result<Option<Self>, Fault> {
+        let place = &destination.place;
+        let cannot = || format!("cannot open the repository in {place}");
+        let is_there = backend.has_repository().map_err(|error| {
+            let fault = repository_fault(cannot(), &error);
+            let is_login = is_refusal(&error) && !matches!(place, Place::Folder(_));
+            if is_login { fault.hint("`roadbed secrets set` takes who logs in there") } else { fault.retry_safe() }
+        })?;
+        if !is_there {
             return Ok(None);
         }
-        let opened = rustic(&folder)?.open(&Credentials::password(key)).map_err(|error| {
-            let fault = repository_fault(format!("cannot open the repository in {}", path.display()), &error);
-            if error.is_incorrect_password() {
-                fault.hint("this key is none of its keys: take the recovery key, or the environment that made it")
-            } else {
-                fault.hint("see whether all of the folder is there, and yours to read")
+        let opened = rustic(&backend)?.open(credentials).map_err(|error| {
+            let fault = repository_fault(cannot(), &error);
+            match credentials {
+                Credentials::Masterkey(_) => {
+                    fault.hint("it is no copy of this repository: name another place for the copy")
+                }
+                Credentials::Password(_) if error.is_incorrect_password() => {
+                    fault.hint("this key is none of its keys: take the recovery key, or the environment that made it")
+                }
+                Credentials::Password(_) => fault.hint("see whether all of it is there, and yours to read"),
             }
         })?;
-        Ok(Some(Self { folder, key: Arc::new(opened.key()) }))
+        Ok(Some(Self { key: Arc::new(opened.key()), place: place.clone(), backend }))
     }
 
-    /// As [`Self::open`]; where there is none, it is made.
+    /// As [`Self::open_at`]; where there is none, it is made.
     ///
     /// # Errors
-    /// As [`Self::open`], and where the folder cannot be written.
-    pub fn open_or_create(path: &Path, key: &str) -> Result<Self, Fault> {
-        if let Some(opened) = Self::open(path, key)? {
+    /// As [`Self::open_at`], and where nothing can be written there.
+    pub fn open_or_create_at(destination: &Destination, key: &str) -> Result<Self, Fault> {
+        if let Some(opened) = Self::open_at(destination, key)? {
             return Ok(opened);
         }
-        let cannot = || format!("cannot make a repository in {}", path.display());
-        files::create_dir(path, Access::Owner).map_err(|fault| Fault::because(cannot(), &fault))?;
-        let folder = Folder::new(path);
-        let made = rustic(&folder)?
+        let backend = Backend::new(shelf(destination)?, destination.bandwidth);
+        let made = rustic(&backend)?
             .init(&Credentials::password(key), &KeyOptions::default(), &ConfigOptions::default())
-            .map_err(|error| repository_fault(cannot(), &error).hint("name a folder that is yours to write"))?;
-        Ok(Self { folder, key: Arc::new(made.key()) })
+            .map_err(|error| unmade(destination, &error))?;
+        Ok(Self { key: Arc::new(made.key()), place: destination.place.clone(), backend })
     }
 
-    pub fn path(&self) -> &Path {
-        self.folder.path()
+    /// Makes a copy of this one, empty: with the same keys, cut into the same pieces.
+    pub(crate) fn create_copy(&self, destination: &Destination) -> Result<Self, Fault> {
+        let backend = Backend::new(shelf(destination)?, destination.bandwidth);
+        let credentials = Credentials::Masterkey((*self.key).clone());
+        let config = self.opened()?.config().clone();
+        let made = rustic(&backend)?.init_with_config(&credentials, &KeyOptions::default(), config);
+        made.map_err(|error| unmade(destination, &error))?;
+        Ok(Self { key: self.key.clone(), place: destination.place.clone(), backend })
     }
 
-    fn opened_at(&self, folder: &Folder) -> Result<Open, Fault> {
-        rustic(folder)?
-            .open(&Credentials::Masterkey((*self.key).clone()))
-            .map_err(|error| repository_fault("cannot open the repository", &error))
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
-    fn opened(&self) -> Result<Open, Fault> {
-        self.opened_at(&self.folder)
+    /// Whether it is still there.
+    ///
+    /// # Errors
+    /// Where it cannot be looked.
+    pub fn is_there(&self) -> Result<bool, Fault> {
+        let there = self.backend.has_repository();
+        there.map_err(|error| repository_fault("cannot look for the repository", &error).retry_safe())
     }
 
-    /// Keeps others of ours from writing meanwhile.
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    fn opened_at(&self, backend: &Backend) -> Result<Open, Fault> {
+        rustic(backend)?.open(&Credentials::Masterkey((*self.key).clone())).map_err(|error| {
+            repository_fault(format!("cannot open the repository in {}", self.place), &error).retry_safe()
+        })
+    }
+
+    pub(crate) fn opened(&self) -> Result<Open, Fault> {
+        self.opened_at(&self.backend)
+    }
+
+    /// Keeps others of ours from writing meanwhile, where it is a folder. Elsewhere it goes without: what is written has names of its
+    /// own content, and what is freed lies marked for 23 hours.
     ///
     /// # Errors
     /// Where somebody else writes.
-    pub fn lock(&self, who: &str) -> Result<Held, Fault> {
-        let path: PathBuf = self.path().join("roadbed.lock");
+    pub fn lock(&self, who: &str) -> Result<Option<Held>, Fault> {
+        let Place::Folder(path) = &self.place else { return Ok(None) };
+        let path: PathBuf = path.join("roadbed.lock");
         match try_lock(&path, who) {
-            Ok(Lock::Ours(held)) => Ok(held),
+            Ok(Lock::Ours(held)) => Ok(Some(held)),
             Ok(Lock::HeldBy(who)) => Err(Fault::new("another backup is being written")
                 .cause(format!("{} is held by {}", path.display(), if who.is_empty() { "somebody" } else { &who }))
                 .hint("wait until it is done")
@@ -188,11 +263,13 @@ impl Repository {
     pub fn snapshots(&self) -> Result<Vec<Snapshot>, Fault> {
         let all = self.files()?;
         let mut snapshots: Vec<Snapshot> = all.iter().filter_map(|(snapshot, _)| snapshot.clone()).collect();
-        snapshots.sort_by(|one, other| (one.taken, &one.name).cmp(&(other.taken, &other.name)));
+        // Held first: where nothing is taken away, one that was held is there twice.
+        snapshots.sort_by(|one, other| (one.taken, &one.name, !one.held).cmp(&(other.taken, &other.name, !other.held)));
+        snapshots.dedup_by(|later, earlier| later.name == earlier.name);
         Ok(snapshots)
     }
 
-    fn files(&self) -> Result<Vec<(Option<Snapshot>, SnapshotFile)>, Fault> {
+    pub(crate) fn files(&self) -> Result<Vec<(Option<Snapshot>, SnapshotFile)>, Fault> {
         let found = self.opened()?.get_all_snapshots();
         let found = found.map_err(|error| repository_fault("cannot list the snapshots of the repository", &error))?;
         Ok(found.into_iter().map(|file| (shown(&file), file)).collect())
@@ -232,8 +309,8 @@ impl Repository {
     ) -> Result<String, Fault> {
         let cannot =
             |error: &rustic_core::RusticError| repository_fault("cannot save a snapshot in the repository", error);
-        let folder = self.folder.until(is_whole);
-        let repository = self.opened_at(&folder)?.to_indexed_ids().map_err(|error| cannot(&error))?;
+        let backend = self.backend.until(is_whole);
+        let repository = self.opened_at(&backend)?.to_indexed_ids().map_err(|error| cannot(&error))?;
         let mut snapshot = SnapshotOptions::default().to_snapshot().map_err(|error| cannot(&error))?;
         let time = rustic_core::jiff::Timestamp::from_millisecond(taken.unix_millis());
         snapshot.time = time.unwrap_or_default().to_zoned(rustic_core::jiff::tz::TimeZone::UTC);
@@ -258,7 +335,7 @@ impl Repository {
     pub fn verify(&self, most_bytes: Option<u64>) -> Result<Verification, Fault> {
         let subset = most_bytes.map_or(ReadSubsetOption::All, ReadSubsetOption::Size);
         let options = CheckOptions::default().read_data(true).read_data_subset(subset);
-        let mut found = Verification { damage: Vec::new(), read_all: most_bytes.is_none() };
+        let mut found = Verification { read_all: most_bytes.is_none(), ..Verification::default() };
         match self.opened().map(|repository| repository.check(options)) {
             Ok(Ok(results)) => {
                 // Warnings are of space that a crash left unused.
@@ -268,6 +345,9 @@ impl Repository {
             }
             Ok(Err(error)) => found.damage.push(told(&error)),
             Err(fault) => found.damage.extend(fault.causes.into_iter().chain([fault.message]).take(1)),
+        }
+        if found.read_all && !found.damage.is_empty() {
+            damage::survey(self, &mut found);
         }
         Ok(found)
     }
@@ -291,7 +371,8 @@ impl Repository {
         let repository = self.opened()?;
         // First the new one: a crash in between leaves both, and none is lost.
         repository.save_snapshots(vec![file]).map_err(|error| repository_fault("cannot mark a snapshot", &error))?;
-        repository.delete_snapshots(&[before]).map_err(|error| repository_fault("cannot mark a snapshot", &error))?;
+        // Who takes nothing away keeps both.
+        freed(repository.delete_snapshots(&[before]), "cannot mark a snapshot")?;
         Ok(self.named(name)?.0)
     }
 
@@ -299,13 +380,15 @@ impl Repository {
     ///
     /// # Errors
     /// Where they cannot be taken away.
-    pub fn forget(&self, names: &[String]) -> Result<(), Fault> {
+    pub fn forget(&self, names: &[String]) -> Result<Freed, Fault> {
         let is_named = |snapshot: &Snapshot| !snapshot.held && names.contains(&snapshot.name);
         let files = self.files()?;
         let doomed = files.iter().filter(|(snapshot, _)| snapshot.as_ref().is_some_and(is_named));
         let ids: Vec<SnapshotId> = doomed.map(|(_, file)| file.id).collect();
-        let forgotten = self.opened()?.delete_snapshots(&ids);
-        forgotten.map_err(|error| repository_fault("cannot take away snapshots that are over", &error))
+        if ids.is_empty() {
+            return Ok(Freed::Done);
+        }
+        freed(self.opened()?.delete_snapshots(&ids), "cannot take away snapshots that are over")
     }
 
     /// Frees what no snapshot needs. What is freed lies marked for 23 hours first, so that a backup that began before is not
@@ -313,12 +396,43 @@ impl Repository {
     ///
     /// # Errors
     /// Where the repository is damaged or cannot be written.
-    pub fn prune(&self) -> Result<(), Fault> {
-        let cannot = |error: &rustic_core::RusticError| repository_fault("cannot free space in the repository", error);
+    pub fn prune(&self) -> Result<Freed, Fault> {
         let repository = self.opened()?;
         let options = PruneOptions::default();
-        let plan = repository.prune_plan(&options).map_err(|error| cannot(&error))?;
-        repository.prune(&options, plan).map_err(|error| cannot(&error))
+        let planned = repository.prune_plan(&options);
+        freed(planned.and_then(|plan| repository.prune(&options, plan)), "cannot free space in the repository")
+    }
+
+    /// Whether nothing can be taken away there with what logs us in: a snapshot is, that is not there anyhow.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub fn refuses_deletes(&self) -> Result<bool, Fault> {
+        let mut bytes = [0_u8; 32];
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Fault::new("this machine gives no random numbers"))?;
+        let name: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id: Id = name.parse().map_err(|error: Box<RusticError>| repository_fault("cannot make an id", &error))?;
+        match self.backend.remove(FileType::Snapshot, &id, false) {
+            Ok(()) => Ok(false),
+            Err(error) if is_refusal(&error) => Ok(true),
+            Err(error) => Err(repository_fault("cannot see what the repository allows", &error).retry_safe()),
+        }
+    }
+}
+
+fn unmade(destination: &Destination, error: &RusticError) -> Fault {
+    let fault = repository_fault(format!("cannot make a repository in {}", destination.place), error);
+    match destination.place {
+        Place::Folder(_) => fault.hint("name a folder that is yours to write"),
+        _ => fault.hint("see whether who logs in there may write"),
+    }
+}
+
+fn freed(outcome: RusticResult<()>, what: &str) -> Result<Freed, Fault> {
+    match outcome {
+        Ok(()) => Ok(Freed::Done),
+        Err(error) if is_refusal(&error) => Ok(Freed::Refused),
+        Err(error) => Err(repository_fault(what, &error)),
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!   run     ── short-lived: output line by line, a deadline, nothing left behind
 //!   foreground ── in the terminal of whoever runs us, or in one between; not longer than we do
+//!   dialogue ── spoken to over its stdin and stdout, as long as we like
 //!   spawn   ── long-lived: identity known before the program runs, inherited descriptors, limits
 //!   Process ── a pidfd and what to do with it: wait, signal, reap; works for processes that are not our children too
 //!   table   ── what /proc says: start time, session, environment, open files
@@ -10,6 +11,7 @@
 //!
 //! A process is its pid *and* its start time: a pid alone is a number that the kernel gives to somebody else later.
 
+pub mod dialogue;
 pub mod foreground;
 pub mod handle;
 pub mod line;

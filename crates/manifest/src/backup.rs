@@ -2,18 +2,30 @@
 
 use std::time::Duration;
 
+use crate::id::CopyName;
 use crate::record::record;
-use crate::scalars::{Age, Count};
-use crate::shape::{Text, text_shape};
+use crate::repository_place::RepositoryPlace;
+use crate::scalars::{Age, Bytes, Count, SshKey};
+use crate::shape::Table;
 use crate::source::At;
 
 record! {
     /// Backups of an environment: everything at once every so often, changes of MongoDB all the time, and rehearsals that restore
     /// them.
     pub(crate) struct BackupTable {
-        /// Folder of the repositories, relative to the manifest where it does not begin with `/`. Each environment has one of its own
-        /// in it. Best on another disk.
-        repository: At<FolderPath> = ".roadbed-backups",
+        /// Where the repositories lie: a folder, relative to the manifest where it does not begin with `/`; `root:backups`, in the environment's own root, with which it is lost; `rest:https://HOST/PATH/`,
+        /// a rest-server; `s3:https://HOST/BUCKET/PREFIX`; or `sftp://USER@HOST:PORT/PATH`. Each environment has one of its own in it.
+        /// Best not on the machine itself. Who logs in there is told to `roadbed secrets set backup/access`: `USER:PASSWORD`,
+        /// `ACCESS_KEY_ID:SECRET_ACCESS_KEY`, or a private key of OpenSSH.
+        repository: At<RepositoryPlace> = ".roadbed-backups",
+        /// The public key by which the host of `sftp://` is known.
+        host_key: Option<At<SshKey>>,
+        /// Region of `s3:`, which is part of what is signed.
+        region: String = "us-east-1",
+        /// Of bytes a second that are written there, on average. Default: as many as go.
+        bandwidth: Option<Bytes>,
+        /// So many times longer than when nothing is backed up MongoDB may take to answer; above that the backup waits. 0: it never waits.
+        patience: Count = 4,
         /// Time between two backups of everything.
         every: Age = "1d",
         /// Time between two looks at what changed in MongoDB: so much may be lost with the machine.
@@ -28,6 +40,27 @@ record! {
         rpo: Age = "1m",
         /// Longest time that restoring everything may take. A rehearsal that took longer has not passed.
         rto: Age = "1h",
+        /// Further repositories, elsewhere, to which all is copied once it is saved, by their names.
+        copies: Table<CopyName, CopyTable>,
+    }
+}
+
+record! {
+    /// A second repository. Who logs in there is told to `roadbed secrets set backup/access-NAME`.
+    pub(crate) struct CopyTable {
+        /// As `repository` of the backup. Each environment has one of its own in it.
+        repository: At<RepositoryPlace>,
+        /// The public key by which the host of `sftp://` is known.
+        host_key: Option<At<SshKey>>,
+        /// Region of `s3:`, which is part of what is signed.
+        region: String = "us-east-1",
+        /// Of bytes a second that are written there, on average. Default: as many as go.
+        bandwidth: Option<Bytes>,
+        /// Whether it refuses to have anything taken away or overwritten, so that who holds all keys of the environment cannot destroy
+        /// it. Nothing is ever freed in it by Roadbed.
+        append_only: bool = false,
+        /// What was saved longer ago than this and is not in the copy makes it late, and the gate says so.
+        late: Age = "1h",
     }
 }
 
@@ -48,8 +81,11 @@ record! {
 /// How an environment is backed up, resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
-    /// Relative to the manifest where it does not begin with `/`.
-    pub repository: String,
+    pub repository: Destination,
+    /// So many times longer than without a backup MongoDB may take to answer; 0: no matter how long.
+    pub patience: u32,
+    /// In the order of their names.
+    pub copies: Vec<BackupCopy>,
     pub every: Duration,
     pub changes: Duration,
     pub hourly: u32,
@@ -62,11 +98,67 @@ pub struct Backup {
     pub rto: Duration,
 }
 
+/// A repository and how it is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    pub place: RepositoryPlace,
+    /// Name of who logs in there, in the secret store.
+    pub access: String,
+    pub host_key: Option<String>,
+    pub region: String,
+    /// Bytes a second.
+    pub bandwidth: Option<u64>,
+}
+
+/// A second repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupCopy {
+    pub name: CopyName,
+    pub destination: Destination,
+    pub is_append_only: bool,
+    /// Nothing that was saved may be absent there for longer.
+    pub late: Duration,
+}
+
+impl BackupCopy {
+    fn of(name: &CopyName, table: &CopyTable) -> Self {
+        let destination = Destination {
+            place: table.repository.value.clone(),
+            access: format!("backup/access-{name}"),
+            host_key: table.host_key.as_ref().map(|key| key.value.0.clone()),
+            region: table.region.clone(),
+            bandwidth: table.bandwidth.map(|bytes| bytes.0),
+        };
+        Self { name: name.clone(), destination, is_append_only: table.append_only, late: table.late.0 }
+    }
+}
+
+impl Backup {
+    /// Names of what people tell the secret store, for all of its repositories that somebody logs in to.
+    pub fn secrets(&self) -> Vec<String> {
+        let all = std::iter::once(&self.repository).chain(self.copies.iter().map(|copy| &copy.destination));
+        all.filter(|destination| !destination.place.is_folder()).map(|destination| destination.access.clone()).collect()
+    }
+}
+
 impl BackupTable {
     pub(crate) fn resolve(&self) -> Backup {
         let keep = &self.keep;
         Backup {
-            repository: self.repository.value.0.clone(),
+            repository: Destination {
+                place: self.repository.value.clone(),
+                access: "backup/access".to_owned(),
+                host_key: self.host_key.as_ref().map(|key| key.value.0.clone()),
+                region: self.region.clone(),
+                bandwidth: self.bandwidth.map(|bytes| bytes.0),
+            },
+            patience: self.patience.0,
+            copies: self
+                .copies
+                .in_order()
+                .into_iter()
+                .map(|(name, table)| BackupCopy::of(&name.value, table))
+                .collect(),
             every: self.every.0,
             changes: self.changes.0,
             hourly: keep.hourly.0,
@@ -80,27 +172,3 @@ impl BackupTable {
         }
     }
 }
-
-/// A folder of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FolderPath(pub(crate) String);
-
-impl Text for FolderPath {
-    const WANTS: &'static str = "the path of a folder";
-    const EXAMPLES: &'static [&'static str] = &["/var/backups/urbancart", ".roadbed-backups"];
-
-    fn read(text: &str) -> Result<Self, Option<String>> {
-        let parts = text.strip_prefix('/').unwrap_or(text);
-        let part_is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
-        if parts.split('/').all(part_is_plain) && !text.contains('\0') {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Some("write folders joined by \"/\", without \".\", \"..\" and a \"/\" at the end".to_owned()))
-        }
-    }
-
-    fn stand_in() -> Self {
-        Self("unreadable".to_owned())
-    }
-}
-text_shape!(FolderPath);

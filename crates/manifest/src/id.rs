@@ -133,6 +133,10 @@ name_type!(
     ChannelName, is_name, NAME_PATTERN, NAME_RULE
 );
 name_type!(
+    /// A second repository of backups, for example `offsite`.
+    CopyName, is_name, NAME_PATTERN, NAME_RULE
+);
+name_type!(
     /// A bucket of the object storage, for example `products`.
     BucketName, is_name, NAME_PATTERN, NAME_RULE
 );

@@ -15,6 +15,7 @@ mod abuse;
 mod accessor;
 mod api;
 mod backup;
+mod repository_place;
 mod check;
 mod ci;
 mod collections;
@@ -64,7 +65,7 @@ mod workflows;
 pub use abuse::{Abuse, Challenge, Scanners};
 pub use accessor::accessor;
 pub use api::Api;
-pub use backup::Backup;
+pub use backup::{Backup, BackupCopy, Destination};
 pub use ci::{Ci, CiApp, CiDifference, CiTask};
 pub use console::Console;
 pub use diff::{Difference, diff};
@@ -74,8 +75,8 @@ pub use example::example;
 pub use generated::{GeneratedFile, generated};
 pub use github::{Github, GithubEnvironment};
 pub use id::{
-    AppName, BucketName, ChannelName, CollectionName, EnvName, MigrationName, MonitorName, OwnerName, PersonName,
-    ProductName, VarName,
+    AppName, BucketName, ChannelName, CollectionName, CopyName, EnvName, MigrationName, MonitorName, OwnerName,
+    PersonName, ProductName, VarName,
 };
 pub use incidents::{Incidents, Owner, ServedEnvironment, Team};
 pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
@@ -87,6 +88,7 @@ pub use parse::{DeclaredPath, Manifest, parse};
 pub use preview::{Ceiling, Preview};
 pub use protection::{Protection, is_check_name};
 pub use rate_limit::{LimitedRoute, Rate, RateLimit, RateLimitKey, RateLimitMode};
+pub use repository_place::RepositoryPlace;
 pub use resolve::UnknownEnv;
 pub use rollout::Rollout;
 pub use rotation::{RotatedBy, Rotation, RotationKind, RotationSchedule};

@@ -6,6 +6,9 @@
     reason = "tests start, damage and kill what production code only reaches by `host`"
 )]
 
+mod destinations;
+mod elsewhere;
+mod faults;
 mod stand;
 
 use std::time::Duration;

@@ -1,10 +1,9 @@
 //! T13: what is saved is young and whole, and was restored.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backup::Repository;
+use backup::{Keep, Repository};
 use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
 use host::clock::{Clock, Timestamp};
@@ -14,8 +13,11 @@ use secrets::{SecretName, Store};
 use tokio::time::sleep;
 
 use crate::control::backing_up::record::Record;
-use crate::control::backing_up::{KEY, READ_BY_LOT};
+use crate::control::backing_up::{self, KEY, READ_BY_LOT};
 use crate::render::span;
+use crate::wanted::Wanted;
+
+use super::backup_copies::CopiesAreElsewhere;
 
 pub(super) const YOUNG: Claim = Claim {
     task: "T13",
@@ -42,7 +44,7 @@ pub(super) const RESTORED: Claim = Claim {
 };
 
 /// What is due may be under way: so long after it is late.
-const GRACE: Duration = Duration::from_secs(15 * 60);
+pub(super) const GRACE: Duration = Duration::from_secs(15 * 60);
 
 /// An environment that was just brought up takes its first backup: it is waited for.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -55,8 +57,7 @@ const CHANGES_GRACE: Duration = Duration::from_secs(10);
 pub struct Backups {
     pub root: Root,
     pub backup: Backup,
-    /// Of the repository.
-    pub place: PathBuf,
+    pub wanted: Wanted,
     pub secrets: Arc<Store>,
     pub clock: Arc<dyn Clock>,
     /// Whether there is a MongoDB, whose changes are saved.
@@ -64,17 +65,34 @@ pub struct Backups {
 }
 
 impl Backups {
-    /// All three.
-    pub fn checks(self) -> [Box<dyn Check>; 3] {
-        [
+    /// All three, and a fourth where there are copies.
+    pub fn checks(self) -> Vec<Box<dyn Check>> {
+        let mut all: Vec<Box<dyn Check>> = vec![
             Box::new(BackupIsYoung(self.clone())),
             Box::new(BackupsAreWhole(self.clone())),
-            Box::new(BackupWasRestored(self)),
-        ]
+            Box::new(BackupWasRestored(self.clone())),
+        ];
+        if !self.backup.copies.is_empty() {
+            all.push(Box::new(CopiesAreElsewhere(self)));
+        }
+        all
+    }
+
+    pub(super) fn keep(&self) -> Keep {
+        let Backup { hourly, daily, weekly, monthly, any_second, .. } = self.backup;
+        Keep { hourly, daily, weekly, monthly, any_second }
+    }
+
+    pub(super) fn open(&self, destination: &manifest::Destination) -> Result<Repository, Fault> {
+        let destination = backing_up::destination(&self.root, &self.wanted, destination, &self.secrets)?;
+        let absent = || Fault::new(format!("there is no repository in {}", destination.place));
+        let key = self.secrets.get(&SecretName::new(KEY));
+        let key = key.map_err(|fault| Fault::because("cannot use the key of the repository", &fault))?;
+        Repository::open_at(&destination, key.ok_or_else(absent)?.secret.expose())?.ok_or_else(absent)
     }
 
     /// The record, once `is_there` says that it has what is looked for; as it is when the time is over.
-    async fn record(&self, cx: &CheckCx, is_there: impl Fn(&Record) -> bool) -> Result<Record, Fault> {
+    pub(super) async fn record(&self, cx: &CheckCx, is_there: impl Fn(&Record) -> bool) -> Result<Record, Fault> {
         let deadline = self.clock.instant() + cx.budget * 4 / 5;
         loop {
             let record = Record::read(&self.root)?;
@@ -85,19 +103,16 @@ impl Backups {
         }
     }
 
-    fn repository(&self) -> Result<Repository, Fault> {
-        let absent = || Fault::new(format!("there is no repository in {}", self.place.display()));
-        let key = self.secrets.get(&SecretName::new(KEY));
-        let key = key.map_err(|fault| Fault::because("cannot use the key of the repository", &fault))?;
-        Repository::open(&self.place, key.ok_or_else(absent)?.secret.expose())?.ok_or_else(absent)
+    pub(super) fn repository(&self) -> Result<Repository, Fault> {
+        self.open(&self.backup.repository)
     }
 }
 
-fn told(fault: Fault) -> Outcome {
+pub(super) fn told(fault: Fault) -> Outcome {
     Outcome::fails(std::iter::once(fault.message).chain(fault.causes).collect())
 }
 
-fn ago(duration: Duration) -> String {
+pub(super) fn ago(duration: Duration) -> String {
     span::time(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
@@ -134,7 +149,7 @@ impl BackupIsYoung {
                 ago(now.since(taken)),
                 ago(backup.every)
             )),
-            None => findings.bad(format!("there is no backup in {}", self.0.place.display())),
+            None => findings.bad("there is no backup in the repository".to_owned()),
         }
         if record.gap {
             findings.bad("changes were overwritten before they were saved, and no backup was taken since".to_owned());
@@ -181,17 +196,17 @@ impl BackupsAreWhole {
         let backups = self.0.clone();
         let looked = tokio::task::spawn_blocking(move || {
             let repository = backups.repository()?;
-            Ok((repository.verify(Some(READ_BY_LOT))?, repository.snapshots()?.len()))
+            let snapshots = repository.snapshots()?.len();
+            Ok((repository.verify(Some(READ_BY_LOT))?, snapshots, repository.place().to_string()))
         });
         let looked: Result<_, Fault> = looked.await.unwrap_or_else(|error| Err(Fault::because("cannot look", &error)));
-        let (verification, snapshots) = looked?;
+        let (verification, snapshots, place) = looked?;
         let mut findings = Findings::default();
         for damage in verification.damage.iter().chain(&record.damage) {
             findings.bad(damage.clone());
         }
         if verification.damage.is_empty() && record.damage.is_empty() {
-            findings
-                .good(format!("{snapshots} snapshots in {}: index, trees and data are whole", self.0.place.display()));
+            findings.good(format!("{snapshots} snapshots in {place}: index, trees and data are whole"));
         }
         Ok(findings.outcome())
     }

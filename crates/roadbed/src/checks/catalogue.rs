@@ -6,9 +6,9 @@ use std::time::Duration;
 use gate::{Claim, Impact};
 
 use super::{
-    backups, code, deliveries, deploy_keys, errors, found_again, isolation, leaks, limits, looked_at, outages, overdue,
-    payments, pipeline, protection, published, readiness, runbook, shown, sites, strangers, survival, targets, teams,
-    tls, variables,
+    backup_copies, backups, code, deliveries, deploy_keys, errors, found_again, isolation, leaks, limits, looked_at,
+    outages, overdue, payments, pipeline, protection, published, readiness, runbook, shown, sites, strangers, survival,
+    targets, teams, tls, variables,
 };
 
 /// A promise, and what whoever is on call needs to know of its check.
@@ -79,6 +79,7 @@ pub const ALL: &[Promise] = &[
     of(&protection::CLAIM, OFTEN, "refused visits to what is protected"),
     of(&backups::YOUNG, OFTEN, LOOKS),
     of(&backups::WHOLE, DAILY, "reads some of the repository of backups, for a second of one processor"),
+    of(&backup_copies::ELSEWHERE, OFTEN, LOOKS),
     of(&backups::RESTORED, OFTEN, LOOKS),
     of(&runbook::CLAIM, HOURLY, LOOKS),
     of(&deliveries::WAY_BACK, HOURLY, LOOKS),

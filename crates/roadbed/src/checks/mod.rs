@@ -36,6 +36,7 @@
 //! | T12 | `protected-refuses-strangers` | what is protected lets in who signed in and nobody else; where something is protected |
 //! | T13 | `a-backup-is-young` | everything was backed up when it was due, and changes since are saved; where it is backed up |
 //! | T13 | `backups-are-whole` | the repository is whole, read and decrypted by lot |
+//! | T13 | `a-copy-is-elsewhere` | every second repository has what was saved, and takes nothing away where it says so; where there are copies |
 //! | T13 | `the-newest-backup-was-restored` | a backup was restored in a rehearsal, equal, within the promised times |
 //! | T14 | `runbook-can-be-followed` | the runbook is as the manifest makes it, and each command in it can be typed; where there is one, or must be |
 //! | T14 | `one-can-go-back` | the release before is there, whole, and it is clear which; where there was one |
@@ -67,6 +68,7 @@ mod isolation;
 mod runbook;
 mod teams;
 mod visitor;
+mod backup_copies;
 mod backups;
 pub mod catalogue;
 

@@ -1,5 +1,7 @@
 //! `roadbed backup`, `drill` and `restore`: control does it, here it is asked for and shown.
 
+use std::time::Duration;
+
 use host::clock::Timestamp;
 use reconcile::Fault;
 use time::OffsetDateTime;
@@ -67,8 +69,30 @@ fn moment(text: &str) -> Result<Timestamp, Failure> {
     })
 }
 
+/// Between two lines of how far it is.
+const TELL: Duration = Duration::from_secs(2);
+
+/// Says meanwhile how far it is.
+async fn with_progress(session: &Session, request: &Request) -> Result<Answer, Fault> {
+    let client = ControlClient::new(session.root.clone());
+    let mut done = std::pin::pin!(client.backups(request));
+    loop {
+        tokio::select! {
+            answer = &mut done => return answer,
+            () = tokio::time::sleep(TELL) => {}
+        }
+        let looked = ControlClient::new(session.root.clone());
+        if let Ok(answer) = looked.backups(&Request::Progress).await {
+            render::backup::lines(&answer).iter().for_each(|line| session.output.note(line));
+        }
+    }
+}
+
 async fn ask(session: &Session, request: &Request) -> Result<Exit, Failure> {
-    let answer = ControlClient::new(session.root.clone()).backups(request).await?;
+    let answer = match request {
+        Request::Now => with_progress(session, request).await?,
+        _ => ControlClient::new(session.root.clone()).backups(request).await?,
+    };
     let output = &session.output;
     let exit = match &answer {
         Answer::Drilled { record } if !record.passed() => Exit::Failed,

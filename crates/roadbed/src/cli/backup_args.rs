@@ -20,7 +20,7 @@ Exit codes:
     Now,
     /// Show what there is
     ///
-    /// Backups of everything, up to when any second can be restored, and what the last rehearsal found.
+    /// Backups of everything, up to when any second can be restored, what the last rehearsal found, and since when each copy has all of it.
     #[command(after_help = "\
 Examples:
   roadbed backup list --env production
@@ -32,6 +32,8 @@ Exit codes:
     List,
     Show(Named),
     /// Read and decrypt all of the repository, and name what is damaged
+    ///
+    /// Where something is, each backup is read as a restore would: those that can be, and those that are lost, are named.
     #[command(after_help = "\
 Examples:
   roadbed backup verify --env production
@@ -51,11 +53,11 @@ Examples:
 
 Exit codes:
   0  done
-  1  another backup is being written, or the repository cannot be written")]
+  1  another backup is being written, or the repository cannot be written, or takes nothing away")]
     Prune,
     /// Make a key that opens the repository without the environment, and show it once
     ///
-    /// For a safe: with it and the repository's folder, `restic` and `roadbed` restore everything on an empty machine.
+    /// For a safe: it opens the copies too, a moment later. With it and the repository's folder, `restic` and `roadbed` restore everything on an empty machine.
     #[command(after_help = "\
 Examples:
   roadbed backup recovery-key --env production

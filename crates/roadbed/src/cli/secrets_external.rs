@@ -73,13 +73,14 @@ fn keys(environment: &Environment) -> Vec<String> {
     let client = environment.sign_in.iter().filter(|sign_in| sign_in.has_secret).map(|_| CLIENT_SECRET.to_owned());
     let channels = environment.monitoring.channels.iter().filter(|channel| channel.needs_secret());
     let channels = channels.map(manifest::monitoring::Channel::secret);
-    zone.chain(bound.map(AcmeAuthority::account_secret)).chain(client).chain(channels).collect()
+    let repositories = environment.backup.iter().flat_map(manifest::Backup::secrets);
+    zone.chain(bound.map(AcmeAuthority::account_secret)).chain(client).chain(channels).chain(repositories).collect()
 }
 
 fn set_key(session: &Session, name: &str, store: &Store) -> Result<Exit, Failure> {
     let secret = read_value(name)?;
     // A provider may give out any text.
-    let is_keys = name != CLIENT_SECRET && !name.starts_with("alerts/");
+    let is_keys = name != CLIENT_SECRET && !name.starts_with("alerts/") && !name.starts_with("backup/");
     if is_keys && acme::dns::Secret::of_base64(secret.expose()).is_none() {
         return Err(Failure::Usage(
             Fault::new(format!("cannot keep this value of {name}: it is no base64"))
@@ -94,6 +95,7 @@ fn set_key(session: &Session, name: &str, store: &Store) -> Result<Exit, Failure
         session.output.notes.good("✓"),
         match name {
             CLIENT_SECRET => "person signs in",
+            _ if name.starts_with("backup/") => "backup logs in",
             _ if is_keys => "certificate is ordered",
             _ => "alert goes out",
         }

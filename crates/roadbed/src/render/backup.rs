@@ -5,11 +5,12 @@ use std::time::Duration;
 use backup::{DrillRecord, Kind, Snapshot};
 
 use super::span;
-use crate::control::backing_up::wire::{Answer, Done, Listing};
+use crate::control::backing_up::wire::{Answer, Done, Listing, Progress};
 
 pub fn lines(answer: &Answer) -> Vec<String> {
     match answer {
         Answer::Taken { snapshot } => vec![format!("saved {}", of(snapshot))],
+        Answer::Progress { progress } => progress.iter().map(going).collect(),
         Answer::List(listing) => list(listing),
         Answer::Contents { contents } => {
             let mut lines = vec![format!("{} {}, taken at {}", contents.product, contents.environment, contents.taken)];
@@ -28,7 +29,12 @@ pub fn lines(answer: &Answer) -> Vec<String> {
         Answer::Verified { verification } if verification.damage.is_empty() => {
             vec!["the repository is whole: all of it was read".to_owned()]
         }
-        Answer::Verified { verification } => verification.damage.clone(),
+        Answer::Verified { verification } => {
+            let mut lines = verification.damage.clone();
+            lines.extend(verification.lost.iter().map(|(name, why)| format!("LOST {name}: {why}")));
+            lines.extend(verification.readable.iter().map(|name| format!("can be read whole: {name}")));
+            lines
+        }
         Answer::Held { snapshot } if snapshot.held => vec![format!("{} is kept until it is released", snapshot.name)],
         Answer::Held { snapshot } => vec![format!("{} is kept as long as the manifest says", snapshot.name)],
         Answer::Pruned { gone } => vec![format!("{gone} snapshots are gone")],
@@ -38,6 +44,18 @@ pub fn lines(answer: &Answer) -> Vec<String> {
         }
         Answer::Drilled { record } => drill(record),
         Answer::Restored(done) => restored(done),
+    }
+}
+
+fn going(progress: &Progress) -> String {
+    let Progress { bytes, expected, seconds, waits } = *progress;
+    let waits = if waits { ", waits: MongoDB is busy" } else { "" };
+    match expected {
+        Some(expected) if bytes > 0 && bytes < expected => {
+            let left = u128::from(seconds) * u128::from(expected - bytes) / u128::from(bytes);
+            format!("{} of about {}, about {left} s left{waits}", size(bytes), size(expected))
+        }
+        _ => format!("{}{waits}", size(bytes)),
     }
 }
 
@@ -82,6 +100,17 @@ fn list(listing: &Listing) -> Vec<String> {
         Some(drill) if drill.passed() => lines.push(format!("last rehearsal: passed at {}", drill.began)),
         Some(drill) => lines.push(format!("last rehearsal: FAILED at {}", drill.began)),
         None => lines.push("last rehearsal: none, so every backup is unproven".to_owned()),
+    }
+    for copy in &listing.copies {
+        let word = if copy.append_only { ", takes nothing away" } else { "" };
+        lines.push(match copy.complete {
+            Some(time) => format!("copy {}: all of it at {time}, in {}{word}", copy.name, copy.repository),
+            None => format!("copy {}: nothing is there yet, in {}{word}", copy.name, copy.repository),
+        });
+        lines.extend(copy.trouble.iter().map(|why| format!("  the last attempt failed: {why}")));
+        if copy.refuses {
+            lines.push("  it takes nothing away: what is over stays; say append_only = true".to_owned());
+        }
     }
     lines.extend(listing.trouble.iter().map(|why| format!("the last attempt failed: {why}")));
     lines

@@ -172,13 +172,13 @@ impl World {
         let Some(backup) = self.environment.backup.clone() else { return Vec::new() };
         let backups = checks::Backups {
             root: self.ground.root.clone(),
-            place: crate::control::backing_up::place(&self.wanted, &backup),
+            wanted: self.wanted.clone(),
             backup,
             secrets: self.secrets.clone(),
             clock: self.ground.clock.clone(),
             has_changes: self.addresses.members().is_some(),
         };
-        backups.checks().into()
+        backups.checks()
     }
 
     /// Of what was deployed; where nothing was, there is nothing to promise.

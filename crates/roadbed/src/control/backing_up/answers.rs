@@ -1,12 +1,12 @@
 //! What people ask for of backups.
 
-use backup::{Naming, Repository, Scratch, doomed, put_back, rebuild};
+use backup::{Freed, Naming, Repository, Scratch, doomed, put_back, rebuild};
 use reconcile::Fault;
 
-use super::desk::{Desk, desk, fresh_recovery_key, place, rehearsal, snapshots};
+use super::desk::{Desk, desk, fresh_recovery_key, rehearsal, snapshots};
 use super::record::Record;
 use super::wire::{Answer, Done, Listing, Request, ToRestore};
-use super::{base, in_background, rehearse, slice};
+use super::{base, copying, in_background, rehearse, slice};
 use crate::control::Control;
 
 /// Answers.
@@ -20,6 +20,7 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
             let _turn = control.backing_up.turn.lock().await;
             Ok(Answer::Taken { snapshot: base(control, &desk).await? })
         }
+        Request::Progress => Ok(Answer::Progress { progress: control.backing_up.progress(control.clock.now()) }),
         Request::List => list(control, &desk).await.map(Answer::List),
         Request::Show { name } => {
             let repository = desk.repository(control).await?;
@@ -46,8 +47,11 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
             let (keep, now) = (desk.keep(), control.clock.now());
             let pruned = in_background(&repository, move |repository| {
                 let over = doomed(&repository.snapshots()?, &keep, now);
-                repository.forget(&over)?;
-                repository.prune()?;
+                if repository.forget(&over)? == Freed::Refused || repository.prune()? == Freed::Refused {
+                    return Err(Fault::new(format!("nothing was taken away from {}", repository.place()))
+                        .cause("it takes nothing away with what logs us in")
+                        .hint("what is over is taken away there, by who may"));
+                }
                 Ok(over.len())
             });
             Ok(Answer::Pruned { gone: pruned.await? })
@@ -57,6 +61,8 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
             let key = fresh_recovery_key()?;
             let added = key.clone();
             in_background(&repository, move |repository| repository.add_key(&added)).await?;
+            // Copies get it with the next pass.
+            control.backing_up.copies_are_due.notify_one();
             Ok(Answer::RecoveryKey { key })
         }
         Request::Adopt { key } => {
@@ -83,12 +89,13 @@ async fn list(control: &Control, desk: &Desk) -> Result<Listing, Fault> {
     let record = Record::read(&control.root)?;
     let (backups, slices): (Vec<_>, Vec<_>) = all.into_iter().partition(backup::Snapshot::is_base);
     Ok(Listing {
-        repository: place(&desk.want, &desk.backup).to_string_lossy().into_owned(),
+        repository: repository.place().to_string(),
         backups,
         slices: slices.len(),
         covered: record.covered.map(|(to, _)| to.time()),
-        drill: record.drill,
+        drill: record.drill.clone(),
         trouble: control.backing_up.trouble(),
+        copies: copying::listed(desk, &record.copies),
     })
 }
 

@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use backup::{Engines, Keep, MongoSource, RedisSource, Repository, Sources};
+use backup::{Destination, Engines, Keep, MongoSource, Place, RedisSource, Repository, Sources};
 use host::files::{self, Access};
-use manifest::Backup;
 use manifest::environment::Class;
+use manifest::{Backup, RepositoryPlace};
 use mongodb::Client;
 use reconcile::{Fault, Root};
-use secrets::{SecretName, Versioned};
+use secrets::{SecretName, Store, Versioned};
 use stores::mongo::OwnUser;
 use stores::redis::Purpose;
 
 use super::in_background;
+use super::record::Record;
 use crate::control::lending::lender;
 use crate::control::{Control, convergence, sleeping};
 use crate::wanted::{self, Wanted};
@@ -37,14 +38,73 @@ fn copies(root: &Root) -> PathBuf {
 }
 
 pub(super) struct Desk {
+    pub(super) root: Root,
     pub(super) want: Wanted,
     pub(super) backup: Backup,
     lender: Lender,
 }
 
-/// Folder of the repository of an environment.
-pub(crate) fn place(want: &Wanted, backup: &Backup) -> PathBuf {
-    project(&want.manifest).join(&backup.repository).join(&want.environment)
+/// Where the repository of an environment is.
+pub(crate) fn place(root: &Root, want: &Wanted, destination: &manifest::Destination) -> Place {
+    let environment = &want.environment;
+    match &destination.place {
+        RepositoryPlace::Folder(folder) => Place::Folder(project(&want.manifest).join(folder).join(environment)),
+        RepositoryPlace::InRoot => Place::Folder(root.path().join("backups")),
+        RepositoryPlace::Rest(url) => Place::Rest { url: format!("{url}{environment}/") },
+        RepositoryPlace::S3 { endpoint, bucket, prefix } => Place::S3 {
+            endpoint: endpoint.clone(),
+            bucket: bucket.clone(),
+            prefix: if prefix.is_empty() { environment.clone() } else { format!("{prefix}/{environment}") },
+            region: destination.region.clone(),
+        },
+        RepositoryPlace::Sftp { user, host, port, path } => Place::Sftp {
+            user: user.clone(),
+            host: host.clone(),
+            port: *port,
+            path: format!("{path}/{environment}"),
+            host_key: destination.host_key.clone().unwrap_or_default(),
+        },
+    }
+}
+
+/// Where distributions keep the certificates that the system trusts.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+fn authorities() -> Result<Vec<u8>, Fault> {
+    for bundle in BUNDLES {
+        let read = files::read_if_exists(Path::new(bundle));
+        if let Some(bytes) = read.map_err(|fault| Fault::because("cannot read the certificates to believe", &fault))? {
+            return Ok(bytes);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// A repository of an environment, with who logs in there.
+///
+/// # Errors
+/// Where the secret store cannot be read.
+pub(crate) fn destination(
+    root: &Root,
+    want: &Wanted,
+    destination: &manifest::Destination,
+    secrets: &Store,
+) -> Result<Destination, Fault> {
+    let place = place(root, want, destination);
+    if let Place::Folder(path) = &place {
+        return Ok(Destination { bandwidth: destination.bandwidth, ..Destination::folder(path) });
+    }
+    let kept = secrets.get(&SecretName::new(destination.access.clone()));
+    let kept = kept.map_err(|fault| {
+        Fault::because(format!("cannot use {} of the secret store", destination.access), &fault).hint(fault.hint())
+    })?;
+    let access = kept.map(|kept| kept.secret.expose().to_owned().into());
+    Ok(Destination { place, access, bandwidth: destination.bandwidth, authorities: authorities()? })
 }
 
 /// `None` where nothing is to be backed up now: nobody wants it, or the environment is not up.
@@ -59,7 +119,7 @@ pub(super) async fn desk(control: &Control) -> Result<Option<Desk>, Fault> {
         return Ok(None);
     }
     let lender = lender(control).await?;
-    Ok(Some(Desk { want, backup, lender }))
+    Ok(Some(Desk { root: control.root.clone(), want, backup, lender }))
 }
 
 impl Desk {
@@ -76,16 +136,32 @@ impl Desk {
 
     /// The repository, made where there is none.
     pub(super) async fn repository(&self, control: &Control) -> Result<Repository, Fault> {
-        let place = place(&self.want, &self.backup);
+        let destination = self.destination(&self.backup.repository)?;
         let opened = control.backing_up.repository.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(opened) = opened.filter(|opened| opened.path() == place && files::exists(&place.join("config"))) {
+        if let Some(opened) = opened.filter(|opened| *opened.place() == destination.place)
+            && in_background(&opened, Repository::is_there).await?
+        {
             return Ok(opened);
         }
         let key = self.key()?;
-        let opening = tokio::task::spawn_blocking(move || Repository::open_or_create(&place, key.secret.expose()));
+        let opening =
+            tokio::task::spawn_blocking(move || Repository::open_or_create_at(&destination, key.secret.expose()));
         let opened = opening.await.map_err(|error| Fault::because("cannot open the repository", &error))??;
+        // By its own word: it may be another one than before, or have lost what was noted.
+        let newest = snapshots(&opened).await?.iter().rev().find(|snapshot| snapshot.is_base()).map(|base| base.taken);
+        if Record::read(&control.root)?.base != newest {
+            Record::change(&control.root, |record| {
+                record.base = newest;
+                record.covered = None;
+            })?;
+        }
+        control.backing_up.reopened.store(true, std::sync::atomic::Ordering::Release);
         *control.backing_up.repository.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened.clone());
         Ok(opened)
+    }
+
+    pub(super) fn destination(&self, of: &manifest::Destination) -> Result<Destination, Fault> {
+        destination(&self.root, &self.want, of, &self.lender.secrets)
     }
 
     fn key(&self) -> Result<Versioned, Fault> {
@@ -95,12 +171,12 @@ impl Desk {
 
     /// Lets the environment's own key open a repository that another root made. Returns where it is, and how much is in it.
     pub(super) async fn adopt(&self, recovery_key: String) -> Result<(String, usize), Fault> {
-        let (place, own) = (place(&self.want, &self.backup), self.key()?);
+        let (destination, own) = (self.destination(&self.backup.repository)?, self.key()?);
         let adopting = tokio::task::spawn_blocking(move || {
-            let shown = place.to_string_lossy().into_owned();
-            let repository = Repository::open(&place, recovery_key.trim())?.ok_or_else(|| {
+            let shown = destination.place.to_string();
+            let repository = Repository::open_at(&destination, recovery_key.trim())?.ok_or_else(|| {
                 Fault::new(format!("there is no repository in {shown}"))
-                    .hint("copy it there, or name its folder in [environments.NAME.backup]")
+                    .hint("name its place in [environments.NAME.backup]: that of a copy is as good")
             })?;
             repository.add_key(own.secret.expose())?;
             Ok((shown, repository.snapshots()?.len()))

@@ -4,14 +4,16 @@
 //! turn. What goes wrong is told by the gate, and tried again.
 
 mod answers;
+mod copying;
 mod desk;
 pub mod record;
 pub mod wire;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use backup::{ClusterTime, Kind, Repository, SliceTaken, Snapshot, append, chain_end, doomed};
+use backup::{ClusterTime, Course, Freed, Kind, Repository, SliceTaken, Snapshot, append, chain_end, doomed};
 use host::clock::Timestamp;
 use reconcile::Fault;
 use tokio::sync::Notify;
@@ -20,7 +22,7 @@ use tokio::time::sleep;
 use super::Control;
 pub(super) use answers::answer;
 use desk::{Desk, desk};
-pub(crate) use desk::{KEY, place};
+pub(crate) use desk::{KEY, destination};
 use record::Record;
 
 /// Between two looks whether anything is due.
@@ -41,8 +43,14 @@ pub struct BackingUp {
     chain: tokio::sync::Mutex<Option<Chain>>,
     /// Opened once: its key is stretched for a second.
     repository: Mutex<Option<Repository>>,
+    /// Of the base that is being taken, when it began, and how large the one before was.
+    course: Mutex<Option<(Arc<Course>, Timestamp, u64)>>,
+    /// Another repository was opened than before: the chain is what it has.
+    reopened: AtomicBool,
     /// The oplog did not reach back.
     base_is_due: Notify,
+    /// Something was saved that the copies have not.
+    copies_are_due: Notify,
     /// Why the last attempt came to nothing.
     trouble: Mutex<Option<String>>,
 }
@@ -68,6 +76,21 @@ impl BackingUp {
         }
     }
 
+    fn set_course(&self, course: Option<(Arc<Course>, Timestamp, u64)>) {
+        *self.course.lock().unwrap_or_else(PoisonError::into_inner) = course;
+    }
+
+    /// How far the base is that is being taken.
+    fn progress(&self, now: Timestamp) -> Option<wire::Progress> {
+        let course = self.course.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        course.map(|(course, began, before)| wire::Progress {
+            bytes: course.done(),
+            expected: (before > 0).then_some(before),
+            seconds: now.since(began).as_secs(),
+            waits: course.waits(),
+        })
+    }
+
     pub(super) fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -75,7 +98,7 @@ impl BackingUp {
 
 /// Looks until the task is aborted.
 pub(super) async fn carry_on(control: Arc<Control>) {
-    tokio::join!(bases(&control), changes(&control));
+    tokio::join!(bases(&control), changes(&control), copying::carry_on(&control));
 }
 
 async fn bases(control: &Control) {
@@ -136,17 +159,22 @@ async fn base(control: &Control, desk: &Desk) -> Result<Snapshot, Fault> {
     let _held = repository.lock("roadbed backup")?;
     let sources = desk.sources(control).await?;
     let now = control.clock.now();
-    let taken = backup::take(&repository, sources, now).await?;
+    let before = desk::snapshots(&repository).await?.iter().rev().find(|one| one.is_base()).map_or(0, |one| one.bytes);
+    let course = Arc::new(Course::new(desk.backup.patience));
+    control.backing_up.set_course(Some((course.clone(), now, before)));
+    let taken = backup::take_along(&repository, sources, now, &course).await;
+    control.backing_up.set_course(None);
+    let taken = taken?;
     tracing::info!(name = taken.snapshot.name, bytes = taken.snapshot.bytes, "backed up");
     let keep = desk.keep();
     let over = in_background(&repository, move |repository| {
         let over = doomed(&repository.snapshots()?, &keep, now);
-        repository.forget(&over)?;
+        let forgotten = repository.forget(&over)?;
         let verified = repository.verify(Some(READ_BY_LOT))?;
-        Ok((over.len(), verified))
+        Ok((forgotten == Freed::Done && !over.is_empty(), verified))
     });
-    let (gone, verified) = over.await?;
-    if gone > 0 {
+    let (is_gone, verified) = over.await?;
+    if is_gone {
         in_background(&repository, Repository::prune).await?;
     }
     Record::change(&control.root, |record| {
@@ -155,6 +183,7 @@ async fn base(control: &Control, desk: &Desk) -> Result<Snapshot, Fault> {
         record.damage = verified.damage;
     })?;
     control.backing_up.note_trouble("back up", Ok(()));
+    control.backing_up.copies_are_due.notify_one();
     Ok(taken.snapshot)
 }
 
@@ -166,6 +195,9 @@ async fn slice(control: &Control, desk: &Desk) -> Result<(), Fault> {
         return Ok(());
     }
     let repository = desk.repository(control).await?;
+    if control.backing_up.reopened.swap(false, Ordering::AcqRel) {
+        *chain = None;
+    }
     let stands = match *chain {
         Some(stands) => stands,
         None => {
@@ -179,7 +211,10 @@ async fn slice(control: &Control, desk: &Desk) -> Result<(), Fault> {
     match taken {
         SliceTaken::Through { to, saved } => {
             let end = match saved.map(|snapshot| snapshot.kind) {
-                Some(Kind::Oplog { to, .. }) => to,
+                Some(Kind::Oplog { to, .. }) => {
+                    control.backing_up.copies_are_due.notify_one();
+                    to
+                }
                 _ => stands.end,
             };
             *chain = Some(Chain { end, through: to });

@@ -1,5 +1,6 @@
 //! What control knows of backups beside what is in the repository: what the gate reads.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use backup::{ClusterTime, DrillRecord};
@@ -22,6 +23,24 @@ pub struct Record {
     #[serde(default)]
     pub damage: Vec<String>,
     pub drill: Option<DrillRecord>,
+    /// Of each copy what was seen last, by its name.
+    #[serde(default)]
+    pub copies: BTreeMap<String, OfCopy>,
+}
+
+/// How one copy stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfCopy {
+    /// When it had all that was saved.
+    pub complete: Option<Timestamp>,
+    /// Why the last attempt came to nothing.
+    pub trouble: Option<String>,
+    /// It takes nothing away, though the manifest does not say so.
+    #[serde(default)]
+    pub refuses: bool,
+    /// What could not be brought there, because it is damaged where it comes from.
+    #[serde(default)]
+    pub unreadable: Vec<String>,
 }
 
 impl Record {

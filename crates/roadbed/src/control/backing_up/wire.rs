@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case", tag = "ask")]
 pub enum Request {
     Now,
+    /// How far the backup is that is being taken.
+    Progress,
     List,
     Show {
         name: String,
@@ -45,6 +47,7 @@ pub struct ToRestore {
 #[serde(rename_all = "kebab-case", tag = "answer")]
 pub enum Answer {
     Taken { snapshot: Snapshot },
+    Progress { progress: Option<Progress> },
     List(Listing),
     Contents { contents: Box<Contents> },
     Verified { verification: Verification },
@@ -54,6 +57,19 @@ pub enum Answer {
     Adopted { repository: String, snapshots: usize },
     Drilled { record: DrillRecord },
     Restored(Done),
+}
+
+/// How far a backup is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Read and handed on.
+    pub bytes: u64,
+    /// As many as the backup before had; absent for the first.
+    pub expected: Option<u64>,
+    /// Since it began.
+    pub seconds: u64,
+    /// Whether it waits for MongoDB to be less busy.
+    pub waits: bool,
 }
 
 /// What there is.
@@ -69,6 +85,23 @@ pub struct Listing {
     pub drill: Option<DrillRecord>,
     /// Why the last attempt came to nothing.
     pub trouble: Option<String>,
+    /// Second repositories, in the order of their names.
+    #[serde(default)]
+    pub copies: Vec<CopyListed>,
+}
+
+/// How a second repository stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyListed {
+    pub name: String,
+    pub repository: String,
+    pub append_only: bool,
+    /// When it had all that was saved.
+    pub complete: Option<Timestamp>,
+    /// Why the last attempt came to nothing.
+    pub trouble: Option<String>,
+    /// It takes nothing away, though the manifest does not say so.
+    pub refuses: bool,
 }
 
 /// What was restored.

@@ -1,0 +1,114 @@
+//! How a backup goes on: how far it is, and when it waits for those whom it is not to disturb.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use host::clock::{Clock, SystemClock};
+use mongodb::Client;
+use mongodb::bson::doc;
+
+/// Shared with who looks on.
+#[derive(Debug, Default)]
+pub struct Course {
+    /// So many times longer than at the beginning MongoDB may take to answer; 0: no matter how long.
+    patience: u32,
+    done: AtomicU64,
+    waits: AtomicBool,
+}
+
+impl Course {
+    pub fn new(patience: u32) -> Self {
+        Self { patience, ..Self::default() }
+    }
+
+    /// Bytes that were read and handed on.
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Whether it waits for MongoDB to be less busy.
+    pub fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn went(&self, bytes: u64) {
+        self.done.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Below this an answer is quick, however quick it was before.
+const QUICK: Duration = Duration::from_millis(2);
+
+/// Between two looks whether it is less busy.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// So long a backup waits in all: MongoDB remembers the moment that is read for five minutes, and reading takes time too.
+const MOST: Duration = Duration::from_secs(60);
+
+/// Measures how busy MongoDB is, by how long it takes to say nothing.
+pub(crate) struct Throttle<'c> {
+    client: Client,
+    course: &'c Course,
+    before: Duration,
+    waited: Duration,
+}
+
+impl<'c> Throttle<'c> {
+    /// Takes what it takes now for what it takes when nothing is backed up.
+    pub(crate) async fn new(client: &Client, course: &'c Course) -> Self {
+        let before = if course.patience == 0 { None } else { answer(client, 9).await };
+        Self { client: client.clone(), course, before: before.unwrap_or(Duration::MAX), waited: Duration::ZERO }
+    }
+
+    pub(crate) fn went(&self, bytes: u64) {
+        self.course.went(bytes);
+    }
+
+    /// Waits while it is busier than it may be.
+    pub(crate) async fn wait(&mut self) {
+        if self.course.patience == 0 {
+            return;
+        }
+        while self.waited < MOST {
+            let now = answer(&self.client, 5).await;
+            if !now.is_some_and(|now| is_too_busy(self.before, now, self.course.patience)) {
+                break;
+            }
+            self.course.waits.store(true, Ordering::Relaxed);
+            tokio::time::sleep(PAUSE).await;
+            self.waited += PAUSE + now.unwrap_or_default();
+        }
+        self.course.waits.store(false, Ordering::Relaxed);
+    }
+}
+
+fn is_too_busy(before: Duration, now: Duration, patience: u32) -> bool {
+    now > before.max(QUICK).saturating_mul(patience)
+}
+
+/// The median of so many answers.
+async fn answer(client: &Client, times: usize) -> Option<Duration> {
+    let mut all = Vec::with_capacity(times);
+    for _ in 0..times {
+        let began = SystemClock.instant();
+        client.database("admin").run_command(doc! { "ping": 1 }).await.ok()?;
+        all.push(SystemClock.instant().duration_since(began));
+    }
+    all.sort();
+    all.get(times / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_waits_above_so_many_times_and_never_for_what_is_quick() {
+        let millis = Duration::from_millis;
+        assert!(!is_too_busy(millis(1), millis(8), 4), "a quick answer is 2 ms");
+        assert!(is_too_busy(millis(1), millis(9), 4));
+        assert!(!is_too_busy(millis(10), millis(40), 4));
+        assert!(is_too_busy(millis(10), millis(41), 4));
+        assert!(!is_too_busy(Duration::MAX, millis(10_000), 4), "nobody knows what it was before");
+    }
+}
