@@ -202,8 +202,7 @@ fn show(
     }
     if !args.dry_run {
         output.note(format!("wrote {}", session.surroundings.shown(manifest)));
-        output
-            .note(paint.hint("read it, then `roadbed up`; `roadbed doctor` says what this machine lacks").to_string());
+        output.note(paint.hint("read it, then `roadbed up`; `roadbed doctor` says what this machine lacks"));
     }
     Ok(())
 }
