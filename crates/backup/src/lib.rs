@@ -18,25 +18,32 @@ mod digest;
 mod drill;
 mod dump;
 mod folder;
+mod keys;
 mod load;
 mod oplog;
 mod parts;
+mod probe;
 mod replay;
 mod repository;
 mod restore;
 mod retention;
 mod scratch;
+mod whole;
 
+pub use append_only_log::{log_of, put_log, start};
 pub use base::{MongoSource, RedisSource, Sources, Taken, take};
 pub use contents::{ClusterTime, Contents, FORMAT, OfCollection, OfFile, OfMongo, OfRedis};
 pub use digest::Digest;
 pub use drill::{Drill, DrillRecord, Engines, rehearse};
 pub use folder::Folder;
+pub use keys::{KeysRestored, put_back_keys};
 pub use oplog::{Slice, SliceTaken, append, chain_end, oldest};
-pub use repository::{Kind, Repository, Snapshot, Verification};
+pub use probe::Probe;
+pub use repository::{Kind, Reader, Repository, Snapshot, Verification};
 pub use restore::{Copied, Naming, Restored, put_back, rebuild};
 pub use retention::{Keep, doomed};
 pub use scratch::{Program, Scratch};
+pub use whole::{base_for, files_of};
 
 use reconcile::Fault;
 

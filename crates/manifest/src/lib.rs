@@ -64,7 +64,7 @@ mod workflows;
 pub use abuse::{Abuse, Challenge, Scanners};
 pub use accessor::accessor;
 pub use api::Api;
-pub use backup::Backup;
+pub use backup::{Backup, Probe};
 pub use ci::{Ci, CiApp, CiDifference, CiTask};
 pub use console::Console;
 pub use diff::{Difference, diff};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use backup::{Engines, Keep, MongoSource, RedisSource, Repository, Sources};
+use backup::{Engines, Keep, MongoSource, Probe, RedisSource, Repository, Sources};
 use host::files::{self, Access};
 use manifest::Backup;
 use manifest::environment::Class;
@@ -39,7 +39,7 @@ fn copies(root: &Root) -> PathBuf {
 pub(super) struct Desk {
     pub(super) want: Wanted,
     pub(super) backup: Backup,
-    lender: Lender,
+    pub(super) lender: Lender,
 }
 
 /// Folder of the repository of an environment.
@@ -72,6 +72,15 @@ impl Desk {
             monthly: backup.monthly,
             any_second: backup.any_second,
         }
+    }
+
+    /// What rehearsals ask.
+    pub(super) fn probes(&self) -> Result<Vec<Probe>, Fault> {
+        let probe = |probe: &manifest::Probe| {
+            let (filter, sort) = (probe.filter.as_deref(), probe.sort.as_deref());
+            Probe::new(&probe.name, probe.collection.as_str(), filter, sort, probe.at_least)
+        };
+        self.backup.probes.iter().map(probe).collect()
     }
 
     /// The repository, made where there is none.
