@@ -61,6 +61,14 @@ owner = "team"
 value = "${service.redis.url}"
 example = "rediss://api:example@127.0.0.1:6379"
 
+[variables.SERVICES_CA]
+description = "Whom the app believes to be Redis"
+apps = ["api"]
+class = "internal"
+owner = "team"
+value = "${service.ca}"
+example = "-----BEGIN CERTIFICATE-----\nexample\n-----END CERTIFICATE-----"
+
 [variables.SESSION_SECRET]
 description = "What sessions are signed with: another one would sign everybody out"
 apps = ["api"]
@@ -109,10 +117,7 @@ const work = {
 };
 (async () => {
   const mongo = await MongoClient.connect(process.env.MONGODB_URL);
-  const redis = await createClient({ url: process.env.REDIS_URL, socket: { ca: TLS() } }).connect();
-  function TLS() {
-    return require("fs").readFileSync(process.env.NODE_EXTRA_CA_CERTS);
-  }
+  const redis = await createClient({ url: process.env.REDIS_URL, socket: { ca: process.env.SERVICES_CA } }).connect();
   const database = mongo.db();
   for (const name of process.argv.slice(1)) await work[name]({ database, redis });
   const collections = {};

@@ -35,9 +35,7 @@ pub(super) async fn restore(
             .hint(format!("they begin with {own:?}: `roadbed restore --redis {own}`")));
     }
     let repository = desk.repository(control).await?;
-    // Before what is there now is backed up, or that would be the newest.
     let (from, _) = base_for(&snapshots(&repository).await?, at)?;
-    let before = if in_place { Some(base(control, desk).await?.name) } else { None };
     let (name, taken) = (from.name.clone(), from.taken);
     let reader = Arc::new(in_background(&repository, move |repository| repository.reader(&name)).await?);
     let read = reader.clone();
@@ -47,6 +45,8 @@ pub(super) async fn restore(
     let program = program.ok_or_else(|| Fault::new("there is no redis-server to restore into"))?;
     let mut scratch = Scratch::new(&rehearsal(&control.root))?;
     let mut saved = backup::start(&reader, of, &program, &mut scratch).await?;
+    // Only now, or it would be the newest, and might end the one that is being read.
+    let before = if in_place { Some(base(control, desk).await?.name) } else { None };
     let to = if in_place {
         prefix.to_owned()
     } else {
