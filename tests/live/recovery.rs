@@ -198,8 +198,8 @@ impl Vault {
         let now = now();
         testkit::wait_until("changes are saved", Duration::from_secs(60), || {
             let list = self.environment.roadbed(&["backup", "list", "--json"]).expect(0).json();
-            let covered = list["covered"].as_str().unwrap_or_default().to_owned();
-            if covered > now { Ok(()) } else { Err(covered) }
+            let covered = list["covered"].as_i64().unwrap_or_default();
+            if covered > now { Ok(()) } else { Err(format!("{list}")) }
         });
     }
 
@@ -229,9 +229,9 @@ impl Vault {
     }
 }
 
-fn now() -> String {
+fn now() -> i64 {
     use host::clock::Clock;
-    host::clock::SystemClock.now().to_string()
+    host::clock::SystemClock.now().unix_millis()
 }
 
 #[test]
