@@ -122,6 +122,8 @@ const work = {
   for (const name of process.argv.slice(1)) await work[name]({ database, redis });
   const collections = {};
   for (const { name } of (await database.listCollections().toArray()).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    // What the gate tries its checks with.
+    if (name.startsWith("roadbed_")) continue;
     const all = await database.collection(name).find().sort({ _id: 1 }).toArray();
     const indexes = (await database.collection(name).indexes()).map((index) => index.name).sort();
     collections[name] = { digest: sha(EJSON.stringify(all, { relaxed: false })), indexes };
