@@ -4,6 +4,7 @@
 //!   first_hour   what a new user does and what scripts rely on
 //!   backup_copies  a second repository that takes nothing away outlives the environment
 //!   backups      saved by itself, rehearsed, restored to any second; damage is seen
+//!   recovery     a lost machine, by one command on an empty one; keys of Redis; rehearsals that are overdue
 //!   browser      what somebody sees
 //!   console      errors on a page, and who may change what
 //!   storm        kill -9 of everybody in any order while visitors order
@@ -64,6 +65,7 @@ mod process_model;
 #[path = "../../crates/stores/tests/it/provider.rs"]
 #[expect(dead_code, reason = "what the stores' own tests try there is not tried again")]
 mod provider;
+mod recovery;
 mod rotation;
 mod rotation_kinds;
 mod sabotage;

@@ -2,13 +2,18 @@
 //! no user of Redis who may see everything.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use host::files;
+use host::files::{self, Access};
 use reconcile::Fault;
+use redis::aio::MultiplexedConnection;
 
 use crate::contents::{OfFile, OfRedis, escaped};
 use crate::digest::of_bytes;
+use crate::load::read;
 use crate::parts::Sink;
+use crate::repository::Reader;
+use crate::scratch::{Program, Scratch};
 
 /// Since version 7 the log is in a folder, with a list of its parts.
 pub(crate) const FOLDER: &str = "appendonlydir";
@@ -61,4 +66,48 @@ pub(crate) async fn take(unit: &str, data: &Path, keys: (u64, u64), sink: &mut S
     Err(Fault::new(format!("cannot read the append-only log of {unit}"))
         .cause("it is rewritten faster than it can be read")
         .retry_safe())
+}
+
+/// The files of a saved log by their names, seen to be what was saved.
+///
+/// # Errors
+/// Where one is damaged or not what was saved.
+pub async fn log_of(reader: &Arc<Reader>, of: &OfRedis) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    let mut files = Vec::new();
+    for file in &of.files {
+        let content = read(reader, place(&of.unit, &file.path)).await?;
+        if of_bytes(&content) != file.sha256 {
+            return Err(Fault::new(format!("{} of {} is not what was saved", file.path, of.unit))
+                .hint("`roadbed backup verify` looks for damage; an older backup may be whole"));
+        }
+        files.push((file.path.clone(), content));
+    }
+    Ok(files)
+}
+
+/// Puts a log into the data folder of a Redis that does not run.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn put_log(data: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Fault> {
+    let folder = data.join(FOLDER);
+    let cannot = |fault: &files::FileFault| Fault::because("cannot put Redis's log in place", fault);
+    files::create_dir(&folder, Access::Owner).map_err(|fault| cannot(&fault))?;
+    files.iter().try_for_each(|(name, content)| {
+        files::write(&folder.join(name), content, Access::Owner).map_err(|fault| cannot(&fault))
+    })
+}
+
+/// Starts a scratch redis-server on a saved log.
+///
+/// # Errors
+/// Where the log is damaged, or the server does not take it.
+pub async fn start(
+    reader: &Arc<Reader>,
+    of: &OfRedis,
+    program: &Program,
+    scratch: &mut Scratch,
+) -> Result<MultiplexedConnection, Fault> {
+    let files = log_of(reader, of).await?;
+    scratch.redis(program, &of.unit, |place| put_log(place, &files)).await
 }

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::clock::{Clock, Timestamp};
-use host::files::{self, Access};
 use mongodb::Client;
 use mongodb::bson::doc;
 use reconcile::Fault;
 use serde::{Deserialize, Serialize};
 
-use crate::append_only_log::{FOLDER, place};
+use crate::append_only_log;
 use crate::contents::{ClusterTime, Contents, OfRedis};
 use crate::digest::of_bytes;
 use crate::dump::{digest_of, list};
 use crate::load::{difference, read};
+use crate::probe::Probe;
 use crate::repository::Repository;
 use crate::restore::{Restored, rebuild};
 use crate::scratch::{Program, Scratch};
@@ -36,6 +36,8 @@ pub struct Drill<'d> {
     pub folder: &'d Path,
     /// All changes up to then are known to be in the repository, also where none was made.
     pub covered: ClusterTime,
+    /// What the restored database is asked.
+    pub probes: &'d [Probe],
 }
 
 /// What came of a rehearsal.
@@ -136,6 +138,14 @@ async fn in_scratch(
             .map_err(|error| crate::mongo_fault("cannot empty the scratch server", &error))?;
         let (_, latest) = rebuild(drill.repository, None, drill.covered, &client).await?;
         record.good.push(told(&latest));
+        for probe in drill.probes {
+            match probe.ask(&client.database(&of.database)).await {
+                Ok(answer) => record.good.push(answer),
+                Err(fault) => {
+                    record.bad.push(fault.causes.iter().fold(fault.message, |text, cause| text + ": " + cause));
+                }
+            }
+        }
         let certain = latest.at.max(drill.covered).max(of.at).time();
         record.lost = Some(record.began.since(certain));
         record.bytes = of.collections.iter().map(|of| of.digest.bytes).sum();
@@ -199,25 +209,7 @@ async fn redis_of(
     scratch: &mut Scratch,
     record: &mut DrillRecord,
 ) -> Result<(), Fault> {
-    let mut files = Vec::new();
-    for file in &of.files {
-        let content = read(reader, place(&of.unit, &file.path)).await?;
-        if of_bytes(&content) != file.sha256 {
-            record.bad.push(format!("{} of {} is not what was saved", file.path, of.unit));
-        }
-        files.push((file.path.clone(), content));
-    }
-    let mut connection = scratch
-        .redis(program, &of.unit, |place| {
-            let folder = place.join(FOLDER);
-            let cannot = |fault: &files::FileFault| Fault::because("cannot put Redis's log in place", fault);
-            files::create_dir(&folder, Access::Owner).map_err(|fault| cannot(&fault))?;
-            for (name, content) in &files {
-                files::write(&folder.join(name), content, Access::Owner).map_err(|fault| cannot(&fault))?;
-            }
-            Ok(())
-        })
-        .await?;
+    let mut connection = append_only_log::start(reader, of, program, scratch).await?;
     let keys: u64 = redis::cmd("DBSIZE")
         .query_async(&mut connection)
         .await

@@ -20,28 +20,35 @@ mod damage;
 mod digest;
 mod drill;
 mod dump;
+mod keys;
 mod load;
 mod oplog;
 mod parts;
+mod probe;
 mod replay;
 mod repository;
 mod restore;
 mod retention;
 mod scratch;
 mod shelf;
+mod whole;
 
+pub use append_only_log::{log_of, put_log, start};
 pub use base::{MongoSource, RedisSource, Sources, Taken, take, take_along};
 pub use contents::{ClusterTime, Contents, FORMAT, OfCollection, OfFile, OfMongo, OfRedis};
 pub use copies::{Brought, absent, bring};
 pub use course::Course;
 pub use digest::Digest;
 pub use drill::{Drill, DrillRecord, Engines, rehearse};
+pub use keys::{KeysRestored, put_back_keys};
 pub use oplog::{Slice, SliceTaken, append, chain_end, oldest};
-pub use repository::{Freed, Kind, Repository, Snapshot, Verification};
+pub use probe::Probe;
+pub use repository::{Freed, Kind, Reader, Repository, Snapshot, Verification};
 pub use restore::{Copied, Naming, Restored, put_back, rebuild};
 pub use retention::{Keep, doomed};
 pub use scratch::{Program, Scratch};
 pub use shelf::{Destination, Place};
+pub use whole::{base_for, files_of};
 
 use reconcile::Fault;
 

@@ -11,6 +11,7 @@ use reconcile::Fault;
 use crate::base::name_of;
 use crate::contents::{self, ClusterTime, FORMAT};
 use crate::digest::Digest;
+use crate::dump::error_code;
 use crate::mongo_fault;
 use crate::parts::PART_BYTES;
 use crate::repository::{Kind, Reader, Repository, Snapshot, channel};
@@ -73,19 +74,32 @@ pub(crate) fn beginning(base: ClusterTime) -> ClusterTime {
     ClusterTime { seconds: base.seconds.saturating_sub(overlap), increment: 0 }
 }
 
+/// The oplog was cut where it was being read.
+const CAPPED_POSITION_LOST: i32 = 136;
+
 /// Reads what changed in a database after `from`; `None` where the oplog does not reach back so far.
 async fn read(client: &Client, database: &str, from: ClusterTime) -> Result<Option<Slice>, Fault> {
     let oplog = oplog(client);
-    let mut found = oplog
+    let found = oplog
         .find(doc! { "ts": { "$gt": from.bson() } })
         .read_concern(ReadConcern::majority())
         .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
-        .await
-        .map_err(|error| reading(&error))?;
+        .await;
+    let mut found = match found {
+        Ok(found) => found,
+        Err(error) if error_code(&error) == Some(CAPPED_POSITION_LOST) => return Ok(None),
+        Err(error) => return Err(reading(&error)),
+    };
     let mut slice = Slice { from, to: from, ..Slice::default() };
     let mut part = Vec::new();
     let mut size = 0;
-    while found.advance().await.map_err(|error| reading(&error))? {
+    loop {
+        match found.advance().await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) if error_code(&error) == Some(CAPPED_POSITION_LOST) => return Ok(None),
+            Err(error) => return Err(reading(&error)),
+        }
         let entry = found.current();
         let Some(time) = time_of(entry) else { continue };
         slice.to = time;

@@ -157,13 +157,12 @@ const UNFINISHED: &str = ".roadbed-restore";
 /// # Errors
 /// Where the living server refuses, or what it has differs. Then it has what it had.
 pub async fn put_back(
-    scratch: &Client,
-    living: &Client,
-    database: &str,
+    (scratch, saved_as): (&Client, &str),
+    (living, database): (&Client, &str),
     only: Option<&str>,
     naming: &Naming,
 ) -> Result<Vec<Copied>, Fault> {
-    let (from, to) = (scratch.database(database), living.database(database));
+    let (from, to) = (scratch.database(saved_as), living.database(database));
     let failed = |error: &mongodb::error::Error| mongo_fault(format!("cannot put back {database}"), error);
     let mut listed = list(&from).await.map_err(|error| failed(&error))?;
     if let Some(only) = only {

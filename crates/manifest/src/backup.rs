@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::id::CopyName;
+use crate::collections::Filter;
+use crate::id::{CollectionName, CopyName};
 use crate::record::record;
 use crate::repository_place::RepositoryPlace;
 use crate::scalars::{Age, Bytes, Count, SshKey};
@@ -42,6 +43,8 @@ record! {
         rto: Age = "1h",
         /// Further repositories, elsewhere, to which all is copied once it is saved, by their names.
         copies: Table<CopyName, CopyTable>,
+        /// Questions that a restored database must answer. A rehearsal in which one is not answered has not passed.
+        probes: Vec<ProbeTable> = [],
     }
 }
 
@@ -61,6 +64,22 @@ record! {
         append_only: bool = false,
         /// What was saved longer ago than this and is not in the copy makes it late, and the gate says so.
         late: Age = "1h",
+    }
+}
+
+record! {
+    /// A question that each rehearsal asks the restored database: so many documents of a collection, found and read.
+    pub(crate) struct ProbeTable {
+        /// What it proves, for people: `10 newest orders readable`.
+        name: At<String>,
+        /// The collection.
+        collection: At<CollectionName>,
+        /// Which documents count; all of them where it is left out.
+        filter: Option<At<Filter>>,
+        /// In which order they are read: fields with 1 or -1.
+        sort: Option<At<Filter>>,
+        /// So many are read, and so many must be there.
+        at_least: Count = 1,
     }
 }
 
@@ -96,6 +115,32 @@ pub struct Backup {
     pub drill: Duration,
     pub rpo: Duration,
     pub rto: Duration,
+    pub probes: Vec<Probe>,
+}
+
+/// A question that a restored database must answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    pub name: String,
+    pub collection: CollectionName,
+    /// In JSON; all documents where it is absent.
+    pub filter: Option<String>,
+    /// In JSON.
+    pub sort: Option<String>,
+    pub at_least: u32,
+}
+
+impl ProbeTable {
+    fn resolve(&self) -> Probe {
+        let text = |filter: &Option<At<Filter>>| filter.as_ref().map(|filter| filter.value.0.clone());
+        Probe {
+            name: self.name.value.clone(),
+            collection: self.collection.value.clone(),
+            filter: text(&self.filter),
+            sort: text(&self.sort),
+            at_least: self.at_least.0,
+        }
+    }
 }
 
 /// A repository and how it is reached.
@@ -169,6 +214,7 @@ impl BackupTable {
             drill: self.drill.value.0,
             rpo: self.rpo.0,
             rto: self.rto.0,
+            probes: self.probes.iter().map(ProbeTable::resolve).collect(),
         }
     }
 }

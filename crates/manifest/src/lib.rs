@@ -65,7 +65,7 @@ mod workflows;
 pub use abuse::{Abuse, Challenge, Scanners};
 pub use accessor::accessor;
 pub use api::Api;
-pub use backup::{Backup, BackupCopy, Destination};
+pub use backup::{Backup, BackupCopy, Destination, Probe};
 pub use ci::{Ci, CiApp, CiDifference, CiTask};
 pub use console::Console;
 pub use diff::{Difference, diff};

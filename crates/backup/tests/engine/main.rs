@@ -6,6 +6,7 @@
     reason = "tests start, damage and kill what production code only reaches by `host`"
 )]
 
+mod adversity;
 mod destinations;
 mod elsewhere;
 mod faults;
@@ -51,12 +52,17 @@ async fn what_was_saved_is_restored_to_the_byte_with_indexes_and_options_and_the
     let client = scratch.mongod(&stand.engines.mongod.clone().unwrap()).await.unwrap();
     let at = taken.contents.mongodb.as_ref().unwrap().at;
     rebuild(&stand.repository, Some(at), at, &client).await.unwrap();
-    let copied =
-        put_back(&client, &stand.client, "shop", Some("orders"), &Naming::Beside { suffix: "-then".into() }).await;
+    let copied = put_back(
+        (&client, "shop"),
+        (&stand.client, "shop"),
+        Some("orders"),
+        &Naming::Beside { suffix: "-then".into() },
+    )
+    .await;
     assert_eq!(copied.unwrap()[0].documents, 3000);
     assert_eq!(stand.documents("orders").await, Vec::<Document>::new(), "what lives is not touched");
     assert_eq!(sorted(stand.documents("orders-then").await), sorted(before.clone()));
-    put_back(&client, &stand.client, "shop", None, &Naming::InPlace).await.unwrap();
+    put_back((&client, "shop"), (&stand.client, "shop"), None, &Naming::InPlace).await.unwrap();
     assert_eq!(sorted(stand.documents("orders").await), sorted(before));
     assert_eq!(stand.documents("big").await.len(), 9);
     assert_eq!(stand.documents("a/b..c").await.len(), 1);
@@ -179,9 +185,17 @@ async fn a_rehearsal_passes_on_what_is_whole_and_says_what_a_flipped_byte_took()
         panic!("the oplog reaches back")
     };
     let folder = stand.scratch();
-    let drill = Drill { repository: &stand.repository, engines: &stand.engines, folder: &folder, covered: to };
+    let sort = Some(r#"{ "n": -1 }"#);
+    let probes = [backup::Probe::new("10 newest orders readable", "orders", None, sort, 10).unwrap()];
+    let (repository, engines) = (&stand.repository, &stand.engines);
+    let drill = Drill { repository, engines, folder: &folder, covered: to, probes: &probes };
     let record = rehearse(drill, &SystemClock).await;
     assert_eq!(record.bad, Vec::<String>::new());
+    assert!(record.good.contains(&"10 newest orders readable: 10 read of orders".to_owned()), "{:?}", record.good);
+    let none = Some(r#"{ "never": true }"#);
+    let probes = [backup::Probe::new("paid orders", "orders", none, None, 3).unwrap()];
+    let asked = rehearse(Drill { probes: &probes, ..drill }, &SystemClock).await;
+    assert_eq!(asked.bad, ["paid orders: 0 of orders are there where at least 3 are wanted"]);
     assert_eq!(record.base.as_deref(), Some(taken.snapshot.name.as_str()));
     assert!(record.good.iter().any(|line| line.contains("4000 documents")), "{:?}", record.good);
     assert!(record.good.iter().any(|line| line.contains("10 changes")), "{:?}", record.good);

@@ -24,7 +24,7 @@ pub(crate) struct Stand {
 }
 
 /// The newest engine of the user's cache whose folder begins so.
-fn engine(kind: &str, program: &str) -> Program {
+pub(crate) fn engine(kind: &str, program: &str) -> Program {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap();
     let cache =
         std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("roadbed/engines");

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use crate::control::backing_up::record::Record;
 use crate::control::backing_up::{self, KEY, READ_BY_LOT};
+use crate::recovery;
 use crate::render::span;
 use crate::wanted::Wanted;
 
@@ -43,8 +44,12 @@ pub(super) const RESTORED: Claim = Claim {
     impact: Impact::Observes,
 };
 
-/// What is due may be under way: so long after it is late.
+/// What is due may be under way: so long after it is late, or as long as the period, where that is shorter.
 pub(super) const GRACE: Duration = Duration::from_secs(15 * 60);
+
+fn late_after(period: Duration) -> Duration {
+    period + GRACE.min(period)
+}
 
 /// An environment that was just brought up takes its first backup: it is waited for.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -141,7 +146,7 @@ impl BackupIsYoung {
         let now = clock.now();
         let mut findings = Findings::default();
         match newest {
-            Some(taken) if now.since(taken) <= backup.every + GRACE => {
+            Some(taken) if now.since(taken) <= late_after(backup.every) => {
                 findings.good(format!("everything was backed up at {taken}, {} ago", ago(now.since(taken))));
             }
             Some(taken) => findings.bad(format!(
@@ -150,6 +155,11 @@ impl BackupIsYoung {
                 ago(backup.every)
             )),
             None => findings.bad("there is no backup in the repository".to_owned()),
+        }
+        if recovery::begun(&self.0.root)?.is_some() {
+            findings.bad(
+                "a restore was begun here, and not all is back: the same `roadbed restore --from` goes on".to_owned(),
+            );
         }
         if record.gap {
             findings.bad("changes were overwritten before they were saved, and no backup was taken since".to_owned());
@@ -236,7 +246,7 @@ impl BackupWasRestored {
             return Ok(findings.outcome());
         };
         let now = clock.now();
-        if now.since(drill.began) > backup.drill + GRACE {
+        if now.since(drill.began) > late_after(backup.drill) {
             findings.bad(format!(
                 "the last rehearsal was {} ago; it is due every {}",
                 ago(now.since(drill.began)),

@@ -25,7 +25,7 @@ pub(super) async fn run(session: &Session, verb: &Backup) -> Result<Exit, Failur
         Backup::Release(named) => Request::Hold { name: named.name.clone(), is_held: false },
         Backup::Prune => Request::Prune,
         Backup::RecoveryKey => Request::RecoveryKey,
-        Backup::Adopt => Request::Adopt { key: key_on_stdin()? },
+        Backup::Adopt => Request::Adopt { key: key_on_stdin("roadbed backup adopt < FILE")? },
     };
     ask(session, &request).await
 }
@@ -43,23 +43,27 @@ pub(super) async fn restore(session: &Session, args: &Restore) -> Result<Exit, F
         ));
     }
     let at = args.at.as_deref().map(moment).transpose()?;
+    if let Some(prefix) = &args.redis {
+        let request = Request::RestoreKeys { prefix: prefix.clone(), at, in_place: args.in_place };
+        return ask(session, &request).await;
+    }
     let ask_for = ToRestore { at, collection: args.collection.clone(), in_place: args.in_place };
     ask(session, &Request::Restore(ask_for)).await
 }
 
 /// A recovery key, which is in no argument.
-fn key_on_stdin() -> Result<String, Failure> {
+pub(super) fn key_on_stdin(command: &str) -> Result<String, Failure> {
     let mut text = String::new();
     let read = std::io::stdin().read_line(&mut text);
     read.map_err(|error| Fault::because("cannot read the recovery key from stdin", &error))?;
     if text.trim().is_empty() {
         let fault = Fault::new("there is no recovery key on stdin");
-        return Err(Failure::Usage(fault.hint("roadbed backup adopt < FILE")));
+        return Err(Failure::Usage(fault.hint(command)));
     }
     Ok(text)
 }
 
-fn moment(text: &str) -> Result<Timestamp, Failure> {
+pub(super) fn moment(text: &str) -> Result<Timestamp, Failure> {
     let read = OffsetDateTime::parse(text, &Rfc3339).ok();
     let millis = read.and_then(|time| i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok());
     millis.map(Timestamp::from_unix_millis).ok_or_else(|| {

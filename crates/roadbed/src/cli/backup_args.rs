@@ -1,5 +1,7 @@
 //! The words of `roadbed backup`, `drill` and `restore`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 /// Take, show and check backups
@@ -113,20 +115,29 @@ Exit codes:
   1  it cannot; what differs is shown")]
 pub struct Drill {}
 
-/// Put MongoDB's collections back as they were
+/// Put MongoDB's collections or Redis's keys back as they were, or all of an environment on an empty machine
 ///
 /// They are restored in a server of their own first and compared there. Without --in-place they come to lie beside the living ones,
-/// with the time at the end of their names. With it they take their place, after a backup of what is there now.
+/// with the time in their names. With it they take their place, after a backup of what is there now. Redis is restored as it was when
+/// the last backup before that moment was taken.
+///
+/// With --from an environment begins where nothing is, with its secrets, its proof, its certificates and all data, and is brought up and
+/// looked at by the gate. The recovery key of the repository comes on stdin. Its secrets open by the operator's key of this user, or by
+/// those that --identity names. Killed in between, the same command goes on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   roadbed restore --at 2026-11-27T02:15:00Z --collection orders
   roadbed restore --env production --at 2026-11-27T02:15:00Z --in-place --yes production
+  roadbed restore --redis shop:local:cart:
+  roadbed restore --env production --from /srv/copy/production --identity break-glass.txt < recovery-key
 
 Exit codes:
-  0  restored
-  1  there is no backup of that time, it is damaged, or MongoDB refuses; what lives is as it was
-  2  the command line is wrong, or the word for --in-place is missing")]
+  0  restored; with --from: and the gate holds
+  1  there is no backup of that time, it is damaged, or a service refuses; what lives is as it was. With --from: or the gate does not
+     hold
+  2  the command line is wrong, or the word for --in-place is missing
+  3  with --from: another command holds the root")]
 pub struct Restore {
     /// A moment, to the second [default: as new as there is]
     #[arg(long, value_name = "TIME")]
@@ -134,10 +145,25 @@ pub struct Restore {
     /// One collection alone
     #[arg(long, value_name = "COLLECTION")]
     pub collection: Option<String>,
+    /// Keys of Redis that begin so, instead of MongoDB
+    #[arg(long, value_name = "PREFIX", conflicts_with = "collection")]
+    pub redis: Option<String>,
     /// Replace what lives
     #[arg(long, requires = "yes")]
     pub in_place: bool,
     /// The name of the environment, for --in-place: so that none is meant by mistake
     #[arg(long, value_name = "ENVIRONMENT")]
     pub yes: Option<String>,
+    /// All of the environment, from this repository, where nothing is
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["collection", "redis", "in_place"])]
+    pub from: Option<PathBuf>,
+    /// With --from: a private key that opens the secrets; twice for two of the break-glass keys
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub identity: Vec<PathBuf>,
+    /// With --from: a rehearsal on this machine, with free ports in place of the manifest's
+    #[arg(long, requires = "from")]
+    pub free_ports: bool,
+    /// With --from: do not run the gate
+    #[arg(long, requires = "from")]
+    pub no_gate: bool,
 }

@@ -84,6 +84,7 @@ pub mod reference;
 mod release_folder;
 pub mod remote;
 pub mod restart;
+mod restore_whole;
 pub mod roles;
 pub mod sample;
 pub mod sample_args;
@@ -221,7 +222,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     | Access(_)
     | Backup(_)
     | Drill(_)
-    | Restore(_)
+    | Restore(backup_args::Restore { from: None, .. })
     | Console(_)
     | Edge(edge_args::Edge { verb: Some(_) }) = command
     {
@@ -293,7 +294,10 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Db(Db::Migrations) => wait(db_migrations::run(session)),
         Command::Backup(verb) => wait(backup::run(session, verb)),
         Command::Drill(_) => wait(backup::drill(session)),
-        Command::Restore(args) => wait(backup::restore(session, args)),
+        Command::Restore(args) => match &args.from {
+            Some(from) => wait(restore_whole::run(session, args, from, &live)),
+            None => wait(backup::restore(session, args)),
+        },
         Command::Domains(Domains::Check(args)) => wait(domains::check(session, args)),
         Command::Sample(Sample::Take(args)) => wait(sample::take(session, args)),
         Command::Sample(Sample::Show(args)) => sample::show(session, args),

@@ -4,6 +4,7 @@
 //! It gets an identity of its own, and every part of it the new one's mark. Passwords stay as they are, since the data is tied to
 //! them: where the first one lives on beside it, the gate of both says that their passwords open each other's doors.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use delivery::Book;
@@ -14,7 +15,7 @@ use host::database::Presence;
 use host::files;
 use journal::Journal;
 use reconcile::{Fault, Root};
-use secrets::Store;
+use secrets::{Seat, Store};
 
 use super::home::Home;
 use super::identity::{self, Identity};
@@ -27,6 +28,16 @@ use crate::world::ports::PortBook;
 /// Makes everything in the root its own. No keeper of it may run. The identity is written last: cut off before that, it is
 /// adopted again.
 pub fn adopt(root: &Root, roots: &Roots, clock: &Arc<dyn Clock>) -> Result<Identity, Fault> {
+    adopt_with(root, roots, clock, Vec::new())
+}
+
+/// As [`adopt`]; the keys in these files may open its secrets too, and become none of its recipients by that.
+pub fn adopt_with(
+    root: &Root,
+    roots: &Roots,
+    clock: &Arc<dyn Clock>,
+    identities: Vec<PathBuf>,
+) -> Result<Identity, Fault> {
     let Some(found) = identity::read(root)? else {
         return Err(Fault::new(format!("cannot adopt {}: it is no root", root.path().display()))
             .hint("`roadbed up` makes one, without --adopt"));
@@ -38,7 +49,7 @@ pub fn adopt(root: &Root, roots: &Roots, clock: &Arc<dyn Clock>) -> Result<Ident
     // Whatever it says runs, runs elsewhere.
     files::remove_dir(&root.run()).map_err(|fault| cannot(&fault))?;
     wanted::clear(root)?;
-    let store = Store::new(seats::of_root(root, &identity, roots));
+    let store = Store::new(Seat { identities, ..seats::of_root(root, &identity, roots) });
     store.take_over().map_err(|fault| cannot(&fault).hint(fault.hint()))?;
     local_ca::take_over(
         root,

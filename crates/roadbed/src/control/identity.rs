@@ -199,7 +199,7 @@ fn refuse_what_was_used(root: &Root) -> Result<(), Fault> {
         .hint("restore environment.json from a backup of the root, or move the folder away to begin anew"))
 }
 
-pub(super) fn write(root: &Root, identity: &Identity) -> Result<(), Fault> {
+pub(crate) fn write(root: &Root, identity: &Identity) -> Result<(), Fault> {
     let json = serde_json::to_vec_pretty(identity).expect("an identity is plain data");
     files::write_durable(&root.identity(), &json, Access::Owner)
         .map_err(|fault| Fault::because("cannot note what the root is for", &fault))

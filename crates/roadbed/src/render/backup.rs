@@ -5,7 +5,7 @@ use std::time::Duration;
 use backup::{DrillRecord, Kind, Snapshot};
 
 use super::span;
-use crate::control::backing_up::wire::{Answer, Done, Listing, Progress};
+use crate::control::backing_up::wire::{Answer, Done, KeysDone, Listing, Progress, Recovered};
 
 pub fn lines(answer: &Answer) -> Vec<String> {
     match answer {
@@ -44,6 +44,8 @@ pub fn lines(answer: &Answer) -> Vec<String> {
         }
         Answer::Drilled { record } => drill(record),
         Answer::Restored(done) => restored(done),
+        Answer::RestoredKeys(done) => restored_keys(done),
+        Answer::Recovered(recovered) => self::recovered(recovered),
     }
 }
 
@@ -137,5 +139,27 @@ fn restored(done: &Done) -> Vec<String> {
         format!("  {}{to}: {} documents", one.from, one.documents)
     }));
     lines.extend(done.before.iter().map(|before| format!("what was there before is in {before}")));
+    lines
+}
+
+fn restored_keys(done: &KeysDone) -> Vec<String> {
+    let keys = &done.keys;
+    let to = if keys.from == keys.to { String::new() } else { format!(" as {}*", keys.to) };
+    let mut lines =
+        vec![format!("{}: {} keys {}*{to}, as they were at {}", keys.unit, keys.keys, keys.from, done.taken)];
+    if keys.taken_away > 0 {
+        lines.push(format!("  {} keys that came later are gone", keys.taken_away));
+    }
+    lines.extend(done.before.iter().map(|before| format!("what was there before is in {before}")));
+    lines
+}
+
+fn recovered(recovered: &Recovered) -> Vec<String> {
+    let mut lines = vec![format!("begun with {}: secrets, certificates, proof and Redis", recovered.base)];
+    if let Some(mongodb) = &recovered.mongodb {
+        let documents: u64 = recovered.collections.iter().map(|one| one.documents).sum();
+        let collections = recovered.collections.len();
+        lines.push(format!("MongoDB as it was at {}: {collections} collections, {documents} documents", mongodb.at));
+    }
     lines
 }

@@ -23,6 +23,7 @@ mod plan;
 mod purpose;
 pub(crate) mod replication;
 pub mod rest;
+mod restoring;
 mod url;
 
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ pub use observe::{Observed, Server};
 pub use plan::Step;
 pub use purpose::{Purpose, Settings};
 pub use replication::Replication;
+pub use restoring::Restorer;
 pub use url::redis_url;
 
 use crate::Ground;
@@ -106,6 +108,11 @@ impl Redis {
 
     pub(crate) fn purpose(&self) -> Purpose {
         self.place.settings.purpose
+    }
+
+    /// The loopback port that it serves on.
+    pub fn port(&self) -> u16 {
+        self.place.port
     }
 
     /// Does a step. Public so that what needs no journal, a test, can do one.

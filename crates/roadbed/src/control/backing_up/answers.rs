@@ -5,9 +5,11 @@ use reconcile::Fault;
 
 use super::desk::{Desk, desk, fresh_recovery_key, rehearsal, snapshots};
 use super::record::Record;
+use super::recovering::recover;
 use super::wire::{Answer, Done, Listing, Request, ToRestore};
-use super::{base, copying, in_background, rehearse, slice};
+use super::{base, copying, in_background, keys, rehearse, slice};
 use crate::control::Control;
+use crate::recovery;
 
 /// Answers.
 pub(in crate::control) async fn answer(control: &Control, request: Request) -> Result<Answer, Fault> {
@@ -15,6 +17,14 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
         Fault::new("this environment is not backed up")
             .hint("give it a table [environments.NAME.backup] in roadbed.toml, then `roadbed up`")
     })?;
+    let changes = matches!(
+        request,
+        Request::Now | Request::Prune | Request::Drill | Request::Restore(_) | Request::RestoreKeys { .. }
+    );
+    if changes && recovery::begun(&control.root)?.is_some() {
+        return Err(Fault::new("this environment is being begun from a backup, and not all is back")
+            .hint("the same `roadbed restore --from` again goes on with it"));
+    }
     match request {
         Request::Now => {
             let _turn = control.backing_up.turn.lock().await;
@@ -80,6 +90,14 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
             let _turn = control.backing_up.turn.lock().await;
             restore(control, &desk, &ask).await.map(Answer::Restored)
         }
+        Request::RestoreKeys { prefix, at, in_place } => {
+            let _turn = control.backing_up.turn.lock().await;
+            keys::restore(control, &desk, (&prefix, at), in_place).await.map(Answer::RestoredKeys)
+        }
+        Request::Recover { repository, key } => {
+            let _turn = control.backing_up.turn.lock().await;
+            recover(control, &desk, repository, key).await.map(Answer::Recovered)
+        }
     }
 }
 
@@ -134,7 +152,8 @@ async fn restore(control: &Control, desk: &Desk, ask: &ToRestore) -> Result<Done
         Naming::Beside { suffix: format!("-{time}") }
     };
     let living = desk.restorer().await?;
-    let collections = put_back(&client, &living, &database, ask.collection.as_deref(), &naming).await?;
+    let collections =
+        put_back((&client, &restored.database), (&living, &database), ask.collection.as_deref(), &naming).await?;
     scratch.end().await?;
     Ok(Done { restored, collections, before })
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use backup::{Destination, Engines, Keep, MongoSource, Place, RedisSource, Repository, Sources};
+use backup::{Destination, Engines, Keep, MongoSource, Place, Probe, RedisSource, Repository, Sources};
 use host::files::{self, Access};
 use manifest::environment::Class;
 use manifest::{Backup, RepositoryPlace};
@@ -41,7 +41,7 @@ pub(super) struct Desk {
     pub(super) root: Root,
     pub(super) want: Wanted,
     pub(super) backup: Backup,
-    lender: Lender,
+    pub(super) lender: Lender,
 }
 
 /// Where the repository of an environment is.
@@ -132,6 +132,15 @@ impl Desk {
             monthly: backup.monthly,
             any_second: backup.any_second,
         }
+    }
+
+    /// What rehearsals ask.
+    pub(super) fn probes(&self) -> Result<Vec<Probe>, Fault> {
+        let probe = |probe: &manifest::Probe| {
+            let (filter, sort) = (probe.filter.as_deref(), probe.sort.as_deref());
+            Probe::new(&probe.name, probe.collection.as_str(), filter, sort, probe.at_least)
+        };
+        self.backup.probes.iter().map(probe).collect()
     }
 
     /// The repository, made where there is none.

@@ -6,7 +6,9 @@
 mod answers;
 mod copying;
 mod desk;
+mod keys;
 pub mod record;
+mod recovering;
 pub mod wire;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +22,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::Control;
+use crate::recovery;
 pub(super) use answers::answer;
 use desk::{Desk, desk};
 pub(crate) use desk::{KEY, destination};
@@ -137,6 +140,10 @@ async fn changes(control: &Control) {
 
 /// Does what is due of bases and rehearsals.
 async fn due(control: &Control) -> Result<(), Fault> {
+    // What is there yet is not worth a backup.
+    if recovery::begun(&control.root)?.is_some() {
+        return Ok(());
+    }
     let Some(desk) = desk(control).await? else { return Ok(()) };
     let _turn = control.backing_up.turn.lock().await;
     let now = control.clock.now();
@@ -191,7 +198,7 @@ async fn base(control: &Control, desk: &Desk) -> Result<Snapshot, Fault> {
 async fn slice(control: &Control, desk: &Desk) -> Result<(), Fault> {
     let Some(database) = desk.database() else { return Ok(()) };
     let mut chain = control.backing_up.chain.lock().await;
-    if Record::read(&control.root)?.base.is_none() {
+    if Record::read(&control.root)?.base.is_none() || recovery::begun(&control.root)?.is_some() {
         return Ok(());
     }
     let repository = desk.repository(control).await?;
@@ -236,7 +243,8 @@ async fn rehearse(control: &Control, desk: &Desk) -> Result<backup::DrillRecord,
     let engines = desk.engines(control).await?;
     let covered = Record::read(&control.root)?.covered.map(|(to, _)| to).unwrap_or_default();
     let folder = desk::rehearsal(&control.root);
-    let drill = backup::Drill { repository: &repository, engines: &engines, folder: &folder, covered };
+    let probes = desk.probes()?;
+    let drill = backup::Drill { repository: &repository, engines: &engines, folder: &folder, covered, probes: &probes };
     let mut drilled = backup::rehearse(drill, control.clock.as_ref()).await;
     if let Some(lost) = drilled.lost.filter(|lost| *lost > desk.backup.rpo) {
         let most = desk.backup.rpo.as_secs();

@@ -1,6 +1,8 @@
 //! What control is asked about backups, and what it answers.
 
-use backup::{Contents, Copied, DrillRecord, Restored, Snapshot, Verification};
+use std::path::PathBuf;
+
+use backup::{Contents, Copied, DrillRecord, KeysRestored, Restored, Snapshot, Verification};
 use host::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,18 @@ pub enum Request {
     },
     Drill,
     Restore(ToRestore),
+    /// Puts keys of Redis back.
+    RestoreKeys {
+        /// Beginning of their names.
+        prefix: String,
+        at: Option<Timestamp>,
+        in_place: bool,
+    },
+    /// Puts MongoDB back into an environment that was begun anew from a backup.
+    Recover {
+        repository: PathBuf,
+        key: String,
+    },
 }
 
 /// What is restored, and where to.
@@ -57,6 +71,8 @@ pub enum Answer {
     Adopted { repository: String, snapshots: usize },
     Drilled { record: DrillRecord },
     Restored(Done),
+    RestoredKeys(KeysDone),
+    Recovered(Recovered),
 }
 
 /// How far a backup is.
@@ -111,4 +127,25 @@ pub struct Done {
     pub collections: Vec<Copied>,
     /// Name of what was backed up before; only in place.
     pub before: Option<String>,
+}
+
+/// Which keys of Redis were restored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysDone {
+    /// Name of the backup that they are from, and when it was taken: between two backups there is no other moment of Redis.
+    pub base: String,
+    pub taken: Timestamp,
+    pub keys: KeysRestored,
+    /// Name of what was backed up before; only in place.
+    pub before: Option<String>,
+}
+
+/// What an environment that was begun anew has again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovered {
+    /// Name of the backup.
+    pub base: String,
+    /// Absent where there is no MongoDB.
+    pub mongodb: Option<Restored>,
+    pub collections: Vec<Copied>,
 }
