@@ -197,7 +197,7 @@ async fn of_a_damaged_repository_it_is_said_what_can_still_be_read_and_what_is_l
             let found = repository.verify(None).unwrap();
             let name = pack.file_name().unwrap().to_str().unwrap();
             assert!(found.damage.iter().any(|line| line.contains(&name[..8])), "{name}: {:?}", found.damage);
-            assert_eq!(found.readable, [first.name.clone()], "{found:?}");
+            assert_eq!(found.readable, std::slice::from_ref(&first.name), "{found:?}");
             assert_eq!(found.lost.iter().map(|(name, _)| name).collect::<Vec<_>>(), [&second.name], "{found:?}");
             std::fs::write(pack, whole).unwrap();
         }

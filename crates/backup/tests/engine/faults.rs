@@ -158,7 +158,7 @@ async fn a_full_disk_is_said_leaves_no_snapshot_and_harms_none() {
     let fault = take(&repository, large, SystemClock.now()).await.unwrap_err();
     assert!(format!("{fault:?}").contains("No space left"), "{fault:?}");
     let left: Vec<String> = repository.snapshots().unwrap().into_iter().map(|snapshot| snapshot.name).collect();
-    assert_eq!(left, [first.name.clone()]);
+    assert_eq!(left, std::slice::from_ref(&first.name));
     is_whole(&repository, &first);
     assert_eq!(repository.verify(None).unwrap().damage, Vec::<String>::new());
 }
