@@ -79,16 +79,23 @@ async fn relay(world: &World) -> SocketAddr {
     address
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_suite_of_the_working_group_finds_nothing_that_we_do_not_know_of() {
-    let suite = tokio::task::spawn_blocking(|| testkit::tools::of_cargo(SUITE)).await.unwrap();
-    let app = App::start(|_| async { full(vec![b'x'; 4096]) }).await;
-    let world = World::new().await;
-    world.publish(vec![site(&[HOST], instances(&[app.port]))]).await;
-    assert!(try_tls(&world, HOST, &[b"h2"]).await.is_ok());
-    let address = relay(&world).await;
+/// What fails in each of so many rounds is a fault, and what passes in each is mended.
+const ROUNDS: usize = 4;
+
+/// The cases that failed. Where a case brought the suite itself down, all is asked again.
+async fn round(suite: &std::path::Path, address: SocketAddr) -> BTreeSet<String> {
+    for _ in 1..ROUNDS {
+        if let Ok(failed) = whole_round(suite, address).await {
+            return failed;
+        }
+    }
+    whole_round(suite, address).await.unwrap_or_else(|said| panic!("the suite never ran whole: {said}"))
+}
+
+async fn whole_round(suite: &std::path::Path, address: SocketAddr) -> Result<BTreeSet<String>, String> {
+    let program = suite.join("bin/httpwg");
     let ran = tokio::task::spawn_blocking(move || {
-        Command::new(suite.join("bin/httpwg"))
+        Command::new(program)
             .args(["--address", &address.to_string(), "--connect-timeout", "5000", "--frame-timeout", "1000"])
             // One after the other: all at once they time out against each other on a busy machine.
             .env("SEQUENTIAL", "1")
@@ -105,13 +112,37 @@ async fn the_suite_of_the_working_group_finds_nothing_that_we_do_not_know_of() {
     let (passed, failed): (BTreeSet<_>, BTreeSet<_>) =
         (named("Test passed: ").collect(), named("Test failed: ").collect());
     println!("{} passed, {} failed: {failed:#?}", passed.len(), failed.len());
-    assert_eq!(passed.len() + failed.len(), 107, "the suite ran whole: {said}");
+    if passed.len() + failed.len() == 107 { Ok(failed) } else { Err(said) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_suite_of_the_working_group_finds_nothing_that_we_do_not_know_of() {
+    let suite = tokio::task::spawn_blocking(|| testkit::tools::of_cargo(SUITE)).await.unwrap();
+    let app = App::start(|_| async { full(vec![b'x'; 4096]) }).await;
+    let world = World::new().await;
+    world.publish(vec![site(&[HOST], instances(&[app.port]))]).await;
+    assert!(try_tls(&world, HOST, &[b"h2"]).await.is_ok());
+    let address = relay(&world).await;
     let allowed: BTreeSet<String> =
         ALLOWED.iter().chain(EITHER).map(|(case, _)| format!("RFC 9113 :: {case}")).collect();
-    let unknown: Vec<_> = failed.difference(&allowed).collect();
-    assert!(unknown.is_empty(), "{unknown:#?}\n{said}");
     let either: BTreeSet<String> = EITHER.iter().map(|(case, _)| format!("RFC 9113 :: {case}")).collect();
-    let mended: Vec<_> = allowed.difference(&failed).filter(|case| !either.contains(*case)).collect();
+    // A goodbye may be overtaken by the end of the connection that it announces, and then a case ends the other way.
+    let mut always = round(&suite, address).await;
+    let mut ever = always.clone();
+    let (mut unknown, mut mended);
+    let mut rounds = 1;
+    loop {
+        unknown = always.difference(&allowed).cloned().collect::<Vec<_>>();
+        mended = allowed.difference(&ever).filter(|case| !either.contains(*case)).cloned().collect::<Vec<_>>();
+        if rounds == ROUNDS || unknown.is_empty() && mended.is_empty() {
+            break;
+        }
+        let failed = round(&suite, address).await;
+        always.retain(|case| failed.contains(case));
+        ever.extend(failed);
+        rounds += 1;
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
     assert!(mended.is_empty(), "these pass by now; strike them from the list: {mended:#?}");
     assert!(ALLOWED.iter().all(|(_, reason)| !reason.is_empty()));
 }
