@@ -334,7 +334,7 @@ fn an_instance_that_does_not_take_the_new_value_is_named_and_the_old_one_goes_on
                 "in.production.replicas = 2\n\n[apps.admin]",
                 "in.production.replicas = 2\nin.local.replicas = 2\n\n[apps.admin]",
             )
-            .replace("start = \"30s\", drain = \"10s\"", "start = \"5s\", drain = \"10s\"")
+            .replace("start = \"30s\", drain = \"10s\"", "start = \"20s\", drain = \"10s\"")
     };
     let (_project, shop) = shop(two);
     let path = shop.variables()["PATH"].clone();

@@ -68,7 +68,7 @@ mod tests {
         let named = |until| base_for(&all, until).map(|(base, moment)| (base.name, moment.seconds));
         assert_eq!(named(time(120)).unwrap(), ("100".to_owned(), 120));
         assert_eq!(named(None).unwrap(), ("160".to_owned(), 160));
-        assert_eq!(named(time(99)).unwrap_err().hint.as_deref(), Some("the oldest is of 1970-01-01T00:01:40.000Z"));
+        assert_eq!(named(time(99)).unwrap_err().hint.as_deref(), Some("the oldest is of 1970-01-01T00:01:40Z"));
     }
 
     #[test]

@@ -93,6 +93,10 @@ fn is_plain(part: &str) -> bool {
 }
 
 fn address(text: &str) -> Result<Url, &'static str> {
+    // An address takes `.`, `..` and their escapes out of its path, and so leads elsewhere than it says.
+    if text.contains(['%', '\\']) || !text.split('/').all(|part| part != "." && part != "..") {
+        return Err("write the path without \".\", \"..\", \"%\" and \"\\\"");
+    }
     let url = Url::parse(text).map_err(|_| "write https://HOST/PATH")?;
     let is_here = match url.host() {
         Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
@@ -187,6 +191,8 @@ mod tests {
             "rest:https://anna:secret@backups.example/",
             "s3:https://s3.example/",
             "s3:https://s3.example/bucket/%2e%2e/other",
+            "s3:https://s3.example/bucket/../other",
+            "rest:https://backups.example/a/.%2E/b/",
             "sftp://-oProxyCommand=x@host/srv",
             "sftp://anna@-host/srv",
             "sftp://anna:secret@host/srv",

@@ -107,7 +107,7 @@ impl Reader {
         let got = match value.get_ref() {
             // The parser puts this where it found no value at all, and has said so.
             DeValue::Integer(_) if value.span() == (0..0) => return self.findings.error(Span::NOWHERE, ""),
-            DeValue::String(text) => format!("{:?}", ellipsis(text)),
+            DeValue::String(text) => format!("{:?}", shown(text)),
             DeValue::Array(items) if items.is_empty() => "an empty list".to_owned(),
             DeValue::Array(_) => "a list".to_owned(),
             DeValue::Table(_) => "a table".to_owned(),
@@ -242,9 +242,21 @@ fn written(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// So that a fault stays a line, whatever was pasted into the manifest.
-fn ellipsis(text: &str) -> String {
-    if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(59).chain(['…']).collect() }
+/// A fault stays a line, whatever was pasted into the manifest, and shows no password that somebody wrote into an address.
+fn shown(text: &str) -> String {
+    let text = without_password(text);
+    if text.chars().count() <= 60 { text } else { text.chars().take(59).chain(['…']).collect() }
+}
+
+fn without_password(text: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = text.split_once("://")?;
+        // With a "/" in the password the authority seems to end early: all up to the last "@" is hidden.
+        let end = rest.rfind('@')?;
+        let colon = rest.split(['/', '?', '#']).next()?.find(':').filter(|colon| *colon < end)?;
+        Some(format!("{scheme}://{}:***{}", rest.get(..colon)?, rest.get(end..)?))
+    };
+    hidden().unwrap_or_else(|| text.to_owned())
 }
 
 impl<T: Shape> Shape for At<T> {
@@ -293,7 +305,7 @@ impl<T: Shape> Shape for Vec<T> {
         match value.get_ref().as_array() {
             Some(items) => reader.within(ITEM, |reader| items.iter().map(|item| T::decode(item, reader)).collect()),
             None => {
-                let item = value.get_ref().as_str().map_or("…".to_owned(), |text| format!("{:?}", ellipsis(text)));
+                let item = value.get_ref().as_str().map_or("…".to_owned(), |text| format!("{:?}", shown(text)));
                 reader.wrong(value, Self::WANTS).hint(format!("put it in brackets: [{item}]"));
                 Vec::new()
             }
@@ -405,5 +417,24 @@ impl<K: Text + Ord, V: Shape> Shape for Table<K, V> {
 
     fn schema(definitions: &mut Definitions) -> Json {
         json!({ "type": "object", "propertyNames": K::text_schema(), "additionalProperties": V::schema(definitions) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_an_address_is_not_shown() {
+        for (text, without) in [
+            ("rest:https://anna:secret@backups.example/a", "rest:https://anna:***@backups.example/a"),
+            ("rest:https://anna:se/cr@et@backups.example/a", "rest:https://anna:***@backups.example/a"),
+            ("redis://:secret@host", "redis://:***@host"),
+            ("https://host:8080/a", "https://host:8080/a"),
+            ("anna@host", "anna@host"),
+            ("://", "://"),
+        ] {
+            assert_eq!(shown(text), without);
+        }
     }
 }

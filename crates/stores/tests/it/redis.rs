@@ -39,7 +39,8 @@ async fn sabotage_users(stand: &Stand, change: impl FnOnce(String) -> String) {
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, change(text.clone())).unwrap();
     reconcile::ports::Units::restart(&*stand.units, "redis").await.unwrap();
-    crate::stand::until("redis answers", || async { !host::socket::is_port_free(stand.port) }).await;
+    // It listens before it has read who may do what.
+    crate::stand::until("redis lets the app in", || async { as_app(stand).await.is_ok() }).await;
     std::fs::write(&file, text).unwrap();
 }
 

@@ -130,10 +130,15 @@ async fn what_was_taken_is_written_before_the_role_ends() {
     for _ in 0..20 {
         role.report(&thrown("Error", "last words", "f")).await;
     }
-    let role = role.restart(|_| ()).await;
-    let health = role.client().errors_health().await.unwrap();
-    assert_eq!((health.events, health.waiting), (20, 0));
-    role.stop().await;
+    let database = role.database();
+    role.restart(|_| {
+        let connection = rusqlite::Connection::open(&database).unwrap();
+        let count: i64 = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 20);
+    })
+    .await
+    .stop()
+    .await;
 }
 
 #[tokio::test]
