@@ -332,6 +332,14 @@ fn a_probe_that_fails_and_a_rehearsal_that_is_overdue_are_seen() {
     let drilled = environment.roadbed_within(LONG, &["drill", "--json"]).expect(1).json();
     assert!(drilled["record"]["bad"].to_string().contains("at least 3 are wanted"), "{drilled}");
     assert_eq!(vault.failing(&["T13"]), [ROW]);
+    let alerted = |is_open: bool| {
+        let all = environment.roadbed(&["alerts", "--json"]).expect(0).json();
+        let mut all = all["alerts"].as_array().unwrap().iter();
+        let found = all.find(|alert| alert["subject"] == format!("promise/{ROW}")).cloned().unwrap_or_default();
+        let right = if is_open { found["owner"] == "team" && found["resolved"].is_null() } else { found["resolved"].is_i64() };
+        if right { Ok(()) } else { Err(found.to_string()) }
+    };
+    testkit::wait_until("somebody is told of the rehearsal", Duration::from_secs(30), || alerted(true));
 
     // Somebody keeps the repository for himself, so that neither a backup nor a rehearsal comes.
     let probe = MANIFEST.replace(r#"filter = "{ \"paid\": true }", "#, "");
@@ -339,6 +347,7 @@ fn a_probe_that_fails_and_a_rehearsal_that_is_overdue_are_seen() {
     environment.up_with(&["--no-gate"]).expect(0);
     environment.roadbed_within(LONG, &["drill"]).expect(0);
     vault.until_backups_hold();
+    testkit::wait_until("the alert is over", Duration::from_secs(30), || alerted(false));
     let lock = host::lock::try_lock(&vault.place().join("roadbed.lock"), "somebody").unwrap();
     assert!(matches!(lock, host::lock::Lock::Ours(_)));
     let often = probe.replace("changes = \"1s\"", "changes = \"1s\"\nevery = \"2s\"\ndrill = \"2s\"");

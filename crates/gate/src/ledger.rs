@@ -162,6 +162,18 @@ impl Ledger {
         Ok(newest.into_values().collect())
     }
 
+    /// Where each promise stands by the newest looks, in the order of tasks: enough to know what holds now, and since when if that is
+    /// not long ago.
+    pub fn standings_lately(&self) -> Result<Vec<Standing>, LedgerFault> {
+        let connection = self.connection();
+        let mut statement = connection.prepare("SELECT body FROM evidence ORDER BY seq DESC LIMIT ?1")?;
+        let bodies = statement.query_map([LOOKED_BACK], |row| row.get::<_, String>(0))?;
+        let newest_first = bodies.map(|body| Ok(serde_json::from_str(&body?)?));
+        let mut all = newest_first.collect::<Result<Vec<Evidence>, LedgerFault>>()?;
+        all.reverse();
+        Ok(standings(all))
+    }
+
     /// Walks the whole chain. Returns how many rows it has.
     pub fn verify(&self) -> Result<u64, LedgerFault> {
         let connection = self.connection();

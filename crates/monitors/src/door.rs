@@ -3,7 +3,7 @@
 //! ```text
 //!   GET  /monitors                    all, as they stand;  POST /monitors/one: one, with its changes
 //!   POST /monitors/pause | /resume    by a person
-//!   PUT  /monitors/told               what control knows: secrets of channels, releases, who is being deployed
+//!   PUT  /monitors/told               what control knows: secrets of channels, releases, promises that do not hold, who is being deployed
 //!   POST /monitors/drill              something fails, to see that it is noticed
 //!   GET  /objectives                  what was promised
 //!   GET  /alerts, POST /alerts/ack, POST /alerts/test, GET /alerts/deliveries
@@ -26,6 +26,7 @@ use crate::alerts::{Alert, Delivery, record};
 use crate::book::{self, Window};
 use crate::drill::DrillOrder;
 use crate::objective::ObjectiveState;
+use crate::promises::BrokenPromise;
 use crate::shown::MonitorState;
 use crate::standing::Health;
 use crate::watch::Monitors;
@@ -58,6 +59,9 @@ pub struct Maintenance {
     pub secrets: Vec<ChannelSecret>,
     /// Which release visitors get, by app.
     pub releases: BTreeMap<String, String>,
+    /// Promises of the gate that do not hold, or of which it cannot be told; `None` where it is not known which.
+    #[serde(default)]
+    pub promises: Option<Vec<BrokenPromise>>,
     /// Why nobody is to be told of apps that are down, if that is so.
     pub deploying: Option<String>,
     /// That holds for so long, whatever becomes of control, in milliseconds.
@@ -209,6 +213,7 @@ async fn know(State(monitors): State<Arc<Monitors>>, Json(mut known): Json<Maint
     };
     monitors.told_secrets(known.secrets.drain(..).map(secret).collect());
     monitors.told_releases(std::mem::take(&mut known.releases));
+    monitors.told_promises(known.promises.take());
     let Some(reason) = known.deploying else { return Ok(Json(())) };
     let now = monitors.now();
     let until = Some(now.saturating_add(i64::try_from(known.lease_ms).unwrap_or(i64::MAX)));

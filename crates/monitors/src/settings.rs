@@ -1,5 +1,6 @@
 //! What is watched, and who is told: as control works it out of the manifest. No secrets.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -26,6 +27,9 @@ pub struct MonitorSettings {
     /// Whether the public may see how it goes.
     #[serde(default)]
     pub status_page: bool,
+    /// How owners are reached who answer for what no monitor looks at.
+    #[serde(default)]
+    pub contacts: BTreeMap<String, String>,
 }
 
 impl MonitorSettings {

@@ -19,6 +19,7 @@ use crate::book::{self, Book};
 use crate::drill::Drill;
 use crate::objective::{self, AppMinute, Burn, Objective, Share};
 use crate::probe;
+use crate::promises::{self, BrokenPromise};
 use crate::settings::{Channel, Monitor, MonitorSettings, Probe};
 use crate::standing::{Health, Rules, Seen, Standing};
 
@@ -63,6 +64,8 @@ pub struct Monitors {
     started: i64,
     secrets: Mutex<Option<BTreeMap<String, Arc<Secret>>>>,
     releases: Mutex<BTreeMap<String, String>>,
+    /// `None` until control says which do not hold.
+    promises: Mutex<Option<Vec<BrokenPromise>>>,
     /// Why nothing can be kept.
     trouble: Mutex<Option<String>>,
 }
@@ -98,6 +101,7 @@ impl Monitors {
             minutes,
             secrets: Mutex::default(),
             releases: Mutex::default(),
+            promises: Mutex::default(),
             trouble: Mutex::default(),
         });
         let mut tasks = vec![tokio::spawn(settle_again_and_again(Arc::clone(&monitors)))];
@@ -131,6 +135,11 @@ impl Monitors {
     /// Which release visitors get, by app.
     pub(crate) fn told_releases(&self, all: BTreeMap<String, String>) {
         *lock(&self.releases) = all;
+    }
+
+    /// Which promises do not hold.
+    pub(crate) fn told_promises(&self, all: Option<Vec<BrokenPromise>>) {
+        *lock(&self.promises) = all;
     }
 
     pub(crate) fn secret_of(&self, channel: &Channel) -> Option<Arc<Secret>> {
@@ -217,6 +226,7 @@ pub(crate) struct Settling {
     channels: Vec<Channel>,
     objectives: Vec<Objective>,
     minutes: Vec<AppMinute>,
+    promises: Option<Vec<BrokenPromise>>,
     started: i64,
 }
 
@@ -227,6 +237,7 @@ impl Settling {
             channels: monitors.all_channels(),
             objectives: monitors.settings.objectives.clone(),
             minutes: if monitors.settings.objectives.is_empty() { Vec::new() } else { (monitors.minutes)() },
+            promises: lock(&monitors.promises).clone(),
             started: monitors.started,
         }
     }
@@ -244,7 +255,16 @@ impl Settling {
             let burns = self.burns(book, objective, now)?;
             conditions.extend(of_burns(objective, &burns, told_already || is_worked_on, now));
         }
-        let acts = plan::plan(conditions, &record::open_alerts(book)?);
+        let mut open = record::open_alerts(book)?;
+        match &self.promises {
+            Some(promises) => {
+                let is_paused = |subject: &str| windows.iter().any(|window| window.covers(subject));
+                conditions.extend(promises::conditions(promises, is_paused));
+            }
+            // Whoever was just started is told within seconds; until then nothing is over.
+            None => open.retain(|alert| !promises::is_of_promise(&alert.subject)),
+        }
+        let acts = plan::plan(conditions, &open);
         record::put(book, acts, &self.channels, now)
     }
 

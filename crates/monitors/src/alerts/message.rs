@@ -89,6 +89,7 @@ impl Told {
             .iter()
             .find(|objective| alert.subject.starts_with(&format!("objective/{}/", objective.app)));
         let contact = monitor.map(|monitor| &monitor.contact).or(objective.map(|objective| &objective.contact));
+        let contact = contact.or_else(|| settings.contacts.get(&alert.owner));
         Self {
             delivery: delivery.id,
             id: alert.id,

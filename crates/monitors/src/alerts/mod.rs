@@ -41,7 +41,7 @@ impl Severity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
     pub id: i64,
-    /// The monitor, or `objective/APP/PACE`.
+    /// The monitor, `objective/APP/PACE`, or `promise/CHECK`.
     pub subject: String,
     pub title: String,
     pub why: String,

@@ -175,3 +175,48 @@ async fn a_program_and_a_chat_are_told_too_and_a_test_says_what_is_wrong() {
     assert!(!failed.error.unwrap().contains(SECRET));
     assert_eq!(running.raw("POST", "/alerts/test", Some("nobody".into())).await.0, 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_that_does_not_hold_is_told_once_and_its_end_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, mut words) = receiver(0).await;
+    let platform = Channel { owners: vec!["platform".into()], ..webhook("oncall", address) };
+    let mut declared = settings(Vec::new(), vec![platform]);
+    declared.contacts.insert("platform".into(), "platform@urbancart.example".into());
+    let told = |promises: serde_json::Value| {
+        serde_json::json!({ "secrets": [{ "channel": "oncall", "value": SECRET }], "releases": {}, "promises": promises,
+            "deploying": null, "lease_ms": 0 })
+    };
+    let promise = |certainty: &str| {
+        serde_json::json!([{ "task": "T13", "id": "the-newest-backup-was-restored", "claim": "A backup was restored",
+            "why": "the last rehearsal was 3 days ago", "owner": "platform", "since": 5000, "certainty": certainty }])
+    };
+    let running = Running::start(folder.path(), declared.clone()).await;
+    running.ask::<()>("PUT", "/monitors/told", Some(told(promise("broken")))).await;
+    let opened = word(&mut words).await.json();
+    let alert = &opened["alerts"][0];
+    assert_eq!((&alert["about"], &alert["subject"]), (&"opened".into(), &"promise/the-newest-backup-was-restored".into()));
+    assert_eq!(alert["title"], "T13 does not hold: A backup was restored");
+    assert_eq!(alert["why"], "the last rehearsal was 3 days ago");
+    assert_eq!(alert["contact"], "platform@urbancart.example");
+
+    // Neither a role that starts anew and was told nothing, nor what cannot be told, ends it.
+    drop(running);
+    let running = Running::start(folder.path(), declared).await;
+    running.ask::<()>("PUT", "/monitors/told", Some(told(promise("unknown")))).await;
+    let settled = || async { running.alerts().await.iter().filter(|alert| alert.resolved.is_none()).count() };
+    for _ in 0..8 {
+        assert_eq!(settled().await, 1);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    running.ask::<()>("PUT", "/monitors/told", Some(told(serde_json::json!([])))).await;
+    assert_eq!(word(&mut words).await.json()["alerts"][0]["about"], "resolved");
+    assert!(words.try_recv().is_err(), "nothing is told twice");
+    // What cannot be told is told to nobody.
+    running.ask::<()>("PUT", "/monitors/told", Some(told(promise("unknown")))).await;
+    let pause = serde_json::json!({ "monitors": [], "lasts_ms": null, "reason": "new disk", "who": "anna" });
+    running.ask::<()>("POST", "/monitors/pause", Some(pause)).await;
+    running.ask::<()>("PUT", "/monitors/told", Some(told(promise("broken")))).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(settled().await, 0, "nor is anything while somebody works on all");
+}

@@ -75,7 +75,12 @@ async fn look(control: &Control, id: &str, known: &mut Option<BTreeMap<String, K
     let request = ReadyRequest { only: Vec::new() };
     let proof::Asked { want, checks, .. } = proof::asked_for(control, &request).await?;
     let Some(check) = checks.iter().find(|check| check.claim().id == id) else { return Ok(Looked::Done) };
-    let evidence = gate::run_one(check.as_ref(), &CheckCx { budget: BUDGET }, control.clock.as_ref()).await;
+    let cx = CheckCx { budget: BUDGET };
+    let mut evidence = gate::run_one(check.as_ref(), &cx, control.clock.as_ref()).await;
+    // Somebody will be told: what a busy moment did is no news.
+    if evidence.verdict == Verdict::Fails {
+        evidence = gate::run_one(check.as_ref(), &cx, control.clock.as_ref()).await;
+    }
     let redactions = control.redactions(&want);
     let observed = evidence.observed.iter().map(|text| redactions.redact(text).into_owned()).collect();
     keep(control, Evidence { observed, ..evidence }, known)?;

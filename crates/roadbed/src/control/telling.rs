@@ -17,7 +17,8 @@ use telemetry::TelemetryClient;
 use telemetry::metrics::Fact;
 use tokio::time::{Instant, sleep};
 
-use super::{Control, redacting, telling_monitors};
+use super::telling_monitors::{self, Promises};
+use super::{Control, redacting};
 use crate::{seats, wanted};
 
 /// Between two looks: one question over a Unix socket.
@@ -38,10 +39,10 @@ struct Known {
 
 /// Looks until the task is aborted.
 pub(super) async fn carry_on(control: Arc<Control>) {
-    let (mut known, mut told, mut reported) = (None, None, None);
+    let (mut known, mut told, mut reported, mut promises) = (None, None, None, Promises::default());
     loop {
         sleep(PERIOD).await;
-        match look(&control, &mut known, &mut reported).await {
+        match look(&control, &mut known, &mut reported, &mut promises).await {
             Ok(()) => told = None,
             Err(fault) => {
                 let text = fault.to_string();
@@ -54,7 +55,12 @@ pub(super) async fn carry_on(control: Arc<Control>) {
     }
 }
 
-async fn look(control: &Control, known: &mut Option<Known>, reported: &mut Option<Instant>) -> Result<(), Fault> {
+async fn look(
+    control: &Control,
+    known: &mut Option<Known>,
+    reported: &mut Option<Instant>,
+    promises: &mut Promises,
+) -> Result<(), Fault> {
     let telemetry = TelemetryClient::new(control.root.clone());
     // One that is away is on its way back.
     let Ok(knows) = telemetry.secrets_told().await else { return Ok(()) };
@@ -63,7 +69,7 @@ async fn look(control: &Control, known: &mut Option<Known>, reported: &mut Optio
         telemetry.tell(&facts(control).await?).await?;
         if let Some(want) = wanted::read(&control.root)? {
             let store = Store::new(seats::of_control(&control.root, &control.id, &control.clock, &want));
-            telling_monitors::tell(control, &want, &store, &telemetry).await?;
+            telling_monitors::tell(control, promises, &want, &store, &telemetry).await?;
         }
     }
     let after = control.convergences.load(Ordering::Relaxed);

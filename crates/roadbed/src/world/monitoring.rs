@@ -65,6 +65,7 @@ pub(super) fn settings(parts: &Parts) -> Result<MonitorSettings, Fault> {
         objectives: environment.apps.iter().filter_map(objective).collect(),
         channels: environment.monitoring.channels.iter().map(|channel| told(channel, &parts.project)).collect(),
         status_page: environment.monitoring.status_page,
+        contacts: environment.contacts.iter().map(|(name, contact)| (name.to_string(), contact.clone())).collect(),
         monitors,
     })
 }
