@@ -113,7 +113,7 @@ impl Store {
     /// Of other names, which are host names or wildcards, in order.
     pub fn of(root: &Root, names: &[String]) -> Self {
         // `+` and `_` are in no host name, so nothing leads out of the folder, and no two sets to the same.
-        let all = names.join("+").to_ascii_lowercase().replace('*', "_").replace('/', "_");
+        let all = names.join("+").to_ascii_lowercase().replace(['*', '/'], "_");
         let folder = if all.len() <= LONGEST { all } else { digest(all.as_bytes()) };
         Self { folder: Self::shelf(root).join(folder) }
     }
