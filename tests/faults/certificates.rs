@@ -217,6 +217,48 @@ fn a_certificate_renews_itself_under_visitors_whoever_is_killed_and_the_old_one_
 }
 
 #[test]
+fn a_host_of_somebody_else_gets_a_certificate_if_the_app_permits_it_and_no_other_does() {
+    const SELLER: &str = "shop.seller.test";
+    let shop = Shop::new(3600, |pebble| {
+        format!("{}\non_demand = {{ app = \"web\", ask = \"web\", path = \"/custom-hosts\" }}", one(pebble))
+    });
+    shop.stage.server(&format!(
+        "const http = require('node:http');\n\
+         http.createServer((request, response) => {{\n\
+           const asks = request.url.startsWith('/custom-hosts');\n\
+           const permits = request.headers['x-roadbed-asks'] === 'certificate' && request.url.endsWith('={SELLER}');\n\
+           response.statusCode = asks && !permits ? 404 : 200;\n\
+           response.end(request.url === '/' ? `tiny ${{request.headers.host}}\\n` : '');\n\
+         }}).listen(process.env.PORT, process.env.HOST);\n",
+    ));
+    shop.stage.up();
+    shop.until_generation(1);
+    let at = |host: &str, path: &str| format!("https://{host}:{}{path}", shop.https);
+    // The first visitor waits for the order.
+    let visitor = shop.pebble.visitor();
+    let page = visitor.get(&at(SELLER, "/")).unwrap();
+    assert_eq!((page.status, page.body.as_str()), (200, format!("tiny {SELLER}:{}\n", shop.https).as_str()));
+    assert!(!page.headers.contains_key("strict-transport-security"), "{page:?}");
+    let refused = visitor.get(&at("other.seller.test", "/")).unwrap_err();
+    assert!(refused.contains("Unrecogni"), "{refused}");
+    let orders = shop.pebble.log().matches("Added order").count();
+    // Whoever comes from outside is not told whose hosts there are.
+    let question = format!("/custom-hosts?host={SELLER}");
+    assert_eq!(visitor.get(&at("www.tiny.test", &question)).unwrap().status, 404);
+    shop.stage.roadbed("domains list").exits(0).says(&[&format!("{SELLER}: served until"), "www.tiny.test"]);
+    for unit in ["edge", "control"] {
+        shop.stage.kill(unit);
+        wait_until("it is served as before", PATIENCE, || visitor.get(&at(SELLER, "/")).map(drop));
+    }
+    assert_eq!(shop.pebble.log().matches("Added order").count(), orders);
+    shop.holds("certificates-renew");
+    let kept = shop.stage.root.join("tls/issued/hosts").join(SELLER).join("00000001.json");
+    fs::write(&kept, "{}").unwrap();
+    shop.stage.roadbed("domains list").exits(0).says(&["damaged", "00000001.json"]);
+    shop.fails("certificates-renew", "00000001.json");
+}
+
+#[test]
 fn names_are_proved_by_tls_after_a_rehearsal() {
     let shop = Shop::new(3600, |pebble| {
         let directory = pebble.directory();

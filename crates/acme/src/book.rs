@@ -8,6 +8,8 @@ use host::clock::Timestamp;
 use host::files::{self, Access, FileFault};
 use serde::{Deserialize, Serialize};
 
+use crate::renewal::PATIENCE;
+
 /// The book of one root.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Book {
@@ -46,6 +48,9 @@ pub struct Setback {
     pub at: Timestamp,
     pub wait_ms: u64,
     pub why: String,
+    /// Whether the authority said that it was asked too often, by whatever order.
+    #[serde(default)]
+    pub limited: bool,
 }
 
 impl Setback {
@@ -94,7 +99,11 @@ impl Book {
             tracing::error!(path = %path.display(), %error, "what was tried is lost: going on with care");
             let why = "the book of earlier attempts is damaged".to_owned();
             let wait_ms = u64::try_from(AFTER_A_LOSS.as_millis()).unwrap_or(u64::MAX);
-            let lost = Standing { failures: 1, last: Some(Setback { at: now, wait_ms, why }), ..Standing::default() };
+            let lost = Standing {
+                failures: 1,
+                last: Some(Setback { at: now, wait_ms, why, limited: false }),
+                ..Standing::default()
+            };
             Self { standing: directories.iter().map(|url| (url.clone(), lost.clone())).collect(), ..Self::default() }
         }))
     }
@@ -103,6 +112,21 @@ impl Book {
         files::create_dir(folder, Access::Owner)?;
         let bytes = serde_json::to_vec_pretty(self).expect("texts and numbers encode");
         files::write_durable(&Self::path(folder), &bytes, Access::Owner)
+    }
+
+    /// Authorities that say they are asked too often, and until when, with what they said.
+    pub fn limits(&self) -> impl Iterator<Item = (&String, &Setback)> {
+        let all = self.standing.iter().filter_map(|(url, standing)| Some((url, standing.last.as_ref()?)));
+        all.filter(|(_, setback)| setback.limited)
+    }
+
+    /// Takes over that an authority wants not to be asked, by whatever order it said so.
+    pub fn heeds(&mut self, directory: &str, limit: &Setback) {
+        let standing = self.standing.entry(directory.to_owned()).or_default();
+        if standing.last.as_ref().is_none_or(|last| last.at < limit.at) {
+            standing.failures = standing.failures.max(PATIENCE);
+            standing.last = Some(limit.clone());
+        }
     }
 
     /// The newest failure that nothing has made good.
@@ -133,8 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn who_was_asked_too_often_for_one_is_left_alone_for_all() {
+        let all = ["https://ca.example/".to_owned()];
+        let limit = Setback { at: NOW, wait_ms: 60_000, why: "too many".to_owned(), limited: true };
+        let mut one = Book::default();
+        one.heeds(&all[0], &limit);
+        assert_eq!(one.limits().collect::<Vec<_>>(), [(&all[0], &limit)]);
+        let situation = crate::Situation { directories: &all, hosts: &[], held: None, now: NOW };
+        assert!(matches!(crate::next(&situation, &one), crate::Next::Wait { .. }));
+    }
+
+    #[test]
     fn a_pause_ends_and_a_clock_that_is_set_back_does_not_make_it_longer() {
-        let setback = Setback { at: NOW, wait_ms: 60_000, why: String::new() };
+        let setback = Setback { at: NOW, wait_ms: 60_000, why: String::new(), limited: false };
         let at = |millis: i64| Timestamp::from_unix_millis(NOW.unix_millis() + millis);
         assert!(setback.over(at(59_999)).is_some());
         assert!(setback.over(at(60_000)).is_none());

@@ -156,7 +156,7 @@ impl Book {
             standing.failures = standing.failures.max(PATIENCE);
         }
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        standing.last = Some(Setback { at: now, wait_ms, why: failure.why.clone() });
+        standing.last = Some(Setback { at: now, wait_ms, why: failure.why.clone(), limited: failure.is_limited() });
     }
 
     /// Notes that a certificate came and works.

@@ -14,7 +14,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::server::Acceptor;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
@@ -26,7 +26,8 @@ use crate::drain::{Phase, Watch};
 use crate::edge::Edge;
 use crate::head::Inspection;
 use crate::pipeline;
-use crate::tls::clients;
+use crate::tls::on_demand::OnDemand;
+use crate::tls::{self, clients};
 use crate::unread::{self, Streams, Watched};
 use crate::wire::Wire;
 
@@ -142,10 +143,9 @@ async fn announced(
 }
 
 async fn serve_tls(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, door: Door, watch: Watch) {
-    let (stream, client) = match timeout(edge.limits.tls_handshake, shake_hands(&edge, stream, &door)).await {
-        Ok(Ok(shaken)) => shaken,
-        Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
-        Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+    let (stream, client) = match shake_hands(&edge, stream, peer, &door).await {
+        Ok(shaken) => shaken,
+        Err(error) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
     };
     let (_, session) = stream.get_ref();
     // It has seen the certificate that it came for.
@@ -162,23 +162,36 @@ async fn serve_tls(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, door: D
     }
 }
 
-/// As the host that is asked for wants it: most do not ask who is there.
+/// As the host that is asked for wants it: most do not ask who is there. What the visitor has to do has its deadline, and what he
+/// waits for another.
 async fn shake_hands(
-    edge: &Edge,
+    edge: &Arc<Edge>,
     stream: TcpStream,
+    peer: SocketAddr,
     door: &Door,
 ) -> io::Result<(TlsStream<TcpStream>, Option<clients::Client>)> {
+    let longest = edge.limits.tls_handshake;
     let serving = edge.serving.load_full();
-    if !serving.asks_for_clients() {
-        return Ok((TlsAcceptor::from(edge.tls.usual()).accept(stream).await?, None));
+    let orders_on_demand = *door == Door::Https && serving.orders_on_demand();
+    if !serving.asks_for_clients() && !orders_on_demand {
+        return Ok((timeout(longest, TlsAcceptor::from(edge.tls.usual()).accept(stream)).await??, None));
     }
-    let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-    let authorities = begun.client_hello().server_name().and_then(|host| serving.client_authorities(door, host));
+    let begun = timeout(longest, LazyConfigAcceptor::new(Acceptor::default(), stream)).await??;
+    let host = begun.client_hello().server_name().map(str::to_owned);
+    let is_visitor = !tls::is_of_authority(&begun.client_hello());
+    if let Some(host) = host.as_deref().filter(|host| orders_on_demand && is_visitor && !serving.names(host))
+        && let Some(alert) = OnDemand::find_out(edge, host, peer.ip()).await.alert()
+    {
+        let mut stream = begun.io;
+        timeout(longest, stream.write_all(&alert)).await??;
+        return Err(io::Error::other("the host is not served"));
+    }
+    let authorities = host.as_deref().and_then(|host| serving.client_authorities(door, host));
     let Some(authorities) = authorities else {
-        return Ok((begun.into_stream(edge.tls.usual()).await?, None));
+        return Ok((timeout(longest, begun.into_stream(edge.tls.usual())).await??, None));
     };
     let config = edge.tls.with_clients(authorities).map_err(io::Error::other)?;
-    let stream = begun.into_stream(config).await?;
+    let stream = timeout(longest, begun.into_stream(config)).await??;
     let client = clients::Client::of(stream.get_ref().1, authorities);
     Ok((stream, client))
 }

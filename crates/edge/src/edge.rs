@@ -17,6 +17,7 @@ use crate::log::AccessLog;
 use crate::rate_limit::Limiter;
 use crate::snapshot::Serving;
 use crate::tls::Terms;
+use crate::tls::on_demand::OnDemand;
 use crate::tls::proofs::Proofs;
 
 /// One running edge.
@@ -37,6 +38,8 @@ pub struct Edge {
     /// Where control listens, who signs people in.
     pub control: PathBuf,
     pub tls: Terms,
+    /// What is found out about hosts that are in no table.
+    pub on_demand: OnDemand,
     /// What authorities are answered with.
     pub proofs: Arc<Proofs>,
     /// Cloned by whatever outlives its request: a tunnel.

@@ -240,6 +240,7 @@ pub fn is_ours(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "x-roadbed-user"
+            | "x-roadbed-asks"
             | "x-roadbed-email"
             | "client-cert"
             | "client-cert-chain"

@@ -10,6 +10,7 @@ use reconcile::ports::Hsts;
 use crate::connection::{Door, Visitor};
 use crate::guard::{self, Asked, CLIENT_CERTIFICATE, CLIENT_NAME};
 use crate::request_id;
+use crate::snapshot::{Promise, Serving};
 use crate::trace::Trace;
 
 /// Whether a header is meant for the next hop only, by the standard (RFC 9110, section 7.6.1) or by habit. A comparison of lengths
@@ -112,13 +113,14 @@ const USUAL: Hsts = Hsts { max_age_s: 31_536_000, subdomains: false, preload: fa
 
 /// Tells browsers not to come without TLS. Not on `.localhost`: they would hold it against every other project on this machine.
 /// What the manifest says wins over what an app says.
-pub fn promise_https(headers: &mut HeaderMap, visitor: &Visitor, hsts: Option<Hsts>) {
+pub fn promise_https(headers: &mut HeaderMap, visitor: &Visitor, serving: &Serving) {
     // Whoever came in by this door has named a host of ours in the handshake.
     let Some(host) = visitor.sni.as_deref().filter(|_| visitor.door == Door::Https) else { return };
     if is_local(host) {
         headers.remove(STRICT_TRANSPORT_SECURITY);
         return;
     }
+    let Promise::Ours(hsts) = serving.promise(host) else { return };
     if hsts.is_none() && headers.contains_key(STRICT_TRANSPORT_SECURITY) {
         return;
     }

@@ -56,6 +56,7 @@ pub mod tls;
 pub mod unread;
 pub mod wire;
 
+mod asking;
 pub mod api;
 pub mod client;
 pub mod publish;

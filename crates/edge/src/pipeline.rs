@@ -49,7 +49,7 @@ pub async fn answer(edge: Arc<Edge>, visitor: Arc<Visitor>, request: Request<Inc
 
     response.headers_mut().insert(request_id::HEADER, id);
     // On every answer, redirects and refusals too: the list that browsers are shipped with asks the bare domain.
-    headers::promise_https(response.headers_mut(), &visitor, edge.serving.load().hsts());
+    headers::promise_https(response.headers_mut(), &visitor, &edge.serving.load());
     let is_leaving = after == After::Close || edge.watch.phase() >= Phase::LameDuck;
     if is_leaving && version <= Version::HTTP_11 && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -128,9 +128,9 @@ impl Publisher {
         let mut last = self.last.lock().expect("no holder panics");
         refuse_stale(*last, epoch)?;
         let epoch = epoch.unwrap_or(last.epoch);
-        let certificates = certificates_for(&self.root, &table)?;
         let serving = self.serving.load_full();
         let before = serving.snapshot().ok();
+        let certificates = certificates_for(&self.root, &table, before.map(|before| &before.certificates))?;
         let is_same = before.is_some_and(|before| before.table == table);
         let generation = if is_same { last.generation } else { last.generation + 1 };
         // Everything that can fail comes before anything that changes.
@@ -166,9 +166,9 @@ fn refuse_stale(last: Last, epoch: Option<u64>) -> Result<(), EdgeFault> {
 }
 
 /// Certificates for all hosts of a table.
-fn certificates_for(root: &Root, table: &RouteTable) -> Result<Shown, EdgeFault> {
+fn certificates_for(root: &Root, table: &RouteTable, before: Option<&Shown>) -> Result<Shown, EdgeFault> {
     let mut hosts = table.sites.iter().chain(&table.candidate).flat_map(|site| &site.hosts);
-    let shown = Shown::load(root, table.certificates)?;
+    let shown = Shown::load(root, table.certificates, before)?;
     match hosts.find(|host| !shown.names(host)) {
         Some(host) => Err(Rejected::NoCertificate { host: host.clone() }.into()),
         None => Ok(shown),
@@ -177,7 +177,7 @@ fn certificates_for(root: &Root, table: &RouteTable) -> Result<Shown, EdgeFault>
 
 /// What a lost table said of certificates nobody knows; an issued one is there where it said so.
 fn damaged(root: &Root) -> Serving {
-    Serving::Damaged(Shown::load(root, Certificates::Issued).unwrap_or_else(|fault| {
+    Serving::Damaged(Shown::load(root, Certificates::Issued, None).unwrap_or_else(|fault| {
         tracing::error!(%fault, "no certificate: visitors cannot even be told over HTTPS");
         Shown::default()
     }))
@@ -185,7 +185,7 @@ fn damaged(root: &Root) -> Serving {
 
 /// At start nobody is there to be told "no": serve as much as can be served, and say what is missing.
 fn serve_again(root: &Root, table: RouteTable, generation: u64, clock: &dyn Clock) -> Result<Serving, EdgeFault> {
-    let certificates = certificates_for(root, &table).unwrap_or_else(|fault| {
+    let certificates = certificates_for(root, &table, None).unwrap_or_else(|fault| {
         tracing::error!(%fault, "serving without TLS until routes are published again");
         Shown::default()
     });

@@ -23,7 +23,14 @@ pub fn find(snapshot: &Snapshot, visitor: &Visitor, asked: &Asked) -> Result<Rou
     }
     // Whoever means to look at the next release is never shown the present one.
     let hosts = if visitor.door == Door::Candidate { &snapshot.candidate } else { &snapshot.hosts };
-    let host = hosts.get(&asked.host).ok_or(Refusal::UnknownHost)?;
+    let Some(host) = hosts.get(&asked.host) else {
+        let site = snapshot.site_of_others(&asked.host).ok_or(Refusal::UnknownHost)?;
+        return match visitor.door {
+            Door::Https => Ok(Route::Site(Arc::clone(site))),
+            Door::Http => Ok(Route::Elsewhere(home(snapshot, &asked.host, asked))),
+            Door::Candidate | Door::Internal(_) => Err(Refusal::UnknownHost),
+        };
+    };
     match (host, &visitor.door) {
         (Host::Site(site), Door::Https | Door::Candidate) => Ok(Route::Site(Arc::clone(site))),
         // An alias, or plain HTTP: one redirect brings both home.

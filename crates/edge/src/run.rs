@@ -24,6 +24,7 @@ use crate::fault::EdgeFault;
 use crate::log::AccessLog;
 use crate::publish::Publisher;
 use crate::rate_limit::Limiter;
+use crate::tls::on_demand::OnDemand;
 use crate::tls::proofs::Proofs;
 use crate::{api, listen, tls};
 
@@ -48,6 +49,7 @@ pub async fn run(config: EdgeConfig) -> Result<(), EdgeFault> {
     let edge = Arc::new(Edge {
         serving: publisher.serving(),
         arrivals: Arrivals::new(clock.now()),
+        on_demand: OnDemand::new(clock.instant()),
         crowd: Arc::new(Crowd::new(limits.connections_per_client)),
         limiter: Limiter::new(clock.instant(), limits.limits_store),
         admissions: Arc::new(Admissions::resume(&root)),

@@ -74,14 +74,44 @@ impl Serving {
         }
     }
 
+    /// What browsers are told about HTTPS at this host: nothing at somebody else's, where a promise would outlast our stay.
+    pub fn promise(&self, host: &str) -> Promise {
+        match self.snapshot() {
+            Ok(snapshot) if snapshot.is_of_others(host) => Promise::Theirs,
+            _ => Promise::Ours(self.hsts()),
+        }
+    }
+
+    /// Whether certificates are ordered for hosts that are in no table.
+    pub fn orders_on_demand(&self) -> bool {
+        matches!(self, Self::Snapshot(snapshot) if snapshot.on_demand.is_some())
+    }
+
+    /// Whether a host is one of the table's, or has a certificate of its own.
+    pub fn names(&self, host: &str) -> bool {
+        let Self::Snapshot(snapshot) = self else { return false };
+        snapshot.is_ours(&host.to_ascii_lowercase()) || snapshot.is_of_others(host)
+    }
+
     /// The certificate for a host that is ours.
     pub fn certificate(&self, host: &str) -> Option<Arc<CertifiedKey>> {
         match self {
             Self::Nothing => None,
             Self::Damaged(shown) => shown.of(host),
-            Self::Snapshot(snapshot) => snapshot.certificates.of(host).filter(|_| snapshot.is_ours(host)),
+            Self::Snapshot(snapshot) => {
+                snapshot.certificates.of(host).filter(|_| snapshot.is_ours(host) || snapshot.is_of_others(host))
+            }
         }
     }
+}
+
+/// What browsers are told about HTTPS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// `None`: what is usual.
+    Ours(Option<ports::Hsts>),
+    /// Only the app speaks for this host.
+    Theirs,
 }
 
 /// One generation of the routes.
@@ -103,12 +133,23 @@ pub struct Snapshot {
     /// What is concluded about visitors; `None`: nothing.
     pub abuse: Option<crate::abuse::rules::Rules>,
     asks_for_clients: bool,
+    /// Who gets visitors of hosts that are in no table.
+    on_demand: Option<Arc<Site>>,
 }
 
 #[derive(Debug)]
 pub enum Host {
     Site(Arc<Site>),
     Alias { canonical: String },
+}
+
+impl Host {
+    fn site(&self) -> Option<&Arc<Site>> {
+        match self {
+            Self::Site(site) => Some(site),
+            Self::Alias { .. } => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -196,6 +237,15 @@ impl Snapshot {
         let hosts = build_sites(&table.sites, &mut internal, &rules, before, now)?;
         let candidate = build_sites(&table.candidate, &mut internal, &rules, before, now)?;
         let proxies = believed(&table.proxies)?;
+        let on_demand = match &table.on_demand {
+            None => None,
+            Some(wanted) => {
+                let mut sites = hosts.values().filter_map(Host::site);
+                let site = sites.find(|site| site.app == wanted.app).map(Arc::clone);
+                // While nothing of it is released there is nobody to whom they would come.
+                site.filter(|_| table.certificates == ports::Certificates::Issued)
+            }
+        };
         let asks_for_clients = table.sites.iter().chain(&table.candidate).any(|site| site.client_authorities.is_some());
         let telemetry = table.telemetry.as_ref().map(|upstream| {
             let kept = before.and_then(|before| before.telemetry.as_ref()?.instance(&upstream.instance, upstream.port));
@@ -215,7 +265,17 @@ impl Snapshot {
             rules,
             abuse,
             asks_for_clients,
+            on_demand,
         })
+    }
+
+    /// Who answers at a host that is in no table, where it has a certificate of its own.
+    pub fn site_of_others(&self, host: &str) -> Option<&Arc<Site>> {
+        self.on_demand.as_ref().filter(|_| self.is_of_others(host))
+    }
+
+    fn is_of_others(&self, host: &str) -> bool {
+        self.on_demand.is_some() && !self.is_ours(&host.to_ascii_lowercase()) && self.certificates.has_own(host)
     }
 
     /// Who takes what a page reports at this path of any public host.
@@ -229,10 +289,7 @@ impl Snapshot {
     }
 
     fn sites_with_hosts(&self) -> impl Iterator<Item = &Arc<Site>> {
-        self.hosts.values().chain(self.candidate.values()).filter_map(|host| match host {
-            Host::Site(site) => Some(site),
-            Host::Alias { .. } => None,
-        })
+        self.hosts.values().chain(self.candidate.values()).filter_map(Host::site)
     }
 
     /// Every pool once.

@@ -100,6 +100,6 @@ pub use sign_in::SignIn;
 pub use source::{Diagnostic, Severity, Source, Span};
 pub use target::{Change, EnvRef, Instance, NotABranch, NotAnEnvironment, Target};
 pub use template::MissingFact;
-pub use tls::{AcmeAuthority, ChallengeKind, Dns, Hsts, Issuer, KeyAlgorithm, Tls};
+pub use tls::{AcmeAuthority, ChallengeKind, Dns, Hsts, Issuer, KeyAlgorithm, OnDemand, Tls};
 pub use value::{NotSuchAValue, Rule, ValueType};
 pub use workflows::{DeployedBranch, Program, ProgramOrigin, Workflows};

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde_json::{Value as Json, json};
 use url::Url;
 
+use crate::id::AppName;
 use crate::record::{choice, record};
-use crate::scalars::{Age, Domain, RelativePath};
-use crate::shape::{self, text_shape};
+use crate::scalars::{Age, Domain, RelativePath, UrlPath, integer};
+use crate::shape::{self, Definitions, Reader, Shape, Value, text_shape};
 use crate::source::At;
 
 record! {
@@ -24,6 +26,9 @@ record! {
         wildcard: At<bool> = false,
         /// The name server that takes records for `dns-01`.
         dns: Option<At<DnsTable>>,
+        /// Hosts of others that lead here, such as the own domains of sellers: each gets a certificate when it is first asked for, if an
+        /// app permits it. Takes `issuer = "acme"`, and `http-01` or `tls-alpn-01`.
+        on_demand: Option<At<OnDemandTable>>,
         /// What browsers are told: that these hosts are never to be asked without TLS.
         hsts: Option<At<HstsTable>>,
     }
@@ -48,6 +53,22 @@ record! {
         /// A file of the certificates, in PEM, that visitors trust and that it signs with, relative to the manifest. Default: public
         /// authorities.
         roots: Option<At<RelativePath>>,
+    }
+}
+
+record! {
+    /// Certificates for hosts that no manifest lists. Nothing is ordered for a host that an app has not permitted.
+    pub(crate) struct OnDemandTable {
+        /// The app that visitors of these hosts reach.
+        app: At<AppName>,
+        /// The app that knows which hosts are permitted. One of its instances is asked, never over the network; not `static`, and
+        /// not one that speaks `h2c`.
+        ask: At<AppName>,
+        /// Where it is asked: `GET PATH?host=NAME`, with the header `x-roadbed-asks: certificate`, which no visitor can send. 2xx
+        /// permits the host, 403, 404 and 410 do not, and anything else is no answer, by which nothing is ordered.
+        path: At<UrlPath>,
+        /// At most so many hosts.
+        most: HostCount = 10000,
     }
 }
 
@@ -212,6 +233,29 @@ impl shape::Text for KeyName {
 }
 text_shape!(KeyName);
 
+/// How many hosts of others there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HostCount(pub(crate) u32);
+
+impl Shape for HostCount {
+    const WANTS: &'static str = "a whole number from 1 to 100000";
+
+    fn decode(value: &Value<'_>, reader: &mut Reader) -> Self {
+        integer(value, 1..=100_000).map(Self).unwrap_or_else(|| {
+            reader.wrong(value, Self::WANTS).hint("write the number without quotes");
+            Self::stand_in()
+        })
+    }
+
+    fn stand_in() -> Self {
+        Self(1)
+    }
+
+    fn schema(_: &mut Definitions) -> Json {
+        json!({"type": "integer", "minimum": 1, "maximum": 100_000})
+    }
+}
+
 /// Where most of the world's certificates are ordered.
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
@@ -228,8 +272,22 @@ pub struct Tls {
     pub wildcard: bool,
     /// Where records are put.
     pub dns: Option<Dns>,
+    /// Hosts of others that get certificates; `None` where the issuer is local.
+    pub on_demand: Option<OnDemand>,
     /// `None`: a year, for these hosts alone.
     pub hsts: Option<Hsts>,
+}
+
+/// Certificates for hosts that an app permits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnDemand {
+    /// Whom their visitors reach.
+    pub app: AppName,
+    /// Who is asked.
+    pub ask: AppName,
+    pub path: String,
+    /// At most so many hosts.
+    pub most: usize,
 }
 
 /// An authority that speaks ACME. Paths are relative to the manifest.
@@ -313,6 +371,12 @@ impl TlsTable {
                 algorithm: dns.algorithm,
                 seen_at: dns.seen_at.iter().map(|server| server.0.clone()).collect(),
                 patience: dns.patience,
+            }),
+            on_demand: self.on_demand.as_ref().filter(|_| self.issuer.value == Issuer::Acme).map(|table| OnDemand {
+                app: table.app.value.clone(),
+                ask: table.ask.value.clone(),
+                path: table.path.value.0.clone(),
+                most: usize::try_from(table.most.0).unwrap_or(usize::MAX),
             }),
             hsts: self.hsts.as_ref().map(hsts),
         }

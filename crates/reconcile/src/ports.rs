@@ -307,6 +307,9 @@ pub struct RouteTable {
     /// Which certificates visitors are shown.
     #[serde(default)]
     pub certificates: Certificates,
+    /// Who gets visitors of hosts that are in no table, as far as there is a certificate for them; `None`: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand: Option<OnDemand>,
     /// What browsers are told about HTTPS; `None`: a year, for these hosts alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hsts: Option<Hsts>,
@@ -352,6 +355,13 @@ pub enum Certificates {
     Local,
     /// Those that an authority issued; for hosts that none names yet, the environment's own.
     Issued,
+}
+
+/// Certificates for hosts of others that lead here: ordered when one is first asked for, if an app permits it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnDemand {
+    /// Whom their visitors reach.
+    pub app: String,
 }
 
 /// HTTP Strict Transport Security.

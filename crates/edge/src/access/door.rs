@@ -18,18 +18,16 @@ use bytes::Bytes;
 use host::clock::Timestamp;
 use http::header::{CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http::{Method, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::pages::{self, cookie as set_cookie};
 use super::{NO_INDEX, Protected, ROBOTS, SESSION, cookie};
 use crate::admission::Admitted;
+use crate::asking;
 use crate::body::Body;
 use crate::guard::Asked;
 use crate::log::Entry;
@@ -45,7 +43,7 @@ const STATE: &str = "__Host-roadbed-state";
 /// Whoever signs in at a provider is back by then.
 const STATE_SECONDS: u64 = 600;
 
-/// Bytes of a form, and of what control says.
+/// Bytes of a form.
 const LARGEST: usize = 16 * 1024;
 /// A form comes whole or not at all.
 const FORM_PATIENCE: Duration = Duration::from_secs(10);
@@ -264,7 +262,7 @@ impl Visit<'_> {
     }
 
     async fn knock(&self, knock: &Knock, asked: &Asked, entry: &mut Entry) -> Result<Response<Body>, Refusal> {
-        let opened = match timeout(CONTROL_PATIENCE, ask_control(self.control, knock)).await {
+        let opened = match timeout(CONTROL_PATIENCE, asking::control(self.control, "/access/knock", knock)).await {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "nobody can sign in: control does not answer");
@@ -389,32 +387,6 @@ fn pairs(text: &[u8]) -> BTreeMap<String, String> {
         found.remove(name);
     });
     found
-}
-
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
-
-async fn ask_control(socket: &std::path::Path, knock: &Knock) -> Result<Opened, AnyError> {
-    let stream = host::socket::connect_unix(socket)?;
-    stream.set_nonblocking(true)?;
-    let stream = UnixStream::from_std(stream)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let driver = tokio::spawn(connection);
-    let request = Request::post("/access/knock")
-        .header(http::header::HOST, "control")
-        .header(CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(serde_json::to_vec(knock)?)))?;
-    let answer = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), LARGEST).collect().await?.to_bytes();
-        if status != StatusCode::OK {
-            return Err(AnyError::from(format!("control answered {status}")));
-        }
-        Ok(serde_json::from_slice(&body)?)
-    };
-    let answer = answer.await;
-    driver.abort();
-    answer
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //!   tls/issued/00000007.json   {"format":1,"sha256":"…"}\n  and chain, key and who issued it, in one file (0600)
 //!   tls/issued/00000006.json   the one before, until it is pushed out by the next that was seen to work
 //!   tls/issued/reserve         room for the next one, taken before it is ordered
+//!   tls/issued/hosts/NAMES/…   the same for other sets of names, one folder each: see `shelf`
 //! ```
 //!
 //! Control adds, the edge reads. What cannot be read is said aloud, and the generation before is served.
@@ -68,6 +69,10 @@ impl Held {
     pub fn leaf(&self) -> Leaf {
         Leaf::new(&self.issued.hosts, self.certificate.clone())
     }
+
+    pub fn certificate(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certificate)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,15 +86,76 @@ const FORMAT: u32 = 1;
 /// A chain with its key has some 8 KiB; twice that, for both names of an atomic write.
 const RESERVE: u64 = 64 * 1024;
 
-/// The generations of one root.
+/// What a look at a store sees.
+#[derive(Debug)]
+pub struct Looked {
+    /// The newest that is whole.
+    pub held: Option<Held>,
+    /// Those newer than it, and why they are not whole.
+    pub damaged: Vec<(PathBuf, String)>,
+}
+
+/// Longest name of a folder that says all names of its certificates.
+const LONGEST: usize = 200;
+
+/// The generations of one set of names.
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
 }
 
 impl Store {
+    /// Of the environment's own hosts.
     pub fn new(root: &Root) -> Self {
         Self { folder: root.tls().join("issued") }
+    }
+
+    /// Of other names, which are host names or wildcards, in order.
+    pub fn of(root: &Root, names: &[String]) -> Self {
+        // `+` and `_` are in no host name, so nothing leads out of the folder, and no two sets to the same.
+        let all = names.join("+").to_ascii_lowercase().replace(['*', '/'], "_");
+        let folder = if all.len() <= LONGEST { all } else { digest(all.as_bytes()) };
+        Self { folder: Self::shelf(root).join(folder) }
+    }
+
+    pub(super) fn at(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Where every other set of names has a folder.
+    pub(super) fn shelf(root: &Root) -> PathBuf {
+        root.tls().join("issued").join("hosts")
+    }
+
+    /// The folders of all other sets of names.
+    pub(super) fn folders(root: &Root) -> Result<Vec<PathBuf>, StoreFault> {
+        let shelf = Self::shelf(root);
+        if !files::is_dir(&shelf) {
+            return Ok(Vec::new());
+        }
+        Ok(files::list(&shelf)?)
+    }
+
+    /// The single hosts that have a folder of their own, whatever is in it.
+    pub fn hosts(root: &Root) -> Result<Vec<String>, StoreFault> {
+        let name = |folder: PathBuf| Some(folder.file_name()?.to_str()?.to_owned());
+        let folders = Self::folders(root)?.into_iter().filter_map(name);
+        Ok(folders.filter(|name| name.contains('.') && !name.contains(['+', '_'])).collect())
+    }
+
+    /// Takes all generations away, keys first of all, and the folder with them.
+    pub fn forget(&self) -> Result<(), StoreFault> {
+        for (_, path) in self.generations()? {
+            files::wipe(&path)?;
+        }
+        if files::is_dir(&self.folder) {
+            files::remove_dir(&self.folder)?;
+        }
+        Ok(())
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn reserve_file(&self) -> PathBuf {
@@ -102,17 +168,30 @@ impl Store {
         Ok(files::occupy(&self.reserve_file(), RESERVE)?)
     }
 
-    /// The newest that is whole.
+    /// The newest that is whole. What is damaged is said aloud.
     pub fn newest(&self) -> Result<Option<Held>, StoreFault> {
+        let looked = self.look()?;
+        for (path, why) in looked.damaged {
+            tracing::error!(path = %path.display(), why, "an issued certificate is damaged: using the one before");
+        }
+        Ok(looked.held)
+    }
+
+    /// The newest that is whole, and what is damaged.
+    pub fn look(&self) -> Result<Looked, StoreFault> {
+        let mut damaged = Vec::new();
         for (generation, path) in self.generations()?.into_iter().rev() {
             match read(&path, generation) {
-                Ok(held) => return Ok(Some(held)),
-                Err(why) => {
-                    tracing::error!(path = %path.display(), why, "an issued certificate is damaged: using the one before");
-                }
+                Ok(held) => return Ok(Looked { held: Some(held), damaged }),
+                Err(why) => damaged.push((path, why)),
             }
         }
-        Ok(None)
+        Ok(Looked { held: None, damaged })
+    }
+
+    /// The file of the newest generation, whole or not.
+    pub(super) fn newest_file(&self) -> Result<Option<PathBuf>, StoreFault> {
+        Ok(self.generations()?.pop().map(|(_, path)| path))
     }
 
     /// Keeps one more, which must fit its key.
@@ -121,15 +200,10 @@ impl Store {
         let generation = self.generations()?.last().map_or(1, |(last, _)| last + 1);
         let held = held(chain, generation)?;
         files::create_dir(&self.folder, Access::Owner)?;
-        let body = serde_json::to_vec(chain).expect("texts encode");
-        let header = Header { format: FORMAT, sha256: digest(&body) };
-        let mut content = serde_json::to_vec(&header).expect("texts encode");
-        content.push(b'\n');
-        content.extend_from_slice(&body);
         if files::exists(&self.reserve_file()) {
             files::remove(&self.reserve_file())?;
         }
-        files::write_durable(&self.path(generation), &content, Access::Owner)?;
+        files::write_durable(&self.path(generation), &content(chain), Access::Owner)?;
         Ok(held)
     }
 
@@ -164,6 +238,16 @@ impl Store {
         all.sort();
         Ok(all)
     }
+}
+
+/// As it lies on the disk.
+pub(super) fn content(chain: &Chain) -> Zeroizing<Vec<u8>> {
+    let body = Zeroizing::new(serde_json::to_vec(chain).expect("texts encode"));
+    let header = Header { format: FORMAT, sha256: digest(&body) };
+    let mut content = Zeroizing::new(serde_json::to_vec(&header).expect("texts encode"));
+    content.push(b'\n');
+    content.extend_from_slice(&body);
+    content
 }
 
 fn read(path: &Path, generation: u64) -> Result<Held, String> {

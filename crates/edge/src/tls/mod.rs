@@ -5,8 +5,10 @@
 
 pub mod local_ca;
 pub mod issued;
+pub mod shelf;
 pub mod shown;
 pub mod proofs;
+pub mod on_demand;
 pub mod clients;
 
 use std::sync::Arc;
@@ -70,6 +72,11 @@ fn config(verifier: Arc<dyn ClientCertVerifier>, by_host: Arc<ByHost>) -> Result
     Ok(config)
 }
 
+/// Whether an authority looks for a proof: nobody else asks for this, and it for nothing beside it.
+pub fn is_of_authority(hello: &ClientHello<'_>) -> bool {
+    hello.alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == ACME_PROTOCOL))
+}
+
 /// Serves the certificate to who asks for one of our hosts. Who asks for another, or for none, gets an alert and learns nothing
 /// about the hosts that are there.
 #[derive(Debug)]
@@ -81,8 +88,7 @@ struct ByHost {
 impl ResolvesServerCert for ByHost {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let host = hello.server_name()?;
-        // Only an authority asks for this, and for nothing beside it.
-        if hello.alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == ACME_PROTOCOL)) {
+        if is_of_authority(&hello) {
             return self.proofs.over_tls(host);
         }
         self.serving.load().certificate(host)

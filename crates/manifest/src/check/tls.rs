@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use super::known_app;
+use crate::environment::Protocol;
 use crate::findings::Findings;
-use crate::tables::Document;
-use crate::tls::{ChallengeKind, Issuer};
+use crate::id::EnvName;
+use crate::source::At;
+use crate::tables::{Document, Kind};
+use crate::tls::{ChallengeKind, Issuer, OnDemandTable, TlsTable};
 
 /// What the list that browsers are shipped with asks for.
 const PRELOADED_FOR: Duration = Duration::from_hours(24 * 365);
@@ -55,6 +59,9 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
                 .error(tls.wildcard.span, "no authority signs for a wildcard that is not proved by dns-01".to_owned())
                 .hint("add challenges = [\"dns-01\"] and `dns` beside it");
         }
+        if let Some(on_demand) = &tls.on_demand {
+            check_on_demand(on_demand, tls, &name.value, document, findings);
+        }
         let Some(hsts) = &tls.hsts else { continue };
         if hsts.preload.value && (hsts.max_age.0 < PRELOADED_FOR || !hsts.subdomains) {
             findings
@@ -69,5 +76,45 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
                 .error(hsts.preload.span, "no browser is shipped with a promise about localhost".to_owned())
                 .hint("leave `preload` out");
         }
+    }
+}
+
+/// A rule by which nobody could be permitted, or nothing be proved.
+fn check_on_demand(
+    on_demand: &At<OnDemandTable>,
+    tls: &TlsTable,
+    environment: &EnvName,
+    document: &Document,
+    findings: &mut Findings,
+) {
+    if tls.issuer.value == Issuer::Local {
+        findings
+            .error(on_demand.span, format!("nobody else believes the issuer of {environment}, which is local"))
+            .hint("write issuer = \"acme\" beside it, or leave `on_demand` out");
+    }
+    if !tls.challenges.is_empty() && tls.challenges.iter().all(|kind| kind.value == ChallengeKind::Dns01) {
+        findings
+            .error(on_demand.span, "hosts of others are in nobody's zone of ours, so no record proves them")
+            .hint("add \"http-01\" or \"tls-alpn-01\" to challenges");
+    }
+    known_app(&on_demand.app.value, on_demand.app.span, document, findings);
+    let asked = &on_demand.ask;
+    if !known_app(&asked.value, asked.span, document, findings) {
+        return;
+    }
+    let Some(app) = document.apps.get(&asked.value) else { return };
+    if app.kind == Kind::Static {
+        findings
+            .error(asked.span, format!("\"{}\" is static: nobody there could answer", asked.value))
+            .hint("name the app that knows which hosts are permitted");
+    }
+    if app.protocol.as_ref().is_some_and(|protocol| protocol.value == Protocol::H2c) {
+        findings
+            .error(asked.span, format!("\"{}\" speaks h2c, and is asked by HTTP/1.1", asked.value))
+            .hint("name an app that speaks http1");
+    }
+    let path = &on_demand.path;
+    if path.value.0.contains('?') {
+        findings.error(path.span, "the host is put behind it as a query, and it has one").hint("leave the query out");
     }
 }

@@ -1,5 +1,6 @@
 //! T6: what browsers are told about HTTPS, and certificates that last and renew themselves.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,10 +121,16 @@ impl Check for CertificatesRenew {
                     Ok(issued) => self.judge(host, &issued, &mut findings),
                 }
             }
+            if self.environment.tls.on_demand.is_some() {
+                self.look_at_others(door, &mut findings).await;
+            }
             findings.outcome()
         })
     }
 }
+
+/// So many hosts of others are visited, those with the newest certificates: what went wrong lately shows there.
+const OTHERS: usize = 20;
 
 impl CertificatesRenew {
     /// How things stand with the authority; waits for the first certificate, since an environment is up before it has one.
@@ -138,6 +145,32 @@ impl CertificatesRenew {
             }
             sleep(Duration::from_millis(200)).await;
         }
+    }
+
+    /// Hosts of others are to be shown what is kept for them. That one is not renewed is no promise of ours that is broken: a name that
+    /// its owner leads elsewhere cannot be proved any more.
+    async fn look_at_others(&self, door: SocketAddr, findings: &mut Findings) {
+        let (root, environment, now) = (self.root.clone(), self.environment.clone(), self.clock.now());
+        // With very many it takes a second.
+        let read = tokio::task::spawn_blocking(move || renewing::of_others(&root, &environment, now)).await;
+        let mut others = match read {
+            Ok(Ok(others)) => others,
+            Ok(Err(fault)) => return findings.bad(fault.to_string()),
+            Err(error) => return findings.bad(error.to_string()),
+        };
+        for damaged in others.iter().flat_map(|other| &other.damaged) {
+            findings.bad(format!("a certificate is damaged: {damaged}"));
+        }
+        others.retain(|other| other.not_after.is_some_and(|end| now < end));
+        others.sort_by_key(|other| std::cmp::Reverse(other.not_after));
+        let newest = &others[..others.len().min(OTHERS)];
+        let shown = join_all(newest.iter().map(|other| door::handshake(door, &other.host, &self.trust))).await;
+        for (other, shown) in newest.iter().zip(shown) {
+            if let Err(why) = shown {
+                findings.bad(format!("{}: {why}", other.host));
+            }
+        }
+        findings.good(format!("{} hosts of others have a certificate", others.len()));
     }
 
     fn judge(&self, host: &str, issued: &Issued, findings: &mut Findings) {

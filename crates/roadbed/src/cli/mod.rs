@@ -299,6 +299,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
             None => wait(backup::restore(session, args)),
         },
         Command::Domains(Domains::Check(args)) => wait(domains::check(session, args)),
+        Command::Domains(Domains::List(_)) => domains::list(session),
         Command::Sample(Sample::Take(args)) => wait(sample::take(session, args)),
         Command::Sample(Sample::Show(args)) => sample::show(session, args),
         Command::Secrets(verb) => secrets::run(session, verb, &live),

@@ -14,6 +14,7 @@ use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use bytes::Bytes;
 use delivery::DeploymentId;
+use edge::tls::on_demand::{WISH, Wish};
 use gate::Evidence;
 use http::StatusCode;
 use http_body_util::StreamBody;
@@ -33,7 +34,7 @@ use super::lent::Asked;
 use super::login::Signed;
 use super::redacting::Redactions;
 use super::wire::{Message, ReadyRequest, RotateRequest, SmokeRequest};
-use super::{Control, access, api, backing_up, console, convergence, proof, rotating, smoking};
+use super::{Control, access, api, backing_up, console, convergence, proof, renewing, rotating, smoking};
 use crate::process_model::ProcessModelRequest;
 use crate::wanted::Wanted;
 
@@ -87,6 +88,7 @@ fn routes(control: &Arc<Control>) -> Router<Arc<Control>> {
         .route("/access/networks", Action::KeepAccess, get(networks).post(list_network))
         .route("/backups", Action::KeepBackups, post(backups))
         .route("/access/knock", Action::LetIn, post(knock))
+        .route(WISH, Action::LetIn, post(wish))
         .route("/console/", Action::LetIn, any(console::answer))
         .route("/console/{*path}", Action::LetIn, any(console::answer))
         .router
@@ -190,6 +192,11 @@ async fn list_network(
 async fn knock(State(control): State<Arc<Control>>, Json(knock): Json<edge::access::door::Knock>) -> Response {
     let redactions = control.redactions_as_wanted();
     finished(redactions, async move { access::knock(&control, &knock).await }).await
+}
+
+async fn wish(State(control): State<Arc<Control>>, Json(wish): Json<Wish>) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { renewing::on_demand::wish(&control, &wish).await }).await
 }
 
 /// In a task of its own: a backup is not given up because somebody no longer waits for it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reconcile::ports::{Confined, Observed, UnitKind, UnitState};
 use stores::mongo::members::MemberReport;
 
-use crate::control::renewing::{CertificateStatus, Trouble};
+use crate::control::renewing::{CertificateStatus, HostStatus, Standing, Trouble};
 use crate::control::wire::{Drift, Role, Scaled, Status, Unit};
 use crate::render::paint::Paint;
 use crate::render::table::Table;
@@ -173,6 +173,21 @@ pub fn certificate(certificate: &CertificateStatus) -> Option<String> {
     let (issuer, end) = (certificate.issuer.as_ref()?, certificate.not_after?);
     let renews = certificate.renews_at.map(|renews| format!(", renewed at {renews}")).unwrap_or_default();
     Some(format!("its certificate is signed by {issuer}, until {end}{renews}"))
+}
+
+/// A host of somebody else.
+pub fn host_of_others(other: &HostStatus, paint: Paint) -> Vec<String> {
+    let until = other.not_after.map(|end| format!(" until {end}")).unwrap_or_default();
+    let (mark, said) = match other.standing {
+        Standing::Served => (paint.good("✓"), format!("served{until}")),
+        Standing::Waiting => (paint.caution("!"), "waits for its certificate".to_owned()),
+        Standing::Ending => (paint.caution("!"), format!("permitted no more, served{until}")),
+    };
+    let headline = format!("{mark} {}: {said}", other.host);
+    let trouble = other.trouble.iter().flat_map(|of_host| trouble(of_host, paint));
+    let damaged = other.damaged.iter().map(|damaged| format!("{} damaged: {damaged}", paint.caution("!")));
+    let details = trouble.chain(damaged).map(|line| format!("  {line}"));
+    std::iter::once(headline).chain(details).collect()
 }
 
 /// What is in the way of the next certificate.

@@ -11,7 +11,7 @@ use manifest::Environment;
 use manifest::environment::{Access, Runs};
 use manifest::{RateLimitKey, RateLimitMode};
 use reconcile::abuse::{Abuse, Challenge, Scanners};
-use reconcile::ports::{Hsts, Kept, Protocol, Proxies, RouteTable, Site, SiteAccess, Target, Upstream};
+use reconcile::ports::{Hsts, Kept, OnDemand, Protocol, Proxies, RouteTable, Site, SiteAccess, Target, Upstream};
 use reconcile::rate_limits::{LimitedBy, LimitedClass, LimitedRoute, Rate, RateLimits};
 use reconcile::{Fault, Root};
 
@@ -60,6 +60,7 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
         environment: environment.reference().to_string(),
         https_port: addresses.https,
         certificates: addresses.certificates,
+        on_demand: environment.tls.on_demand.as_ref().map(|rule| OnDemand { app: rule.app.to_string() }),
         hsts: environment.tls.hsts.map(hsts),
         proxies: Proxies {
             networks: environment.network.proxies.iter().map(ToString::to_string).collect(),

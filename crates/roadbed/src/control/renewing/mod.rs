@@ -6,13 +6,17 @@
 
 pub(crate) mod door;
 mod keys;
+pub(crate) mod on_demand;
 mod ordering;
+mod permission;
+mod register;
 mod told;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use acme::book::Book;
+use acme::book::{Book, Setback};
 use acme::{Next, Situation, Trust, renewal};
 use edge::client::EdgeClient;
 use edge::tls::issued::{Held, Store};
@@ -30,7 +34,7 @@ use crate::wanted;
 use crate::world;
 
 pub(crate) use keys::ZONE_KEY;
-pub use told::{CertificateStatus, Trouble, status};
+pub use told::{CertificateStatus, HostStatus, Standing, Trouble, of_others, status};
 
 /// Between two looks, at most: a clock may jump meanwhile, and a deployment may bring hosts.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -44,6 +48,8 @@ pub struct Renewing {
     something_changed: Notify,
     /// Why nothing can be ordered from this machine, such as a full disk.
     trouble: Mutex<Option<String>>,
+    /// Hosts of others that were permitted.
+    others: on_demand::Others,
 }
 
 impl Renewing {
@@ -85,8 +91,10 @@ pub(super) async fn carry_on(control: Arc<Control>) {
 /// What one look works with.
 struct Desk {
     store: Store,
-    /// Where accounts and the book lie.
+    /// Where accounts and records lie.
     folder: std::path::PathBuf,
+    /// Where the book lies.
+    books: std::path::PathBuf,
     authorities: Vec<AcmeAuthority>,
     directories: Vec<String>,
     proofs: Vec<acme::order::Proof>,
@@ -99,7 +107,7 @@ struct Desk {
     /// Where records are put.
     zone: Option<acme::dns::Zone>,
     /// Whose customers we are, beside `authorities`.
-    customers: Vec<Option<acme::order::Customer>>,
+    customers: Arc<Vec<Option<acme::order::Customer>>>,
     clock: Arc<dyn Clock>,
     edge: EdgeClient,
     door: std::net::SocketAddr,
@@ -115,7 +123,7 @@ impl Desk {
     }
 
     fn write(&self, book: &Book) -> Result<(), Fault> {
-        book.write(&self.folder).map_err(|fault| Fault::because("cannot write down what was ordered", &fault))
+        book.write(&self.books).map_err(|fault| Fault::because("cannot write down what was ordered", &fault))
     }
 
     fn newest(&self) -> Result<Option<Held>, Fault> {
@@ -125,13 +133,34 @@ impl Desk {
 
 /// Does what is due; returns for how long there is nothing to do.
 async fn look(control: &Control) -> Result<Duration, Fault> {
-    match desk(control).await? {
-        Some(desk) => see_to(&desk).await,
+    let Some((desk, rule)) = desk(control).await? else { return Ok(LONGEST_WAIT) };
+    // Our own hosts first; what is wrong with theirs stops nobody else's, and the other way round.
+    let ours = see_to(&desk).await;
+    let theirs = match &rule {
+        Some(rule) => on_demand::see_to_all(&control.renewing.others, &desk, rule).await,
         None => Ok(LONGEST_WAIT),
-    }
+    };
+    Ok(ours?.min(theirs?))
 }
 
 async fn see_to(desk: &Desk) -> Result<Duration, Fault> {
+    let Ready { mut book, held, next, wait } = ready(desk, &BTreeMap::new()).await?;
+    if let Next::Order { authority } = next {
+        ordering::order(desk, &mut book, authority, held.as_ref()).await?;
+    }
+    Ok(wait)
+}
+
+/// What is known, and what is to be done by it.
+struct Ready {
+    book: Book,
+    held: Option<Held>,
+    next: Next,
+    wait: Duration,
+}
+
+/// Looks, and sees to all but orders. `limits` are authorities that said that they are asked too often, for whatever.
+async fn ready(desk: &Desk, limits: &BTreeMap<String, Setback>) -> Result<Ready, Fault> {
     let now = desk.clock.now();
     if let Some(zone) = &desk.zone
         && let Err(fault) = zone.take_back().await
@@ -139,7 +168,7 @@ async fn see_to(desk: &Desk) -> Result<Duration, Fault> {
         // They harm nobody, and the next look tries again.
         tracing::warn!(%fault, "records of an order that was cut off are still there");
     }
-    let read = Book::read(&desk.folder, &desk.directories, now);
+    let read = Book::read(&desk.books, &desk.directories, now);
     let mut book = read.map_err(|fault| Fault::because("cannot read what was ordered", &fault))?;
     let mut held = desk.newest()?;
     book.takes_up(held.as_ref().map(|held| &held.issued), now);
@@ -153,21 +182,25 @@ async fn see_to(desk: &Desk) -> Result<Duration, Fault> {
     {
         ordering::take_advice(desk, &mut book, held, now).await?;
     }
-    let situation = desk.situation(held.as_ref(), now);
-    match acme::next(&situation, &book) {
-        Next::Order { authority } => {
-            ordering::order(desk, &mut book, authority, held.as_ref()).await?;
-            Ok(PAUSE)
-        }
-        Next::Wait { until } => {
-            let until = renewal::advice_due(&situation, &book).map_or(until, |advice| advice.min(until));
-            Ok(until.since(now))
+    for (directory, limit) in limits {
+        if limit.over(now).is_some() {
+            book.heeds(directory, limit);
         }
     }
+    let situation = desk.situation(held.as_ref(), now);
+    let next = acme::next(&situation, &book);
+    let wait = match next {
+        Next::Order { .. } => PAUSE,
+        Next::Wait { until } => {
+            let until = renewal::advice_due(&situation, &book).map_or(until, |advice| advice.min(until));
+            until.since(now)
+        }
+    };
+    Ok(Ready { book, held, next, wait })
 }
 
 /// What there is to see to; `None` where certificates are the environment's own, or nothing is served yet.
-async fn desk(control: &Control) -> Result<Option<Desk>, Fault> {
+async fn desk(control: &Control) -> Result<Option<(Desk, Option<on_demand::Rule>)>, Fault> {
     let Some(want) = wanted::read(&control.root)? else { return Ok(None) };
     let environment = wanted::resolve(&want)?;
     if world::certificates_of(&environment, &want) == Certificates::Local {
@@ -197,16 +230,18 @@ async fn desk(control: &Control) -> Result<Option<Desk>, Fault> {
     let Environment { tls, network, domain, .. } = environment;
     let secrets = secrets::Store::new(seats::of_control(&control.root, &control.id, &control.clock, &want));
     let folder = folder(&control.root);
-    Ok(Some(Desk {
+    let https_port = table.https_port;
+    let rule = tls.on_demand.clone().filter(|_| table.on_demand.is_some());
+    let rule = rule.map(|wanted| on_demand::Rule { root: control.root.clone(), wanted, table });
+    let desk = Desk {
         names: tls.names(&hosts, &domain),
         zone: tls.dns.as_ref().map(|dns| keys::zone(dns, &secrets, &folder)).transpose()?,
-        customers: tls
-            .authorities
-            .iter()
-            .map(|authority| keys::customer(authority, &secrets))
-            .collect::<Result<_, _>>()?,
+        customers: Arc::new(
+            tls.authorities.iter().map(|authority| keys::customer(authority, &secrets)).collect::<Result<_, _>>()?,
+        ),
         clock: Arc::clone(&control.clock),
         store: Store::new(&control.root),
+        books: folder.clone(),
         folder,
         directories: tls.authorities.iter().map(|authority| authority.directory.clone()).collect(),
         authorities: tls.authorities,
@@ -214,8 +249,9 @@ async fn desk(control: &Control) -> Result<Option<Desk>, Fault> {
         project: world::project(&want.manifest).to_owned(),
         hosts,
         edge,
-        door: door::address(network.bind, table.https_port),
-    }))
+        door: door::address(network.bind, https_port),
+    };
+    Ok(Some((desk, rule)))
 }
 
 fn folder(root: &reconcile::Root) -> std::path::PathBuf {

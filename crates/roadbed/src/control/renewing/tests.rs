@@ -19,6 +19,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
+mod on_demand;
+
 const HOST: &str = "www.shop.example";
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -161,8 +163,9 @@ impl Stage {
         Desk {
             store: Store::new(&self.root),
             folder: folder(&self.root),
+            books: folder(&self.root),
             directories: authorities.iter().map(|authority| authority.directory.clone()).collect(),
-            customers: authorities.iter().map(|_| None).collect(),
+            customers: Arc::new(authorities.iter().map(|_| None).collect()),
             authorities,
             proofs: vec![acme::order::Proof::Http],
             project: self.folder.path().to_owned(),
