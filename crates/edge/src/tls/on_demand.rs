@@ -113,6 +113,15 @@ struct State {
     by_domain: Buckets<String>,
 }
 
+/// A visitor that waits, also if its connection ends meanwhile.
+struct Waiting<'a>(&'a OnDemand);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
+    }
+}
+
 /// What to do about a visitor.
 enum Turn {
     Answer(Outcome),
@@ -154,8 +163,8 @@ impl OnDemand {
                 told
             }
         };
+        let _waiting = Waiting(&edge.on_demand);
         let outcome = timeout(PATIENCE + CONTROL_PATIENCE, told.wait_for(Option::is_some)).await;
-        edge.on_demand.state().waiting -= 1;
         outcome.ok().and_then(|told| *told.ok()?).unwrap_or(Outcome::NotYet)
     }
 

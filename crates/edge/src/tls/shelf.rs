@@ -260,9 +260,9 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_are_found_by_name_and_only_what_changed_is_read_again() {
+    fn a_thousand_are_found_by_name_and_only_what_changed_is_read_again() {
         let stage = Stage::new();
-        for number in 0..10_000 {
+        for number in 0..1_000 {
             let hosts = vec![format!("shop-{number}.example")];
             let store = Store::of(&stage.root, &hosts);
             // Not durably, which takes most of the time and proves nothing here.
@@ -271,8 +271,8 @@ mod tests {
             files::write(&store.folder().join("00000001.json"), &content, Access::Owner).unwrap();
         }
         let shelf = stage.load(None);
-        assert_eq!(shelf.len(), 10_000);
-        for number in 0..10_000 {
+        assert_eq!(shelf.len(), 1_000);
+        for number in 0..1_000 {
             let host = format!("shop-{number}.example");
             let found = Issued::of(&shelf.of(&host).unwrap().cert[0]).unwrap();
             assert_eq!(found.hosts, [host]);
