@@ -16,6 +16,7 @@ use stores::mongo::OwnUser;
 
 use super::stage::cannot;
 use super::{Attempt, Cut, Mend, Scene, Stage, ground};
+use crate::control::delivering;
 
 impl Stage {
     /// Breaks it.
@@ -35,6 +36,14 @@ impl Stage {
             }
             Cut::SecretInALog => self.secret_in_a_log(),
             Cut::EditedWorkflow => self.edited_workflow(),
+            Cut::ReleaseThatNobodyLookedAt => self.release_that_nobody_looked_at(),
+            Cut::RouteToAnotherRelease => {
+                self.publish(|table| {
+                    table.sites.iter_mut().for_each(|site| site.release = site.release.take().map(|_| "r0".to_owned()));
+                })
+                .await?;
+                Ok(Attempt::Broken(vec![Mend::Converge]))
+            }
             Cut::AccessLogUnderAnotherName => {
                 // The edge goes on in the file that it has open, under a name that is no log's.
                 let (log, aside) = (self.root().access_log(), self.root().logs().join("access.aside"));
@@ -180,6 +189,19 @@ impl Stage {
             return Ok(Attempt::Broken(vec![Mend::Remove(log)]));
         }
         not_here("no variable has its value in the secret store")
+    }
+
+    fn release_that_nobody_looked_at(&self) -> Result<Attempt, Fault> {
+        let file = delivering::path(self.root());
+        // An entry with words is a remark, and not that a deployment came there.
+        let forgotten = "UPDATE happened SET what = 'sabotaged' WHERE state = 'smoking' AND what = ''";
+        match Self::sql(&file, forgotten)? {
+            0 => not_here("no page is looked at when something is deployed"),
+            _ => Ok(Attempt::Broken(vec![Mend::Sql {
+                file,
+                statement: "UPDATE happened SET what = '' WHERE what = 'sabotaged'",
+            }])),
+        }
     }
 
     fn flipped_byte_in_a_backup(&self) -> Result<Attempt, Fault> {

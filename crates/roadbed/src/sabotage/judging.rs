@@ -37,6 +37,22 @@ impl Noticed {
     }
 }
 
+impl Noticed {
+    /// The rows of which one look is not enough: on a machine that is busy with other things any row may come too late once.
+    pub fn doubtful(&self) -> Vec<String> {
+        self.blind.iter().chain(&self.strangers).map(|row| row.id.clone()).collect()
+    }
+}
+
+/// A report with what a later one says of some of its rows.
+pub fn with_later(report: Report, later: Report) -> Report {
+    let rows = report.checks.into_iter().map(|evidence| {
+        let again = later.checks.iter().find(|again| again.id == evidence.id);
+        again.cloned().unwrap_or(evidence)
+    });
+    Report::new(report.environment, rows.collect())
+}
+
 /// Holds a gate against what a scene says. Rows of the scene that this environment does not promise are asked for nothing.
 pub fn judge(scene: &Scene, report: &Report) -> Noticed {
     let mut noticed =
@@ -116,6 +132,25 @@ mod tests {
         let noticed = judged(&[("own", Verdict::Fails, "port 1"), ("other", Verdict::Inconclusive, "")]);
         assert_eq!(noticed.strangers[0].id, "other");
         assert!(!noticed.exactly());
+    }
+
+    #[test]
+    fn a_later_look_counts_in_place_of_the_one_before() {
+        let report = |verdict| {
+            let row = Evidence {
+                task: "T6".into(),
+                id: "other".into(),
+                claim: "c".into(),
+                verdict,
+                observed: Vec::new(),
+                at: Timestamp::from_unix_millis(0),
+                took_ms: 1,
+                hint: None,
+            };
+            Report::new("local".into(), vec![row])
+        };
+        assert!(with_later(report(Verdict::Fails), report(Verdict::Holds)).holds);
+        assert!(!with_later(report(Verdict::Holds), report(Verdict::Fails)).holds);
     }
 
     #[test]

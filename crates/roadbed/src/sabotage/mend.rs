@@ -17,6 +17,8 @@ pub enum Mend {
     Rename { from: PathBuf, to: PathBuf },
     Link { target: PathBuf, link: PathBuf },
     Restart(String),
+    /// The statement, in a database of ours.
+    Sql { file: PathBuf, statement: &'static str },
     /// What `roadbed up` does: it must see that there is something to do.
     Converge,
 }
@@ -41,6 +43,7 @@ impl Stage {
             Mend::Rename { from, to } => files::rename(&from, &to).map_err(cannot),
             Mend::Link { target, link } => files::symlink(&target, &link).map_err(cannot),
             Mend::Restart(unit) => self.keeper().restart(&unit).await,
+            Mend::Sql { file, statement } => Self::sql(&file, statement).map(drop),
             Mend::Converge => match self.converge(&mut |_| {}).await? {
                 0 => Err(Fault::new("a convergence saw nothing of what was broken")
                     .hint("`roadbed plan` shows what it compares")),

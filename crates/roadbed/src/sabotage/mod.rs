@@ -17,7 +17,7 @@ mod mend;
 mod judging;
 
 pub use ground::{Ground, homes, keep, mark, root, sweep};
-pub use judging::{Noticed, Row, judge};
+pub use judging::{Noticed, Row, judge, with_later};
 pub use mend::Mend;
 pub use scene::{Cut, SCENES, Scene};
 pub use stage::{Attempt, Stage};

@@ -14,6 +14,13 @@ pub struct Scene {
     pub cut: Cut,
 }
 
+impl Scene {
+    /// Whether it is about what was deployed, so that something must be.
+    pub fn wants_a_release(&self) -> bool {
+        matches!(self.cut, Cut::ReleaseThatNobodyLookedAt | Cut::RouteToAnotherRelease)
+    }
+}
+
 /// How it is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -25,6 +32,8 @@ pub enum Cut {
     RedirectsElsewhere,
     SecretInALog,
     EditedWorkflow,
+    ReleaseThatNobodyLookedAt,
+    RouteToAnotherRelease,
     AccessLogUnderAnotherName,
     NoLimits,
     FlippedByteInABackup,
@@ -89,6 +98,20 @@ pub const SCENES: &[Scene] = &[
         rows: &[("changes-are-checked", "is not as the manifest makes it")],
         consequences: &[],
         cut: Cut::EditedWorkflow,
+    },
+    Scene {
+        task: "T9",
+        broken: "the release that is live was never looked at, by the book of deployments",
+        rows: &[("failed-looks-fail-deployments", "reached visitors and nobody had looked at it")],
+        consequences: &[],
+        cut: Cut::ReleaseThatNobodyLookedAt,
+    },
+    Scene {
+        task: "T10",
+        broken: "the edge leads visitors to a release that is not the one that was deployed",
+        rows: &[("visitors-get-what-was-looked-at", "is routed to")],
+        consequences: &[],
+        cut: Cut::RouteToAnotherRelease,
     },
     Scene {
         task: "T11",

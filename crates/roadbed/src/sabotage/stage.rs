@@ -11,6 +11,7 @@ use host::files::{self, Access, FileFault};
 use manifest::{Environment, Manifest};
 use reconcile::ports::{RouteTable, Routes};
 use reconcile::{Event, Fault, Root};
+use rusqlite::Connection;
 use secrets::Store;
 use tokio::time::{Instant, sleep};
 
@@ -199,6 +200,16 @@ impl Stage {
 
     pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), Fault> {
         files::write(path, content, Access::Owner).map_err(|fault| cannot(&fault))
+    }
+
+    /// Does this in a database of ours, as somebody with the file would. How many rows it changed.
+    pub(super) fn sql(file: &Path, statement: &str) -> Result<usize, Fault> {
+        let done = Connection::open(file).and_then(|database| {
+            // Control writes there too.
+            database.busy_timeout(PATIENCE)?;
+            database.execute(statement, [])
+        });
+        done.map_err(|error| Fault::because(format!("cannot change {}", file.display()), &error))
     }
 
     /// Waits until `is_so` says so.
