@@ -4,13 +4,13 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 
 use host::drill;
-use host::files::{self, Access};
+use host::files;
 use incidents::runbook;
-use manifest::environment::Class;
-use manifest::Team;
+use manifest::environment::{Access, Class};
+use manifest::{AppName, Team};
 use mongodb::bson::doc;
 use reconcile::Fault;
-use reconcile::ports::{UnitState, Units};
+use reconcile::ports::{SiteAccess, UnitKind, UnitState, Units};
 use secrets::SecretName;
 use stores::mongo::OwnUser;
 
@@ -57,7 +57,7 @@ impl Stage {
             }
             Cut::FlippedByteInABackup => self.flipped_byte_in_a_backup(),
             Cut::EditedRunbook => self.edited(runbook::PATH, "there is no runbook"),
-            Cut::AdminThatNobodyReaches => self.admin_that_nobody_reaches().await,
+            Cut::AppThatIsShut => self.app_that_is_shut().await,
         }
     }
 
@@ -169,7 +169,7 @@ impl Stage {
         let target = files::link_target(&link).map_err(|fault| cannot(&fault))?;
         let Some(target) = target else { return not_here("its apps are started with no program of its own") };
         let units = self.keeper().list().await?;
-        let apps = units.into_iter().filter(|unit| unit.kind == reconcile::ports::UnitKind::App);
+        let apps = units.into_iter().filter(|unit| unit.kind == UnitKind::App);
         files::remove(&link).map_err(|fault| cannot(&fault))?;
         let back = std::iter::once(Mend::Link { target, link });
         Ok(Attempt::Broken(back.chain(apps.map(|unit| Mend::Restart(unit.name))).collect()))
@@ -185,7 +185,7 @@ impl Stage {
             let Some(held) = held else { continue };
             let log = self.root().logs().join("sabotage.log");
             let line = format!("{{\"line\":\"signing with {}\"}}\n", held.secret.expose());
-            files::write(&log, line.as_bytes(), Access::Owner).map_err(|fault| cannot(&fault))?;
+            Self::write(&log, line.as_bytes())?;
             return Ok(Attempt::Broken(vec![Mend::Remove(log)]));
         }
         not_here("no variable has its value in the secret store")
@@ -218,13 +218,21 @@ impl Stage {
         Ok(Attempt::Broken(vec![Mend::Write { path, content }]))
     }
 
-    async fn admin_that_nobody_reaches(&self) -> Result<Attempt, Fault> {
+    async fn app_that_is_shut(&self) -> Result<Attempt, Fault> {
         let teams = self.manifest().teams();
-        let Some((app, _)) = teams.iter().find(|(_, team)| *team == Team::Admin) else {
-            return not_here("no app is protected anywhere");
+        let is_open = |app: &AppName| self.environment().app(app).is_some_and(|app| app.access == Access::Public);
+        let Some((app, _)) = teams.iter().find(|(app, team)| *team == Team::Admin && is_open(app)) else {
+            return not_here("no app of a team for what is protected elsewhere is open here");
         };
-        self.publish(|table| table.sites.retain(|site| site.app != app.as_str())).await?;
-        Ok(Attempt::Broken(vec![Mend::Converge]))
+        let credentials_file = self.root().conf().join("sabotage.passwords");
+        Self::write(&credentials_file, b"")?;
+        let shut = SiteAccess::Protected { credentials_file: credentials_file.clone(), sign_in: None };
+        self.publish(|table| {
+            let sites = table.sites.iter_mut().filter(|site| site.app == app.as_str());
+            sites.for_each(|site| site.access = shut.clone());
+        })
+        .await?;
+        Ok(Attempt::Broken(vec![Mend::Converge, Mend::Remove(credentials_file)]))
     }
 }
 

@@ -38,7 +38,7 @@ pub enum Cut {
     NoLimits,
     FlippedByteInABackup,
     EditedRunbook,
-    AdminThatNobodyReaches,
+    AppThatIsShut,
 }
 
 /// In the order of tasks.
@@ -146,13 +146,10 @@ pub const SCENES: &[Scene] = &[
     },
     Scene {
         task: "T15",
-        broken: "the edge has forgotten the address of the app that a team works on",
-        rows: &[("admin-can-work", "https://")],
-        consequences: &[
-            ("apps-are-reachable", "the team comes in where visitors do"),
-            ("http-redirects", "it is asked at the same address"),
-        ],
-        cut: Cut::AdminThatNobodyReaches,
+        broken: "the edge shuts the app that a team works on, for a password that nobody has",
+        rows: &[("admin-can-work", "answers 401")],
+        consequences: &[("apps-are-reachable", "the team comes in where visitors do")],
+        cut: Cut::AppThatIsShut,
     },
 ];
 
