@@ -14,7 +14,11 @@ fn the_command_breaks_what_it_brought_up_and_leaves_nothing() {
     let place = tempfile::Builder::new().prefix("rs").tempdir_in("/tmp").unwrap();
     let shop = shop.with_variable("TMPDIR", &place.path().display().to_string());
     let played = sabotaged(&shop, &["--task", "T6"]);
-    assert_eq!((&played["holds"], &played["noticed"], &played["missed"]), (&true.into(), &1.into(), &0.into()), "{played:#}");
+    assert_eq!(
+        (&played["holds"], &played["noticed"], &played["missed"]),
+        (&true.into(), &1.into(), &0.into()),
+        "{played:#}"
+    );
     let task = &played["tasks"][0];
     assert_eq!((&task["task"], &task["outcome"]), (&"T6".into(), &"noticed".into()), "{played:#}");
     assert_eq!(task["rows"][0]["id"], "http-redirects", "{played:#}");

@@ -14,12 +14,12 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::cli::conductor::Conductor;
+use crate::cli::deploy::{self, Looking, Occasion};
+use crate::cli::deploy_args::Deploy;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::live::Live;
-use crate::cli::deploy::{self, Looking, Occasion};
-use crate::cli::deploy_args::Deploy;
 use crate::cli::output::{Format, Output, even_unread};
 use crate::cli::place::DEFAULT_ENVIRONMENT;
 use crate::cli::project::Project;
@@ -142,12 +142,7 @@ fn refuse_what_is_elsewhere(environment: &Environment) -> Result<(), Failure> {
     }
 }
 
-async fn play(
-    session: &Session,
-    project: &Project,
-    ground: &Ground,
-    tasks: &[String],
-) -> Result<Vec<Played>, Failure> {
+async fn play(session: &Session, project: &Project, ground: &Ground, tasks: &[String]) -> Result<Vec<Played>, Failure> {
     let output = &session.output;
     let there = furnish(session, project, ground).await?;
     let _lock = command_lock::take(&there.root, &session.surroundings.command_line, session.clock)?;
@@ -373,8 +368,7 @@ fn local() -> manifest::EnvRef {
 
 fn tell(session: &Session, played: &[Played]) -> Result<Exit, Failure> {
     let count = |outcome| played.iter().filter(|one| one.outcome == outcome).count();
-    let (noticed, missed, not_tried) =
-        (count(Outcome::Noticed), count(Outcome::Missed), count(Outcome::NotTried));
+    let (noticed, missed, not_tried) = (count(Outcome::Noticed), count(Outcome::Missed), count(Outcome::NotTried));
     let holds = missed == 0 && noticed > 0;
     let output = &session.output;
     even_unread(match output.is_json() {

@@ -209,7 +209,9 @@ impl Stage {
             return not_here("nothing is backed up");
         }
         let packs = all_below(&self.root().path().join("backups/data"), 2)?;
-        let Some((_, path)) = packs.into_iter().max() else { return not_here("the repository has no data in a folder") };
+        let Some((_, path)) = packs.into_iter().max() else {
+            return not_here("the repository has no data in a folder");
+        };
         let content = Self::read(&path)?;
         let mut flipped = content.clone();
         let middle = flipped.len() / 2;
@@ -257,7 +259,9 @@ fn all_below(folder: &Path, depth: u8) -> Result<Vec<(u64, PathBuf)>, Fault> {
 fn number_after(text: &str, mark: &str) -> Result<u16, Fault> {
     let rest = text.split_once(mark).map(|(_, rest)| rest.trim_start());
     let digits = rest.and_then(|rest| rest.split(|other: char| !other.is_ascii_digit()).next());
-    digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| Fault::new(format!("there is no number behind {mark:?}")))
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| Fault::new(format!("there is no number behind {mark:?}")))
 }
 
 #[cfg(test)]

@@ -68,7 +68,8 @@ impl Ground {
     /// Where a link cannot be made.
     pub fn link(&self, checkout: &Path, manifest: &str, environment: &Environment) -> Result<(), Fault> {
         let project = self.project();
-        let is_left_out = |name: &str| name == crate::cli::session::MANIFEST || name == ".git" || name.starts_with(".roadbed");
+        let is_left_out =
+            |name: &str| name == crate::cli::session::MANIFEST || name == ".git" || name.starts_with(".roadbed");
         let linked = || {
             for source in files::list(checkout)? {
                 let name = source.file_name().unwrap_or_default();

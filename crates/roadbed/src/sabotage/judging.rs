@@ -55,8 +55,7 @@ pub fn with_later(report: Report, later: Report) -> Report {
 
 /// Holds a gate against what a scene says. Rows of the scene that this environment does not promise are asked for nothing.
 pub fn judge(scene: &Scene, report: &Report) -> Noticed {
-    let mut noticed =
-        Noticed { rows: Vec::new(), blind: Vec::new(), consequences: Vec::new(), strangers: Vec::new() };
+    let mut noticed = Noticed { rows: Vec::new(), blind: Vec::new(), consequences: Vec::new(), strangers: Vec::new() };
     for evidence in &report.checks {
         let holds = evidence.verdict == Verdict::Holds;
         let consequence = scene.consequences.iter().find(|(id, _)| *id == evidence.id).map(|(_, why)| *why);
@@ -115,8 +114,7 @@ mod tests {
     #[test]
     fn its_own_row_for_its_own_reason_and_a_known_consequence_are_exactly_it() {
         assert!(judged(&[("own", Verdict::Fails, "leads to port 1"), ("other", Verdict::Holds, "")]).exactly());
-        let noticed =
-            judged(&[("own", Verdict::Fails, "leads to port 1"), ("known", Verdict::Fails, "")]);
+        let noticed = judged(&[("own", Verdict::Fails, "leads to port 1"), ("known", Verdict::Fails, "")]);
         assert!(noticed.exactly());
         assert_eq!(noticed.consequences[0].consequence, Some("it comes in there too"));
     }

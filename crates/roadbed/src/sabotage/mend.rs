@@ -12,13 +12,25 @@ use super::Stage;
 #[derive(Debug)]
 pub enum Mend {
     /// The file as it was.
-    Write { path: PathBuf, content: Vec<u8> },
+    Write {
+        path: PathBuf,
+        content: Vec<u8>,
+    },
     Remove(PathBuf),
-    Rename { from: PathBuf, to: PathBuf },
-    Link { target: PathBuf, link: PathBuf },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+    },
+    Link {
+        target: PathBuf,
+        link: PathBuf,
+    },
     Restart(String),
     /// The statement, in a database of ours.
-    Sql { file: PathBuf, statement: &'static str },
+    Sql {
+        file: PathBuf,
+        statement: &'static str,
+    },
     /// What `roadbed up` does: it must see that there is something to do.
     Converge,
 }

@@ -123,10 +123,7 @@ pub const SCENES: &[Scene] = &[
     Scene {
         task: "T12",
         broken: "the edge serves routes without limits",
-        rows: &[
-            ("bursts-are-throttled", "requests at once were let in"),
-            ("accounts-and-money-are-guarded-more", ""),
-        ],
+        rows: &[("bursts-are-throttled", "requests at once were let in"), ("accounts-and-money-are-guarded-more", "")],
         consequences: &[],
         cut: Cut::NoLimits,
     },
