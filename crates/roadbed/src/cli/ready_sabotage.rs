@@ -151,7 +151,7 @@ async fn play(session: &Session, project: &Project, ground: &Ground, tasks: &[St
     let stage = Stage::of(ground.root(), wanted::of(&there, &copy, &up)?)?;
     output.note(format!("bringing up a throw-away environment in {}", ground.folder().display()));
     let mut progress = up::progress_of(output);
-    let converged = stage.converge(&mut |event| up::show(&mut progress, event, output)).await;
+    let converged = stage.bring_up(&mut |event| up::show(&mut progress, event, output)).await;
     progress.end();
     converged?;
     output.note("seeing its gate hold");

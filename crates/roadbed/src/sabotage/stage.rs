@@ -120,8 +120,13 @@ impl Stage {
     ///
     /// # Errors
     /// Where something could not be brought up.
-    pub async fn converge(&self, on: &mut (dyn FnMut(&Event) + Send)) -> Result<u32, Fault> {
+    pub async fn bring_up(&self, on: &mut (dyn FnMut(&Event) + Send)) -> Result<u32, Fault> {
         crate::control::launch::ensure_running(&self.root, &self.wanted).await?;
+        self.converge(on).await
+    }
+
+    /// The same by the control that runs, whichever program that is.
+    pub(super) async fn converge(&self, on: &mut (dyn FnMut(&Event) + Send)) -> Result<u32, Fault> {
         let mut end = None;
         self.control
             .converge(&self.wanted, &mut |message| match message {
