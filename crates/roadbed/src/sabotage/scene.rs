@@ -100,13 +100,6 @@ pub const SCENES: &[Scene] = &[
         cut: Cut::EditedWorkflow,
     },
     Scene {
-        task: "T9",
-        broken: "the release that is live was never looked at, by the book of deployments",
-        rows: &[("failed-looks-fail-deployments", "reached visitors and nobody had looked at it")],
-        consequences: &[],
-        cut: Cut::ReleaseThatNobodyLookedAt,
-    },
-    Scene {
         task: "T10",
         broken: "the edge leads visitors to a release that is not the one that was deployed",
         rows: &[("visitors-get-what-was-looked-at", "is routed to")],
