@@ -12,6 +12,7 @@ const ID: &str = "forced-errors-arrive";
 
 impl Scene {
     pub(super) fn nobody_who_takes_errors(&self) {
+        self.holds(ID);
         self.held("telemetry", || {
             self.fails(ID, "not found within 5 s");
         });

@@ -1,10 +1,11 @@
-//! Limits that guard the wrong things, that every edge counts alone.
+//! Limits that are not served, that guard the wrong things, that every edge counts alone.
 
 use reconcile::Root;
 use reconcile::ports::{RouteTable, Routes, SiteAccess};
 
 use super::{Scene, now};
 
+const BURSTS: &str = "bursts-are-throttled";
 const STRANGERS: &str = "protected-refuses-strangers";
 const STRICTER: &str = "accounts-and-money-are-guarded-more";
 
@@ -18,8 +19,19 @@ impl Scene {
         });
     }
 
+    /// A table without limits: whoever asks is served for ever.
+    pub(super) fn an_edge_that_lets_everybody_ask_for_ever(&self) {
+        self.holds(BURSTS);
+        self.publish_another(|table| table.rate_limits = None);
+        let seen = self.fails(BURSTS, "requests at once were let in, where 100 are declared")["observed"].to_string();
+        assert!(seen.contains("auth") && seen.contains("payment"), "{seen}");
+        self.mended_by_up();
+        self.holds(BURSTS);
+    }
+
     /// A table in which the admin panel is everybody's.
     pub(super) fn an_edge_that_lets_strangers_see_what_is_protected(&self) {
+        self.holds(STRANGERS);
         self.publish_another(|table| table.sites.iter_mut().for_each(|site| site.access = SiteAccess::Public));
         self.fails(STRANGERS, "to who showed a session that is over");
         self.mended_by_up();
@@ -28,6 +40,7 @@ impl Scene {
 
     /// Logins as often as pictures, and its Redis taken away: an edge that counts alone.
     pub(super) fn logins_as_often_as_pictures_and_an_edge_that_counts_alone(&self) {
+        self.holds(STRICTER);
         self.publish_another(|table| {
             let classes = &mut table.rate_limits.as_mut().unwrap().classes;
             let default = classes.iter().find(|class| class.name == "default").unwrap().rate;

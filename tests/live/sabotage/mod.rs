@@ -11,12 +11,12 @@ mod outages;
 mod secrets_elsewhere;
 mod teams;
 mod shown;
-mod command;
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,9 +25,8 @@ use std::time::Duration;
 
 use host::process::table;
 use reconcile::Root;
-use reconcile::ports::Units;
+use reconcile::ports::{Routes, Units};
 use roadbed::keeper::client::KeeperClient;
-use roadbed::sabotage::{self, Attempt, SCENES, Stage};
 use secrets::{Secret, SecretName};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -58,45 +57,40 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
     // Locally everybody sees the admin; here it is protected, as elsewhere, so that there is something to break.
     assert!(text.contains("in.local.access = \"public\"\n"), "the admin has another access");
     fs::write(&manifest, text.replace("in.local.access = \"public\"\n", "")).unwrap();
-    // Both are ours to break.
-    [shop.scratch(), project.path()].into_iter().for_each(|folder| sabotage::mark(folder).unwrap());
     let scene = Scene { shop, project };
     scene.shop.up();
 
     let tried = [
-        ("variables-are-owned", scene.of_the_command("T1")),
+        ("variables-are-owned", scene.a_required_variable_without_a_value()),
         ("variables-are-owned", scene.a_variable_without_an_owner()),
         ("targets-follow-branches", scene.an_environment_that_is_named_like_a_preview()),
-        ("targets-follow-branches", scene.of_the_command("T2")),
+        ("targets-follow-branches", scene.a_product_that_was_renamed_under_its_data()),
         ("code-matches-the-matrix", scene.an_app_that_reads_what_is_not_declared()),
         ("code-matches-the-matrix", scene.a_variable_that_its_app_does_not_read()),
-        ("changes-are-checked", scene.of_the_command("T8")),
-        ("changes-are-checked", scene.a_workflow_that_is_missing()),
+        ("changes-are-checked", scene.a_workflow_that_leaves_a_check_out()),
         ("changes-are-checked", scene.an_app_that_no_check_looks_at()),
         ("changes-are-checked", scene.a_project_without_history()),
         ("mongodb-guards-its-door", scene.a_mongod_that_asks_nobody()),
-        ("mongodb-gives-least-privilege", scene.of_the_command("T3")),
         ("mongodb-gives-least-privilege", scene.rights_that_were_given_behind_our_back()),
         ("credentials-open-their-own-data-only", scene.a_user_with_more_and_a_user_with_less_than_declared()),
         ("credentials-open-their-own-data-only", scene.an_app_that_may_name_every_key()),
         ("upstash-tokens-open-their-own", scene.a_read_only_token_that_writes()),
         ("upstash-tokens-open-their-own", scene.an_app_whose_token_opens_every_key()),
         ("redis-guards-its-door", scene.a_redis_open_to_everybody()),
-        ("redis-keeps-its-promises", scene.of_the_command("T4")),
+        ("redis-keeps-its-promises", scene.a_redis_that_drops_carts()),
         ("environments-are-isolated", scene.a_neighbour_with_our_passwords_and_an_open_house()),
         ("readiness-follows-the-stores", scene.an_app_that_always_says_it_is_ready()),
         ("runbook-can-be-followed", scene.a_runbook_of_another_time()),
-        ("runbook-can-be-followed", scene.of_the_command("T14")),
         ("backend-can-work", scene.a_cache_that_is_away()),
         ("frontend-can-work", scene.a_storefront_that_does_not_answer()),
         ("admin-can-work", scene.an_admin_that_nobody_reaches()),
         ("apps-are-reachable", scene.a_certificate_of_another_authority()),
         // Broken by the same certificate.
         ("certificates-renew", ()),
-        ("killed-instances-return", scene.of_the_command("T5")),
+        ("killed-instances-return", scene.an_instance_that_cannot_be_started()),
         ("requests-are-found-again", scene.a_telemetry_that_is_away()),
-        ("requests-are-found-again", scene.of_the_command("T11")),
-        ("http-redirects", scene.of_the_command("T6")),
+        ("requests-are-found-again", scene.a_log_that_nobody_reads()),
+        ("http-redirects", scene.redirects_to_a_port_where_nobody_is()),
         ("forced-errors-arrive", scene.nobody_who_takes_errors()),
         ("forced-errors-arrive", scene.an_app_whose_key_opens_nothing()),
         ("errors-are-shown", scene.an_edge_that_leads_nobody_to_the_console()),
@@ -104,11 +98,10 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("outages-are-noticed", scene.nobody_who_looks()),
         ("outages-are-noticed", scene.a_pause_that_nobody_ended()),
         ("outages-are-noticed", scene.a_book_that_somebody_holds()),
-        ("bursts-are-throttled", scene.of_the_command("T12")),
+        ("bursts-are-throttled", scene.an_edge_that_lets_everybody_ask_for_ever()),
         ("accounts-and-money-are-guarded-more", scene.logins_as_often_as_pictures_and_an_edge_that_counts_alone()),
         ("protected-refuses-strangers", scene.an_edge_that_lets_strangers_see_what_is_protected()),
         ("nothing-is-overdue", scene.a_key_that_is_older_than_it_may_be()),
-        ("secrets-stay-secret", scene.of_the_command("T7")),
         ("secrets-stay-secret", scene.a_secret_in_a_log()),
         ("secrets-stay-secret", scene.a_secret_in_a_command_line()),
         ("secrets-stay-secret", scene.a_store_that_cannot_be_read()),
@@ -129,20 +122,14 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
 }
 
 impl Scene {
-    /// What `roadbed ready --sabotage` breaks for a task, here with the rows of the task alone.
-    fn of_the_command(&self, task: &str) {
-        let stage = Stage::open(Root::new(self.shop.root().to_owned())).unwrap();
-        for scene in SCENES.iter().filter(|scene| scene.task == task) {
-            let mends = match now(stage.break_for(scene)).unwrap() {
-                Attempt::Broken(mends) => mends,
-                Attempt::NotHere(why) => panic!("{task} cannot be broken here: {why}"),
-            };
-            for (id, because) in scene.rows {
-                self.fails(id, because);
-            }
-            now(stage.mend(mends)).unwrap();
-            scene.rows.iter().for_each(|(id, _)| self.holds(id));
-        }
+    fn a_required_variable_without_a_value(&self) {
+        let broken = |manifest: String| {
+            manifest
+                + "\n[variables.NEWCOMER]\ndescription = \"x\"\napps = [\"api\"]\nclass = \"secret\"\nowner = \"platform\"\n\
+                   source = \"store\"\nexample = \"example-only\"\n"
+        };
+        self.with_manifest(broken, || self.fails("variables-are-owned", "NEWCOMER"));
+        self.holds("variables-are-owned");
     }
 
     fn an_environment_that_is_named_like_a_preview(&self) {
@@ -151,6 +138,15 @@ impl Scene {
         self.with_manifest(broken, || {
             self.fails("targets-follow-branches", "would share its names with an instance of preview")
         });
+        self.holds("targets-follow-branches");
+    }
+
+    fn a_product_that_was_renamed_under_its_data(&self) {
+        let broken = |manifest: String| {
+            assert!(manifest.contains("name = \"urbancart\""), "the product has another name");
+            manifest.replace("name = \"urbancart\"", "name = \"citycart\"")
+        };
+        self.with_manifest(broken, || self.fails("targets-follow-branches", "what runs here is not named as local"));
         self.holds("targets-follow-branches");
     }
 
@@ -187,12 +183,21 @@ impl Scene {
         self.holds("code-matches-the-matrix");
     }
 
-    /// In a folder that the scene before has made the project's own.
-    fn a_workflow_that_is_missing(&self) {
-        let folder = self.project.path().join(".github/workflows");
-        fs::rename(folder.join("ci.yml"), folder.join("aside")).unwrap();
+    fn a_workflow_that_leaves_a_check_out(&self) {
+        let folder = self.project.path().join(".github");
+        let real = fs::read_link(&folder).unwrap();
+        fs::remove_file(&folder).unwrap();
+        copy_folder(&real, &folder);
+        let workflow = folder.join("workflows/ci.yml");
+        let text = fs::read_to_string(&workflow).unwrap();
+        let left_out = text.replace("if: ${{ always() }}", "if: ${{ success() }}");
+        assert_ne!(left_out, text);
+        fs::write(&workflow, left_out).unwrap();
+        self.fails("changes-are-checked", ".github/workflows/ci.yml is not as the manifest makes it");
+        fs::remove_file(&workflow).unwrap();
         self.fails("changes-are-checked", ".github/workflows/ci.yml is missing");
-        fs::rename(folder.join("aside"), folder.join("ci.yml")).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        symlink(real, &folder).unwrap();
         self.holds("changes-are-checked");
     }
 
@@ -292,6 +297,17 @@ impl Scene {
         self.holds("redis-guards-its-door");
     }
 
+    /// What somebody might do against a full Redis in a hurry: another policy, which drops carts. `up` takes it back.
+    fn a_redis_that_drops_carts(&self) {
+        let conf = self.shop.root().join("conf/redis/redis.conf");
+        let text = fs::read_to_string(&conf).unwrap();
+        fs::write(&conf, text.replace("maxmemory-policy noeviction", "maxmemory-policy allkeys-lru")).unwrap();
+        self.started_again("redis");
+        self.fails("redis-keeps-its-promises", "maxmemory-policy is");
+        self.mended_by_up();
+        self.holds("redis-keeps-its-promises");
+    }
+
     /// Ends a server as a crash would, and waits until the keeper's next one listens.
     fn started_again(&self, unit: &str) {
         let port = port_after(&table::command_line(self.shop.pid_of(unit)), "127.0.0.1:");
@@ -329,6 +345,30 @@ impl Scene {
         let _ = self.shop.roadbed(&["restart", "edge"]).expect(0);
         self.holds("apps-are-reachable");
         self.holds("certificates-renew");
+    }
+
+    /// The program that the apps run in is gone.
+    fn an_instance_that_cannot_be_started(&self) {
+        let node = self.programs().join("node");
+        let real = fs::read_link(&node).unwrap();
+        fs::remove_file(&node).unwrap();
+        self.fails("killed-instances-return", "api-1 was killed and is not back");
+        symlink(real, node).unwrap();
+        let _ = self.shop.roadbed(&["restart"]).expect(0);
+        self.holds("killed-instances-return");
+    }
+
+    /// The edge believes that visitors come in elsewhere. `up` tells it the truth again.
+    fn redirects_to_a_port_where_nobody_is(&self) {
+        let routes = edge::client::EdgeClient::new(Root::new(self.shop.root().to_owned()));
+        now(async {
+            let mut table = routes.current().await.unwrap().unwrap();
+            table.https_port = 1;
+            routes.publish(table).await.unwrap();
+        });
+        self.fails("http-redirects", "urbancart.localhost:1/");
+        self.mended_by_up();
+        self.holds("http-redirects");
     }
 
     /// The one row of `ready` for this check.
@@ -379,6 +419,10 @@ impl Scene {
         now(keeper.hold(unit)).unwrap();
         work();
         now(keeper.resume(unit)).unwrap();
+    }
+
+    fn programs(&self) -> PathBuf {
+        self.shop.scratch().join("programs")
     }
 
     fn secret(&self, name: &SecretName) -> Secret {

@@ -10,6 +10,7 @@ const ID: &str = "outages-are-noticed";
 
 impl Scene {
     pub(super) fn nobody_who_looks(&self) {
+        self.holds(ID);
         self.held("telemetry", || {
             self.fails(ID, "cannot speak to telemetry");
         });

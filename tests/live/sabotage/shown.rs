@@ -7,6 +7,7 @@ const ID: &str = "errors-are-shown";
 impl Scene {
     /// A route table without it: errors are kept, and nobody sees them.
     pub(super) fn an_edge_that_leads_nobody_to_the_console(&self) {
+        self.holds(ID);
         self.publish_another(|table| table.sites.retain(|site| site.app != "console"));
         self.fails(ID, "the console");
         self.mended_by_up();
