@@ -14,6 +14,7 @@ pub mod roots;
 pub mod expiry;
 pub mod domains;
 pub mod purge;
+pub mod sabotage;
 pub mod recovery;
 pub mod upgrade;
 pub mod server;

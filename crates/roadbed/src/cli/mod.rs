@@ -28,6 +28,7 @@ mod db_migrations;
 pub mod ready_args;
 mod ready_history;
 mod ready_watch;
+pub mod ready_sabotage;
 pub mod db_shell;
 pub mod deploy;
 pub mod deploy_args;
@@ -249,6 +250,9 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Trace(args) => wait(trace::run(session, args)),
         Command::Restart(args) => wait(restart::run(session, args, &live)),
         Command::Ready(ready_args::Ready { verb: Some(verb), .. }) => ready_history::run(session, verb),
+        Command::Ready(args) if args.sabotage => {
+            wait(async { ready_sabotage::run(session, args, &mut Interrupts::of_process()?).await })
+        }
         Command::Ready(args) => wait(ready::run(session, args, &live)),
         Command::Smoke(args) => wait(smoke::run(session, args, &live)),
         Command::Check(CheckVerb::ProcessModel(args)) => wait(process_model::run(session, args, &live)),

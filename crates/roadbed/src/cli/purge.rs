@@ -98,7 +98,7 @@ fn left_elsewhere(session: &Session) -> Vec<String> {
     mongodb.into_iter().chain(redis).collect()
 }
 
-fn places(session: &Session) -> Places {
+pub(super) fn places(session: &Session) -> Places {
     let runtime = session.surroundings.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
     Places {
         roots: session.roots(),

@@ -21,12 +21,14 @@ Examples:
   roadbed ready --for backend     whether that team can work here, and what is in its way
   roadbed ready --watch 5m        again and again; prints what changes
   roadbed ready --report html=gate.html --report junit=gate.xml
+  roadbed ready --sabotage        break each promise where it hurts nobody: is it noticed?
+  roadbed ready --sabotage --task T6 --task T12
   roadbed ready history           since when each promise holds
   roadbed ready --json | jq '.checks[] | select(.verdict != \"holds\")'
 
 Exit codes:
   0  every check holds
-  1  a check fails or is inconclusive, or the environment is down
+  1  a check fails or is inconclusive, or the environment is down; with --sabotage: one was not noticed, or not by its own checks
   3  another command holds the root"
 )]
 pub struct Ready {
@@ -44,6 +46,15 @@ pub struct Ready {
     /// Also write a report: html, junit, sarif or badge; without a file on stdout, in place of the rows
     #[arg(long, value_name = "FORMAT[=FILE]", conflicts_with_all = ["explain", "watch"])]
     pub report: Vec<ReportAsked>,
+    /// In a throw-away environment, break what each task promises and see exactly its checks notice; yours is not touched
+    #[arg(long, conflicts_with_all = ["only", "explain", "team", "report", "watch", "root", "env", "remote"])]
+    pub sabotage: bool,
+    /// With --sabotage: only this task, such as T7; may be given again
+    #[arg(long, value_name = "TASK", requires = "sabotage")]
+    pub task: Vec<String>,
+    /// With --sabotage: keep the folder, stopped, to look at its logs
+    #[arg(long, requires = "sabotage")]
+    pub keep: bool,
     /// Go on until Ctrl-C, with this pause, and print what changes; checks that break something only if --only names them
     #[arg(long, value_name = "PAUSE", num_args = 0..=1, default_missing_value = "1m", conflicts_with = "explain")]
     pub watch: Option<String>,

@@ -63,6 +63,12 @@ impl Surroundings {
         self
     }
 
+    /// As with a variable, in place of the one of that name.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     pub fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
     }

@@ -8,6 +8,7 @@ pub mod fault;
 pub mod finding;
 pub mod gate;
 pub mod gate_reports;
+pub mod sabotage;
 pub mod smoke;
 pub mod leak;
 pub mod log;
