@@ -34,6 +34,12 @@ impl Stage {
             }
             Cut::SecretInALog => self.secret_in_a_log(),
             Cut::EditedWorkflow => self.edited_workflow(),
+            Cut::PolicyThatNoPageWorksWith => {
+                let policy = ("content-security-policy".to_owned(), "default-src 'none'".to_owned());
+                self.publish(|table| table.sites.iter_mut().for_each(|site| site.headers.extend([policy.clone()])))
+                    .await?;
+                Ok(Attempt::Broken(vec![Mend::Converge]))
+            }
             Cut::RouteToAnotherRelease => {
                 self.publish(|table| {
                     table.sites.iter_mut().for_each(|site| site.release = site.release.take().map(|_| "r0".to_owned()));

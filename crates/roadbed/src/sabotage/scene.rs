@@ -32,6 +32,7 @@ pub enum Cut {
     RedirectsElsewhere,
     SecretInALog,
     EditedWorkflow,
+    PolicyThatNoPageWorksWith,
     RouteToAnotherRelease,
     AccessLogUnderAnotherName,
     NoLimits,
@@ -99,6 +100,13 @@ pub const SCENES: &[Scene] = &[
         cut: Cut::EditedWorkflow,
     },
     Scene {
+        task: "T9",
+        broken: "the edge sends a content security policy with which no page works in a browser",
+        rows: &[("failed-looks-fail-deployments", "once rendered")],
+        consequences: &[],
+        cut: Cut::PolicyThatNoPageWorksWith,
+    },
+    Scene {
         task: "T10",
         broken: "the edge leads visitors to a release that is not the one that was deployed",
         rows: &[("visitors-get-what-was-looked-at", "is routed to")],
@@ -137,7 +145,11 @@ pub const SCENES: &[Scene] = &[
         task: "T15",
         broken: "the edge shuts the app that a team works on, for a password that nobody has",
         rows: &[("admin-can-work", "answers 401")],
-        consequences: &[("apps-are-reachable", "the team comes in where visitors do")],
+        consequences: &[
+            ("apps-are-reachable", "the team comes in where visitors do"),
+            ("visitors-get-what-was-looked-at", "who is turned away is not told by which release"),
+            ("failed-looks-fail-deployments", "its page is looked at too"),
+        ],
         cut: Cut::AppThatIsShut,
     },
 ];
