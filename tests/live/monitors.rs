@@ -67,7 +67,10 @@ fn an_app_that_is_taken_away_is_down_within_two_looks_and_a_receiver_is_told() {
     until_shown(&shop, "app/api", "down");
     let id = told["alerts"][0]["id"].as_i64().unwrap().to_string();
     let listed = shop.roadbed(&["alerts", "--json"]).expect(0).json();
-    assert!(listed["alerts"].as_array().unwrap().iter().any(|alert| alert["id"] == told["alerts"][0]["id"]), "{listed}");
+    assert!(
+        listed["alerts"].as_array().unwrap().iter().any(|alert| alert["id"] == told["alerts"][0]["id"]),
+        "{listed}"
+    );
     shop.roadbed(&["alerts", "ack", &id]).expect(0);
     let page = shop.client().get(&format!("{}/.roadbed/status", shop.url("storefront"))).unwrap().body;
     assert!(page.contains("does not work"), "{page}");

@@ -336,7 +336,8 @@ fn a_probe_that_fails_and_a_rehearsal_that_is_overdue_are_seen() {
         let all = environment.roadbed(&["alerts", "--json"]).expect(0).json();
         let mut all = all["alerts"].as_array().unwrap().iter();
         let found = all.find(|alert| alert["subject"] == format!("promise/{ROW}")).cloned().unwrap_or_default();
-        let right = if is_open { found["owner"] == "team" && found["resolved"].is_null() } else { found["resolved"].is_i64() };
+        let right =
+            if is_open { found["owner"] == "team" && found["resolved"].is_null() } else { found["resolved"].is_i64() };
         if right { Ok(()) } else { Err(found.to_string()) }
     };
     testkit::wait_until("somebody is told of the rehearsal", Duration::from_secs(30), || alerted(true));

@@ -31,8 +31,8 @@ pub use alerts::{Alert, Delivery, DeliveryState, SIGNATURE, Severity, signature}
 pub use door::{Acknowledge, Change, ChannelSecret, Maintenance, MonitorDetails, Pause, Resume, routes};
 pub use drill::DrillOrder;
 pub use objective::{AppMinute, Burn, Objective, ObjectiveState};
-pub use promises::{BrokenPromise, Certainty};
 pub use page::{heartbeats, public_routes};
+pub use promises::{BrokenPromise, Certainty};
 pub use settings::{
     Channel, ChannelKind, Mail, MailSecurity, Monitor, MonitorSettings, Probe, Quiet, Runbook, Trusted,
 };

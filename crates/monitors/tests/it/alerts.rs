@@ -195,7 +195,10 @@ async fn a_promise_that_does_not_hold_is_told_once_and_its_end_too() {
     running.ask::<()>("PUT", "/monitors/told", Some(told(promise("broken")))).await;
     let opened = word(&mut words).await.json();
     let alert = &opened["alerts"][0];
-    assert_eq!((&alert["about"], &alert["subject"]), (&"opened".into(), &"promise/the-newest-backup-was-restored".into()));
+    assert_eq!(
+        (&alert["about"], &alert["subject"]),
+        (&"opened".into(), &"promise/the-newest-backup-was-restored".into())
+    );
     assert_eq!(alert["title"], "T13 does not hold: A backup was restored");
     assert_eq!(alert["why"], "the last rehearsal was 3 days ago");
     assert_eq!(alert["contact"], "platform@urbancart.example");

@@ -17,7 +17,7 @@ pub struct Scene {
 impl Scene {
     /// Whether it is about what was deployed, so that something must be.
     pub fn wants_a_release(&self) -> bool {
-        self.cut == Cut::RouteToAnotherRelease
+        matches!(self.cut, Cut::PolicyThatNoPageWorksWith | Cut::RouteToAnotherRelease)
     }
 }
 
