@@ -2,6 +2,7 @@
 //!
 //! A check that cannot fail proves nothing. What is broken here is the running environment, never the check.
 
+mod command;
 mod credentials;
 mod found_again;
 mod errors;
