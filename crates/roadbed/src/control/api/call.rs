@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::response::Response;
 use delivery::{Deployment, DeploymentId};
 use engine::artifact::Digest;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use manifest::PersonName;
@@ -31,6 +32,9 @@ const MOST_BODY: usize = 64 * 1024;
 
 /// A body that comes slower than this is somebody who wants to wait, and not to ask.
 const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// What nobody wants to read is waited for as long as this, up to [`MOST_BODY`].
+const LINGERS: Duration = Duration::from_secs(2);
 
 /// Who asks, and about what.
 #[derive(Clone, Debug)]
@@ -101,7 +105,13 @@ pub(super) async fn answer(
     request: Request<Body>,
 ) -> Response {
     let redactions = control.redactions_as_wanted();
-    let done = timeout(route.longest(), done(control, &route, peer, named, request)).await;
+    let (head, body) = request.into_parts();
+    let mut body = Some(body);
+    let done = timeout(route.longest(), done(control, &route, peer, named, &head, &mut body)).await;
+    if let Some(unread) = body {
+        // Whoever still sends reads no answer: a connection that ends before its request does is a broken one to him.
+        let _ = timeout(LINGERS, Limited::new(unread, MOST_BODY).collect()).await;
+    }
     let done = done.unwrap_or_else(|_| {
         Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-slow", "control took too long to answer"))
     });
@@ -145,10 +155,10 @@ async fn done(
     route: &Route,
     peer: SocketAddr,
     named: &[(String, String)],
-    request: Request<Body>,
+    head: &Parts,
+    body: &mut Option<Body>,
 ) -> Result<Answer, Problem> {
     let part = |name: &str| named.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let (head, body) = request.into_parts();
     let here = here(&control)?;
     let actor = who(&control, &head.headers)?;
     let asked = match part("environment") {
@@ -174,7 +184,7 @@ async fn done(
     let query = query(head.uri.query())?;
     let given = match route.takes {
         Takes::Json => Given { query, body: read(route, &head.headers, body).await?, archive: None },
-        Takes::Archive => Given { query, body: Vec::new(), archive: Some(body) },
+        Takes::Archive => Given { query, body: Vec::new(), archive: body.take() },
     };
     let about = part("deployment").or(part("artifact")).unwrap_or_default().to_owned();
     if let (Actor::Bearer(bearer), true) = (&actor, route.action.changes_something()) {
@@ -260,10 +270,8 @@ fn query(text: Option<&str>) -> Result<Map<String, Value>, Problem> {
     Ok(all)
 }
 
-async fn read(route: &Route, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
-    if route.body.is_none() {
-        return Ok(Vec::new());
-    }
+async fn read(route: &Route, headers: &HeaderMap, body: &mut Option<Body>) -> Result<Vec<u8>, Problem> {
+    let Some(body) = body.take_if(|_| route.body.is_some()) else { return Ok(Vec::new()) };
     let read = timeout(BODY_TIME, Limited::new(body, MOST_BODY).collect())
         .await
         .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body of the request took too long"))?;

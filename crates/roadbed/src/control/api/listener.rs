@@ -38,7 +38,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const MOST_CONNECTIONS: usize = 64;
 
 /// A handshake and a head that take longer are somebody who holds a connection, and does not ask.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
 /// Bytes of a head: a token is a hundred.
