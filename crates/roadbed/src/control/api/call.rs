@@ -109,8 +109,7 @@ pub(super) async fn answer(
     let mut body = Some(body);
     let done = timeout(route.longest(), done(control, &route, peer, named, &head, &mut body)).await;
     if let Some(unread) = body {
-        // Whoever still sends reads no answer: a connection that ends before its request does is a broken one to him.
-        let _ = timeout(LINGERS, Limited::new(unread, MOST_BODY).collect()).await;
+        hear_out(unread).await;
     }
     let done = done.unwrap_or_else(|_| {
         Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-slow", "control took too long to answer"))
@@ -119,8 +118,21 @@ pub(super) async fn answer(
         // The one answer that is a secret: whoever asked is who it is for.
         Ok(answer) if route.action == Action::ExchangeToken => respond(answer.status, &answer.body, &answer.headers),
         Ok(answer) => respond(answer.status, &redactions.redact(&answer.body), &answer.headers),
-        Err(problem) => refuse(&problem, |text| redactions.redact(text).into_owned()),
+        Err(problem) => {
+            let mut refusal = refuse(&problem, |text| redactions.redact(text).into_owned());
+            // An archive is too long to be heard out: its connection ends here, and is not used again.
+            if route.takes == Takes::Archive {
+                refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            refusal
+        }
     }
+}
+
+/// Reads what nobody wants. A connection whose request was not read to its end is closed: the client may never read the answer, or send
+/// the next request where nobody is.
+pub(super) async fn hear_out(unread: Body) {
+    let _ = timeout(LINGERS, Limited::new(unread, MOST_BODY).collect()).await;
 }
 
 /// What goes back where all is well.

@@ -211,13 +211,15 @@ pub(super) fn router(control: &Arc<Control>) -> Router {
     for route in route::all() {
         router = router.route(route.path, handler(control, Arc::new(route)));
     }
-    let no_route = |_: Request<Body>| async {
+    let no_route = |request: Request<Body>| async {
+        call::hear_out(request.into_body()).await;
         Ok::<_, Infallible>(call::refuse(
             &Problem::not_found("there is no such route").hint("GET /openapi.json"),
             str::to_owned,
         ))
     };
-    let no_method = |_: Request<Body>| async {
+    let no_method = |request: Request<Body>| async {
+        call::hear_out(request.into_body()).await;
         let problem =
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", "this route does not take that method");
         Ok::<_, Infallible>(call::refuse(&problem, str::to_owned))
@@ -236,6 +238,7 @@ fn handler(control: &Arc<Control>, route: Arc<Route>) -> MethodRouter {
         let peer = peer.map_or(NOWHERE, |Extension(Caller(peer))| peer);
         async move {
             let Ok(named) = named else {
+                call::hear_out(request.into_body()).await;
                 return call::refuse(&Problem::not_understood("a part of the path is no UTF-8"), str::to_owned);
             };
             let named: Vec<(String, String)> =
