@@ -16,7 +16,9 @@ fn the_command_breaks_what_it_brought_up_and_leaves_nothing() {
     let played = sabotaged(&shop, &["--task", "T3", "--task", "T6"]);
     let counts = (&played["holds"], &played["noticed"], &played["missed"], &played["not_tried"]);
     assert_eq!(counts, (&true.into(), &2.into(), &0.into(), &0.into()), "{played:#}");
-    for (nth, (task, row)) in [("T3", "mongodb-gives-least-privilege"), ("T6", "http-redirects")].into_iter().enumerate() {
+    for (nth, (task, row)) in
+        [("T3", "mongodb-gives-least-privilege"), ("T6", "http-redirects")].into_iter().enumerate()
+    {
         let one = &played["tasks"][nth];
         assert_eq!((&one["task"], &one["outcome"]), (&task.into(), &"noticed".into()), "{played:#}");
         assert_eq!(one["rows"][0]["id"], row, "{played:#}");
