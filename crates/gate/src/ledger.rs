@@ -151,12 +151,8 @@ impl Ledger {
 
     /// The newest evidence of each check, in the order of tasks and names.
     pub fn newest_of_each(&self) -> Result<Vec<Evidence>, LedgerFault> {
-        let connection = self.connection();
-        let mut statement = connection.prepare("SELECT body FROM evidence ORDER BY seq DESC LIMIT ?1")?;
-        let bodies = statement.query_map([LOOKED_BACK], |row| row.get::<_, String>(0))?;
         let mut newest: BTreeMap<(String, String), Evidence> = BTreeMap::new();
-        for body in bodies {
-            let evidence: Evidence = serde_json::from_str(&body?)?;
+        for evidence in self.lately()? {
             newest.entry((evidence.task.clone(), evidence.id.clone())).or_insert(evidence);
         }
         Ok(newest.into_values().collect())
@@ -165,13 +161,15 @@ impl Ledger {
     /// Where each promise stands by the newest looks, in the order of tasks: enough to know what holds now, and since when if that is
     /// not long ago.
     pub fn standings_lately(&self) -> Result<Vec<Standing>, LedgerFault> {
+        Ok(standings(self.lately()?.into_iter().rev()))
+    }
+
+    /// The newest rows, the newest first.
+    fn lately(&self) -> Result<Vec<Evidence>, LedgerFault> {
         let connection = self.connection();
         let mut statement = connection.prepare("SELECT body FROM evidence ORDER BY seq DESC LIMIT ?1")?;
         let bodies = statement.query_map([LOOKED_BACK], |row| row.get::<_, String>(0))?;
-        let newest_first = bodies.map(|body| Ok(serde_json::from_str(&body?)?));
-        let mut all = newest_first.collect::<Result<Vec<Evidence>, LedgerFault>>()?;
-        all.reverse();
-        Ok(standings(all))
+        bodies.map(|body| Ok(serde_json::from_str(&body?)?)).collect()
     }
 
     /// Walks the whole chain. Returns how many rows it has.

@@ -21,7 +21,7 @@ use crate::wanted;
 /// Between two looks at what is due. It costs nothing while nothing is.
 const TICK: Duration = Duration::from_secs(5);
 
-/// Who waits for their turn waits no longer than this for a look of ours.
+/// Who waits for their turn waits no longer than this for a look of ours; twice as long where one is repeated because it failed.
 const BUDGET: Duration = Duration::from_secs(10);
 
 /// What has not changed is written down once an hour: a ledger that tells of five minutes each is read by nobody.

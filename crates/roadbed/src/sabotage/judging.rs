@@ -35,9 +35,7 @@ impl Noticed {
     pub fn exactly(&self) -> bool {
         !self.rows.is_empty() && self.blind.is_empty() && self.strangers.is_empty()
     }
-}
 
-impl Noticed {
     /// The rows of which one look is not enough: on a machine that is busy with other things any row may come too late once.
     pub fn doubtful(&self) -> Vec<String> {
         self.blind.iter().chain(&self.strangers).map(|row| row.id.clone()).collect()
