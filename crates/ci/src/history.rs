@@ -18,6 +18,21 @@ pub struct History {
     cut: HashSet<ObjectId>,
 }
 
+/// What is told of a commit by who reached it.
+const OURS: u8 = 1;
+const THEIRS: u8 = 2;
+const BOTH: u8 = OURS | THEIRS;
+/// Below something that is common.
+const STALE: u8 = 4;
+
+struct Painted {
+    paint: HashMap<ObjectId, u8>,
+    /// What both reached, with its time, in seconds since 1970.
+    common: Vec<(i64, ObjectId)>,
+    /// Whether a line went on below what a shallow clone has.
+    met_a_cut: bool,
+}
+
 /// Where two lines of history parted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parted {
@@ -164,13 +179,22 @@ impl History {
         Some(committer.seconds())
     }
 
-    /// The newest commit that both lines have, as `git merge-base` finds it: both are painted downwards, and what both colours have
-    /// reached is common.
+    /// The newest commit that both lines have, as `git merge-base` finds it.
     pub fn parted(&mut self, ours: ObjectId, theirs: ObjectId) -> Result<Parted, Fault> {
-        const OURS: u8 = 1;
-        const THEIRS: u8 = 2;
-        const BOTH: u8 = OURS | THEIRS;
-        const STALE: u8 = 4;
+        let painted = self.painted(ours, theirs)?;
+        match self.without_ancestors(painted.common)?.into_iter().max() {
+            Some((_, commit)) => Ok(Parted::At(commit)),
+            None if painted.met_a_cut => Err(Fault::new("cannot tell what changed: this clone is shallow")
+                .cause("the commit at which this branch began is not in it")
+                .hint(DEEPEN)),
+            None => Ok(Parted::Never),
+        }
+    }
+
+    /// Both lines are painted downwards, newest first, and what both colours have reached is common. Painting ends where all that is
+    /// open is below something common. By then a commit that has an ancestor of its own second, or a later one, may have been
+    /// taken for the newest beside it: see [`Self::without_ancestors`].
+    fn painted(&mut self, ours: ObjectId, theirs: ObjectId) -> Result<Painted, Fault> {
         let mut paint: HashMap<ObjectId, u8> = HashMap::new();
         let mut open = BinaryHeap::new();
         let mut common: Vec<(i64, ObjectId)> = Vec::new();
@@ -198,13 +222,21 @@ impl History {
             }
         }
         common.retain(|(_, commit)| paint[commit] & STALE == 0);
-        match common.into_iter().max() {
-            Some((_, commit)) => Ok(Parted::At(commit)),
-            None if met_a_cut => Err(Fault::new("cannot tell what changed: this clone is shallow")
-                .cause("the commit at which this branch began is not in it")
-                .hint(DEEPEN)),
-            None => Ok(Parted::Never),
+        Ok(Painted { paint, common, met_a_cut })
+    }
+
+    /// Those that no other one of them descends from. On every way from a commit down to its ancestor nothing is common to both,
+    /// so painting these two never ends before the ancestor has both colours, whatever the clocks said.
+    fn without_ancestors(&mut self, common: Vec<(i64, ObjectId)>) -> Result<Vec<(i64, ObjectId)>, Fault> {
+        let mut newest = common.clone();
+        for (_, one) in &common {
+            for (_, other) in &common {
+                if one != other && self.painted(*other, *one)?.paint[one] & OURS != 0 {
+                    newest.retain(|(_, commit)| commit != one);
+                }
+            }
         }
+        Ok(newest)
     }
 
     /// What to say of a revision that is nowhere.

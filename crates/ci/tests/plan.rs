@@ -70,7 +70,17 @@ impl Project {
     }
 
     fn git(&self, words: &[&str]) -> String {
+        self.git_by(Command::new("git"), words)
+    }
+
+    /// At a time of our choice.
+    fn git_at(&self, time: &str, words: &[&str]) -> String {
         let mut git = Command::new("git");
+        git.env("GIT_AUTHOR_DATE", time).env("GIT_COMMITTER_DATE", time);
+        self.git_by(git, words)
+    }
+
+    fn git_by(&self, mut git: Command, words: &[&str]) -> String {
         git.args([
             "-c",
             "user.name=a",
@@ -344,6 +354,24 @@ fn history_is_left_where_it_parted() {
     for other in ["main", "one", "two", "HEAD^", "HEAD~2", "HEAD^^2"] {
         let expected = project.git(&["merge-base", "HEAD", other]);
         assert_eq!(project.try_plan(Some(other)).unwrap().base.unwrap(), expected, "as git says of {other}");
+    }
+}
+
+#[test]
+fn commits_of_one_second_part_where_git_says() {
+    let project = Project::new();
+    // A line, and a merge that also leads straight to its foot: below something common, all is of one time and in no order.
+    let mut line = vec![project.git(&["rev-parse", "HEAD"])];
+    for step in 0..12 {
+        let words = ["commit-tree", "-m", &format!("step {step}"), "-p", &line[step], "HEAD^{tree}"];
+        line.push(project.git_at("2026-01-01T00:00:00Z", &words));
+    }
+    let merge = ["commit-tree", "-m", "merge", "-p", &line[12], "-p", &line[1], "HEAD^{tree}"];
+    let merge = project.git_at("2026-01-01T00:00:00Z", &merge);
+    project.git(&["reset", "--quiet", "--hard", &merge]);
+    for commit in &line {
+        assert_eq!(project.git(&["merge-base", "HEAD", commit]), *commit);
+        assert_eq!(project.try_plan(Some(commit)).unwrap().base.as_ref(), Some(commit), "of {line:?}");
     }
 }
 

@@ -203,6 +203,12 @@ async fn a_promise_that_does_not_hold_is_told_once_and_its_end_too() {
     assert_eq!(alert["why"], "the last rehearsal was 3 days ago");
     assert_eq!(alert["contact"], "platform@urbancart.example");
 
+    // Who ends before it wrote down that something was told tells it again.
+    let began = Instant::now();
+    while running.deliveries().await.iter().any(|delivery| delivery.state != DeliveryState::Done) {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is not written down that it was told");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     // Neither a role that starts anew and was told nothing, nor what cannot be told, ends it.
     drop(running);
     let running = Running::start(folder.path(), declared).await;
