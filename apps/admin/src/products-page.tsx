@@ -1,7 +1,8 @@
-import { useCallback } from "react";
+import { useCallback, useState } from "react";
 import type { Config } from "./config.ts";
 import { type Fetching, useLoading } from "./loading.ts";
 import { FailedNotice, Notice } from "./notice.tsx";
+import { PictureField } from "./picture-field.tsx";
 import { fetchProducts, type Product } from "./shop.ts";
 import { money } from "./words.ts";
 
@@ -25,18 +26,31 @@ export function ProductsPage({ config }: { config: Config }) {
         </Notice>
       )}
       {products.state === "loaded" && products.value.length > 0 && (
-        <ProductTable products={products.value} siteUrl={config.PUBLIC_SITE_URL} />
+        <ProductTable products={products.value} config={config} onChange={retry} />
       )}
     </>
   );
 }
 
-function ProductTable({ products, siteUrl }: { products: Product[]; siteUrl: string }) {
+interface Table {
+  products: Product[];
+  config: Config;
+  onChange: () => void;
+}
+
+function ProductTable({ products, config, onChange }: Table) {
+  const siteUrl = config.PUBLIC_SITE_URL;
+  const [key, setKey] = useState("");
   return (
     <section className="table-frame" data-state="loaded" aria-label="Products">
+      <label className="key">
+        Key for pictures
+        <input type="password" autoComplete="off" value={key} onChange={(event) => setKey(event.target.value)} />
+      </label>
       <table>
         <thead>
           <tr>
+            <th scope="col">Picture</th>
             <th scope="col">Product</th>
             <th scope="col">Category</th>
             <th scope="col">Slug</th>
@@ -48,6 +62,9 @@ function ProductTable({ products, siteUrl }: { products: Product[]; siteUrl: str
         <tbody>
           {products.map((product) => (
             <tr key={product.slug}>
+              <td>
+                <PictureField product={product} apiUrl={config.PUBLIC_API_URL} uploadKey={key} onChange={onChange} />
+              </td>
               <td>
                 <a href={`${siteUrl}/products/${product.slug}`}>{product.name}</a>
                 <p>{product.summary}</p>

@@ -13,10 +13,12 @@ import { eventRoutes } from "./routes/events.ts";
 import { faultRoutes } from "./routes/faults.ts";
 import { orderRoutes } from "./routes/orders.ts";
 import { paymentRoutes } from "./routes/payments.ts";
+import { pictureRoutes } from "./routes/pictures.ts";
 import { productRoutes } from "./routes/products.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { cacheCatalogue } from "./stores/catalogue-cache.ts";
 import { createMongoStore } from "./stores/mongo.ts";
+import { createPictures } from "./stores/pictures.ts";
 import { createRedisStore } from "./stores/redis.ts";
 import { createRedisRestStore } from "./stores/redis-rest.ts";
 import { createTokens } from "./tokens.ts";
@@ -54,6 +56,15 @@ const redis =
     ? createRedisRestStore({ url: restUrl, token: restToken, keyPrefix: environment.REDIS_KEY_PREFIX })
     : createRedisStore({ ...redisAt(environment.REDIS_URL), sentinels: environment.REDIS_SENTINELS }, log);
 const cache = cacheCatalogue(mongo.catalogue, redisAt(environment.REDIS_CACHE_URL), log);
+const pictures = createPictures({
+  endpoint: environment.MEDIA_ENDPOINT,
+  publicEndpoint: environment.MEDIA_PUBLIC_ENDPOINT,
+  url: environment.MEDIA_URL,
+  internalUrl: environment.MEDIA_INTERNAL_URL,
+  bucket: environment.MEDIA_BUCKET,
+  accessKeyId: environment.MEDIA_ACCESS_KEY_ID,
+  secretAccessKey: environment.MEDIA_SECRET_ACCESS_KEY,
+});
 const readiness = createReadiness({ mongodb: mongo.probe, redis: redis.probe, isDraining });
 const tokens = createTokens({ signingKey: environment.JWT_SIGNING_KEY, keySetUrl: environment.JWKS_URL });
 const events = eventRoutes(environment.ROADBED_INSTANCE);
@@ -73,7 +84,8 @@ const server = createServer(
         release: environment.ROADBED_RELEASE,
         instance: environment.ROADBED_INSTANCE,
       }),
-      ...productRoutes(cache.catalogue),
+      ...productRoutes(cache.catalogue, pictures),
+      ...pictureRoutes(cache.catalogue, pictures, environment.UPLOAD_TOKEN),
       ...cartRoutes(redis.carts, mongo.catalogue, keyring(environment.SESSION_SECRET)),
       ...orderRoutes(mongo.orders, mongo.catalogue),
       ...authRoutes(tokens),

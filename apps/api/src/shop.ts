@@ -9,6 +9,8 @@ export interface Product {
   /** Money is counted in the currency's smallest unit. Floats lose cents. */
   price_cents: number;
   currency: "EUR";
+  /** Its key in object storage. */
+  picture?: string;
 }
 
 export interface Line {
@@ -33,6 +35,23 @@ export interface Catalogue {
   list(): Promise<Product[]>;
   find(slug: string): Promise<Product | undefined>;
   findAll(slugs: string[]): Promise<Product[]>;
+  setPicture(slug: string, key: string): Promise<void>;
+}
+
+/** Where a browser may send one picture of this type and length, for some minutes. */
+export interface Offer {
+  key: string;
+  url: string;
+  headers: Record<string, string>;
+}
+
+export interface Pictures {
+  offer(slug: string, type: string, bytes: number): Promise<Offer>;
+  /** Whether what lies there can be shown. */
+  isPicture(key: string): Promise<boolean>;
+  remove(key: string): Promise<void>;
+  /** Where it is delivered; `?w=` and a width make it as wide. */
+  urlOf(key: string): string;
 }
 
 export interface Carts {
@@ -61,7 +80,7 @@ export interface Orders {
 
 /** A store cannot be reached, or did not answer in time. The request may be tried again. */
 export class StoreUnavailable extends Error {
-  constructor(store: "mongodb" | "redis", cause: unknown) {
+  constructor(store: "mongodb" | "redis" | "object storage", cause: unknown) {
     super(`${store} is not available`, { cause });
     this.name = "StoreUnavailable";
   }

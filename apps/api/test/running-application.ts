@@ -14,14 +14,16 @@ import { type EventStreams, eventRoutes } from "../src/routes/events.ts";
 import { faultRoutes } from "../src/routes/faults.ts";
 import { orderRoutes } from "../src/routes/orders.ts";
 import { paymentRoutes } from "../src/routes/payments.ts";
+import { pictureRoutes } from "../src/routes/pictures.ts";
 import { productRoutes } from "../src/routes/products.ts";
 import { systemRoutes } from "../src/routes/system.ts";
-import type { Catalogue } from "../src/shop.ts";
+import type { Catalogue, Pictures } from "../src/shop.ts";
 import { createTokens } from "../src/tokens.ts";
-import { catalogueOf, emptyCarts, MUG, noOrders } from "./stand-in-stores.ts";
+import { catalogueOf, emptyCarts, MUG, noOrders, picturesThatWereSent } from "./stand-in-stores.ts";
 
 export const SHOP_ORIGIN = "https://www.shop.example";
 export const FAULT_TOKEN = "let-me-fail";
+export const UPLOAD_TOKEN = "let-me-upload";
 
 export interface Running {
   url: string;
@@ -34,9 +36,9 @@ export interface Running {
 
 export async function start(
   context: TestContext,
-  options: { catalogue?: Catalogue; paymentSecretKey?: string } = {},
+  options: { catalogue?: Catalogue; pictures?: Pictures; paymentSecretKey?: string } = {},
 ): Promise<Running> {
-  const { catalogue = catalogueOf(MUG), paymentSecretKey } = options;
+  const { catalogue = catalogueOf(MUG), pictures = picturesThatWereSent(), paymentSecretKey } = options;
   const lines: Record<string, unknown>[] = [];
   const reports: FailedRequest[] = [];
   const state = { draining: false };
@@ -52,7 +54,8 @@ export async function start(
     createApplication({
       routes: [
         ...systemRoutes(readiness, { environment: "local", release: "r1", instance: "api-1" }),
-        ...productRoutes(catalogue),
+        ...productRoutes(catalogue, pictures),
+        ...pictureRoutes(catalogue, pictures, UPLOAD_TOKEN),
         ...cartRoutes(emptyCarts(), catalogue, ["s".repeat(32)]),
         ...orderRoutes(noOrders(), catalogue),
         ...authRoutes(tokens),

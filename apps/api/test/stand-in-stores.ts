@@ -1,5 +1,5 @@
 /** Stores that forget. They keep the promises written in shop.ts, and nothing more. */
-import type { Carts, Catalogue, Idempotency, Order, Orders, Product } from "../src/shop.ts";
+import type { Carts, Catalogue, Idempotency, Order, Orders, Pictures, Product } from "../src/shop.ts";
 
 export const MUG: Product = {
   slug: "enamel-mug",
@@ -16,6 +16,30 @@ export function catalogueOf(...products: Product[]): Catalogue {
     list: async () => products,
     find: async (slug) => products.find((product) => product.slug === slug),
     findAll: async (slugs) => products.filter((product) => slugs.includes(product.slug)),
+    setPicture: async (slug, key) => {
+      for (const product of products.filter((product) => product.slug === slug)) product.picture = key;
+    },
+  };
+}
+
+/** Of what was offered, those whose type is PNG were sent and are pictures. */
+export function picturesThatWereSent(): Pictures & { removed: string[] } {
+  const sent = new Set<string>();
+  const removed: string[] = [];
+  let count = 0;
+  return {
+    removed,
+    offer: async (slug, type, bytes) => {
+      count += 1;
+      const key = `products/${slug}/${count.toString(16).padStart(32, "0")}`;
+      if (type === "image/png") sent.add(key);
+      return { key, url: `https://objects.shop.example/${key}?bytes=${bytes}`, headers: { "content-type": type } };
+    },
+    isPicture: async (key) => sent.has(key),
+    remove: async (key) => {
+      removed.push(key);
+    },
+    urlOf: (key) => `https://media.shop.example/bucket/${key}`,
   };
 }
 

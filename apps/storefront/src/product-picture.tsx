@@ -1,5 +1,6 @@
-/** Drawn until there are photographs: a ground in the colour of the category, and the product's outline in two tones. */
+/** A photograph in the size that the screen wants. Drawn until there is one: a ground in the colour of the category, and the product's outline in two tones. */
 import type { ReactNode } from "react";
+import type { Product } from "./shop.ts";
 
 const GROUNDS: Record<string, string> = {
   Carry: "#e3dccb",
@@ -91,7 +92,24 @@ const PARCEL = (
   </>
 );
 
-export function ProductPicture({ slug, category }: { slug: string; category: string }) {
+/** Widths that the infrastructure delivers, see [services.media] in roadbed.toml. */
+const WIDTHS = [320, 640, 960, 1280];
+
+interface Props {
+  product: Pick<Product, "slug" | "name" | "category" | "picture">;
+  /** How wide it is shown, as `sizes` of HTML says it. */
+  sizes: string;
+}
+
+export function ProductPicture({ product, sizes }: Props) {
+  const { slug, name, category, picture } = product;
+  if (picture) {
+    const srcSet = WIDTHS.map((width) => `${picture.url}?w=${width} ${width}w`).join(", ");
+    return (
+      // biome-ignore lint/performance/noImgElement: its variants are made by the infrastructure, not a second time by Next.js
+      <img className="picture" src={`${picture.url}?w=640`} srcSet={srcSet} sizes={sizes} alt={name} decoding="async" />
+    );
+  }
   return (
     <svg className="picture" viewBox="0 0 320 240" aria-hidden="true">
       <rect width="320" height="240" fill={GROUNDS[category] ?? "#e4e1da"} />

@@ -11,6 +11,7 @@ export interface Product {
   category: string;
   price_cents: number;
   currency: string;
+  picture?: { url: string };
 }
 
 export type Answer<T> = { outcome: "found"; value: T } | { outcome: "missing" } | { outcome: "unavailable" };

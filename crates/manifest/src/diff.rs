@@ -96,6 +96,10 @@ fn facts(environment: &Environment) -> Vec<Fact> {
         add("redis", "speaks REST", if redis.rest { "yes" } else { "no" }.to_owned());
         add("redis", "program", redis.program.clone().unwrap_or_else(|| "searched".to_owned()));
     }
+    if let Some(media) = &environment.media {
+        add("media", "delivered at", media.host.clone());
+        add("media", "S3 spoken at", media.objects_host.clone());
+    }
     for bucket in environment.media.iter().flat_map(|media| &media.buckets) {
         add(&format!("bucket {}", bucket.name), "name", bucket.full_name.clone());
     }

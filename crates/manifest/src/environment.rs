@@ -8,6 +8,7 @@ use crate::backup::Backup;
 use crate::console::Console;
 use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
+use crate::media::Media;
 use crate::migration::Migration;
 use crate::monitoring::Monitoring;
 use crate::network::Reachability;
@@ -412,26 +413,6 @@ pub struct Redis {
     pub rest: bool,
 }
 
-/// Object storage of this environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Media {
-    pub apps: Vec<AppName>,
-    pub buckets: Vec<Bucket>,
-}
-
-/// One bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    pub name: BucketName,
-    /// Its name in the storage, with product and environment: `urbancart-local-products`.
-    pub full_name: String,
-    /// What it holds.
-    pub doc: String,
-    pub access: Access,
-    /// Bytes.
-    pub max_object: u64,
-}
-
 /// One variable in one environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
@@ -572,6 +553,20 @@ pub enum Fact {
     RedisRestToken,
     /// `${service.redis.rest.read_only_token}`: one that reads the app's keys and writes none. Sensitive.
     RedisRestReadOnlyToken,
+    /// `${service.media.endpoint}`: where object storage speaks S3 with apps of the environment.
+    MediaEndpoint,
+    /// `${service.media.public_endpoint}`: where it speaks S3 with browsers and others outside, by addresses that an app signed.
+    MediaPublicEndpoint,
+    /// `${service.media.url}`: where pictures of public buckets are delivered.
+    MediaUrl,
+    /// `${service.media.internal_url}`: the same, for apps of the environment.
+    MediaInternalUrl,
+    /// `${service.media.bucket.NAME}`: the name that a bucket has in the storage.
+    MediaBucket(BucketName),
+    /// `${service.media.access_key_id}`: name of the consuming app's own key.
+    MediaAccessKeyId,
+    /// `${service.media.secret_access_key}`: the key. Sensitive.
+    MediaSecretAccessKey,
     /// `${service.ca}`: certificates, in PEM, of whom the data services' own are signed by.
     ServiceCa,
     /// `${errors.dsn}`: where the consuming app's own processes report errors, with its key. Sensitive.

@@ -33,6 +33,7 @@ pub mod id;
 mod matrix;
 mod incidents;
 mod members;
+mod media;
 mod migration;
 pub mod monitoring;
 mod oidc;
@@ -80,6 +81,7 @@ pub use id::{
 };
 pub use incidents::{Incidents, Owner, ServedEnvironment, Team};
 pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
+pub use media::{Bucket, Media};
 pub use migration::{Half, Migration};
 pub use monitoring::Monitoring;
 pub use naming::{BranchSlug, Names};

@@ -3,7 +3,7 @@
 use crate::Manifest;
 use crate::driver::{Driver, External};
 use crate::environment::{
-    App, Bucket, Build, EdgePorts, Environment, FromBuilder, Hashed, Media, MongoDb, Need, OnDrift, Piece, Protocol,
+    App, Build, EdgePorts, Environment, FromBuilder, Hashed, MongoDb, Need, OnDrift, Piece, Protocol,
     Redis, Rendering, Runs, Server, ServiceName, Smoke, Source, Template, Variable,
 };
 use crate::id::{AppName, EnvName, VarName};
@@ -14,7 +14,7 @@ use crate::sample::Seed;
 use crate::scalars::{Bytes, Cpus, Processes, RelativePath};
 use crate::source::At;
 use crate::tables::{
-    AppTable, Deadlines, EnvironmentTable, Kind, LimitsTable, MediaTable, MongoDbTable, Per, RedisTable, SmokeTable,
+    AppTable, Deadlines, EnvironmentTable, Kind, LimitsTable, MongoDbTable, Per, RedisTable, SmokeTable,
 };
 use crate::target::{EnvRef, Instance};
 use crate::template::{Chunk, Text};
@@ -110,7 +110,7 @@ impl Manifest {
                 .as_ref()
                 .map(|table| redis(table, name, names.key_prefix(), needing(ServiceName::Redis)))
                 .map(|redis| Redis { counts_limits: redis.external.is_none() && document.counts_in_redis(), ..redis }),
-            media: document.services.media.as_ref().map(|table| media(table, &names, needing(ServiceName::Media))),
+            media: document.services.media.as_ref().map(|table| table.resolve(&names, &domain, needing(ServiceName::Media))),
             variables: document
                 .variables
                 .iter()
@@ -405,15 +405,4 @@ pub(crate) fn redis(table: &RedisTable, environment: &EnvName, key_prefix: Strin
         counts_limits: false,
         rest: table.rest.value && driver == Driver::Process,
     }
-}
-
-fn media(table: &MediaTable, names: &Names, apps: Vec<AppName>) -> Media {
-    let bucket = |(name, bucket): (&At<crate::id::BucketName>, &crate::tables::BucketTable)| Bucket {
-        name: name.value.clone(),
-        full_name: names.bucket(&name.value),
-        doc: bucket.description.clone(),
-        access: bucket.access,
-        max_object: bucket.max_object.0,
-    };
-    Media { apps, buckets: table.buckets.in_order().into_iter().map(bucket).collect() }
 }

@@ -15,6 +15,8 @@ choice! {
         MongoAb = "mongo-ab",
         /// Two users of Redis, in turn.
         RedisDual = "redis-dual",
+        /// Two keys for object storage, in turn.
+        MediaDual = "media-dual",
         /// A signing key whose public half is in the app's key set before it signs, and for as long as its signatures hold.
         Jwks = "jwks",
         /// The process gets a list, joined by commas: it signs with the first and verifies with all.
@@ -39,7 +41,7 @@ record! {
         pii: Option<At<Age>>,
         /// Age of a value of class `payment`. Default: a year.
         payment: Option<At<Age>>,
-        /// Whether the environment rotates what is overdue by itself, where that takes nobody: kinds `mongo-ab`, `redis-dual`, `jwks`
+        /// Whether the environment rotates what is overdue by itself, where that takes nobody: kinds `mongo-ab`, `redis-dual`, `media-dual`, `jwks`
         /// and `keyring`. What people or providers make is told as overdue all the same.
         automatic: bool = false,
     }
@@ -99,13 +101,13 @@ impl RotationKind {
 
     /// Whether the environment can rotate it without asking anybody outside of it.
     pub fn takes_nobody(self) -> bool {
-        matches!(self, Self::MongoAb | Self::RedisDual | Self::Jwks | Self::Keyring)
+        matches!(self, Self::MongoAb | Self::RedisDual | Self::MediaDual | Self::Jwks | Self::Keyring)
     }
 
     pub(crate) fn default_overlap(self) -> Duration {
         match self {
             // Whoever holds the old value is waited for in any case.
-            Self::MongoAb | Self::RedisDual | Self::Manual => Duration::ZERO,
+            Self::MongoAb | Self::RedisDual | Self::MediaDual | Self::Manual => Duration::ZERO,
             Self::Jwks => HOUR,
             // A day is how long the shop's sessions live, and how long most providers let two values in.
             Self::Keyring | Self::ProviderDual => DAY,
@@ -128,6 +130,7 @@ impl RotationKind {
             _ if names(Fact::RedisUrl) || names(Fact::RedisCacheUrl) => Self::RedisDual,
             // They are the same users.
             _ if names(Fact::RedisRestToken) || names(Fact::RedisRestReadOnlyToken) => Self::RedisDual,
+            _ if names(Fact::MediaSecretAccessKey) => Self::MediaDual,
             _ => Self::Manual,
         }
     }

@@ -11,10 +11,11 @@ use crate::console::ConsoleTable;
 use crate::driver::Driver;
 use crate::environment::{Access, OnDrift, Protocol, Safeguard, Serves, ServiceName};
 use crate::id::{
-    AppName, BucketName, ChannelName, CollectionName, EnvName, MonitorName, OwnerName, PersonName, ProductName, VarName,
+    AppName, ChannelName, CollectionName, EnvName, MonitorName, OwnerName, PersonName, ProductName, VarName,
 };
 use crate::incidents::IncidentsTable;
 use crate::members::Members;
+use crate::media::MediaTable;
 use crate::migration::MigrationTable;
 use crate::monitoring::{Availability, ChannelTable, MonitorTable, MonitoringTable};
 use crate::network::NetworkTable;
@@ -488,26 +489,6 @@ record! {
         cache: Option<At<RedisCacheTable>>,
         /// Copies that can take over.
         replicas: Option<At<Count>>,
-    }
-}
-
-record! {
-    /// Object storage.
-    pub(crate) struct MediaTable {
-        /// The buckets.
-        buckets: Table<BucketName, BucketTable>,
-    }
-}
-
-record! {
-    /// A bucket.
-    pub(crate) struct BucketTable {
-        /// What it holds.
-        description: String,
-        /// Who may read it.
-        access: Access = "protected",
-        /// Largest object.
-        max_object: Bytes = "16 MiB",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Values with facts of the environment in them: reading and filling.
 
 use crate::environment::{Fact, Piece, Template};
-use crate::id::{AppName, VarName};
+use crate::id::{AppName, BucketName, VarName};
 use crate::shape::{self, text_shape};
 
 /// A value as the manifest writes it: it may also refer to other variables.
@@ -67,9 +67,15 @@ impl shape::Text for Text {
 }
 text_shape!(Text);
 
+/// What comes before the name of a bucket, after `service.`.
+const MEDIA_BUCKET: &str = "media.bucket.";
+
 const FACTS: &str = "the facts are ${url.APP}, ${internal.APP}, ${service.mongodb.url}, ${service.redis.url}, \
                      ${service.redis.cache.url}, ${service.redis.sentinels}, ${service.redis.prefix}, \
-                     ${service.redis.rest.url}, ${service.redis.rest.token}, ${service.redis.rest.read_only_token}, ${service.ca}, \
+                     ${service.redis.rest.url}, ${service.redis.rest.token}, ${service.redis.rest.read_only_token}, \
+                     ${service.media.endpoint}, ${service.media.public_endpoint}, ${service.media.url}, ${service.media.internal_url}, \
+                     ${service.media.bucket.NAME}, \
+                     ${service.media.access_key_id}, ${service.media.secret_access_key}, ${service.ca}, \
                      ${errors.dsn}, ${errors.public_dsn}, ${environment}, ${variable.NAME}";
 
 fn reference(name: &str) -> Result<Chunk, Option<String>> {
@@ -85,6 +91,15 @@ fn reference(name: &str) -> Result<Chunk, Option<String>> {
         Some(("service", "redis.rest.url")) => Some(Fact::RedisRestUrl),
         Some(("service", "redis.rest.token")) => Some(Fact::RedisRestToken),
         Some(("service", "redis.rest.read_only_token")) => Some(Fact::RedisRestReadOnlyToken),
+        Some(("service", "media.endpoint")) => Some(Fact::MediaEndpoint),
+        Some(("service", "media.public_endpoint")) => Some(Fact::MediaPublicEndpoint),
+        Some(("service", "media.url")) => Some(Fact::MediaUrl),
+        Some(("service", "media.internal_url")) => Some(Fact::MediaInternalUrl),
+        Some(("service", "media.access_key_id")) => Some(Fact::MediaAccessKeyId),
+        Some(("service", "media.secret_access_key")) => Some(Fact::MediaSecretAccessKey),
+        Some(("service", bucket)) if bucket.starts_with(MEDIA_BUCKET) => {
+            BucketName::new(&bucket[MEDIA_BUCKET.len()..]).ok().map(Fact::MediaBucket)
+        }
         Some(("service", "ca")) => Some(Fact::ServiceCa),
         Some(("errors", "dsn")) => Some(Fact::ErrorsDsn),
         Some(("errors", "public_dsn")) => Some(Fact::ErrorsPublicDsn),
@@ -99,7 +114,7 @@ fn reference(name: &str) -> Result<Chunk, Option<String>> {
 impl Fact {
     /// Whether its value opens something.
     pub fn is_sensitive(&self) -> bool {
-        let is_token = matches!(self, Self::RedisRestToken | Self::RedisRestReadOnlyToken);
+        let is_token = matches!(self, Self::RedisRestToken | Self::RedisRestReadOnlyToken | Self::MediaSecretAccessKey);
         is_token || matches!(self, Self::MongoUrl | Self::RedisUrl | Self::RedisCacheUrl | Self::ErrorsDsn)
     }
 
@@ -112,6 +127,7 @@ impl Fact {
     pub fn is_of_a_service(&self) -> bool {
         self.opens_a_service()
             || self.is_of_rest()
+            || self.is_of_media()
             || matches!(self, Self::RedisSentinels | Self::RedisPrefix | Self::ServiceCa)
     }
 
@@ -120,9 +136,23 @@ impl Fact {
         matches!(self, Self::RedisRestUrl | Self::RedisRestToken | Self::RedisRestReadOnlyToken)
     }
 
+    /// Whether it tells of object storage.
+    pub fn is_of_media(&self) -> bool {
+        matches!(
+            self,
+            Self::MediaEndpoint
+                | Self::MediaPublicEndpoint
+                | Self::MediaUrl
+                | Self::MediaInternalUrl
+                | Self::MediaBucket(_)
+                | Self::MediaAccessKeyId
+                | Self::MediaSecretAccessKey
+        )
+    }
+
     /// Whether visitors may know it.
     pub fn is_public(&self) -> bool {
-        matches!(self, Self::Url(_) | Self::ErrorsPublicDsn | Self::EnvironmentName)
+        matches!(self, Self::Url(_) | Self::MediaUrl | Self::ErrorsPublicDsn | Self::EnvironmentName)
     }
 }
 
@@ -140,6 +170,13 @@ impl std::fmt::Display for Fact {
             Self::RedisRestUrl => f.write_str("${service.redis.rest.url}"),
             Self::RedisRestToken => f.write_str("${service.redis.rest.token}"),
             Self::RedisRestReadOnlyToken => f.write_str("${service.redis.rest.read_only_token}"),
+            Self::MediaEndpoint => f.write_str("${service.media.endpoint}"),
+            Self::MediaPublicEndpoint => f.write_str("${service.media.public_endpoint}"),
+            Self::MediaUrl => f.write_str("${service.media.url}"),
+            Self::MediaInternalUrl => f.write_str("${service.media.internal_url}"),
+            Self::MediaBucket(bucket) => write!(f, "${{service.{MEDIA_BUCKET}{bucket}}}"),
+            Self::MediaAccessKeyId => f.write_str("${service.media.access_key_id}"),
+            Self::MediaSecretAccessKey => f.write_str("${service.media.secret_access_key}"),
             Self::ServiceCa => f.write_str("${service.ca}"),
             Self::ErrorsDsn => f.write_str("${errors.dsn}"),
             Self::ErrorsPublicDsn => f.write_str("${errors.public_dsn}"),

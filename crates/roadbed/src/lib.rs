@@ -33,4 +33,5 @@ pub mod canary;
 mod footprint;
 pub mod keeper;
 pub mod own;
+mod object_requests;
 pub mod programs;

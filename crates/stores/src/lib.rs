@@ -16,6 +16,7 @@ pub mod engines;
 pub mod external;
 mod ground;
 pub mod mongo;
+pub mod objects;
 pub mod redis;
 pub mod leases;
 mod shown_certificate;

@@ -1,6 +1,6 @@
 /** Which other origins may call us from a browser, with the visitor's cookies? */
 
-const ALLOWED_HEADERS = "content-type, idempotency-key, x-request-id";
+const ALLOWED_HEADERS = "authorization, content-type, idempotency-key, x-request-id";
 // Ten minutes: long enough to spare a shopper the second preflight, short enough to change our mind.
 const PREFLIGHT_MAX_AGE_SECONDS = "600";
 

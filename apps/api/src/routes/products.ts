@@ -1,13 +1,16 @@
 import { Problem } from "../http/problem.ts";
 import type { Route } from "../http/router.ts";
-import type { Catalogue } from "../shop.ts";
+import type { Catalogue, Pictures, Product } from "../shop.ts";
 
-export function productRoutes(catalogue: Catalogue): Route[] {
+export function productRoutes(catalogue: Catalogue, pictures: Pictures): Route[] {
+  // Whoever shows a product wants the address of its picture, not the name that it has in the storage.
+  const shown = ({ picture, ...product }: Product) =>
+    picture === undefined ? product : { ...product, picture: { url: pictures.urlOf(picture) } };
   return [
     {
       method: "GET",
       path: "/products",
-      handler: async (exchange) => exchange.reply(200, { products: await catalogue.list() }),
+      handler: async (exchange) => exchange.reply(200, { products: (await catalogue.list()).map(shown) }),
     },
     {
       method: "GET",
@@ -15,7 +18,7 @@ export function productRoutes(catalogue: Catalogue): Route[] {
       handler: async (exchange) => {
         const product = await catalogue.find(exchange.param("slug"));
         if (product === undefined) throw new Problem(404, `there is no product "${exchange.param("slug")}"`);
-        exchange.reply(200, product);
+        exchange.reply(200, shown(product));
       },
     },
   ];

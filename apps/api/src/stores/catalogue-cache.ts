@@ -45,6 +45,10 @@ export function cacheCatalogue(catalogue: Catalogue, address: RedisAddress, log:
         }
         return products;
       },
+      setPicture: async (slug, key) => {
+        await catalogue.setPicture(slug, key);
+        await attempt(() => client.del(KEY));
+      },
     },
     connect,
     close,

@@ -131,6 +131,10 @@ function createCatalogue(products: Collection<ProductDocument>, reach: Reach): C
     list: () => reach(() => products.find<Product>({}, { projection }).sort({ name: 1 }).toArray()),
     find: (slug) => reach(async () => (await products.findOne<Product>({ slug }, { projection })) ?? undefined),
     findAll: (slugs) => reach(() => products.find<Product>({ slug: { $in: slugs } }, { projection }).toArray()),
+    setPicture: (slug, key) =>
+      reach(async () => {
+        await products.updateOne({ slug }, { $set: { picture: key } }, { writeConcern: MAJORITY });
+      }),
   };
 }
 

@@ -36,7 +36,7 @@ function Shelf({ products }: { products: Product[] }) {
       {products.map((product) => (
         <li key={product.slug}>
           <article className="card">
-            <ProductPicture slug={product.slug} category={product.category} />
+            <ProductPicture product={product} sizes="(min-width: 60rem) 20rem, (min-width: 36rem) 45vw, 90vw" />
             <div className="card-text">
               <p className="category">{product.category}</p>
               <h2>

@@ -264,16 +264,9 @@ fn may_have_a_certificate(host: &str) -> bool {
     host.len() <= 253 && host.split('.').all(is_label) && last.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
-/// What somebody registered, as far as a name tells without the list of public suffixes: its last two labels, or three where the
-/// second last is as short as those below countries are (`co.uk`, `com.br`). Where that is wrong more names share a limit, or fewer.
+/// What somebody registered, by the list of public suffixes that this program was built with: what public authorities count by.
 pub fn registered_domain(host: &str) -> &str {
-    let dots: Vec<usize> = host.rmatch_indices('.').map(|(at, _)| at).collect();
-    let from = |nth: usize| dots.get(nth).map_or(host, |at| &host[at + 1..]);
-    let last = host.len() - dots.first().map_or(0, |at| at + 1);
-    match (dots.first(), dots.get(1)) {
-        (Some(first), Some(second)) if last == 2 && first - second - 1 <= 3 => from(2),
-        _ => from(1),
-    }
+    psl::domain_str(host).unwrap_or(host)
 }
 
 /// Whoever has one address of version 6 has a network of them.
@@ -397,6 +390,10 @@ mod tests {
             ("seller.example", "seller.example"),
             ("a.b.seller.co.uk", "seller.co.uk"),
             ("shop.seller.de", "seller.de"),
+            ("shop.seller.kawasaki.jp", "shop.seller.kawasaki.jp"),
+            ("a.b.seller.kobe.jp", "b.seller.kobe.jp"),
+            ("a.city.kobe.jp", "city.kobe.jp"),
+            ("pages.seller.github.io", "seller.github.io"),
             ("localhost", "localhost"),
         ] {
             assert_eq!(registered_domain(host), domain);

@@ -11,6 +11,7 @@ mod environments;
 mod github;
 mod hosts;
 mod incidents;
+mod media;
 mod meeting;
 mod monitoring;
 mod network;
@@ -41,6 +42,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     hosts::check(document, findings);
     apps::check(document, findings);
     services::check(document, findings);
+    media::check(document, findings);
     drivers::check(document, findings);
     sample::check(document, findings);
     rollout::check(document, findings);

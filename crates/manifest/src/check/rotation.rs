@@ -53,6 +53,9 @@ fn misfit(kind: RotationKind, variable: &VariableTable) -> Option<&'static str> 
         {
             Some("a value with ${service.redis.url}")
         }
+        RotationKind::MediaDual if !names(&Fact::MediaSecretAccessKey) => {
+            Some("a value with ${service.media.secret_access_key}")
+        }
         RotationKind::Jwks if variable.r#type.value != ValueType::Jwk => Some("type = \"jwk\""),
         RotationKind::Keyring if !comes_from(variable, Origin::Generated) => Some("source = \"generated\""),
         RotationKind::WebhookList if variable.source.is_none() => Some("source = \"store\" or \"generated\""),

@@ -1,24 +1,21 @@
 //! Data services.
 
-use super::meeting::may_meet;
 use super::{collections, known_environments};
 use crate::driver::Driver;
 use crate::environment::MongoDb;
 use crate::findings::Findings;
 use crate::id::EnvName;
-use crate::naming::{BranchSlug, slug_pattern};
+use crate::naming::BranchSlug;
 use crate::resolve::{driver_of_mongodb, pool, pools};
 use crate::scalars::Bytes;
 use crate::source::At;
-use crate::tables::{Document, EnvironmentTable, MediaTable, MongoDbTable, Per};
+use crate::tables::{Document, EnvironmentTable, MongoDbTable, Per};
 use crate::target::{EnvRef, Instance};
 
 /// Smallest cache that WiredTiger takes.
 const LEAST_CACHE: Bytes = Bytes(256 << 20);
 /// Redis with less has no room for its own buffers.
 const LEAST_MEMORY: Bytes = Bytes(8 << 20);
-/// Longest name of a bucket in S3.
-const LONGEST_BUCKET: usize = 63;
 /// Longest name of a database in MongoDB.
 const LONGEST_DATABASE: usize = 63;
 
@@ -63,28 +60,6 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
             }
         }
     }
-    if let Some(media) = &document.services.media {
-        for (bucket, _) in media.buckets.iter().filter(|(bucket, _)| bucket.as_str().ends_with('-')) {
-            findings
-                .error(bucket.span, format!("the name of the bucket \"{}\" ends with '-'", bucket.value))
-                .hint("object storages take only names that end with a letter or a digit");
-        }
-        buckets_of_two(media, document, findings);
-        let product = document.product.name.as_str();
-        for (bucket, _) in media.buckets.iter() {
-            for (environment, table) in document.environments.iter() {
-                let longest = format!("{product}-{}-{}", longest_slug(environment, table), bucket.value);
-                if longest.len() > LONGEST_BUCKET {
-                    findings
-                        .error(
-                            bucket.span,
-                            format!("the bucket would be named {longest}, longer than {LONGEST_BUCKET} characters"),
-                        )
-                        .hint("shorten the name of the bucket, the environment or the product");
-                }
-            }
-        }
-    }
 }
 
 /// All instances may fill their pools at once, and a server that accepts no more is an outage that nobody sees coming.
@@ -110,33 +85,8 @@ fn pools_that_the_server_holds(mongodb: &MongoDbTable, document: &Document, find
     }
 }
 
-/// A bucket's full name is joined by dashes: `eu-pictures` of `staging` must not be `pictures` of `staging-eu`.
-fn buckets_of_two(media: &MediaTable, document: &Document, findings: &mut Findings) {
-    let pattern = |(name, table): (&At<EnvName>, &EnvironmentTable)| {
-        slug_pattern(&name.value, table.per.as_ref().map(|per| per.value))
-    };
-    let patterns: Vec<(&EnvName, String)> =
-        document.environments.iter().map(|entry| (&entry.0.value, pattern(entry))).collect();
-    for (long, _) in media.buckets.iter() {
-        for (short, _) in media.buckets.iter() {
-            let between = long.as_str().strip_suffix(short.as_str()).and_then(|rest| rest.strip_suffix('-'));
-            let Some(between) = between else { continue };
-            let of_two = patterns.iter().find_map(|(first, pattern)| {
-                let extended = format!("{pattern}-{between}");
-                let (second, _) = patterns.iter().find(|(_, other)| may_meet(&extended, other))?;
-                Some((first, second))
-            });
-            if let Some((first, second)) = of_two {
-                let message =
-                    format!("the bucket \"{}\" of {first} would be \"{}\" of {second}", long.value, short.value);
-                findings.error(long.span, message).hint("rename one of the buckets");
-            }
-        }
-    }
-}
-
 /// The longest name that the environment goes by in others' names.
-fn longest_slug(name: &At<EnvName>, table: &EnvironmentTable) -> String {
+pub(super) fn longest_slug(name: &At<EnvName>, table: &EnvironmentTable) -> String {
     let instance = table.per.as_ref().map(|per| match per.value {
         Per::PullRequest => Instance::PullRequest(u32::MAX),
         Per::Branch => Instance::Branch(BranchSlug::longest()),

@@ -7,7 +7,7 @@ use super::{
 use crate::driver::Driver;
 use crate::environment::{Class, Fact, GIVEN, ServiceName};
 use crate::findings::Findings;
-use crate::id::{AppName, VarName};
+use crate::id::{AppName, BucketName, VarName};
 use crate::source::At;
 use crate::tables::{Document, Kind};
 use crate::template::Text;
@@ -237,6 +237,19 @@ fn value(name: &At<VarName>, variable: &VariableTable, text: &At<Text>, document
                 needed(ServiceName::Redis, variable, text, document, findings);
                 has_rest(fact, text, document, findings);
             }
+            Fact::MediaUrl if class == Class::Public => {
+                has_media(text, document, findings);
+            }
+            Fact::MediaBucket(bucket) => {
+                needed(ServiceName::Media, variable, text, document, findings);
+                has_bucket(bucket, text, document, findings);
+            }
+            Fact::MediaEndpoint
+            | Fact::MediaPublicEndpoint
+            | Fact::MediaUrl
+            | Fact::MediaInternalUrl
+            | Fact::MediaAccessKeyId
+            | Fact::MediaSecretAccessKey => needed(ServiceName::Media, variable, text, document, findings),
             Fact::ServiceCa => needs_a_store(variable, text, document, findings),
             Fact::ErrorsPublicDsn => needs_a_host(variable, text, document, findings),
             Fact::ErrorsDsn | Fact::EnvironmentName => {}
@@ -257,6 +270,25 @@ fn has_rest(fact: &Fact, text: &At<Text>, document: &Document, findings: &mut Fi
         findings
             .error(text.span, format!("{fact} is of a gateway that Redis does not have"))
             .hint("add rest = true to [services.redis]");
+    }
+}
+
+/// Whose pages show pictures need not talk to the storage.
+fn has_media(text: &At<Text>, document: &Document, findings: &mut Findings) {
+    if document.services.media.is_none() {
+        findings
+            .error(text.span, format!("{} is of object storage, and there is none", Fact::MediaUrl))
+            .hint("add a bucket: [services.media.buckets.NAME]");
+    }
+}
+
+fn has_bucket(bucket: &BucketName, text: &At<Text>, document: &Document, findings: &mut Findings) {
+    let Some(media) = &document.services.media else { return };
+    if media.buckets.get(bucket).is_none() {
+        let known: Vec<&str> = media.buckets.in_order().iter().map(|(name, _)| name.as_str()).collect();
+        findings
+            .error(text.span, format!("there is no bucket \"{bucket}\""))
+            .hint(format!("the buckets are: {}; another is one more table, [services.media.buckets.{bucket}]", known.join(", ")));
     }
 }
 

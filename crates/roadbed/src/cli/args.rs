@@ -27,6 +27,7 @@ use crate::cli::merge_gate_args::MergeGate;
 use crate::cli::monitors_args::{AlertsArgs, MonitorsArgs};
 use crate::cli::preview_args::Preview;
 use crate::cli::ready_args::Ready;
+use crate::cli::role_args::{Media, MediaWorker, Objects, RedisRest, Role};
 use crate::cli::sample_args::Sample;
 use crate::cli::secrets_args::Secrets;
 use crate::cli::server_args::{Server, Upgrade};
@@ -188,6 +189,15 @@ pub enum Command {
     /// Speaks Upstash's REST before a Redis; started by the keeper
     #[command(hide = true)]
     RedisRest(RedisRest),
+    /// Keeps objects and speaks S3; started by the keeper
+    #[command(hide = true)]
+    Objects(Objects),
+    /// Delivers pictures of public buckets; started by the keeper
+    #[command(hide = true)]
+    Media(Media),
+    /// Decodes pictures; started by the delivery of pictures
+    #[command(hide = true)]
+    MediaWorker(MediaWorker),
 }
 
 /// Bring the environment up as the manifest says, then prove it
@@ -639,24 +649,6 @@ pub struct Completions {
     /// Which shell
     #[arg(value_enum, value_name = "SHELL")]
     pub shell: Shell,
-}
-
-/// A role takes its root from the global flag and everything else from there.
-#[derive(Debug, Args)]
-pub struct Role {}
-
-/// Where the gateway listens, and whom it asks, all on loopback
-#[derive(Debug, Args)]
-pub struct RedisRest {
-    /// Port to listen on
-    #[arg(long)]
-    pub listen: u16,
-    /// Port of Redis
-    #[arg(long)]
-    pub redis: u16,
-    /// Certificates, in PEM, of whom Redis's own is signed by
-    #[arg(long)]
-    pub authorities: PathBuf,
 }
 
 impl Arguments {

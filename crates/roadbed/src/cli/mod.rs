@@ -65,6 +65,8 @@ pub mod logs;
 pub mod logs_args;
 pub mod logs_search;
 pub mod manifest_verbs;
+mod media_roles;
+pub mod role_args;
 pub mod merge_gate;
 pub mod merge_gate_args;
 pub mod names;
@@ -317,6 +319,9 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Control(_) => roles::control(session),
         Command::Telemetry(_) => roles::telemetry(session),
         Command::RedisRest(args) => roles::redis_rest(args),
+        Command::Objects(args) => media_roles::objects(session, args),
+        Command::Media(args) => media_roles::media(session, args),
+        Command::MediaWorker(_) => media_roles::media_worker(),
         Command::Edge(edge_args::Edge { verb: None }) => roles::edge(session),
         Command::Edge(edge_args::Edge { verb: Some(edge_args::Verb::Top(args)) }) => wait(edge_top::run(session, args)),
         Command::Edge(edge_args::Edge { verb: Some(verb) }) => wait(edge_lists::run(session, verb)),

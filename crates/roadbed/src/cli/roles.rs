@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::cli::args::RedisRest;
+use crate::cli::role_args::RedisRest;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
@@ -137,12 +137,12 @@ pub fn redis_rest(args: &RedisRest) -> Result<Exit, Failure> {
 }
 
 /// What a unit says goes to stderr; the keeper adds the time and keeps it.
-fn speak() {
+pub(super) fn speak() {
     tracing_subscriber::fmt().with_ansi(false).without_time().with_target(false).with_writer(io::stderr).init();
 }
 
 /// Control reads the secret store, and the edge has the key of the certificate.
-fn keep_memory_private() -> Result<(), Fault> {
+pub(super) fn keep_memory_private() -> Result<(), Fault> {
     host::own::keep_memory_private().map_err(|error| Fault::because("cannot keep others out of our memory", &error))
 }
 
@@ -151,6 +151,6 @@ fn trust_nobody_else() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-fn threads() -> Result<Runtime, Fault> {
+pub(super) fn threads() -> Result<Runtime, Fault> {
     Builder::new_multi_thread().enable_all().build().map_err(|error| Fault::because("cannot start threads", &error))
 }

@@ -60,7 +60,8 @@ pub async fn check(environment: &Environment, project: &Path, names: &Names) -> 
         allowed.push((authority.directory.clone(), identities.map_err(|failure| failure.to_string())));
     }
     let of_apps = environment.apps.iter().flat_map(|app| &app.hosts);
-    for host in of_apps.chain(environment.console.iter().map(|console| &console.host)) {
+    let of_media = environment.media.iter().flat_map(manifest::Media::hosts);
+    for host in of_apps.chain(environment.console.iter().map(|console| &console.host)).chain(of_media) {
         let addresses = match names.addresses(host).await {
             Ok(addresses) => addresses,
             Err(why) => {

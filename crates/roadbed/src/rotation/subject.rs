@@ -48,6 +48,7 @@ impl Subject {
             (RotationKind::RedisDual, _) => purposes(variable)
                 .flat_map(|purpose| variable.consumers.iter().map(move |app| purpose.app_secret(app)))
                 .collect(),
+            (RotationKind::MediaDual, _) => each(stores::objects::app_secret),
             (_, Source::Generated | Source::Store) => vec![SecretName::variable(variable.name.as_str())],
             (_, Source::Literal(_) | Source::Derived(_) | Source::Ci) => return None,
         };
@@ -61,6 +62,7 @@ impl Subject {
                 };
                 all.filter(lets_in).map(|settings| ResourceId::new(settings.unit())).collect()
             }
+            RotationKind::MediaDual => vec![ResourceId::new(stores::objects::UNIT)],
             RotationKind::Jwks => vec![ResourceId::new("routes")],
             _ => Vec::new(),
         };

@@ -16,6 +16,7 @@ use stores::redis::{Purpose, Settings};
 
 use super::fleet::Fleet;
 use super::ports::PortBook;
+use super::media::MEDIA;
 use super::rest::REST;
 use super::serving::{EDGE, PublicSocket};
 use super::telemetry::{TELEMETRY, TELEMETRY_SOCKET};
@@ -25,6 +26,13 @@ use crate::wanted::{self, PublicPorts, Wanted};
 /// Names of the keeper's public sockets.
 const HTTPS: &str = "https";
 const HTTP: &str = "http";
+
+/// On loopback.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MediaPorts {
+    pub(super) objects: u16,
+    pub(super) delivery: u16,
+}
 
 /// All ports of one environment.
 #[derive(Clone, Debug)]
@@ -48,6 +56,8 @@ pub(super) struct Addresses {
     pub(super) redis: Vec<(Settings, u16)>,
     /// Where Redis speaks Upstash's REST.
     pub(super) rest: Option<u16>,
+    /// Where object storage speaks S3, and where pictures in it are made for visitors.
+    pub(super) media: Option<MediaPorts>,
     /// Those that somebody else runs.
     pub(super) external_redis: Vec<(Settings, External)>,
     /// What a person should know of ports that had to change.
@@ -116,6 +126,10 @@ impl Addresses {
         let mongodb = mongodb.transpose()?;
         let has_rest = environment.redis.as_ref().is_some_and(|redis| redis.rest);
         let rest = has_rest.then(|| store(REST)).transpose()?;
+        let of_media = environment.media.as_ref().map(|_| {
+            Ok::<_, Fault>(MediaPorts { objects: store(stores::objects::UNIT)?, delivery: store(MEDIA)? })
+        });
+        let media = of_media.transpose()?;
         let mut with_port = |settings: Settings| {
             let port = store(&settings.unit())?;
             Ok::<_, Fault>((settings, port))
@@ -144,6 +158,7 @@ impl Addresses {
             mongodb,
             redis,
             rest,
+            media,
             external_redis,
             moved,
         })

@@ -178,6 +178,32 @@ impl Facts for LocalFacts {
                     loaded: [(name.to_string(), found.version)].into(),
                 })
             }
+            Fact::MediaEndpoint | Fact::MediaInternalUrl => {
+                let ports = self.addresses.media.ok_or_else(|| missing("object storage".into()))?;
+                let port = if *fact == Fact::MediaEndpoint { ports.objects } else { ports.delivery };
+                Ok(Value::plain(format!("http://127.0.0.1:{port}")))
+            }
+            Fact::MediaPublicEndpoint | Fact::MediaUrl => {
+                let media = self.environment.media.as_ref().ok_or_else(|| missing("object storage".into()))?;
+                let host = if *fact == Fact::MediaUrl { &media.host } else { &media.objects_host };
+                Ok(Value::plain(https_url(host, self.addresses.https)))
+            }
+            Fact::MediaBucket(name) => {
+                let bucket = self.environment.media.as_ref().and_then(|media| media.bucket(name));
+                let bucket = bucket.ok_or_else(|| missing(format!("the bucket {name}")))?;
+                Ok(Value::plain(bucket.full_name.clone()))
+            }
+            Fact::MediaAccessKeyId | Fact::MediaSecretAccessKey => {
+                let name = stores::objects::app_secret(app);
+                let found = self.credentials(&name, "object storage")?;
+                let root = self.credentials(&stores::objects::root_secret(), "object storage")?;
+                let key = stores::objects::Key::of_password(&found.secret, &root.secret);
+                let loaded = [(name.to_string(), found.version)].into();
+                match fact {
+                    Fact::MediaAccessKeyId => Ok(Value { loaded, ..Value::plain(key.id) }),
+                    _ => Ok(Value { shown: format!("key of {name}@{}", found.version), text: key.secret, loaded }),
+                }
+            }
             Fact::ErrorsDsn => errors::dsn(&self.secrets, app, self.addresses.telemetry_internal),
             Fact::ErrorsPublicDsn => {
                 let host = self.environment.app(app).and_then(|app| app.hosts.first());

@@ -10,10 +10,12 @@ use reconcile::ports::CANDIDATE_SOCKET;
 
 use super::addresses::{Addresses, internal_socket};
 use super::fleet::Fleet;
+use super::media::MEDIA;
 use super::migrating::unit_of;
 use super::network::{Guarded, Rules};
 use super::rest::REST;
 use super::telemetry::TELEMETRY;
+use stores::objects::UNIT;
 
 /// `users` are those that units have of their own, by unit. Where a unit has none its processes cannot be told from others, and
 /// nothing that it may reach can be kept from them.
@@ -74,6 +76,11 @@ pub(super) fn rules(
     }
     if let Some(port) = addresses.rest {
         guard(REST, port, Some(REST), of_service(ServiceName::Redis));
+    }
+    if let Some(ports) = addresses.media {
+        let delivery = users_of(&[MEDIA.to_owned()]);
+        guard(UNIT, ports.objects, Some(UNIT), apps_and(ServiceName::Media, delivery));
+        guard(MEDIA, ports.delivery, Some(MEDIA), of_service(ServiceName::Media));
     }
     guard(TELEMETRY, addresses.telemetry, None, Some(BTreeSet::new()));
     if let Some(port) = addresses.candidate {

@@ -43,7 +43,9 @@ use super::identity::owner;
 use super::leftovers::Leftovers;
 use super::migrating::{Migrations, Which};
 use super::network::{NetworkRules, RulesOf};
-use super::rest::{self, RestGateway};
+use super::rest;
+use super::sidecar::SidecarProcess;
+use super::{media, objects};
 use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
 use super::telemetry::{self, Telemetry};
 use super::{EDGE_IDLE, Ground, Running, lock_file, routes};
@@ -55,6 +57,9 @@ use crate::wanted::{self, Wanted};
 /// However long a release may drain while it is warm: what is stopped at once, such as a release that is taken back, has this long for
 /// what it has under way, well within the deadline of that.
 const LONGEST_LEAVE: Duration = Duration::from_secs(30);
+
+/// The processes of object storage.
+const MEDIA_UNITS: [&str; 2] = [stores::objects::UNIT, media::MEDIA];
 
 /// Everything that resources are made of.
 pub(super) struct Parts {
@@ -161,17 +166,23 @@ impl Parts {
                 all.push(Box::new(engine));
             }
         }
+        if let (Some(settings), Some(ports)) = (&self.environment.media, self.addresses.media) {
+            let ground = self.ground.of_stores(&self.environment, &self.secrets);
+            let https = self.addresses.https;
+            all.push(Box::new(objects::process(&self.environment, settings, (ports.objects, https), &ground)?));
+            all.push(Box::new(media::process(settings, (ports.delivery, ports.objects), &ground)?));
+        }
         Ok(())
     }
 
     /// What speaks Upstash's REST before the Redis that is primary.
-    fn rest(&self, ground: &stores::Ground) -> Result<Option<RestGateway>, Fault> {
+    fn rest(&self, ground: &stores::Ground) -> Result<Option<SidecarProcess>, Fault> {
         let Some(port) = self.addresses.rest else { return Ok(None) };
         let Some(first) = self.addresses.redis(Purpose::Durable) else { return Ok(None) };
         let redis = self.addresses.primary(&self.ground.root)?.unwrap_or(first);
         let durable = self.addresses.redis.iter().filter(|(redis, _)| redis.purpose == Purpose::Durable);
         let needs = durable.map(|(redis, _)| ResourceId::new(redis.unit())).collect();
-        RestGateway::new(needs, rest::Ports { listen: port, redis }, ground.clone()).map(Some)
+        rest::gateway(needs, rest::Ports { listen: port, redis }, ground).map(Some)
     }
 
     /// What puts the sample into empty collections, where the environment begins with one.
@@ -269,6 +280,7 @@ impl Parts {
             }
         }
         hosts.extend(self.environment.console.iter().map(|console| console.host.clone()));
+        hosts.extend(self.environment.media.iter().flat_map(|media| media.hosts().map(Clone::clone)));
         let owner = owner(&self.environment, &self.ground.id);
         let mut needs = vec![Certificate::resource_id(), EdgeProcess::resource_id()];
         all.push(Box::new(Certificate::new(self.ground.root.clone(), owner, hosts, self.ground.clock.clone())));
@@ -338,6 +350,7 @@ impl Parts {
             .map(ToOwned::to_owned)
             .chain(self.addresses.redis.iter().map(|(redis, _)| redis.unit()))
             .chain(self.addresses.rest.map(|_| rest::REST.to_owned()))
+            .chain(self.addresses.media.into_iter().flat_map(|_| MEDIA_UNITS.map(ToOwned::to_owned)))
             .map(ResourceId::new);
         let apps = self.servers().map(|(fleet, one, _)| Instances::resource_id(&one.app, fleet.name()));
         stores.chain(apps).collect()
@@ -354,6 +367,7 @@ impl Parts {
         wanted.extend(self.addresses.members().into_iter().flat_map(|members| members.units()));
         wanted.extend(self.addresses.redis.iter().map(|(redis, _)| redis.unit()));
         wanted.extend(self.addresses.rest.map(|_| rest::REST.to_owned()));
+        wanted.extend(self.addresses.media.into_iter().flat_map(|_| MEDIA_UNITS.map(ToOwned::to_owned)));
         let rollout = &self.environment.rollout;
         let leave = Leave { requests: rollout.drain.min(LONGEST_LEAVE), streams: rollout.stream_spread() };
         Leftovers::new(needs, wanted, self.ground.units.clone(), self.edge(), leave)
@@ -422,8 +436,8 @@ impl Parts {
                     needs.extend(is_replicated.then(Replication::resource_id));
                     needs.extend(self.addresses.rest.map(|_| ResourceId::new(rest::REST)));
                 }
-                // Object storage is declared, and nothing serves it yet.
-                Need::Service(ServiceName::Media) | Need::App(_) => {}
+                Need::Service(ServiceName::Media) => needs.push(ResourceId::new(stores::objects::UNIT)),
+                Need::App(_) => {}
             }
         }
         needs

@@ -55,6 +55,10 @@ pub(super) fn table(ground: &Ground, fleets: &[Fleet]) -> Result<RouteTable, Fau
         }
     }
     sites.push(telemetry::site(addresses.telemetry));
+    if let (Some(media), Some(ports)) = (&environment.media, addresses.media) {
+        sites.push(super::objects::site(media, ports.objects));
+        sites.push(super::media::site(media, ports.delivery));
+    }
     sites.extend(environment.console.as_ref().map(|console| console_of(ground, console)));
     Ok(RouteTable {
         environment: environment.reference().to_string(),

@@ -39,7 +39,7 @@ export default async function ProductPage({ params }: Props) {
   const product = answer.value;
   return (
     <article className="product" data-state="available">
-      <ProductPicture slug={product.slug} category={product.category} />
+      <ProductPicture product={product} sizes="(min-width: 48rem) 32rem, 90vw" />
       <div className="product-text">
         <Link className="back" href="/">
           All products
