@@ -33,6 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("monitors", &["reconcile", "acme", "secrets"]),
     ("telemetry", &["reconcile", "gate", "secrets", "monitors"]),
     ("upstash", &[]),
+    ("media", &[]),
     (
         "roadbed",
         &[
@@ -53,6 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "console",
             "monitors",
             "upstash",
+            "media",
             "usage",
             "scaffold",
             "doctor",
