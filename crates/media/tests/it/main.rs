@@ -1,0 +1,1 @@
+//! The role with its workers, asked as browsers ask.
