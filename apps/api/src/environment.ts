@@ -36,6 +36,20 @@ export interface Environment {
   readonly REDIS_CACHE_URL: string;
   /** Who knows the primary of Redis, as HOST:PORT joined by commas; empty where there is but one */
   readonly REDIS_SENTINELS: string | undefined;
+  /** Where object storage speaks S3 with processes of the environment */
+  readonly MEDIA_ENDPOINT: string;
+  /** Where browsers send pictures, by addresses that the API signed */
+  readonly MEDIA_PUBLIC_ENDPOINT: string;
+  /** Where pictures are delivered to everybody */
+  readonly MEDIA_URL: string;
+  /** The same, for processes of the environment */
+  readonly MEDIA_INTERNAL_URL: string;
+  /** The bucket of product pictures */
+  readonly MEDIA_BUCKET: string;
+  /** Name of the app's own key for object storage */
+  readonly MEDIA_ACCESS_KEY_ID: string;
+  /** The app's own key for object storage: it opens the buckets of this environment and no other */
+  readonly MEDIA_SECRET_ACCESS_KEY: string;
   /** Certificates, in PEM, by which MongoDB and Redis are recognised: theirs are signed by one of these */
   readonly SERVICES_CA: string;
   /** Every key in Redis starts with this; the user may touch no other */
@@ -50,6 +64,8 @@ export interface Environment {
   readonly PAYMENT_SECRET_KEY: string | undefined;
   /** Opens POST /debug/error, which fails on demand to prove that errors are seen. Without it the route does not exist */
   readonly FAULT_TOKEN: string | undefined;
+  /** Who has it changes pictures of products: what the admin asks for as the key for pictures */
+  readonly UPLOAD_TOKEN: string | undefined;
   /** Where the app's own processes report errors, with the app's key */
   readonly SENTRY_DSN: string;
   /** Web pages that may call the API from a browser, joined by commas */
@@ -118,6 +134,13 @@ export function readEnvironment(source: Record<string, string | undefined> = pro
     UPSTASH_REDIS_REST_TOKEN: optional("UPSTASH_REDIS_REST_TOKEN", source.UPSTASH_REDIS_REST_TOKEN, "be a text", anyText),
     REDIS_CACHE_URL: required("REDIS_CACHE_URL", source.REDIS_CACHE_URL, "be a redis:// or rediss:// URL", redisUrl),
     REDIS_SENTINELS: optional("REDIS_SENTINELS", source.REDIS_SENTINELS, "match [^:,]+:[0-9]+(,[^:,]+:[0-9]+)*", matching(/^(?:[^:,]+:[0-9]+(,[^:,]+:[0-9]+)*)$/u, anyText)),
+    MEDIA_ENDPOINT: required("MEDIA_ENDPOINT", source.MEDIA_ENDPOINT, "be an absolute URL", url),
+    MEDIA_PUBLIC_ENDPOINT: required("MEDIA_PUBLIC_ENDPOINT", source.MEDIA_PUBLIC_ENDPOINT, "be an absolute URL", url),
+    MEDIA_URL: required("MEDIA_URL", source.MEDIA_URL, "be an absolute URL", url),
+    MEDIA_INTERNAL_URL: required("MEDIA_INTERNAL_URL", source.MEDIA_INTERNAL_URL, "be an absolute URL", url),
+    MEDIA_BUCKET: required("MEDIA_BUCKET", source.MEDIA_BUCKET, "be a text", anyText),
+    MEDIA_ACCESS_KEY_ID: required("MEDIA_ACCESS_KEY_ID", source.MEDIA_ACCESS_KEY_ID, "be a text", anyText),
+    MEDIA_SECRET_ACCESS_KEY: required("MEDIA_SECRET_ACCESS_KEY", source.MEDIA_SECRET_ACCESS_KEY, "be a text", anyText),
     SERVICES_CA: required("SERVICES_CA", file("SERVICES_CA"), "be a text", anyText),
     REDIS_KEY_PREFIX: required("REDIS_KEY_PREFIX", source.REDIS_KEY_PREFIX, "match [A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)*:", matching(/^(?:[A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)*:)$/u, anyText)),
     SESSION_SECRET: required("SESSION_SECRET", source.SESSION_SECRET, "match .{32,}", matching(/^(?:.{32,})$/u, anyText)),
@@ -125,6 +148,7 @@ export function readEnvironment(source: Record<string, string | undefined> = pro
     JWKS_URL: required("JWKS_URL", source.JWKS_URL, "be an absolute URL", url),
     PAYMENT_SECRET_KEY: requiredIn(["staging", "production"], "PAYMENT_SECRET_KEY", file("PAYMENT_SECRET_KEY"), "be a text of the form that this environment wants", matchingIn({ production: /^(?:sk_live_[A-Za-z0-9_]+)$/u }, /^(?:sk_test_[A-Za-z0-9_]+)$/u, source.ROADBED_ENVIRONMENT, anyText)),
     FAULT_TOKEN: optional("FAULT_TOKEN", source.FAULT_TOKEN, "be a text", anyText),
+    UPLOAD_TOKEN: optional("UPLOAD_TOKEN", source.UPLOAD_TOKEN, "be a text", anyText),
     SENTRY_DSN: required("SENTRY_DSN", source.SENTRY_DSN, "match http://[0-9a-f]+@[^/]+/[0-9]+", matching(/^(?:http:\/\/[0-9a-f]+@[^\/]+\/[0-9]+)$/u, anyText)),
     CORS_ORIGINS: required("CORS_ORIGINS", source.CORS_ORIGINS, "match https://[^/,]+(,https://[^/,]+)*", matching(/^(?:https:\/\/[^\/,]+(,https:\/\/[^\/,]+)*)$/u, anyText)),
     LOG_LEVEL: optional("LOG_LEVEL", source.LOG_LEVEL, "be one of debug, info, warn, error", oneOf(["debug", "info", "warn", "error"])),

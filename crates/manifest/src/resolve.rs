@@ -3,8 +3,8 @@
 use crate::Manifest;
 use crate::driver::{Driver, External};
 use crate::environment::{
-    App, Build, EdgePorts, Environment, FromBuilder, Hashed, MongoDb, Need, OnDrift, Piece, Protocol,
-    Redis, Rendering, Runs, Server, ServiceName, Smoke, Source, Template, Variable,
+    App, Build, EdgePorts, Environment, FromBuilder, Hashed, MongoDb, Need, OnDrift, Piece, Protocol, Redis, Rendering,
+    Runs, Server, ServiceName, Smoke, Source, Template, Variable,
 };
 use crate::id::{AppName, EnvName, VarName};
 use crate::migration::MigrationTable;
@@ -110,7 +110,11 @@ impl Manifest {
                 .as_ref()
                 .map(|table| redis(table, name, names.key_prefix(), needing(ServiceName::Redis)))
                 .map(|redis| Redis { counts_limits: redis.external.is_none() && document.counts_in_redis(), ..redis }),
-            media: document.services.media.as_ref().map(|table| table.resolve(&names, &domain, needing(ServiceName::Media))),
+            media: document
+                .services
+                .media
+                .as_ref()
+                .map(|table| table.resolve(&names, &domain, needing(ServiceName::Media))),
             variables: document
                 .variables
                 .iter()

@@ -14,8 +14,8 @@ use crate::id::{
     AppName, ChannelName, CollectionName, EnvName, MonitorName, OwnerName, PersonName, ProductName, VarName,
 };
 use crate::incidents::IncidentsTable;
-use crate::members::Members;
 use crate::media::MediaTable;
+use crate::members::Members;
 use crate::migration::MigrationTable;
 use crate::monitoring::{Availability, ChannelTable, MonitorTable, MonitoringTable};
 use crate::network::NetworkTable;

@@ -82,9 +82,10 @@ fn sizes(name: &At<crate::id::BucketName>, bucket: &BucketTable, findings: &mut 
 
 fn writers(bucket: &BucketTable, document: &Document, findings: &mut Findings) {
     for writer in bucket.writers.iter().flat_map(|writers| writers.iter()) {
-        let needs = document.apps.get(&writer.value).map(|app| {
-            app.needs.iter().any(|need| need.service() == Some(crate::environment::ServiceName::Media))
-        });
+        let needs = document
+            .apps
+            .get(&writer.value)
+            .map(|app| app.needs.iter().any(|need| need.service() == Some(crate::environment::ServiceName::Media)));
         match needs {
             None => {
                 findings
@@ -93,7 +94,10 @@ fn writers(bucket: &BucketTable, document: &Document, findings: &mut Findings) {
             }
             Some(false) => {
                 findings
-                    .error(writer.span, format!("\"{}\" writes to a bucket, but does not need object storage", writer.value))
+                    .error(
+                        writer.span,
+                        format!("\"{}\" writes to a bucket, but does not need object storage", writer.value),
+                    )
                     .hint(format!("add \"media\" to needs of [apps.{}]", writer.value));
             }
             Some(true) => {}

@@ -286,9 +286,10 @@ fn has_bucket(bucket: &BucketName, text: &At<Text>, document: &Document, finding
     let Some(media) = &document.services.media else { return };
     if media.buckets.get(bucket).is_none() {
         let known: Vec<&str> = media.buckets.in_order().iter().map(|(name, _)| name.as_str()).collect();
-        findings
-            .error(text.span, format!("there is no bucket \"{bucket}\""))
-            .hint(format!("the buckets are: {}; another is one more table, [services.media.buckets.{bucket}]", known.join(", ")));
+        findings.error(text.span, format!("there is no bucket \"{bucket}\"")).hint(format!(
+            "the buckets are: {}; another is one more table, [services.media.buckets.{bucket}]",
+            known.join(", ")
+        ));
     }
 }
 

@@ -23,7 +23,7 @@ use crate::cli::role_args::{Media, Objects};
 use crate::cli::roles::{keep_memory_private, speak, threads};
 use crate::cli::session::Session;
 use crate::world::media::READING_KEY;
-use crate::world::objects::{LET_IN, REGION, ROOT_KEY, SETTINGS};
+use crate::world::objects::{LET_IN, ROOT_KEY, SETTINGS};
 
 /// How often it is looked whether others are let in. A rotation waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -35,7 +35,7 @@ const SWEEP_EVERY: Duration = Duration::from_hours(1);
 const WORKER: &str = "media-worker";
 
 /// Keeps objects and speaks S3.
-pub fn objects(session: &Session, args: &Objects) -> Result<Exit, Failure> {
+pub(super) fn objects(session: &Session, args: &Objects) -> Result<Exit, Failure> {
     speak();
     keep_memory_private()?;
     let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("object storage cannot go on", error);
@@ -60,14 +60,16 @@ pub fn objects(session: &Session, args: &Objects) -> Result<Exit, Failure> {
 }
 
 /// Delivers pictures of public buckets.
-pub fn media(session: &Session, args: &Media) -> Result<Exit, Failure> {
+pub(super) fn media(session: &Session, args: &Media) -> Result<Exit, Failure> {
     speak();
     keep_memory_private()?;
     let cannot = |error: &(dyn std::error::Error + 'static)| Fault::because("delivery of pictures cannot go on", error);
-    let signing = Signing(sigv4::Key { id: stores::objects::DELIVERY.to_owned(), secret: s3_secret(session, READING_KEY)? });
+    let signing =
+        Signing(sigv4::Key { id: stores::objects::DELIVERY.to_owned(), secret: s3_secret(session, READING_KEY)? });
     let settings: ::media::Settings = told(&args.told.join(SETTINGS))?;
     let endpoint = format!("http://127.0.0.1:{}", args.objects);
-    let origin = S3::new(&endpoint, &rustls::RootCertStore::empty(), Arc::new(signing)).map_err(|fault| cannot(&fault))?;
+    let origin =
+        S3::new(&endpoint, &rustls::RootCertStore::empty(), Arc::new(signing)).map_err(|fault| cannot(&fault))?;
     let path = host::own::program().map_err(|error| cannot(&error))?;
     let program = ::media::worker::Program { path, args: vec![WORKER.to_owned()] };
     threads()?.block_on(async {
@@ -75,8 +77,7 @@ pub fn media(session: &Session, args: &Media) -> Result<Exit, Failure> {
         let shutdown = async move {
             terminated.recv().await;
         };
-        let media =
-            ::media::Media::open(settings, None, Arc::new(origin), program).map_err(|fault| cannot(&fault))?;
+        let media = ::media::Media::open(settings, None, Arc::new(origin), program).map_err(|fault| cannot(&fault))?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.listen)).await.map_err(|error| cannot(&error))?;
         ::media::serve(listener, media, shutdown).await.map_err(|error| cannot(&error))?;
         Ok(Exit::Done)
@@ -84,7 +85,7 @@ pub fn media(session: &Session, args: &Media) -> Result<Exit, Failure> {
 }
 
 /// Decodes pictures that come on standard input.
-pub fn media_worker() -> Result<Exit, Failure> {
+pub(super) fn media_worker() -> Result<Exit, Failure> {
     ::media::worker::main(io::stdin().lock(), io::stdout().lock())
         .map_err(|error| Fault::because("cannot decode pictures", &error))?;
     Ok(Exit::Done)

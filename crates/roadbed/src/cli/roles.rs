@@ -13,9 +13,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::cli::role_args::RedisRest;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::role_args::RedisRest;
 use crate::cli::session::Session;
 use crate::keeper::lifeline;
 use crate::{control, keeper};

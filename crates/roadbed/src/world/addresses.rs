@@ -15,8 +15,8 @@ use stores::mongo::{Members, Provider};
 use stores::redis::{Purpose, Settings};
 
 use super::fleet::Fleet;
-use super::ports::PortBook;
 use super::media::MEDIA;
+use super::ports::PortBook;
 use super::rest::REST;
 use super::serving::{EDGE, PublicSocket};
 use super::telemetry::{TELEMETRY, TELEMETRY_SOCKET};
@@ -126,9 +126,10 @@ impl Addresses {
         let mongodb = mongodb.transpose()?;
         let has_rest = environment.redis.as_ref().is_some_and(|redis| redis.rest);
         let rest = has_rest.then(|| store(REST)).transpose()?;
-        let of_media = environment.media.as_ref().map(|_| {
-            Ok::<_, Fault>(MediaPorts { objects: store(stores::objects::UNIT)?, delivery: store(MEDIA)? })
-        });
+        let of_media = environment
+            .media
+            .as_ref()
+            .map(|_| Ok::<_, Fault>(MediaPorts { objects: store(stores::objects::UNIT)?, delivery: store(MEDIA)? }));
         let media = of_media.transpose()?;
         let mut with_port = |settings: Settings| {
             let port = store(&settings.unit())?;

@@ -48,13 +48,8 @@ pub(super) fn process(
     (port, https): (u16, u16),
     ground: &stores::Ground,
 ) -> Result<SidecarProcess, Fault> {
-    let store = ObjectStore {
-        environment: environment.clone(),
-        media: media.clone(),
-        port,
-        https,
-        ground: ground.clone(),
-    };
+    let store =
+        ObjectStore { environment: environment.clone(), media: media.clone(), port, https, ground: ground.clone() };
     SidecarProcess::new(Vec::new(), Box::new(store), ground.clone())
 }
 
@@ -112,9 +107,9 @@ impl Sidecar for ObjectStore {
             let key = sigv4::Key { id: key.id, secret: sigv4::Secret::new(key.secret.expose()) };
             let host = format!("127.0.0.1:{}", self.port);
             let signed = object_requests::headers(&key, "GET", &host, "/", self.ground.clock.now());
-            let headers = signed.iter().map(|(name, value)| {
-                format!("{name}: {}\r\n", value.to_str().expect("a signature is ASCII"))
-            });
+            let headers = signed
+                .iter()
+                .map(|(name, value)| format!("{name}: {}\r\n", value.to_str().expect("a signature is ASCII")));
             all.push(get("/", self.port, &headers.collect::<String>()));
         }
         Ok(all)

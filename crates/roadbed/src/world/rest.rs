@@ -36,11 +36,7 @@ struct RestGateway {
 }
 
 /// The gateway as a resource.
-pub(super) fn gateway(
-    needs: Vec<ResourceId>,
-    ports: Ports,
-    ground: &stores::Ground,
-) -> Result<SidecarProcess, Fault> {
+pub(super) fn gateway(needs: Vec<ResourceId>, ports: Ports, ground: &stores::Ground) -> Result<SidecarProcess, Fault> {
     SidecarProcess::new(needs, Box::new(RestGateway { ports, ground: ground.clone() }), ground.clone())
 }
 

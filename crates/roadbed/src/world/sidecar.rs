@@ -98,7 +98,8 @@ impl SidecarProcess {
         let once = self.sidecar.read_once().iter().filter_map(|name| files?.get(name));
         let digests = once.map(|bytes| stores::engines::checksum::of_bytes(bytes)[..16].to_owned());
         let loaded = loaded.iter().map(|(name, version)| format!("{name}@{version}"));
-        let parts: Vec<String> = [self.program_revision.clone(), args].into_iter().chain(digests).chain(loaded).collect();
+        let parts: Vec<String> =
+            [self.program_revision.clone(), args].into_iter().chain(digests).chain(loaded).collect();
         parts.join(" ")
     }
 
