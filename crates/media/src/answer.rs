@@ -116,10 +116,10 @@ pub(crate) fn describe(headers: &mut HeaderMap, content: &Content, object: &str)
 
 /// The type of a file that is no picture. What a browser would run, whoever included it, is only bytes.
 pub(crate) fn file_type(said: Option<&str>) -> String {
-    const HARMLESS: [&str; 6] =
-        ["audio/", "video/", "application/pdf", "application/zip", "text/plain", "text/csv"];
+    const HARMLESS: [&str; 6] = ["audio/", "video/", "application/pdf", "application/zip", "text/plain", "text/csv"];
     let said = said.unwrap_or_default().to_ascii_lowercase();
-    let is_harmless = HARMLESS.iter().any(|kind| said.starts_with(kind)) && said.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    let is_harmless = HARMLESS.iter().any(|kind| said.starts_with(kind))
+        && said.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
     if is_harmless { said } else { "application/octet-stream".to_owned() }
 }
 
@@ -144,9 +144,10 @@ pub(crate) fn is_digest(object: &str) -> bool {
 
 fn is_known(asked: &HeaderMap, etag: &str) -> bool {
     let values = asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).any(|known| {
-        known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag
-    })
+    values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +163,8 @@ fn wanted(method: &Method, asked: &HeaderMap, etag: &str, length: usize) -> Part
     let (Some(range), None) = (values.next(), values.next()) else { return Part::Whole };
     let is_same = asked.get(IF_RANGE).is_none_or(|condition| condition == etag);
     let spec = range.to_str().ok().and_then(|range| range.strip_prefix("bytes="));
-    let (Some((first, last)), true) = (spec.and_then(|spec| spec.split_once('-')), is_same && *method == Method::GET) else {
+    let (Some((first, last)), true) = (spec.and_then(|spec| spec.split_once('-')), is_same && *method == Method::GET)
+    else {
         return Part::Whole;
     };
     let number = |text: &str| {

@@ -44,7 +44,12 @@ where
 
     /// Waits for what is made for this key; `make` begins where nobody has begun. It goes on when nobody waits any more: what is made
     /// for a visitor who left is there for the next one.
-    pub(crate) async fn join<F>(self: &Arc<Self>, key: &str, broken: E, make: impl FnOnce() -> F) -> (Result<T, E>, Role)
+    pub(crate) async fn join<F>(
+        self: &Arc<Self>,
+        key: &str,
+        broken: E,
+        make: impl FnOnce() -> F,
+    ) -> (Result<T, E>, Role)
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {

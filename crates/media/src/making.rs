@@ -54,12 +54,11 @@ impl Shared {
         let known = kept.as_ref().map(|entry| entry.about.origin_etag.as_str()).filter(|etag| !etag.is_empty());
         let now = SystemClock.now();
         match (self.origin.get(&asked.bucket, &asked.key, known).await, kept) {
-            (Ok(Found::Unchanged), Some(entry)) => {
-                Ok(Outcome::Entry(self.cache.touch(name, &entry, now, begun).await))
-            }
-            (Ok(Found::Unchanged), None) => {
-                Err(Failure::new(StatusCode::BAD_GATEWAY, "the store says that nothing changed, though nothing was known"))
-            }
+            (Ok(Found::Unchanged), Some(entry)) => Ok(Outcome::Entry(self.cache.touch(name, &entry, now, begun).await)),
+            (Ok(Found::Unchanged), None) => Err(Failure::new(
+                StatusCode::BAD_GATEWAY,
+                "the store says that nothing changed, though nothing was known",
+            )),
             (Ok(Found::Object(object)), _) => self.make_of(name, asked, format, object, now, begun).await,
             (Err(Unmet::Absent), _) => {
                 self.cache.forget(name).await;
@@ -115,7 +114,10 @@ impl Shared {
             }
             let is_too_large = is_large(bytes.len() as u64) || (is_looked_at && length.is_some_and(is_large));
             if is_too_large && kind.is_picture() {
-                return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the picture is larger than {most} bytes")));
+                return Err(Failure::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    format!("the picture is larger than {most} bytes"),
+                ));
             }
             if is_too_large {
                 return Ok(Outcome::HandedOn);

@@ -147,9 +147,10 @@ impl Shared {
         }
         match outcome {
             Ok(Outcome::Entry(entry)) => answer::entry(method, headers, &entry, choice, &self.settings),
-            Ok(Outcome::HandedOn) => {
-                self.hand_on(method, &asked).await.unwrap_or_else(|failure| words(method, failure.status, &failure.text))
-            }
+            Ok(Outcome::HandedOn) => self
+                .hand_on(method, &asked)
+                .await
+                .unwrap_or_else(|failure| words(method, failure.status, &failure.text)),
             Err(failure) => words(method, failure.status, &failure.text),
         }
     }

@@ -4,7 +4,8 @@
 //! it is never turned into red, green and blue: half of the bytes to resize, and no conversion there and back.
 
 use turbojpeg::{
-    Colorspace, Compressor, DecompressHeader, Decompressor, PixelFormat, ScalingFactor, Subsamp, YuvImage, YuvPlanesImage,
+    Colorspace, Compressor, DecompressHeader, Decompressor, PixelFormat, ScalingFactor, Subsamp, YuvImage,
+    YuvPlanesImage,
 };
 
 use super::colour::Meaning;
@@ -41,7 +42,8 @@ pub(super) fn render(bytes: &[u8], task: &Task) -> Result<Made, Fault> {
     decompressor.set_scaling_factor(ScalingFactor::new(scale.into(), 8)).map_err(damaged)?;
     let scaled = header.scaled(ScalingFactor::new(scale.into(), 8));
 
-    let has_planes = header.colorspace == Colorspace::YCbCr && !header.is_lossless && header.subsamp != Subsamp::Unknown;
+    let has_planes =
+        header.colorspace == Colorspace::YCbCr && !header.is_lossless && header.subsamp != Subsamp::Unknown;
     let takes_planes = matches!(task.format, Target::JpegOrPng | Target::As(Format::Jpeg | Format::Webp));
     if has_planes && takes_planes && !plan.has_border() {
         if let Meaning::Srgb = Meaning::of(metadata.icc.as_deref(), Channels::Rgb) {
@@ -56,8 +58,7 @@ pub(super) fn render(bytes: &[u8], task: &Task) -> Result<Made, Fault> {
     };
     let mut data = vec![0; scaled.width * scaled.height * format.size()];
     let pitch = scaled.width * format.size();
-    let image =
-        turbojpeg::Image { pixels: &mut data[..], width: scaled.width, pitch, height: scaled.height, format };
+    let image = turbojpeg::Image { pixels: &mut data[..], width: scaled.width, pitch, height: scaled.height, format };
     decompressor.decompress(bytes, image).map_err(damaged)?;
     if channels == Channels::Cmyk && adobe == Adobe::Present {
         data.iter_mut().for_each(|ink| *ink = !*ink);
