@@ -117,8 +117,7 @@ pub fn render(bytes: &[u8], task: &Task) -> Result<Made, Fault> {
 pub fn reencode(bytes: &[u8], bounds: Bounds) -> Result<Made, Fault> {
     /// High enough that the variants made of it later do not show it.
     const QUALITY: u8 = 92;
-    let task =
-        Task { width: None, height: None, fit: Fit::Inside, format: Target::Same, quality: QUALITY, bounds };
+    let task = Task { width: None, height: None, fit: Fit::Inside, format: Target::Same, quality: QUALITY, bounds };
     render(bytes, &task)
 }
 

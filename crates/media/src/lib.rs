@@ -22,11 +22,13 @@ pub mod accept;
 pub mod image;
 pub mod worker;
 pub mod origin;
-//CACHE
-//ANSWER
+mod cache;
+mod answer;
+mod flight;
+mod making;
 mod server;
 mod admin;
-//METRICS
+mod metrics;
 
 pub use admin::admin_routes;
 pub use server::{HEALTH, Media, NotOpened, serve};

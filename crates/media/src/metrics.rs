@@ -47,7 +47,10 @@ impl Metrics {
     pub(crate) fn text(&self, beside: Beside) -> String {
         let mut text = String::new();
         let mut row = |name: &str, kind: &str, help: &str, value: u64| {
-            let _ = write!(text, "# HELP roadbed_media_{name} {help}\n# TYPE roadbed_media_{name} {kind}\nroadbed_media_{name} {value}\n");
+            let _ = write!(
+                text,
+                "# HELP roadbed_media_{name} {help}\n# TYPE roadbed_media_{name} {kind}\nroadbed_media_{name} {value}\n"
+            );
         };
         row("memory_hits_total", "counter", "Answers that were in memory.", self.memory_hits.value());
         row("disk_hits_total", "counter", "Answers that were on the disk.", self.disk_hits.value());

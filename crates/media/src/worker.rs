@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A worker is this program again, started with the arguments that the caller names. Before it reads the first picture it gives up
-//! what a picture could use: files, sockets, processes, memory. Its only descriptors are the two pipes.
+//! what a picture could use: files, sockets, processes, memory. Its only descriptors are the pipes.
 
 mod frame;
 mod sandbox;

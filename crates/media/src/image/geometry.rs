@@ -60,7 +60,8 @@ impl Plan {
     pub(super) fn eighths(&self, width: u32, height: u32) -> u8 {
         let enough = |eighths: u8| {
             let scaled = |side: u32| f64::from((side * u32::from(eighths)).div_ceil(8));
-            scaled(width) * self.part.0 >= f64::from(self.size.0) && scaled(height) * self.part.1 >= f64::from(self.size.1)
+            scaled(width) * self.part.0 >= f64::from(self.size.0)
+                && scaled(height) * self.part.1 >= f64::from(self.size.1)
         };
         (1..8).find(|eighths| enough(*eighths)).unwrap_or(8)
     }

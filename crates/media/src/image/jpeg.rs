@@ -4,7 +4,8 @@
 //! it is never turned into red, green and blue: half of the bytes to resize, and no conversion there and back.
 
 use turbojpeg::{
-    Colorspace, Compressor, DecompressHeader, Decompressor, PixelFormat, ScalingFactor, Subsamp, YuvImage, YuvPlanesImage,
+    Colorspace, Compressor, DecompressHeader, Decompressor, PixelFormat, ScalingFactor, Subsamp, YuvImage,
+    YuvPlanesImage,
 };
 
 use super::colour::Meaning;
@@ -41,13 +42,13 @@ pub(super) fn render(bytes: &[u8], task: &Task) -> Result<Made, Fault> {
     decompressor.set_scaling_factor(ScalingFactor::new(scale.into(), 8)).map_err(damaged)?;
     let scaled = header.scaled(ScalingFactor::new(scale.into(), 8));
 
-    let has_planes = header.colorspace == Colorspace::YCbCr && !header.is_lossless && header.subsamp != Subsamp::Unknown;
+    let has_planes =
+        header.colorspace == Colorspace::YCbCr && !header.is_lossless && header.subsamp != Subsamp::Unknown;
     let takes_planes = matches!(task.format, Target::JpegOrPng | Target::As(Format::Jpeg | Format::Webp));
-    if has_planes && takes_planes && !plan.has_border() {
-        if let Meaning::Srgb = Meaning::of(metadata.icc.as_deref(), Channels::Rgb) {
-            let planes = Planes::decode(&mut decompressor, bytes, &scaled)?;
-            return planes.resized(&plan)?.turned(metadata.orientation).encode(task);
-        }
+    let is_srgb = || matches!(Meaning::of(metadata.icc.as_deref(), Channels::Rgb), Meaning::Srgb);
+    if has_planes && takes_planes && !plan.has_border() && is_srgb() {
+        let planes = Planes::decode(&mut decompressor, bytes, &scaled)?;
+        return planes.resized(&plan)?.turned(metadata.orientation).encode(task);
     }
     let (format, channels) = match header.colorspace {
         Colorspace::Gray => (PixelFormat::GRAY, Channels::Grey),
@@ -56,8 +57,7 @@ pub(super) fn render(bytes: &[u8], task: &Task) -> Result<Made, Fault> {
     };
     let mut data = vec![0; scaled.width * scaled.height * format.size()];
     let pitch = scaled.width * format.size();
-    let image =
-        turbojpeg::Image { pixels: &mut data[..], width: scaled.width, pitch, height: scaled.height, format };
+    let image = turbojpeg::Image { pixels: &mut data[..], width: scaled.width, pitch, height: scaled.height, format };
     decompressor.decompress(bytes, image).map_err(damaged)?;
     if channels == Channels::Cmyk && adobe == Adobe::Present {
         data.iter_mut().for_each(|ink| *ink = !*ink);
@@ -128,12 +128,12 @@ impl Planes {
         let (width, height) = (self.width, self.height);
         let (format, bytes) = match task.format {
             Target::As(Format::Webp) => (Format::Webp, webp::encode_planes(self, task.quality)?),
-            _ => (Format::Jpeg, self.to_jpeg(task.quality)?),
+            _ => (Format::Jpeg, self.into_jpeg(task.quality)?),
         };
         Ok(Made { format, width, height, bytes })
     }
 
-    fn to_jpeg(self, quality: u8) -> Result<Vec<u8>, Fault> {
+    fn into_jpeg(self, quality: u8) -> Result<Vec<u8>, Fault> {
         let (width, height) = (self.width as usize, self.height as usize);
         // Light for each sample of colour: an odd side is one longer.
         let (across, down) = (width.next_multiple_of(2), height.next_multiple_of(2));

@@ -54,12 +54,7 @@ pub(super) fn decode(bytes: &[u8], bounds: Bounds) -> Result<Decoded, Fault> {
         }
         (channels, data)
     };
-    Ok(Decoded {
-        raster: Raster { width, height, channels, data },
-        width,
-        height,
-        metadata: Metadata::of_webp(bytes),
-    })
+    Ok(Decoded { raster: Raster { width, height, channels, data }, width, height, metadata: Metadata::of_webp(bytes) })
 }
 
 struct Animation(*mut sys::WebPAnimDecoder);

@@ -35,7 +35,8 @@ impl Folder {
         if !meta.is_file() {
             return Err(Unmet::Absent);
         }
-        let etag = format!("\"{:x}-{:x}-{:x}\"", meta.ino(), meta.mtime_nsec() + meta.mtime() * 1_000_000_000, meta.len());
+        let etag =
+            format!("\"{:x}-{:x}-{:x}\"", meta.ino(), meta.mtime_nsec() + meta.mtime() * 1_000_000_000, meta.len());
         if known == Some(etag.as_str()) {
             return Ok(Found::Unchanged);
         }

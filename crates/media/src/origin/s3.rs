@@ -85,7 +85,8 @@ impl S3 {
             return Err(wrong());
         }
         let tls = if *scheme == Scheme::HTTPS {
-            let name = ServerName::try_from(authority.host().trim_matches(['[', ']']).to_owned()).map_err(|_| wrong())?;
+            let name =
+                ServerName::try_from(authority.host().trim_matches(['[', ']']).to_owned()).map_err(|_| wrong())?;
             let mut believed = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
             believed.extend(authorities.roots.iter().cloned());
             let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -21,6 +21,7 @@ const NICENESS: i32 = 5;
 
 /// For good: hard limits are lowered too, and no program that it could start would get more.
 pub(super) fn enter(allowance: Allowance) -> io::Result<()> {
+    host::own::keep_only_standard_streams();
     set_no_new_privs(true)?;
     // A crash is an everyday event here and its image would hold a stranger's picture.
     host::own::leave_no_core_dump()?;
