@@ -29,10 +29,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
     ("ci", &["reconcile", "engine", "leaks", "secrets", "reports"]),
     ("console", &["reconcile", "gate", "delivery", "telemetry"]),
-    ("backup", &["reconcile"]),
+    ("backup", &["reconcile", "sigv4"]),
     ("monitors", &["reconcile", "acme", "secrets"]),
     ("telemetry", &["reconcile", "gate", "secrets", "monitors"]),
     ("upstash", &[]),
+    ("sigv4", &[]),
+    ("objects", &["sigv4"]),
     (
         "roadbed",
         &[
@@ -53,6 +55,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "console",
             "monitors",
             "upstash",
+            "sigv4",
+            "objects",
             "usage",
             "scaffold",
             "doctor",

@@ -1,20 +1,16 @@
 //! An object store that speaks S3: five requests, signed as AWS does it.
 
-use aws_lc_rs::{digest, hmac};
 use bytes::Bytes;
-use host::clock::{Clock, SystemClock, Timestamp};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use host::clock::{Clock, SystemClock};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use rustic_core::{FileType, Id};
+use sigv4::{Key, Request, Scope, Secret, encoded, sha256_hex};
 use ureq::http::{Method, StatusCode};
 use zeroize::Zeroizing;
 
 use super::http::{Answer, Http, unmet};
 use super::{Because, Pace, Shelf, Unmet, id_of, path_of, size};
-
-/// All but these is written as `%XX` in what is signed.
-const SIGNED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 pub(crate) struct S3 {
     /// `https://HOST[:PORT]`.
@@ -23,7 +19,7 @@ pub(crate) struct S3 {
     /// Empty, or ends with `/`.
     prefix: String,
     region: String,
-    key: (String, Zeroizing<String>),
+    key: Key,
     http: Http,
 }
 
@@ -31,57 +27,6 @@ impl std::fmt::Debug for S3 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("S3").field("at", &self.shown()).finish_non_exhaustive()
     }
-}
-
-/// What is signed of a request.
-struct Asked<'a> {
-    method: &'a str,
-    host: &'a str,
-    /// With `/` at its beginning, encoded.
-    path: &'a str,
-    /// Sorted and encoded.
-    query: &'a str,
-    content_sha256: &'a str,
-    now: Timestamp,
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
-}
-
-/// `20261127T021500Z`, and its day.
-fn stamp(now: Timestamp) -> (String, String) {
-    let date = now.calendar();
-    let day = format!("{:04}{:02}{:02}", date.year(), u8::from(date.month()), date.day());
-    (format!("{day}T{:02}{:02}{:02}Z", date.hour(), date.minute(), date.second()), day)
-}
-
-/// The value of `authorization`, by version 4 of AWS's signatures.
-fn signature(asked: &Asked<'_>, region: &str, key: &(String, Zeroizing<String>)) -> String {
-    let (time, day) = stamp(asked.now);
-    let names = "host;x-amz-content-sha256;x-amz-date";
-    let canonical = format!(
-        "{}\n{}\n{}\nhost:{}\nx-amz-content-sha256:{}\nx-amz-date:{time}\n\n{names}\n{}",
-        asked.method, asked.path, asked.query, asked.host, asked.content_sha256, asked.content_sha256
-    );
-    let scope = format!("{day}/{region}/s3/aws4_request");
-    let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", sha256(canonical.as_bytes()));
-    let mac = |key: &[u8], text: &str| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes());
-    let secret = Zeroizing::new(format!("AWS4{}", *key.1));
-    let of_day = mac(secret.as_bytes(), &day);
-    let of_region = mac(of_day.as_ref(), region);
-    let of_service = mac(of_region.as_ref(), "s3");
-    let signing = mac(of_service.as_ref(), "aws4_request");
-    let signed = hex(mac(signing.as_ref(), &to_sign).as_ref());
-    format!("AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signed}", key.0)
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, SIGNED).to_string()
 }
 
 impl S3 {
@@ -95,6 +40,7 @@ impl S3 {
     ) -> Self {
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         let (endpoint, bucket, region) = (endpoint.to_owned(), bucket.to_owned(), region.to_owned());
+        let key = Key { id: key.0, secret: Secret::new(key.1.as_str()) };
         Self { endpoint, bucket, prefix, region, key, http }
     }
 
@@ -116,14 +62,16 @@ impl S3 {
             query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
         let query = query.join("&");
         let host = self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host);
-        let content_sha256 = sha256(content.map_or(&[][..], |(content, _)| content));
-        let now = SystemClock.now();
-        let asked =
-            Asked { method: method.as_str(), host, path: &path, query: &query, content_sha256: &content_sha256, now };
+        let content_sha256 = sha256_hex(content.map_or(&[][..], |(content, _)| content));
+        let stamp = sigv4::stamp(SystemClock.now());
+        let signed = [("host", host), ("x-amz-content-sha256", content_sha256.as_str()), ("x-amz-date", stamp.as_str())];
+        let request =
+            Request { method: method.as_str(), path: &path, query: &query, headers: &signed, payload: &content_sha256 };
+        let scope = Scope::of_s3(&stamp, &self.region);
         let mut headers = vec![
-            ("authorization", signature(&asked, &self.region, &self.key)),
+            ("authorization", sigv4::authorization(&request, &self.key, &scope, &stamp)),
             ("x-amz-content-sha256", content_sha256.clone()),
-            ("x-amz-date", stamp(now).0),
+            ("x-amz-date", stamp.clone()),
         ];
         headers.extend(range.map(|range| ("range", range)));
         let mark = if query.is_empty() { "" } else { "?" };
@@ -254,23 +202,6 @@ fn page(xml: &[u8]) -> Result<Page, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// From AWS's documentation of signatures ("Get bucket lifecycle" and "Get bucket (list objects)" of its examples).
-    #[test]
-    fn requests_are_signed_as_aws_shows_it() {
-        let secret = ["wJalrXUtnFEMI/K7MDENG", "bPxRfiCYEXAMPLEKEY"].join("/");
-        let key = ("AKIAIOSFODNN7EXAMPLE".to_owned(), Zeroizing::new(secret));
-        let asked = Asked {
-            method: "GET",
-            host: "examplebucket.s3.amazonaws.com",
-            path: "/",
-            query: "max-keys=2&prefix=J",
-            content_sha256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-            now: Timestamp::from_unix_millis(1_369_353_600_000),
-        };
-        let signed = signature(&asked, "us-east-1", &key);
-        assert!(signed.ends_with("34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"), "{signed}");
-    }
 
     #[test]
     fn lists_are_read_page_by_page_and_what_is_cut_off_is_no_list() {
