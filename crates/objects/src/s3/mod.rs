@@ -1,15 +1,26 @@
 //! The store, asked as clients of S3 ask.
 
-use std::future::Future;
-use std::io;
-use std::sync::Arc;
+pub mod operation;
+pub mod chunked;
+pub mod checksum;
+pub mod conditions;
+pub mod xml;
+mod authenticate;
+mod intake;
+mod headers;
+mod cors;
+mod fault;
+mod object;
+mod multipart;
+mod lists;
+mod connection;
+mod server;
+
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-
-use crate::grants::Grants;
-use crate::settings::Settings;
-use crate::store::Store;
+pub use authenticate::LONGEST_ADDRESS;
+pub use fault::Refusal;
+pub use server::serve;
 
 /// The one path that needs no key. No bucket can have its name.
 pub const HEALTH: &str = "/-/health";
@@ -45,21 +56,4 @@ impl Default for Limits {
             transfers: 128,
         }
     }
-}
-
-/// Serves until `shutdown`; requests that are being answered then have some seconds to end.
-///
-/// # Errors
-/// Where the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    store: Arc<Store>,
-    settings: Settings,
-    grants: Arc<Grants>,
-    limits: Limits,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let _ = (listener, store, settings, grants, limits);
-    shutdown.await;
-    Ok(())
 }

@@ -39,6 +39,8 @@ pub use sweep::{Sweep, Swept};
 pub use uploads::{MIN_PART, MOST_PARTS, Part, PartRef, Upload};
 pub use versions::{KeptVersion, Restored};
 
+pub(crate) use object::hex;
+
 use blobs::Blobs;
 use schema::SCHEMA;
 
