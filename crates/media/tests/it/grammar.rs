@@ -77,7 +77,7 @@ fn what_somebody_on_the_way_may_read_otherwise_is_refused() {
         "q=101",
         "fit=fill",
         "fit=Cover",
-        "format=avif",
+        "format=gif",
         "format=svg",
         "w=640;q=75",
         "w=640#",
