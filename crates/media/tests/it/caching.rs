@@ -151,16 +151,16 @@ async fn the_disk_keeps_what_it_may_and_a_restart_keeps_the_disk() {
 /// What is asked for again and again stays, whoever reads everything once meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crawler_pushes_out_nothing_that_is_used() {
-    let role = Role::start(Settings { memory_bytes: 60_000, ..settings() }).await;
+    let role = Role::start(Settings { memory_bytes: 30_000, ..settings() }).await;
     role.put("hot.png", &read("half.png"));
     for _ in 0..5 {
         role.get("/shop/hot.png?w=160", &[]).await;
     }
-    for number in 0..150 {
+    for number in 0..60 {
         role.put(&format!("{number}.png"), &read("half.png"));
         assert_eq!(role.get(&format!("/shop/{number}.png?w=160"), &[]).await.status, 200);
     }
-    assert!(role.metric("memory_bytes").await <= 60_000);
+    assert!(role.metric("memory_bytes").await <= 30_000);
     let before = role.media.pictures_begun();
     assert_eq!(role.get("/shop/hot.png?w=160", &[]).await.status, 200);
     assert_eq!(role.media.pictures_begun(), before);
