@@ -306,6 +306,10 @@ fn allowed(variant: &Variant, settings: &Settings) -> Result<(), Refused> {
         {
             unlisted("q", quality.to_string())
         }
+        // A whole picture of a camera keeps the slow lane busy for half a minute.
+        Variant { format: Some(Format::Avif), width: None, height: None, .. } => {
+            unlisted("format", "avif without a size".to_owned())
+        }
         _ => Ok(()),
     }
 }
