@@ -4,6 +4,7 @@
 //!   ownership ── a user without a name, and what is given to it
 //!   view      ── what it sees of the file system: a mount namespace of its own
 //!   group     ── how much it may use: a control group of its own (v1 and v2)
+//!   calls     ── what it may ask of the kernel, where it only computes
 //! ```
 //!
 //! A user and a view are taken on by the child itself, between fork and exec; it joins its group while it waits there.
@@ -11,6 +12,7 @@
 pub mod ownership;
 pub mod view;
 pub mod group;
+pub mod calls;
 
 use std::ffi::{CStr, CString};
 use std::io;

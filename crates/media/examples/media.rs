@@ -17,6 +17,23 @@ fn main() -> io::Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         // By any name that begins so: a test finds its own by it.
         [role] if role.starts_with("worker") => media::worker::main(io::stdin().lock(), io::stdout().lock()),
+        // A worker that was taken over: what it gets at where it only should compute.
+        ["escape"] => {
+            let parent = rustix::process::getppid().unwrap();
+            media::worker::main(io::stdin().lock(), io::stdout().lock())?;
+            let got = [
+                ("read a file", std::fs::File::open("/etc/passwd").is_ok()),
+                ("wrote a file", std::fs::write("/tmp/roadbed-media-escape", "").is_ok()),
+                ("opened a socket", std::net::UdpSocket::bind("127.0.0.1:0").is_ok()),
+                ("started a process", std::process::Command::new("/bin/true").spawn().is_ok()),
+                ("started a thread", std::thread::Builder::new().spawn(|| ()).is_ok()),
+                ("saw its parent", rustix::process::test_kill_process(parent).is_ok()),
+                ("read a variable", std::env::vars().next().is_some()),
+            ];
+            let got: Vec<&str> = got.iter().filter(|(_, got)| *got).map(|(what, _)| *what).collect();
+            println!("{}", got.join(", "));
+            Ok(())
+        }
         // Takes a request and never answers.
         [role] if role.starts_with("hang") => loop {
             std::thread::park();

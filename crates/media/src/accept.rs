@@ -12,19 +12,16 @@ pub fn is_offered(format: Format, formats: &BTreeSet<Format>) -> bool {
     matches!(format, Format::Jpeg | Format::Png) || formats.contains(&format)
 }
 
-/// The format to answer in, or `None` for JPEG, or PNG where the picture has transparency.
+/// Whether a client takes a format beside JPEG and PNG.
 ///
 /// Wildcards do not count: clients that know no WebP send `*/*` too.
-pub fn negotiated(headers: &HeaderMap, formats: &BTreeSet<Format>) -> Option<Format> {
-    let takes = |format: Format| {
-        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(format.content_type()));
-            named && parts.all(|part| !is_zero(part))
-        })
-    };
-    [Format::Webp].into_iter().find(|format| formats.contains(format) && takes(*format))
+pub fn takes(headers: &HeaderMap, format: Format) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(format.content_type()));
+        named && parts.all(|part| !is_zero(part))
+    })
 }
 
 /// `q=0`, `q=0.0`: the client says that it does not take it.

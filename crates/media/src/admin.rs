@@ -58,7 +58,7 @@ async fn reencode(State(Media(shared)): State<Media>, body: Bytes) -> Response<B
 
 async fn metrics(State(Media(shared)): State<Media>) -> Response<Body> {
     let beside = Beside {
-        worker_deaths: shared.pool.deaths(),
+        worker_deaths: shared.pool.deaths() + shared.slow.pool.deaths(),
         memory_bytes: shared.cache.memory_bytes(),
         disk_bytes: shared.cache.disk_bytes(),
     };

@@ -16,6 +16,7 @@ mod jpeg;
 mod png;
 mod gif;
 mod webp;
+mod avif;
 
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +160,7 @@ fn finish(decoded: Decoded, task: &Task) -> Result<Made, Fault> {
         Format::Jpeg => jpeg::encode(&raster, task.quality)?,
         Format::Png => png::encode(&raster)?,
         Format::Webp => webp::encode(&raster, task.quality)?,
+        Format::Avif => avif::encode(&raster, task.quality)?,
     };
     Ok(Made { format, width: raster.width, height: raster.height, bytes })
 }

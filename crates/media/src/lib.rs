@@ -25,6 +25,7 @@ pub mod origin;
 mod cache;
 mod answer;
 mod flight;
+mod lane;
 mod making;
 mod server;
 mod admin;

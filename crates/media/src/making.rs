@@ -1,12 +1,14 @@
 //! From an object to an answer: fetched, looked at, made by a worker, kept.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use host::clock::{Clock, SystemClock, Timestamp};
+use tokio::time::timeout;
 
 use crate::answer::file_type;
 use crate::cache::{About, Begun, Content, Entry, digest_of};
@@ -15,6 +17,7 @@ use crate::origin::{Facts, Found, Object, Unmet};
 use crate::server::Shared;
 use crate::variant::{Asked, Variant};
 use crate::worker::{Job, Trouble};
+
 use crate::{Format, SvgPolicy};
 
 /// Where an origin does not answer, what is kept goes on to be used, and the origin is asked again after so long.
@@ -33,6 +36,12 @@ impl Failure {
     }
 }
 
+/// Between two pieces of an object. A store that says nothing for so long has forgotten us.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Objects of the largest size that are in memory at once, while they are fetched and made; smaller ones are more.
+pub(crate) const OBJECTS: usize = 8;
+
 /// What came of it.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
@@ -50,6 +59,13 @@ impl Shared {
         format: Option<Format>,
         kept: Option<Arc<Entry>>,
     ) -> Result<Outcome, Failure> {
+        // Before anything is in memory for it: what waits here takes nothing from those who wait for the other formats.
+        let _turn = if format == Some(Format::Avif) {
+            let _place = Place::take(&self.slow.waiting, self.settings.limits.waiting)?;
+            Some(self.slow.turn.acquire().await.expect("nobody closes the semaphore"))
+        } else {
+            None
+        };
         let begun = self.cache.begin();
         let known = kept.as_ref().map(|entry| entry.about.origin_etag.as_str()).filter(|etag| !etag.is_empty());
         let now = SystemClock.now();
@@ -98,13 +114,19 @@ impl Shared {
         let Object { facts, length, mut body } = object;
         let most = self.settings.limits.bytes;
         let is_large = |length: u64| length > most;
+        let _place = Place::take(&self.making, self.settings.limits.waiting)?;
+        // Held until the answer is there. Who does not say how much comes is given the most.
+        let pages = u32::try_from((length.unwrap_or(most).min(most) >> 10) + 1).unwrap_or(u32::MAX);
+        let _room = self.room.acquire_many(pages).await.expect("nobody closes the semaphore");
         let (mut bytes, mut is_looked_at) = (BytesMut::new(), false);
         let mut kind = Kind::Other;
         loop {
-            let piece = body.next().await.transpose().map_err(|error| {
-                tracing::warn!(bucket = asked.bucket, why = %error, "an object broke off");
-                Failure::new(StatusCode::BAD_GATEWAY, "the store of objects broke off")
-            })?;
+            let late = |_| Err(std::io::ErrorKind::TimedOut.into());
+            let piece =
+                timeout(PATIENCE, body.next()).await.map(Option::transpose).unwrap_or_else(late).map_err(|error| {
+                    tracing::warn!(bucket = asked.bucket, why = %error, "an object broke off");
+                    Failure::new(StatusCode::BAD_GATEWAY, "the store of objects broke off")
+                })?;
             let is_end = piece.is_none();
             bytes.extend_from_slice(&piece.unwrap_or_default());
             if !is_looked_at && (is_end || bytes.len() >= Kind::HEAD) {
@@ -181,7 +203,8 @@ impl Shared {
 
     /// By a worker, with what went wrong as a client is told.
     pub(crate) async fn run(&self, job: Job, bytes: Bytes) -> Result<crate::image::Made, Failure> {
-        let outcome = self.pool.run(job, bytes).await;
+        let pool = if job.is_slow() { &self.slow.pool } else { &self.pool };
+        let outcome = pool.run(job, bytes).await;
         let status = match &outcome {
             Ok(_) => {
                 self.metrics.made.one();
@@ -215,4 +238,22 @@ fn entry(asked: &Asked, content: Content, body: Bytes, facts: Facts, now: Timest
         checked: now,
     };
     Entry { about, body }
+}
+
+/// A place among what is being made.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(places: &'a AtomicUsize, most: usize) -> Result<Self, Failure> {
+        let before = places.fetch_add(1, Ordering::Relaxed);
+        let place = Self(places);
+        let busy = || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "too many pictures wait to be made already");
+        if before > most { Err(busy()) } else { Ok(place) }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }

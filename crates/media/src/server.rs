@@ -1,7 +1,10 @@
 //! The role: listens, and answers with pictures.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -10,21 +13,33 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use axum::http::{Method, Response, StatusCode};
 use futures_util::StreamExt;
 use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 
 use crate::answer::{self, Choice, words};
 use crate::cache::{Cache, Content, Entry, Place};
 use crate::flight::{Flights, Role};
 use crate::image::Kind;
-use crate::making::{Failure, Outcome};
+use crate::lane::Lane;
+use crate::making::{Failure, OBJECTS, Outcome};
 use crate::metrics::Metrics;
 use crate::origin::{Found, Origin};
-use crate::settings::{Settings, SettingsFault};
+use crate::settings::{Limits, Settings, SettingsFault};
 use crate::variant::{self, Asked, SigningKey};
 use crate::worker::{Pool, Program};
 use crate::{Format, accept};
 
 /// Answers 200 when requests can be answered. No bucket has this name.
 pub const HEALTH: &str = "/-/health";
+
+/// Workers are less urgent than who serves: pictures that are there already go first.
+const NICENESS: i32 = 5;
+
+/// Nobody waits for AVIF.
+const SLOW_NICENESS: i32 = 15;
+
+/// AVIF takes five to eight times as long as WebP.
+const SLOWER: u64 = 4;
 
 /// All that requests share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,9 +51,23 @@ pub(crate) struct Shared {
     key: Option<SigningKey>,
     pub(crate) origin: Arc<dyn Origin>,
     pub(crate) pool: Pool,
+    pub(crate) slow: Slow,
+    /// What is being made or waits for it.
+    pub(crate) making: AtomicUsize,
+    /// Kilobytes for objects in memory.
+    pub(crate) room: Semaphore,
     pub(crate) cache: Cache,
     pub(crate) flights: Arc<Flights<Outcome, Failure>>,
     pub(crate) metrics: Metrics,
+}
+
+/// For AVIF: one worker, so that the others are there for whoever waits.
+#[derive(Debug)]
+pub(crate) struct Slow {
+    pub(crate) pool: Pool,
+    pub(crate) turn: Semaphore,
+    pub(crate) waiting: AtomicUsize,
+    lane: Arc<Lane>,
 }
 
 /// Why the role cannot begin.
@@ -63,18 +92,42 @@ impl Media {
     ) -> Result<Self, NotOpened> {
         settings.check()?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let pool = Pool::new(program, settings.workers.unwrap_or(cores), settings.limits);
+        let pool = Pool::new(program.clone(), settings.workers.unwrap_or(cores), settings.limits, NICENESS);
+        let milliseconds = settings.limits.milliseconds.saturating_mul(SLOWER);
+        let slow_limits = Limits { milliseconds, ..settings.limits };
+        let slow = Slow {
+            pool: Pool::new(program, 1, slow_limits, SLOW_NICENESS),
+            turn: Semaphore::new(1),
+            waiting: AtomicUsize::new(0),
+            lane: Arc::default(),
+        };
         let (cache, flights, metrics) = (Cache::open(&settings)?, Flights::new(), Metrics::default());
-        Ok(Self(Arc::new(Shared { settings, key, origin, pool, cache, flights, metrics })))
+        let kilobytes = usize::try_from(settings.limits.bytes >> 10).unwrap_or(usize::MAX).saturating_add(1);
+        let room = Semaphore::new(kilobytes.saturating_mul(OBJECTS).min(Semaphore::MAX_PERMITS));
+        Ok(Self(Arc::new(Shared {
+            settings,
+            key,
+            origin,
+            pool,
+            slow,
+            making: AtomicUsize::new(0),
+            room,
+            cache,
+            flights,
+            metrics,
+        })))
     }
 
     /// Pictures that were given to workers since the start.
     pub fn pictures_begun(&self) -> u64 {
-        self.0.pool.begun()
+        self.0.pool.begun() + self.0.slow.pool.begun()
     }
 }
 
-/// Serves until `shutdown`.
+/// After `shutdown` answers may go on for so long. A picture is sent in less, and a client that does not read is not waited for.
+const LEAVE: Duration = Duration::from_secs(10);
+
+/// Serves until `shutdown`, then what was begun.
 ///
 /// # Errors
 /// Where the listener fails for good.
@@ -84,7 +137,16 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let router = Router::new().fallback(answer_request).with_state(media);
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+    let (tell, told) = oneshot::channel::<()>();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async { drop(told.await) });
+    let mut serving = pin!(serving.into_future());
+    tokio::select! {
+        served = &mut serving => served,
+        () = shutdown => {
+            drop(tell);
+            timeout(LEAVE, serving).await.unwrap_or(Ok(()))
+        }
+    }
 }
 
 async fn answer_request(State(Media(shared)): State<Media>, request: Request) -> Response<Body> {
@@ -129,7 +191,13 @@ impl Shared {
             return words(method, StatusCode::NOT_FOUND, "there is no such object");
         }
         let choice = if asked.variant.format.is_some() { Choice::Named } else { Choice::Negotiated };
-        let format = asked.variant.format.or_else(|| accept::negotiated(headers, &self.settings.formats));
+        let takes = |format| self.settings.formats.contains(&format) && accept::takes(headers, format);
+        // A whole picture of a camera would take half a minute.
+        let wants_avif = choice == Choice::Negotiated && !asked.variant.is_whole() && takes(Format::Avif);
+        if wants_avif && let Some(entry) = self.avif(&asked).await {
+            return answer::entry(method, headers, &entry, choice, &self.settings);
+        }
+        let format = asked.variant.format.or_else(|| takes(Format::Webp).then_some(Format::Webp));
         let name = name_of(&asked, format);
         let (outcome, role) = match self.kept(&name).await {
             Kept::Fresh(entry) => (Ok(Outcome::Entry(entry)), Role::Joined),
@@ -153,6 +221,28 @@ impl Shared {
                 .unwrap_or_else(|failure| words(method, failure.status, &failure.text)),
             Err(failure) => words(method, failure.status, &failure.text),
         }
+    }
+
+    /// The picture in AVIF if it is there. If not it will be: whoever asks later gets it.
+    async fn avif(self: &Arc<Self>, asked: &Asked) -> Option<Arc<Entry>> {
+        let format = Some(Format::Avif);
+        let name = name_of(asked, format);
+        let (ready, kept) = match self.kept(&name).await {
+            Kept::Fresh(entry) => return Some(entry),
+            Kept::Stale(entry) => (Some(entry.clone()), Some(entry)),
+            Kept::Old(entry) => (None, Some(entry)),
+            Kept::None => (None, None),
+        };
+        if let Some(ticket) = self.slow.lane.enter(&name) {
+            let (shared, asked) = (self.clone(), asked.clone());
+            tokio::spawn(async move {
+                let (outcome, _) = shared.fly(&name, asked, format, kept).await;
+                if outcome.is_err() {
+                    ticket.failed();
+                }
+            });
+        }
+        ready
     }
 
     async fn kept(&self, name: &str) -> Kept {

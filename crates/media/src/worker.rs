@@ -20,7 +20,7 @@ pub use pool::{Pool, Trouble};
 pub use sandbox::Allowance;
 
 use crate::Format;
-use crate::image::{self, Bounds, Fault, Task};
+use crate::image::{self, Bounds, Fault, Target, Task};
 
 /// What to start as a worker: it calls [`main`] and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,13 @@ pub enum Job {
     Reencode(Bounds),
 }
 
+impl Job {
+    /// Whether it takes seconds where others take tenths.
+    pub(crate) fn is_slow(&self) -> bool {
+        matches!(self, Self::Render(Task { format: Target::As(Format::Avif), .. }))
+    }
+}
+
 /// What became of it; the bytes of a picture follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,7 +52,8 @@ enum Outcome {
     Fault(Fault),
 }
 
-/// A worker's life: until its input ends.
+/// A worker's life: until its input ends. To be called before the process has opened anything or started a thread: what is open is closed,
+/// and what was started would take of the memory that is for pictures.
 ///
 /// # Errors
 /// Where a pipe breaks, or where it cannot give up what it must not have: then it decodes nothing.

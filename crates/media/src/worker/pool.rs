@@ -23,6 +23,7 @@ use crate::image::{Fault, Made};
 pub struct Pool {
     program: Program,
     limits: Limits,
+    niceness: i32,
     idle: Mutex<Vec<Worker>>,
     turns: Semaphore,
     waiting: AtomicUsize,
@@ -53,10 +54,13 @@ struct Worker {
 
 impl Pool {
     /// None is started yet.
-    pub fn new(program: Program, workers: usize, limits: Limits) -> Self {
+    ///
+    /// `niceness` is how far other processes go first, 0 to 19.
+    pub fn new(program: Program, workers: usize, limits: Limits, niceness: i32) -> Self {
         Self {
             program,
             limits,
+            niceness,
             idle: Mutex::default(),
             turns: Semaphore::new(workers.max(1)),
             waiting: AtomicUsize::new(0),
@@ -126,7 +130,7 @@ impl Pool {
         let unstarted = |error: io::Error| Trouble::Died(format!("it could not be started: {error}"));
         let mut worker = Worker::new(dialogue.map_err(unstarted)?).map_err(unstarted)?;
         let seconds = self.limits.milliseconds.div_ceil(1000);
-        let allowance = Allowance { memory: self.limits.memory, seconds };
+        let allowance = Allowance { memory: self.limits.memory, seconds, niceness: self.niceness };
         let head = frame::head(&allowance, 0).map_err(unstarted)?;
         worker.input.write_all(&head).await.map_err(unstarted)?;
         Ok(worker)

@@ -14,10 +14,9 @@ pub struct Allowance {
     pub memory: u64,
     /// Seconds of the processor for one picture.
     pub seconds: u64,
+    /// 0 to 19: how far others go first.
+    pub niceness: i32,
 }
-
-/// Less urgent than who serves: pictures that are there already go first.
-const NICENESS: i32 = 5;
 
 /// For good: hard limits are lowered too, and no program that it could start would get more.
 pub(super) fn enter(allowance: Allowance) -> io::Result<()> {
@@ -32,7 +31,9 @@ pub(super) fn enter(allowance: Allowance) -> io::Result<()> {
     // No process and no thread more. Root is not bound by it, and bound by the rest.
     lower(Resource::Nproc, 0)?;
     // It may be less urgent already, and then it stays so.
-    let _ = rustix::process::nice(NICENESS);
+    let _ = rustix::process::nice(allowance.niceness);
+    // Where the kernel has no such filter, the limits have to do.
+    host::confine::calls::only_compute()?;
     Ok(())
 }
 

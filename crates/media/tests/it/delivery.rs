@@ -1,12 +1,12 @@
 //! What a browser is answered.
 
 use crate::pictures::{Pixels, read};
-use crate::role::{KEY, Role, settings};
+use crate::role::{KEY, Role, settings, until};
 use media::image::{Bounds, Target, Task, render};
 use media::variant::Variant;
 use media::{Fit, Format, Settings, SigningKey, SvgPolicy};
 
-const BROWSER: &str = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8";
+const BROWSER: &str = "image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_format_is_what_the_client_accepts_and_the_head_says_so() {
@@ -39,6 +39,33 @@ async fn the_format_is_what_the_client_accepts_and_the_head_says_so() {
     let whole = role.get("/shop/a/shoe.jpg", &[]).await;
     assert_eq!(Pixels::of_jpeg(&whole.body).width, 1200);
     assert!(!whole.body.windows(6).any(|window| window == b"secret"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn avif_is_answered_once_it_is_ready_and_nobody_waits_for_it() {
+    let role = Role::start(settings()).await;
+    role.put("shoe.jpg", &read("turned6.jpg"));
+    let accept = [("accept", "image/avif,image/webp,*/*;q=0.8")];
+    let first = role.get("/shop/shoe.jpg?w=320", &accept).await;
+    assert_eq!((first.status.as_u16(), first.header("content-type")), (200, "image/webp"));
+    until("AVIF is there", || async {
+        role.get("/shop/shoe.jpg?w=320", &accept).await.header("content-type") == "image/avif"
+    })
+    .await;
+    let ready = role.get("/shop/shoe.jpg?w=320", &accept).await;
+    assert_eq!((&ready.body[4..12], ready.header("vary")), (&b"ftypavif"[..], "accept"));
+    assert_eq!(role.media.pictures_begun(), 2, "one of each");
+    let other = role.get("/shop/shoe.jpg?w=320", &[("accept", "image/webp")]).await;
+    assert_eq!(other.body, first.body);
+    // Who names it waits for it.
+    let named = role.get("/shop/shoe.jpg?w=160&format=avif", &[]).await;
+    assert_eq!((named.status.as_u16(), named.header("content-type")), (200, "image/avif"));
+    // Where it is not offered it is not made.
+    let formats = [Format::Webp].into();
+    let role = role.again(Settings { formats, ..settings() }).await;
+    assert_eq!(role.get("/shop/shoe.jpg?w=320", &accept).await.header("content-type"), "image/webp");
+    assert_eq!(role.get("/shop/shoe.jpg?w=320&format=avif", &accept).await.status, 400);
+    assert_eq!(role.media.pictures_begun(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,8 @@
 //! Workers that die, hang, and are fed bombs.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use media::{Limits, Settings};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -102,7 +105,23 @@ async fn a_worker_has_two_pipes_and_nothing_else() {
         assert_eq!(values, ["0", "0"], "{row}");
     }
     let status = std::fs::read_to_string(format!("{place}/status")).unwrap();
-    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
+}
+
+/// Code of a picture's that runs in a worker can compute, and nothing else.
+#[test]
+fn who_takes_a_worker_over_gets_at_nothing() {
+    let program = program("escape");
+    let mut started = std::process::Command::new(program.path);
+    let started = started.args(program.args).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut escape = started.spawn().unwrap();
+    let words = br#"{"memory": 1073741824, "seconds": 15, "niceness": 5}"#;
+    let mut frame = u32::try_from(words.len()).unwrap().to_le_bytes().to_vec();
+    frame.extend_from_slice(&[0; 8]);
+    frame.extend_from_slice(words);
+    escape.stdin.take().unwrap().write_all(&frame).unwrap();
+    let ended = escape.wait_with_output().unwrap();
+    assert_eq!((String::from_utf8_lossy(&ended.stdout).trim(), ended.status.success()), ("", true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -43,6 +43,18 @@ pub(crate) fn read(name: &str) -> Vec<u8> {
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
+/// A picture of any kind as PNG, by Pillow.
+pub(crate) fn as_png(bytes: &[u8]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to.png"));
+    std::fs::write(&from, bytes).unwrap();
+    let script = "import sys; from PIL import Image; Image.open(sys.argv[1]).save(sys.argv[2])";
+    let mut python = Command::new("python3");
+    let ran = python.args(["-c", script]).arg(&from).arg(&to).env("PYTHONPATH", pillow()).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    std::fs::read(to).unwrap()
+}
+
 /// A PNG's pixels, however they are stored.
 #[derive(Debug)]
 pub(crate) struct Pixels {

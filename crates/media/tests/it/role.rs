@@ -35,6 +35,8 @@ pub(crate) struct Counted {
     folder: Folder,
     pub(crate) asked: AtomicUsize,
     pub(crate) is_away: std::sync::atomic::AtomicBool,
+    /// While somebody writes here, what was opened does not arrive.
+    pub(crate) held: tokio::sync::RwLock<()>,
 }
 
 impl Origin for Counted {
@@ -43,7 +45,11 @@ impl Origin for Counted {
         if self.is_away.load(Ordering::SeqCst) {
             return Box::pin(async { Err(Unmet::Away("it is away".to_owned())) });
         }
-        self.folder.get(bucket, key, known)
+        Box::pin(async move {
+            let found = self.folder.get(bucket, key, known).await;
+            drop(self.held.read().await);
+            found
+        })
     }
 }
 
@@ -76,6 +82,7 @@ impl Role {
             folder: Folder::new(objects.path()),
             asked: AtomicUsize::new(0),
             is_away: false.into(),
+            held: tokio::sync::RwLock::new(()),
         });
         let media = Media::open(settings, Some(SigningKey::new(KEY)), origin.clone(), program).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
