@@ -27,6 +27,7 @@
 //!   environments local, staging, production and a preview at once
 //!   dev          development servers behind the edge
 //!   accessor     the typed module for apps, held to Roadbed's own rules
+//!   pictures     a picture from the admin to the storefront, by object storage
 //!   upstash      carts by Upstash's client and the gateway before Redis
 //!   apps         the apps' own suites
 //! ```
@@ -59,6 +60,7 @@ mod lending;
 mod members;
 mod migrations;
 mod monitors;
+mod pictures;
 mod previews;
 mod pushes;
 mod process_model;

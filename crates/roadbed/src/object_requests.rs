@@ -1,9 +1,17 @@
 //! Requests to object storage that Roadbed signs itself.
 
+use std::io;
+use std::time::Duration;
+
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderName, HeaderValue};
 use host::clock::Timestamp;
+use reconcile::Fault;
+use secrets::{Secret, Store};
 use sigv4::{Key, Request, Scope, UNSIGNED_PAYLOAD, authorization, stamp};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::world::objects::REGION;
 
@@ -24,4 +32,64 @@ pub(crate) fn headers(
     let said = authorization(&request, key, &Scope::of_s3(&stamp, REGION), &stamp);
     let value = |text: &str| HeaderValue::from_str(text).expect("a signature is ASCII");
     vec![(AUTHORIZATION, value(&said)), (DATE, value(&stamp)), (CONTENT, value(UNSIGNED_PAYLOAD))]
+}
+
+/// What is asked for.
+pub(crate) struct Asked<'a> {
+    pub method: &'a str,
+    pub path: &'a str,
+    pub body: &'a [u8],
+}
+
+/// Who asks the object storage of an environment, on loopback.
+pub(crate) struct Caller {
+    pub port: u16,
+    pub key: Key,
+    pub now: Timestamp,
+}
+
+/// An operation of its own is answered in milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Of an answer: a document that says what is wrong.
+const LONGEST_ANSWER: u64 = 64 * 1024;
+
+impl Caller {
+    /// The status, and the beginning of what is said.
+    pub(crate) async fn ask(&self, asked: &Asked<'_>) -> io::Result<(u16, String)> {
+        let host = format!("127.0.0.1:{}", self.port);
+        let signed = headers(&self.key, asked.method, &host, asked.path, self.now);
+        let mut request = format!("{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n", asked.method, asked.path);
+        for (name, value) in &signed {
+            request += &format!("{name}: {}\r\n", value.to_str().expect("a signature is ASCII"));
+        }
+        request += &format!("Content-Length: {}\r\n\r\n", asked.body.len());
+        let asking = async {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+            stream.write_all(request.as_bytes()).await?;
+            stream.write_all(asked.body).await?;
+            let mut answer = Vec::new();
+            stream.take(LONGEST_ANSWER).read_to_end(&mut answer).await?;
+            let status = answer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+            let status = status.ok_or_else(|| io::Error::other("what came is no answer"))?;
+            let said = String::from_utf8_lossy(&answer);
+            let said = said.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+            Ok((status, said.chars().take(200).collect()))
+        };
+        timeout(PATIENCE, asking).await.map_err(|_| io::ErrorKind::TimedOut)?
+    }
+}
+
+/// What all keys of an environment follow from.
+pub(crate) fn root(secrets: &Store) -> Result<Secret, Fault> {
+    let name = stores::objects::root_secret();
+    let found = secrets.get(&name).map_err(|fault| Fault::because(format!("cannot read {name}"), &fault))?;
+    let found = found.ok_or_else(|| Fault::new("object storage is not provisioned"))?;
+    Ok(found.secret)
+}
+
+/// The key with which Roadbed looks after what it promises.
+pub(crate) fn operator(secrets: &Store) -> Result<Key, Fault> {
+    let key = stores::objects::Key::named(stores::objects::OPERATOR, &root(secrets)?);
+    Ok(Key { id: key.id, secret: sigv4::Secret::new(key.secret.expose()) })
 }

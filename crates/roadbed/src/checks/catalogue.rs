@@ -7,7 +7,7 @@ use gate::{Claim, Impact};
 
 use super::{
     backup_copies, backups, code, deliveries, deploy_keys, errors, found_again, isolation, leaks, limits, looked_at,
-    outages, overdue, payments, pipeline, protection, published, readiness, runbook, shown, sites, strangers, survival,
+    media, outages, overdue, payments, pipeline, protection, published, readiness, runbook, shown, sites, strangers, survival,
     targets, teams, tls, variables,
 };
 
@@ -53,6 +53,8 @@ pub const ALL: &[Promise] = &[
         "Redis is stopped and MongoDB frozen: apps are not ready, all visitors wait up to 5 s",
     ),
     of(&sites::REACHABLE, OFTEN, "a visit to each app"),
+    of(&media::CLAIM, HOURLY, "a picture in each public bucket, taken away again"),
+    of(&isolation::objects::CLAIM, HOURLY, "objects of its own, taken away again"),
     of(&survival::CLAIM, ASKED, "one instance of each app is killed: requests under way there are lost"),
     of(&sites::REDIRECTS, OFTEN, "a visit to each host"),
     of(&tls::STAYS, OFTEN, "a visit to each host"),

@@ -13,6 +13,8 @@
 //! | T4 | `upstash-tokens-open-their-own` | a token opens its app's keys, a read-only one writes none, no other opens any; where Redis speaks REST |
 //! | T4 | `redis-keeps-its-promises` | memory, eviction and persistence as the server tells them; how full it is |
 //! | T4 | `readiness-follows-the-stores` | an app says that it is not ready while a store is away, and is ready when it returns |
+//! | T5 | `media-variants-are-delivered` | a picture in each public bucket comes in the width and format that is asked for, and in no other; where there is object storage |
+//! | T5 | `objects-open-to-their-own` | an app's key opens its buckets, and no other key or environment opens any; where there is object storage |
 //! | T5 | `apps-are-reachable` | every app answers over HTTPS, with a certificate that verifies; one that asks for a certificate refuses who has none |
 //! | T5 | `killed-instances-return` | a killed instance is started again and serves |
 //! | T6 | `http-redirects` | plain HTTP leads to HTTPS |
@@ -48,6 +50,7 @@ mod code;
 mod deliveries;
 mod deploy_keys;
 mod looked_at;
+mod media;
 mod sites;
 mod tls;
 mod readiness;
@@ -78,7 +81,10 @@ pub use deliveries::{OneCanGoBack, VisitorsGetWhatWasLookedAt};
 pub use deploy_keys::NoDeployKeyIsKept;
 pub use errors::ForcedErrorsArrive;
 pub use found_again::RequestsAreFoundAgain;
-pub use isolation::{CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here, TokensOpenTheirOwn};
+pub use media::VariantsAreDelivered;
+pub use isolation::{
+    CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here, ObjectsOpenToTheirOwn, TokensOpenTheirOwn,
+};
 pub use leaks::SecretsStaySecret;
 pub use limits::{AccountsAndMoneyAreGuardedMore, BurstsAreThrottled};
 pub use looked_at::FailedLooksFailDeployments;

@@ -46,6 +46,21 @@ impl World {
         if let Some(port) = self.addresses.rest {
             all.push(Box::new(checks::TokensOpenTheirOwn { here: here.clone(), port }));
         }
+        if let (Some(media), Some(ports)) = (&environment.media, self.addresses.media) {
+            all.push(Box::new(checks::VariantsAreDelivered {
+                media: media.clone(),
+                visitor: visitor.clone(),
+                secrets: self.secrets.clone(),
+                clock: clock.clone(),
+                objects: ports.objects,
+            }));
+            all.push(Box::new(checks::ObjectsOpenToTheirOwn {
+                here: here.clone(),
+                media: media.clone(),
+                clock: clock.clone(),
+                port: ports.objects,
+            }));
+        }
         all.push(Box::new(checks::EnvironmentsAreIsolated { here }));
         if let Some(check) = self.readiness_check(&visitor) {
             all.push(check);

@@ -155,8 +155,8 @@ mod tests {
 
     #[test]
     fn a_key_follows_from_its_name_and_the_root_and_from_nothing_else() {
-        let (root, other) = (Secret::new("root"), Secret::new("another root"));
-        let (one, two) = (Secret::new("one"), Secret::new("two"));
+        let (root, other) = (Secret::new("root".to_owned()), Secret::new("another root".to_owned()));
+        let (one, two) = (Secret::new("one".to_owned()), Secret::new("two".to_owned()));
         let key = Key::of_password(&one, &root);
         assert_eq!(key.id.len(), 2 + NAME_DIGITS);
         assert_eq!(Key::named(&key.id, &root).secret.expose(), key.secret.expose());

@@ -18,6 +18,7 @@ mod names;
 mod neighbour;
 pub(super) mod loan;
 mod ports;
+pub(super) mod objects;
 pub(super) mod tokens;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::roots::Roots;
 use crate::wanted::Wanted;
 pub use credentials::CredentialsOpenTheirOwn;
 use neighbour::Neighbour;
+pub use objects::ObjectsOpenToTheirOwn;
 pub use tokens::TokensOpenTheirOwn;
 
 pub(crate) const CLAIM: Claim = Claim {
