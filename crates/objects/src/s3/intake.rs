@@ -69,11 +69,6 @@ impl Said {
         };
         Ok(Self { length, sha256, md5, sum: sum(head, decoder.is_some())?, decoder })
     }
-
-    /// Whether the content is compared with something that somebody signed or computed.
-    pub(crate) fn is_covered(&self) -> bool {
-        self.sha256.is_some() || self.md5.is_some() || self.sum.is_some()
-    }
 }
 
 /// Which checksum comes in a header, or behind the content.

@@ -9,6 +9,7 @@ mod object;
 mod blobs;
 mod content;
 mod buckets;
+mod group;
 mod puts;
 mod gets;
 mod listing;
@@ -56,6 +57,7 @@ pub struct Store {
     blobs: Arc<Blobs>,
     clock: Arc<dyn Clock>,
     changes: Mutex<Connection>,
+    queue: group::Queue,
     /// Those that nobody uses now.
     readers: Mutex<Vec<Connection>>,
 }
@@ -81,7 +83,7 @@ impl Store {
         let presence = if blobs.are_there() { Presence::MustExist } else { Presence::MayBeNew };
         let changes = database::open(&database, SCHEMA, presence)?;
         blobs.make()?;
-        Ok(Self { database, blobs, clock, changes: Mutex::new(changes), readers: Mutex::default() })
+        Ok(Self { database, blobs, clock, changes: Mutex::new(changes), queue: group::Queue::default(), readers: Mutex::default() })
     }
 
     fn now(&self) -> Timestamp {
