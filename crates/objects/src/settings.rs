@@ -38,13 +38,7 @@ pub struct Bucket {
 impl Bucket {
     /// A bucket that only keys open, without a quota and without undo.
     pub fn private(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            public_read: false,
-            quota_bytes: None,
-            undo: Duration::ZERO,
-            origins: Vec::new(),
-        }
+        Self { name: name.to_owned(), public_read: false, quota_bytes: None, undo: Duration::ZERO, origins: Vec::new() }
     }
 }
 

@@ -99,7 +99,10 @@ impl Running {
 }
 
 /// The checksum of the checksums of parts.
-pub(crate) fn of_parts<'a>(algorithm: Algorithm, parts: impl ExactSizeIterator<Item = &'a Checksum>) -> Option<Checksum> {
+pub(crate) fn of_parts<'a>(
+    algorithm: Algorithm,
+    parts: impl ExactSizeIterator<Item = &'a Checksum>,
+) -> Option<Checksum> {
     let count = parts.len();
     let mut running = Running::new(algorithm);
     for part in parts {

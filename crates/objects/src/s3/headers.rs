@@ -85,7 +85,10 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, Refusal> {
         metadata.user.insert(name.to_owned(), value);
     }
     if bytes > MOST_METADATA {
-        return Err(Refusal::bad("MetadataTooLarge", format!("metadata has {bytes} bytes, and {MOST_METADATA} is the most")));
+        return Err(Refusal::bad(
+            "MetadataTooLarge",
+            format!("metadata has {bytes} bytes, and {MOST_METADATA} is the most"),
+        ));
     }
     Ok(metadata)
 }

@@ -170,10 +170,15 @@ impl Intake {
         if let Some(((algorithm, said), running)) = self.said_sum.zip(self.running) {
             let name = format!("x-amz-checksum-{}", algorithm.name());
             let behind = || trailers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
-            let said = said.or_else(behind).ok_or_else(|| Refusal::invalid(format!("`{name}` was announced and is missing")))?;
+            let said = said
+                .or_else(behind)
+                .ok_or_else(|| Refusal::invalid(format!("`{name}` was announced and is missing")))?;
             let computed = running.finish();
             if computed.value != said {
-                return Err(Refusal::bad("BadDigest", format!("the content has another {} than it says", algorithm.name())));
+                return Err(Refusal::bad(
+                    "BadDigest",
+                    format!("the content has another {} than it says", algorithm.name()),
+                ));
             }
             checksum = Some(computed);
         }

@@ -99,7 +99,7 @@ pub(crate) async fn copy_part(desk: &Desk, asked: &Asked, id: String, number: u3
             return Err(Refusal::bad("EntityTooLarge", format!("a part has at most {most} bytes")));
         }
         let mut writer = store.writer()?;
-        while let Some(bytes) = object.content.next()? {
+        while let Some(bytes) = object.content.chunk()? {
             writer.write(&bytes)?;
         }
         Ok(store.commit_part(&bucket, &key, &id, number, writer.finish()?, None)?)

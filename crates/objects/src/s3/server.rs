@@ -173,7 +173,12 @@ impl Desk {
         operation::target(host, self.settings.base_host.as_deref(), head.uri.path())
     }
 
-    async fn route(self: Arc<Self>, head: Parts, target: Target, body: &mut Option<Incoming>) -> Result<Answer, Refusal> {
+    async fn route(
+        self: Arc<Self>,
+        head: Parts,
+        target: Target,
+        body: &mut Option<Incoming>,
+    ) -> Result<Answer, Refusal> {
         if head.method == Method::OPTIONS {
             let mut answer = empty(StatusCode::OK);
             cors::preflight(self.settings.bucket(&target.bucket), &head.headers, answer.headers_mut())?;

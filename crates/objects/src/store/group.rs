@@ -19,12 +19,16 @@ pub(super) type Dirty = BTreeSet<PathBuf>;
 /// Changes of one transaction. More would make the first of them wait for the last.
 const AT_ONCE: usize = 64;
 
+type Run = Box<dyn FnOnce(&Connection, &mut Dirty) -> bool + Send>;
+
+type Settle = Box<dyn FnOnce(Option<&Fault>) + Send>;
+
 /// A change that waits for its turn.
 pub(super) struct Job {
     /// Says whether it was done; what it gave or why not is in its slot.
-    run: Box<dyn FnOnce(&Connection, &mut Dirty) -> bool + Send>,
+    run: Run,
     /// Hears that all is over: well, or with what went wrong for everybody.
-    settle: Box<dyn FnOnce(Option<&Fault>) + Send>,
+    settle: Settle,
 }
 
 impl std::fmt::Debug for Job {
@@ -99,11 +103,7 @@ fn lead(connection: &mut Connection, jobs: Vec<Job>) {
     }
 }
 
-fn run_all(
-    connection: &mut Connection,
-    jobs: Vec<Job>,
-    settles: &mut Vec<Box<dyn FnOnce(Option<&Fault>) + Send>>,
-) -> Result<()> {
+fn run_all(connection: &mut Connection, jobs: Vec<Job>, settles: &mut Vec<Settle>) -> Result<()> {
     let mut dirty = Dirty::new();
     let (runs, all): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.run, job.settle)).unzip();
     *settles = all;

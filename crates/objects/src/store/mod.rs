@@ -83,7 +83,14 @@ impl Store {
         let presence = if blobs.are_there() { Presence::MustExist } else { Presence::MayBeNew };
         let changes = database::open(&database, SCHEMA, presence)?;
         blobs.make()?;
-        Ok(Self { database, blobs, clock, changes: Mutex::new(changes), queue: group::Queue::default(), readers: Mutex::default() })
+        Ok(Self {
+            database,
+            blobs,
+            clock,
+            changes: Mutex::new(changes),
+            queue: group::Queue::default(),
+            readers: Mutex::default(),
+        })
     }
 
     fn now(&self) -> Timestamp {

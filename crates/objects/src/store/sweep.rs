@@ -80,8 +80,10 @@ impl Store {
                 let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
                 for (version, size, bucket) in &found {
                     puts::forget(rows, *version)?;
-                    rows.prepare_cached("UPDATE bucket SET kept = kept - 1, kept_bytes = kept_bytes - ?2 WHERE id = ?1")?
-                        .execute((bucket, size))?;
+                    rows.prepare_cached(
+                        "UPDATE bucket SET kept = kept - 1, kept_bytes = kept_bytes - ?2 WHERE id = ?1",
+                    )?
+                    .execute((bucket, size))?;
                 }
                 Ok(found.len())
             })?;

@@ -32,13 +32,17 @@ fn boto3_gets_what_it_may_and_is_refused_the_rest() {
     assert!(!stand.folder.path().join("other").exists() && stand.store.usage("other").unwrap().objects == 1);
 }
 
-/// So many small files.
-const FILES: u64 = 10_000;
+/// So many small files; `OBJECTS_FILES=10000` for as many as a shop has.
+fn files() -> u64 {
+    std::env::var("OBJECTS_FILES").map_or(2_000, |files| files.parse().unwrap())
+}
 
 fn rclone(stand: &Stand, arguments: &[&str]) -> Output {
     let output = Command::new("rclone")
         .args(["--config", "/dev/null", "--transfers", "16", "--checkers", "32", "--retries", "1"])
         .args(arguments)
+        // Of this transport it cannot use what a machine says about authorities.
+        .env_remove("AWS_CA_BUNDLE")
         .env("RCLONE_CONFIG_HERE_TYPE", "s3")
         .env("RCLONE_CONFIG_HERE_PROVIDER", "Other")
         .env("RCLONE_CONFIG_HERE_ENDPOINT", stand.endpoint())
@@ -66,11 +70,11 @@ fn sums(folder: &Path) -> Vec<(String, String)> {
 }
 
 #[test]
-fn rclone_syncs_ten_thousand_files_there_and_back() {
-    let stand = Stand::new();
+fn rclone_syncs_thousands_of_files_there_and_back() {
+    let (stand, files) = (Stand::in_memory(), files());
     let place = tempfile::tempdir().unwrap();
     let (here, back) = (place.path().join("here"), place.path().join("back"));
-    for number in 0..FILES {
+    for number in 0..files {
         let group = here.join(format!("g {}", number % 50));
         if number < 50 {
             fs::create_dir_all(&group).unwrap();
@@ -80,12 +84,15 @@ fn rclone_syncs_ten_thousand_files_there_and_back() {
     }
     fs::write(here.join("g 0/large"), content(1, 11 << 20)).unwrap();
     let (here_text, back_text) = (here.to_str().unwrap(), back.to_str().unwrap());
-    rclone(&stand, &["sync", "--s3-upload-cutoff", "6M", "--s3-chunk-size", "5M", here_text, "here:media/sync"]);
-    assert_eq!(stand.store.usage("media").unwrap().objects, FILES + 1);
+    rclone(
+        &stand,
+        &["sync", "--s3-upload-cutoff", "6M", "--s3-chunk-size", "5M", "--s3-no-head", here_text, "here:media/sync"],
+    );
+    assert_eq!(stand.store.usage("media").unwrap().objects, files + 1);
     rclone(&stand, &["sync", "here:media/sync", back_text]);
     assert_eq!(sums(&here), sums(&back));
     rclone(&stand, &["check", "--size-only", here_text, "here:media/sync"]);
     fs::remove_dir_all(here.join("g 1")).unwrap();
     rclone(&stand, &["sync", here_text, "here:media/sync"]);
-    assert_eq!(stand.store.usage("media").unwrap().objects, FILES + 1 - FILES / 50);
+    assert_eq!(stand.store.usage("media").unwrap().objects, files + 1 - files / 50);
 }

@@ -43,7 +43,15 @@ impl Client {
     }
 
     /// The head of a request, signed.
-    fn head(&self, method: &str, path: &str, query: &str, headers: &[(&str, &str)], payload: &str, length: usize) -> String {
+    fn head(
+        &self,
+        method: &str,
+        path: &str,
+        query: &str,
+        headers: &[(&str, &str)],
+        payload: &str,
+        length: usize,
+    ) -> String {
         let stamp = sigv4::stamp(SystemClock.now());
         let host = self.address.to_string();
         let mut signed = vec![("host", host.as_str()), ("x-amz-content-sha256", payload), ("x-amz-date", &stamp)];
@@ -58,7 +66,14 @@ impl Client {
         )
     }
 
-    pub(crate) fn ask(&mut self, method: &str, path: &str, query: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub(crate) fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        query: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let head = self.head(method, path, query, headers, &sha256_hex(body), body.len());
         send(self.address, &[head.as_bytes(), body])
     }
@@ -226,7 +241,7 @@ fn of_many_who_put_one_key_at_once_one_is_whole_in_the_end() {
 
 #[test]
 fn ten_thousand_keys_are_listed_page_by_page() {
-    let stand = Stand::new();
+    let stand = Stand::in_memory();
     for number in 0..10_000_u64 {
         let content = std::io::Cursor::new(content(number % 3, 5));
         stand.store.put("media", &format!("k/{:02}/{number:05}", number % 100), content, Default::default()).unwrap();
@@ -247,7 +262,8 @@ fn ten_thousand_keys_are_listed_page_by_page() {
     }
     assert_eq!((pages, keys.len()), (10, 10_000));
     assert!(keys.is_sorted());
-    let folders = stand.store.list("media", &List { prefix: "k/", delimiter: Some("/"), limit: 1000, ..List::default() });
+    let folders =
+        stand.store.list("media", &List { prefix: "k/", delimiter: Some("/"), limit: 1000, ..List::default() });
     assert_eq!(folders.unwrap().lines.len(), 100);
 }
 
@@ -256,7 +272,13 @@ fn keys_that_are_taken_away_open_nothing_any_more() {
     let stand = Stand::new();
     let mut client = Client::new(stand.address, "MEDIA", "media-alone");
     assert_eq!(client.ask("PUT", "/media/a", "", &[], b"x").status, 200);
-    stand.grants.replace(Grants::read(br#"[{"access_key_id":"NEW","secret":"n","rules":[{"bucket":"media","verbs":["read"]}]}]"#).unwrap()).unwrap();
+    stand
+        .grants
+        .replace(
+            Grants::read(br#"[{"access_key_id":"NEW","secret":"n","rules":[{"bucket":"media","verbs":["read"]}]}]"#)
+                .unwrap(),
+        )
+        .unwrap();
     assert_eq!(client.ask("GET", "/media/a", "", &[], b"").status, 403);
     assert_eq!(Client::new(stand.address, "NEW", "n").ask("GET", "/media/a", "", &[], b"").status, 200);
     stand.grants.replace(Grants::read(GRANTS.as_bytes()).unwrap()).unwrap();
@@ -311,7 +333,8 @@ fn bounds_are_kept() {
     slow.write_all(b"some of it").unwrap();
     let _ = slow.read_to_end(&mut rest);
     assert!(stand.store.head("media", "slow").is_err());
-    let without_length = "PUT /media/x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n0\r\n\r\n";
+    let without_length =
+        "PUT /media/x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n0\r\n\r\n";
     assert_eq!(send(stand.address, &[without_length.as_bytes()]).status, 403, "nobody puts");
     let health = format!("GET {} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", objects::HEALTH);
     assert_eq!(send(stand.address, &[health.as_bytes()]).status, 200);

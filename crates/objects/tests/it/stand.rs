@@ -27,7 +27,11 @@ pub(crate) const GRANTS: &str = r#"[
 ]"#;
 
 pub(crate) fn settings() -> Settings {
-    let media = Bucket { undo: Duration::from_secs(3600), origins: vec!["https://shop.example".into()], ..Bucket::private("media") };
+    let media = Bucket {
+        undo: Duration::from_secs(3600),
+        origins: vec!["https://shop.example".into()],
+        ..Bucket::private("media")
+    };
     let open = Bucket { public_read: true, ..Bucket::private("open") };
     let small = Bucket { quota_bytes: Some(100_000), ..Bucket::private("small") };
     Settings {
@@ -51,8 +55,18 @@ impl Stand {
         Self::with(Limits::default())
     }
 
+    /// On no disk: where what is tried is many objects, and not whether they last.
+    pub(crate) fn in_memory() -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Self::at(folder.unwrap(), Limits::default())
+    }
+
     pub(crate) fn with(limits: Limits) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::at(tempfile::tempdir().unwrap(), limits)
+    }
+
+    fn at(folder: TempDir, limits: Limits) -> Self {
         let store = Arc::new(Store::open(folder.path()).unwrap());
         store.settle(&settings().buckets).unwrap();
         let grants = Arc::new(Grants::new(Grants::read(GRANTS.as_bytes()).unwrap()).unwrap());

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use host::clock::{Clock, SystemClock, Timestamp};
-use objects::store::{BadKey, CHUNK, Expect, Fault, List, Listed, Metadata, PartRef, Put, Store, Sweep};
 use objects::Bucket;
+use objects::store::{BadKey, CHUNK, Expect, Fault, List, Listed, Metadata, PartRef, Put, Store, Sweep};
 use proptest::prelude::*;
 
 use crate::stand::content;
@@ -234,11 +234,11 @@ fn a_bit_that_rots_is_found_on_read_and_by_scrub_and_mended() {
     bytes[CHUNK + 5] ^= 4;
     fs::write(&file, &bytes).unwrap();
     let mut whole = store.get("media", "photo").unwrap().content;
-    assert_eq!(whole.next().unwrap().unwrap(), long[..CHUNK], "what comes before it is right");
-    assert!(matches!(whole.next(), Err(Fault::Damaged { .. })));
+    assert_eq!(whole.chunk().unwrap().unwrap(), long[..CHUNK], "what comes before it is right");
+    assert!(matches!(whole.chunk(), Err(Fault::Damaged { .. })));
     let mut part = store.get("media", "photo").unwrap().content;
     part.narrow(CHUNK as u64 + 50, 10);
-    assert!(matches!(part.next(), Err(Fault::Damaged { .. })), "other bytes of the chunk are not believed either");
+    assert!(matches!(part.chunk(), Err(Fault::Damaged { .. })), "other bytes of the chunk are not believed either");
     let scrubbed = store.scrub(|_| {}).unwrap();
     assert_eq!((scrubbed.blobs, scrubbed.damaged.len()), (2, 1));
     assert_eq!((scrubbed.damaged[0].bucket.as_str(), scrubbed.damaged[0].key.as_str()), ("media", "photo"));
@@ -269,16 +269,17 @@ fn parts_become_one_object_only_when_they_are_what_was_uploaded() {
     };
     let (first, last) = (content(1, 5 << 20), content(2, 77));
     let (one, two) = (part(1, &first), part(2, &last));
-    let complete = |parts: &[PartRef]| {
-        store.complete_upload("media", "big", &id, parts, &Expect::Anything, |_| None)
-    };
+    let complete = |parts: &[PartRef]| store.complete_upload("media", "big", &id, parts, &Expect::Anything, |_| None);
     assert!(matches!(complete(&[two.clone(), one.clone()]), Err(Fault::PartOrder)));
     assert!(matches!(complete(&[]), Err(Fault::PartOrder)));
     let wrong = PartRef { etag: two.etag.clone(), ..one.clone() };
     assert!(matches!(complete(&[wrong]), Err(Fault::BadPart { number: 1 })));
     let three = part(3, &last);
     assert!(matches!(complete(&[one.clone(), two.clone(), three]), Err(Fault::SmallPart { number: 2, .. })));
-    assert!(matches!(store.head("media", "big"), Err(Fault::NoObject { .. })), "nothing is there before it is complete");
+    assert!(
+        matches!(store.head("media", "big"), Err(Fault::NoObject { .. })),
+        "nothing is there before it is complete"
+    );
     assert_eq!(store.usage("media").unwrap().part_bytes, (5 << 20) + 154);
     let head = complete(&[one, two]).unwrap();
     assert!(head.etag.ends_with("-2"));
@@ -344,9 +345,8 @@ fn listed(keys: &[String], list: &List<'_>) -> (Vec<String>, bool) {
         let rest = &key[list.prefix.len()..];
         let cut = list.delimiter.and_then(|delimiter| Some(rest.find(delimiter)? + delimiter.len()));
         let name = cut.map_or(key.clone(), |length| key[..list.prefix.len() + length].to_owned());
-        let passed = list.after.is_some_and(|after| {
-            key.as_str() <= after || (list.after_is_prefix && key.starts_with(after))
-        });
+        let passed =
+            list.after.is_some_and(|after| key.as_str() <= after || (list.after_is_prefix && key.starts_with(after)));
         if !passed && names.last() != Some(&name) {
             names.push(name);
         }
