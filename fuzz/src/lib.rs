@@ -11,6 +11,7 @@ pub mod documents;
 pub mod fields;
 pub mod requests;
 pub mod gateway;
+pub mod objects;
 
 /// A reader and what is promised of it.
 pub type Target = fn(&[u8]);
@@ -32,6 +33,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("upstash_token", gateway::token),
     ("upstash_request", gateway::request),
     ("upstash_answer", gateway::answer),
+    ("sigv4", objects::sigv4),
+    ("s3_chunked", objects::s3_chunked),
 ];
 
 /// The target of this name.
