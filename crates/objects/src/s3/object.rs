@@ -14,7 +14,7 @@ use super::authenticate::{one, refuse_open_upload};
 use super::conditions::{self, Verdict};
 use super::fault::Refusal;
 use super::headers::{self, quoted};
-use super::intake::{self, Intake, Said, blocking};
+use super::intake::{self, Intake, Said, Sums, blocking};
 use super::operation::{self, Target};
 use super::server::{Answer, Asked, Desk, document, empty};
 use super::xml::{self, Xml};
@@ -248,7 +248,7 @@ pub(crate) async fn delete(desk: &Desk, asked: &Asked) -> Result<Answer, Refusal
 }
 
 pub(crate) async fn delete_many(desk: &Desk, asked: Asked, body: Incoming) -> Result<Answer, Refusal> {
-    let bytes = intake::document(&asked.head, &asked.who, body, DELETE_DOCUMENT).await?;
+    let bytes = intake::document(&asked.head, &asked.who, body, DELETE_DOCUMENT, Sums::OfDocument).await?;
     let malformed = || Refusal::bad("MalformedXML", "the list of objects to delete is none");
     let list = xml::read(&bytes).filter(|root| root.name == "Delete").ok_or_else(malformed)?;
     let is_quiet = list.text_of("Quiet") == Some("true");

@@ -48,6 +48,9 @@ use schema::SCHEMA;
 /// Bytes of a key, as S3 has it.
 pub const MOST_KEY: usize = 1024;
 
+/// Connections that are kept for the next who reads. Each has three files open.
+const IDLE_READERS: usize = 16;
+
 type Result<T> = std::result::Result<T, Fault>;
 
 /// A store of objects in a folder.
@@ -121,7 +124,10 @@ impl Store {
         let transaction = connection.transaction()?;
         let seen = look(&transaction);
         drop(transaction);
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        let mut idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_READERS {
+            idle.push(connection);
+        }
         seen
     }
 

@@ -245,6 +245,24 @@ check("a part that is too small", name_of(s3.complete_multipart_upload, Bucket="
 check("a copy of a part of what one may not read", name_of(media.upload_part_copy, Bucket="media", Key="parts", UploadId=upload, PartNumber=3, CopySource="other/top.txt"), "AccessDenied")
 check("abort", code(s3.abort_multipart_upload, Bucket="media", Key="parts", UploadId=upload), 204)
 check("and again", name_of(s3.abort_multipart_upload, Bucket="media", Key="parts", UploadId=upload), "NoSuchUpload")
+for algorithm, kind in (("CRC32", "COMPOSITE"), ("CRC32", "FULL_OBJECT"), ("SHA256", "COMPOSITE")):
+    upload = s3.create_multipart_upload(Bucket="media", Key="summed", ChecksumAlgorithm=algorithm, ChecksumType=kind)["UploadId"]
+    pieces = [big[: 5 << 20], big[5 << 20 : 5_300_000]]
+    sent = []
+    for number, piece in enumerate(pieces, 1):
+        part = s3.upload_part(Bucket="media", Key="summed", UploadId=upload, PartNumber=number, Body=piece, ChecksumAlgorithm=algorithm)
+        sent.append({"PartNumber": number, "ETag": part["ETag"], "Checksum" + algorithm: part["Checksum" + algorithm]})
+    wrong = [sent[0], {**sent[1], "Checksum" + algorithm: sent[0]["Checksum" + algorithm]}]
+    check(f"{algorithm} {kind}, wrong", name_of(s3.complete_multipart_upload, Bucket="media", Key="summed", UploadId=upload, MultipartUpload={"Parts": wrong}), "InvalidPart")
+    extra = {}
+    if kind == "FULL_OBJECT":
+        extra = {"ChecksumType": kind, "ChecksumCRC32": crc}
+        check(f"{kind} of another", name_of(s3.complete_multipart_upload, Bucket="media", Key="summed", UploadId=upload, MultipartUpload={"Parts": sent}, **extra), "BadDigest")
+        extra["ChecksumCRC32"] = base64.b64encode(zlib.crc32(big[:5_300_000]).to_bytes(4, "big")).decode()
+    done = s3.complete_multipart_upload(Bucket="media", Key="summed", UploadId=upload, MultipartUpload={"Parts": sent}, **extra)
+    check(f"{algorithm} {kind}", done["ChecksumType"], kind)
+    whole = s3.get_object(Bucket="media", Key="summed", ChecksumMode="ENABLED")
+    check(f"{algorithm} {kind} comes back", (whole["ChecksumType"], whole["Body"].read() == big[:5_300_000]), (kind, True))
 
 # Over their quota, and what is not done here.
 check("quota", name_of(s3.put_object, Bucket="small", Key="a", Body=b"x" * 100_001), "QuotaExceeded")
