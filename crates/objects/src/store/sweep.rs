@@ -71,7 +71,7 @@ impl Store {
         loop {
             let some = self.write(|rows| {
                 let mut statement = rows.prepare_cached(
-                    "SELECT version.id, version.size, bucket.id FROM bucket JOIN version ON version.bucket = bucket.id \
+                    "SELECT version.id, version.size, bucket.id FROM bucket CROSS JOIN version ON version.bucket = bucket.id \
                      WHERE gone IS NOT NULL AND gone <= ?1 - undo LIMIT ?2",
                 )?;
                 let found = statement.query_map((now.unix_millis(), AT_ONCE), |row| {
