@@ -13,7 +13,7 @@ use super::object::{note, source};
 use super::operation::Target;
 use super::server::{Answer, Asked, Desk, document, empty};
 use super::xml::{self, Xml};
-use crate::store::{Checksum, MOST_PARTS, Part, PartRef};
+use crate::store::{Checksum, Fault, MOST_PARTS, Part, PartRef};
 
 /// Bytes of a list of parts: ten thousand, each with a digest.
 const COMPLETE_DOCUMENT: u64 = 4 << 20;
@@ -137,7 +137,10 @@ pub(crate) async fn complete(desk: &Desk, asked: Asked, body: Incoming, id: Stri
     let most = desk.limits.multipart;
     let (store, Target { bucket, key }) = (desk.store.clone(), asked.target.clone());
     let head = blocking(move || {
-        let upload = store.upload(&bucket, &key, &id)?;
+        let upload = match store.upload(&bucket, &key, &id) {
+            Err(fault @ Fault::NoUpload(_)) => return store.completed(&bucket, &key, &parts)?.ok_or(fault.into()),
+            upload => upload?,
+        };
         let size: u64 = store
             .parts(&bucket, &key, &id, 0, MOST_PARTS as usize)?
             .iter()

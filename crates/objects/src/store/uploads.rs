@@ -202,6 +202,28 @@ impl Store {
         })
     }
 
+    /// The object that these parts have become, where it is still there: whoever completes an upload and hears no answer asks again.
+    ///
+    /// # Errors
+    /// Where the bucket is not there.
+    pub fn completed(&self, bucket: &str, key: &str, parts: &[PartRef]) -> Result<Option<Head>> {
+        let mut md5 = Md5::new();
+        for part in parts {
+            let digits = part.etag.as_bytes().chunks(2).map(|two| std::str::from_utf8(two).ok());
+            let bytes = digits.map(|two| two.and_then(|two| u8::from_str_radix(two, 16).ok()));
+            let Some(bytes) = bytes.collect::<Option<Vec<u8>>>().filter(|bytes| bytes.len() == 16) else {
+                return Ok(None);
+            };
+            md5.update(bytes);
+        }
+        let etag = format!("{}-{}", hex(&md5.finalize()), parts.len());
+        match self.head(bucket, key) {
+            Ok(head) => Ok(Some(head).filter(|head| head.etag == etag)),
+            Err(Fault::NoObject { .. }) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// Forgets an upload and its parts.
     ///
     /// # Errors

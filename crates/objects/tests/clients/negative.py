@@ -261,6 +261,8 @@ for algorithm, kind in (("CRC32", "COMPOSITE"), ("CRC32", "FULL_OBJECT"), ("SHA2
         extra["ChecksumCRC32"] = base64.b64encode(zlib.crc32(big[:5_300_000]).to_bytes(4, "big")).decode()
     done = s3.complete_multipart_upload(Bucket="media", Key="summed", UploadId=upload, MultipartUpload={"Parts": sent}, **extra)
     check(f"{algorithm} {kind}", done["ChecksumType"], kind)
+    check("complete again", code(s3.complete_multipart_upload, Bucket="media", Key="summed", UploadId=upload, MultipartUpload={"Parts": sent}), 200)
+    check("of another key", name_of(s3.complete_multipart_upload, Bucket="media", Key="big", UploadId=upload, MultipartUpload={"Parts": sent}), "NoSuchUpload")
     whole = s3.get_object(Bucket="media", Key="summed", ChecksumMode="ENABLED")
     check(f"{algorithm} {kind} comes back", (whole["ChecksumType"], whole["Body"].read() == big[:5_300_000]), (kind, True))
 

@@ -240,6 +240,41 @@ fn of_many_who_put_one_key_at_once_one_is_whole_in_the_end() {
 }
 
 #[test]
+fn of_many_who_fill_a_bucket_at_once_none_gets_beyond_its_quota() {
+    let stand = Stand::new();
+    let statuses = std::thread::scope(|scope| {
+        let puts: Vec<_> = (0..12)
+            .map(|number| {
+                let address = stand.address;
+                scope.spawn(move || {
+                    let mut client = Client::new(address, "ALL", "all-of-it");
+                    client.ask("PUT", &format!("/small/{number}"), "", &[], &content(number, 30_000)).status
+                })
+            })
+            .collect();
+        puts.into_iter().map(|put| put.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 3, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 403].contains(status)), "{statuses:?}");
+    assert_eq!(stand.store.usage("small").unwrap().bytes, 90_000);
+}
+
+#[test]
+fn what_was_deleted_by_a_client_can_be_put_back() {
+    let stand = Stand::new();
+    let mut client = Client::new(stand.address, "MEDIA", "media-alone");
+    let headers = [("content-type", "image/png"), ("x-amz-meta-colour", "blue")];
+    assert_eq!(client.ask("PUT", "/media/lost", "", &headers, b"picture").status, 200);
+    assert_eq!(client.ask("DELETE", "/media/lost", "", &[], b"").status, 204);
+    assert_eq!(client.ask("GET", "/media/lost", "", &[], b"").status, 404);
+    let kept = stand.store.kept("media", "lost", None, 10).unwrap();
+    stand.store.restore("media", kept[0].head.version).unwrap();
+    let back = client.ask("GET", "/media/lost", "", &[], b"");
+    assert_eq!((back.status, back.body.as_slice()), (200, &b"picture"[..]));
+    assert_eq!((back.header("content-type"), back.header("x-amz-meta-colour")), (Some("image/png"), Some("blue")));
+}
+
+#[test]
 fn ten_thousand_keys_are_listed_page_by_page() {
     let stand = Stand::in_memory();
     for number in 0..10_000_u64 {

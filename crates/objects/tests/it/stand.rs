@@ -57,9 +57,7 @@ impl Stand {
 
     /// On no disk: where what is tried is many objects, and not whether they last.
     pub(crate) fn in_memory() -> Self {
-        let memory = std::path::Path::new("/dev/shm");
-        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        Self::at(folder.unwrap(), Limits::default())
+        Self::at(folder_in_memory(), Limits::default())
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
@@ -83,6 +81,12 @@ impl Stand {
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
+}
+
+/// A folder that costs no wait for a disk, where the machine has one.
+pub(crate) fn folder_in_memory() -> TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
 impl Drop for Stand {

@@ -11,7 +11,7 @@ use objects::Bucket;
 use objects::store::{BadKey, CHUNK, Expect, Fault, List, Listed, Metadata, PartRef, Put, Store, Sweep};
 use proptest::prelude::*;
 
-use crate::stand::content;
+use crate::stand::{content, folder_in_memory};
 
 /// A clock that a test moves.
 #[derive(Debug)]
@@ -297,7 +297,7 @@ fn parts_become_one_object_only_when_they_are_what_was_uploaded() {
 
 #[test]
 fn a_snapshot_is_one_moment_and_holds_the_sweep() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let store = Store::open(folder.path()).unwrap();
     store.settle(&[bucket(0, None), Bucket::private("other")]).unwrap();
     for number in 0..1100 {
@@ -363,7 +363,7 @@ proptest! {
     fn lists_are_those_that_s3_describes(
         keys in prop::collection::btree_set("[ab/\u{10ffff}]{1,5}", 1..25), prefix in "[ab/]{0,2}", after in "[ab/]{0,3}", limit in 1_usize..6
     ) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder_in_memory();
         let store = Store::open(folder.path()).unwrap();
         store.settle(&[bucket(0, None)]).unwrap();
         let keys: Vec<String> = keys.into_iter().collect();
