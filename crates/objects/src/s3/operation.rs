@@ -111,6 +111,22 @@ pub fn target(host: &str, base_host: Option<&str>, path: &str) -> Result<Target,
     }
 }
 
+/// Parameters of the signature, which was judged; how some clients name the operation for their logs; and what changes nothing of what
+/// is done, in addresses that were made of headers.
+const OF_NO_ACCOUNT: &[&str] = &[
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-SignedHeaders",
+    "X-Amz-Signature",
+    "X-Amz-Content-Sha256",
+    "x-id",
+    "x-amz-checksum-mode",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-user-agent",
+];
+
 /// The parameters of a query, each once.
 struct Query(Vec<(String, String)>);
 
@@ -121,11 +137,7 @@ impl Query {
             let text =
                 |bytes| String::from_utf8(bytes).map_err(|_| Refusal::bad("InvalidURI", "the query is no UTF-8"));
             let (name, value) = (text(name)?, text(value)?);
-            // Of the signature, which was judged; and how some clients name the operation for their logs.
-            let is_signature = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires"]
-                .contains(&name.as_str())
-                || ["X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Content-Sha256", "x-id"].contains(&name.as_str());
-            if is_signature {
+            if OF_NO_ACCOUNT.contains(&name.as_str()) {
                 continue;
             }
             if all.iter().any(|(known, _)| *known == name) {

@@ -32,6 +32,21 @@ fn boto3_gets_what_it_may_and_is_refused_the_rest() {
     assert!(!stand.folder.path().join("other").exists() && stand.store.usage("other").unwrap().objects == 1);
 }
 
+const JAVASCRIPT: [&str; 2] = ["@aws-sdk/client-s3@3.1175.0", "@aws-sdk/s3-request-presigner@3.1169.0"];
+
+#[test]
+fn the_sdk_of_javascript_puts_gets_streams_and_signs_addresses() {
+    let stand = Stand::new();
+    let output = Command::new("node")
+        .arg(script("sdk.mjs"))
+        .env("PACKAGES", testkit::tools::of_npm(&JAVASCRIPT))
+        .env("ENDPOINT", stand.endpoint())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(stand.store.usage("media").unwrap().objects, 0);
+}
+
 /// So many small files; `OBJECTS_FILES=10000` for as many as a shop has.
 fn files() -> u64 {
     std::env::var("OBJECTS_FILES").map_or(2_000, |files| files.parse().unwrap())
