@@ -12,6 +12,7 @@ pub mod fields;
 pub mod requests;
 pub mod gateway;
 pub mod media;
+pub mod objects;
 
 /// A reader and what is promised of it.
 pub type Target = fn(&[u8]);
@@ -34,6 +35,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("upstash_request", gateway::request),
     ("upstash_answer", gateway::answer),
     ("media_variant", media::variant),
+    ("sigv4", objects::sigv4),
+    ("s3_chunked", objects::s3_chunked),
 ];
 
 /// The target of this name.

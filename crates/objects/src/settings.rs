@@ -24,6 +24,9 @@ pub struct Bucket {
     /// Whether anybody may read what is in it. Nobody may list it without a key.
     #[serde(default)]
     pub public_read: bool,
+    /// Of one object, however it comes; the server's own limits hold besides.
+    #[serde(default)]
+    pub max_object_bytes: Option<u64>,
     /// Of what is in it and of uploads that are not complete. What is kept for undo may take as much once more.
     #[serde(default)]
     pub quota_bytes: Option<u64>,
@@ -41,6 +44,7 @@ impl Bucket {
         Self {
             name: name.to_owned(),
             public_read: false,
+            max_object_bytes: None,
             quota_bytes: None,
             undo: Duration::ZERO,
             origins: Vec::new(),

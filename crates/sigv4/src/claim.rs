@@ -19,7 +19,9 @@ const SKEW: Duration = Duration::from_secs(15 * 60);
 pub enum Means {
     Header,
     /// In an address, which is good for so long.
-    Query { expires: Duration },
+    Query {
+        expires: Duration,
+    },
 }
 
 /// A signature, and what it says of itself.
@@ -101,13 +103,7 @@ impl Claim {
             }
         }
         let missing = Malformed::Parts;
-        Self::new(
-            credential.ok_or(missing)?,
-            date,
-            names.ok_or(missing)?,
-            signature.ok_or(missing)?,
-            Means::Header,
-        )
+        Self::new(credential.ok_or(missing)?, date, names.ok_or(missing)?, signature.ok_or(missing)?, Means::Header)
     }
 
     /// Reads a query; `None` where nothing in it is of a signature.
@@ -125,7 +121,9 @@ impl Claim {
         ];
         let mut parts: [Option<String>; 6] = Default::default();
         for (name, value) in decoded_pairs(query) {
-            let Some(index) = NAMES.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(&name)) else { continue };
+            let Some(index) = NAMES.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(&name)) else {
+                continue;
+            };
             let value = String::from_utf8(value).map_err(|_| Malformed::Parts)?;
             // In another case it would be read here and not be left out of what is signed.
             if NAMES[index].as_bytes() != name || parts[index].replace(value).is_some() {

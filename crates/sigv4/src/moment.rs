@@ -24,11 +24,15 @@ pub fn read_stamp(text: &str) -> Option<Timestamp> {
     }
     let number = |from: usize, until: usize| {
         let digits = &bytes[from..until];
-        digits.iter().all(u8::is_ascii_digit).then(|| digits.iter().fold(0, |sum, &digit| sum * 10 + i64::from(digit - b'0')))
+        digits
+            .iter()
+            .all(u8::is_ascii_digit)
+            .then(|| digits.iter().fold(0, |sum, &digit| sum * 10 + i64::from(digit - b'0')))
     };
     let (year, month, day) = (number(0, 4)?, number(4, 6)?, number(6, 8)?);
     let (hour, minute, second) = (number(9, 11)?, number(11, 13)?, number(13, 15)?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 59 || year < 1970 {
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 59 || year < 1970
+    {
         return None;
     }
     // Days since 1970 in the calendar of Gregory, counted from March so that the leap day is the last.
@@ -61,7 +65,9 @@ mod tests {
 
     #[test]
     fn a_day_that_is_none_is_none() {
-        for text in ["20260231T000000Z", "20260101T240000Z", "2026010100000000", "20260101t000000Z", "", "20261301T000000Z"] {
+        for text in
+            ["20260231T000000Z", "20260101T240000Z", "2026010100000000", "20260101t000000Z", "", "20261301T000000Z"]
+        {
             assert_eq!(read_stamp(text), None, "{text}");
         }
     }

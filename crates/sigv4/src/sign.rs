@@ -75,7 +75,10 @@ mod tests {
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         assert_eq!(of_suite("POST", "/", "", &headers, b"Param1=value1"), form);
         let trimmed = "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736";
-        assert_eq!(of_suite("GET", "/", "", &[("my-header1", " value1"), ("my-header2", " \"a   b   c\"")], b""), trimmed);
+        assert_eq!(
+            of_suite("GET", "/", "", &[("my-header1", " value1"), ("my-header2", " \"a   b   c\"")], b""),
+            trimmed
+        );
     }
 
     /// From AWS's documentation of S3: "Get bucket (list objects)", "Put object", "Presigned GET" of its examples.
@@ -105,8 +108,7 @@ mod tests {
         let signed = authorization(&put, &key, &scope, &moment);
         assert!(signed.ends_with("98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"), "{signed}");
 
-        let get =
-            Request { method: "GET", path: "/test.txt", query: "", headers: &[host], payload: UNSIGNED_PAYLOAD };
+        let get = Request { method: "GET", path: "/test.txt", query: "", headers: &[host], payload: UNSIGNED_PAYLOAD };
         let query = presign(&get, &key, &scope, &moment, Duration::from_secs(86_400));
         assert!(query.ends_with("aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"), "{query}");
     }

@@ -30,7 +30,8 @@ fn a_picture_chosen_in_the_admin_is_on_the_storefront_and_lives_through_the_end_
 
     // Who has no key changes nothing, and what is not delivered in a width of the manifest is in none.
     let client = shop.client();
-    let (place, json) = (format!("{}/products/enamel-mug/picture", shop.url("api")), ("content-type", "application/json"));
+    let (place, json) =
+        (format!("{}/products/enamel-mug/picture", shop.url("api")), ("content-type", "application/json"));
     assert_eq!(client.post(&place, &[json], r#"{"type":"image/png","bytes":10}"#).unwrap().status, 401);
     let original = address.split('?').next().unwrap();
     assert_eq!(client.get(&format!("{original}?w=641")).unwrap().status, 403);
@@ -45,7 +46,11 @@ fn a_picture_chosen_in_the_admin_is_on_the_storefront_and_lives_through_the_end_
             let width = if unit == "objects" { 480 } else { 1280 };
             let answer = client.request("GET", &format!("{original}?w={width}"), &[("accept", "image/jpeg")], "")?;
             let is_picture = answer.headers.get("content-type").is_some_and(|kind| kind == "image/jpeg");
-            if answer.status == 200 && is_picture { Ok(()) } else { Err(format!("{} {:?}", answer.status, answer.headers)) }
+            if answer.status == 200 && is_picture {
+                Ok(())
+            } else {
+                Err(format!("{} {:?}", answer.status, answer.headers))
+            }
         });
     }
     shop.down();

@@ -64,7 +64,8 @@ impl S3 {
         let host = self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host);
         let content_sha256 = sha256_hex(content.map_or(&[][..], |(content, _)| content));
         let stamp = sigv4::stamp(SystemClock.now());
-        let signed = [("host", host), ("x-amz-content-sha256", content_sha256.as_str()), ("x-amz-date", stamp.as_str())];
+        let signed =
+            [("host", host), ("x-amz-content-sha256", content_sha256.as_str()), ("x-amz-date", stamp.as_str())];
         let request =
             Request { method: method.as_str(), path: &path, query: &query, headers: &signed, payload: &content_sha256 };
         let scope = Scope::of_s3(&stamp, &self.region);

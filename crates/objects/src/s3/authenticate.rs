@@ -94,13 +94,8 @@ pub(crate) fn who(head: &Parts, grants: &Grants, region: &str, now: Timestamp) -
             headers.push((name.as_str(), value));
         }
     }
-    let request = Request {
-        method: head.method.as_str(),
-        path: head.uri.path(),
-        query,
-        headers: &headers,
-        payload: &payload,
-    };
+    let request =
+        Request { method: head.method.as_str(), path: head.uri.path(), query, headers: &headers, payload: &payload };
     let grant = grants.of(&claim.key_id);
     // An id that nobody has costs what another costs.
     let nobody = Secret::new("nobody's");
@@ -123,7 +118,10 @@ pub(crate) fn who(head: &Parts, grants: &Grants, region: &str, now: Timestamp) -
         && !(Duration::from_secs(1)..=LONGEST_ADDRESS).contains(&expires)
     {
         let most = LONGEST_ADDRESS.as_secs();
-        return Err(Refusal::bad("AuthorizationQueryParametersError", format!("X-Amz-Expires is between 1 and {most}")));
+        return Err(Refusal::bad(
+            "AuthorizationQueryParametersError",
+            format!("X-Amz-Expires is between 1 and {most}"),
+        ));
     }
     // Whoever has an address could otherwise make of it what was never signed: a copy, other metadata, another owner.
     for name in head.headers.keys() {

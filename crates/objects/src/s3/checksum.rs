@@ -98,15 +98,96 @@ impl Running {
     }
 }
 
-/// The checksum of the checksums of parts.
-pub(crate) fn of_parts<'a>(algorithm: Algorithm, parts: impl ExactSizeIterator<Item = &'a Checksum>) -> Option<Checksum> {
-    let count = parts.len();
-    let mut running = Running::new(algorithm);
-    for part in parts {
-        running.update(&STANDARD.decode(&part.value).ok()?);
+/// What the checksum of an object in parts is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The checksums of its parts.
+    Composite,
+    /// All its bytes, as if it had come as one.
+    FullObject,
+}
+
+impl Kind {
+    /// As `x-amz-checksum-type` says it, or as it is where nothing is said; `None` where there is no such checksum.
+    pub(crate) fn of(said: Option<&str>, algorithm: Algorithm) -> Option<Self> {
+        match (said, algorithm) {
+            (None | Some("FULL_OBJECT"), Algorithm::Crc64Nvme) => Some(Self::FullObject),
+            (Some("FULL_OBJECT"), Algorithm::Crc32 | Algorithm::Crc32c) => Some(Self::FullObject),
+            (None | Some("COMPOSITE"), Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Sha1 | Algorithm::Sha256) => {
+                Some(Self::Composite)
+            }
+            _ => None,
+        }
     }
-    let Checksum { algorithm, value } = running.finish();
-    Some(Checksum { algorithm, value: format!("{value}-{count}") })
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Composite => "COMPOSITE",
+            Self::FullObject => "FULL_OBJECT",
+        }
+    }
+
+    /// Of a checksum that an object has.
+    pub(crate) fn of_value(value: &str) -> Self {
+        if value.contains('-') { Self::Composite } else { Self::FullObject }
+    }
+}
+
+/// The checksum of an object by those of its parts, and how many bytes each has.
+pub(crate) fn of_parts(algorithm: Algorithm, kind: Kind, parts: &[(&Checksum, u64)]) -> Option<Checksum> {
+    let name = algorithm.name().to_owned();
+    match kind {
+        Kind::Composite => {
+            let mut running = Running::new(algorithm);
+            for (part, _) in parts {
+                running.update(&STANDARD.decode(&part.value).ok()?);
+            }
+            let value = running.finish().value;
+            Some(Checksum { algorithm: name, value: format!("{value}-{}", parts.len()) })
+        }
+        Kind::FullObject => {
+            let (polynomial, bits) = match algorithm {
+                Algorithm::Crc32 => (0xedb8_8320, 32),
+                Algorithm::Crc32c => (0x82f6_3b78, 32),
+                Algorithm::Crc64Nvme => (0x9a6c_9329_ac4b_c9b5, 64),
+                Algorithm::Sha1 | Algorithm::Sha256 => return None,
+            };
+            let mut whole = 0;
+            for (part, size) in parts {
+                let bytes = STANDARD.decode(&part.value).ok()?;
+                let sum = bytes.iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte));
+                whole = multiply(power(*size, polynomial, bits), whole, polynomial, bits) ^ sum;
+            }
+            let bytes = whole.to_be_bytes();
+            Some(Checksum { algorithm: name, value: STANDARD.encode(&bytes[8 - algorithm.length()..]) })
+        }
+    }
+}
+
+/// A product of polynomials over GF(2), modulo another, all with their lowest power in the highest bit.
+fn multiply(one: u64, mut two: u64, polynomial: u64, bits: u32) -> u64 {
+    let mut product = 0;
+    for bit in (0..bits).rev() {
+        if one >> bit & 1 == 1 {
+            product ^= two;
+        }
+        two = if two & 1 == 1 { two >> 1 ^ polynomial } else { two >> 1 };
+    }
+    product
+}
+
+/// What so many bytes more make of a sum: it is multiplied with `x` to the power of their bits.
+fn power(bytes: u64, polynomial: u64, bits: u32) -> u64 {
+    let one = 1 << (bits - 1);
+    let (mut result, mut square, mut left) = (one, one >> 8, bytes);
+    while left > 0 {
+        if left & 1 == 1 {
+            result = multiply(result, square, polynomial, bits);
+        }
+        square = multiply(square, square, polynomial, bits);
+        left >>= 1;
+    }
+    result
 }
 
 #[cfg(test)]
@@ -130,6 +211,25 @@ mod tests {
             assert_eq!(crate::store::hex(&sum), hexadecimal, "{algorithm:?}");
             assert_eq!(sum.len(), algorithm.length());
             assert_eq!(Algorithm::of(&algorithm.name().to_uppercase()), Some(algorithm));
+        }
+    }
+
+    #[test]
+    fn the_sum_of_a_whole_is_made_of_those_of_its_parts() {
+        let whole: Vec<u8> = (0..100_000_u32).map(|number| u8::try_from(number * 7 % 251).unwrap()).collect();
+        for algorithm in [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme] {
+            let sum = |bytes: &[u8]| {
+                let mut running = Running::new(algorithm);
+                running.update(bytes);
+                running.finish()
+            };
+            let pieces = [&whole[..70_001], &whole[70_001..70_001], &whole[70_001..]];
+            let sums = pieces.map(sum);
+            let parts: Vec<(&Checksum, u64)> =
+                sums.iter().zip(pieces).map(|(sum, piece)| (sum, piece.len() as u64)).collect();
+            assert_eq!(of_parts(algorithm, Kind::FullObject, &parts), Some(sum(&whole)), "{algorithm:?}");
+            let composite = of_parts(algorithm, Kind::Composite, &parts).unwrap().value;
+            assert!(composite.ends_with("-3") && Kind::of_value(&composite) == Kind::Composite);
         }
     }
 }

@@ -62,21 +62,18 @@ impl std::fmt::Debug for Decoder {
 
 impl Decoder {
     pub fn new(signing: Signing, has_trailers: bool) -> Self {
-        Self {
-            buffer: BytesMut::new(),
-            at: At::Line,
-            signing,
-            chunk: None,
-            has_trailers,
-            trailers: Vec::new(),
-        }
+        Self { buffer: BytesMut::new(), at: At::Line, signing, chunk: None, has_trailers, trailers: Vec::new() }
     }
 
     /// Takes bytes of the wire, and gives what of them is content to `sink`.
     ///
     /// # Errors
     /// Where they are none of a chunked payload, or `sink` fails.
-    pub fn feed<F: From<Broken>>(&mut self, bytes: &[u8], mut sink: impl FnMut(&[u8]) -> Result<(), F>) -> Result<(), F> {
+    pub fn feed<F: From<Broken>>(
+        &mut self,
+        bytes: &[u8],
+        mut sink: impl FnMut(&[u8]) -> Result<(), F>,
+    ) -> Result<(), F> {
         self.buffer.extend_from_slice(bytes);
         loop {
             match self.at {
@@ -198,7 +195,9 @@ mod tests {
 
     use super::*;
 
-    fn decode(wire: &[u8], step: usize, has_trailers: bool) -> Result<(Vec<u8>, Vec<(String, String)>), Broken> {
+    type Decoded = (Vec<u8>, Vec<(String, String)>);
+
+    fn decode(wire: &[u8], step: usize, has_trailers: bool) -> Result<Decoded, Broken> {
         let (mut decoder, mut content) = (Decoder::new(Signing::Unsigned, has_trailers), Vec::new());
         for piece in wire.chunks(step.max(1)) {
             decoder.feed(piece, |bytes| {

@@ -81,7 +81,8 @@ pub(crate) fn expect(headers: &HeaderMap) -> Result<Expect, Refusal> {
 /// Where none of them is there.
 pub fn range(text: Option<&str>, size: u64) -> Result<Option<(u64, u64)>, Refusal> {
     // Of several ranges, or what is none, S3 gives all.
-    let Some((first, last)) = text.and_then(|text| text.strip_prefix("bytes=")).and_then(|range| range.split_once('-')) else {
+    let Some((first, last)) = text.and_then(|text| text.strip_prefix("bytes=")).and_then(|range| range.split_once('-'))
+    else {
         return Ok(None);
     };
     let number = |text: &str| {

@@ -3,6 +3,7 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::authenticate::one;
+use super::checksum::Kind;
 use super::conditions::system_time;
 use super::fault::Refusal;
 use crate::store::{Head, Metadata};
@@ -85,7 +86,10 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, Refusal> {
         metadata.user.insert(name.to_owned(), value);
     }
     if bytes > MOST_METADATA {
-        return Err(Refusal::bad("MetadataTooLarge", format!("metadata has {bytes} bytes, and {MOST_METADATA} is the most")));
+        return Err(Refusal::bad(
+            "MetadataTooLarge",
+            format!("metadata has {bytes} bytes, and {MOST_METADATA} is the most"),
+        ));
     }
     Ok(metadata)
 }
@@ -123,7 +127,7 @@ pub(crate) fn describe(head: &Head, wants_checksum: bool, to: &mut HeaderMap) {
         }
     }
     if let Some(checksum) = metadata.checksum.as_ref().filter(|checksum| wants_checksum && !checksum.value.is_empty()) {
-        let kind = if checksum.value.contains('-') { "COMPOSITE" } else { "FULL_OBJECT" };
+        let kind = Kind::of_value(&checksum.value).name();
         let name = HeaderName::from_bytes(format!("x-amz-checksum-{}", checksum.algorithm).as_bytes());
         if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&checksum.value)) {
             to.insert(name, value);

@@ -34,6 +34,10 @@ impl Said {
     /// # Errors
     /// Where it says too little, or what nobody here can compute.
     pub(crate) fn read(head: &Parts, who: &Who) -> Result<Self, Refusal> {
+        Self::read_with(head, who, Sums::OfDocument)
+    }
+
+    fn read_with(head: &Parts, who: &Who, sums: Sums) -> Result<Self, Refusal> {
         let payload = match who {
             Who::Key(signed) => signed.payload.as_str(),
             Who::Anybody => UNSIGNED_PAYLOAD,
@@ -67,12 +71,11 @@ impl Said {
                 Some(bytes.ok_or_else(|| Refusal::bad("InvalidDigest", "content-md5 is no MD5 in base64"))?)
             }
         };
-        Ok(Self { length, sha256, md5, sum: sum(head, decoder.is_some())?, decoder })
-    }
-
-    /// Whether the content is compared with something that somebody signed or computed.
-    pub(crate) fn is_covered(&self) -> bool {
-        self.sha256.is_some() || self.md5.is_some() || self.sum.is_some()
+        let sum = match sums {
+            Sums::OfDocument => sum(head, decoder.is_some())?,
+            Sums::OfObject => None,
+        };
+        Ok(Self { length, sha256, md5, sum, decoder })
     }
 }
 
@@ -175,10 +178,15 @@ impl Intake {
         if let Some(((algorithm, said), running)) = self.said_sum.zip(self.running) {
             let name = format!("x-amz-checksum-{}", algorithm.name());
             let behind = || trailers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
-            let said = said.or_else(behind).ok_or_else(|| Refusal::invalid(format!("`{name}` was announced and is missing")))?;
+            let said = said
+                .or_else(behind)
+                .ok_or_else(|| Refusal::invalid(format!("`{name}` was announced and is missing")))?;
             let computed = running.finish();
             if computed.value != said {
-                return Err(Refusal::bad("BadDigest", format!("the content has another {} than it says", algorithm.name())));
+                return Err(Refusal::bad(
+                    "BadDigest",
+                    format!("the content has another {} than it says", algorithm.name()),
+                ));
             }
             checksum = Some(computed);
         }
@@ -229,14 +237,39 @@ pub(crate) async fn take(mut intake: Intake, mut body: Incoming) -> Result<Intak
     }
 }
 
+/// Of what a checksum in a header is, where a request brings a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sums {
+    OfDocument,
+    /// That the document makes of parts.
+    OfObject,
+}
+
+/// The checksum that an object is to have when it is complete.
+pub(crate) fn sum_of_object(head: &Parts) -> Result<Option<(Algorithm, String)>, Refusal> {
+    const BEGINS: &str = "x-amz-checksum-";
+    for (name, value) in &head.headers {
+        let Some(name) = name.as_str().strip_prefix(BEGINS).filter(|name| *name != "type") else { continue };
+        let algorithm = Algorithm::of(name).ok_or_else(|| Refusal::unknown(format_args!("`{BEGINS}{name}`")))?;
+        return Ok(Some((algorithm, value.to_str().unwrap_or_default().to_owned())));
+    }
+    Ok(None)
+}
+
 /// Takes a document of at most so many bytes.
-pub(crate) async fn document(head: &Parts, who: &Who, mut body: Incoming, most: u64) -> Result<Vec<u8>, Refusal> {
-    let said = Said::read(head, who)?;
+pub(crate) async fn document(
+    head: &Parts,
+    who: &Who,
+    mut body: Incoming,
+    most: u64,
+    sums: Sums,
+) -> Result<Vec<u8>, Refusal> {
+    let mut said = Said::read_with(head, who, sums)?;
     if said.length > most {
         return Err(Refusal::bad("MaxMessageLengthExceeded", format!("a document has at most {most} bytes")));
     }
     let mut whole = Vec::new();
-    let mut decoder = said.decoder;
+    let mut decoder = said.decoder.take();
     let mut running = said.sum.as_ref().map(|(algorithm, _)| Running::new(*algorithm));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::bad("IncompleteBody", "the document was cut off"))?;

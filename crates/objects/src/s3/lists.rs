@@ -86,7 +86,9 @@ pub(crate) async fn objects(desk: &Desk, asked: &Asked, query: ListQuery) -> Res
             // A marker of the first version may be a common prefix of the page before.
             let delimiter = query.delimiter.as_deref().filter(|_| !query.is_v2);
             let is_prefix = delimiter.zip(query.after.as_deref()).is_some_and(|(delimiter, after)| {
-                after.strip_prefix(query.prefix.as_str()).and_then(|rest| rest.find(delimiter).map(|at| at + delimiter.len() == rest.len()))
+                after
+                    .strip_prefix(query.prefix.as_str())
+                    .and_then(|rest| rest.find(delimiter).map(|at| at + delimiter.len() == rest.len()))
                     == Some(true)
             });
             (query.after.clone(), is_prefix)
@@ -166,7 +168,8 @@ pub(crate) async fn uploads(
     limit: usize,
     is_url: bool,
 ) -> Result<Answer, Refusal> {
-    let (store, bucket, wanted, from) = (desk.store.clone(), asked.target.bucket.clone(), prefix.clone(), after.clone());
+    let (store, bucket, wanted, from) =
+        (desk.store.clone(), asked.target.bucket.clone(), prefix.clone(), after.clone());
     let mut found = blocking(move || {
         // Without an id, it is behind all uploads of that key.
         let id = if from.1.is_empty() && !from.0.is_empty() { "\u{10ffff}" } else { from.1.as_str() };

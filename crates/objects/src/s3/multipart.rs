@@ -4,16 +4,16 @@ use http::StatusCode;
 use hyper::body::Incoming;
 
 use super::authenticate::{one, refuse_open_upload};
-use super::checksum::{self, Algorithm};
+use super::checksum::{self, Algorithm, Kind};
 use super::conditions::{self, Verdict};
 use super::fault::Refusal;
 use super::headers::{self, quoted};
-use super::intake::{self, Intake, Said, blocking};
+use super::intake::{self, Intake, Said, Sums, blocking};
 use super::object::{note, source};
 use super::operation::Target;
 use super::server::{Answer, Asked, Desk, document, empty};
 use super::xml::{self, Xml};
-use crate::store::{Checksum, MOST_PARTS, Part, PartRef};
+use crate::store::{Checksum, Fault, MOST_PARTS, Part, PartRef};
 
 /// Bytes of a list of parts: ten thousand, each with a digest.
 const COMPLETE_DOCUMENT: u64 = 4 << 20;
@@ -21,13 +21,15 @@ const COMPLETE_DOCUMENT: u64 = 4 << 20;
 pub(crate) async fn begin(desk: &Desk, asked: &Asked) -> Result<Answer, Refusal> {
     let headers = &asked.head.headers;
     let mut metadata = headers::metadata(headers)?;
+    let kind = one(headers, "x-amz-checksum-type")?;
     if let Some(name) = one(headers, "x-amz-checksum-algorithm")? {
-        let algorithm = Algorithm::of(name).ok_or_else(|| Refusal::unknown(format_args!("the checksum `{name}`")))?;
-        // What it is, is known when all parts have come.
-        metadata.checksum = Some(Checksum { algorithm: algorithm.name().to_owned(), value: String::new() });
-    }
-    if one(headers, "x-amz-checksum-type")?.is_some_and(|kind| kind != "COMPOSITE") {
-        return Err(Refusal::unknown("a checksum of a whole object that comes in parts"));
+        let unknown = || Refusal::unknown(format_args!("the checksum `{name}` of this kind"));
+        let algorithm = Algorithm::of(name).ok_or_else(unknown)?;
+        let kind = Kind::of(kind, algorithm).ok_or_else(unknown)?;
+        // What it is, is known when all parts have come; until then, of which kind it is to be.
+        metadata.checksum = Some(Checksum { algorithm: algorithm.name().to_owned(), value: kind.name().to_owned() });
+    } else if kind.is_some() {
+        return Err(Refusal::invalid("x-amz-checksum-type needs x-amz-checksum-algorithm"));
     }
     let (store, Target { bucket, key }) = (desk.store.clone(), asked.target.clone());
     let said = metadata.checksum.clone();
@@ -38,9 +40,13 @@ pub(crate) async fn begin(desk: &Desk, asked: &Asked) -> Result<Answer, Refusal>
         xml.text("UploadId", &id);
     });
     let mut answer = document(StatusCode::OK, xml);
-    if let Some(name) = said.and_then(|said| http::HeaderValue::from_str(&said.algorithm.to_uppercase()).ok()) {
-        answer.headers_mut().insert("x-amz-checksum-algorithm", name);
-        answer.headers_mut().insert("x-amz-checksum-type", http::HeaderValue::from_static("COMPOSITE"));
+    if let Some(said) = said {
+        for (name, value) in
+            [("x-amz-checksum-algorithm", said.algorithm.to_uppercase()), ("x-amz-checksum-type", said.value)]
+        {
+            let value = http::HeaderValue::from_str(&value).expect("names of checksums are ASCII");
+            answer.headers_mut().insert(name, value);
+        }
     }
     Ok(answer)
 }
@@ -99,7 +105,7 @@ pub(crate) async fn copy_part(desk: &Desk, asked: &Asked, id: String, number: u3
             return Err(Refusal::bad("EntityTooLarge", format!("a part has at most {most} bytes")));
         }
         let mut writer = store.writer()?;
-        while let Some(bytes) = object.content.next()? {
+        while let Some(bytes) = object.content.chunk()? {
             writer.write(&bytes)?;
         }
         Ok(store.commit_part(&bucket, &key, &id, number, writer.finish()?, None)?)
@@ -114,7 +120,7 @@ pub(crate) async fn copy_part(desk: &Desk, asked: &Asked, id: String, number: u3
 
 pub(crate) async fn complete(desk: &Desk, asked: Asked, body: Incoming, id: String) -> Result<Answer, Refusal> {
     let expect = conditions::expect(&asked.head.headers)?;
-    let bytes = intake::document(&asked.head, &asked.who, body, COMPLETE_DOCUMENT).await?;
+    let bytes = intake::document(&asked.head, &asked.who, body, COMPLETE_DOCUMENT, Sums::OfObject).await?;
     let malformed = || Refusal::bad("MalformedXML", "the list of parts is none");
     let list = xml::read(&bytes).filter(|root| root.name == "CompleteMultipartUpload").ok_or_else(malformed)?;
     let mut parts = Vec::new();
@@ -127,10 +133,14 @@ pub(crate) async fn complete(desk: &Desk, asked: Asked, body: Incoming, id: Stri
     if parts.len() > MOST_PARTS as usize {
         return Err(malformed());
     }
-    let most = desk.limits.multipart;
+    let said = intake::sum_of_object(&asked.head)?;
+    let most = desk.largest(&asked.target.bucket, desk.limits.multipart);
     let (store, Target { bucket, key }) = (desk.store.clone(), asked.target.clone());
     let head = blocking(move || {
-        let upload = store.upload(&bucket, &key, &id)?;
+        let upload = match store.upload(&bucket, &key, &id) {
+            Err(fault @ Fault::NoUpload(_)) => return store.completed(&bucket, &key, &parts)?.ok_or(fault.into()),
+            upload => upload?,
+        };
         let size: u64 = store
             .parts(&bucket, &key, &id, 0, MOST_PARTS as usize)?
             .iter()
@@ -140,17 +150,31 @@ pub(crate) async fn complete(desk: &Desk, asked: Asked, body: Incoming, id: Stri
         if size > most {
             return Err(Refusal::bad("EntityTooLarge", format!("an object has at most {most} bytes")));
         }
-        let algorithm = upload.metadata.checksum.and_then(|checksum| Algorithm::of(&checksum.algorithm));
-        let checksum = |parts: &[Part]| {
-            let algorithm = algorithm?;
-            let sums: Vec<&Checksum> = parts
+        let wanted = upload.metadata.checksum.and_then(|wanted| {
+            let algorithm = Algorithm::of(&wanted.algorithm)?;
+            Some((algorithm, Kind::of(Some(&wanted.value), algorithm)?))
+        });
+        let whole = |parts: &[Part]| {
+            let (algorithm, kind) = wanted?;
+            let sums: Vec<(&Checksum, u64)> = parts
                 .iter()
-                .filter_map(|part| part.checksum.as_ref())
-                .filter(|sum| sum.algorithm == algorithm.name())
+                .filter_map(|part| Some((part.checksum.as_ref()?, part.size)))
+                .filter(|(sum, _)| sum.algorithm == algorithm.name())
                 .collect();
-            if sums.len() == parts.len() { checksum::of_parts(algorithm, sums.into_iter()) } else { None }
+            if sums.len() == parts.len() { checksum::of_parts(algorithm, kind, &sums) } else { None }
         };
-        Ok(store.complete_upload(&bucket, &key, &id, &parts, &expect, checksum)?)
+        if let Some((algorithm, said)) = said {
+            let known = store.parts(&bucket, &key, &id, 0, MOST_PARTS as usize)?;
+            let known: Vec<Part> = known
+                .into_iter()
+                .filter(|part| parts.binary_search_by_key(&part.number, |named| named.number).is_ok())
+                .collect();
+            let computed = whole(&known).filter(|sum| sum.algorithm == algorithm.name());
+            if computed.is_none_or(|sum| sum.value != said) {
+                return Err(Refusal::bad("BadDigest", "the object has another checksum than the request says"));
+            }
+        }
+        Ok(store.complete_upload(&bucket, &key, &id, &parts, &expect, whole)?)
     })
     .await?;
     let xml = Xml::root("CompleteMultipartUploadResult", |xml| {
@@ -159,7 +183,7 @@ pub(crate) async fn complete(desk: &Desk, asked: Asked, body: Incoming, id: Stri
         xml.text("ETag", &quoted(&head.etag));
         if let Some(checksum) = &head.metadata.checksum {
             xml.text(&format!("Checksum{}", checksum.algorithm.to_uppercase()), &checksum.value);
-            xml.text("ChecksumType", "COMPOSITE");
+            xml.text("ChecksumType", Kind::of_value(&checksum.value).name());
         }
     });
     Ok(document(StatusCode::OK, xml))

@@ -14,7 +14,7 @@ use super::authenticate::{one, refuse_open_upload};
 use super::conditions::{self, Verdict};
 use super::fault::Refusal;
 use super::headers::{self, quoted};
-use super::intake::{self, Intake, Said, blocking};
+use super::intake::{self, Intake, Said, Sums, blocking};
 use super::operation::{self, Target};
 use super::server::{Answer, Asked, Desk, document, empty};
 use super::xml::{self, Xml};
@@ -45,7 +45,7 @@ pub(crate) async fn get(desk: &Desk, asked: &Asked, overrides: Overrides) -> Res
         }
         let left = object.content.left();
         // The first bytes before the answer begins: what is damaged there is an error and no broken answer.
-        let first = object.content.next()?.unwrap_or_default();
+        let first = object.content.chunk()?.unwrap_or_default();
         Ok((object.head, verdict, Some((range, left, first, object.content))))
     })
     .await?;
@@ -68,7 +68,9 @@ fn range_of<'a>(wanted: &'a http::HeaderMap, head: &Head) -> Result<Option<&'a s
     let is_other = match one(wanted, "if-range")? {
         None => false,
         Some(etag) if etag.starts_with('"') => etag != quoted(&head.etag),
-        Some(date) => httpdate::parse_http_date(date).map_or(true, |date| date != conditions::system_time(head.modified)),
+        Some(date) => {
+            httpdate::parse_http_date(date).map_or(true, |date| date != conditions::system_time(head.modified))
+        }
     };
     Ok(range.filter(|_| !is_other))
 }
@@ -115,25 +117,30 @@ fn unwanted(head: &Head, verdict: Verdict) -> Result<Answer, Refusal> {
 }
 
 /// Bytes as they are read and found to be right. Where one is not, the connection breaks before the end that was announced.
-fn stream(first: Bytes, content: Content, turn: OwnedSemaphorePermit) -> http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error> {
-    let rest = futures_util::stream::try_unfold((Some(first), content, turn), |(first, mut content, turn)| async move {
-        if let Some(first) = first {
-            return Ok(Some((Frame::data(first), (None, content, turn))));
-        }
-        if content.left() == 0 {
-            return Ok(None);
-        }
-        let read = tokio::task::spawn_blocking(move || content.next().map(|bytes| (bytes, content))).await;
-        match read {
-            Ok(Ok((Some(bytes), content))) => Ok(Some((Frame::data(bytes), (None, content, turn)))),
-            Ok(Ok((None, _))) => Ok(None),
-            Ok(Err(fault)) => {
-                tracing::error!(%fault, "an object cannot be read to its end");
-                Err(io::Error::other("the object is damaged"))
+fn stream(
+    first: Bytes,
+    content: Content,
+    turn: OwnedSemaphorePermit,
+) -> http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error> {
+    let rest =
+        futures_util::stream::try_unfold((Some(first), content, turn), |(first, mut content, turn)| async move {
+            if let Some(first) = first {
+                return Ok(Some((Frame::data(first), (None, content, turn))));
             }
-            Err(_) => Err(io::Error::other("the object cannot be read")),
-        }
-    });
+            if content.left() == 0 {
+                return Ok(None);
+            }
+            let read = tokio::task::spawn_blocking(move || content.chunk().map(|bytes| (bytes, content))).await;
+            match read {
+                Ok(Ok((Some(bytes), content))) => Ok(Some((Frame::data(bytes), (None, content, turn)))),
+                Ok(Ok((None, _))) => Ok(None),
+                Ok(Err(fault)) => {
+                    tracing::error!(%fault, "an object cannot be read to its end");
+                    Err(io::Error::other("the object is damaged"))
+                }
+                Err(_) => Err(io::Error::other("the object cannot be read")),
+            }
+        });
     StreamBody::new(rest).boxed_unsync()
 }
 
@@ -142,8 +149,12 @@ pub(crate) async fn put(desk: &Desk, asked: Asked, body: &mut Option<Incoming>) 
         refuse_open_upload(&asked.head, claim, false)?;
     }
     let said = Said::read(&asked.head, &asked.who)?;
-    if said.length > desk.limits.object {
-        return Err(Refusal::bad("EntityTooLarge", format!("an object that comes as one has at most {} bytes", desk.limits.object)));
+    let most = desk.largest(&asked.target.bucket, desk.limits.object);
+    if said.length > most {
+        return Err(Refusal::bad(
+            "EntityTooLarge",
+            format!("an object that comes as one has at most {most} bytes here"),
+        ));
     }
     let mut metadata = headers::metadata(&asked.head.headers)?;
     let expect = conditions::expect(&asked.head.headers)?;
@@ -238,7 +249,7 @@ pub(crate) async fn delete(desk: &Desk, asked: &Asked) -> Result<Answer, Refusal
 }
 
 pub(crate) async fn delete_many(desk: &Desk, asked: Asked, body: Incoming) -> Result<Answer, Refusal> {
-    let bytes = intake::document(&asked.head, &asked.who, body, DELETE_DOCUMENT).await?;
+    let bytes = intake::document(&asked.head, &asked.who, body, DELETE_DOCUMENT, Sums::OfDocument).await?;
     let malformed = || Refusal::bad("MalformedXML", "the list of objects to delete is none");
     let list = xml::read(&bytes).filter(|root| root.name == "Delete").ok_or_else(malformed)?;
     let is_quiet = list.text_of("Quiet") == Some("true");

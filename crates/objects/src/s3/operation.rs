@@ -14,17 +14,39 @@ pub enum Operation {
     CreateBucket,
     Location,
     ListObjects(ListQuery),
-    ListUploads { prefix: String, key_marker: String, id_marker: String, limit: usize, is_url: bool },
+    ListUploads {
+        prefix: String,
+        key_marker: String,
+        id_marker: String,
+        limit: usize,
+        is_url: bool,
+    },
     DeleteObjects,
-    Get { overrides: Vec<(&'static str, String)> },
-    Head { overrides: Vec<(&'static str, String)> },
+    Get {
+        overrides: Vec<(&'static str, String)>,
+    },
+    Head {
+        overrides: Vec<(&'static str, String)>,
+    },
     Put,
     Delete,
     BeginUpload,
-    PutPart { id: String, number: u32 },
-    Complete { id: String },
-    Abort { id: String },
-    ListParts { id: String, after: u32, limit: usize, is_url: bool },
+    PutPart {
+        id: String,
+        number: u32,
+    },
+    Complete {
+        id: String,
+    },
+    Abort {
+        id: String,
+    },
+    ListParts {
+        id: String,
+        after: u32,
+        limit: usize,
+        is_url: bool,
+    },
 }
 
 /// What of a bucket is asked for.
@@ -73,9 +95,9 @@ pub fn target(host: &str, base_host: Option<&str>, path: &str) -> Result<Target,
         let text = percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned);
         text.map_err(|_| Refusal::bad("InvalidURI", "the path is no UTF-8"))
     };
-    let host = host.rsplit_once(':').map_or(host, |(name, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }
-    });
+    let host = host
+        .rsplit_once(':')
+        .map_or(host, |(name, port)| if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host });
     let own = base_host.and_then(|base| {
         let (bucket, dot) = host.split_at_checked(host.len().checked_sub(base.len() + 1)?)?;
         (dot.starts_with('.') && dot[1..].eq_ignore_ascii_case(base) && !bucket.is_empty()).then_some(bucket)
@@ -89,6 +111,22 @@ pub fn target(host: &str, base_host: Option<&str>, path: &str) -> Result<Target,
     }
 }
 
+/// Parameters of the signature, which was judged; how some clients name the operation for their logs; and what changes nothing of what
+/// is done, in addresses that were made of headers.
+const OF_NO_ACCOUNT: &[&str] = &[
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-SignedHeaders",
+    "X-Amz-Signature",
+    "X-Amz-Content-Sha256",
+    "x-id",
+    "x-amz-checksum-mode",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-user-agent",
+];
+
 /// The parameters of a query, each once.
 struct Query(Vec<(String, String)>);
 
@@ -96,12 +134,10 @@ impl Query {
     fn read(query: &str) -> Result<Self, Refusal> {
         let mut all: Vec<(String, String)> = Vec::new();
         for (name, value) in sigv4::decoded_pairs(query) {
-            let text = |bytes| String::from_utf8(bytes).map_err(|_| Refusal::bad("InvalidURI", "the query is no UTF-8"));
+            let text =
+                |bytes| String::from_utf8(bytes).map_err(|_| Refusal::bad("InvalidURI", "the query is no UTF-8"));
             let (name, value) = (text(name)?, text(value)?);
-            // Of the signature, which was judged; and how some clients name the operation for their logs.
-            let is_signature = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires"].contains(&name.as_str())
-                || ["X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Content-Sha256", "x-id"].contains(&name.as_str());
-            if is_signature {
+            if OF_NO_ACCOUNT.contains(&name.as_str()) {
                 continue;
             }
             if all.iter().any(|(known, _)| *known == name) {
@@ -124,7 +160,10 @@ impl Query {
     fn number(&mut self, name: &str, otherwise: usize) -> Result<usize, Refusal> {
         let Some(text) = self.take(name).filter(|text| !text.is_empty()) else { return Ok(otherwise) };
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() < 10;
-        text.parse().ok().filter(|_| is_number).ok_or_else(|| Refusal::bad("InvalidArgument", format!("`{name}` is no number")))
+        text.parse()
+            .ok()
+            .filter(|_| is_number)
+            .ok_or_else(|| Refusal::bad("InvalidArgument", format!("`{name}` is no number")))
     }
 
     fn url(&mut self) -> Result<bool, Refusal> {

@@ -53,6 +53,14 @@ pub(crate) struct Desk {
     transfers: Arc<Semaphore>,
 }
 
+impl Desk {
+    /// Bytes of an object of a bucket, of which no more than `most` come in any case.
+    pub(crate) fn largest(&self, bucket: &str, most: u64) -> u64 {
+        let declared = self.settings.bucket(bucket).and_then(|bucket| bucket.max_object_bytes);
+        declared.map_or(most, |declared| declared.min(most))
+    }
+}
+
 /// A request that may be done.
 pub(crate) struct Asked {
     pub(crate) head: Parts,
@@ -173,7 +181,12 @@ impl Desk {
         operation::target(host, self.settings.base_host.as_deref(), head.uri.path())
     }
 
-    async fn route(self: Arc<Self>, head: Parts, target: Target, body: &mut Option<Incoming>) -> Result<Answer, Refusal> {
+    async fn route(
+        self: Arc<Self>,
+        head: Parts,
+        target: Target,
+        body: &mut Option<Incoming>,
+    ) -> Result<Answer, Refusal> {
         if head.method == Method::OPTIONS {
             let mut answer = empty(StatusCode::OK);
             cors::preflight(self.settings.bucket(&target.bucket), &head.headers, answer.headers_mut())?;

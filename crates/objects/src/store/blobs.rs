@@ -12,6 +12,7 @@ use host::files::{self, Access, FileFault};
 use md5::Md5;
 use md5::digest::Digest as _;
 
+use super::group::Dirty;
 use super::object::hex;
 use super::{Digest, Result};
 
@@ -90,16 +91,17 @@ impl Blobs {
     }
 
     /// Gives a content its name. Where it has been there, the new file takes its place: should the old one have rotted, that is mended.
-    pub(super) fn adopt(&self, written: &Written) -> Result<()> {
+    /// The name is the disk's when the folders that are noted have been brought down to it.
+    pub(super) fn adopt(&self, written: &Written, dirty: &mut Dirty) -> Result<()> {
         let path = self.path(&written.digest);
         let folder = path.parent().expect("a blob lies in a folder");
         if !files::is_dir(folder) {
             files::create_dir(folder, Access::Owner)?;
-            files::sync_dir(folder.parent().expect("of two levels"))?;
-            files::sync_dir(&self.blobs)?;
+            dirty.insert(folder.parent().expect("of two levels").to_owned());
+            dirty.insert(self.blobs.clone());
         }
         files::rename(&written.temporary.0, &path)?;
-        files::sync_dir(folder)?;
+        dirty.insert(folder.to_owned());
         Ok(())
     }
 
@@ -191,7 +193,7 @@ impl Writer {
         if !self.size.is_multiple_of(CHUNK as u64) {
             self.end_chunk();
         }
-        self.file.sync_all().map_err(|error| FileFault::new("sync", &self.temporary.0, error))?;
+        self.file.sync_data().map_err(|error| FileFault::new("sync", &self.temporary.0, error))?;
         let digest = Digest(self.whole.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"));
         let md5 = self.md5.finalize().into();
         Ok(Written { digest, size: self.size, md5, chunks: self.chunks, temporary: self.temporary })

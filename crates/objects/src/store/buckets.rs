@@ -81,9 +81,14 @@ impl BucketRow {
         Ok(())
     }
 
-    /// Refuses what would make it hold more than it may.
+    /// Refuses what makes it hold more than it may.
     pub(super) fn refuse_over_quota(&self) -> Result<()> {
-        let would_be = self.usage.bytes.saturating_add(self.usage.part_bytes);
+        self.refuse_in_place_of(0, 0)
+    }
+
+    /// Refuses a change of so many bytes into so many that would make it hold more than it may.
+    pub(super) fn refuse_in_place_of(&self, old: u64, fresh: u64) -> Result<()> {
+        let would_be = (self.usage.bytes - old).saturating_add(fresh).saturating_add(self.usage.part_bytes);
         match self.usage.quota {
             Some(quota) if would_be > quota => Err(Fault::Quota { bucket: self.name.clone(), would_be, quota }),
             _ => Ok(()),

@@ -40,14 +40,7 @@ impl Content {
     pub(super) fn new(blobs: &Arc<Blobs>, pieces: Vec<Blob>, bucket: &str, key: &str) -> Self {
         blobs.pin(pieces.iter().map(|piece| piece.digest));
         let end = pieces.iter().map(|piece| piece.size).sum();
-        Self {
-            blobs: blobs.clone(),
-            pieces,
-            open: None,
-            at: 0,
-            end,
-            name: (bucket.to_owned(), key.to_owned()),
-        }
+        Self { blobs: blobs.clone(), pieces, open: None, at: 0, end, name: (bucket.to_owned(), key.to_owned()) }
     }
 
     /// Only these bytes of it, from here on. What is beyond its end is left out.
@@ -66,7 +59,7 @@ impl Content {
     ///
     /// # Errors
     /// Where they are not what was put, or cannot be read.
-    pub fn next(&mut self) -> Result<Option<Bytes>> {
+    pub fn chunk(&mut self) -> Result<Option<Bytes>> {
         if self.at >= self.end {
             return Ok(None);
         }
@@ -119,10 +112,10 @@ impl Content {
     /// All that is left of it.
     ///
     /// # Errors
-    /// As [`Content::next`].
+    /// As [`Content::chunk`].
     pub fn read_all(mut self) -> Result<Vec<u8>> {
         let mut all = Vec::new();
-        while let Some(bytes) = self.next()? {
+        while let Some(bytes) = self.chunk()? {
             all.extend_from_slice(&bytes);
         }
         Ok(all)

@@ -62,7 +62,8 @@ impl Fault {
             ),
             // The file of shared memory beside the rows cannot grow: SQLite calls it an I/O error of its own.
             Self::Rows(rusqlite::Error::SqliteFailure(error, _)) => {
-                error.code == rusqlite::ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+                error.code == rusqlite::ErrorCode::DiskFull
+                    || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
             }
             _ => false,
         }
@@ -70,10 +71,7 @@ impl Fault {
 
     /// Whether it is the machine's, and not the request's.
     pub fn is_ours(&self) -> bool {
-        matches!(
-            self,
-            Self::Damaged { .. } | Self::Open(_) | Self::Rows(_) | Self::File(_) | Self::Row(_) | Self::Held
-        )
+        matches!(self, Self::Damaged { .. } | Self::Open(_) | Self::Rows(_) | Self::File(_) | Self::Row(_) | Self::Held)
     }
 }
 

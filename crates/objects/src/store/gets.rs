@@ -65,12 +65,10 @@ impl Store {
 
 fn look_up(rows: &Connection, bucket: &str, key: &str) -> Result<Head> {
     let id = buckets::find(rows, bucket)?.id;
-    rows.prepare_cached(&format!(
-        "SELECT {HEAD_COLUMNS} FROM version WHERE bucket = ?1 AND key = ?2 AND gone IS NULL"
-    ))?
-    .query_row((id, key), head_row)
-    .optional()?
-    .ok_or_else(|| Fault::NoObject { bucket: bucket.to_owned(), key: key.to_owned() })
+    rows.prepare_cached(&format!("SELECT {HEAD_COLUMNS} FROM version WHERE bucket = ?1 AND key = ?2 AND gone IS NULL"))?
+        .query_row((id, key), head_row)
+        .optional()?
+        .ok_or_else(|| Fault::NoObject { bucket: bucket.to_owned(), key: key.to_owned() })
 }
 
 pub(super) fn blobs_of(rows: &Connection, version: VersionId) -> Result<Vec<Blob>> {

@@ -19,7 +19,7 @@ pub struct List<'a> {
 /// A line of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listed {
-    Object(Head),
+    Object(Box<Head>),
     Prefix(String),
 }
 
@@ -79,7 +79,7 @@ impl Store {
                     let rest = &key[list.prefix.len()..];
                     let cut = list.delimiter.and_then(|delimiter| Some(rest.find(delimiter)? + delimiter.len()));
                     match cut {
-                        None => page.lines.push(Listed::Object(head_row(row)?)),
+                        None => page.lines.push(Listed::Object(Box::new(head_row(row)?))),
                         Some(length) => {
                             let prefix = key[..list.prefix.len() + length].to_owned();
                             // All that begins so is passed over without being read.

@@ -9,6 +9,7 @@ mod object;
 mod blobs;
 mod content;
 mod buckets;
+mod group;
 mod puts;
 mod gets;
 mod listing;
@@ -47,6 +48,9 @@ use schema::SCHEMA;
 /// Bytes of a key, as S3 has it.
 pub const MOST_KEY: usize = 1024;
 
+/// Connections that are kept for the next who reads. Each has three files open.
+const IDLE_READERS: usize = 16;
+
 type Result<T> = std::result::Result<T, Fault>;
 
 /// A store of objects in a folder.
@@ -56,6 +60,7 @@ pub struct Store {
     blobs: Arc<Blobs>,
     clock: Arc<dyn Clock>,
     changes: Mutex<Connection>,
+    queue: group::Queue,
     /// Those that nobody uses now.
     readers: Mutex<Vec<Connection>>,
 }
@@ -81,7 +86,14 @@ impl Store {
         let presence = if blobs.are_there() { Presence::MustExist } else { Presence::MayBeNew };
         let changes = database::open(&database, SCHEMA, presence)?;
         blobs.make()?;
-        Ok(Self { database, blobs, clock, changes: Mutex::new(changes), readers: Mutex::default() })
+        Ok(Self {
+            database,
+            blobs,
+            clock,
+            changes: Mutex::new(changes),
+            queue: group::Queue::default(),
+            readers: Mutex::default(),
+        })
     }
 
     fn now(&self) -> Timestamp {
@@ -112,7 +124,10 @@ impl Store {
         let transaction = connection.transaction()?;
         let seen = look(&transaction);
         drop(transaction);
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        let mut idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_READERS {
+            idle.push(connection);
+        }
         seen
     }
 

@@ -5,7 +5,9 @@ use std::io::Read;
 use host::clock::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::blobs::Blobs;
 use super::buckets::{self, BucketRow};
+use super::group::Dirty;
 use super::{Digest, Expect, Fault, Head, Metadata, Result, Store, VersionId, Writer, Written, check_key};
 
 /// What is said about an object that is put.
@@ -45,14 +47,16 @@ impl Store {
     /// Where the bucket is not there or would hold too much, or the object is not as expected.
     pub fn commit(&self, bucket: &str, key: &str, written: Written, put: Put) -> Result<Head> {
         check_key(key)?;
-        let modified = self.now();
-        self.write(|rows| {
-            let mut bucket = buckets::find(rows, bucket)?;
+        let (modified, blobs) = (self.now(), self.blobs.clone());
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        self.together(move |rows, dirty| {
+            let (mut bucket, key) = (buckets::find(rows, &bucket)?, key.as_str());
             let etag = put.etag.unwrap_or_else(|| written.etag());
             // Looked at before the file gets its name, so that what is refused leaves none.
             let old = live(rows, bucket.id, key)?;
             judge(&put.expect, old.as_ref())?;
-            let blob = self.adopt(rows, &written)?;
+            bucket.refuse_in_place_of(old.as_ref().map_or(0, |old| old.size), written.size)?;
+            let blob = adopt(rows, &blobs, &written, dirty)?;
             let fresh = Fresh {
                 key,
                 size: written.size,
@@ -64,7 +68,6 @@ impl Store {
                 pieces: &[blob],
             };
             let head = replace(rows, &mut bucket, old, fresh)?;
-            bucket.refuse_over_quota()?;
             bucket.store(rows)?;
             Ok(head)
         })
@@ -94,11 +97,10 @@ impl Store {
     pub fn permit(&self, bucket: &str, key: &str, size: u64, expect: &Expect) -> Result<()> {
         check_key(key)?;
         self.read(|rows| {
-            let mut bucket = buckets::find(rows, bucket)?;
+            let bucket = buckets::find(rows, bucket)?;
             let old = live(rows, bucket.id, key)?;
             judge(expect, old.as_ref())?;
-            bucket.usage.bytes = (bucket.usage.bytes - old.map_or(0, |old| old.size)).saturating_add(size);
-            bucket.refuse_over_quota()
+            bucket.refuse_in_place_of(old.map_or(0, |old| old.size), size)
         })
     }
 
@@ -141,7 +143,17 @@ impl Store {
     /// # Errors
     /// Where the bucket is not there, or the object is not as expected.
     pub fn delete(&self, bucket: &str, key: &str, expect: &Expect) -> Result<bool> {
-        Ok(self.delete_many(bucket, &[(key, expect)])?.pop().expect("one answer for one key")?)
+        let (now, bucket, key, expect) = (self.now(), bucket.to_owned(), key.to_owned(), expect.clone());
+        self.together(move |rows, _| {
+            let mut bucket = buckets::find(rows, &bucket)?;
+            let old = live(rows, bucket.id, &key)?;
+            judge(&expect, old.as_ref())?;
+            if let Some(old) = &old {
+                retire(rows, &mut bucket, old, now)?;
+                bucket.store(rows)?;
+            }
+            Ok(old.is_some())
+        })
     }
 
     /// Deletes several objects at once, each on its own: the order is that of the answers.
@@ -168,17 +180,17 @@ impl Store {
             Ok(done)
         })
     }
+}
 
-    /// Names a content and notes it. Under the lock of writers, so that no sweep is between.
-    pub(super) fn adopt(&self, rows: &Connection, written: &Written) -> Result<i64> {
-        self.blobs.adopt(written)?;
-        Ok(rows
-            .prepare_cached(
-                "INSERT INTO blob (digest, size, chunks) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT (digest) DO UPDATE SET freed = NULL RETURNING id",
-            )?
-            .query_row((&written.digest.0[..], written.size, &written.chunks), |row| row.get(0))?)
-    }
+/// Names a content and notes it. Under the lock of writers, so that no sweep is between.
+pub(super) fn adopt(rows: &Connection, blobs: &Blobs, written: &Written, dirty: &mut Dirty) -> Result<i64> {
+    blobs.adopt(written, dirty)?;
+    Ok(rows
+        .prepare_cached(
+            "INSERT INTO blob (digest, size, chunks) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (digest) DO UPDATE SET freed = NULL RETURNING id",
+        )?
+        .query_row((&written.digest.0[..], written.size, &written.chunks), |row| row.get(0))?)
 }
 
 /// The object of a key.

@@ -40,7 +40,7 @@ CREATE TABLE version (
     gone INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX object ON version (bucket, key) WHERE gone IS NULL;
-CREATE INDEX kept ON version (bucket, key, id) WHERE gone IS NOT NULL;
+CREATE INDEX version_of ON version (bucket, key, id);
 CREATE INDEX leaving ON version (bucket, gone) WHERE gone IS NOT NULL;
 CREATE TABLE piece (
     version INTEGER NOT NULL REFERENCES version (id),

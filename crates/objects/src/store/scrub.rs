@@ -98,9 +98,10 @@ impl Store {
         if written.digest != *digest {
             return Err(Fault::OtherContent);
         }
-        self.write(|rows| {
+        let (digest, blobs) = (*digest, self.blobs.clone());
+        self.together(move |rows, dirty| {
             let is_known = rows.prepare_cached("SELECT 1 FROM blob WHERE digest = ?1")?.exists([&digest.0[..]])?;
-            if is_known { self.blobs.adopt(&written) } else { Err(Fault::OtherContent) }
+            if is_known { blobs.adopt(&written, dirty) } else { Err(Fault::OtherContent) }
         })
     }
 }

@@ -72,9 +72,8 @@ impl Snapshot<'_> {
             let mut statement = self.rows.prepare_cached(&format!(
                 "SELECT {HEAD_COLUMNS} FROM version WHERE bucket = ?1 AND gone IS NULL AND key > ?2 ORDER BY key LIMIT ?3"
             ))?;
-            let heads = statement
-                .query_map((id, &self.after, PAGE), head_row)?
-                .collect::<rusqlite::Result<Vec<Head>>>()?;
+            let heads =
+                statement.query_map((id, &self.after, PAGE), head_row)?.collect::<rusqlite::Result<Vec<Head>>>()?;
             if let Some(last) = heads.last() {
                 self.after.clone_from(&last.key);
                 let mut page = Vec::with_capacity(heads.len());

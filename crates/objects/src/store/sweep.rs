@@ -71,7 +71,7 @@ impl Store {
         loop {
             let some = self.write(|rows| {
                 let mut statement = rows.prepare_cached(
-                    "SELECT version.id, version.size, bucket.id FROM bucket JOIN version ON version.bucket = bucket.id \
+                    "SELECT version.id, version.size, bucket.id FROM bucket CROSS JOIN version ON version.bucket = bucket.id \
                      WHERE gone IS NOT NULL AND gone <= ?1 - undo LIMIT ?2",
                 )?;
                 let found = statement.query_map((now.unix_millis(), AT_ONCE), |row| {
@@ -80,8 +80,10 @@ impl Store {
                 let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
                 for (version, size, bucket) in &found {
                     puts::forget(rows, *version)?;
-                    rows.prepare_cached("UPDATE bucket SET kept = kept - 1, kept_bytes = kept_bytes - ?2 WHERE id = ?1")?
-                        .execute((bucket, size))?;
+                    rows.prepare_cached(
+                        "UPDATE bucket SET kept = kept - 1, kept_bytes = kept_bytes - ?2 WHERE id = ?1",
+                    )?
+                    .execute((bucket, size))?;
                 }
                 Ok(found.len())
             })?;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::buckets::{self, BucketRow};
 use super::object::hex;
-use super::puts::{Fresh, judge, live, replace};
+use super::puts::{Fresh, adopt, judge, live, replace};
 use super::{Checksum, Digest, Expect, Fault, Head, Metadata, Result, Store, Written, check_key};
 
 /// Bytes that each part but the last has at least, as S3 has it.
@@ -91,32 +91,32 @@ impl Store {
         written: Written,
         checksum: Option<&Checksum>,
     ) -> Result<Part> {
-        let modified = self.now();
-        self.write(|rows| {
-            let mut bucket = buckets::find(rows, bucket)?;
-            upload(rows, &bucket, key, id)?;
+        let (modified, blobs, checksum) = (self.now(), self.blobs.clone(), checksum.cloned());
+        let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), id.to_owned());
+        self.together(move |rows, dirty| {
+            let mut bucket = buckets::find(rows, &bucket)?;
+            upload(rows, &bucket, &key, &id)?;
             let old: Option<u64> = rows
                 .prepare_cached("SELECT size FROM part WHERE upload = ?1 AND number = ?2")?
-                .query_row((id, number), |row| row.get(0))
+                .query_row((&id, number), |row| row.get(0))
                 .optional()?;
             bucket.usage.part_bytes = (bucket.usage.part_bytes - old.unwrap_or(0)).saturating_add(written.size);
             bucket.refuse_over_quota()?;
-            let blob = self.adopt(rows, &written)?;
+            let blob = adopt(rows, &blobs, &written, dirty)?;
             rows.prepare_cached(
                 "INSERT OR REPLACE INTO part (upload, number, blob, size, md5, checksum, modified) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute((
-                id,
+                &id,
                 number,
                 blob,
                 written.size,
                 &written.md5[..],
-                checksum.map(|checksum| serde_json::to_string(checksum).expect("texts are JSON")),
+                checksum.as_ref().map(|checksum| serde_json::to_string(checksum).expect("texts are JSON")),
                 modified.unix_millis(),
             ))?;
             bucket.store(rows)?;
-            let checksum = checksum.cloned();
             Ok(Part { number, size: written.size, etag: written.etag(), checksum, modified })
         })
     }
@@ -200,6 +200,28 @@ impl Store {
             bucket.store(rows)?;
             Ok(head)
         })
+    }
+
+    /// The object that these parts have become, where it is still there: whoever completes an upload and hears no answer asks again.
+    ///
+    /// # Errors
+    /// Where the bucket is not there.
+    pub fn completed(&self, bucket: &str, key: &str, parts: &[PartRef]) -> Result<Option<Head>> {
+        let mut md5 = Md5::new();
+        for part in parts {
+            let digits = part.etag.as_bytes().chunks(2).map(|two| std::str::from_utf8(two).ok());
+            let bytes = digits.map(|two| two.and_then(|two| u8::from_str_radix(two, 16).ok()));
+            let Some(bytes) = bytes.collect::<Option<Vec<u8>>>().filter(|bytes| bytes.len() == 16) else {
+                return Ok(None);
+            };
+            md5.update(bytes);
+        }
+        let etag = format!("{}-{}", hex(&md5.finalize()), parts.len());
+        match self.head(bucket, key) {
+            Ok(head) => Ok(Some(head).filter(|head| head.etag == etag)),
+            Err(Fault::NoObject { .. }) => Ok(None),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Forgets an upload and its parts.

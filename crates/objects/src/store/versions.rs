@@ -81,9 +81,7 @@ impl Store {
             let next: Option<String> = self.read(|rows| {
                 let id = buckets::find(rows, bucket)?.id;
                 Ok(rows
-                    .prepare_cached(
-                        "SELECT MIN(key) FROM version WHERE bucket = ?1 AND key > ?2 AND key >= ?3",
-                    )?
+                    .prepare_cached("SELECT MIN(key) FROM version WHERE bucket = ?1 AND key > ?2 AND key >= ?3")?
                     .query_row((id, &after, prefix), |row| row.get(0))?)
             })?;
             let Some(key) = next.filter(|key| key.starts_with(prefix)) else { return Ok(done) };

@@ -7,8 +7,8 @@ use gate::{Claim, Impact};
 
 use super::{
     backup_copies, backups, code, deliveries, deploy_keys, errors, found_again, isolation, leaks, limits, looked_at,
-    media, outages, overdue, payments, pipeline, protection, published, readiness, runbook, shown, sites, strangers, survival,
-    targets, teams, tls, variables,
+    media, outages, overdue, payments, pipeline, protection, published, readiness, runbook, shown, sites, strangers,
+    survival, targets, teams, tls, variables,
 };
 
 /// A promise, and what whoever is on call needs to know of its check.

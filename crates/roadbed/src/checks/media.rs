@@ -67,7 +67,9 @@ impl VariantsAreDelivered {
                     self.of_bucket(bucket, &path, &mut findings).await;
                     let _ = caller.ask(&Asked { method: "DELETE", path: &path, body: b"" }).await;
                 }
-                Ok((status, said)) => findings.bad(format!("no picture can be put into {}: {status} {said}", bucket.name)),
+                Ok((status, said)) => {
+                    findings.bad(format!("no picture can be put into {}: {status} {said}", bucket.name))
+                }
                 Err(error) => findings.bad(format!("object storage does not answer: {error}")),
             }
         }
@@ -95,7 +97,9 @@ impl VariantsAreDelivered {
             Ok(answer) if (400..500).contains(&answer.status) => {
                 findings.good(format!("{name}: {undeclared} pixels, which nobody declared: {}", answer.status));
             }
-            Ok(answer) => findings.bad(format!("{name}: {undeclared} pixels, which nobody declared: {}", answer.status)),
+            Ok(answer) => {
+                findings.bad(format!("{name}: {undeclared} pixels, which nobody declared: {}", answer.status))
+            }
             Err(why) => findings.bad(format!("{name}: nothing is delivered: {why}")),
         }
     }

@@ -81,13 +81,13 @@ pub use deliveries::{OneCanGoBack, VisitorsGetWhatWasLookedAt};
 pub use deploy_keys::NoDeployKeyIsKept;
 pub use errors::ForcedErrorsArrive;
 pub use found_again::RequestsAreFoundAgain;
-pub use media::VariantsAreDelivered;
 pub use isolation::{
     CredentialsOpenTheirOwn, EnvironmentsAreIsolated, Here, ObjectsOpenToTheirOwn, TokensOpenTheirOwn,
 };
 pub use leaks::SecretsStaySecret;
 pub use limits::{AccountsAndMoneyAreGuardedMore, BurstsAreThrottled};
 pub use looked_at::FailedLooksFailDeployments;
+pub use media::VariantsAreDelivered;
 pub use outages::OutagesAreNoticed;
 pub use overdue::NothingIsOverdue;
 pub use payments::PaymentsStayOutOfPreviews;

@@ -65,6 +65,7 @@ impl ObjectStore {
         let bucket = |bucket: &manifest::Bucket| objects::Bucket {
             name: bucket.full_name.clone(),
             public_read: bucket.access == Access::Public,
+            max_object_bytes: Some(bucket.max_object),
             quota_bytes: Some(bucket.quota),
             undo: bucket.undo,
             origins: origins.clone(),

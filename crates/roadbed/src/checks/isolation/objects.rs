@@ -55,7 +55,8 @@ impl ObjectsOpenToTheirOwn {
             let key = Key::of_password(&password, &root);
             let guessed = Key { id: key.id.clone(), secret: Secret::new("f".repeat(64)) };
             self.at_home(&mut cells, app, &key).await;
-            self.refused(&mut cells, self.port, (&format!("the name of {app}'s key with another secret"), guessed)).await;
+            self.refused(&mut cells, self.port, (&format!("the name of {app}'s key with another secret"), guessed))
+                .await;
             all.push((app.clone(), key));
         }
         let other = Key::of_password(&Secret::new("somebody else".to_owned()), &root);
@@ -81,7 +82,8 @@ impl ObjectsOpenToTheirOwn {
             let path = format!("/{}/roadbed-probe/{app}-{}", bucket.full_name, std::process::id());
             let writes = bucket.writers.contains(app);
             let put = if writes { 200 } else { 403 };
-            let tries = [("PUT", put), ("GET", if writes { 200 } else { 404 }), ("DELETE", if writes { 204 } else { 403 })];
+            let tries =
+                [("PUT", put), ("GET", if writes { 200 } else { 404 }), ("DELETE", if writes { 204 } else { 403 })];
             for (method, must) in tries {
                 let caller = Caller { port: self.port, key: signing(key), now: self.clock.now() };
                 let body: &[u8] = if method == "PUT" { b"probe" } else { b"" };
@@ -98,7 +100,9 @@ impl ObjectsOpenToTheirOwn {
         let caller = Caller { port: self.port, key: signing(key), now: self.clock.now() };
         match caller.ask(&Asked { method: "GET", path: &elsewhere, body: b"" }).await {
             Ok((403, _)) => cells.good(format!("a bucket that is nobody's with the key of {app}: 403")),
-            Ok((status, _)) => cells.bad(format!("a bucket that is nobody's with the key of {app}: {status} and not 403")),
+            Ok((status, _)) => {
+                cells.bad(format!("a bucket that is nobody's with the key of {app}: {status} and not 403"))
+            }
             Err(error) => cells.untried(format!("object storage does not answer: {error}")),
         }
     }
