@@ -9,6 +9,7 @@ mod errors;
 mod limits;
 mod neighbour;
 mod outages;
+mod pictures;
 mod secrets_elsewhere;
 mod teams;
 mod shown;
@@ -77,6 +78,9 @@ fn every_check_of_the_gate_sees_what_it_is_about() {
         ("credentials-open-their-own-data-only", scene.an_app_that_may_name_every_key()),
         ("upstash-tokens-open-their-own", scene.a_read_only_token_that_writes()),
         ("upstash-tokens-open-their-own", scene.an_app_whose_token_opens_every_key()),
+        ("objects-open-to-their-own", scene.a_list_of_who_is_let_in_that_somebody_wrote()),
+        ("media-variants-are-delivered", scene.a_delivery_that_hangs()),
+        ("media-variants-are-delivered", scene.a_delivery_in_every_width()),
         ("redis-guards-its-door", scene.a_redis_open_to_everybody()),
         ("redis-keeps-its-promises", scene.a_redis_that_drops_carts()),
         ("environments-are-isolated", scene.a_neighbour_with_our_passwords_and_an_open_house()),

@@ -83,7 +83,7 @@ impl VariantsAreDelivered {
             let headers = [("accept".to_owned(), accept.to_owned())];
             self.visitor.get_showing(&self.media.host, &format!("{path}?w={width}"), &headers, PATIENCE).await
         };
-        for (accept, kind) in [("image/webp,*/*", "image/webp"), ("image/png,image/jpeg", "image/png")] {
+        for (accept, kind) in [("image/webp,*/*", "image/webp"), ("image/png,image/jpeg", "image/jpeg")] {
             match ask(accept, width).await {
                 Ok(answer) => match wrong(&answer, kind) {
                     None => findings.good(format!("{name}: {width} pixels wide as {kind}")),

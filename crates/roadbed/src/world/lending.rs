@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::variables::{Assembled, Facts, Value, assemble};
 use futures_util::future::join_all;
-use manifest::environment::{self, Class, Fact, Variable};
+use manifest::environment::{self, Class, Fact, Piece, Source, Variable};
 use manifest::{AppName, Environment};
 use reconcile::Fault;
 use reconcile::progress::Unwatched;
@@ -94,11 +94,12 @@ impl Lender {
     /// are returned beside.
     pub fn variables(&self, lease: &Lease, passwords: &Passwords) -> Result<(Assembled, Vec<String>), Fault> {
         let mut environment = (*self.environment).clone();
-        let moves_money = |class: Class| class == Class::Payment;
+        // Object storage has no users that are lent: its key is the app's own, and opens what a person is not given.
+        let is_withheld = |variable: &Variable| variable.class == Class::Payment || opens_objects(variable);
         let of_app = environment.variables_of(&lease.app);
         let withheld =
-            of_app.filter(|variable| moves_money(variable.class)).map(|variable| variable.name.to_string()).collect();
-        environment.variables.retain(|variable| !moves_money(variable.class));
+            of_app.filter(|variable| is_withheld(variable)).map(|variable| variable.name.to_string()).collect();
+        environment.variables.retain(|variable| !is_withheld(variable));
         let facts = LentFacts { lender: self, lease, passwords };
         Ok((assemble(&environment, &lease.app, &facts)?, withheld))
     }
@@ -237,6 +238,12 @@ impl Lender {
         let primary = stores::redis::primary(&self.ground.root)?;
         Ok(of_purpose().find(|port| Some(*port) == primary).or_else(|| of_purpose().next()))
     }
+}
+
+/// Whether a variable has an app's own key of object storage.
+fn opens_objects(variable: &Variable) -> bool {
+    let Source::Derived(template) = &variable.source else { return false };
+    template.pieces.iter().any(|piece| *piece == Piece::Fact(Fact::MediaSecretAccessKey))
 }
 
 /// The environment's facts, with lent credentials.
