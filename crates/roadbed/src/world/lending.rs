@@ -243,7 +243,7 @@ impl Lender {
 /// Whether a variable has an app's own key of object storage.
 fn opens_objects(variable: &Variable) -> bool {
     let Source::Derived(template) = &variable.source else { return false };
-    template.pieces.iter().any(|piece| *piece == Piece::Fact(Fact::MediaSecretAccessKey))
+    template.pieces.contains(&Piece::Fact(Fact::MediaSecretAccessKey))
 }
 
 /// The environment's facts, with lent credentials.
