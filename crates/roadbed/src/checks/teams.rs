@@ -9,7 +9,8 @@ use std::time::Duration;
 use engine::variables::{Facts, assemble};
 use gate::check::CheckFuture;
 use gate::{Check, CheckCx, Claim, Findings, Impact, Outcome};
-use manifest::environment::{Access, App, Runs};
+use host::clock::Clock;
+use manifest::environment::{Access, App, Fact, Runs};
 use manifest::{Change, Environment, Incidents, Manifest, Owner, Team};
 use reconcile::Fault;
 use stores::checks::contract;
@@ -17,6 +18,7 @@ use stores::redis::Purpose;
 
 use super::Visitor;
 use super::isolation::loan::Loan;
+use crate::object_requests::{Asked, Caller};
 use crate::wanted::{self, Wanted};
 use crate::world::lending::Lender;
 
@@ -90,6 +92,9 @@ pub struct TeamCanWork {
     pub lender: Lender,
     pub facts: Arc<dyn Facts>,
     pub visitor: Visitor,
+    pub clock: Arc<dyn Clock>,
+    /// Where object storage listens on loopback.
+    pub objects: Option<u16>,
 }
 
 impl Check for TeamCanWork {
@@ -136,6 +141,7 @@ impl TeamCanWork {
         for app in ours {
             self.values(app, &mut tried);
             self.data(app, &mut tried).await;
+            self.objects(app, &mut tried).await;
             self.addresses(app, &mut tried).await;
         }
         if self.team != Team::Backend {
@@ -221,6 +227,39 @@ impl TeamCanWork {
         // What this cannot take away is swept by control.
         if let Err(fault) = loan.give_back(lender).await {
             tried.bad(&format!("{}: its lent users could not be taken back: {fault}", app.name), owner);
+        }
+    }
+
+    /// Upload, fetch and remove, with the key that the app is told.
+    async fn objects(&self, app: &App, tried: &mut Tried<'_>) {
+        let media = self.environment.media.as_ref().filter(|media| media.apps.contains(&app.name));
+        let Some((media, port)) = media.zip(self.objects) else { return };
+        let owner = tried.incidents.answers_for("T4", "data");
+        let told = |fact: &Fact| self.facts.fact(&app.name, fact).map(|value| value.text);
+        let (id, key) = match (told(&Fact::MediaAccessKeyId), told(&Fact::MediaSecretAccessKey)) {
+            (Ok(id), Ok(key)) => (id, key),
+            (Err(fault), _) | (_, Err(fault)) => {
+                return tried.bad(&format!("{}: no key of object storage: {fault}", app.name), owner);
+            }
+        };
+        for bucket in media.buckets.iter().filter(|bucket| bucket.writers.contains(&app.name)) {
+            let path = format!("/{}/roadbed-probe/{}-works-{}", bucket.full_name, app.name, std::process::id());
+            let mut done = Ok(());
+            for (method, must) in [("PUT", 200), ("GET", 200), ("DELETE", 204)] {
+                let key = sigv4::Key { id: id.expose().to_owned(), secret: sigv4::Secret::new(key.expose()) };
+                let caller = Caller { port, key, now: self.clock.now() };
+                let body: &[u8] = if method == "PUT" { b"probe" } else { b"" };
+                done = match caller.ask(&Asked { method, path: &path, body }).await {
+                    Ok((status, _)) if status == must => continue,
+                    Ok((status, said)) => Err(format!("{method} is answered {status} {said}")),
+                    Err(error) => Err(format!("{method}: {error}")),
+                };
+                break;
+            }
+            match done {
+                Ok(()) => tried.good(format!("{}: uploaded to {}, fetched and removed", app.name, bucket.full_name)),
+                Err(why) => tried.bad(&format!("{}: cannot work with {}: {why}", app.name, bucket.full_name), owner),
+            }
         }
     }
 

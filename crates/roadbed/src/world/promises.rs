@@ -161,6 +161,8 @@ impl World {
                 lender: self.lender()?,
                 facts: self.facts.clone(),
                 visitor: visitor.clone(),
+                clock: self.ground.clock.clone(),
+                objects: self.addresses.media.map(|ports| ports.objects),
             }) as Box<dyn Check>)
         };
         teams.into_iter().map(check).collect()
