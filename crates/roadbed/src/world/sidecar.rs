@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use host::files::{self, Access};
 use reconcile::loaded::Loaded;
-use reconcile::ports::{Confinement, Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec, UnitState};
+use reconcile::ports::{Confinement, Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus};
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -135,20 +135,32 @@ impl SidecarProcess {
         })
     }
 
-    fn settled(&self, files: &BTreeMap<&'static str, Vec<u8>>) -> Result<bool, Fault> {
-        for (name, bytes) in files {
+    /// Whether one of these files is missing or is not as it should be.
+    fn has_other_files(&self, files: &BTreeMap<&'static str, Vec<u8>>, names: &[&'static str]) -> Result<bool, Fault> {
+        for (name, bytes) in files.iter().filter(|(name, _)| names.contains(name)) {
             let there = files::read_if_exists(&self.conf().join(name)).map_err(|fault| self.cannot_settle(&fault))?;
             if there.as_ref() != Some(bytes) {
-                return Ok(false);
+                return Ok(true);
             }
         }
-        Ok(true)
+        Ok(false)
     }
 
-    fn settle(&self) -> Result<(), Fault> {
+    async fn unit(&self) -> Result<Option<UnitStatus>, Fault> {
+        let name = self.sidecar.name();
+        Ok(self.ground.units.list().await?.into_iter().find(|unit| unit.name == name))
+    }
+
+    async fn settle(&self) -> Result<(), Fault> {
         self.sidecar.prepare()?;
         let files = self.sidecar.files()?;
         let files = files.ok_or_else(|| Fault::new(format!("{} cannot be told anything yet", self.sidecar.what())))?;
+        // It may have read once what somebody else wrote: its revision would not tell. It ends before the file is put right, so
+        // that whoever is killed in between finds none that runs.
+        let name = self.sidecar.name();
+        if self.has_other_files(&files, self.sidecar.read_once())? && self.unit().await?.is_some() {
+            self.ground.units.remove(name).await?;
+        }
         for folder in std::iter::once(self.conf()).chain(self.sidecar.data()) {
             files::create_dir(&folder, Access::Owner).map_err(|fault| self.cannot_settle(&fault))?;
         }
@@ -212,6 +224,8 @@ impl fmt::Display for SidecarStep {
 #[derive(Debug)]
 pub(super) struct SidecarSeen {
     settled: bool,
+    /// Of its files those that it reads once are as they should be.
+    was_told_right: bool,
     /// Runs as specified.
     current: bool,
     answers: bool,
@@ -231,9 +245,14 @@ impl Resource for SidecarProcess {
 
     async fn observe(&self) -> Result<SidecarSeen, Fault> {
         let files = self.sidecar.files()?;
-        let settled = files.as_ref().map(|files| self.settled(files)).transpose()?.unwrap_or(false);
-        let name = self.sidecar.name();
-        let unit = self.ground.units.list().await?.into_iter().find(|unit| unit.name == name);
+        let (settled, was_told_right) = match &files {
+            Some(files) => {
+                let all: Vec<&str> = files.keys().copied().collect();
+                (!self.has_other_files(files, &all)?, !self.has_other_files(files, self.sidecar.read_once())?)
+            }
+            None => (false, false),
+        };
+        let unit = self.unit().await?;
         // What it is started with may not be there yet.
         let revision = self.sidecar.env().ok().map(|(_, loaded)| self.revision(files.as_ref(), &loaded));
         // Of one that outlived its keeper the next one does not know the variables, and could not start it again.
@@ -242,20 +261,21 @@ impl Resource for SidecarProcess {
                 && !matches!(unit.state, UnitState::Held | UnitState::Lost | UnitState::Adopted)
         });
         let answers = current && self.is_well().await.is_ok();
-        Ok(SidecarSeen { settled, current, answers })
+        Ok(SidecarSeen { settled, was_told_right, current, answers })
     }
 
     fn plan(&self, seen: &SidecarSeen) -> Vec<SidecarStep> {
         let what = self.sidecar.what();
         let settle = (!seen.settled).then_some(SidecarStep::Settle { what });
-        let start = (!seen.current).then_some(SidecarStep::Start { what });
+        // Where it may have read another one, settling ends it.
+        let start = (!seen.current || !seen.was_told_right).then_some(SidecarStep::Start { what });
         let wait = (settle.is_some() || start.is_some() || !seen.answers).then_some(SidecarStep::AwaitAnswer { what });
         settle.into_iter().chain(start).chain(wait).collect()
     }
 
     async fn apply(&self, step: &SidecarStep, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
         match step {
-            SidecarStep::Settle { .. } => self.settle(),
+            SidecarStep::Settle { .. } => self.settle().await,
             SidecarStep::Start { .. } => self.ground.units.ensure(self.spec()?).await.map(drop),
             SidecarStep::AwaitAnswer { .. } => {
                 let name = self.sidecar.name();
