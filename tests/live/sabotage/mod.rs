@@ -338,7 +338,8 @@ impl Scene {
     /// The edge serves a certificate that another authority signed, for the right names.
     fn a_certificate_of_another_authority(&self) {
         let theirs = Root::new(self.shop.scratch().join("stranger"));
-        let hosts = ["admin.", "api.", "console.", "www.", ""].map(|name| format!("{name}urbancart.localhost"));
+        let hosts = ["admin.", "api.", "console.", "media.", "objects.", "www.", ""]
+            .map(|name| format!("{name}urbancart.localhost"));
         let owner = edge::tls::local_ca::Owner { environment: "stranger".to_owned(), root: "1".to_owned() };
         edge::tls::local_ca::ensure(&theirs, &owner, &hosts, host::clock::Clock::now(&host::clock::SystemClock))
             .unwrap();
