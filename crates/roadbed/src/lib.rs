@@ -33,5 +33,6 @@ pub mod canary;
 mod footprint;
 pub mod keeper;
 pub mod own;
+mod loopback;
 mod object_requests;
 pub mod programs;

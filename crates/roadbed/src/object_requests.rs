@@ -9,10 +9,8 @@ use host::clock::Timestamp;
 use reconcile::Fault;
 use secrets::{Secret, Store};
 use sigv4::{Key, Request, Scope, UNSIGNED_PAYLOAD, authorization, stamp};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
+use crate::loopback;
 use crate::world::objects::REGION;
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -51,9 +49,6 @@ pub(crate) struct Caller {
 /// An operation of its own is answered in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Of an answer: a document that says what is wrong.
-const LONGEST_ANSWER: u64 = 64 * 1024;
-
 impl Caller {
     /// The status, and the beginning of what is said.
     pub(crate) async fn ask(&self, asked: &Asked<'_>) -> io::Result<(u16, String)> {
@@ -64,19 +59,8 @@ impl Caller {
             request += &format!("{name}: {}\r\n", value.to_str().expect("a signature is ASCII"));
         }
         request += &format!("Content-Length: {}\r\n\r\n", asked.body.len());
-        let asking = async {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-            stream.write_all(request.as_bytes()).await?;
-            stream.write_all(asked.body).await?;
-            let mut answer = Vec::new();
-            stream.take(LONGEST_ANSWER).read_to_end(&mut answer).await?;
-            let status = answer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-            let status = status.ok_or_else(|| io::Error::other("what came is no answer"))?;
-            let said = String::from_utf8_lossy(&answer);
-            let said = said.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-            Ok((status, said.chars().take(200).collect()))
-        };
-        timeout(PATIENCE, asking).await.map_err(|_| io::ErrorKind::TimedOut)?
+        let (status, said) = loopback::ask(self.port, &request, asked.body, PATIENCE).await?;
+        Ok((status, String::from_utf8_lossy(&said).chars().take(200).collect()))
     }
 }
 

@@ -1,6 +1,6 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import { Problem } from "../http/problem.ts";
 import type { Route } from "../http/router.ts";
+import { isSameSecret } from "../secrets.ts";
 
 /** Fails on purpose, so that the path of an error (answer, log, alert) can be proved on a live system. */
 export function faultRoutes(faultToken: string | undefined): Route[] {
@@ -10,7 +10,7 @@ export function faultRoutes(faultToken: string | undefined): Route[] {
       path: "/debug/error",
       handler: (exchange) => {
         const claimed = exchange.header("x-fault-token");
-        if (faultToken === undefined || claimed === undefined || !sameSecret(claimed, faultToken)) {
+        if (faultToken === undefined || claimed === undefined || !isSameSecret(claimed, faultToken)) {
           // To anyone else this route does not exist.
           throw new Problem(404, "there is nothing at /debug/error");
         }
@@ -18,10 +18,4 @@ export function faultRoutes(faultToken: string | undefined): Route[] {
       },
     },
   ];
-}
-
-/** Digests have equal length whatever goes in, so not even the token's length shows in the time. */
-function sameSecret(left: string, right: string): boolean {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(left), digest(right));
 }

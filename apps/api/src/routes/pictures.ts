@@ -1,7 +1,7 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { Exchange } from "../http/exchange.ts";
 import { Problem } from "../http/problem.ts";
 import type { Route } from "../http/router.ts";
+import { isSameSecret } from "../secrets.ts";
 import type { Catalogue, Pictures } from "../shop.ts";
 
 /** What a browser can show and the infrastructure decode. */
@@ -13,7 +13,7 @@ const MOST_BYTES = 20 * 1024 * 1024;
 export function pictureRoutes(catalogue: Catalogue, pictures: Pictures, uploadToken: string | undefined): Route[] {
   const admit = (exchange: Exchange) => {
     const claimed = /^Bearer (.+)$/u.exec(exchange.header("authorization") ?? "")?.[1];
-    if (uploadToken === undefined || claimed === undefined || !sameSecret(claimed, uploadToken)) {
+    if (uploadToken === undefined || claimed === undefined || !isSameSecret(claimed, uploadToken)) {
       throw new Problem(401, "pictures are changed by who has the key for it", { "www-authenticate": "Bearer" });
     }
   };
@@ -61,10 +61,4 @@ export function pictureRoutes(catalogue: Catalogue, pictures: Pictures, uploadTo
       },
     },
   ];
-}
-
-/** Digests have equal length whatever goes in, so not even the token's length shows in the time. */
-function sameSecret(left: string, right: string): boolean {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(left), digest(right));
 }

@@ -343,6 +343,28 @@ fn a_bucket_has_a_host_of_its_own_where_one_is_configured() {
 }
 
 #[test]
+fn a_bucket_has_a_largest_object_of_its_own_however_it_comes() {
+    let stand = Stand::new();
+    let mut client = Client::new(stand.address, "ALL", "all-of-it");
+    assert_eq!(client.ask("PUT", "/tiny/fits", "", &[], &content(1, 1000)).status, 200);
+    let refused = client.ask("PUT", "/tiny/large", "", &[], &content(1, 1001));
+    assert_eq!((refused.status, refused.text().contains("EntityTooLarge")), (400, true), "{}", refused.text());
+    assert_eq!(client.ask("PUT", "/media/large", "", &[], &content(1, 1001)).status, 200, "others have none");
+
+    let begun = client.ask("POST", "/tiny/parts", "uploads=", &[], b"");
+    let id = begun.text().split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let query = format!("partNumber=1&uploadId={id}");
+    let part = client.ask("PUT", "/tiny/parts", &query, &[], &content(1, 1001));
+    let etag = part.header("etag").unwrap().to_owned();
+    let list = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    let refused = client.ask("POST", "/tiny/parts", &format!("uploadId={id}"), &[], list.as_bytes());
+    assert!(refused.text().contains("EntityTooLarge"), "{}", refused.text());
+    assert!(stand.store.head("tiny", "parts").is_err());
+}
+
+#[test]
 fn bounds_are_kept() {
     let limits = Limits {
         head_time: Duration::from_millis(300),

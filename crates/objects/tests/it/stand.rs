@@ -15,6 +15,7 @@ pub(crate) const GRANTS: &str = r#"[
     {"bucket": "other", "verbs": ["read", "write", "delete", "list"]},
     {"bucket": "open", "verbs": ["read", "write", "delete", "list"]},
     {"bucket": "small", "verbs": ["read", "write", "delete", "list"]},
+    {"bucket": "tiny", "verbs": ["read", "write", "delete", "list"]},
     {"bucket": "gone", "verbs": ["read", "write", "delete", "list"]}
   ]},
   {"access_key_id": "MEDIA", "secret": "media-alone", "rules": [
@@ -34,10 +35,11 @@ pub(crate) fn settings() -> Settings {
     };
     let open = Bucket { public_read: true, ..Bucket::private("open") };
     let small = Bucket { quota_bytes: Some(100_000), ..Bucket::private("small") };
+    let tiny = Bucket { max_object_bytes: Some(1000), ..Bucket::private("tiny") };
     Settings {
         region: "eu-here-1".into(),
         base_host: Some("s3.localhost".into()),
-        buckets: vec![media, Bucket::private("other"), open, small],
+        buckets: vec![media, Bucket::private("other"), open, small, tiny],
     }
 }
 

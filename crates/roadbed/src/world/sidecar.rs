@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,14 +11,15 @@ use host::files::{self, Access};
 use reconcile::loaded::Loaded;
 use reconcile::ports::{Confinement, Limits, RestartPolicy, StopPolicy, UnitKind, UnitSpec, UnitState, UnitStatus};
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use crate::own;
+use crate::{loopback, own};
 
 /// It reads its files and listens; what it needs is there before it.
 const START: Duration = Duration::from_secs(15);
+
+/// For one probe.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is different from one to another.
 pub(super) trait Sidecar: fmt::Debug + Send + Sync {
@@ -174,19 +176,13 @@ impl SidecarProcess {
     async fn is_well(&self) -> Result<(), Fault> {
         let port = self.sidecar.port();
         for probe in self.sidecar.probes()? {
-            let asking = async {
-                let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-                stream.write_all(probe.as_bytes()).await?;
-                let mut answer = Vec::new();
-                stream.take(4096).read_to_end(&mut answer).await?;
-                let is_well = answer.starts_with(b"HTTP/1.1 200");
-                let said = || String::from_utf8_lossy(&answer).lines().last().unwrap_or("nothing").to_owned();
-                if is_well { Ok(()) } else { Err(std::io::Error::other(said())) }
-            };
+            let unwell = |error: &io::Error| Fault::because(format!("{} does not answer", self.sidecar.what()), error);
             // What it asks itself is waited for three seconds.
-            let answered = timeout(Duration::from_secs(5), asking).await;
-            let answered = answered.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
-            answered.map_err(|error| Fault::because(format!("{} does not answer", self.sidecar.what()), &error))?;
+            let (status, said) = loopback::ask(port, &probe, b"", PATIENCE).await.map_err(|error| unwell(&error))?;
+            if status != 200 {
+                let said = String::from_utf8_lossy(&said).lines().last().unwrap_or("nothing").to_owned();
+                return Err(unwell(&io::Error::other(said)));
+            }
         }
         Ok(())
     }

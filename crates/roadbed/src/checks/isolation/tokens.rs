@@ -9,11 +9,9 @@ use reconcile::Fault;
 use secrets::{Secret, Versioned};
 use serde_json::{Value, json};
 use stores::redis::{Purpose, rest};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::{Cells, Here, Ours, unseen};
+use crate::loopback;
 use crate::world::rest::{REST, token};
 
 pub(crate) const CLAIM: Claim = Claim {
@@ -177,23 +175,14 @@ fn judge(cells: &mut Cells, who: &str, asked: &str, (status, answer): (u16, &Val
 
 /// Asks a gateway: its status, and what it says.
 async fn ask(port: u16, token: Option<&Secret>, command: &[&str]) -> std::io::Result<(u16, Value)> {
-    let asking = async {
-        let body = json!(command).to_string();
-        let authorization = token.map(|token| format!("Authorization: Bearer {}\r\n", token.expose()));
-        let request = format!(
-            "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n{}\r\n{body}",
-            body.len(),
-            authorization.unwrap_or_default()
-        );
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.take(64 * 1024).read_to_end(&mut answer).await?;
-        let none = || std::io::Error::other("what came is no answer");
-        let split = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or_else(none)?;
-        let status = answer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        let said = serde_json::from_slice(&answer[split + 4..]).map_err(|_| none())?;
-        Ok((status.ok_or_else(none)?, said))
-    };
-    timeout(PATIENCE, asking).await.map_err(|_| std::io::ErrorKind::TimedOut)?
+    let body = json!(command).to_string();
+    let authorization = token.map(|token| format!("Authorization: Bearer {}\r\n", token.expose()));
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n{}\r\n",
+        body.len(),
+        authorization.unwrap_or_default()
+    );
+    let (status, said) = loopback::ask(port, &head, body.as_bytes(), PATIENCE).await?;
+    let said = serde_json::from_slice(&said).map_err(|_| std::io::Error::other("what came is no answer"))?;
+    Ok((status, said))
 }
