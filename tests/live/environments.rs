@@ -16,9 +16,10 @@ fn all_four_environments_are_up_at_once_and_none_gets_into_another() {
     let local = stage::urbancart();
     let [staging, production, preview] =
         OTHERS.map(|name| stage::urbancart().neighbour_of(&local).with_flags(&["--env", name]));
-    local.up();
+    // Each is asked for all that it promises below.
+    local.up_with(&["--no-gate"]);
     for shop in [&staging, &production, &preview] {
-        shop.up_with(&["--free-ports"]);
+        shop.up_with(&["--no-gate", "--free-ports"]);
     }
     let all = [("local", &local), (OTHERS[0], &staging), (OTHERS[1], &production), (OTHERS[2], &preview)];
 
@@ -86,7 +87,7 @@ fn a_payment_key_that_is_missing_is_named_with_its_owner_and_the_way_to_set_it()
     // Made up here: what stands in this file is in the project's history, and the gate would say so.
     let random = secrets::generate::credential().unwrap();
     staging.set_secret("PAYMENT_SECRET_KEY", &format!("sk_test_{}", &random.expose()[..24]));
-    staging.up_with(&["--free-ports"]);
+    staging.up_with(&["--no-gate", "--free-ports"]);
 }
 
 /// Each kind of credential at the environment's own stores, and at each other environment's, with each operation.

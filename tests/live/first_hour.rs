@@ -37,7 +37,7 @@ fn one_command_gives_three_addresses_and_a_gate_that_holds() {
     let before = shop.status()["urls"].clone();
     everything_ends(&shop);
 
-    shop.up();
+    shop.up_with(&["--no-gate"]);
     assert_eq!(shop.status()["urls"], before, "addresses stay what they were");
     let found = client.get(&format!("{}/orders/{}", shop.url("api"), order["id"].as_str().unwrap())).unwrap();
     assert_eq!((found.status, found.json()), (200, order), "an order survives `down` and `up`");
@@ -53,8 +53,8 @@ fn two_roots_of_one_checkout_run_side_by_side() {
     let [first, second] = [(); 2].map(|()| Environment::new(env!("CARGO_BIN_EXE_roadbed"), project.path()));
     // At once, so that they meet wherever they share something: packages, builds, engines.
     std::thread::scope(|scope| {
-        scope.spawn(|| first.up());
-        scope.spawn(|| second.up());
+        scope.spawn(|| first.up_with(&["--no-gate"]));
+        scope.spawn(|| second.up_with(&["--no-gate"]));
     });
     let order = place_order(&first, &first.client());
     let id = order["id"].as_str().unwrap();

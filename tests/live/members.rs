@@ -15,7 +15,7 @@ const SELLS_AGAIN_WITHIN: Duration = Duration::from_secs(40);
 fn production_sells_on_when_its_primary_is_killed_and_when_a_member_loses_its_data() {
     let _stage = stage::enter();
     let shop = stage::urbancart().with_flags(&["--env", "production"]);
-    shop.up_with(&["--free-ports"]);
+    shop.up_with(&["--no-gate", "--free-ports"]);
     let mut orders = vec![order(&shop, "first")];
 
     let primary = in_state(&shop, "primary").remove(0);
@@ -31,7 +31,7 @@ fn production_sells_on_when_its_primary_is_killed_and_when_a_member_loses_its_da
     shop.down();
     assert_eq!(processes_of(&root), []);
     fs::remove_dir_all(&first).unwrap();
-    shop.up_with(&["--free-ports"]);
+    shop.up_with(&["--no-gate", "--free-ports"]);
     assert!(first.join("WiredTiger").exists());
     assert_eq!(in_state(&shop, "secondary").len(), 2, "{:#}", shop.status());
     orders.push(order(&shop, "after the first member lost its data"));
@@ -56,7 +56,7 @@ fn production_sells_on_when_its_primary_is_killed_and_when_a_member_loses_its_da
     for unit in ["mongodb", "mongodb-2"] {
         fs::rename(shop.root().join(unit), shop.root().join("data").join(unit)).unwrap();
     }
-    shop.up_with(&["--free-ports"]);
+    shop.up_with(&["--no-gate", "--free-ports"]);
     for id in &orders {
         let found = shop.client().get(&format!("{}/orders/{id}", shop.url("api"))).unwrap();
         assert_eq!(found.status, 200, "order {id}: {}", found.body);

@@ -13,13 +13,26 @@ use testkit::{Client, Environment, processes_of, wait_until};
 
 use crate::stage;
 
-const UNITS: [&str; 9] =
-    ["control", "edge", "telemetry", "mongodb", "redis", "redis-cache", "redis-rest", "api-1", "storefront-1"];
+const UNITS: [&str; 11] = [
+    "control",
+    "edge",
+    "telemetry",
+    "mongodb",
+    "redis",
+    "redis-cache",
+    "redis-rest",
+    "objects",
+    "media",
+    "api-1",
+    "storefront-1",
+];
 
 /// Each is killed at once. The pairs take away who would bring the other back.
-const BLOWS: [&[&str]; 14] = [
+const BLOWS: [&[&str]; 16] = [
     &["control"],
     &["redis-rest"],
+    &["objects"],
+    &["media"],
     &["edge"],
     &["keeper"],
     &["telemetry"],
@@ -80,7 +93,8 @@ fn whatever_is_killed_comes_back_and_no_order_is_lost() {
     });
     let doubles = processes_of(shop.root());
     let names: BTreeSet<&str> = doubles.iter().map(|(_, unit)| unit.as_str()).collect();
-    assert_eq!((doubles.len(), names.len()), (10, 10), "ten processes, each once: {doubles:?}");
+    let all = UNITS.len() + 1;
+    assert_eq!((doubles.len(), names.len()), (all, all), "every unit and the keeper, each once: {doubles:?}");
 }
 
 /// One blow after the other, each in its turn healed.

@@ -1,6 +1,6 @@
 //! T10 and T14: visitors get the release that was looked at and approved, and one can go back to the one before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use delivery::{Deployment, Kind, Release, ReleaseId, Role, State};
@@ -43,6 +43,8 @@ pub struct VisitorsGetWhatWasLookedAt {
     /// Of the live slot.
     pub instances: Vec<Instance>,
     pub pages: Vec<Page>,
+    /// What else is routed (pictures, object storage, the console) comes with Roadbed and not with a release.
+    pub apps: BTreeSet<String>,
     pub routes: Arc<dyn Routes>,
     pub visitor: Visitor,
 }
@@ -59,7 +61,7 @@ impl Check for VisitorsGetWhatWasLookedAt {
             match self.routes.current().await {
                 Ok(Some(table)) => {
                     for site in
-                        table.sites.iter().filter(|site| !site.hosts.is_empty() && site.target != Target::Console)
+                        table.sites.iter().filter(|site| !site.hosts.is_empty() && self.apps.contains(&site.app))
                     {
                         self.judge_site(site, &name, &mut findings);
                     }

@@ -35,15 +35,27 @@ pub async fn converge(control: &Control, want: &Wanted, progress: Arc<dyn Progre
     )?;
     possessions::refuse_strange_data(&control.root, &identity)?;
     let lost = possessions::lost(&control.root, &identity);
-    let world = world(control, want, Ports::MayMove).await?;
+    let mut world = self::world(control, want, Ports::MayMove).await?;
     if let Some(fault) = lacking(&wanted::resolve(want)?, &control.keeper.health().await?.missing) {
         return Err(fault);
     }
     wanted::write(&control.root, want)?;
     sleeping::begin_to_wake(control)?;
-    lost.iter().chain(&world.notes).for_each(|note| progress.emit(Event::Noted { note: note.clone() }));
-    let tools = Tools { journal: control.journal.clone(), progress, clock: control.clock.clone() };
-    let report = reconcile::converge(&world.graph, &tools).await;
+    let tell = |note: &String| progress.emit(Event::Noted { note: note.clone() });
+    lost.iter().chain(&world.notes).for_each(tell);
+    let tools = Tools { journal: control.journal.clone(), progress: progress.clone(), clock: control.clock.clone() };
+    let mut report = reconcile::converge(&world.graph, &tools).await;
+    if !report.failed.is_empty()
+        && let Ok(elsewhere) = self::world(control, want, Ports::MayMove).await
+        && !elsewhere.notes.is_empty()
+    {
+        // Between choosing a port and listening on it somebody else took it. What did not get ready for that gets ready now.
+        elsewhere.notes.iter().for_each(tell);
+        let steps = report.steps;
+        report = reconcile::converge(&elsewhere.graph, &tools).await;
+        report.steps += steps;
+        world = elsewhere;
+    }
     control.has_converged();
     control.renewing.look_again();
     match world.mapped() {

@@ -14,9 +14,10 @@ use crate::control::identity;
 /// Ports are taken from here: above the well-known ones, below the range from which the kernel takes ports for outgoing
 /// connections (32768 up, by default), which could be gone between choosing and listening.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
+const RANGE_LENGTH: u16 = RANGE.end - RANGE.start;
 
-/// Random picks before giving up; with half the range taken this fails once in 10^30.
-const PICKS: u32 = 100;
+/// Ports in a row that are looked at before giving up.
+const LOOKED_AT: u16 = 1000;
 
 /// The ports of one environment.
 #[derive(Debug)]
@@ -106,8 +107,13 @@ impl PortBook {
         if let Some(port) = self.ports.get(name).filter(|port| is_ours || is_port_free(**port)) {
             return Ok(*port);
         }
-        for _ in 0..PICKS {
-            let port = random_port()?;
+        // In a row from a place of its own: two environments that choose at once, neither of which listens yet, meet a tenth as
+        // often as with ports from anywhere.
+        let first = match self.ports.values().filter(|port| RANGE.contains(port)).max() {
+            Some(last) => last - RANGE.start + 1,
+            None => random_place()?,
+        };
+        for port in (0..LOOKED_AT).map(|away| RANGE.start + (first + away) % RANGE_LENGTH) {
             if !self.ports.values().any(|taken| *taken == port) && is_port_free(port) {
                 if let Some(from) = self.ports.insert(name.to_owned(), port) {
                     self.moved.push(Moved { name: name.to_owned(), from, to: port });
@@ -117,7 +123,7 @@ impl PortBook {
             }
         }
         Err(Fault::new(format!("cannot find a free port for {name}"))
-            .cause(format!("tried {PICKS} ports between {} and {}", RANGE.start, RANGE.end)))
+            .cause(format!("tried {LOOKED_AT} ports between {} and {}", RANGE.start, RANGE.end)))
     }
 
     /// Remembers a port that somebody else chose.
@@ -148,11 +154,10 @@ impl PortBook {
     }
 }
 
-fn random_port() -> Result<u16, Fault> {
+fn random_place() -> Result<u16, Fault> {
     let mut bytes = [0_u8; 2];
     getrandom::fill(&mut bytes).map_err(|error| Fault::because("cannot choose a port", &error))?;
-    let size = RANGE.end - RANGE.start;
-    Ok(RANGE.start + u16::from_be_bytes(bytes) % size)
+    Ok(u16::from_be_bytes(bytes) % RANGE_LENGTH)
 }
 
 #[cfg(test)]
@@ -178,6 +183,21 @@ mod tests {
         assert_ne!(other, port);
         assert_eq!(moving.moved(), [Moved { name: "api-1".into(), from: port, to: other }]);
         drop(taken);
+    }
+
+    #[test]
+    fn ports_are_taken_in_a_row_past_those_that_somebody_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        files::create_dir(&root.state(), Access::Owner).unwrap();
+        let mut book = book(&root);
+        book.remember("https", RANGE.end - 1).unwrap();
+        let ports: Vec<u16> = (1..=3).map(|number| book.port(&format!("api-{number}"), false).unwrap()).collect();
+        // The row goes on at the beginning of the range, wherever somebody else lets it.
+        assert!(ports.is_sorted() && ports[2] < RANGE.start + LOOKED_AT, "{ports:?}");
+        let _taken = host::socket::listen(([127, 0, 0, 1], ports[2] + 1).into());
+        let next = book.port("api-4", false).unwrap();
+        assert!(!ports.contains(&next) && next != ports[2] + 1, "{ports:?} and {next}");
     }
 
     #[test]

@@ -207,6 +207,7 @@ impl World {
             live: live.clone(),
             instances: self.instances_in(slot.place),
             pages: self.pages_of(slot.place)?,
+            apps: self.environment.apps.iter().map(|app| app.name.to_string()).collect(),
             routes: Arc::new(EdgeClient::new(self.ground.root.clone())),
             visitor: self.visitor()?,
         }));
