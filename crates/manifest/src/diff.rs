@@ -62,6 +62,9 @@ fn facts(environment: &Environment) -> Vec<Fact> {
         add(&subject, "hosts", app.hosts.join(", "));
         add(&subject, "access", app.access.to_string());
         add(&subject, "largest body", mebibytes(app.longest_body));
+        if let Some(cache) = app.cache {
+            add(&subject, "cache", format!("{}, {} each", mebibytes(cache.memory), mebibytes(cache.largest)));
+        }
         add(&subject, "protocol", app.protocol.to_string());
         if let Runs::Server(server) = &app.runs {
             let replicas = match server.scale {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::abuse::Abuse;
 use crate::api::Api;
 use crate::backup::Backup;
+use crate::cache::Cache;
 use crate::console::Console;
 use crate::driver::External;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
@@ -140,6 +141,8 @@ pub struct App {
     pub protocol: Protocol,
     /// Bytes of the longest request body that it takes.
     pub longest_body: u64,
+    /// What of its answers the edge keeps for others; `None`: nothing.
+    pub cache: Option<Cache>,
     /// Services that must be there before it starts, and apps that must be ready before it is. Free of cycles.
     pub needs: Vec<Need>,
     /// Pages that must render after a deploy.

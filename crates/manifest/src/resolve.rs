@@ -156,6 +156,7 @@ impl Manifest {
             access: own.and_then(|own| own.access).unwrap_or(table.access),
             serves: table.serves,
             longest_body: table.max_body.as_ref().map_or(LONGEST_BODY, |bytes| bytes.value.0),
+            cache: table.cache.as_ref().map(|cache| cache.value.resolve()),
             protocol: table.protocol.as_ref().map_or(Protocol::Http1, |protocol| protocol.value),
             client_ca: own
                 .and_then(|own| own.client_ca.as_ref())

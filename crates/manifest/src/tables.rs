@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::abuse::AbuseTable;
 use crate::api::ApiTable;
 use crate::backup::BackupTable;
+use crate::cache::CacheTable;
 use crate::ci::CiTable;
 use crate::collections::CollectionTable;
 use crate::console::ConsoleTable;
@@ -259,6 +260,8 @@ record! {
         internal: Option<At<bool>>,
         /// Largest body of a request that reaches it: what is larger is answered 413. Default `100 MiB`. Not for `static`.
         max_body: Option<At<Bytes>>,
+        /// What of its answers the edge keeps for others; `{}`: with the usual bounds. Default: nothing. Not for `static`.
+        cache: Option<At<CacheTable>>,
         /// What its server speaks to the edge. Default `http1`. Not for `static`.
         protocol: Option<At<Protocol>>,
         /// How long things may take. Not for `static`.

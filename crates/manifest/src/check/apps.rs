@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{known_app, known_environment, known_owner};
+use super::{cache, known_app, known_environment, known_owner};
 use crate::findings::Findings;
 use crate::id::AppName;
 use crate::source::{At, Span};
@@ -120,6 +120,7 @@ fn migrations(app: &AppTable, findings: &mut Findings) {
 
 fn server(name: &At<AppName>, app: &AppTable, findings: &mut Findings) {
     memory(app, findings);
+    cache::check(name, app, findings);
     scale(app, findings);
     if app.kind == Kind::Node && app.start.is_none() {
         findings
@@ -191,6 +192,7 @@ fn no_server(name: &At<AppName>, app: &AppTable, findings: &mut Findings) {
         ("scale", app.scale.as_ref().map(|at| at.span)),
         ("internal", app.internal.as_ref().map(|at| at.span)),
         ("max_body", app.max_body.as_ref().map(|at| at.span)),
+        ("cache", app.cache.as_ref().map(|at| at.span)),
         ("protocol", app.protocol.as_ref().map(|at| at.span)),
         ("deadlines", app.deadlines.as_ref().map(|at| at.span)),
         ("limits", app.limits.as_ref().map(|at| at.span)),

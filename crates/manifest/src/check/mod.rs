@@ -4,6 +4,7 @@ mod abuse;
 mod api;
 mod apps;
 mod backup;
+mod cache;
 mod collections;
 mod rollout;
 mod drivers;
