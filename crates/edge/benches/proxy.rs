@@ -128,6 +128,7 @@ fn table(ports: Ports) -> RouteTable {
             },
             access: SiteAccess::Public,
             client_authorities: None,
+            cache: None,
             config: None,
             key_set: None,
             internal_socket: Some("shop-internal".to_owned()),

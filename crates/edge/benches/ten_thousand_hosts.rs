@@ -30,6 +30,7 @@ fn with(hosts: usize) {
         target: Target::Files { folder: folder.path().to_owned(), spa_fallback: None },
         access: SiteAccess::Public,
         client_authorities: None,
+        cache: None,
         config: None,
         key_set: None,
         internal_socket: None,

@@ -12,11 +12,13 @@
 //!   PUT  /limits-store {"ports":…}      where limits are counted together with other edges, in memory alone; GET: whether they are
 //!   PUT  /admission {"key":…}            who is let in beyond what the routes say
 //!   POST /top {"by":"client","count":10}  who asked most in the last five minutes
+//!   GET  /cache    what became of requests in the caches of apps     POST /purge {"selector":…}   takes answers back; answers of how many addresses
 //!   POST /arrivals {"edge":…,"count":7}  how many visitors' requests came in; answers when it is not that, or after a while
 //! ```
 //!
 //! What changes something may say of which control it is (`roadbed-epoch: 7`): of one that has been replaced nothing is taken.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use reconcile::Fault;
 use reconcile::ports::{Challenges, RouteTable};
+use response_cache::{Counted, Selector};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
@@ -117,6 +120,11 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             let serving = edge.serving.load();
             json(StatusCode::OK, &serving.snapshot().ok().map(|snapshot| &snapshot.table))
         }
+        (&Method::GET, "/cache") => json(StatusCode::OK, &counted(edge)),
+        (&Method::POST, "/purge") => match publisher.fence(epoch_of(&request)) {
+            Ok(()) => purge(edge, request).await,
+            Err(cause) => fault(StatusCode::CONFLICT, &refused("cannot take answers back", &cause)),
+        },
         (&Method::GET, "/traffic") => json(StatusCode::OK, &publisher.traffic()),
         (&Method::POST, "/arrivals") => match read_known(request).await {
             Ok(known) => json(StatusCode::OK, &edge.arrivals.other_than(known, LONGEST_LOOK).await),
@@ -149,7 +157,7 @@ async fn answer(edge: &Edge, publisher: &Arc<Publisher>, request: Request<Incomi
             }
         }
         _ => {
-            let known = "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/limits-store`, `/admission`, `/top`, `/traffic`, `/arrivals`, `/rest`, `/wake` and `/end-streams`";
+            let known = "the edge has `/health`, `/routes`, `/challenges`, `/certificates`, `/limits-store`, `/admission`, `/top`, `/traffic`, `/cache`, `/purge`, `/arrivals`, `/rest`, `/wake` and `/end-streams`";
             fault(StatusCode::NOT_FOUND, &Fault::new(known))
         }
     }
@@ -168,6 +176,38 @@ fn health(edge: &Edge) -> Health {
         limits: edge.limiter.health(),
         admission: edge.admissions.fingerprint(),
     }
+}
+
+/// What became of requests in the cache of each app that has one.
+fn counted(edge: &Edge) -> BTreeMap<String, Counted> {
+    let serving = edge.serving.load();
+    let caches = serving.snapshot().ok().into_iter().flat_map(|snapshot| snapshot.caches());
+    caches.map(|(app, cache)| (app.to_owned(), cache.counted())).collect()
+}
+
+/// Which answers are taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purge {
+    /// `None`: of every app.
+    #[serde(default)]
+    pub app: Option<String>,
+    pub selector: Selector,
+}
+
+async fn purge(edge: &Edge, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    const HEADLINE: &str = "cannot read which answers are taken back";
+    let body = match Limited::new(request.into_body(), LARGEST).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return fault(StatusCode::BAD_REQUEST, &Fault::because(HEADLINE, error.as_ref())),
+    };
+    let wanted: Purge = match serde_json::from_slice(&body) {
+        Ok(wanted) => wanted,
+        Err(error) => return fault(StatusCode::BAD_REQUEST, &Fault::because(HEADLINE, &error)),
+    };
+    let serving = edge.serving.load();
+    let caches = serving.snapshot().ok().into_iter().flat_map(|snapshot| snapshot.caches());
+    let meant = caches.filter(|(app, _)| wanted.app.as_deref().is_none_or(|wanted| wanted == *app));
+    json(StatusCode::OK, &meant.map(|(_, cache)| cache.purge(&wanted.selector)).sum::<usize>())
 }
 
 /// About an instance that is being replaced.

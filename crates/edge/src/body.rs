@@ -10,6 +10,7 @@ use http::Response;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
+use crate::cache::Collected;
 use crate::compress::Compressed;
 use crate::connection::OpenRequest;
 use crate::files::Reading;
@@ -22,6 +23,8 @@ pub enum Body {
     Empty,
     Full(Bytes),
     App(Leased),
+    /// Of an app, and kept for others on its way.
+    Collected(Box<Collected>),
     /// Of the console.
     Control(hyper::body::Incoming),
     Compressed(Box<Compressed>),
@@ -66,6 +69,8 @@ pub enum Broken {
     App(#[source] hyper::Error),
     #[error("the request was malformed")]
     Request(#[source] h2::Error),
+    #[error("the app's answer was not read to its end")]
+    Unread,
     #[error("the app's answer could not be compressed")]
     Compression(#[source] std::io::Error),
     #[error("the file could not be read on")]
@@ -82,6 +87,7 @@ impl http_body::Body for Body {
             Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::App(leased) => Pin::new(leased).poll_frame(cx).map_err(Broken::App),
+            Self::Collected(collected) => collected.poll_frame(cx),
             Self::Control(answer) => Pin::new(answer).poll_frame(cx).map_err(Broken::App),
             Self::Compressed(compressed) => compressed.poll_frame(cx),
             Self::Malformed(malformed) => malformed.poll(cx),
@@ -96,6 +102,7 @@ impl http_body::Body for Body {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
             Self::App(leased) => leased.is_end_stream(),
+            Self::Collected(collected) => collected.has_ended(),
             Self::Control(answer) => answer.is_end_stream(),
             Self::Compressed(compressed) => compressed.has_ended(),
             Self::File(reading) => reading.left() == 0,
@@ -108,6 +115,7 @@ impl http_body::Body for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::App(leased) => leased.size_hint(),
+            Self::Collected(collected) => collected.size_hint(),
             Self::Control(answer) => answer.size_hint(),
             Self::Compressed(_) | Self::Malformed(_) => SizeHint::default(),
             Self::File(reading) => SizeHint::with_exact(reading.left()),

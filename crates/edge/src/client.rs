@@ -1,5 +1,6 @@
 //! The other end of the edge's socket: how control publishes routes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,12 +10,13 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use reconcile::ports::{Challenges, PortFuture, Published, RouteTable, Routes, Traffic};
 use reconcile::{Fault, Root};
+use response_cache::Counted;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::abuse::top::Row;
 use crate::admission::Admission;
-use crate::api::{AskedTop, EPOCH_HEADER, Health, Rest};
+use crate::api::{AskedTop, EPOCH_HEADER, Health, Purge, Rest};
 use crate::arrivals::Arrived;
 use crate::publish::Outcome;
 use crate::rate_limit::access::{StoreAccess, StoreHealth};
@@ -68,6 +70,18 @@ impl EdgeClient {
     pub async fn top(&self, asked: AskedTop) -> Result<Vec<Row>, Fault> {
         let body = serde_json::to_vec(&asked).map_err(|error| Fault::because("cannot encode a question", &error))?;
         self.call(Method::POST, "/top", Bytes::from(body)).await
+    }
+
+    /// What became of requests in the cache of each app that has one, since this edge began.
+    pub async fn caches(&self) -> Result<BTreeMap<String, Counted>, Fault> {
+        self.call(Method::GET, "/cache", Bytes::new()).await
+    }
+
+    /// Takes kept answers back, and says of how many addresses.
+    pub async fn purge(&self, purge: &Purge) -> Result<usize, Fault> {
+        let body =
+            serde_json::to_vec(purge).map_err(|error| Fault::because("cannot encode what is taken back", &error))?;
+        self.call(Method::POST, "/purge", Bytes::from(body)).await
     }
 
     async fn about(&self, path: &str, rest: &Rest) -> Result<(), Fault> {

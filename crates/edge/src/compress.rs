@@ -20,7 +20,6 @@ use zstd::stream::write::Encoder as ZstdEncoder;
 
 use crate::body::{Body, Broken};
 use crate::files::encoding::{self, Encoding};
-use crate::upstream::Leased;
 
 /// An answer that fits into one packet arrives no sooner for being smaller.
 const LEAST: u64 = 1400;
@@ -54,9 +53,10 @@ impl Wish {
 /// Compresses an answer if the visitor can read it then, and if it becomes smaller.
 pub fn answer(response: Response<Body>, wish: &Wish) -> Response<Body> {
     let (mut head, body) = response.into_parts();
-    let Body::App(leased) = body else { return Response::from_parts(head, body) };
-    if !is_worth_it(head.status, &head.headers, &leased) {
-        return Response::from_parts(head, Body::App(leased));
+    // Kept answers too: what is kept is what the app said.
+    let is_of_app = matches!(body, Body::App(_) | Body::Collected(_) | Body::Full(_));
+    if !is_of_app || !is_worth_it(head.status, &head.headers, &body) {
+        return Response::from_parts(head, body);
     }
     // Caches on the way: another visitor may not be able to read this one.
     if !varies_by_encoding(&head.headers) {
@@ -65,17 +65,17 @@ pub fn answer(response: Response<Body>, wish: &Wish) -> Response<Body> {
     let encoder = match wish.encoding.map(Encoder::new) {
         Some(Ok(encoder)) => encoder,
         // There is always the answer as it is.
-        Some(Err(_)) | None => return Response::from_parts(head, Body::App(leased)),
+        Some(Err(_)) | None => return Response::from_parts(head, body),
     };
     let name = wish.encoding.map_or("identity", Encoding::name);
     head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
     head.headers.remove(CONTENT_LENGTH);
     head.headers.remove(ACCEPT_RANGES);
     weaken(&mut head.headers);
-    Response::from_parts(head, Body::Compressed(Box::new(Compressed::new(leased, encoder))))
+    Response::from_parts(head, Body::Compressed(Box::new(Compressed::new(body, encoder))))
 }
 
-fn is_worth_it(status: StatusCode, headers: &HeaderMap, body: &Leased) -> bool {
+fn is_worth_it(status: StatusCode, headers: &HeaderMap, body: &Body) -> bool {
     let has_all = status.is_success() && status != StatusCode::NO_CONTENT && status != StatusCode::PARTIAL_CONTENT;
     let is_final = headers.contains_key(CONTENT_ENCODING) || headers.contains_key(CONTENT_RANGE);
     let forbids = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("no-transform"));
@@ -153,7 +153,7 @@ impl Encoder {
 
 /// A body that is compressed while it passes.
 pub struct Compressed {
-    app: Leased,
+    app: Body,
     /// None: it has ended.
     encoder: Option<Encoder>,
     /// Whether something was written since the last flush.
@@ -168,7 +168,7 @@ impl std::fmt::Debug for Compressed {
 }
 
 impl Compressed {
-    fn new(app: Leased, encoder: Encoder) -> Self {
+    fn new(app: Body, encoder: Encoder) -> Self {
         Self { app, encoder: Some(encoder), holds_back: false, trailers: None }
     }
 
@@ -190,7 +190,7 @@ impl Compressed {
                     return Poll::Ready(Some(Ok(Frame::data(piece.into()))));
                 }
             }
-            match ready!(polled).transpose().map_err(Broken::App)?.map(Frame::into_data) {
+            match ready!(polled).transpose()?.map(Frame::into_data) {
                 Some(Ok(data)) => {
                     encoder.writer().write_all(&data).map_err(Broken::Compression)?;
                     self.holds_back = true;

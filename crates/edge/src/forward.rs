@@ -13,7 +13,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -37,7 +37,8 @@ pub struct Exchange {
     method: Method,
     target: Uri,
     fields: HeaderMap,
-    body: Incoming,
+    /// `None`: there is none, whoever asks.
+    body: Option<Incoming>,
     upgrade: Option<Upgrade>,
 }
 
@@ -131,9 +132,31 @@ impl Exchange {
             // Said explicitly: otherwise a GET with a body of unknown length would be sent without it.
             fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        Self { method, target: Uri::from(target), fields, body, upgrade }
+        Self { method, target: Uri::from(target), fields, body: Some(body), upgrade }
+    }
+
+    /// A question that has no body and is nobody's own.
+    pub fn asking(method: Method, target: Uri, fields: HeaderMap) -> Self {
+        Self { method, target, fields, body: None, upgrade: None }
+    }
+
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub fn fields(&self) -> &HeaderMap {
+        &self.fields
+    }
+
+    /// What the app is asked for, by path and query.
+    pub fn target(&self) -> &Uri {
+        &self.target
     }
 }
+
+/// Marks an answer whose end nobody can tell from a connection that broke.
+#[derive(Clone, Copy, Debug)]
+pub struct Undelimited;
 
 /// Repeats of a request that may be repeated, after hang-ups without an answer: one for a kept connection that had grown
 /// stale, one for a process that died under it. More would let one poisonous request kill instance after instance.
@@ -141,7 +164,7 @@ const REPEATS: u8 = 2;
 
 pub async fn forward(
     edge: &Edge,
-    visitor: &Visitor,
+    visitor: Option<&Visitor>,
     pool: &Pool,
     exchange: Exchange,
     entry: &mut Entry,
@@ -149,7 +172,7 @@ pub async fn forward(
     let mut began = edge.clock.instant();
     let Exchange { method, target, fields, body, upgrade } = exchange;
     // Who says beforehand how much it is need not send it.
-    let length = body.size_hint().exact();
+    let length = body.as_ref().map_or(Some(0), |body| body.size_hint().exact());
     if length.zip(pool.longest_body).is_some_and(|(length, longest)| length > longest) {
         return Err(Refusal::BodyTooLong);
     }
@@ -316,7 +339,7 @@ fn copy_of(request: &Request<Upload>) -> Request<Upload> {
 
 fn answer(
     edge: &Edge,
-    visitor: &Visitor,
+    visitor: Option<&Visitor>,
     mut response: Response<Incoming>,
     lease: Lease,
     upgrade: Option<Upgrade>,
@@ -332,12 +355,15 @@ fn answer(
             return Err(Refusal::UpgradeDeclined);
         }
         let leased = if stream::is_of_events(response.headers()) { Leased::stream } else { Leased::new };
+        if !is_delimited(&response) {
+            response.extensions_mut().insert(Undelimited);
+        }
         headers::toward_visitor(response.headers_mut());
         return Ok(response.map(|body| Body::App(leased(body, lease))));
     }
     // An app that switches unasked has lost its place in the conversation.
     let upgrade = upgrade.ok_or(Refusal::AppBroke)?;
-    if let Some(inspection) = &visitor.inspection {
+    if let Some(inspection) = visitor.and_then(|visitor| visitor.inspection.as_ref()) {
         inspection.end();
     }
     let app = hyper::upgrade::on(&mut response);
@@ -358,4 +384,13 @@ fn answer(
     entry.answered(response.status());
     tunnel::open(edge, upgrade.visitor, app, speaks, lease, entry.take_over());
     Ok(response.map(|_| Body::Empty))
+}
+
+/// By a length, by chunks or by a frame; over HTTP/1 a body may also end with the connection.
+fn is_delimited(response: &Response<Incoming>) -> bool {
+    let headers = response.headers();
+    response.version() == Version::HTTP_2
+        || response.body().is_end_stream()
+        || headers.contains_key(CONTENT_LENGTH)
+        || headers.contains_key(TRANSFER_ENCODING)
 }

@@ -19,6 +19,7 @@ pub mod admission;
 pub mod access;
 pub mod abuse;
 pub mod forward;
+pub mod cache;
 pub mod console;
 pub mod guard;
 pub mod headers;
@@ -68,7 +69,7 @@ pub mod fault;
 pub mod run;
 
 pub use admission::Admission;
-pub use api::AskedTop;
+pub use api::{AskedTop, Purge};
 pub use arrivals::Arrived;
 pub use client::EdgeClient;
 pub use config::{EdgeConfig, Limits};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   request id, trace ─► guard ─► challenge of an authority ─► abuse ─► route ─► reports of pages ─► rate limit ─► challenge ─► access (or its door)
-//!     ─► config.json │ files │ forward ─► headers ─► log
+//!     ─► config.json │ files │ cache, forward ─► headers ─► log
 //! ```
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::refusal::{After, Refusal};
 use crate::route::Route;
 use crate::snapshot::Target;
 use crate::trace::Trace;
-use crate::{access, compress, console, files, forward, guard, headers, pages, request_id, route, trace};
+use crate::{access, cache, compress, console, files, forward, guard, headers, pages, request_id, route, trace};
 
 /// Answers one request. Whatever happens, there is an answer, and a line in the access log when its last byte is gone.
 pub async fn answer(edge: Arc<Edge>, visitor: Arc<Visitor>, request: Request<Incoming>) -> Response<Recorded> {
@@ -96,7 +96,8 @@ async fn reply(
     // reports has limits of his own.
     if let Some(pool) = snapshot.telemetry_for(asked.target.path()) {
         headers::toward_app(&mut parts.headers, &asked, visitor, (id, trace));
-        return forward::forward(edge, visitor, pool, Exchange::new(parts, body, asked.target, None), entry).await;
+        return forward::forward(edge, Some(visitor), pool, Exchange::new(parts, body, asked.target, None), entry)
+            .await;
     }
 
     // Before passwords are tried, and before anything of a body is read.
@@ -190,8 +191,12 @@ async fn reply(
             let wish = compress::Wish::of(&parts.method, &parts.headers);
             headers::toward_app(&mut parts.headers, &asked, visitor, (id, trace));
             who.tell(&mut parts.headers);
+            let place = cache::Place::of(snapshot, &site, visitor, &asked);
             let exchange = Exchange::new(parts, body, asked.target, upgrade);
-            let answer = forward::forward(edge, visitor, pool, exchange, entry).await?;
+            let answer = match place {
+                Some(place) => cache::answer(edge, visitor, (&site, pool), place, exchange, entry).await?,
+                None => forward::forward(edge, Some(visitor), pool, exchange, entry).await?,
+            };
             // Between apps on one machine it would be work for nothing.
             if matches!(visitor.door, Door::Internal(_)) { answer } else { compress::answer(answer, &wish) }
         }

@@ -65,6 +65,8 @@ pub enum Refusal {
     UpgradeDeclined,
     /// A file that is there could not be read.
     FileUnreadable,
+    /// Only what is kept was asked for, and nothing is.
+    NotKept,
 }
 
 /// Whether the connection can carry another request after this answer.
@@ -76,7 +78,7 @@ pub enum After {
 
 impl Refusal {
     /// Every one, to find one by its code.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Malformed,
         Self::AmbiguousLength,
         Self::UnknownTransferEncoding,
@@ -112,6 +114,7 @@ impl Refusal {
         Self::AppTooSlow,
         Self::UpgradeDeclined,
         Self::FileUnreadable,
+        Self::NotKept,
     ];
 
     pub fn status(self) -> StatusCode {
@@ -141,7 +144,7 @@ impl Refusal {
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NothingPublished | Self::RoutesDamaged | Self::AppUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::AppBroke | Self::UpgradeDeclined => StatusCode::BAD_GATEWAY,
-            Self::AppTooSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::AppTooSlow | Self::NotKept => StatusCode::GATEWAY_TIMEOUT,
             Self::FileUnreadable => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -184,6 +187,7 @@ impl Refusal {
             Self::AppTooSlow => "app-too-slow",
             Self::UpgradeDeclined => "upgrade-declined",
             Self::FileUnreadable => "file-unreadable",
+            Self::NotKept => "not-kept",
         }
     }
 
@@ -233,6 +237,7 @@ impl Refusal {
             Self::AppTooSlow => "The application took too long to answer.",
             Self::UpgradeDeclined => "The application has no WebSocket at this address.",
             Self::FileUnreadable => "The file could not be read.",
+            Self::NotKept => "There is no stored answer to this, and nothing else was asked for.",
         }
     }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use host::files::FileFault;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reconcile::ports::{self, RouteTable, SiteAccess};
+use response_cache::Cache;
 use rustls::sign::CertifiedKey;
 
 use crate::access::{Access, Protected, password};
@@ -171,6 +172,8 @@ pub struct Site {
     kept: Vec<(String, Folder)>,
     /// Said in every answer in which the app does not say something else.
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Answers of the app that are kept for others.
+    pub cache: Option<Arc<Cache>>,
 }
 
 #[derive(Debug)]
@@ -281,6 +284,12 @@ impl Snapshot {
     /// Who takes what a page reports at this path of any public host.
     pub fn telemetry_for(&self, path: &str) -> Option<&Pool> {
         self.telemetry.as_ref().filter(|_| path.starts_with(ports::TELEMETRY_PATH) || path == ports::STATUS_PATH)
+    }
+
+    /// The caches of all apps that have one.
+    pub fn caches(&self) -> impl Iterator<Item = (&str, &Arc<Cache>)> {
+        let sites = self.hosts.values().filter_map(Host::site);
+        sites.filter_map(|site| site.cache.as_ref().map(|cache| (site.app.as_str(), cache)))
     }
 
     /// Whether visitors or those who look at a candidate may ask for a host.
@@ -415,6 +424,13 @@ impl Site {
         // A name that is no header value is not told; it is ours, and always is one.
         let release = wanted.release.as_ref().and_then(|release| HeaderValue::from_str(release).ok());
         let limited = rules.matcher(app);
+        // What was kept before is still right: each answer is of its release.
+        let cache = wanted.cache.map(|rules| {
+            let rules = response_cache::Rules { bytes: rules.bytes, largest: rules.largest };
+            let known = before.and_then(|before| before.caches().find(|(of, _)| *of == app.as_str()));
+            let known = known.filter(|(_, cache)| cache.rules() == rules);
+            known.map_or_else(|| Arc::new(Cache::new(rules)), |(_, cache)| Arc::clone(cache))
+        });
         Ok(Self {
             app: app.clone(),
             canonical,
@@ -427,6 +443,7 @@ impl Site {
             release,
             kept,
             headers,
+            cache,
         })
     }
 

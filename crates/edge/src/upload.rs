@@ -62,14 +62,12 @@ pub enum Cut {
 impl Upload {
     /// Of at most so many bytes, `longest`; `None`: any.
     pub fn new(
-        body: Incoming,
+        body: Option<Incoming>,
         clock: &Arc<dyn Clock>,
         stall: Duration,
         longest: Option<u64>,
     ) -> (Self, Option<Arc<Progress>>) {
-        if body.is_end_stream() {
-            return (Self::Nothing, None);
-        }
+        let Some(body) = body.filter(|body| !body.is_end_stream()) else { return (Self::Nothing, None) };
         let progress = Arc::new(Progress {
             clock: Arc::clone(clock),
             began: clock.instant(),

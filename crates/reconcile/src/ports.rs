@@ -422,6 +422,18 @@ pub struct Site {
     /// Headers of every answer in which the app does not say something else itself.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// How many answers of the app the edge keeps for others, as far as the app says that it may. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheRules>,
+}
+
+/// The bounds of a cache of answers, in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheRules {
+    /// Bytes of all answers together.
+    pub bytes: u64,
+    /// Bytes of the longest answer that is kept.
+    pub largest: u64,
 }
 
 /// Files of an earlier release, those alone whose names have a digest: they are what they were, or not there.

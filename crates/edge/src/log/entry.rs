@@ -40,6 +40,8 @@ pub(super) struct Record {
     /// The class of its limit: what of an app was asked for, in as many words as the manifest has.
     pub route: Option<String>,
     pub upstream: Option<String>,
+    /// What became of it in the cache of its site.
+    pub cache: Option<&'static str>,
     pub status: u16,
     pub bytes: u64,
     pub error: Option<&'static str>,
@@ -93,6 +95,7 @@ impl Entry {
             release: None,
             route: None,
             upstream: None,
+            cache: None,
             status: CLIENT_GONE,
             bytes: 0,
             error: None,
@@ -103,6 +106,11 @@ impl Entry {
         };
         let (log, clock) = (edge.log.clone(), Arc::clone(&edge.clock));
         Self { record: Some(Box::new(record)), log, clock, is_complete: false }
+    }
+
+    /// Of a question that no visitor asked: nothing of it is written.
+    pub fn of_nobody(edge: &Edge) -> Self {
+        Self { record: None, log: edge.log.clone(), clock: Arc::clone(&edge.clock), is_complete: true }
     }
 
     /// For somebody who outlives the request: this one writes nothing any more, the other does.
@@ -131,6 +139,10 @@ impl Entry {
 
     pub fn upstream(&mut self, instance: &str) {
         self.change(|record| record.upstream = Some(instance.to_owned()));
+    }
+
+    pub fn cache(&mut self, word: &'static str) {
+        self.change(|record| record.cache = Some(word));
     }
 
     pub fn refused(&mut self, refusal: Refusal) {

@@ -87,6 +87,7 @@ impl AccessLog {
             release: None,
             route: None,
             upstream: None,
+            cache: None,
             status,
             bytes: 0,
             error: Some("unparsed"),

@@ -93,6 +93,9 @@ fn append(lines: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, micros: u64, 
     if let Some(upstream) = &record.upstream {
         quoted(lines, ",\"upstream\":", upstream);
     }
+    if let Some(cache) = record.cache {
+        plain(lines, ",\"cache\":", cache);
+    }
     if let Some(release) = record.release.as_ref().and_then(|release| release.to_str().ok()) {
         quoted(lines, ",\"release\":", release);
     }
@@ -254,6 +257,7 @@ mod tests {
             app: Some("web".into()),
             release: Some(http::HeaderValue::from_static("r\"1")),
             upstream: None,
+            cache: Some("hit"),
             status: 200,
             bytes: u64::MAX,
             error: None,

@@ -18,6 +18,8 @@ mod access;
 mod answers;
 mod asleep;
 mod broken_apps;
+mod cache_suite;
+mod caching;
 mod candidate;
 mod continuing;
 mod crowds;

@@ -188,6 +188,7 @@ pub(crate) fn site(hosts: &[&str], target: Target) -> Site {
         target,
         access: SiteAccess::Public,
         client_authorities: None,
+        cache: None,
         config: None,
         key_set: None,
         internal_socket: Some("shop-internal".into()),

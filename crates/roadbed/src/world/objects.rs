@@ -179,6 +179,7 @@ pub(super) fn sidecar_site(name: &str, host: &str, port: u16, longest_body: Opti
         },
         access: SiteAccess::Public,
         client_authorities: None,
+        cache: None,
         config: None,
         key_set: None,
         internal_socket: None,

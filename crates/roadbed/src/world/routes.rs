@@ -90,6 +90,7 @@ fn console_of(ground: &Ground, console: &manifest::Console) -> Site {
             sign_in: ground.environment.sign_in.as_ref().map(manifest::SignIn::called),
         },
         client_authorities: None,
+        cache: None,
         config: None,
         key_set: None,
         internal_socket: None,
@@ -194,6 +195,7 @@ fn site(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Site, Fault> {
             },
         },
         client_authorities: client_authorities(root, &ground.project, app)?,
+        cache: None,
         config: match app.runs {
             Runs::Static { .. } => Some(config(&ground.project, &fleet.environment, one, facts)?),
             Runs::Server(_) => None,

@@ -52,6 +52,7 @@ pub(super) fn site(port: u16) -> Site {
         },
         access: SiteAccess::Public,
         client_authorities: None,
+        cache: None,
         config: None,
         key_set: None,
         internal_socket: Some(TELEMETRY_SOCKET.to_owned()),

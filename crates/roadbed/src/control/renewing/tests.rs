@@ -96,6 +96,7 @@ impl Stage {
             target: Target::Files { folder: folder.path().to_owned(), spa_fallback: None },
             access: SiteAccess::Public,
             client_authorities: None,
+            cache: None,
             config: None,
             key_set: None,
             internal_socket: None,
