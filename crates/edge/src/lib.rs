@@ -75,4 +75,5 @@ pub use client::EdgeClient;
 pub use config::{EdgeConfig, Limits};
 pub use fault::EdgeFault;
 pub use rate_limit::access::{StoreAccess, StoreHealth};
+pub use response_cache::{Counted, Selector};
 pub use run::run;
