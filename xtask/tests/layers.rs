@@ -30,7 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
     ("ci", &["reconcile", "engine", "leaks", "secrets", "reports"]),
     ("console", &["reconcile", "gate", "delivery", "telemetry"]),
-    ("backup", &["reconcile", "sigv4"]),
+    ("backup", &["reconcile", "sigv4", "objects"]),
     ("monitors", &["reconcile", "acme", "secrets"]),
     ("telemetry", &["reconcile", "gate", "secrets", "monitors"]),
     ("upstash", &[]),

@@ -1,13 +1,16 @@
 //! One base: everything of an environment, as it was at one moment.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use host::clock::Timestamp;
 use mongodb::Client;
+use objects::Store;
 use reconcile::Fault;
 
 use crate::append_only_log;
-use crate::contents::{self, Contents, FORMAT, OfFile};
+use crate::buckets::{Fixed, fix};
+use crate::contents::{self, Contents, FORMAT, OfFile, WITHOUT_OBJECTS};
 use crate::course::Course;
 use crate::digest::of_bytes;
 use crate::dump::Moment;
@@ -37,6 +40,7 @@ pub struct Sources {
     pub environment: String,
     pub mongodb: Option<MongoSource>,
     pub redis: Vec<RedisSource>,
+    pub objects: Option<Arc<Store>>,
     /// Path and content, in any order.
     pub files: Vec<(String, Vec<u8>)>,
 }
@@ -58,7 +62,7 @@ pub(crate) fn name_of(now: Timestamp) -> String {
 /// # Errors
 /// What could not be read, or why the repository took it not.
 pub async fn take(repository: &Repository, sources: Sources, now: Timestamp) -> Result<Taken, Fault> {
-    take_along(repository, sources, now, &Course::default()).await
+    take_along(repository, sources, now, &Arc::default()).await
 }
 
 /// As [`take`], so that somebody may look on, and with the patience of `course`.
@@ -69,7 +73,7 @@ pub async fn take_along(
     repository: &Repository,
     sources: Sources,
     now: Timestamp,
-    course: &Course,
+    course: &Arc<Course>,
 ) -> Result<Taken, Fault> {
     let name = name_of(now);
     let moment = match &sources.mongodb {
@@ -77,15 +81,24 @@ pub async fn take_along(
         None => None,
     };
     let kind = Kind::Base { at: moment.as_ref().map(Moment::at) };
-    let (mut sink, source, is_whole) = channel(now);
-    let saving = {
-        let (repository, name) = (repository.clone(), name.clone());
-        tokio::task::spawn_blocking(move || repository.save(source, is_whole, kind, &name, now))
+    let (mut sink, source, wholeness) = channel(now);
+    // After the moment of MongoDB: an object is put before a document speaks of it.
+    let objects = match &sources.objects {
+        Some(store) => Some(fix(store.clone(), course.clone(), wholeness.clone()).await?),
+        None => None,
     };
-    let produced = produce(&sources, moment, now, &mut sink, course).await;
+    let saving = {
+        let (repository, name, wholeness) = (repository.clone(), name.clone(), wholeness.clone());
+        tokio::task::spawn_blocking(move || repository.save(source, wholeness, kind, &name, now))
+    };
+    let produced = produce(&sources, (moment, objects), now, &mut sink, course).await;
     let bytes = sink.bytes;
     drop(sink);
     let saved = saving.await.map_err(|error| Fault::because("cannot save a snapshot in the repository", &error))?;
+    // Found while it was packed: then the repository took no snapshot, and does not know why.
+    if let Some(fault) = wholeness.fault() {
+        return Err(fault);
+    }
     match (produced, saved) {
         (Ok(contents), Ok(id)) => {
             Ok(Taken { snapshot: Snapshot { name, kind, taken: now, bytes, held: false, id }, contents })
@@ -99,12 +112,12 @@ pub async fn take_along(
 
 async fn produce(
     sources: &Sources,
-    moment: Option<Moment>,
+    (moment, objects): (Option<Moment>, Option<Fixed>),
     now: Timestamp,
     sink: &mut Sink,
     course: &Course,
 ) -> Result<Contents, Fault> {
-    // In the order of the paths: files, mongodb, redis, and the contents last.
+    // In the order of the paths: files, mongodb, objects, redis, and the contents last.
     let mut files = Vec::new();
     let mut sorted: Vec<&(String, Vec<u8>)> = sources.files.iter().collect();
     sorted.sort_by(|one, other| one.0.split('/').cmp(other.0.split('/')));
@@ -117,18 +130,23 @@ async fn produce(
         Some(moment) => Some(moment.dump(sink, course).await?),
         None => None,
     };
+    let objects = match objects {
+        Some(fixed) => Some(fixed.take(sink).await?),
+        None => None,
+    };
     let mut redis = Vec::new();
     for source in &sources.redis {
         let keys = (source.keys, source.keys);
         redis.push(append_only_log::take(&source.unit, &source.data, keys, sink).await?);
     }
     let contents = Contents {
-        format: FORMAT,
+        format: if objects.is_some() { FORMAT } else { WITHOUT_OBJECTS },
         product: sources.product.clone(),
         environment: sources.environment.clone(),
         taken: now,
         mongodb,
         redis,
+        objects,
         files,
     };
     let json = serde_json::to_vec_pretty(&contents).expect("plain data");

@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
-/// Version of what snapshots look like inside. Later ones read all before.
-pub const FORMAT: u32 = 1;
+/// Version of what snapshots look like inside. Later ones read all before: since 2 there are objects.
+pub const FORMAT: u32 = 2;
+
+/// What a snapshot without objects says that it is: who knows no later one reads all of it.
+pub(crate) const WITHOUT_OBJECTS: u32 = 1;
 
 /// Where it lies in a snapshot. Its name comes after all others.
 pub(crate) const PATH: &str = "~contents.json";
@@ -73,6 +76,8 @@ pub struct Contents {
     pub mongodb: Option<OfMongo>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redis: Vec<OfRedis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<OfObjects>,
     pub files: Vec<OfFile>,
 }
 
@@ -106,6 +111,40 @@ pub struct OfRedis {
     /// Keys that do not go by themselves, as it said itself shortly before and after: others may be gone by the time of a restore.
     pub keys: (u64, u64),
     pub files: Vec<OfFile>,
+}
+
+/// Object storage, as it was when the moment of MongoDB had been fixed: what documents speak of then is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfObjects {
+    /// By name.
+    pub buckets: Vec<OfBucket>,
+}
+
+impl OfObjects {
+    pub fn bucket(&self, name: &str) -> Option<&OfBucket> {
+        self.buckets.iter().find(|bucket| bucket.name == name)
+    }
+
+    pub fn objects(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.digest.documents).sum()
+    }
+
+    /// Of what they hold.
+    pub fn bytes(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.bytes).sum()
+    }
+}
+
+/// One bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfBucket {
+    pub name: String,
+    /// Of what its objects hold.
+    pub bytes: u64,
+    /// Files that list its objects.
+    pub lists: u32,
+    /// Of what they list: each object is a document of it, with its key, its metadata and the digest of what it holds.
+    pub digest: Digest,
 }
 
 /// A file.

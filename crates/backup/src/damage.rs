@@ -1,8 +1,8 @@
 //! What a damaged repository still has: each backup is read, file by file, as a restore would.
 
 use crate::contents::{collection_folder, metadata_path, part_path};
-use crate::oplog;
 use crate::repository::{Reader, Repository, Verification};
+use crate::{buckets, oplog};
 use reconcile::Fault;
 
 /// Tells backups that can be read from those that cannot.
@@ -43,6 +43,9 @@ fn whole_base(reader: &Reader) -> Result<(), Fault> {
                 reader.read(&part_path(&folder, number))?;
             }
         }
+    }
+    for bucket in contents.objects.iter().flat_map(|objects| &objects.buckets) {
+        buckets::read_all(reader, bucket)?;
     }
     for redis in &contents.redis {
         for file in &redis.files {

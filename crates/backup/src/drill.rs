@@ -11,7 +11,8 @@ use reconcile::Fault;
 use serde::{Deserialize, Serialize};
 
 use crate::append_only_log;
-use crate::contents::{ClusterTime, Contents, OfRedis};
+use crate::buckets::{self, restore_store};
+use crate::contents::{ClusterTime, Contents, OfObjects, OfRedis};
 use crate::digest::of_bytes;
 use crate::dump::{digest_of, list};
 use crate::load::{difference, read};
@@ -55,7 +56,7 @@ pub struct DrillRecord {
     /// What would have been lost, had the environment been gone when it began: the time since the last change that is saved
     /// for certain.
     pub lost: Option<Duration>,
-    /// Of BSON, restored.
+    /// Of BSON and of what objects hold, restored.
     pub bytes: u64,
 }
 
@@ -150,6 +151,9 @@ async fn in_scratch(
         record.lost = Some(record.began.since(certain));
         record.bytes = of.collections.iter().map(|of| of.digest.bytes).sum();
     }
+    if let Some(of) = &contents.objects {
+        objects_of(&reader, of, scratch, record).await?;
+    }
     for of in &contents.redis {
         let program =
             drill.engines.redis.as_ref().ok_or_else(|| Fault::new("there is no redis-server to restore into"))?;
@@ -199,6 +203,31 @@ async fn compare(client: &Client, contents: &Contents, record: &mut DrillRecord)
         "{} collections with {documents} documents, their indexes too, are as they were at {of_at}, by count and digest",
         of.collections.len()
     ));
+    Ok(())
+}
+
+/// Objects, in a store of their own, against what the backup says of them.
+async fn objects_of(
+    reader: &Arc<crate::repository::Reader>,
+    of: &OfObjects,
+    scratch: &Scratch,
+    record: &mut DrillRecord,
+) -> Result<(), Fault> {
+    let folder = scratch.folder().join("objects");
+    restore_store(reader, of, &folder).await?;
+    let bad = {
+        let (of, folder) = (of.clone(), folder.clone());
+        let compared = tokio::task::spawn_blocking(move || buckets::differences(&folder, &of)).await;
+        compared.map_err(|error| Fault::because("cannot look at the objects that were restored", &error))??
+    };
+    if bad.is_empty() {
+        let (count, objects, bytes) = (of.buckets.len(), of.objects(), of.bytes());
+        record.good.push(format!(
+            "{count} buckets with {objects} objects of {bytes} bytes are as they were saved, by count and digest"
+        ));
+    }
+    record.bad.extend(bad);
+    record.bytes += of.bytes();
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //!   mongod ─ snapshot of one cluster time ─┐                         ┌─► scratch mongod ─ oplog up to T ─► compared with
 //!   oplog  ─ slices, each where the last   ├─► repository (restic's ─┤      contents.json ─► copied where it is wanted
-//!   ended  ────────────────────────────────┤   format, encrypted)    └─► scratch redis-server
+//!   ended  ────────────────────────────────┤   format, encrypted)    └─► scratch redis-server, store of objects
+//!   objects, of one moment ────────────────┤
 //!   redis's append-only log, files ────────┘
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 mod append_only_log;
 mod base;
+mod buckets;
 mod contents;
 mod copies;
 mod course;
@@ -35,7 +37,8 @@ mod whole;
 
 pub use append_only_log::{log_of, put_log, start};
 pub use base::{MongoSource, RedisSource, Sources, Taken, take, take_along};
-pub use contents::{ClusterTime, Contents, FORMAT, OfCollection, OfFile, OfMongo, OfRedis};
+pub use buckets::{ObjectsRestored, ObjectsWanted, Put, restore_objects, restore_store};
+pub use contents::{ClusterTime, Contents, FORMAT, OfBucket, OfCollection, OfFile, OfMongo, OfObjects, OfRedis};
 pub use copies::{Brought, absent, bring};
 pub use course::Course;
 pub use digest::Digest;

@@ -199,10 +199,10 @@ pub fn chain_end(snapshots: &[Snapshot]) -> Option<ClusterTime> {
 async fn save(repository: &Repository, slice: Slice, now: Timestamp) -> Result<Snapshot, Fault> {
     let kind = Kind::Oplog { from: slice.from, to: slice.to };
     let name = format!("{}-oplog", name_of(now));
-    let (mut sink, source, is_whole) = channel(now);
+    let (mut sink, source, wholeness) = channel(now);
     let saving = {
         let (repository, name) = (repository.clone(), name.clone());
-        tokio::task::spawn_blocking(move || repository.save(source, is_whole, kind, &name, now))
+        tokio::task::spawn_blocking(move || repository.save(source, wholeness, kind, &name, now))
     };
     let parts = slice.entries.len();
     let put = async {

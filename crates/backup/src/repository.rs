@@ -1,23 +1,23 @@
 //! The repository: restic's format, by `rustic_core`, wherever its files lie.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, LazyLock};
 
 use host::clock::Timestamp;
 use host::lock::{Held, Lock, try_lock};
 use reconcile::Fault;
-use rustic_core::repofile::{MasterKey, SnapshotFile, SnapshotId, StringList};
+use rustic_core::repofile::{MasterKey, Node, SnapshotFile, SnapshotId, StringList};
 use rustic_core::{
-    BackupOptions, CheckOptions, ConfigOptions, Credentials, FileType, Id, IndexedFullStatus, KeyOptions, OpenStatus,
-    ParentOptions, PruneOptions, ReadSubsetOption, Repository as Rustic, RepositoryBackends, RepositoryOptions,
-    RusticError, RusticResult, SnapshotOptions, WriteBackend,
+    BackupOptions, CheckOptions, ConfigOptions, Credentials, FileType, Id, IndexedFullStatus, KeyOptions, LsOptions,
+    OpenStatus, ParentOptions, PruneOptions, ReadSubsetOption, Repository as Rustic, RepositoryBackends,
+    RepositoryOptions, RusticError, RusticResult, SnapshotOptions, WriteBackend,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::contents::{self, ClusterTime, Contents, FORMAT};
-use crate::parts::{Sink, Source, pair};
+use crate::parts::{Sink, Source, Wholeness, pair};
 use crate::shelf::{Backend, Destination, Place, is_refusal, shelf};
 use crate::{damage, repository_fault, told};
 
@@ -309,14 +309,14 @@ impl Repository {
     pub(crate) fn save(
         &self,
         source: Source,
-        is_whole: Arc<AtomicBool>,
+        wholeness: Arc<Wholeness>,
         kind: Kind,
         name: &str,
         taken: Timestamp,
     ) -> Result<String, Fault> {
         let cannot =
             |error: &rustic_core::RusticError| repository_fault("cannot save a snapshot in the repository", error);
-        let backend = self.backend.until(is_whole);
+        let backend = self.backend.of_whole(wholeness);
         let repository = self.opened_at(&backend)?.to_indexed_ids().map_err(|error| cannot(&error))?;
         let mut snapshot = SnapshotOptions::default().to_snapshot().map_err(|error| cannot(&error))?;
         let time = rustic_core::jiff::Timestamp::from_millisecond(taken.unix_millis());
@@ -467,12 +467,9 @@ impl Reader {
     /// # Errors
     /// Where it is not there or damaged.
     pub fn read(&self, path: &str) -> Result<Vec<u8>, Fault> {
-        let cannot =
-            |error: &rustic_core::RusticError| repository_fault(format!("cannot read {path} of the backup"), error);
-        let node =
-            self.repository.node_from_path(self.snapshot.tree, Path::new(path)).map_err(|error| cannot(&error))?;
+        let node = self.node(path)?;
         let mut content = Vec::with_capacity(usize::try_from(node.meta.size).unwrap_or(0));
-        self.repository.dump(&node, &mut content).map_err(|error| cannot(&error))?;
+        self.dump(path, &node, &mut content)?;
         if content.len() as u64 == node.meta.size {
             Ok(content)
         } else {
@@ -482,6 +479,25 @@ impl Reader {
                 node.meta.size
             )))
         }
+    }
+
+    /// A file or a folder of the snapshot.
+    pub(crate) fn node(&self, path: &str) -> Result<Node, Fault> {
+        let found = self.repository.node_from_path(self.snapshot.tree, Path::new(path));
+        found.map_err(|error| repository_fault(format!("cannot read {path} of the backup"), &error))
+    }
+
+    /// All files and folders below one, in the order of their paths. Each folder is read once.
+    pub(crate) fn below(&self, folder: &Node) -> RusticResult<impl Iterator<Item = RusticResult<(PathBuf, Node)>>> {
+        // The library's iterator borrows them.
+        static ALL: LazyLock<LsOptions> = LazyLock::new(LsOptions::default);
+        self.repository.ls(folder, &ALL)
+    }
+
+    /// What a file holds, bit by bit. `path` is what it is called where it cannot be read.
+    pub(crate) fn dump(&self, path: &str, file: &Node, into: &mut impl Write) -> Result<(), Fault> {
+        let dumped = self.repository.dump(file, into);
+        dumped.map_err(|error| repository_fault(format!("cannot read {path} of the backup"), &error))
     }
 
     /// What the snapshot says that it holds.
@@ -508,8 +524,8 @@ impl std::fmt::Debug for Reader {
 }
 
 /// The two ends of what is being saved, and the word that it is whole.
-pub(crate) fn channel(taken: Timestamp) -> (Sink, Source, Arc<AtomicBool>) {
-    let is_whole = Arc::new(AtomicBool::new(false));
-    let (sink, source) = pair(is_whole.clone(), taken);
-    (sink, source, is_whole)
+pub(crate) fn channel(taken: Timestamp) -> (Sink, Source, Arc<Wholeness>) {
+    let wholeness = Arc::new(Wholeness::default());
+    let (sink, source) = pair(wholeness.clone(), taken);
+    (sink, source, wholeness)
 }

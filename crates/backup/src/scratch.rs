@@ -59,6 +59,10 @@ impl Scratch {
         Ok(Self { folder: folder.to_owned(), processes: Vec::new() })
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A folder of its own for a service.
     fn place(&self, name: &str) -> Result<PathBuf, Fault> {
         let place = self.folder.join(name);

@@ -1,7 +1,6 @@
 //! What the library of repositories sees of a shelf.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use bytes::Bytes;
 use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 
 use super::{Because, Pace, Shelf, Unmet};
+use crate::parts::Wholeness;
 
 /// Marks errors of those who refuse to change or take away.
 const REFUSED: &str = "refused";
@@ -21,8 +21,8 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1
 pub(crate) struct Backend {
     shelf: Arc<dyn Shelf>,
     pace: Arc<Pace>,
-    /// The library saves a snapshot also where its source broke off; here it cannot.
-    is_whole: Arc<AtomicBool>,
+    /// The library saves a snapshot also where its source broke off; here it cannot. Absent where there is no source.
+    wholeness: Option<Arc<Wholeness>>,
 }
 
 /// Whether somebody did not allow it.
@@ -48,13 +48,12 @@ fn patiently<T>(mut attempt: impl FnMut() -> Result<T, Unmet>) -> RusticResult<T
 
 impl Backend {
     pub(crate) fn new(shelf: Arc<dyn Shelf>, bandwidth: Option<u64>) -> Self {
-        let is_whole = Arc::new(AtomicBool::new(true));
-        Self { shelf, pace: Arc::new(Pace::of(bandwidth)), is_whole }
+        Self { shelf, pace: Arc::new(Pace::of(bandwidth)), wholeness: None }
     }
 
-    /// The same shelf, which takes a snapshot only once `is_whole` says so.
-    pub(crate) fn until(&self, is_whole: Arc<AtomicBool>) -> Self {
-        Self { is_whole, ..self.clone() }
+    /// The same shelf, which takes a snapshot only of what is whole.
+    pub(crate) fn of_whole(&self, wholeness: Arc<Wholeness>) -> Self {
+        Self { wholeness: Some(wholeness), ..self.clone() }
     }
 
     pub(crate) fn has_repository(&self) -> RusticResult<bool> {
@@ -117,7 +116,7 @@ impl WriteBackend for Backend {
     }
 
     fn write_bytes(&self, kind: FileType, id: &Id, _: bool, content: BytesList) -> RusticResult<()> {
-        if kind == FileType::Snapshot && !self.is_whole.load(Ordering::Acquire) {
+        if kind == FileType::Snapshot && self.wholeness.as_ref().is_some_and(|wholeness| !wholeness.is_whole()) {
             return Err(RusticError::new(ErrorKind::InputOutput, "what was to be saved could not be read whole"));
         }
         self.write(kind, id, &content.into_vec().concat())

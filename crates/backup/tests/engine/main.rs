@@ -10,6 +10,8 @@ mod adversity;
 mod destinations;
 mod elsewhere;
 mod faults;
+mod forge;
+mod objects;
 mod stand;
 
 use std::time::Duration;

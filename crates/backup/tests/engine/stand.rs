@@ -216,6 +216,7 @@ impl Stand {
             environment: "stand".into(),
             mongodb: Some(MongoSource { client: self.client.clone(), database: "shop".into() }),
             redis: Vec::new(),
+            objects: None,
             files: vec![("roadbed.toml".into(), b"[product]".to_vec()), ("state/a.db".into(), vec![7; 3000])],
         }
     }

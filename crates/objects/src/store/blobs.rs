@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -62,7 +63,21 @@ impl Blobs {
 
     /// Locked shared by snapshots and alone by the sweep, in this process and in others.
     pub(super) fn lock_file(&self) -> Result<File> {
-        Ok(files::open_append(&self.lock, Access::Owner)?)
+        let file = files::open_append(&self.lock, Access::Owner)?;
+        self.give(&file, &self.lock)?;
+        Ok(file)
+    }
+
+    /// Makes a file or folder theirs whose the store is: what takes backups and puts them back may be another user, and what it made
+    /// could be opened by nobody else.
+    fn give(&self, file: &File, path: &Path) -> Result<()> {
+        let about = |fault: std::io::Error| FileFault::new("see whose it is", path, fault);
+        let (owner, own) = (files::metadata(&self.blobs)?, file.metadata().map_err(about)?);
+        if (owner.uid(), owner.gid()) != (own.uid(), own.gid()) {
+            std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
+                .map_err(|error| FileFault::new("give away", path, error))?;
+        }
+        Ok(())
     }
 
     /// 4,096 folders: few enough to be made once and for all, enough for millions of files.
@@ -79,6 +94,7 @@ impl Blobs {
         let name = format!("{}-{}", hex(&random), BEGUN.fetch_add(1, Ordering::Relaxed));
         let path = self.temporary.join(name);
         let file = files::create_new(&path, Access::Owner)?;
+        self.give(&file, &path)?;
         Ok(Writer {
             file,
             temporary: Temporary(path),
@@ -97,7 +113,11 @@ impl Blobs {
         let folder = path.parent().expect("a blob lies in a folder");
         if !files::is_dir(folder) {
             files::create_dir(folder, Access::Owner)?;
-            dirty.insert(folder.parent().expect("of two levels").to_owned());
+            let above = folder.parent().expect("of two levels");
+            for made in [above, folder] {
+                self.give(&files::open(made)?, made)?;
+            }
+            dirty.insert(above.to_owned());
             dirty.insert(self.blobs.clone());
         }
         files::rename(&written.temporary.0, &path)?;

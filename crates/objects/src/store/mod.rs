@@ -18,6 +18,7 @@ mod versions;
 mod sweep;
 mod scrub;
 mod snapshot;
+mod returns;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,8 +35,9 @@ pub use fault::{BadKey, Fault};
 pub use listing::{List, Listed, Page};
 pub use object::{Checksum, Digest, Expect, Head, Metadata, Object, VersionId};
 pub use puts::Put;
+pub use returns::Returning;
 pub use scrub::{Damage, Scrubbed};
-pub use snapshot::{Piece, Snapshot, SnapshotEntry};
+pub use snapshot::{Hold, Piece, Snapshot, SnapshotEntry};
 pub use sweep::{Sweep, Swept};
 pub use uploads::{MIN_PART, MOST_PARTS, Part, PartRef, Upload};
 pub use versions::{KeptVersion, Restored};

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use host::files::FileFault;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::gets::{HEAD_COLUMNS, blobs_of, head_row};
-use super::{Digest, Head, Result, Store};
+use super::{Content, Digest, Fault, Head, Result, Store, VersionId};
 
 /// One content of an object, and where it lies for as long as the snapshot lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +34,12 @@ pub struct Snapshot<'a> {
     buckets: Vec<(i64, String)>,
     after: String,
     page: std::vec::IntoIter<SnapshotEntry>,
-    _lock: File,
+    lock: File,
 }
+
+/// Keeps every sweep from what a snapshot has, for longer than the snapshot itself lives.
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "the lock is held for as long as the file is open")] File);
 
 /// Objects that are looked up at once.
 const PAGE: usize = 500;
@@ -57,7 +61,7 @@ impl Store {
             buckets.collect::<rusqlite::Result<Vec<(i64, String)>>>()?
         };
         buckets.shrink_to_fit();
-        Ok(Snapshot { store: self, rows, buckets, after: String::new(), page: Vec::new().into_iter(), _lock: lock })
+        Ok(Snapshot { store: self, rows, buckets, after: String::new(), page: Vec::new().into_iter(), lock })
     }
 }
 
@@ -65,6 +69,49 @@ impl Snapshot<'_> {
     /// Buckets of the snapshot that have not been gone through, by name.
     pub fn buckets(&self) -> impl Iterator<Item = &str> {
         self.buckets.iter().rev().map(|(_, name)| name.as_str())
+    }
+
+    /// An object of it, looked up again.
+    ///
+    /// # Errors
+    /// Where it is none of this snapshot's.
+    pub fn entry(&self, bucket: &str, version: VersionId) -> Result<SnapshotEntry> {
+        let none = || Fault::NoVersion { bucket: bucket.to_owned(), version: version.to_string() };
+        let head = self
+            .rows
+            .prepare_cached(&format!("SELECT {HEAD_COLUMNS} FROM version WHERE id = ?1 AND gone IS NULL"))?
+            .query_row([version.0], head_row)
+            .optional()?;
+        self.described(bucket, head.ok_or_else(none)?)
+    }
+
+    /// What an object of it holds, to be read. It needs the snapshot, or a [`Hold`] of it.
+    ///
+    /// # Errors
+    /// Where the rows cannot be read.
+    pub fn content(&self, entry: &SnapshotEntry) -> Result<Content> {
+        let pieces = blobs_of(&self.rows, entry.head.version)?;
+        Ok(Content::new(&self.store.blobs, pieces, &entry.bucket, &entry.head.key))
+    }
+
+    /// Keeps sweeps away until it is dropped.
+    ///
+    /// # Errors
+    /// Where this process has too many files open.
+    pub fn hold(&self) -> Result<Hold> {
+        // Both are one lock, which goes with the last of them.
+        let lock = self.lock.try_clone().map_err(|error| FileFault::new("hold", self.store.blobs.folder(), error))?;
+        Ok(Hold(lock))
+    }
+
+    fn described(&self, bucket: &str, head: Head) -> Result<SnapshotEntry> {
+        let pieces = blobs_of(&self.rows, head.version)?.into_iter();
+        let pieces = pieces.map(|blob| Piece {
+            digest: blob.digest,
+            size: blob.size,
+            path: self.store.blobs.path(&blob.digest),
+        });
+        Ok(SnapshotEntry { bucket: bucket.to_owned(), head, pieces: pieces.collect() })
     }
 
     fn next_page(&mut self) -> Result<()> {
@@ -78,13 +125,7 @@ impl Snapshot<'_> {
                 self.after.clone_from(&last.key);
                 let mut page = Vec::with_capacity(heads.len());
                 for head in heads {
-                    let pieces = blobs_of(&self.rows, head.version)?.into_iter();
-                    let pieces = pieces.map(|blob| Piece {
-                        digest: blob.digest,
-                        size: blob.size,
-                        path: self.store.blobs.path(&blob.digest),
-                    });
-                    page.push(SnapshotEntry { bucket: name.clone(), head, pieces: pieces.collect() });
+                    page.push(self.described(name, head)?);
                 }
                 self.page = page.into_iter();
                 return Ok(());

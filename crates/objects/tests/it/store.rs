@@ -393,3 +393,104 @@ proptest! {
         }
     }
 }
+
+/// A content without a name.
+fn written(store: &Store, content: &[u8]) -> objects::store::Written {
+    let mut writer = store.writer().unwrap();
+    writer.write(content).unwrap();
+    writer.finish().unwrap()
+}
+
+#[test]
+fn what_comes_back_from_a_backup_is_what_it_was_or_does_not_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = Store::open(&folder.path().join("from")).unwrap();
+    from.settle(&[bucket(0, None)]).unwrap();
+    let pieces = [content(1, 5 << 20), content(2, 70_000)];
+    let id = from.begin_upload("media", "parts", &Metadata::default()).unwrap();
+    let mut parts = Vec::new();
+    for (number, piece) in (1..).zip(&pieces) {
+        let part = from.commit_part("media", "parts", &id, number, written(&from, piece), None).unwrap();
+        parts.push(PartRef { number, etag: part.etag, checksum: None });
+    }
+    let head = from.complete_upload("media", "parts", &id, &parts, &Expect::Anything, |_| None).unwrap();
+    let small = put(&from, "small", b"small").unwrap();
+
+    let to = Store::open(&folder.path().join("to")).unwrap();
+    to.settle(&[bucket(3600, Some(6 << 20))]).unwrap();
+    let then = Timestamp::from_unix_millis(1_000_000);
+    let returning = |head: &objects::store::Head, pieces: Vec<objects::store::Written>| objects::store::Returning {
+        bucket: "media".into(),
+        head: head.clone(),
+        pieces,
+        modified: then,
+    };
+    let both = || pieces.iter().map(|piece| written(&to, piece)).collect::<Vec<_>>();
+    let mut swapped = both();
+    swapped.reverse();
+    for wrong in [swapped, vec![written(&to, &pieces[0])], Vec::new()] {
+        let fault = to.put_back(vec![returning(&small, vec![written(&to, b"small")]), returning(&head, wrong)]);
+        assert!(matches!(fault, Err(Fault::OtherContent)), "{fault:?}");
+    }
+    assert_eq!(to.usage("media").unwrap().objects, 0, "all of them or none");
+    let back = to.put_back(vec![returning(&small, vec![written(&to, b"small")]), returning(&head, both())]).unwrap();
+    assert_eq!((&back[1].etag, back[1].parts, back[1].digest, back[1].modified), (&head.etag, 2, head.digest, then));
+    assert_eq!(read(&to, "parts"), pieces.concat());
+    assert_eq!(back[0].etag, small.etag);
+    // In place of what is there, which is kept; and within the quota.
+    put(&to, "small", b"another").unwrap();
+    let _ = to.put_back(vec![returning(&small, vec![written(&to, b"small")])]).unwrap();
+    assert_eq!(read(&to, "small"), b"small");
+    let other = objects::store::Head { key: "once more".into(), ..head };
+    let fault = to.put_back(vec![returning(&other, both())]);
+    assert!(matches!(fault, Err(Fault::Quota { .. })), "{fault:?}");
+    assert_eq!(to.usage("media").unwrap().objects, 2);
+}
+
+#[test]
+fn what_a_snapshot_had_stays_for_as_long_as_somebody_holds_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    store.settle(&[bucket(0, None)]).unwrap();
+    put(&store, "a", b"what a holds").unwrap();
+    let (hold, mut content) = {
+        let mut snapshot = store.snapshot().unwrap();
+        let version = snapshot.next().unwrap().unwrap().head.version;
+        store.delete("media", "a", &Expect::Anything).unwrap();
+        let entry = snapshot.entry("media", version).unwrap();
+        assert_eq!(entry.head.key, "a", "as it was at that moment");
+        (snapshot.hold().unwrap(), snapshot.content(&entry).unwrap())
+    };
+    // By another process's store, which knows of nothing that is read here.
+    let other = Store::open(folder.path()).unwrap();
+    assert!(matches!(other.sweep(AT_ONCE), Err(Fault::Held)));
+    assert_eq!(content.chunk().unwrap().unwrap().as_ref(), b"what a holds");
+    drop((hold, content));
+    let _ = other.sweep(AT_ONCE).unwrap();
+    assert_eq!(blobs(folder.path()).len(), 0);
+}
+
+#[test]
+fn what_root_puts_into_a_store_belongs_to_whom_the_store_belongs() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("objects");
+    let made = Store::open(&place).unwrap();
+    made.settle(&[bucket(0, None)]).unwrap();
+    drop(made);
+    let all = || {
+        let listed = std::process::Command::new("find").arg(&place).output().unwrap();
+        String::from_utf8(listed.stdout).unwrap().lines().map(PathBuf::from).collect::<Vec<_>>()
+    };
+    if all().iter().any(|path| chown(path, Some(12_345), Some(12_345)).is_err()) {
+        // Only root gives away what is its own.
+        return;
+    }
+    let store = Store::open(&place).unwrap();
+    put(&store, "a", b"of somebody else").unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let strange: Vec<PathBuf> =
+        all().into_iter().filter(|path| fs::metadata(path).is_ok_and(|about| about.uid() != 12_345)).collect();
+    assert_eq!(strange, Vec::<PathBuf>::new());
+    drop(snapshot);
+}
