@@ -1,7 +1,7 @@
 //! An environment begins anew on an empty machine, with what a backup has of it.
 //!
 //! ```text
-//!   repository + recovery key ─► ROOT.restoring: secrets, state, certificates, Redis's log, the note ─► made one's own ─► ROOT
+//!   repository + recovery key ─► ROOT.restoring: secrets, state, certificates, Redis's log, objects, the note ─► made one's own ─► ROOT
 //!   ROOT with the note ─► up ─► MongoDB put back by control ─► the note goes ─► backups go on
 //! ```
 //!
@@ -11,7 +11,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use backup::{ClusterTime, Contents, Reader, files_of, log_of, put_log};
+use backup::{ClusterTime, Contents, Reader, files_of, log_of, put_log, restore_store};
 use host::clock::Clock;
 use host::files::{self, Access, FileFault};
 use reconcile::{Fault, Root};
@@ -36,6 +36,9 @@ pub struct Restoring {
     pub base: String,
     /// The moment that MongoDB is put back to; absent where the environment has none.
     pub until: Option<ClusterTime>,
+    /// How many objects were put back, and of how many bytes; absent where the backup has none.
+    #[serde(default)]
+    pub objects: Option<(u64, u64)>,
 }
 
 fn note_of(root: &Root) -> PathBuf {
@@ -140,8 +143,12 @@ pub async fn plant(
         files::create_dir(&data, Access::Owner).map_err(|fault| cannot(&fault))?;
         put_log(&data, log)?;
     }
+    if let Some(of) = &contents.objects {
+        restore_store(reader, of, &prepared.data(stores::objects::UNIT)).await?;
+    }
     let until = contents.mongodb.as_ref().map(|_| until);
-    let note = Restoring { format: FORMAT, base: base.to_owned(), until };
+    let objects = contents.objects.as_ref().map(|of| (of.objects(), of.bytes()));
+    let note = Restoring { format: FORMAT, base: base.to_owned(), until, objects };
     let text = serde_json::to_vec_pretty(&note).expect("plain data");
     files::write_durable(&note_of(&prepared), &text, Access::Owner).map_err(|fault| cannot(&fault))?;
     identity::write(&prepared, &found)?;

@@ -47,6 +47,10 @@ pub(super) async fn restore(session: &Session, args: &Restore) -> Result<Exit, F
         let request = Request::RestoreKeys { prefix: prefix.clone(), at, in_place: args.in_place };
         return ask(session, &request).await;
     }
+    if let Some(named) = &args.bucket {
+        let request = Request::RestoreObjects { named: named.clone(), at, in_place: args.in_place };
+        return ask(session, &request).await;
+    }
     let ask_for = ToRestore { at, collection: args.collection.clone(), in_place: args.in_place };
     ask(session, &Request::Restore(ask_for)).await
 }

@@ -9,8 +9,8 @@ use clap::{Args, Subcommand};
 pub enum Backup {
     /// Back up everything now
     ///
-    /// MongoDB as it is at one moment, Redis by its append-only log, the manifest, the state of the environment and its sealed secrets, into
-    /// a repository in restic's format. What cannot be read whole leaves nothing. It happens by itself too, as the manifest says.
+    /// MongoDB as it is at one moment, objects as they are then, Redis by its append-only log, the manifest, the state of the environment
+    /// and its sealed secrets, into a repository in restic's format. What cannot be read whole leaves nothing. It happens by itself too, as the manifest says.
     #[command(after_help = "\
 Examples:
   roadbed backup now
@@ -115,11 +115,12 @@ Exit codes:
   1  it cannot; what differs is shown")]
 pub struct Drill {}
 
-/// Put MongoDB's collections or Redis's keys back as they were, or all of an environment on an empty machine
+/// Put MongoDB's collections, Redis's keys or objects back as they were, or all of an environment on an empty machine
 ///
 /// They are restored in a server of their own first and compared there. Without --in-place they come to lie beside the living ones,
-/// with the time in their names. With it they take their place, after a backup of what is there now. Redis is restored as it was when
-/// the last backup before that moment was taken.
+/// with the time in their names. With it they take their place, after a backup of what is there now. Redis and objects are
+/// restored as they were when the last backup before that moment was taken. Objects beside the living ones have `restored-TIME/` before
+/// their keys, in the same bucket.
 ///
 /// With --from an environment begins where nothing is, with its secrets, its proof, its certificates and all data, and is brought up and
 /// looked at by the gate. The recovery key of the repository comes on stdin. Its secrets open by the operator's key of this user, or by
@@ -130,6 +131,7 @@ Examples:
   roadbed restore --at 2026-11-27T02:15:00Z --collection orders
   roadbed restore --env production --at 2026-11-27T02:15:00Z --in-place --yes production
   roadbed restore --redis shop:local:cart:
+  roadbed restore --bucket products/2026/
   roadbed restore --env production --from /srv/copy/production --identity break-glass.txt < recovery-key
 
 Exit codes:
@@ -148,6 +150,9 @@ pub struct Restore {
     /// Keys of Redis that begin so, instead of MongoDB
     #[arg(long, value_name = "PREFIX", conflicts_with = "collection")]
     pub redis: Option<String>,
+    /// Objects of this bucket, instead of MongoDB; behind a slash: those whose keys begin so
+    #[arg(long, value_name = "BUCKET[/PREFIX]", conflicts_with_all = ["collection", "redis"])]
+    pub bucket: Option<String>,
     /// Replace what lives
     #[arg(long, requires = "yes")]
     pub in_place: bool,
@@ -155,7 +160,7 @@ pub struct Restore {
     #[arg(long, value_name = "ENVIRONMENT")]
     pub yes: Option<String>,
     /// All of the environment, from this repository, where nothing is
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["collection", "redis", "in_place"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["collection", "redis", "bucket", "in_place"])]
     pub from: Option<PathBuf>,
     /// With --from: a private key that opens the secrets; twice for two of the break-glass keys
     #[arg(long, value_name = "FILE", requires = "from")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use backup::{DrillRecord, Kind, Snapshot};
 
 use super::span;
-use crate::control::backing_up::wire::{Answer, Done, KeysDone, Listing, Progress, Recovered};
+use crate::control::backing_up::wire::{Answer, Done, KeysDone, Listing, ObjectsDone, Progress, Recovered};
 
 pub fn lines(answer: &Answer) -> Vec<String> {
     match answer {
@@ -23,6 +23,10 @@ pub fn lines(answer: &Answer) -> Vec<String> {
             lines.extend(
                 contents.redis.iter().map(|redis| format!("Redis {}: {} keys that stay", redis.unit, redis.keys.0)),
             );
+            for bucket in contents.objects.iter().flat_map(|objects| &objects.buckets) {
+                let objects = bucket.digest.documents;
+                lines.push(format!("bucket {}: {objects} objects, {}", bucket.name, size(bucket.bytes)));
+            }
             lines.push(format!("{} files of the environment", contents.files.len()));
             lines
         }
@@ -45,6 +49,7 @@ pub fn lines(answer: &Answer) -> Vec<String> {
         Answer::Drilled { record } => drill(record),
         Answer::Restored(done) => restored(done),
         Answer::RestoredKeys(done) => restored_keys(done),
+        Answer::RestoredObjects(done) => restored_objects(done),
         Answer::Recovered(recovered) => self::recovered(recovered),
     }
 }
@@ -154,8 +159,35 @@ fn restored_keys(done: &KeysDone) -> Vec<String> {
     lines
 }
 
+fn restored_objects(done: &ObjectsDone) -> Vec<String> {
+    let (objects, taken) = (&done.objects, done.taken);
+    let to = if objects.from == objects.to { String::new() } else { format!(" as {}*", objects.to) };
+    let mut lines = vec![
+        format!(
+            "{}: {} objects {}*{to}, {}, as they were at {taken}",
+            objects.bucket,
+            objects.objects,
+            objects.from,
+            size(objects.bytes)
+        ),
+        "  of objects there is no moment between two backups".to_owned(),
+    ];
+    if objects.untouched > 0 {
+        lines.push(format!("  {} are there as they were saved", objects.untouched));
+    }
+    if objects.taken_away > 0 {
+        let gone = objects.taken_away;
+        lines.push(format!("  {gone} objects that came later are deleted, and kept as long as the bucket's undo says"));
+    }
+    lines.extend(done.before.iter().map(|before| format!("what was there before is in {before}")));
+    lines
+}
+
 fn recovered(recovered: &Recovered) -> Vec<String> {
     let mut lines = vec![format!("begun with {}: secrets, certificates, proof and Redis", recovered.base)];
+    if let Some((objects, bytes)) = recovered.objects {
+        lines.push(format!("object storage: {objects} objects, {}", size(bytes)));
+    }
     if let Some(mongodb) = &recovered.mongodb {
         let documents: u64 = recovered.collections.iter().map(|one| one.documents).sum();
         let collections = recovered.collections.len();

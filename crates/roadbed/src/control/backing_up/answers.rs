@@ -7,7 +7,7 @@ use super::desk::{Desk, desk, fresh_recovery_key, rehearsal, snapshots};
 use super::record::Record;
 use super::recovering::recover;
 use super::wire::{Answer, Done, Listing, Request, ToRestore};
-use super::{base, copying, in_background, keys, rehearse, slice};
+use super::{base, buckets, copying, in_background, keys, rehearse, slice};
 use crate::control::Control;
 use crate::recovery;
 
@@ -19,7 +19,12 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
     })?;
     let changes = matches!(
         request,
-        Request::Now | Request::Prune | Request::Drill | Request::Restore(_) | Request::RestoreKeys { .. }
+        Request::Now
+            | Request::Prune
+            | Request::Drill
+            | Request::Restore(_)
+            | Request::RestoreKeys { .. }
+            | Request::RestoreObjects { .. }
     );
     if changes && recovery::begun(&control.root)?.is_some() {
         return Err(Fault::new("this environment is being begun from a backup, and not all is back")
@@ -93,6 +98,10 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
         Request::RestoreKeys { prefix, at, in_place } => {
             let _turn = control.backing_up.turn.lock().await;
             keys::restore(control, &desk, (&prefix, at), in_place).await.map(Answer::RestoredKeys)
+        }
+        Request::RestoreObjects { named, at, in_place } => {
+            let _turn = control.backing_up.turn.lock().await;
+            buckets::restore(control, &desk, (&named, at), in_place).await.map(Answer::RestoredObjects)
         }
         Request::Recover { repository, key } => {
             let _turn = control.backing_up.turn.lock().await;

@@ -1,7 +1,7 @@
 //! What backups of an environment work with: its manifest's word, its data services, its files, its repository.
 
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use backup::{Destination, Engines, Keep, MongoSource, Place, Probe, RedisSource, Repository, Sources};
 use host::files::{self, Access};
@@ -232,6 +232,13 @@ impl Desk {
                 redis.push(RedisSource { data: control.root.data(&unit), unit, keys });
             }
         }
+        let objects = self.objects().await?;
+        if objects.is_none() && self.lender.environment.media.is_some() {
+            return Err(Fault::new("cannot back up object storage")
+                .cause("what it keeps is not there")
+                .hint("`roadbed status` shows whether it is up")
+                .retry_safe());
+        }
         let (root, text) = (control.root.clone(), self.want.text.clone());
         let files = tokio::task::spawn_blocking(move || own_files(&root, text)).await;
         let files = files.map_err(|error| Fault::because("cannot read the environment's own files", &error))??;
@@ -240,8 +247,21 @@ impl Desk {
             environment: self.want.environment.clone(),
             mongodb,
             redis,
+            objects,
             files,
         })
+    }
+
+    /// What object storage keeps; `None` where the environment has none, or it has not been brought up yet.
+    pub(super) async fn objects(&self) -> Result<Option<Arc<objects::Store>>, Fault> {
+        let folder = self.root.data(stores::objects::UNIT);
+        if self.lender.environment.media.is_none() || !files::is_dir(&folder) {
+            return Ok(None);
+        }
+        // It looks at all its rows first.
+        let opening = tokio::task::spawn_blocking(move || objects::Store::open(&folder));
+        let opened = opening.await.map_err(|error| Fault::because("cannot open object storage", &error))?;
+        opened.map(Arc::new).map(Some).map_err(|fault| Fault::because("cannot open object storage", &fault))
     }
 
     /// What rehearsals and restores run. Marked as control's own: what a killed control leaves is ended before the next one.

@@ -4,6 +4,7 @@
 //! turn. What goes wrong is told by the gate, and tried again.
 
 mod answers;
+mod buckets;
 mod copying;
 mod desk;
 mod keys;

@@ -29,7 +29,8 @@ pub(super) async fn recover(
             .ok_or_else(|| Fault::new(format!("there is no repository in {}", repository.display())))
     });
     let repository = opening.await.unwrap_or_else(|error| Err(Fault::because("cannot open the repository", &error)))?;
-    let mut recovered = Recovered { base: restoring.base, mongodb: None, collections: Vec::new() };
+    let (base, objects) = (restoring.base, restoring.objects);
+    let mut recovered = Recovered { base, objects, mongodb: None, collections: Vec::new() };
     if let Some(until) = restoring.until {
         let database = desk.database().ok_or_else(|| {
             Fault::new("the backup has a MongoDB, and this environment has none")

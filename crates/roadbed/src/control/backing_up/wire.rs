@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use backup::{Contents, Copied, DrillRecord, KeysRestored, Restored, Snapshot, Verification};
+use backup::{Contents, Copied, DrillRecord, KeysRestored, ObjectsRestored, Restored, Snapshot, Verification};
 use host::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,13 @@ pub enum Request {
     RestoreKeys {
         /// Beginning of their names.
         prefix: String,
+        at: Option<Timestamp>,
+        in_place: bool,
+    },
+    /// Puts objects of a bucket back.
+    RestoreObjects {
+        /// The bucket, and behind a slash the beginning of keys.
+        named: String,
         at: Option<Timestamp>,
         in_place: bool,
     },
@@ -72,6 +79,7 @@ pub enum Answer {
     Drilled { record: DrillRecord },
     Restored(Done),
     RestoredKeys(KeysDone),
+    RestoredObjects(ObjectsDone),
     Recovered(Recovered),
 }
 
@@ -140,11 +148,25 @@ pub struct KeysDone {
     pub before: Option<String>,
 }
 
+/// Which objects were restored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectsDone {
+    /// Name of the backup that they are from, and when it was taken: between two backups there is no other moment of objects.
+    pub base: String,
+    pub taken: Timestamp,
+    pub objects: ObjectsRestored,
+    /// Name of what was backed up before; only in place.
+    pub before: Option<String>,
+}
+
 /// What an environment that was begun anew has again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovered {
     /// Name of the backup.
     pub base: String,
+    /// How many objects, and of how many bytes; absent where the backup has none.
+    #[serde(default)]
+    pub objects: Option<(u64, u64)>,
     /// Absent where there is no MongoDB.
     pub mongodb: Option<Restored>,
     pub collections: Vec<Copied>,
