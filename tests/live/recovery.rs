@@ -34,12 +34,16 @@ probes = [
 
 [services.redis]
 
+[services.media.buckets.letters]
+description = "What customers wrote"
+max_object = "1 MiB"
+
 [apps.api]
 owner = "team"
 path = "apps/api"
 kind = "node"
 hosts = ["api"]
-needs = ["mongodb", "redis"]
+needs = ["mongodb", "redis", "media"]
 start = ["node", "dist/server.mjs"]
 build = { command = ["cp", "-r", "src", "dist"], output = "dist" }
 
@@ -141,6 +145,8 @@ const work = {
 })().catch((error) => { console.error(error.message); process.exit(1); });
 "#;
 
+const LETTERS: &str = "vault-local-letters";
+
 const LONG: Duration = Duration::from_secs(240);
 
 struct Vault {
@@ -179,6 +185,19 @@ impl Vault {
 
     fn place(&self) -> PathBuf {
         self.environment.project().join(".roadbed-backups/local")
+    }
+
+    /// Object storage, by its files: what lies in them is what counts, and its process has them open too.
+    fn objects(&self) -> objects::Store {
+        objects::Store::open(&self.environment.root().join("data/objects")).unwrap()
+    }
+
+    fn write_letter(&self, key: &str, text: &str) {
+        self.objects().put(LETTERS, key, text.as_bytes(), objects::store::Put::default()).unwrap();
+    }
+
+    fn letter(&self, key: &str) -> String {
+        String::from_utf8(self.objects().get(LETTERS, key).unwrap().content.read_all().unwrap()).unwrap()
     }
 
     fn failing(&self, only: &[&str]) -> Vec<String> {
@@ -243,7 +262,11 @@ fn an_environment_begins_anew_on_an_empty_machine_with_all_that_it_had() {
     let environment = &vault.environment;
     environment.up_with(&["--no-gate"]).expect(0);
     let saved = vault.work(&["fill"]);
-    let _ = environment.roadbed_within(LONG, &["backup", "now"]).expect(0);
+    let letters = ["2026/1.txt", "2026", "2026/été/%2e.txt"];
+    letters.iter().for_each(|key| vault.write_letter(key, key));
+    let taken = environment.roadbed_within(LONG, &["backup", "now", "--json"]).expect(0).json();
+    let shown = environment.roadbed(&["backup", "show", taken["snapshot"]["name"].as_str().unwrap()]).expect(0).stdout;
+    assert!(shown.contains("bucket vault-local-letters: 3 objects"), "{shown}");
 
     // Keys of Redis: beside, then in place.
     let spoiled = vault.work(&["spoil"]);
@@ -265,6 +288,20 @@ fn an_environment_begins_anew_on_an_empty_machine_with_all_that_it_had() {
         assert_eq!(there["keys"][&key], saved["keys"][&key], "{key}");
     }
     assert_eq!(there["keys"]["vault:local:other"], spoiled["keys"]["vault:local:other"], "not asked for");
+
+    // Objects: the same.
+    vault.write_letter("2026/1.txt", "spoiled");
+    vault.write_letter("2026/later.txt", "came later");
+    let beside = environment.roadbed_within(LONG, &["restore", "--bucket", "letters/2026/", "--json"]).expect(0).json();
+    assert_eq!(beside["objects"]["objects"], 2, "{beside}");
+    let to = beside["objects"]["to"].as_str().unwrap();
+    assert_eq!(vault.letter(&format!("{to}1.txt")), "2026/1.txt");
+    assert_eq!(vault.letter("2026/1.txt"), "spoiled", "what lives is not touched");
+    let args = ["restore", "--bucket", "letters", "--in-place", "--yes", "local", "--json"];
+    let in_place = environment.roadbed_within(LONG, &args).expect(0).json();
+    assert!(in_place["before"].is_string(), "{in_place}");
+    letters.iter().for_each(|key| assert_eq!(vault.letter(key), *key));
+    assert!(vault.objects().head(LETTERS, "2026/later.txt").is_err(), "{in_place}");
 
     // The machine is lost, some changes after the last backup.
     let _ = environment.roadbed_within(LONG, &["backup", "now"]).expect(0);
@@ -305,6 +342,9 @@ fn an_environment_begins_anew_on_an_empty_machine_with_all_that_it_had() {
     assert_eq!(before["secret"], after["secret"]);
     assert_eq!(before["collections"], after["collections"]);
     assert_eq!(before["keys"], after["keys"]);
+    letters.iter().for_each(|key| assert_eq!(vault.letter(key), *key));
+    let drilled = environment.roadbed_within(LONG, &["drill", "--json"]).expect(0).json();
+    assert!(drilled["record"]["good"].to_string().contains("1 buckets with"), "{drilled}");
     vault.until_backups_hold();
     assert_eq!(vault.failing(&[]), failing, "the gate sees what it saw before");
     let _ = environment.roadbed_with(LONG, &args, &text).expect(1);
