@@ -11,7 +11,9 @@ use manifest::Environment;
 use manifest::environment::{Access, Runs};
 use manifest::{RateLimitKey, RateLimitMode};
 use reconcile::abuse::{Abuse, Challenge, Scanners};
-use reconcile::ports::{Hsts, Kept, OnDemand, Protocol, Proxies, RouteTable, Site, SiteAccess, Target, Upstream};
+use reconcile::ports::{
+    CacheRules, Hsts, Kept, OnDemand, Protocol, Proxies, RouteTable, Site, SiteAccess, Target, Upstream,
+};
 use reconcile::rate_limits::{LimitedBy, LimitedClass, LimitedRoute, Rate, RateLimits};
 use reconcile::{Fault, Root};
 
@@ -195,7 +197,11 @@ fn site(ground: &Ground, fleet: &Fleet, one: &Running) -> Result<Site, Fault> {
             },
         },
         client_authorities: client_authorities(root, &ground.project, app)?,
-        cache: None,
+        // What is built in place is of no release: what was kept could not be told from what another build says.
+        cache: app
+            .cache
+            .filter(|_| matches!(one.origin, Origin::Release { .. }))
+            .map(|cache| CacheRules { bytes: cache.memory, largest: cache.largest }),
         config: match app.runs {
             Runs::Static { .. } => Some(config(&ground.project, &fleet.environment, one, facts)?),
             Runs::Server(_) => None,
