@@ -77,7 +77,7 @@ fn urbancart_sells_from_a_mongodb_and_a_redis_that_somebody_else_runs() {
     let units: Vec<String> = shop.units().into_iter().map(|unit| unit.name).collect();
     assert!(units.iter().any(|unit| unit == "redis-cache"), "{units:?}");
     assert!(!units.iter().any(|unit| unit == "mongodb" || unit == "redis"), "{units:?}");
-    let said = shop.up_with(&["--no-gate"]).stdout;
+    let said = shop.up_with(&["--no-gate"]).stderr;
     assert!(
         said.contains("nothing") || said.contains("as it should"),
         "a second `up` says that nothing changed: {said}"

@@ -113,7 +113,8 @@ fn a_change_goes_from_a_push_to_everybody_and_back() {
         .current_dir(&shop.bare)
         .status();
     assert!(installed.unwrap().success());
-    assert!(shop.push("idea", "the shop").contains("idea is deployed nowhere"));
+    let said = shop.push("idea", "the shop");
+    assert!(said.contains("idea is deployed nowhere"), "{said}");
     give_payment_key(&staging, "sk_test_");
     staging.must_not_show("PAYMENT_SECRET_KEY of production", &give_payment_key(&production, "sk_live_"));
 
