@@ -37,6 +37,11 @@ fn heals(stage: &Stage) {
 fn control_may_be_killed_at_any_step() {
     for step in STEPS {
         let stage = Stage::fresh();
+        // One that is ready at once is not waited for, and then that is no step.
+        stage.server(
+            "setTimeout(() => require('node:http').createServer((_, answer) => answer.end('tiny\\n'))\
+             .listen(Number(process.env.PORT), '127.0.0.1'), 1500);",
+        );
         let up = stage.begin("up --detach --no-gate");
         up.wait_for(step);
         stage.kill("control");
