@@ -63,6 +63,23 @@ fn a_remembered_port_that_a_stranger_took_is_replaced_and_that_is_said() {
 }
 
 #[test]
+fn a_port_that_a_stranger_takes_between_its_choice_and_its_use_is_replaced_by_the_same_up() {
+    let stage = Stage::new();
+    // Ports are chosen before anything is built, and the app listens after that.
+    let build = include_str!("project/web/build.sh");
+    stage.write("web/build.sh", &format!("until [ -e ../taken ]; do sleep 0.05; done\n{build}"));
+    let up = stage.begin("up --detach --no-gate");
+    up.wait_for("build/web: build");
+    let book = std::fs::read(stage.folder().join("root/state/ports.json")).unwrap();
+    let book: serde_json::Value = serde_json::from_slice(&book).unwrap();
+    let number = u16::try_from(book["ports"]["web-1"].as_u64().unwrap()).unwrap();
+    let _taken = stranger(number);
+    stage.write("taken", "");
+    up.end().exits(0).says(&[&format!("port {number} of web-1 was taken by another program")]);
+    stage.is_whole();
+}
+
+#[test]
 fn a_declared_port_that_is_taken_is_refused_with_the_way_to_rehearse() {
     let stage = Stage::new();
     let (_taken, number) = stranger(0);
