@@ -138,7 +138,8 @@ impl Answer {
         match if is_whole { self.part_for(request) } else { Part::Whole } {
             Part::Whole => Reply { status: self.status, headers, body: self.body.clone() },
             Part::Bytes { first, last } => {
-                let body = self.body.slice(first..=last);
+                let at = |place: u64| usize::try_from(place).expect("a part lies inside the body");
+                let body = self.body.slice(at(first)..=at(last));
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
                 headers.insert(CONTENT_RANGE, text(&format!("bytes {first}-{last}/{length}")));
                 Reply { status: StatusCode::PARTIAL_CONTENT, headers, body }
@@ -155,7 +156,7 @@ impl Answer {
         let mut ranges = request.headers.get_all(RANGE).iter();
         match (ranges.next().and_then(|range| range.to_str().ok()), ranges.next()) {
             (Some(asked), None) if conditional::is_of_range(&request.headers, &self.headers) => {
-                range::part(asked, self.body.len())
+                range::part(asked, self.body.len() as u64)
             }
             _ => Part::Whole,
         }

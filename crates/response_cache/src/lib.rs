@@ -23,7 +23,7 @@ mod freshness;
 mod vary;
 mod answer;
 mod conditional;
-mod range;
+pub mod range;
 mod store;
 mod collection;
 mod flight;

@@ -2,23 +2,23 @@
 
 /// How much to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub enum Part {
     Whole,
     /// Both ends included.
     Bytes {
-        first: usize,
-        last: usize,
+        first: u64,
+        last: u64,
     },
     /// Nothing of what was asked for is there.
     None,
 }
 
 /// A range is a wish: one that is odd (several parts, another unit) gets the whole.
-pub(crate) fn part(range: &str, length: usize) -> Part {
+pub fn part(range: &str, length: u64) -> Part {
     let Some(range) = range.strip_prefix("bytes=") else { return Part::Whole };
     let Some((first, last)) = range.trim().split_once('-') else { return Part::Whole };
     let number =
-        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<usize>().ok()).flatten();
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
     match (number(first), number(last)) {
         (Some(first), Some(last)) if first > last => Part::Whole,
         (Some(first), Some(last)) if first < length => Part::Bytes { first, last: last.min(length - 1) },

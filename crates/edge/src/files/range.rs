@@ -2,22 +2,10 @@
 
 use http::header::{IF_RANGE, RANGE};
 use http::{HeaderMap, Method};
+// One reading of a range for files and for answers that are kept.
+pub use response_cache::range::{Part, part as parse};
 
 use crate::files::freshness::{Validators, seconds};
-use crate::head::decimal;
-
-/// How much to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    Whole,
-    /// Both ends included.
-    Bytes {
-        first: u64,
-        last: u64,
-    },
-    /// Nothing of what was asked for is there.
-    None,
-}
 
 /// A range is a wish: what is odd about it (several parts, another unit, an older copy) is answered with the whole.
 pub fn wanted(method: &Method, headers: &HeaderMap, validators: &Validators<'_>, length: u64) -> Part {
@@ -36,23 +24,6 @@ fn is_of_this(headers: &HeaderMap, validators: &Validators<'_>) -> bool {
     match httpdate::parse_http_date(condition) {
         Ok(date) => seconds(date) == seconds(validators.modified),
         Err(_) => condition == validators.etag,
-    }
-}
-
-pub fn parse(range: &str, length: u64) -> Part {
-    let Some(range) = range.strip_prefix("bytes=") else { return Part::Whole };
-    let Some((first, last)) = range.trim().split_once('-') else { return Part::Whole };
-    match (decimal(first.as_bytes()), decimal(last.as_bytes())) {
-        (Some(first), Some(last)) if first > last => Part::Whole,
-        (Some(first), Some(last)) if first < length => Part::Bytes { first, last: last.min(length - 1) },
-        (Some(first), None) if last.is_empty() && first < length => Part::Bytes { first, last: length - 1 },
-        (None, Some(suffix)) if first.is_empty() && suffix > 0 && length > 0 => {
-            Part::Bytes { first: length.saturating_sub(suffix), last: length - 1 }
-        }
-        (Some(_), Some(_)) => Part::None,
-        (Some(_), None) if last.is_empty() => Part::None,
-        (None, Some(_)) if first.is_empty() => Part::None,
-        _ => Part::Whole,
     }
 }
 
