@@ -44,12 +44,30 @@ pub const ADDRESS_CLASS: Class = Class::Secret;
 pub struct External {
     /// Certificates, in PEM, by which it is recognised; `None`: those of public authorities.
     pub ca: Option<PathBuf>,
+    pub dialect: Dialect,
+}
+
+/// How users come to be at a server that somebody else runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// By commands, as at servers of ours.
+    #[default]
+    Plain,
+    /// By commands of Upstash's own.
+    Upstash,
+    /// By Atlas's API and no command; all of them are in the database `admin`.
+    Atlas,
 }
 
 impl External {
     /// `project` is the folder of the manifest.
     pub fn new(settings: &manifest::External, project: &Path) -> Self {
-        Self { ca: settings.ca.as_ref().map(|path| project.join(path)) }
+        let dialect = match settings.provider {
+            None => Dialect::Plain,
+            Some(manifest::Provider::Upstash(_)) => Dialect::Upstash,
+            Some(manifest::Provider::Atlas(_)) => Dialect::Atlas,
+        };
+        Self { ca: settings.ca.as_ref().map(|path| project.join(path)), dialect }
     }
 
     /// The certificates of its own, in PEM, where it has some.

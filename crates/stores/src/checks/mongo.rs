@@ -14,6 +14,7 @@ use secrets::{Secret, Versioned, generate};
 use super::{Tried, must_be_allowed, must_be_refused};
 use crate::ground::{Ground, Slot};
 use crate::mongo::handshake::{self, Answer, Shown};
+use crate::mongo::roles;
 use crate::mongo::{
     Address, Identity, Members, MongoFault, OwnUser, Provider, Trust, UserKey, app_secret, command, connect, hello,
     is_refusal,
@@ -246,7 +247,7 @@ impl MongoGuardsItsDoor {
     }
 
     fn log_in(&self, address: &Address, user: &str, password: &Secret) -> Result<Client, MongoFault> {
-        let (name, database) = (user, &self.settings.database);
+        let (name, database) = (user, roles::users_database(&self.settings));
         connect(address, Identity::User { name, database, password })
     }
 

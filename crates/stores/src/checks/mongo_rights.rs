@@ -12,6 +12,7 @@ use reconcile::Fault;
 
 use super::mongo::{PROBE, ask, judge_fault, write_and_read};
 use super::{Tried, must_be_allowed, must_be_refused};
+use crate::external::Dialect;
 use crate::ground::{Ground, Slot};
 use crate::leases::book;
 use crate::mongo::observe::asking;
@@ -52,6 +53,12 @@ impl MongoGivesLeastPrivilege {
     async fn look(&self) -> Outcome {
         match &self.provider {
             Provider::Ours(members) => self.look_at_ours(members).await,
+            // No command shows them there; what apps may is tried by who guards the door.
+            Provider::External(external) if external.dialect == Dialect::Atlas => {
+                let mut findings = Findings::default();
+                findings.good("users and roles are Atlas's: each convergence compares them by its API");
+                findings.outcome()
+            }
             Provider::External(_) => self.look_elsewhere(&self.provider).await,
         }
     }

@@ -59,6 +59,11 @@ async fn change(redis: &Redis, change: &::redis::Cmd) -> Result<(), Fault> {
 /// Where the server does not let us.
 pub async fn lend_elsewhere(redis: &ExternalRedis, lease: &Lease) -> Result<(), Fault> {
     let Some(user) = acl::leased(lease, redis.settings().purpose) else { return Ok(()) };
+    if !redis.takes_digests() {
+        return Err(Fault::new("cannot lend a user of Redis at Upstash")
+            .cause("it takes no digest of a password, and the password of a lease is written down nowhere")
+            .hint("log in with a token that its console shows, or lend from an environment whose Redis Roadbed runs"));
+    }
     let name = acl::name_elsewhere(redis.settings(), &user.name);
     redis.perform(&external::Step::PutUser { name, because: "lent" }).await
 }

@@ -11,7 +11,7 @@ use secrets::{Secret, Versioned};
 
 use super::client::{Address, Identity, Trust, connect};
 use super::observe::asking;
-use super::{Members, OwnUser, UserKey, certificate, external, url};
+use super::{Members, OwnUser, UserKey, certificate, external, roles, url};
 use crate::external::External;
 use crate::ground::{Ground, Slot};
 
@@ -81,7 +81,10 @@ impl Provider {
     ) -> Result<Secret, Fault> {
         match self {
             Self::Ours(members) => Ok(url::of_user(settings, user, members, password)),
-            Self::External(_) => Ok(external::read(ground)?.of_user(user, &settings.database, password, settings.pool)),
+            Self::External(_) => {
+                let login = (user, roles::users_database(settings));
+                Ok(external::read(ground)?.of_user(login, &settings.database, password, settings.pool))
+            }
         }
     }
 

@@ -112,6 +112,15 @@ pub(crate) fn documents<'a>(document: &'a Document, key: &str) -> impl Iterator<
     document.get_array(key).into_iter().flatten().filter_map(Bson::as_document)
 }
 
+/// Where users are: in the apps' database, but for Atlas, which has all of them in one.
+pub(crate) fn users_database(settings: &environment::MongoDb) -> &str {
+    let external = settings.external.as_ref();
+    match external.and_then(|external| external.provider.as_ref()) {
+        Some(manifest::Provider::Atlas(_)) => "admin",
+        Some(manifest::Provider::Upstash(_)) | None => &settings.database,
+    }
+}
+
 /// A user by database and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UserKey {
@@ -126,7 +135,7 @@ impl UserKey {
             // Others have users there too, and providers list all of them together.
             Some(_) => format!("{}-{}", settings.database, user_of(app, slot)),
         };
-        Self { database: settings.database.clone(), name }
+        Self { database: users_database(settings).to_owned(), name }
     }
 
     /// Whether one of our apps has this user, now or at another version of its password.

@@ -23,6 +23,7 @@ mod mongo_tls;
 mod redis;
 mod redis_external;
 mod redis_replication;
+mod redis_upstash;
 mod rotation;
 mod sample;
 mod shelf;

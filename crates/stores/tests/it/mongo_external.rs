@@ -11,6 +11,7 @@ use reconcile::{Fault, Resource};
 use secrets::{Secret, generate};
 use stores::External;
 use stores::checks::{MongoGivesLeastPrivilege, MongoGuardsItsDoor};
+use stores::external::Dialect;
 use stores::leases::{self, Rights, book};
 use stores::mongo::collections::{Collections, Destroy};
 use stores::mongo::{ExternalMongo, Provider as Whose, app_secret};
@@ -23,7 +24,7 @@ use crate::stand::{Stand, app, converge, mongo_settings};
 const USER: &str = "shop-local-app-api";
 
 fn settings() -> environment::MongoDb {
-    environment::MongoDb { external: Some(manifest::External { ca: None }), ..mongo_settings() }
+    environment::MongoDb { external: Some(manifest::External { ca: None, provider: None }), ..mongo_settings() }
 }
 
 fn resource(stand: &Stand, external: External) -> ExternalMongo {
@@ -206,7 +207,7 @@ async fn whatever_is_wrong_with_somebody_elses_server_is_said_with_what_to_do() 
     admin.run_command(small).await.unwrap();
     let (port, nobody) = (provider.port, host::socket::free_port().unwrap());
     let trusting = provider.external();
-    let public = External { ca: None };
+    let public = External { ca: None, dialect: Dialect::Plain };
     let at = |port: u16| format!("mongodb://admin:{PASSWORD}@localhost:{port}/?tls=true");
     let strange = std::env::temp_dir().join("no-such-authority.pem");
     let newer = environment::MongoDb { min_version: "7.0".to_owned(), ..settings() };
@@ -260,7 +261,7 @@ async fn whatever_is_wrong_with_somebody_elses_server_is_said_with_what_to_do() 
         (
             "no file of authorities",
             Some(at(port)),
-            External { ca: Some(strange.clone()) },
+            External { ca: Some(strange.clone()), dialect: Dialect::Plain },
             settings(),
             format!("cannot use {}, by which a data service is recognised", strange.display()),
             "No such file".into(),
@@ -406,6 +407,6 @@ async fn the_checks_hold_there_or_say_what_is_open() {
     there.by_hand("shop-local", grant).await;
     fails(&outcome(&rights).await, "instead of roadbed-app alone");
     fails(&outcome(&door).await, "tried to read another database: allowed");
-    let public = Whose::External(External { ca: None });
+    let public = Whose::External(External { ca: None, dialect: Dialect::Plain });
     fails(&outcome(&MongoGuardsItsDoor::new(settings(), public, ground())).await, "is not believed");
 }

@@ -13,6 +13,7 @@ use redis::aio::MultiplexedConnection;
 use secrets::Secret;
 use stores::External;
 use stores::engines::Located;
+use stores::external::Dialect;
 use stores::redis::{Door, Identity};
 use tempfile::TempDir;
 
@@ -107,7 +108,7 @@ impl Provider {
 
     /// As the manifest names it.
     pub(crate) fn external(&self) -> External {
-        External { ca: Some(self.ca()) }
+        External { ca: Some(self.ca()), dialect: Dialect::Plain }
     }
 
     /// Its address, as somebody is told it.
@@ -191,7 +192,7 @@ impl RedisProvider {
     }
 
     pub(crate) fn external(&self) -> External {
-        External { ca: Some(self.folder.path().join("ca.pem")) }
+        External { ca: Some(self.folder.path().join("ca.pem")), dialect: Dialect::Plain }
     }
 
     pub(crate) fn address(&self) -> String {

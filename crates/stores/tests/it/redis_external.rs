@@ -8,6 +8,7 @@ use redis::{RedisResult, Value};
 use secrets::{Secret, generate};
 use stores::External;
 use stores::checks::{RedisGuardsItsDoor, RedisKeepsItsPromises};
+use stores::external::Dialect;
 use stores::leases::{self, Rights, book};
 use stores::redis::external::app_url;
 use stores::redis::{ExternalRedis, Purpose, Settings};
@@ -194,7 +195,7 @@ async fn whatever_is_wrong_with_somebody_elses_redis_is_said_with_what_to_do() {
         (
             "an authority that nobody named",
             Some(at(port)),
-            External { ca: None },
+            External { ca: None, dialect: Dialect::Plain },
             format!("redis at localhost:{port} shows a certificate that is not believed"),
             "UnknownIssuer".into(),
             "where the provider has an authority of its own, give its certificate: `ca` in [services.redis]".into(),
@@ -300,6 +301,6 @@ async fn the_checks_of_redis_hold_there_or_say_what_is_open() {
         fails(&seen, because);
     }
     let public = RedisGuardsItsDoor::new(Vec::new(), ground());
-    let public = public.and_elsewhere(vec![(redis_settings(), External { ca: None })]);
+    let public = public.and_elsewhere(vec![(redis_settings(), External { ca: None, dialect: Dialect::Plain })]);
     fails(&outcome(&public).await, "is not believed");
 }

@@ -11,8 +11,8 @@ use manifest::{Mask, Sample, Seed};
 use mongodb::bson::{Document, doc};
 use reconcile::{Fault, Resource};
 use stores::mongo::collections::{Collections, Destroy};
-use stores::mongo::sample::{Origin, Seeding, Told, file, take};
-use stores::mongo::{Mongo, app_secret, mongo_url};
+use stores::mongo::sample::{Origin, Seeding, Told, file, replace, take, take_restored};
+use stores::mongo::{Mongo, OwnUser, app_secret, mongo_url};
 
 use crate::leases::borrow_mongo_to_read;
 use crate::stand::{Stand, app, converge, converge_mongo, mongo_settings};
@@ -264,4 +264,56 @@ async fn a_server_that_is_killed_in_the_middle_has_all_of_the_sample_or_nothing_
     }
     preview.seed().await.unwrap_or_else(|fault| panic!("{fault:#?}"));
     assert_eq!((preview.count("users").await, preview.count("orders").await), (2_000, 1_994));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_that_lives_gets_restored_documents_masked_in_place_of_its_own() {
+    let project = tempfile::tempdir().unwrap();
+    let production = shop_with_customers(&project, 12).await;
+    // As where a backup was restored: by a client that may read, in a database of any name.
+    let restored = OwnUser::Backup.client(&production.stand.ground, production.stand.port).unwrap();
+    let origin = Origin { product: "shop".to_owned(), environment: "production".to_owned(), now: SystemClock.now() };
+    let (contents, told) = take_restored(&restored, "shop-local", &production.settings, origin).await.unwrap();
+    assert!(told.iter().any(|told| told.collection == "users" && told.left_out.contains("card")), "{told:?}");
+
+    let preview = Shop::new(&project, collections()).await;
+    let database = preview.as_app().await;
+    let own = doc! { "_id": "own", "email": "own@preview.example" };
+    database.collection::<Document>("users").insert_one(own).await.unwrap();
+    database.collection::<Document>("audit").insert_one(doc! { "who": "preview" }).await.unwrap();
+    let client = OwnUser::Restore.client(&preview.stand.ground, preview.stand.port).unwrap();
+    let now = SystemClock.now();
+    for gone in [(0, 1), (6, 12)] {
+        // Again: what came goes, and the same comes.
+        let done =
+            replace(&client, &preview.settings, &contents, now).await.unwrap_or_else(|fault| panic!("{fault:#?}"));
+        let done: Vec<_> = done.iter().map(|one| (one.collection.as_str(), one.gone, one.documents)).collect();
+        assert_eq!(done, [("orders", gone.0, 6), ("users", gone.1, 12)]);
+    }
+    assert_eq!((preview.count("users").await, preview.count("audit").await), (12, 1), "no rule, not touched");
+    let mut all = String::new();
+    for name in ["users", "orders"] {
+        let mut found = database.collection::<Document>(name).find(doc! {}).await.unwrap();
+        while found.advance().await.unwrap() {
+            all += &format!("{:?}", found.current());
+        }
+    }
+    for planted in ["customers.example", "Nummer", "user-0000", "4111", "twice", "own@"] {
+        assert!(!all.contains(planted), "{planted}");
+    }
+    // The sample of later `up`s does not come in beside it.
+    write(&project, &contents);
+    assert_eq!(preview.seed().await.unwrap(), Vec::<String>::new());
+
+    // What a collection does not take leaves it as it was.
+    let stricter = SCHEMA.replace(r#"["email"]"#, r#"["email", "born"]"#);
+    std::fs::write(project.path().join("users.json"), stricter).unwrap();
+    preview.settle().await;
+    let fault = replace(&client, &preview.settings, &contents, now).await.unwrap_err();
+    assert_eq!(fault.message, "users does not take the documents");
+    assert_eq!(preview.count("users").await, 12);
+    // Nothing may leave without a rule.
+    let no_rules = environment::MongoDb { collections: vec![collections()[2].clone()], ..production.settings.clone() };
+    let origin = Origin { product: "shop".to_owned(), environment: "production".to_owned(), now };
+    assert!(take_restored(&restored, "shop-local", &no_rules, origin).await.is_err());
 }

@@ -123,17 +123,18 @@ impl Address {
         &self.hosts
     }
 
-    /// The connection string of a user with a database of its own. Times are longer than on loopback: only the choice of a
+    /// The connection string of a user, and where it is, with a database of its own. Times are longer than on loopback: only the choice of a
     /// server stays short, so that readiness is told in its second.
-    pub(crate) fn of_user(&self, user: &str, database: &str, password: &Secret, pool: u32) -> Secret {
+    pub(crate) fn of_user(&self, (user, users): (&str, &str), database: &str, password: &Secret, pool: u32) -> Secret {
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let replica_set = self.replica_set.as_ref().map(|name| format!("&replicaSet={}", encode(name)));
         let (scheme, hosts, database) = (self.scheme, &self.hosts, encode(database));
         Secret::new(format!(
             "{scheme}{user}:{password}@{hosts}/{database}\
-             ?tls={tls}&authSource={database}&authMechanism=SCRAM-SHA-256{replica_set}&retryWrites={retries}&w=majority\
+             ?tls={tls}&authSource={users}&authMechanism=SCRAM-SHA-256{replica_set}&retryWrites={retries}&w=majority\
              &maxPoolSize={pool}&serverSelectionTimeoutMS=1000&connectTimeoutMS=5000&heartbeatFrequencyMS=2000",
             user = encode(user),
+            users = encode(users),
             password = encode(password.expose()),
             tls = self.is_encrypted,
             replica_set = replica_set.unwrap_or_default(),
@@ -211,7 +212,7 @@ mod tests {
     fn an_app_gets_the_hosts_and_nothing_of_the_administrators_login() {
         let url = |text: &str| {
             let address = Address::read(text).unwrap();
-            let url = address.of_user("shop_x-app-api", "shop_x", &Secret::new("p@ss".to_owned()), 7);
+            let url = address.of_user(("shop_x-app-api", "shop_x"), "shop_x", &Secret::new("p@ss".to_owned()), 7);
             assert!(!url.expose().contains("s3cret") && !url.expose().contains("admin"), "{}", url.expose());
             url.expose().to_owned()
         };

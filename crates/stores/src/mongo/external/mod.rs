@@ -17,6 +17,7 @@ pub(crate) mod look;
 mod plan;
 
 use manifest::environment;
+use manifest::id::AppName;
 use mongodb::Client;
 use mongodb::options::{ClientOptions, ServerAddress};
 use reconcile::{Begun, Fault, Progress, Resource, ResourceId};
@@ -29,9 +30,11 @@ pub use plan::Step;
 
 use super::client::{Identity, KeptClient, MongoFault, Trust, connect};
 use super::observe::asking;
+use super::roles::UserKey;
 use super::{UNIT, client};
 use crate::Ground;
 use crate::external::{self, External};
+use crate::ground::Slot;
 
 /// Somebody else's MongoDB as a resource.
 #[derive(Debug)]
@@ -41,6 +44,11 @@ pub struct ExternalMongo {
     external: External,
     ground: Ground,
     admin: KeptClient,
+}
+
+/// Who an app is there with odd versions of its password, and with even ones.
+pub fn names_of_app(settings: &environment::MongoDb, app: &AppName) -> [String; 2] {
+    Slot::ALL.map(|slot| UserKey::app(settings, app, slot).name)
 }
 
 /// How a server is reached that is not ours: as its address says, without the login.

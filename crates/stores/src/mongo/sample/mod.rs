@@ -16,7 +16,9 @@ pub mod masking;
 pub mod file;
 mod take;
 mod seed;
+mod replace;
 
 pub use file::{Contents, Header, SampleFault};
+pub use replace::{Replaced, replace};
 pub use seed::{Marked, SampleState, Seeding, Seen, Step};
-pub use take::{Origin, Told, take};
+pub use take::{Origin, Told, take, take_restored};

@@ -30,7 +30,7 @@ use crate::mongo::{Members, MongoFault, app_secret, code};
 pub(crate) const MARKS: &str = "_roadbed_sample";
 
 /// The server ends transactions after a minute.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What the server answers to a document that does not meet the collection's schema.
 const FAILED_VALIDATION: i32 = 121;
@@ -168,27 +168,15 @@ impl Seeding {
         if is_empty && !documents.is_empty() {
             collection.insert_many(documents).session(&mut session).await?;
         }
-        let mark = self.mark(header, name, documents.len(), None);
+        let mark = mark((header, name), documents.len(), None, self.ground.clock.now());
         replace_mark(&database, mark, Some(&mut session)).await?;
         session.commit_transaction().await
     }
 
     async fn note_refusal(&self, client: &Client, header: &Header, name: &str) -> Result<(), Error> {
         let database = client.database(&self.settings.database);
-        replace_mark(&database, self.mark(header, name, 0, Some("refused")), None).await
-    }
-
-    fn mark(&self, header: &Header, name: &str, documents: usize, outcome: Option<&str>) -> Document {
-        let documents = i64::try_from(documents).unwrap_or(i64::MAX);
-        let at = DateTime::from_millis(self.ground.clock.now().unix_millis());
-        doc! {
-            "_id": name,
-            "sample": &header.id,
-            "environment": &header.environment,
-            "documents": documents,
-            "outcome": outcome.unwrap_or("seeded"),
-            "at": at,
-        }
+        let mark = mark((header, name), 0, Some("refused"), self.ground.clock.now());
+        replace_mark(&database, mark, None).await
     }
 
     async fn look(&self) -> Result<Vec<SeenCollection>, Error> {
@@ -219,7 +207,25 @@ impl Seeding {
     }
 }
 
-async fn replace_mark(
+/// Says that a collection began with a sample, or why it did not.
+pub(super) fn mark(
+    (header, name): (&Header, &str),
+    documents: usize,
+    outcome: Option<&str>,
+    now: Timestamp,
+) -> Document {
+    let documents = i64::try_from(documents).unwrap_or(i64::MAX);
+    doc! {
+        "_id": name,
+        "sample": &header.id,
+        "environment": &header.environment,
+        "documents": documents,
+        "outcome": outcome.unwrap_or("seeded"),
+        "at": DateTime::from_millis(now.unix_millis()),
+    }
+}
+
+pub(super) async fn replace_mark(
     database: &mongodb::Database,
     mark: Document,
     session: Option<&mut ClientSession>,
@@ -234,7 +240,7 @@ async fn replace_mark(
 }
 
 /// The documents are not what this collection takes: they were taken where its schema or an index was another.
-fn is_refusal(error: &Error) -> bool {
+pub(super) fn is_refusal(error: &Error) -> bool {
     let is_one = |code: i32| code == FAILED_VALIDATION || code == code::DUPLICATE_KEY;
     match error.kind.as_ref() {
         ErrorKind::InsertMany(many) => many.write_errors.iter().flatten().any(|error| is_one(error.code)),

@@ -34,7 +34,7 @@ pub struct Origin {
 }
 
 /// What became of one collection.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Told {
     pub collection: String,
     pub documents: usize,
@@ -52,17 +52,45 @@ pub async fn take(
     origin: Origin,
     on: &mut (dyn FnMut(&str, usize) + Send),
 ) -> Result<(Contents, Vec<Told>), Fault> {
+    let rules = rules_of(settings)?;
+    let database = client(url).await?.database(&settings.database);
+    take_by(rules, &database, origin, on).await
+}
+
+/// As [`take`], of a database that was restored where nobody else reaches it: `client` is logged in there already.
+///
+/// # Errors
+/// As [`take`].
+pub async fn take_restored(
+    client: &Client,
+    database: &str,
+    settings: &environment::MongoDb,
+    origin: Origin,
+) -> Result<(Contents, Vec<Told>), Fault> {
+    take_by(rules_of(settings)?, &client.database(database), origin, &mut |_, _| {}).await
+}
+
+/// The collections of which something may leave, and what.
+fn rules_of(settings: &environment::MongoDb) -> Result<Vec<(&Collection, Rules)>, Fault> {
     let collections: Vec<(&Collection, Rules)> =
         settings.collections.iter().filter_map(|collection| Some((collection, Rules::of(collection)?))).collect();
     if collections.is_empty() {
         return Err(Fault::new("nothing goes into a sample: no collection says what may leave")
             .hint("add [services.mongodb.collections.NAME.sample] to roadbed.toml, with what becomes of each field"));
     }
-    let database = client(url).await?.database(&settings.database);
+    Ok(collections)
+}
+
+async fn take_by(
+    collections: Vec<(&Collection, Rules)>,
+    database: &mongodb::Database,
+    origin: Origin,
+    on: &mut (dyn FnMut(&str, usize) + Send),
+) -> Result<(Contents, Vec<Told>), Fault> {
     let mut taken = Vec::new();
     let mut bytes = 0;
     for (collection, rules) in collections {
-        let documents = tokio::time::timeout(DEADLINE, documents(&database, collection, &mut bytes)).await;
+        let documents = tokio::time::timeout(DEADLINE, documents(database, collection, &mut bytes)).await;
         let documents =
             documents.unwrap_or_else(|_| Err(Fault::new(format!("{} takes too long to read", rules.collection))))?;
         on(&rules.collection, documents.len());

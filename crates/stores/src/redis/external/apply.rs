@@ -7,6 +7,8 @@ use reconcile::Fault;
 use super::ExternalRedis;
 use super::look::{refuse_a_twin, wanted};
 use super::plan::Step;
+use super::upstash;
+use crate::external::Dialect;
 use crate::redis::RedisFault;
 use crate::redis::acl::User;
 
@@ -26,6 +28,9 @@ pub(super) async fn perform(redis: &ExternalRedis, step: &Step) -> Result<Kept, 
                 redis.ground.make_secret(&redis.settings.purpose.app_secret(app))?;
             }
             Ok(Kept::ForGood)
+        }
+        Step::PutUser { name, .. } if redis.external.dialect == Dialect::Upstash => {
+            upstash::put(redis, name).await.map(|()| Kept::ForGood)
         }
         Step::PutUser { name, .. } => {
             let mut connection = redis.admin().await?;

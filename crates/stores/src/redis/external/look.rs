@@ -148,11 +148,11 @@ impl Figures {
     }
 }
 
-fn has_credentials(redis: &ExternalRedis) -> Result<bool, Fault> {
+pub(super) fn has_credentials(redis: &ExternalRedis) -> Result<bool, Fault> {
     Ok(!fingerprints(&redis.ground)?.is_empty() && logins(redis)?.len() >= redis.settings.apps.len())
 }
 
-fn logins(redis: &ExternalRedis) -> Result<Vec<(AppName, Versioned)>, Fault> {
+pub(super) fn logins(redis: &ExternalRedis) -> Result<Vec<(AppName, Versioned)>, Fault> {
     let mut all = Vec::new();
     for app in &redis.settings.apps {
         let logins = redis.ground.logins(&redis.settings.purpose.app_secret(app))?;

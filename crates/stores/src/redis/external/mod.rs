@@ -15,6 +15,7 @@ mod address;
 mod apply;
 mod look;
 mod plan;
+mod upstash;
 
 use ::redis::aio::MultiplexedConnection;
 use manifest::id::AppName;
@@ -31,13 +32,14 @@ pub use plan::Step;
 use super::door::{Door, Identity};
 use super::{RedisFault, Settings, acl};
 use crate::Ground;
-use crate::external::{self, External};
+use crate::external::{self, Dialect, External};
 use crate::ground::{Slot, user_of};
 
 /// Somebody else's Redis as a resource.
 #[derive(Debug)]
 pub struct ExternalRedis {
     id: ResourceId,
+    needs: Vec<ResourceId>,
     settings: Settings,
     external: External,
     ground: Ground,
@@ -45,7 +47,18 @@ pub struct ExternalRedis {
 
 impl ExternalRedis {
     pub fn new(settings: Settings, external: External, ground: Ground) -> Self {
-        Self { id: ResourceId::new(settings.unit()), settings, external, ground }
+        Self { id: ResourceId::new(settings.unit()), needs: Vec::new(), settings, external, ground }
+    }
+
+    /// After what orders it.
+    #[must_use]
+    pub fn after(self, ordered: ResourceId) -> Self {
+        Self { needs: vec![ordered], ..self }
+    }
+
+    /// Whether users can be lent there, of whose passwords only a digest is written down.
+    pub(crate) fn takes_digests(&self) -> bool {
+        self.external.dialect != Dialect::Upstash
     }
 
     /// Our administrator; the inner result is what the server said.
@@ -90,7 +103,7 @@ impl Resource for ExternalRedis {
     }
 
     fn needs(&self) -> &[ResourceId] {
-        &[]
+        &self.needs
     }
 
     fn can_drift(&self) -> bool {
@@ -98,7 +111,10 @@ impl Resource for ExternalRedis {
     }
 
     async fn observe(&self) -> Result<Observed, Fault> {
-        look::observe(self).await
+        match self.external.dialect {
+            Dialect::Upstash => upstash::observe(self).await,
+            Dialect::Plain | Dialect::Atlas => look::observe(self).await,
+        }
     }
 
     fn plan(&self, seen: &Observed) -> Vec<Step> {
@@ -154,6 +170,22 @@ pub(crate) fn url(settings: &Settings, name: &str, password: &Secret, ground: &G
 /// Where the address is missing or wrong.
 pub fn shown(settings: &Settings, ground: &Ground) -> Result<String, Fault> {
     Ok(read(ground, &settings.unit())?.shown())
+}
+
+/// Where a Redis at Upstash speaks its REST.
+///
+/// # Errors
+/// Where the address is missing or wrong.
+pub fn rest_url(ground: &Ground) -> Result<String, Fault> {
+    Ok(format!("https://{}", read(ground, "redis")?.host))
+}
+
+/// The token by which an app speaks it, or one that reads alone.
+///
+/// # Errors
+/// Where there is none yet.
+pub fn rest_token(app: &AppName, password: &Versioned, reads: bool, ground: &Ground) -> Result<Secret, Fault> {
+    upstash::token(app, password, reads, ground)
 }
 
 /// How somebody with a client of his own gets in.
