@@ -11,6 +11,8 @@ const config: NextConfig = {
   output: "standalone",
   outputFileTracingRoot: repositoryRoot,
   turbopack: { root: repositoryRoot },
+  // Loaded by Node itself: Next bundles our modules several times, and there is to be one client, which every copy finds.
+  serverExternalPackages: ["@sentry/node"],
   // We draw our pictures. The optimiser would be an endpoint to defend, and native code to carry.
   images: { unoptimized: true },
   // Instances of one release must agree on the names of their files, whichever machine built them.

@@ -20,6 +20,8 @@ export interface Environment {
   readonly ROADBED_DRAIN_MS: number;
   /** This app's public address */
   readonly PUBLIC_URL: string;
+  /** Where the app's own processes report errors, with the app's key */
+  readonly SENTRY_DSN: string;
   /** Least important log lines to write */
   readonly LOG_LEVEL: "debug" | "info" | "warn" | "error" | undefined;
   /** How the storefront's server reaches the API inside the environment */
@@ -68,6 +70,7 @@ export function readEnvironment(source: Record<string, string | undefined> = pro
     ROADBED_KEEP_ALIVE_MS: required("ROADBED_KEEP_ALIVE_MS", source.ROADBED_KEEP_ALIVE_MS, "be a whole number of at most 9007199254740991", integer),
     ROADBED_DRAIN_MS: required("ROADBED_DRAIN_MS", source.ROADBED_DRAIN_MS, "be a whole number of at most 9007199254740991", integer),
     PUBLIC_URL: required("PUBLIC_URL", source.PUBLIC_URL, "be an absolute URL", url),
+    SENTRY_DSN: required("SENTRY_DSN", source.SENTRY_DSN, "match http://[0-9a-f]+@[^/]+/[0-9]+", matching(/^(?:http:\/\/[0-9a-f]+@[^\/]+\/[0-9]+)$/u, anyText)),
     LOG_LEVEL: optional("LOG_LEVEL", source.LOG_LEVEL, "be one of debug, info, warn, error", oneOf(["debug", "info", "warn", "error"])),
     API_INTERNAL_URL: required("API_INTERNAL_URL", source.API_INTERNAL_URL, "be an absolute URL", url),
     PUBLIC_SITE_URL: required("PUBLIC_SITE_URL", source.PUBLIC_SITE_URL, "be an absolute URL", url),
@@ -88,6 +91,10 @@ const anyText = (text: string): string => text;
 function integer(text: string): number | undefined {
   const number = Number(text);
   return Number.isSafeInteger(number) && String(number) === text ? number : undefined;
+}
+
+function matching<T>(pattern: RegExp, parse: (text: string) => T | undefined): (text: string) => T | undefined {
+  return (text) => (pattern.test(text) ? parse(text) : undefined);
 }
 
 function oneOf<const Choice extends string>(choices: readonly Choice[]): (text: string) => Choice | undefined {

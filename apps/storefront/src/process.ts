@@ -1,11 +1,13 @@
 /** The life of the server process: refuse to start half configured, and never take for ever to stop. */
 import { beginDraining } from "./draining.ts";
 import { type Environment, EnvironmentError, EXIT_CONFIGURATION, readEnvironment } from "./environment.ts";
+import { lastErrors, watchErrors } from "./errors.ts";
 import { log } from "./log.ts";
 import { closeConnectionsAsTheyIdle, logRequests } from "./next-server.ts";
 
 export function watchOver(): void {
   const environment = environmentOrExit();
+  watchErrors(environment);
   logRequests();
   log("info", "started", { environment: environment.ROADBED_ENVIRONMENT });
 
@@ -13,6 +15,7 @@ export function watchOver(): void {
     beginDraining();
     log("info", "draining", { signal, deadline_ms: environment.ROADBED_DRAIN_MS });
     closeConnectionsAsTheyIdle();
+    void lastErrors();
     // Next finishes what is under way and exits with 143. This is for the request that never ends.
     setTimeout(() => {
       log("error", "drain deadline passed with requests still open");

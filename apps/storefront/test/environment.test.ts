@@ -14,6 +14,7 @@ const COMPLETE = {
   API_INTERNAL_URL: "http://127.0.0.1:7001",
   PUBLIC_SITE_URL: "https://www.shop.example",
   PUBLIC_API_URL: "https://api.shop.example",
+  SENTRY_DSN: "http://0123456789abcdef@127.0.0.1:4318/1",
 };
 
 function faultsOf(source: Record<string, string | undefined>): string[] {

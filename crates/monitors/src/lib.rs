@@ -17,6 +17,7 @@ mod settings;
 mod standing;
 mod probe;
 mod trust;
+mod outbound;
 mod alerts;
 mod objective;
 mod promises;
@@ -31,6 +32,7 @@ pub use alerts::{Alert, Delivery, DeliveryState, SIGNATURE, Severity, signature}
 pub use door::{Acknowledge, Change, ChannelSecret, Maintenance, MonitorDetails, Pause, Resume, routes};
 pub use drill::DrillOrder;
 pub use objective::{AppMinute, Burn, Objective, ObjectiveState};
+pub use outbound::{Outbound, Reply};
 pub use page::{heartbeats, public_routes};
 pub use promises::{BrokenPromise, Certainty};
 pub use settings::{

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use crate::exports::{ExportSecret, ExportState};
 use crate::logs::{Answer, Question, State};
 use crate::metrics::{Fact, Minute};
 use crate::query::Health;
@@ -94,6 +95,24 @@ impl TelemetryClient {
         let all: Vec<Unspeakable> = secrets.iter().map(|(name, secret)| Unspeakable::new(name, secret)).collect();
         let body = serde_json::to_vec(&all).map_err(|error| Fault::because("cannot tell telemetry secrets", &error))?;
         self.ask(Method::PUT, "/secrets", body.into()).await
+    }
+
+    /// How it goes with what leaves for services elsewhere.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub async fn exports(&self) -> Result<Vec<ExportState>, Fault> {
+        self.get("/exports").await
+    }
+
+    /// Tells it what opens the receivers of exports, all of it.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub async fn tell_exports(&self, secrets: &[ExportSecret]) -> Result<(), Fault> {
+        let body =
+            serde_json::to_vec(secrets).map_err(|error| Fault::because("cannot tell telemetry secrets", &error))?;
+        self.ask(Method::PUT, "/exports/secrets", body.into()).await
     }
 
     /// Requests of each app by the minute.

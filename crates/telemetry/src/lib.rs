@@ -15,6 +15,7 @@ mod watched;
 mod config;
 mod envelope;
 mod errors;
+mod exports;
 mod fault;
 mod ingest;
 pub mod logs;
@@ -33,6 +34,7 @@ pub use errors::{
     Change, ErrorEvent, ErrorLimits, ErrorSettings, ErrorsHealth, Issue, IssueDetails, IssueFilter, IssueRelease,
     IssueStatus, KeyOf, MapsOfRelease, NotKept, Project, ProjectKey, ReleaseHealth,
 };
+pub use exports::{Export, ExportKind, ExportSecret, ExportState};
 pub use fault::TelemetryFault;
 pub use query::Health;
 pub use run::run;

@@ -6,6 +6,7 @@
 //!   GET  /traces/ID     spans
 //!   GET  /metrics       for Prometheus; PUT /facts: what control knows
 //!   PUT  /secrets       what must not be kept
+//!   GET  /exports       how it goes with what leaves; PUT /exports/secrets
 //!   …    /errors/       see there
 //!   …    /monitors, /alerts, /objectives   see `monitors`
 //! ```
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::errors;
 use crate::metrics::{self, Shown};
 use crate::run::Telemetry;
-use crate::{logs, redaction, traces};
+use crate::{exports, logs, redaction, traces};
 
 /// What the role says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,7 @@ pub(crate) fn routes(telemetry: Arc<Telemetry>) -> Router {
         .merge(redaction::routes(Arc::clone(&telemetry.redaction)))
         .merge(errors::questions(Arc::clone(&telemetry.errors)))
         .merge(errors::keeping_of_maps(Arc::clone(&telemetry.errors)))
+        .merge(exports::routes(Arc::clone(&telemetry.exports)))
         .merge(monitors::routes(Arc::clone(&telemetry.monitors)))
         .merge(Router::new().route("/health", get(health)).with_state(telemetry))
 }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::config::TelemetryConfig;
 use crate::errors::Errors;
+use crate::exports::{self, Exports};
 use crate::fault::TelemetryFault;
 use crate::logs::Logs;
 use crate::metrics::{Metrics, Minute};
@@ -35,6 +36,7 @@ pub(crate) struct Telemetry {
     pub(crate) redaction: Arc<Redaction>,
     pub(crate) errors: Arc<Errors>,
     pub(crate) monitors: Arc<Monitors>,
+    pub(crate) exports: Arc<Exports>,
 }
 
 /// Takes and answers until `shutdown` ends; what was taken is kept before this returns.
@@ -60,7 +62,9 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
         UnixListener::from_std(listener)
     })?;
 
-    let errors = Errors::open(&root, &settings.environment, &settings.errors, &clock)?;
+    let folder = root.telemetry().join("exports");
+    let held = exports::cursors_of_errors(&settings.exports, &folder);
+    let errors = Errors::open(&root, &settings.environment, &settings.errors, &clock, &held)?;
     let metrics = Arc::new(Metrics::open(&root));
     let redaction = Arc::<Redaction>::default();
     let keeping = (settings.logs.clone(), settings.apps.as_slice());
@@ -78,6 +82,19 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
             minutes: Arc::new(move || of_requests.minutes().into_iter().map(requests).collect()),
         },
     );
+    let exports = Exports::start(
+        &settings.exports,
+        &exports::Kept {
+            folder,
+            environment: &settings.environment,
+            trusted: &settings.monitors.trusted,
+            errors: &errors,
+            logs: &logs,
+            metrics: &metrics,
+            clock: &clock,
+        },
+    );
+    let leaving = Arc::clone(&exports);
     let (of_logs, of_metrics) = (Arc::clone(&logs), Arc::clone(&metrics));
     let telemetry = Arc::new(Telemetry {
         settings,
@@ -88,6 +105,7 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
         redaction,
         errors: Arc::clone(&errors),
         monitors,
+        exports,
     });
     let (stop, stopped) = watch::channel(false);
     let until = |mut stopped: watch::Receiver<bool>| async move {
@@ -103,6 +121,7 @@ pub async fn run(config: TelemetryConfig) -> Result<(), TelemetryFault> {
     drop(watching);
     // Both end when their last answer is out; the keeper's patience bounds that.
     let _ = tokio::join!(ingest, query);
+    leaving.stop().await;
     let _ = tokio::task::spawn_blocking(move || errors.close()).await;
     of_logs.stop().await;
     keeper.abort();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::errors::ErrorSettings;
+use crate::exports::Export;
 use crate::fault::TelemetryFault;
 use crate::logs::Keeping;
 
@@ -31,6 +32,9 @@ pub struct Settings {
     /// What is watched, and who is told.
     #[serde(default)]
     pub monitors: MonitorSettings,
+    /// What leaves for services elsewhere.
+    #[serde(default)]
+    pub exports: Vec<Export>,
 }
 
 impl Settings {

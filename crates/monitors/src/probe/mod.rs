@@ -3,7 +3,7 @@
 pub(crate) mod http;
 mod names;
 mod stores;
-mod tls;
+pub(crate) mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -103,6 +103,6 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<TcpStream, Miss> {
 }
 
 /// `HOST:PORT`.
-async fn connect_to(address: &str) -> Result<TcpStream, Miss> {
+pub(crate) async fn connect_to(address: &str) -> Result<TcpStream, Miss> {
     TcpStream::connect(address).await.map_err(|error| Miss::of(&format!("cannot connect to {address}"), &error))
 }

@@ -15,8 +15,8 @@ mod projects;
 mod limits;
 mod counts;
 mod scrub;
-mod record;
-mod spool;
+pub(crate) mod record;
+pub(crate) mod spool;
 mod digest;
 mod schema;
 mod batch;
@@ -60,7 +60,7 @@ use digest::{Digester, Order};
 use limits::SpikeGuard;
 use maps::Maps;
 use scrub::Scrubber;
-use spool::Spool;
+use spool::{Position, Spool, SpoolHold, SpoolReader};
 
 /// What the doors share.
 #[derive(Debug)]
@@ -84,11 +84,14 @@ pub(crate) struct Errors {
 impl Errors {
     /// # Errors
     /// Where the folder cannot be used. A damaged database is moved aside, and one that cannot be written is tried again.
+    ///
+    /// `held` are those who read the spool beside the database, each with how far it is.
     pub(crate) fn open(
         root: &Root,
         environment: &str,
         settings: &ErrorSettings,
         clock: &Arc<dyn Clock>,
+        held: &[(String, Option<Position>)],
     ) -> Result<Arc<Self>, FileFault> {
         let folder = root.telemetry().join("errors");
         files::create_dir(&folder, Access::Owner)?;
@@ -103,6 +106,9 @@ impl Errors {
                 let _ = grown.send(Order::Grown);
             }
         })?;
+        for (by, from) in held {
+            spool.is_held(by, *from);
+        }
         let counts = Arc::new(Counts::default());
         let maps = Arc::new(Maps::new(folder.join("maps.db")));
         let digester = Digester {
@@ -142,6 +148,11 @@ impl Errors {
 
     fn spool(&self) -> Option<Spool> {
         self.spool.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The spool for one of those who read it beside the database. `None`: nobody of that name does, or telemetry is ending.
+    pub(crate) fn held(&self, by: &str) -> Option<(SpoolReader, SpoolHold)> {
+        self.spool()?.held(by, &self.folder.join("spool"))
     }
 
     /// Writes what was taken. Blocks.

@@ -6,6 +6,8 @@
 //!
 //! A record is acknowledged when it is down on the disk. How far the database is, is noted in the database itself, in the transaction
 //! that holds the events; so no crash loses one, and none is there twice. A torn end was never acknowledged, and is cut off.
+//!
+//! Others may read behind the database, and hold what they have not read: an export of errors does.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use host::files::{self, Access, FileFault};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 /// A segment that is longer is followed by another; those that are in the database are removed.
@@ -33,7 +36,7 @@ const HEAD: usize = 8;
 const MAX_RECORD: u32 = 16 << 20;
 
 /// A place between two records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Position {
     pub(crate) segment: u64,
     pub(crate) offset: u64,
@@ -70,6 +73,8 @@ struct State {
     segments: BTreeMap<u64, u64>,
     /// Up to here all is in the database.
     digested: Position,
+    /// From there on somebody else reads, by name.
+    held: BTreeMap<String, Position>,
 }
 
 impl Shared {
@@ -84,6 +89,29 @@ impl Shared {
 
     fn is_durable_up_to(&self, position: Position) {
         self.state().segments.insert(position.segment, position.offset);
+    }
+
+    /// Bytes behind a position.
+    fn behind(&self, from: Position) -> u64 {
+        let state = self.state();
+        let left = state.segments.range(from.segment..).map(|(segment, length)| {
+            if *segment == from.segment { length.saturating_sub(from.offset) } else { *length }
+        });
+        left.sum()
+    }
+
+    /// Removes the segments that nobody reads any more.
+    fn release(&self, folder: &Path) -> Result<(), FileFault> {
+        let gone: Vec<u64> = {
+            let state = self.state();
+            let first = state.held.values().fold(state.digested, |first, held| first.min(*held));
+            state.segments.range(..first.segment).map(|(segment, _)| *segment).collect()
+        };
+        for number in gone {
+            files::remove(&path(folder, number))?;
+            self.state().segments.remove(&number);
+        }
+        Ok(())
     }
 }
 
@@ -144,29 +172,69 @@ impl Spool {
 
     /// Bytes that are not in the database yet.
     pub(crate) fn waiting(&self) -> u64 {
-        let state = self.shared.state();
-        let from = state.digested;
-        let left = state.segments.range(from.segment..).map(|(segment, length)| {
-            if *segment == from.segment { length.saturating_sub(from.offset) } else { *length }
-        });
-        left.sum()
+        let from = self.shared.state().digested;
+        self.shared.behind(from)
     }
 
-    /// All up to here is in the database. Segments before it are removed.
+    /// All up to here is in the database. Segments before it are removed, but for what somebody holds.
     ///
     /// # Errors
     /// Where one cannot be removed.
     pub(crate) fn digested(&self, to: Position, folder: &Path) -> Result<(), FileFault> {
-        let gone: Vec<u64> = {
-            let mut state = self.shared.state();
-            state.digested = to;
-            state.segments.range(..to.segment).map(|(segment, _)| *segment).collect()
-        };
-        for number in gone {
-            files::remove(&path(folder, number))?;
-            self.shared.state().segments.remove(&number);
+        self.shared.state().digested = to;
+        self.shared.release(folder)
+    }
+
+    /// From a position on somebody else reads, too; without one, or with one that is not there yet, from the end. To be said before
+    /// the database is opened.
+    pub(crate) fn is_held(&self, by: &str, from: Option<Position>) {
+        let end = self.shared.durable();
+        // A folder that was begun anew has no such place, and what it has is new.
+        let from = from.map_or(end, |from| if from > end { Position::default() } else { from });
+        self.shared.state().held.insert(by.to_owned(), from);
+    }
+
+    /// What [`Self::is_held`] keeps, for whoever reads it.
+    pub(crate) fn held(&self, by: &str, folder: &Path) -> Option<(SpoolReader, SpoolHold)> {
+        let at = *self.shared.state().held.get(by)?;
+        let hold = SpoolHold { folder: folder.to_owned(), by: by.to_owned(), shared: Arc::clone(&self.shared) };
+        Some((SpoolReader::new(folder, self, at), hold))
+    }
+}
+
+/// Keeps segments for a reader beside the database.
+#[derive(Debug)]
+pub(crate) struct SpoolHold {
+    folder: PathBuf,
+    by: String,
+    shared: Arc<Shared>,
+}
+
+impl SpoolHold {
+    /// What is before is not needed any more.
+    ///
+    /// # Errors
+    /// Where a segment cannot be removed.
+    pub(crate) fn moves(&self, to: Position) -> Result<(), FileFault> {
+        self.shared.state().held.insert(self.by.clone(), to);
+        self.shared.release(&self.folder)
+    }
+
+    /// Bytes behind a position.
+    pub(crate) fn behind(&self, from: Position) -> u64 {
+        self.shared.behind(from)
+    }
+
+    /// Where more than so many bytes are behind a position: the beginning of the first segment from which there are not.
+    pub(crate) fn beginning_within(&self, from: Position, most: u64) -> Option<Position> {
+        if self.shared.behind(from) <= most {
+            return None;
         }
-        Ok(())
+        let last = self.shared.durable();
+        let state = self.shared.state();
+        let mut later = state.segments.range(from.segment + 1..).map(|(segment, _)| *segment);
+        let fits = |segment: &u64| state.segments.range(segment..).map(|(_, length)| *length).sum::<u64>() <= most;
+        Some(later.find(fits).map_or(last, |segment| Position { segment, offset: 0 }))
     }
 }
 
@@ -350,4 +418,38 @@ fn segments(folder: &Path) -> Result<Vec<u64>, FileFault> {
     let mut all: Vec<u64> = files::list(folder)?.iter().filter_map(number).collect();
     all.sort_unstable();
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_somebody_holds_stays_up_to_a_bound_that_he_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let (spool, thread) = Spool::open(folder, || {}).unwrap();
+        spool.is_held("hosted", None);
+        // Each is more than a segment.
+        for _ in 0..3 {
+            spool.append(vec![7; 9 << 20]).await.unwrap();
+        }
+        let end = spool.shared.durable();
+        spool.digested(end, folder).unwrap();
+        assert_eq!((spool.waiting(), segments(folder).unwrap()), (0, vec![1, 2, 3]));
+
+        let (mut reader, hold) = spool.held("hosted", folder).unwrap();
+        assert!(matches!(reader.next().unwrap(), Next::Record(record) if record.len() == 9 << 20));
+        let at = reader.position();
+        assert_eq!(hold.beginning_within(at, 20 << 20), None);
+        assert_eq!(hold.beginning_within(at, 10 << 20), Some(Position { segment: 3, offset: 0 }));
+        assert_eq!(hold.beginning_within(at, 1 << 20), Some(end));
+        hold.moves(Position { segment: 3, offset: 0 }).unwrap();
+        assert_eq!(segments(folder).unwrap(), [3]);
+        // A place that is not there, as after the folder was begun anew.
+        spool.is_held("hosted", Some(Position { segment: 9, offset: 0 }));
+        assert!(matches!(spool.held("hosted", folder).unwrap().0.next().unwrap(), Next::Record(_)));
+        drop((spool, hold));
+        thread.join().unwrap();
+    }
 }

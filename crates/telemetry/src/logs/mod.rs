@@ -13,8 +13,8 @@
 //! **Invariant:** a line and how far its file was read are one transaction.
 
 mod cold;
-mod day;
-mod days;
+pub(crate) mod day;
+pub(crate) mod days;
 pub(crate) mod fields;
 mod filter;
 pub(crate) mod line;
@@ -125,6 +125,11 @@ impl Logs {
                 Err(Refused::Busy)
             }
         }
+    }
+
+    /// Where they are kept, for whoever reads on by himself.
+    pub(crate) fn days(&self) -> days::Days {
+        self.days.clone()
     }
 
     pub(crate) fn state(&self) -> State {

@@ -27,10 +27,24 @@ impl Kind {
     }
 }
 
+/// A number, as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) value: f64,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Family { name: String, help: String, kind: Kind },
+    Sample(Sample),
+}
+
 /// A page of families.
 #[derive(Debug, Default)]
 pub(super) struct Page {
-    text: String,
+    entries: Vec<Entry>,
 }
 
 /// One family, whose samples stand together.
@@ -43,32 +57,57 @@ pub(super) struct Family<'p> {
 impl Page {
     pub(super) fn family(&mut self, name: &str, help: &str, kind: Kind) -> Family<'_> {
         let name = self::name(name);
-        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {}", kind.as_str());
+        self.entries.push(Entry::Family { name: name.clone(), help: help.to_owned(), kind });
         Family { page: self, name }
     }
 
     /// Another sample of the last family.
     pub(super) fn more(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let _ = write!(self.text, "{name}");
-        for (at, (name, value)) in labels.iter().enumerate() {
-            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            let _ = write!(self.text, "{}{}=\"{value}\"", if at == 0 { '{' } else { ',' }, self::name(name));
-        }
-        if !labels.is_empty() {
-            self.text.push('}');
-        }
-        let _ = if value.is_finite() {
-            writeln!(self.text, " {value}")
-        } else if value.is_nan() {
-            writeln!(self.text, " NaN")
-        } else {
-            writeln!(self.text, " {}", if value > 0.0 { "+Inf" } else { "-Inf" })
-        };
+        let labels = labels.iter().map(|(name, value)| (self::name(name), (*value).to_owned())).collect();
+        self.entries.push(Entry::Sample(Sample { name: name.to_owned(), labels, value }));
     }
 
-    pub(super) fn text(self) -> String {
-        self.text
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Family { name, help, kind } => {
+                    let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+                    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {}", kind.as_str());
+                }
+                Entry::Sample(sample) => sample.write(&mut text),
+            }
+        }
+        text
+    }
+
+    pub(super) fn samples(self) -> Vec<Sample> {
+        let sample = |entry| match entry {
+            Entry::Sample(sample) => Some(sample),
+            Entry::Family { .. } => None,
+        };
+        self.entries.into_iter().filter_map(sample).collect()
+    }
+}
+
+impl Sample {
+    fn write(&self, text: &mut String) {
+        let Self { name, labels, value } = self;
+        text.push_str(name);
+        for (at, (name, value)) in labels.iter().enumerate() {
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let _ = write!(text, "{}{name}=\"{value}\"", if at == 0 { '{' } else { ',' });
+        }
+        if !labels.is_empty() {
+            text.push('}');
+        }
+        let _ = if value.is_finite() {
+            writeln!(text, " {value}")
+        } else if value.is_nan() {
+            writeln!(text, " NaN")
+        } else {
+            writeln!(text, " {}", if *value > 0.0 { "+Inf" } else { "-Inf" })
+        };
     }
 }
 
@@ -84,7 +123,7 @@ impl Family<'_> {
 }
 
 /// A name as Prometheus has them: letters, digits and underscores, no digit in front.
-pub(super) fn name(text: &str) -> String {
+pub(crate) fn name(text: &str) -> String {
     let mut name: String =
         text.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '_' { letter } else { '_' }).collect();
     if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {

@@ -28,12 +28,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::exports::{ExportState, Standings};
 use crate::logs::Logs;
 use crate::logs::line::Access;
-use exposition::{Kind, Page};
+use exposition::{Kind, Page, Sample};
 use minutes::Minutes;
 use requests::Requests;
 
+pub(crate) use exposition::name as label_name;
 pub use minutes::Minute;
 
 /// Series of each origin.
@@ -61,6 +63,7 @@ pub(crate) struct Metrics {
     told: Mutex<BTreeMap<Series, f64>>,
     refused: Mutex<u64>,
     facts: Mutex<Vec<Fact>>,
+    exports: Arc<Standings>,
 }
 
 impl Metrics {
@@ -72,6 +75,7 @@ impl Metrics {
             told: Mutex::default(),
             refused: Mutex::default(),
             facts: Mutex::default(),
+            exports: Arc::default(),
         }
     }
 
@@ -114,7 +118,17 @@ impl Metrics {
         lock(&self.minutes).write();
     }
 
-    fn page(&self, logs: &Logs) -> String {
+    /// How it goes with what leaves, which the page shows too.
+    pub(crate) fn exports(&self) -> Arc<Standings> {
+        Arc::clone(&self.exports)
+    }
+
+    /// All that the page shows.
+    pub(crate) fn samples(&self, logs: &Logs) -> Vec<Sample> {
+        self.page(logs).samples()
+    }
+
+    fn page(&self, logs: &Logs) -> Page {
         let mut page = Page::default();
         lock(&self.requests).show(&mut page);
         let state = logs.state();
@@ -135,6 +149,7 @@ impl Metrics {
             "Numbers of apps for which there was no room.",
             *lock(&self.refused),
         );
+        self.show_exports(&mut page);
         let mut facts = lock(&self.facts).clone();
         facts.sort_by(|one, other| one.name.cmp(&other.name));
         for of_one in facts.chunk_by(|one, other| one.name == other.name) {
@@ -157,7 +172,36 @@ impl Metrics {
             }
             before = name;
         }
-        page.text()
+        page
+    }
+
+    fn show_exports(&self, page: &mut Page) {
+        let all = self.exports.all();
+        if all.is_empty() {
+            return;
+        }
+        let mut of_each = |name: &str, help: &str, value: &dyn Fn(&ExportState) -> u64| {
+            let mut family = page.family(name, help, Kind::of(name));
+            for state in &all {
+                #[expect(clippy::cast_precision_loss, reason = "a sample of Prometheus is a double")]
+                family.sample(&[("export", &state.name)], value(state) as f64);
+            }
+        };
+        of_each("roadbed_export_sent_total", "Events, lines or samples that were taken.", &|state| state.sent);
+        of_each("roadbed_export_waiting", "Bytes of errors, lines or samples that wait.", &|state| state.waiting);
+        of_each("roadbed_export_failing", "1 while the receiver takes nothing.", &|state| {
+            u64::from(state.trouble.is_some())
+        });
+        let name = "roadbed_export_dropped_total";
+        let help = "What will never arrive: refused by the receiver, or too much for the bound.";
+        let mut family = page.family(name, help, Kind::of(name));
+        for state in &all {
+            for reason in ["refused", "bound"] {
+                #[expect(clippy::cast_precision_loss, reason = "a sample of Prometheus is a double")]
+                let dropped = state.dropped.get(reason).copied().unwrap_or(0) as f64;
+                family.sample(&[("export", &state.name), ("reason", reason)], dropped);
+            }
+        }
     }
 }
 
@@ -182,7 +226,8 @@ pub(crate) fn routes(shown: Shown) -> Router {
 }
 
 async fn page(State(shown): State<Shown>) -> Response {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shown.metrics.page(&shown.logs)).into_response()
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shown.metrics.page(&shown.logs).text())
+        .into_response()
 }
 
 /// The page on loopback, for a Prometheus that has the token. Others are told nothing, not even whether there is a page.

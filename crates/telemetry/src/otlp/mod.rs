@@ -3,7 +3,7 @@
 //! By the way for apps alone (`telemetry-internal`), never below the path by which browsers report: what a page says is a stranger's
 //! word. Which app it is, an app says itself, as it does in its log.
 
-mod wire;
+pub(crate) mod wire;
 
 use std::io::Read;
 use std::sync::Arc;

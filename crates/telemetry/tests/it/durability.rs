@@ -13,7 +13,8 @@ use telemetry::{ErrorLimits, IssueFilter, TelemetryClient, TelemetryConfig};
 use crate::role::{self, Role};
 use crate::sender::{envelope, path_of_web, send, thrown};
 
-const ROOT: &str = "ROADBED_TEST_ROLE_ROOT";
+/// Names the root to a process of its own.
+pub(crate) const ROOT: &str = "ROADBED_TEST_ROLE_ROOT";
 
 /// Not a test of its own: what the one below kills.
 #[tokio::test]

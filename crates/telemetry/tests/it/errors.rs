@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use serde_json::{Value, json};
-use telemetry::{IssueFilter, Project};
+use telemetry::{ErrorLimits, IssueFilter, KeyOf, Project, ProjectKey};
 
-use crate::role::{Role, SERVER_KEY};
+use crate::role::{self, Role, SERVER_KEY};
 use crate::sender::{envelope, path_of_web, recorded, send, thrown, uuid};
 
 #[tokio::test]
@@ -247,5 +247,40 @@ async fn an_event_that_is_sent_again_is_there_once() {
     let health = role.digested(2).await;
     assert_eq!(health.events, 2);
     assert_eq!(role.client().error_events(&format!("event:{id}")).await.unwrap().len(), 1);
+    role.stop().await;
+}
+
+#[tokio::test]
+async fn while_a_key_is_rotated_both_are_taken_and_then_the_one_before_is_told_so() {
+    let next = SERVER_KEY.replace('0', "b");
+    let (folder, root, port) = role::root(ErrorLimits::default());
+    let mut settings = role::settings(port, ErrorLimits::default());
+    let of = |key: &str| {
+        [
+            ProjectKey { of: KeyOf::Server, digest: Project::digest_of(key) },
+            ProjectKey { of: KeyOf::Page, digest: Project::digest_of(&Project::page_key(key)) },
+        ]
+    };
+    settings.errors.projects[0].keys.extend(of(&next));
+    settings.write(&root).unwrap();
+    let role = Role::begin(folder, root, port).await;
+    let say = async |key: &str| {
+        let path = format!("/api/{}/envelope/?sentry_key={key}", Project::id_of("web"));
+        send(port, "POST", &path, &[], &envelope(&thrown("Error", "no", "f"))).await
+    };
+    for key in [SERVER_KEY, &next, &Project::page_key(SERVER_KEY), &Project::page_key(&next)] {
+        assert_eq!(say(key).await.status, 200);
+    }
+    settings.errors.projects[0].keys = of(&next).into();
+    let role = role.restart(|root| settings.write(root).unwrap()).await;
+    for key in [&next, &Project::page_key(&next)] {
+        assert_eq!(say(key).await.status, 200);
+    }
+    for key in [SERVER_KEY, &Project::page_key(SERVER_KEY)] {
+        let refused = say(key).await;
+        assert_eq!(refused.status, 403);
+        assert!(refused.body.contains("the key is not its own"), "{refused:?}");
+    }
+    role.digested(6).await;
     role.stop().await;
 }

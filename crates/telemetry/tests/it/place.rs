@@ -38,6 +38,7 @@ impl Place {
             metrics_token: None,
             errors: telemetry::ErrorSettings::default(),
             monitors: monitors::MonitorSettings::default(),
+            exports: Vec::new(),
         };
         Self { root, settings, _folder: folder }
     }

@@ -8,8 +8,10 @@ use std::process::{Child, Command, Stdio};
 use host::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use telemetry::ExportKind;
 use tempfile::TempDir;
 
+use crate::exports::export;
 use crate::place::Place;
 
 /// As Debian 12 has it.
@@ -60,6 +62,26 @@ async fn a_real_prometheus_reads_what_the_edge_counted() {
     role.stop().await;
 }
 
+#[tokio::test]
+async fn a_real_prometheus_is_sent_what_the_edge_counted() {
+    let server = Server::start(&programs().join("prometheus"), 1);
+    let mut place = Place::new();
+    let url = format!("http://127.0.0.1:{}/api/v1/write", server.port);
+    place.settings.exports = vec![export("numbers", ExportKind::RemoteWrite, url)];
+    let line = json!({ "time": SystemClock.now().to_string(), "request_id": "req-000001", "scheme": "https", "status": 200,
+        "ms": 7.0, "app": "web", "route": "default" });
+    place.append("access", &format!("{line}\n"));
+    let role = place.start().await;
+    role.client.tell_exports(&[]).await.unwrap();
+    let counted = "roadbed_http_requests_total{environment=\"test\",app=\"web\",answer=\"2xx\"}";
+    role.until("it is there", async |_| server.number(counted) == Some(1.0)).await;
+    // Our own numbers say how it goes, there too.
+    let sent = "roadbed_export_sent_total{environment=\"test\",export=\"numbers\"}";
+    role.until("it is told how many were taken", async |_| server.number(sent).is_some_and(|sent| sent > 10.0)).await;
+    assert_eq!(role.client.exports().await.unwrap()[0].dropped, std::collections::BTreeMap::new());
+    role.stop().await;
+}
+
 impl Server {
     fn start(program: &Path, scraped: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -74,6 +96,7 @@ impl Server {
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--web.enable-remote-write-receiver")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

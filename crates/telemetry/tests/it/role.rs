@@ -43,6 +43,7 @@ pub(crate) fn settings(port: u16, limits: ErrorLimits) -> Settings {
         logs: telemetry::logs::Keeping::default(),
         metrics_token: None,
         monitors: monitors::MonitorSettings::default(),
+        exports: Vec::new(),
     }
 }
 
