@@ -10,11 +10,12 @@ use reconcile::Fault;
 
 use crate::append_only_log;
 use crate::buckets::{Fixed, fix};
-use crate::contents::{self, Contents, FORMAT, OfFile, WITHOUT_OBJECTS};
+use crate::contents::{self, Contents, FORMAT, OfFile, WITHOUT_OBJECTS, WITHOUT_RELEASES};
 use crate::course::Course;
 use crate::digest::of_bytes;
 use crate::dump::Moment;
-use crate::parts::{Sink, TOOK_NO_MORE};
+use crate::parts::{Sink, TOOK_NO_MORE, Wholeness};
+use crate::releases::{self, ReleaseSources};
 use crate::repository::{Kind, Repository, Snapshot, channel};
 
 /// A MongoDB, by who may read it.
@@ -41,6 +42,8 @@ pub struct Sources {
     pub mongodb: Option<MongoSource>,
     pub redis: Vec<RedisSource>,
     pub objects: Option<Arc<Store>>,
+    /// Absent where nothing was deployed.
+    pub releases: Option<ReleaseSources>,
     /// Path and content, in any order.
     pub files: Vec<(String, Vec<u8>)>,
 }
@@ -91,7 +94,7 @@ pub async fn take_along(
         let (repository, name, wholeness) = (repository.clone(), name.clone(), wholeness.clone());
         tokio::task::spawn_blocking(move || repository.save(source, wholeness, kind, &name, now))
     };
-    let produced = produce(&sources, (moment, objects), now, &mut sink, course).await;
+    let produced = produce(&sources, (moment, objects), now, &mut sink, (course, &wholeness)).await;
     let bytes = sink.bytes;
     drop(sink);
     let saved = saving.await.map_err(|error| Fault::because("cannot save a snapshot in the repository", &error))?;
@@ -115,9 +118,9 @@ async fn produce(
     (moment, objects): (Option<Moment>, Option<Fixed>),
     now: Timestamp,
     sink: &mut Sink,
-    course: &Course,
+    (course, wholeness): (&Arc<Course>, &Arc<Wholeness>),
 ) -> Result<Contents, Fault> {
-    // In the order of the paths: files, mongodb, objects, redis, and the contents last.
+    // In the order of the paths: files, mongodb, objects, redis, releases, and the contents last.
     let mut files = Vec::new();
     let mut sorted: Vec<&(String, Vec<u8>)> = sources.files.iter().collect();
     sorted.sort_by(|one, other| one.0.split('/').cmp(other.0.split('/')));
@@ -139,14 +142,23 @@ async fn produce(
         let keys = (source.keys, source.keys);
         redis.push(append_only_log::take(&source.unit, &source.data, keys, sink).await?);
     }
+    let releases = match &sources.releases {
+        Some(sources) => Some(releases::take(sources, sink, course, wholeness).await?),
+        None => None,
+    };
     let contents = Contents {
-        format: if objects.is_some() { FORMAT } else { WITHOUT_OBJECTS },
+        format: match (&objects, &releases) {
+            (_, Some(_)) => FORMAT,
+            (Some(_), None) => WITHOUT_RELEASES,
+            (None, None) => WITHOUT_OBJECTS,
+        },
         product: sources.product.clone(),
         environment: sources.environment.clone(),
         taken: now,
         mongodb,
         redis,
         objects,
+        releases,
         files,
     };
     let json = serde_json::to_vec_pretty(&contents).expect("plain data");

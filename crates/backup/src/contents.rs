@@ -1,6 +1,7 @@
 //! What a snapshot holds, by its own word: the last file of it, without which it is none.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use host::clock::Timestamp;
@@ -9,10 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
-/// Version of what snapshots look like inside. Later ones read all before: since 2 there are objects.
-pub const FORMAT: u32 = 2;
+/// Version of what snapshots look like inside. Later ones read all before: since 2 there are objects, since 3 releases.
+pub const FORMAT: u32 = 3;
 
-/// What a snapshot without objects says that it is: who knows no later one reads all of it.
+/// What a snapshot without releases says that it is: who knows no later one reads all of it.
+pub(crate) const WITHOUT_RELEASES: u32 = 2;
+
+/// The same of one without objects.
 pub(crate) const WITHOUT_OBJECTS: u32 = 1;
 
 /// Where it lies in a snapshot. Its name comes after all others.
@@ -78,6 +82,9 @@ pub struct Contents {
     pub redis: Vec<OfRedis>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects: Option<OfObjects>,
+    /// Absent where nothing was deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases: Option<OfReleases>,
     pub files: Vec<OfFile>,
 }
 
@@ -145,6 +152,40 @@ pub struct OfBucket {
     pub lists: u32,
     /// Of what they list: each object is a document of it, with its key, its metadata and the digest of what it holds.
     pub digest: Digest,
+}
+
+/// Releases that are live, or that one can go back to. The book of deployments is one of the environment's files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfReleases {
+    /// The newest first.
+    pub releases: Vec<OfRelease>,
+    /// What they are run from.
+    pub files: Vec<OfFile>,
+}
+
+impl OfReleases {
+    /// What is not in the backup though it should be, each in one line.
+    pub fn left_out(&self) -> Vec<String> {
+        let of = |release: &OfRelease| {
+            let name = release.name.clone();
+            release.lacking.iter().map(move |why| format!("{name}: {why}")).collect::<Vec<_>>()
+        };
+        self.releases.iter().flat_map(of).collect()
+    }
+}
+
+/// One release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfRelease {
+    /// `r12`
+    pub name: String,
+    /// Whether visitors reached it.
+    pub is_live: bool,
+    /// Digests of its artifacts, by their apps.
+    pub artifacts: BTreeMap<String, String>,
+    /// Artifacts that are not in the backup, and why; empty where it can be run from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacking: Vec<String>,
 }
 
 /// A file.

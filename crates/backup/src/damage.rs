@@ -2,7 +2,7 @@
 
 use crate::contents::{collection_folder, metadata_path, part_path};
 use crate::repository::{Reader, Repository, Verification};
-use crate::{buckets, oplog};
+use crate::{buckets, oplog, releases};
 use reconcile::Fault;
 
 /// Tells backups that can be read from those that cannot.
@@ -46,6 +46,9 @@ fn whole_base(reader: &Reader) -> Result<(), Fault> {
     }
     for bucket in contents.objects.iter().flat_map(|objects| &objects.buckets) {
         buckets::read_all(reader, bucket)?;
+    }
+    if let Some(bad) = contents.releases.iter().flat_map(|of| releases::differences(reader, of)).next() {
+        return Err(Fault::new(bad));
     }
     for redis in &contents.redis {
         for file in &redis.files {

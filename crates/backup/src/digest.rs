@@ -1,6 +1,6 @@
 //! A digest of a collection that does not depend on the order of its documents: a restored one has another order.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 /// The sum of the SHA-256 of each document, with how many and how large they are. The order does not matter, how often a
@@ -26,7 +26,28 @@ impl Digest {
 
 /// Of a file, in hexadecimal.
 pub(crate) fn of_bytes(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(digest(&SHA256, bytes).as_ref())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// As [`of_bytes`], of a file that comes piece by piece.
+pub(crate) struct Running(Context);
+
+impl Running {
+    pub(crate) fn new() -> Self {
+        Self(Context::new(&SHA256))
+    }
+
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn end(self) -> String {
+        hexadecimal(self.0.finish().as_ref())
+    }
 }
 
 #[cfg(test)]

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::append_only_log;
 use crate::buckets::{self, restore_store};
-use crate::contents::{ClusterTime, Contents, OfObjects, OfRedis};
+use crate::contents::{ClusterTime, Contents, OfObjects, OfRedis, OfReleases};
 use crate::digest::of_bytes;
 use crate::dump::{digest_of, list};
 use crate::load::{difference, read};
 use crate::probe::Probe;
+use crate::releases;
 use crate::repository::Repository;
 use crate::restore::{Restored, rebuild};
 use crate::scratch::{Program, Scratch};
@@ -95,7 +96,7 @@ async fn restore_all(drill: Drill<'_>, record: &mut DrillRecord) -> Result<(), F
     let base = base.ok_or_else(|| Fault::new("there is no backup"))?;
     record.base = Some(base.name.clone());
     let mut scratch = Scratch::new(drill.folder)?;
-    let done = in_scratch(drill, &base.name, &mut scratch, record).await;
+    let done = in_scratch(drill, &base.name, &mut scratch, record).await.map_err(|fault| scratch.why(fault));
     let ended = scratch.end().await;
     done.and(ended)
 }
@@ -153,6 +154,9 @@ async fn in_scratch(
     }
     if let Some(of) = &contents.objects {
         objects_of(&reader, of, scratch, record).await?;
+    }
+    if let Some(of) = &contents.releases {
+        releases_of(&reader, of, record).await?;
     }
     for of in &contents.redis {
         let program =
@@ -228,6 +232,30 @@ async fn objects_of(
     }
     record.bad.extend(bad);
     record.bytes += of.bytes();
+    Ok(())
+}
+
+/// What releases are run from, and whether the live one can be.
+async fn releases_of(
+    reader: &Arc<crate::repository::Reader>,
+    of: &OfReleases,
+    record: &mut DrillRecord,
+) -> Result<(), Fault> {
+    let bad = {
+        let (reader, of) = (reader.clone(), of.clone());
+        let compared = tokio::task::spawn_blocking(move || releases::differences(&reader, &of)).await;
+        compared.map_err(|error| Fault::because("cannot read the releases of the backup", &error))?
+    };
+    let whole = of.releases.iter().filter(|release| release.lacking.is_empty()).count();
+    if bad.is_empty() {
+        let bytes: u64 = of.files.iter().map(|file| file.bytes).sum();
+        record.good.push(format!("{whole} releases can be run, from {bytes} bytes that are as they were saved"));
+    }
+    record.bad.extend(bad);
+    // One that could be gone back to is told by who takes the backup; without the live one the environment is not as it was.
+    for release in of.releases.iter().filter(|release| release.is_live) {
+        record.bad.extend(release.lacking.iter().map(|why| format!("{} cannot be run: {why}", release.name)));
+    }
     Ok(())
 }
 

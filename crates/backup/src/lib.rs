@@ -5,7 +5,8 @@
 //!   oplog  ─ slices, each where the last   ├─► repository (restic's ─┤      contents.json ─► copied where it is wanted
 //!   ended  ────────────────────────────────┤   format, encrypted)    └─► scratch redis-server, store of objects
 //!   objects, of one moment ────────────────┤
-//!   redis's append-only log, files ────────┘
+//!   redis's append-only log, files,        │
+//!   releases ──────────────────────────────┘
 //! ```
 //!
 //! **Invariants.** What could not be read whole leaves no snapshot. A snapshot without its contents is not restorable. Nothing is
@@ -27,6 +28,7 @@ mod load;
 mod oplog;
 mod parts;
 mod probe;
+mod releases;
 mod replay;
 mod repository;
 mod restore;
@@ -38,7 +40,9 @@ mod whole;
 pub use append_only_log::{log_of, put_log, start};
 pub use base::{MongoSource, RedisSource, Sources, Taken, take, take_along};
 pub use buckets::{ObjectsRestored, ObjectsWanted, Put, restore_objects, restore_store};
-pub use contents::{ClusterTime, Contents, FORMAT, OfBucket, OfCollection, OfFile, OfMongo, OfObjects, OfRedis};
+pub use contents::{
+    ClusterTime, Contents, FORMAT, OfBucket, OfCollection, OfFile, OfMongo, OfObjects, OfRedis, OfRelease, OfReleases,
+};
 pub use copies::{Brought, absent, bring};
 pub use course::Course;
 pub use digest::Digest;
@@ -46,6 +50,7 @@ pub use drill::{Drill, DrillRecord, Engines, rehearse};
 pub use keys::{KeysRestored, put_back_keys};
 pub use oplog::{Slice, SliceTaken, append, chain_end, oldest};
 pub use probe::Probe;
+pub use releases::{FileSource, ReleaseSources, put_of_release, read_of_release};
 pub use repository::{Freed, Kind, Reader, Repository, Snapshot, Verification};
 pub use restore::{Copied, Naming, Restored, put_back, rebuild};
 pub use retention::{Keep, doomed};

@@ -51,17 +51,15 @@ impl Wholeness {
     /// Why it is not whole, where something that was put could not be read.
     pub(crate) fn fault(&self) -> Option<Fault> {
         let lacking = self.lacking();
-        let fault = match lacking.as_slice() {
-            [] => return None,
-            [one] => one.clone(),
+        match lacking.as_slice() {
+            [] => None,
+            [one] => Some(one.clone()),
             several => {
-                let told = Fault::new(format!("cannot read {} objects for a backup", several.len()));
-                several.iter().fold(told, |told, one| told.cause(format!("{}: {}", one, one.causes.join(": "))))
+                let mut told = Fault::new(format!("cannot read {} objects for a backup", several.len()));
+                told.hint = several.iter().find_map(|one| one.hint.clone());
+                Some(several.iter().fold(told, |told, one| told.cause(format!("{}: {}", one, one.causes.join(": ")))))
             }
-        };
-        Some(fault.hint(
-            "`roadbed restore --bucket BUCKET --in-place` mends it from an older backup; or put it anew, or delete it",
-        ))
+        }
     }
 
     fn lacking(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
@@ -142,12 +140,12 @@ impl Sink {
         &mut self,
         path: &str,
         size: u64,
-        modified: Timestamp,
+        modified: Option<Timestamp>,
         reading: Box<dyn Read + Send>,
     ) -> Result<(), Fault> {
         self.bytes += size;
         let (path, holding) = (Path::new("/").join(path), Holding::Reading(reading));
-        let part = Part { path, holding, size, modified: Some(modified), is_last: false };
+        let part = Part { path, holding, size, modified, is_last: false };
         self.sender.blocking_send(part).map_err(|_| Fault::new(TOOK_NO_MORE))
     }
 

@@ -19,6 +19,9 @@ const START: Duration = Duration::from_secs(60);
 /// A log of gigabytes is read at the start.
 const LOADING: Duration = Duration::from_secs(30 * 60);
 
+/// With less room a server of a data service writes no more.
+const FULL: u64 = 4 << 20;
+
 const POLL: Duration = Duration::from_millis(50);
 
 /// How long one that was asked to end may take; then it is killed. What it has is thrown away all the same.
@@ -153,7 +156,7 @@ impl Scratch {
             self.alive(pid, &place)?;
             match client.database("admin").run_command(doc! { "ping": 1 }).await {
                 Ok(_) => return Ok(client),
-                Err(error) if Instant::now() > deadline => {
+                Err(error) if Instant::now() > deadline || self.is_full() => {
                     return Err(crate::mongo_fault("the mongod of the rehearsal does not come up", &error));
                 }
                 Err(_) => sleep(POLL).await,
@@ -191,6 +194,22 @@ impl Scratch {
         }
         let fault = Fault::new(format!("the redis-server of the rehearsal does not serve what was saved of {unit}"));
         Err(last.into_iter().fold(fault, |fault, error| fault.cause(error.to_string())))
+    }
+
+    /// What went wrong with what is restored here, and that the disk is full, where it is: servers that find no room end, and who talks
+    /// to them hears no more than that.
+    #[must_use]
+    pub fn why(&self, fault: Fault) -> Fault {
+        if !self.is_full() {
+            return fault;
+        }
+        fault
+            .cause(format!("the disk of {} is full", self.folder.display()))
+            .hint("make room; then the same command again")
+    }
+
+    fn is_full(&self) -> bool {
+        files::free_bytes(&self.folder).is_ok_and(|free| free < FULL)
     }
 
     /// Ends all servers and takes the folder away.

@@ -180,6 +180,10 @@ impl Book {
         u64::try_from(self.epoch).unwrap_or_default()
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().expect("no holder panics")
     }
@@ -422,11 +426,11 @@ fn one(connection: &Connection, id: DeploymentId) -> Result<Deployment, BookFaul
     Ok(serde_json::from_str(&body.ok_or(BookFault::NoDeployment(id))?)?)
 }
 
-fn all(connection: &Connection, which: &str) -> Result<Vec<Deployment>, BookFault> {
+pub(crate) fn all(connection: &Connection, which: &str) -> Result<Vec<Deployment>, BookFault> {
     read_all(connection, &format!("SELECT body FROM deployment {which}"))
 }
 
-fn read_slots(connection: &Connection) -> Result<Vec<Slot>, BookFault> {
+pub(crate) fn read_slots(connection: &Connection) -> Result<Vec<Slot>, BookFault> {
     read_all(connection, "SELECT body FROM slot ORDER BY place")
 }
 
@@ -440,7 +444,7 @@ fn text(value: &impl Serialize) -> Result<String, BookFault> {
     Ok(serde_json::to_string(value)?)
 }
 
-fn write(connection: &Connection, deployment: &Deployment) -> Result<(), BookFault> {
+pub(crate) fn write(connection: &Connection, deployment: &Deployment) -> Result<(), BookFault> {
     connection.execute(
         "UPDATE deployment SET state = ?2, body = ?3 WHERE id = ?1",
         params![deployment.id.0, deployment.state.as_str(), text(deployment)?],
@@ -448,7 +452,7 @@ fn write(connection: &Connection, deployment: &Deployment) -> Result<(), BookFau
     Ok(())
 }
 
-fn put(connection: &Connection, slot: &Slot) -> Result<(), BookFault> {
+pub(crate) fn put(connection: &Connection, slot: &Slot) -> Result<(), BookFault> {
     // Not `OR REPLACE`: that would make room for a second live slot by removing the first.
     connection.execute(
         "INSERT INTO slot (place, role, body) VALUES (?1, ?2, ?3)
@@ -458,7 +462,13 @@ fn put(connection: &Connection, slot: &Slot) -> Result<(), BookFault> {
     Ok(())
 }
 
-fn note(connection: &Connection, id: DeploymentId, at: Timestamp, state: State, what: &str) -> Result<(), BookFault> {
+pub(crate) fn note(
+    connection: &Connection,
+    id: DeploymentId,
+    at: Timestamp,
+    state: State,
+    what: &str,
+) -> Result<(), BookFault> {
     connection.execute(
         "INSERT INTO happened (deployment, at, state, what) VALUES (?1, ?2, ?3, ?4)",
         params![id.0, at.unix_millis(), state.as_str(), what],

@@ -18,6 +18,7 @@
 pub mod book;
 pub mod deployment;
 pub mod instances;
+pub mod lost_machine;
 pub mod machine;
 pub mod migrations;
 pub mod policy;

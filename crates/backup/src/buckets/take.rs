@@ -20,6 +20,9 @@ use crate::parts::{Sink, Wholeness};
 
 const READING: &str = "cannot read object storage for a backup";
 
+const MEND: &str =
+    "`roadbed restore --bucket BUCKET --in-place` mends it from an older backup; or put it anew, or delete it";
+
 /// The moment is fixed; what there is then waits for its turn.
 pub(crate) struct Fixed {
     turn: oneshot::Sender<Sink>,
@@ -117,7 +120,7 @@ impl Taking {
                 _hold: hold.clone(),
             };
             let place = format!("{}/{path}", data_folder(&name));
-            self.sink.put_reading(&place, entry.head.size, entry.head.modified, Box::new(reading))?;
+            self.sink.put_reading(&place, entry.head.size, Some(entry.head.modified), Box::new(reading))?;
             // What was found to be damaged is found anew each time: after so much of it nobody needs to see the rest.
             if self.wholeness.is_hopeless() {
                 return Err(Fault::new(READING));
@@ -165,7 +168,7 @@ impl Read for Reading {
                 Ok(None) => return Ok(0),
                 Err(fault) => {
                     let told = format!("cannot read {} for a backup", self.what);
-                    self.wholeness.lacks(store_fault(told, &fault));
+                    self.wholeness.lacks(store_fault(told, &fault).hint(MEND));
                     return Err(io::Error::other(fault));
                 }
             }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use reconcile::Fault;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::Shelf;
@@ -15,7 +16,8 @@ use super::s3::S3;
 use super::sftp::Sftp;
 
 /// Where one repository lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Place {
     Folder(PathBuf),
     /// A server of restic's REST protocol; the address ends with `/`.

@@ -87,8 +87,9 @@ impl Shelf for S3 {
         format!("s3:{}/{}/{}", self.endpoint, self.bucket, self.prefix.trim_end_matches('/'))
     }
 
+    /// The file itself is asked for, which is small: an answer to HEAD says of no refusal why.
     fn has_repository(&self) -> Result<bool, Unmet> {
-        match self.ask(&Method::HEAD, Some("config"), &[], None, None) {
+        match self.ask(&Method::GET, Some("config"), &[], None, None) {
             Ok(_) => Ok(true),
             Err(unmet) if unmet.because == Because::Absent => Ok(false),
             Err(unmet) => Err(unmet),

@@ -72,6 +72,27 @@ async fn an_object_store_keeps_a_repository_and_takes_no_other_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_store_that_looks_at_signatures_keeps_a_repository_and_a_wrong_secret_or_region_is_said() {
+    let server = elsewhere::own_s3();
+    all_of_it(&server).await;
+    let right = server.destination.clone();
+    let wrong = Destination { access: Some("BACKUP:not-this".to_owned().into()), ..right.clone() };
+    let mut elsewhere = right.clone();
+    let Place::S3 { region, .. } = &mut elsewhere.place else { unreachable!() };
+    region.push_str("-not");
+    let mut outside = right;
+    let Place::S3 { prefix, .. } = &mut outside.place else { unreachable!() };
+    "other".clone_into(prefix);
+    let reasons = ["SignatureDoesNotMatch", "the region is `eu-here-1`", "AccessDenied"];
+    for (destination, why) in [wrong, elsewhere, outside].into_iter().zip(reasons) {
+        let place = destination.place.to_string();
+        let opened = tokio::task::spawn_blocking(move || Repository::open_at(&destination, KEY).unwrap_err());
+        let said = format!("{:?}", opened.await.unwrap());
+        assert!(said.contains(&place) && said.contains(why) && !said.contains("not-this"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_with_sftp_keeps_a_repository_and_restic_reads_it_and_strangers_are_not_believed() {
     let server = elsewhere::sftp();
     all_of_it(&server).await;

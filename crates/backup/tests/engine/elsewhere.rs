@@ -10,15 +10,26 @@ use tempfile::TempDir;
 
 /// A server that runs until the test ends.
 pub(crate) struct Server {
-    child: Child,
+    running: Running,
     pub(crate) folder: TempDir,
     pub(crate) destination: Destination,
 }
 
+enum Running {
+    Child(Child),
+    /// Roadbed's own, in this process.
+    Runtime(Option<tokio::runtime::Runtime>),
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        match &mut self.running {
+            Running::Child(child) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Running::Runtime(runtime) => drop(runtime.take().map(tokio::runtime::Runtime::shutdown_background)),
+        }
     }
 }
 
@@ -64,7 +75,7 @@ pub(crate) fn rest(is_append_only: bool) -> Server {
         bandwidth: None,
         authorities: Vec::new(),
     };
-    Server { child, folder, destination }
+    Server { running: Running::Child(child), folder, destination }
 }
 
 fn key(folder: &Path, name: &str) -> (PathBuf, String) {
@@ -103,7 +114,7 @@ pub(crate) fn sftp() -> Server {
         bandwidth: None,
         authorities: Vec::new(),
     };
-    Server { child, folder, destination }
+    Server { running: Running::Child(child), folder, destination }
 }
 
 /// S3, by a server of npm that looks at who signed, and not at the signature, which is compared with AWS's own in `shelf/s3.rs`: those of
@@ -124,5 +135,34 @@ pub(crate) fn s3() -> Server {
         bandwidth: None,
         authorities: Vec::new(),
     };
-    Server { child, folder, destination }
+    Server { running: Running::Child(child), folder, destination }
+}
+
+/// S3, by Roadbed's own object storage, which looks at each signature.
+pub(crate) fn own_s3() -> Server {
+    let folder = tempfile::tempdir().unwrap();
+    let store = std::sync::Arc::new(objects::Store::open(folder.path()).unwrap());
+    let buckets = vec![objects::Bucket::private("vault")];
+    store.settle(&buckets).unwrap();
+    let rules = r#"[{"bucket": "vault", "prefix": "shop/", "verbs": ["read", "write", "delete", "list"]}]"#;
+    let grants = format!(r#"[{{"access_key_id": "BACKUP", "secret": "{}", "rules": {rules}}}]"#, password());
+    let grants = objects::Grants::new(objects::Grants::read(grants.as_bytes()).unwrap()).unwrap();
+    let settings = objects::Settings { region: "eu-here-1".to_owned(), base_host: None, buckets };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    runtime.spawn(async move {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        let limits = objects::Limits::default();
+        objects::serve(listener, store, settings, grants.into(), limits, std::future::pending()).await
+    });
+    let (bucket, region) = ("vault".to_owned(), "eu-here-1".to_owned());
+    let destination = Destination {
+        place: Place::S3 { endpoint, bucket, prefix: "shop/a b".to_owned(), region },
+        access: Some(format!("BACKUP:{}", password()).into()),
+        bandwidth: None,
+        authorities: Vec::new(),
+    };
+    Server { running: Running::Runtime(Some(runtime)), folder, destination }
 }

@@ -123,13 +123,21 @@ async fn two_that_write_at_once_without_a_lock_take_nothing_from_each_other() {
 }
 
 /// A file system of a few mebibytes.
-struct Small(tempfile::TempDir);
+pub(crate) struct Small(pub(crate) tempfile::TempDir);
 
 impl Small {
-    fn new() -> Option<Self> {
+    /// `None` where we may not mount: only root does.
+    pub(crate) fn new(mebibytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"]).arg(folder.path()).output();
+        let size = format!("size={mebibytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).output();
         mounted.is_ok_and(|output| output.status.success()).then_some(Self(folder))
+    }
+
+    /// Makes room, or takes it.
+    pub(crate) fn resize(&self, mebibytes: u32) {
+        let size = format!("remount,size={mebibytes}m");
+        assert!(Command::new("mount").args(["-o", &size]).arg(self.0.path()).status().unwrap().success());
     }
 }
 
@@ -141,7 +149,7 @@ impl Drop for Small {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_said_leaves_no_snapshot_and_harms_none() {
-    let Some(small) = Small::new() else {
+    let Some(small) = Small::new(3) else {
         // Only root mounts.
         return;
     };

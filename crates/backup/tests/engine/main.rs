@@ -12,6 +12,8 @@ mod elsewhere;
 mod faults;
 mod forge;
 mod objects;
+mod releases;
+mod restoring;
 mod stand;
 
 use std::time::Duration;

@@ -217,6 +217,7 @@ impl Stand {
             mongodb: Some(MongoSource { client: self.client.clone(), database: "shop".into() }),
             redis: Vec::new(),
             objects: None,
+            releases: None,
             files: vec![("roadbed.toml".into(), b"[product]".to_vec()), ("state/a.db".into(), vec![7; 3000])],
         }
     }

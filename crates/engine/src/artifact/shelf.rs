@@ -200,6 +200,13 @@ impl Shelf {
     /// Unpacks an artifact into a folder that did not exist. Who signed it is looked at first, then every byte of it: nothing of
     /// what is refused is used.
     pub fn take(&self, digest: &Digest, trusted: &[PublicKey], folder: &Path) -> Result<Record, TakeFault> {
+        let record = self.signed(digest, trusted)?;
+        archive::unpack(&self.archive(digest), digest, folder)?;
+        Ok(record)
+    }
+
+    /// Looks at who signed an artifact, and at nothing else of it.
+    pub fn signed(&self, digest: &Digest, trusted: &[PublicKey]) -> Result<Record, TakeFault> {
         let record = self.get(digest)?.ok_or_else(|| TakeFault::Missing(digest.clone()))?;
         let file = files::read_if_exists(&self.attestation(digest))?;
         attestation::verify(file.as_deref(), &record, trusted).map_err(|why| TakeFault::Refused {
@@ -207,8 +214,26 @@ impl Shelf {
             digest: digest.clone(),
             why,
         })?;
-        archive::unpack(&self.archive(digest), digest, folder)?;
         Ok(record)
+    }
+
+    /// Puts the rest beside an archive that [`Shelf::receive`] has kept: its record, its bill and who signed it, as they were on another
+    /// shelf. Lines of those who signed it here stay.
+    pub fn complete(&self, record: &Record, bill: Option<&[u8]>, signed: &[u8]) -> Result<(), FileFault> {
+        let path = self.attestation(&record.digest);
+        let here = files::read_if_exists(&path)?.filter(|here| attestation::is_whole(here)).unwrap_or_default();
+        let mut all = here.clone();
+        for line in signed.split_inclusive(|byte| *byte == b'\n') {
+            if !here.split_inclusive(|byte| *byte == b'\n').any(|own| own == line) {
+                all.extend_from_slice(line);
+            }
+        }
+        if let Some(bill) = bill {
+            files::write_durable(&self.bill(&record.digest), bill, Access::Owner)?;
+        }
+        files::write_durable(&path, &all, Access::Owner)?;
+        let text = serde_json::to_vec_pretty(record).expect("plain data");
+        files::write_durable(&self.path(&record.digest, "json"), &text, Access::Owner)
     }
 
     fn note(&self, app: &str, inputs: &str) -> PathBuf {
@@ -337,8 +362,19 @@ mod tests {
         let attestor = Attestor::new(secrets::jwk::generate().unwrap(), Default::default()).unwrap();
         let take = || here.shelf.take(&record.digest, &[attestor.public().clone()], &here.folder.path().join("out"));
         assert!(matches!(take(), Err(TakeFault::Refused { .. })));
-        here.shelf.attest(&record, &attestor).unwrap();
+        let other = Attestor::new(secrets::jwk::generate().unwrap(), Default::default()).unwrap();
+        here.shelf.attest(&record, &other).unwrap();
+        there.shelf.attest(&record, &attestor).unwrap();
+        let (bill, signed) =
+            (files::read(&there.shelf.bill(&record.digest)).unwrap(), there.shelf.attestation(&record.digest));
+        let signed = files::read(&signed).unwrap();
+        for _ in 0..2 {
+            here.shelf.complete(&record, Some(&bill), &signed).unwrap();
+        }
         take().unwrap();
+        here.shelf.signed(&record.digest, &[other.public().clone()]).unwrap();
+        let lines = files::read_string(&here.shelf.attestation(&record.digest)).unwrap().lines().count();
+        assert_eq!(lines, 2, "those who signed it here, and those who did there");
     }
 
     #[test]
