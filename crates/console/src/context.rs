@@ -7,7 +7,7 @@ use host::clock::Timestamp;
 pub enum Role {
     /// Look.
     Viewer,
-    /// Decide about errors, run the gate, call off and roll back.
+    /// Decide about errors, run the gate, call off and roll back, back up and rehearse.
     Operator,
 }
 
@@ -29,18 +29,20 @@ pub enum Place {
     Gate,
     Deliveries,
     Services,
+    Backups,
     Secrets,
     Audit,
 }
 
 /// The navigation, from top to bottom: the page, its path, its name, and the key that follows `g`.
-pub(crate) const PLACES: [(Place, &str, &str, &str); 8] = [
+pub(crate) const PLACES: [(Place, &str, &str, &str); 9] = [
     (Place::Overview, "/", "Overview", "o"),
     (Place::Errors, "/errors", "Errors", "e"),
     (Place::Logs, "/logs", "Logs", "l"),
     (Place::Gate, "/gate", "Gate", "t"),
     (Place::Deliveries, "/deployments", "Deployments", "d"),
     (Place::Services, "/services", "Data services", "s"),
+    (Place::Backups, "/backups", "Backups", "b"),
     (Place::Secrets, "/secrets", "Secrets", "k"),
     (Place::Audit, "/audit", "Audit", "a"),
 ];

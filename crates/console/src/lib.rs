@@ -27,11 +27,16 @@ mod logs;
 mod gate;
 mod deliveries;
 mod services;
+mod backups;
 mod secrets;
 mod audit;
 mod told;
 
 pub use audit::{Noted, audit};
+pub use backups::{
+    BackedUp, Backups, CopyState, Counted, InBackup, Promised, Proof, Rehearsal, Standing, Told as BackupsTold, backup,
+    backups,
+};
 pub use context::{Context, Place, Role};
 pub use deliveries::{Delivered, Released, Way, deliveries, deployment, way_back};
 pub use errors::{Asked as AskedErrors, Errors, errors};

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use telemetry::Issue;
 use telemetry::metrics::Minute;
 
+use crate::backups::Standing;
 use crate::charts;
 use crate::context::{Context, Place};
 use crate::deliveries::state_of;
@@ -59,6 +60,8 @@ pub struct Overview {
     pub issues: Result<Vec<Issue>, String>,
     pub deployments: Vec<Deployment>,
     pub gate: Gate,
+    /// `None`: it is not backed up.
+    pub backups: Result<Option<Standing>, String>,
     pub elsewhere: Vec<Elsewhere>,
     /// Why it sleeps, changes or cannot be told, if so.
     pub troubles: Vec<String>,
@@ -164,6 +167,11 @@ fn tiles(context: &Context, all: &Overview) -> Markup {
             some => (Mark::Warn, format!("{some} open")),
         },
     };
+    let backups = match &all.backups {
+        Ok(None) => None,
+        Ok(Some(standing)) => Some((standing.words(context.now), standing.newest)),
+        Err(_) => Some(((Mark::Idle, "Unknown"), None)),
+    };
     let live = all.apps.iter().find_map(|app| app.release.clone());
     html! {
         ul .tiles {
@@ -171,6 +179,10 @@ fn tiles(context: &Context, all: &Overview) -> Markup {
             li { a href="/errors" { span .what { "Errors of a day" } span .value { (marks::state(errors.0, &errors.1)) } } }
             li { a href="/gate" { span .what { "Gate" } span .value { (marks::state(gate.0, &gate.1)) }
                 @if let Some(last) = all.gate.last() { span .soft { (ago(last, context.now)) } } } }
+            @if let Some(((mark, word), newest)) = backups {
+                li { a href="/backups" { span .what { "Backups" } span .value { (marks::state(mark, word)) }
+                    @if let Some(newest) = newest { span .soft { (ago(newest, context.now)) } } } }
+            }
             li { a href="/deployments" { span .what { "Release" } span .value .id { (live.as_deref().unwrap_or("of the project")) } } }
         }
     }

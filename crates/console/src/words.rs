@@ -1,5 +1,7 @@
 //! Times, amounts and ids, as people read them.
 
+use std::time::Duration;
+
 use host::clock::Timestamp;
 use maud::{Markup, html};
 
@@ -68,6 +70,18 @@ pub(crate) fn millis(millis: u64) -> String {
     micros(millis.saturating_mul(1000))
 }
 
+/// How long something takes or lasts: `3.4 s`, `12 min`, `7 d`.
+pub(crate) fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..=9 => format!("{seconds}.{} s", time.subsec_millis() / 100),
+        10..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
 /// Not longer than so many letters. What strangers wrote turns no text around.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     let is_shown = |letter: &char| {
@@ -114,6 +128,15 @@ mod tests {
             (-90, "in 90 s"),
         ] {
             assert_eq!(distance(at(seconds), now), text);
+        }
+    }
+
+    #[test]
+    fn spans_are_told_in_the_unit_that_is_near() {
+        for (seconds, text) in
+            [(3.45, "3.4 s"), (60.0, "60 s"), (600.0, "10 min"), (86_400.0, "24 h"), (604_800.0, "7 d")]
+        {
+            assert_eq!(span(Duration::from_secs_f64(seconds)), text);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Texts that mean harm.
 
+use web_console::{Backups, BackupsTold, Proof, Rehearsal};
+
 use crate::world::{USUAL, World};
 
 /// Ends an element, an attribute with either quote, and begins a script; each with a mark to find it again.
@@ -57,6 +59,7 @@ fn who_may_only_look_gets_no_button() {
         web_console::issue(&context, &USUAL.details()),
         web_console::gate(&context, &USUAL.gate()),
         web_console::deliveries(&context, &delivered),
+        web_console::backups(&context, &Backups::Told(Box::new(USUAL.backups()))),
     ] {
         assert!(!page.contains("method=\"post\""));
     }
@@ -86,4 +89,40 @@ fn who_cannot_be_asked_is_unknown_and_not_well() {
     let page = web_console::overview(&USUAL.context(), &all);
     assert!(page.contains("Unknown") && page.contains("telemetry does not answer"));
     assert!(!page.contains("No error was reported"));
+}
+
+/// What a backup is worth is said by a rehearsal alone, and what is late is not well.
+#[test]
+fn backups_are_well_only_where_a_rehearsal_says_so() {
+    let context = USUAL.context();
+    let overview = |backups: Result<Option<web_console::Standing>, String>| {
+        let page = web_console::overview(&context, &web_console::Overview { backups, ..USUAL.overview() });
+        let tile = page.split("href=\"/backups\"><span").nth(1)?.split("</li>").next()?.to_owned();
+        Some(tile)
+    };
+    assert_eq!(overview(Ok(None)), None);
+    assert!(overview(Err("no".into())).unwrap().contains("Unknown"));
+    let told = BackupsTold { trouble: None, ..USUAL.backups() };
+    let passed = told.rehearsal.clone().map(|rehearsal| Rehearsal { bad: Vec::new(), ..rehearsal });
+    let well = BackupsTold { rehearsal: passed.clone(), ..told.clone() };
+    let late = well.all.iter().skip(2).cloned().collect();
+    let long_ago = passed.map(|rehearsal| Rehearsal { began: crate::world::before(200_000), ..rehearsal });
+    for (told, word) in [
+        (well.clone(), "Proven"),
+        (told.clone(), "Not restorable"),
+        (USUAL.backups(), "Fail"),
+        (BackupsTold { rehearsal: None, ..told.clone() }, "Unproven"),
+        (BackupsTold { all: late, ..well.clone() }, "Late"),
+        (BackupsTold { rehearsal: long_ago, ..told.clone() }, "Rehearsal is late"),
+        (BackupsTold { all: Vec::new(), rehearsal: None, ..told }, "None yet"),
+    ] {
+        let tile = overview(Ok(Some(told.standing()))).unwrap();
+        assert!(tile.contains(word), "{word}: {tile}");
+    }
+    let page = web_console::backups(&context, &Backups::Told(Box::new(well.clone())));
+    assert_eq!(page.matches("restored in a rehearsal").count(), 1, "one was");
+    assert!(page.contains("Back up now") && page.contains("Rehearse now"));
+    let busy = BackupsTold { under_way: Some("A backup is being taken".into()), ..well };
+    assert!(!web_console::backups(&context, &Backups::Told(Box::new(busy))).contains("Back up now"), "one at a time");
+    assert!(USUAL.backups().all.iter().any(|one| one.proof == Proof::Failed));
 }

@@ -422,6 +422,7 @@ impl World {
             issues: Ok((0..8).map(|id| self.issue(id)).collect()),
             deployments: self.delivered().deployments,
             gate: self.gate(),
+            backups: Ok(Some(self.backups().standing())),
             elsewhere: vec![
                 Elsewhere { environment: self.ours("local"), console: None, apps: Some(vec![self.app("api", 1, 1)]) },
                 Elsewhere { environment: self.ours("preview/pr-42"), console: None, apps: None },
@@ -456,6 +457,79 @@ impl World {
                 vec![(self.ours("Memory"), self.ours("11 of 64 MiB")), (self.ours("Keys"), self.ours("20 113"))],
             ),
         ]
+    }
+
+    pub(crate) fn backups(self) -> BackupsTold {
+        let one = |hours: i64, is_held: bool, proof: Proof| BackedUp {
+            name: self.ours(&format!("2026-11-27T{:02}0000-000Z", 12 - hours)),
+            taken: before(hours * 3600 + 60),
+            at: Some(before(hours * 3600 + 58)),
+            size: self.ours("48.1 MiB"),
+            is_held,
+            proof,
+        };
+        BackupsTold {
+            repository: self.ours("sftp:backups@vault.example:/srv/urbancart/staging"),
+            all: vec![one(0, false, Proof::Unproven), one(1, false, Proof::Restored), one(2, true, Proof::Failed)],
+            slices: 4_211,
+            covered: Some(before(3)),
+            rehearsal: Some(Rehearsal {
+                began: before(3_000),
+                base: Some(self.ours("2026-11-27T110000-000Z")),
+                took: Duration::from_millis(8_400),
+                lost: Some(Duration::from_millis(1_200)),
+                size: self.ours("48.1 MiB"),
+                good: vec![self.say("12 collections with 20113 documents, their indexes too, are as they were")],
+                bad: vec![self.say("orders: 4 documents are missing")],
+            }),
+            promised: Promised {
+                every: Duration::from_secs(3600),
+                drill: Duration::from_secs(86_400),
+                rpo: Duration::from_secs(10),
+                rto: Duration::from_secs(600),
+                any_second: Duration::from_secs(604_800),
+            },
+            copies: vec![
+                CopyState {
+                    name: self.ours("offsite"),
+                    repository: self.ours("s3:https://objects.vault.example/backups/staging"),
+                    is_append_only: true,
+                    complete: Some(before(40)),
+                    trouble: None,
+                },
+                CopyState {
+                    name: self.ours("cellar"),
+                    repository: self.ours("/srv/cellar/staging"),
+                    is_append_only: false,
+                    complete: None,
+                    trouble: Some(self.say("the disk is full")),
+                },
+            ],
+            under_way: None,
+            trouble: Some(self.say("cannot reach the repository")),
+        }
+    }
+
+    pub(crate) fn in_backup(self) -> InBackup {
+        let counted = |kind, name: &str, many, of, indexes, size: Option<&str>| Counted {
+            kind,
+            name: self.say(name),
+            many,
+            of,
+            indexes,
+            size: size.map(|size| self.ours(size)),
+        };
+        InBackup {
+            name: self.ours("2026-11-27T110000-000Z"),
+            of: self.ours("urbancart staging"),
+            taken: before(3_660),
+            counted: vec![
+                counted("collection", "orders", 20_113, "documents", Some(4), Some("31.0 MiB")),
+                counted("Redis", "redis", 812, "keys that stay", None, None),
+                counted("bucket", "products", 411, "objects", None, Some("17.1 MiB")),
+            ],
+            files: 31,
+        }
     }
 
     pub(crate) fn secrets(self) -> Vec<SecretState> {
@@ -508,6 +582,8 @@ impl World {
             ),
             ("rollback", way_back(&context, &way)),
             ("services", services(&context, &self.services(), &Ok(self.full()))),
+            ("backups", backups(&context, &Backups::Told(Box::new(self.backups())))),
+            ("backup", backup(&context, &self.in_backup(), self.backups().all.get(1))),
             ("secrets", secrets(&context, &self.secrets())),
             ("audit", audit(&context, &self.noted(), 4000)),
             (
