@@ -86,7 +86,7 @@ const server = createServer(
       }),
       ...productRoutes(cache.catalogue, pictures),
       ...pictureRoutes(cache.catalogue, pictures, environment.UPLOAD_TOKEN),
-      ...cartRoutes(redis.carts, mongo.catalogue, keyring(environment.SESSION_SECRET)),
+      ...cartRoutes(redis, mongo.catalogue, keyring(environment.SESSION_SECRET)),
       ...orderRoutes(mongo.orders, mongo.catalogue),
       ...authRoutes(tokens),
       ...paymentRoutes(environment.PAYMENT_SECRET_KEY),

@@ -61,6 +61,12 @@ export interface Carts {
   clear(session: string): Promise<void>;
 }
 
+/** How often a cart may be changed. Strangers without one are the edge's to limit. */
+export interface CartChanges {
+  /** Seconds until the next change may be asked for; none: it may be now. */
+  take(session: string): Promise<number | undefined>;
+}
+
 export interface Idempotency {
   key: string;
   /** Digest of what was asked for, so that a key used for something else is noticed. */
@@ -89,3 +95,6 @@ export class StoreUnavailable extends Error {
 // A cart is one hash in Redis and an order one document: both limits keep them small.
 export const MOST_LINES = 50;
 export const MOST_OF_ONE = 99;
+// Five a second: nobody's fingers, and few enough that a loop in somebody's page costs the others nothing.
+export const MOST_CHANGES = 300;
+export const CHANGES_SECONDS = 60;

@@ -19,7 +19,7 @@ import { productRoutes } from "../src/routes/products.ts";
 import { systemRoutes } from "../src/routes/system.ts";
 import type { Catalogue, Pictures } from "../src/shop.ts";
 import { createTokens } from "../src/tokens.ts";
-import { catalogueOf, emptyCarts, MUG, noOrders, picturesThatWereSent } from "./stand-in-stores.ts";
+import { catalogueOf, countedChanges, emptyCarts, MUG, noOrders, picturesThatWereSent } from "./stand-in-stores.ts";
 
 export const SHOP_ORIGIN = "https://www.shop.example";
 export const FAULT_TOKEN = "let-me-fail";
@@ -56,7 +56,7 @@ export async function start(
         ...systemRoutes(readiness, { environment: "local", release: "r1", instance: "api-1" }),
         ...productRoutes(catalogue, pictures),
         ...pictureRoutes(catalogue, pictures, UPLOAD_TOKEN),
-        ...cartRoutes(emptyCarts(), catalogue, ["s".repeat(32)]),
+        ...cartRoutes({ carts: emptyCarts(), changes: countedChanges() }, catalogue, ["s".repeat(32)]),
         ...orderRoutes(noOrders(), catalogue),
         ...authRoutes(tokens),
         ...paymentRoutes(paymentSecretKey),

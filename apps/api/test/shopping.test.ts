@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { MOST_CHANGES } from "../src/shop.ts";
 import { jsonBody, start } from "./running-application.ts";
 import { MUG } from "./stand-in-stores.ts";
 
@@ -22,6 +23,17 @@ test("a cart belongs to its cookie", async (context) => {
 
   await fetch(`${url}/cart`, { method: "DELETE", headers: { cookie } });
   assert.deepEqual(await (await fetch(`${url}/cart`, { headers: { cookie } })).json(), { items: [], count: 0 });
+});
+
+test("a cart that changes all the time is told when it may again, and others are not", async (context) => {
+  const { url } = await start(context);
+  const first = await fetch(`${url}/cart/items/enamel-mug`, jsonBody("PUT", { quantity: 1 }));
+  const cookie = first.headers.getSetCookie()[0]?.split(";")[0] ?? "";
+  const again = () => fetch(`${url}/cart/items/enamel-mug`, jsonBody("PUT", { quantity: 1 }, { cookie }));
+  for (let change = 1; change < MOST_CHANGES; change += 1) assert.equal((await again()).status, 200);
+  const refused = await again();
+  assert.deepEqual([refused.status, refused.headers.get("retry-after")], [429, "7"]);
+  assert.equal((await fetch(`${url}/cart/items/enamel-mug`, jsonBody("PUT", { quantity: 1 }))).status, 200);
 });
 
 test("a cart takes only products that exist, in quantities that make sense", async (context) => {

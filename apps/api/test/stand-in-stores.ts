@@ -1,5 +1,15 @@
 /** Stores that forget. They keep the promises written in shop.ts, and nothing more. */
-import type { Carts, Catalogue, Idempotency, Order, Orders, Pictures, Product } from "../src/shop.ts";
+import {
+  type CartChanges,
+  type Carts,
+  type Catalogue,
+  type Idempotency,
+  MOST_CHANGES,
+  type Order,
+  type Orders,
+  type Pictures,
+  type Product,
+} from "../src/shop.ts";
 
 export const MUG: Product = {
   slug: "enamel-mug",
@@ -55,6 +65,17 @@ export function emptyCarts(): Carts {
     },
     clear: async (session) => {
       carts.delete(session);
+    },
+  };
+}
+
+export function countedChanges(): CartChanges {
+  const counts = new Map<string, number>();
+  return {
+    take: async (session) => {
+      const taken = (counts.get(session) ?? 0) + 1;
+      counts.set(session, taken);
+      return taken > MOST_CHANGES ? 7 : undefined;
     },
   };
 }

@@ -2,9 +2,13 @@ import type { Exchange } from "../http/exchange.ts";
 import { Problem } from "../http/problem.ts";
 import type { Route } from "../http/router.ts";
 import { newSession, sessionCookie, sessionFrom } from "../http/session.ts";
-import { type Carts, type Catalogue, type Line, MOST_LINES, MOST_OF_ONE } from "../shop.ts";
+import { type CartChanges, type Carts, type Catalogue, type Line, MOST_LINES, MOST_OF_ONE } from "../shop.ts";
 
-export function cartRoutes(carts: Carts, catalogue: Catalogue, sessionKeys: readonly string[]): Route[] {
+export function cartRoutes(
+  { carts, changes }: { carts: Carts; changes: CartChanges },
+  catalogue: Catalogue,
+  sessionKeys: readonly string[],
+): Route[] {
   const sessionOf = (exchange: Exchange) => sessionFrom(exchange.header("cookie"), sessionKeys);
 
   return [
@@ -27,6 +31,10 @@ export function cartRoutes(carts: Carts, catalogue: Catalogue, sessionKeys: read
         if ((await catalogue.find(slug)) === undefined) throw new Problem(404, `there is no product "${slug}"`);
 
         const session = sessionOf(exchange) ?? newSession();
+        const wait = await changes.take(session);
+        if (wait !== undefined) {
+          throw new Problem(429, "this cart changes too often", { "retry-after": String(wait) });
+        }
         const lines = await carts.read(session);
         const isNew = !lines.some((line) => line.slug === slug);
         if (isNew && quantity > 0 && lines.length >= MOST_LINES) {

@@ -1,9 +1,10 @@
-/** Carts in the same Redis, by Upstash's client: over HTTP, for where a process has no connection to keep. */
+/** Carts in the same Redis, and how often they change, by Upstash's clients: over HTTP, for where a process has no connection to keep. */
+import { Ratelimit } from "@upstash/ratelimit";
 import { Redis } from "@upstash/redis";
 import { within } from "../deadline.ts";
 import { SESSION_SECONDS } from "../http/session.ts";
-import { StoreUnavailable } from "../shop.ts";
-import type { RedisStore } from "./redis.ts";
+import { CHANGES_SECONDS, MOST_CHANGES, StoreUnavailable } from "../shop.ts";
+import { type RedisStore, secondsUntil } from "./redis.ts";
 import { ANSWER_TIMEOUT_MS } from "./redis-connection.ts";
 
 export interface RedisRestAddress {
@@ -15,6 +16,16 @@ export interface RedisRestAddress {
 export function createRedisRestStore({ url, token, keyPrefix }: RedisRestAddress): RedisStore {
   // Fail now, let the customer try again: as over a connection. What is said to Redis goes to nobody else.
   const client = new Redis({ url, token, retry: false, enableTelemetry: false });
+
+  const changes = new Ratelimit({
+    redis: client,
+    limiter: Ratelimit.fixedWindow(MOST_CHANGES, `${CHANGES_SECONDS} s`),
+    prefix: `${keyPrefix}cart-changes`,
+    analytics: false,
+    // Instances count together or not at all; and who gets no answer in time shall say so, not be let through.
+    ephemeralCache: false,
+    timeout: 0,
+  });
 
   const key = (session: string) => `${keyPrefix}cart:${session}`;
 
@@ -40,6 +51,14 @@ export function createRedisRestStore({ url, token, keyPrefix }: RedisRestAddress
       clear: (session) =>
         reach(async () => {
           await client.del(key(session));
+        }),
+    },
+
+    changes: {
+      take: (session) =>
+        reach(async () => {
+          const { success, reset } = await changes.limit(session);
+          return success ? undefined : secondsUntil(reset);
         }),
     },
 
