@@ -339,37 +339,44 @@ def idle(proxies, count=1000):
             stream.close()
 
 
-def instructions(upstream, folder):
+CASES = {"HTTP/1.1": {"h1": True, "scheme": "http"}, "HTTPS/1.1": {"h1": True}, "h2": {}}
+
+
+def counted(name, upstream, folder):
     """User-space instructions per request: the difference of a long and a short run, so that no start is in it."""
     short, long = 500, 2500
+    row = {}
+    for case, how in CASES.items():
+        counts = []
+        for requests in (short, long):
+            place = folder / f"callgrind-{name.replace(' ', '-')}-{case.replace('/', '')}-{requests}"
+            out = folder / f"{place.name}.%p.out"
+            before = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--trace-children=yes", "-q"]
+            proxy = Proxy(name, place, upstream, before)
+            h2load(proxy, "1k", requests=requests, clients=4, streams=4, **how)
+            proxy.end()
+            total = 0
+            for written in folder.glob(f"{place.name}.*.out"):
+                found = re.search(r"^(?:summary|totals): (\d+)", written.read_text(), re.M)
+                total += int(found[1]) if found else 0
+            counts.append(total)
+        row[case] = (counts[1] - counts[0]) / (long - short)
+        print(f"  {name}, {case}: {row[case] / 1000:.1f}", flush=True)
+    return row
+
+
+def instructions(upstream, folder):
     print("\nuser-space instructions per request (callgrind), thousands; and how many times the bare one's")
-    cases = {"HTTP/1.1": {"h1": True, "scheme": "http"}, "HTTPS/1.1": {"h1": True}, "h2": {}}
     rows = {}
     # Caddy and Traefik are written in Go, whose programs callgrind does not run well.
     for name in ("bare hyper", "roadbed", "nginx", "haproxy"):
         if name in PROGRAMS and not shutil.which(PROGRAMS[name]):
             continue
-        for case, how in cases.items():
-            counts = []
-            for requests in (short, long):
-                place = folder / f"callgrind-{name.replace(' ', '-')}-{case.replace('/', '')}-{requests}"
-                out = folder / f"{place.name}.%p.out"
-                before = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--trace-children=yes", "-q"]
-                proxy = Proxy(name, place, upstream, before)
-                h2load(proxy, "1k", requests=requests, clients=4, streams=4, **how)
-                proxy.end()
-                total = 0
-                for written in folder.glob(f"{place.name}.*.out"):
-                    found = re.search(r"^(?:summary|totals): (\d+)", written.read_text(), re.M)
-                    total += int(found[1]) if found else 0
-                counts.append(total)
-            rows.setdefault(name, {})[case] = (counts[1] - counts[0]) / (long - short)
-            print(f"  {name}, {case}: {rows[name][case] / 1000:.1f}", flush=True)
-    print(f"{'':14}" + "".join(f"{case:>18}" for case in cases))
+        rows[name] = counted(name, upstream, folder)
+    print(f"{'':14}" + "".join(f"{case:>18}" for case in CASES))
     for name, row in rows.items():
-        cells = [f"{row[case] / 1000:8.1f} ({row[case] / rows['bare hyper'][case]:5.2f}x)" for case in cases]
+        cells = [f"{row[case] / 1000:8.1f} ({row[case] / rows['bare hyper'][case]:5.2f}x)" for case in CASES]
         print(f"{name:14}" + "".join(f"{cell:>18}" for cell in cells))
-    return rows
 
 
 def main():

@@ -1,8 +1,8 @@
-//! A proxy to be measured from outside, by `benches/proxies.py`: this edge with all that it does, or the least that hyper makes
-//! a proxy of.
+//! A proxy to be measured from outside, by `benches/proxies.py` and `benches/cache.py`: this edge with all that it does, the same with
+//! a cache, or the least that hyper makes a proxy of.
 //!
 //! ```text
-//!   proxy edge|bare UPSTREAM-PORT HTTP-PORT HTTPS-PORT FOLDER      FOLDER has cert.pem and key.pem for the bare one, and gets what the edge writes
+//!   proxy edge|cache|bare UPSTREAM-PORT HTTP-PORT HTTPS-PORT FOLDER      FOLDER has cert.pem and key.pem for the bare one, and gets what the edge writes
 //! ```
 //!
 //! It says `ready` when it answers, and ends with its parent's SIGTERM.
@@ -31,7 +31,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use reconcile::Root;
-use reconcile::ports::{Certificates, Protocol, RouteTable, Routes, Site, SiteAccess, Target, Upstream};
+use reconcile::ports::{CacheRules, Certificates, Protocol, RouteTable, Routes, Site, SiteAccess, Target, Upstream};
 use reconcile::rate_limits::{LimitedBy, LimitedClass, Rate, RateLimits};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -64,9 +64,12 @@ fn main() {
             ended.recv().await;
         };
         match mode.as_str() {
-            "edge" => edge(ports, Path::new(folder), end).await,
+            "edge" => edge(ports, Path::new(folder), None, end).await,
+            "cache" => {
+                edge(ports, Path::new(folder), Some(CacheRules { bytes: 64 << 20, largest: 1 << 20 }), end).await
+            }
             "bare" => bare(ports, Path::new(folder), end).await,
-            other => panic!("{other}: edge or bare"),
+            other => panic!("{other}: edge, cache or bare"),
         }
     });
 }
@@ -79,7 +82,7 @@ fn loopback(port: u16) -> SocketAddr {
 
 /// With the JSON log, limits, checks of requests, retries, compression and security headers: as an environment has it. On port
 /// HTTP it is asked as apps ask each other, since to visitors it only redirects there.
-async fn edge(ports: Ports, folder: &Path, end: impl Future<Output = ()> + Send + 'static) {
+async fn edge(ports: Ports, folder: &Path, cache: Option<CacheRules>, end: impl Future<Output = ()> + Send + 'static) {
     let root = Root::new(folder.canonicalize().unwrap());
     let owner = local_ca::Owner { environment: "bench".to_owned(), root: "1".to_owned() };
     local_ca::ensure(&root, &owner, &[HOST_NAME.to_owned()], SystemClock.now()).unwrap();
@@ -91,12 +94,12 @@ async fn edge(ports: Ports, folder: &Path, end: impl Future<Output = ()> + Send 
     while client.health().await.is_err() {
         tokio::task::yield_now().await;
     }
-    client.publish(table(ports)).await.unwrap();
+    client.publish(table(ports, cache)).await.unwrap();
     println!("ready");
     running.await.unwrap().unwrap();
 }
 
-fn table(ports: Ports) -> RouteTable {
+fn table(ports: Ports, cache: Option<CacheRules>) -> RouteTable {
     let headers = [("x-content-type-options", "nosniff"), ("referrer-policy", "strict-origin-when-cross-origin")];
     RouteTable {
         environment: "bench".to_owned(),
@@ -128,7 +131,7 @@ fn table(ports: Ports) -> RouteTable {
             },
             access: SiteAccess::Public,
             client_authorities: None,
-            cache: None,
+            cache,
             config: None,
             key_set: None,
             internal_socket: Some("shop-internal".to_owned()),
