@@ -245,6 +245,24 @@ pub fn stamp(path: &Path) -> Result<Option<Stamp>> {
     }
 }
 
+/// As [`stamp`], in words that hold for other processes and after a boot too: with the device, and with the time that nobody can set,
+/// which tells a file from another that was put into its place with the length and the times of the first.
+pub fn lasting_stamp(path: &Path) -> Result<String> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = fs::metadata(path).named("look at", path)?;
+    let (modified, changed) = ((meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()));
+    Ok(format!(
+        "{} {} {} {}.{:09} {}.{:09}",
+        meta.dev(),
+        meta.ino(),
+        meta.len(),
+        modified.0,
+        modified.1,
+        changed.0,
+        changed.1
+    ))
+}
+
 /// What [`write_new`] and [`rename_new`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {

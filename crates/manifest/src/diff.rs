@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::driver::External;
 use crate::environment::{Environment, Runs, Source, Variable};
+use crate::managed::Provider;
 
 /// One thing that is not the same in both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -117,7 +118,13 @@ fn facts(environment: &Environment) -> Vec<Fact> {
 }
 
 fn run_by(external: Option<&External>) -> String {
-    if external.is_some() { "somebody else" } else { "Roadbed" }.to_owned()
+    match external.map(|external| &external.provider) {
+        None => "Roadbed",
+        Some(None) => "somebody else",
+        Some(Some(Provider::Upstash(_))) => "Upstash",
+        Some(Some(Provider::Atlas(_))) => "Atlas",
+    }
+    .to_owned()
 }
 
 pub(crate) fn mebibytes(bytes: u64) -> String {

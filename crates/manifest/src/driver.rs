@@ -1,5 +1,6 @@
 //! Who runs a data service.
 
+use crate::managed::Provider;
 use crate::record::choice;
 
 choice! {
@@ -10,6 +11,17 @@ choice! {
         /// Somebody else, such as a provider. Roadbed logs in there as the administrator that `roadbed secrets set` was told, makes
         /// the apps' users and what they need, and checks the rest.
         External = "external",
+        /// Upstash, for Redis alone: Roadbed orders the database by the table `upstash`, then goes on as with `external`.
+        Upstash = "upstash",
+        /// Atlas, for MongoDB alone: Roadbed orders project and cluster by the table `atlas`, and keeps the users there.
+        Atlas = "atlas",
+    }
+}
+
+impl Driver {
+    /// Whether somebody else runs it.
+    pub(crate) fn is_elsewhere(self) -> bool {
+        self != Self::Process
     }
 }
 
@@ -19,4 +31,6 @@ pub struct External {
     /// Path of the certificates, in PEM, by which the server is recognised, relative to the manifest; `None`: those of public
     /// authorities.
     pub ca: Option<String>,
+    /// Where Roadbed orders it; `None`: it was there before.
+    pub provider: Option<Provider>,
 }

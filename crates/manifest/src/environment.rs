@@ -8,6 +8,7 @@ use crate::backup::Backup;
 use crate::cache::Cache;
 use crate::console::Console;
 use crate::driver::External;
+use crate::exports::Export;
 use crate::id::{AppName, BucketName, CollectionName, EnvName, OwnerName, ProductName, VarName};
 use crate::media::Media;
 use crate::migration::Migration;
@@ -62,6 +63,8 @@ pub struct Environment {
     pub backup: Option<Backup>,
     /// What is watched, and who is told.
     pub monitoring: Monitoring,
+    /// What leaves for services elsewhere.
+    pub exports: Vec<Export>,
     /// How whoever answers for something is reached.
     pub contacts: Vec<(OwnerName, String)>,
     pub apps: Vec<App>,

@@ -6,8 +6,10 @@ use crate::driver::Driver;
 use crate::environment::{Delivery, ServiceName};
 use crate::id::EnvName;
 use crate::matrix::{Row, matrix};
+use crate::naming::Names;
 use crate::resolve::driver_of_mongodb;
 use crate::tables::{EnvironmentTable, Kind, Per, SERVICES};
+use crate::target::EnvRef;
 
 /// The page, with the section of who may do what to whose data.
 pub(crate) fn environments_page(manifest: &Manifest, access: &str) -> String {
@@ -132,7 +134,7 @@ fn members_of_databases(manifest: &Manifest) -> String {
     let document = &manifest.document;
     let Some(mongodb) = &document.services.mongodb else { return String::new() };
     let members = |environment: &EnvName| match driver_of_mongodb(mongodb, environment) {
-        Driver::External => 0,
+        Driver::External | Driver::Atlas | Driver::Upstash => 0,
         Driver::Process => mongodb.r#in.get(environment).and_then(|own| own.members).unwrap_or(mongodb.members).0,
     };
     let names: Vec<&EnvName> = document.environments.in_order().iter().map(|(name, _)| &name.value).collect();
@@ -157,7 +159,9 @@ fn redis_by_environment(manifest: &Manifest) -> String {
         .to_owned();
     page += "| environment | memory | when it is full | cache | replicas |\n| --- | --- | --- | --- | --- |\n";
     for (name, _) in manifest.document.environments.in_order() {
-        let redis = crate::resolve::redis(table, &name.value, String::new(), Vec::new());
+        let environment = EnvRef::new(name.value.clone());
+        let names = Names::of(&manifest.document.product.name, &environment);
+        let redis = crate::resolve::redis(table, &name.value, &names, Vec::new());
         let cache = redis.cache_memory.map_or_else(|| "none".to_owned(), mebibytes);
         let memory = mebibytes(redis.max_memory);
         page += &format!("| {} | {memory} | {} | {cache} | {} |\n", name.value, redis.eviction, redis.replicas);

@@ -133,6 +133,10 @@ name_type!(
     ChannelName, is_name, NAME_PATTERN, NAME_RULE
 );
 name_type!(
+    /// A service elsewhere that gets errors, lines or numbers, for example `grafana`.
+    ExportName, is_name, NAME_PATTERN, NAME_RULE
+);
+name_type!(
     /// A second repository of backups, for example `offsite`.
     CopyName, is_name, NAME_PATTERN, NAME_RULE
 );

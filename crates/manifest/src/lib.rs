@@ -33,10 +33,12 @@ mod github;
 pub mod id;
 mod matrix;
 mod incidents;
+mod managed;
 mod members;
 mod media;
 mod migration;
 pub mod monitoring;
+pub mod exports;
 mod oidc;
 pub mod naming;
 pub mod network;
@@ -75,13 +77,15 @@ pub use diff::{Difference, diff};
 pub use driver::External;
 pub use environment::Environment;
 pub use example::example;
+pub use exports::{Export, ExportType};
 pub use generated::{GeneratedFile, generated};
 pub use github::{Github, GithubEnvironment};
 pub use id::{
-    AppName, BucketName, ChannelName, CollectionName, CopyName, EnvName, MigrationName, MonitorName, OwnerName,
-    PersonName, ProductName, VarName,
+    AppName, BucketName, ChannelName, CollectionName, CopyName, EnvName, ExportName, MigrationName, MonitorName,
+    OwnerName, PersonName, ProductName, VarName,
 };
 pub use incidents::{Incidents, Owner, ServedEnvironment, Team};
+pub use managed::{Atlas, AtlasCloud, AtlasSize, Provider, Upstash, UpstashPlan, UpstashRegion};
 pub use matrix::{Cell, Matrix, Presence, Row, SourceKind, matrix};
 pub use media::{Bucket, Media};
 pub use migration::{Half, Migration};
@@ -92,7 +96,7 @@ pub use parse::{DeclaredPath, Manifest, parse};
 pub use preview::{Ceiling, Preview};
 pub use protection::{Protection, is_check_name};
 pub use rate_limit::{LimitedRoute, Rate, RateLimit, RateLimitKey, RateLimitMode};
-pub use repository_place::RepositoryPlace;
+pub use repository_place::{NotAPlace, RepositoryPlace};
 pub use resolve::UnknownEnv;
 pub use rollout::Rollout;
 pub use rotation::{RotatedBy, Rotation, RotationKind, RotationSchedule};
@@ -100,6 +104,7 @@ pub use sample::{Mask, Sample, Seed};
 pub use scale::Scale;
 pub use scan::{Allowed, ComputedNames, FindingKind, Glob, Position, RunsIn, Scan, ScannedApp, scan};
 pub use schema::schema;
+pub use shape::without_password;
 pub use sign_in::SignIn;
 pub use source::{Diagnostic, Severity, Source, Span};
 pub use target::{Change, EnvRef, Instance, NotABranch, NotAnEnvironment, Target};

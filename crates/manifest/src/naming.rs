@@ -42,6 +42,11 @@ impl Names {
         format!("{}:{}:", self.product, self.slug)
     }
 
+    /// What is ordered for it at a provider: `urbancart-staging`, and what follows.
+    pub fn at_provider(&self) -> String {
+        format!("{}-{}", self.product, self.slug)
+    }
+
     pub fn bucket(&self, bucket: &BucketName) -> String {
         format!("{}-{}-{bucket}", self.product, self.slug)
     }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use url::{Host, Url};
 
-use crate::shape::{Text, text_shape};
+use crate::shape::{Text, text_shape, without_password};
 
 /// A place of repositories.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,23 @@ pub enum RepositoryPlace {
 impl RepositoryPlace {
     pub fn is_folder(&self) -> bool {
         matches!(self, Self::Folder(_) | Self::InRoot)
+    }
+}
+
+/// What is no place of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{shown:?} is not {}", <RepositoryPlace as Text>::WANTS)]
+pub struct NotAPlace {
+    /// Without a password that somebody wrote into it.
+    shown: String,
+    pub hint: String,
+}
+
+impl FromStr for RepositoryPlace {
+    type Err = NotAPlace;
+
+    fn from_str(text: &str) -> Result<Self, NotAPlace> {
+        Self::read(text).map_err(|hint| NotAPlace { shown: without_password(text), hint: hint.unwrap_or_default() })
     }
 }
 

@@ -6,7 +6,9 @@ use crate::environment::{
     App, Build, EdgePorts, Environment, FromBuilder, Hashed, MongoDb, Need, OnDrift, Piece, Protocol, Redis, Rendering,
     Runs, Server, ServiceName, Smoke, Source, Template, Variable,
 };
+use crate::exports;
 use crate::id::{AppName, EnvName, VarName};
+use crate::managed::{Provider, atlas_table, upstash_table};
 use crate::migration::MigrationTable;
 use crate::naming::Names;
 use crate::rotation::Rotation;
@@ -14,7 +16,7 @@ use crate::sample::Seed;
 use crate::scalars::{Bytes, Cpus, Processes, RelativePath};
 use crate::source::At;
 use crate::tables::{
-    AppTable, Deadlines, EnvironmentTable, Kind, LimitsTable, MongoDbTable, Per, RedisTable, SmokeTable,
+    AppTable, Deadlines, EnvironmentTable, Eviction, Kind, LimitsTable, MongoDbTable, Per, RedisTable, SmokeTable,
 };
 use crate::target::{EnvRef, Instance};
 use crate::template::{Chunk, Text};
@@ -89,6 +91,7 @@ impl Manifest {
             console: table.console.as_ref().map(|console| console.value.resolve(&domain)),
             sign_in: table.sign_in.as_ref().map(|sign_in| sign_in.value.resolve()),
             monitoring: table.monitoring.resolve(document, name),
+            exports: exports::resolve(document, name),
             contacts: document.owners.iter().map(|(name, owner)| (name.value.clone(), owner.contact.clone())).collect(),
             abuse: table.abuse.as_ref().map(|abuse| abuse.value.resolve()),
             backup: table.backup.as_ref().map(|backup| backup.value.resolve()),
@@ -102,13 +105,13 @@ impl Manifest {
             mongodb: document.services.mongodb.as_ref().map(|mongo| MongoDb {
                 pool: pool(mongo, name),
                 pools: pools(document, name),
-                ..mongodb(mongo, name, names.database(), needing(ServiceName::MongoDb), table.seed())
+                ..mongodb(mongo, name, &names, needing(ServiceName::MongoDb), table.seed())
             }),
             redis: document
                 .services
                 .redis
                 .as_ref()
-                .map(|table| redis(table, name, names.key_prefix(), needing(ServiceName::Redis)))
+                .map(|table| redis(table, name, &names, needing(ServiceName::Redis)))
                 .map(|redis| Redis { counts_limits: redis.external.is_none() && document.counts_in_redis(), ..redis }),
             media: document
                 .services
@@ -327,10 +330,13 @@ impl Limits<'_> {
     }
 }
 
-fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: Vec<AppName>, seed: Seed) -> MongoDb {
+fn mongodb(table: &MongoDbTable, environment: &EnvName, names: &Names, apps: Vec<AppName>, seed: Seed) -> MongoDb {
     let own = table.r#in.get(environment);
-    let external =
-        external(driver_of_mongodb(table, environment), own.and_then(|own| own.ca.as_ref()).or(table.ca.as_ref()));
+    let ca = own.and_then(|own| own.ca.as_ref()).or(table.ca.as_ref());
+    let driver = driver_of_mongodb(table, environment);
+    let atlas = atlas_table(table, environment).filter(|_| driver == Driver::Atlas);
+    let provider = atlas.map(|atlas| Provider::Atlas(atlas.resolve(&names.at_provider(), environment)));
+    let external = external(driver, ca, provider);
     MongoDb {
         members: match external {
             Some(_) => 1,
@@ -339,7 +345,7 @@ fn mongodb(table: &MongoDbTable, environment: &EnvName, database: String, apps: 
         external,
         program: own.and_then(|own| own.program.clone()).or_else(|| table.program.clone()),
         min_version: table.min_version.0.clone(),
-        database,
+        database: names.database(),
         apps,
         cache_bytes: own.and_then(|own| own.cache.as_ref()).unwrap_or(&table.cache).0,
         oplog_bytes: own.and_then(|own| own.oplog.as_ref()).unwrap_or(&table.oplog).0,
@@ -367,9 +373,8 @@ pub(crate) fn driver_of_cache<'t>(table: &'t RedisTable, environment: &EnvName) 
     own.or(table.cache.as_ref()).map(|cache| &cache.value.driver)
 }
 
-fn external(driver: Driver, ca: Option<&At<RelativePath>>) -> Option<External> {
-    let external = || External { ca: ca.map(|path| path.value.0.clone()) };
-    (driver == Driver::External).then(external)
+fn external(driver: Driver, ca: Option<&At<RelativePath>>, provider: Option<Provider>) -> Option<External> {
+    driver.is_elsewhere().then(|| External { ca: ca.map(|path| path.value.0.clone()), provider })
 }
 
 /// Most connections of one instance in an environment: as many as a Node process of one core keeps busy.
@@ -385,22 +390,28 @@ pub(crate) fn pools(document: &crate::tables::Document, environment: &EnvName) -
     using.map(|app| server(app, environment).most() + 1).sum()
 }
 
-pub(crate) fn redis(table: &RedisTable, environment: &EnvName, key_prefix: String, apps: Vec<AppName>) -> Redis {
+pub(crate) fn redis(table: &RedisTable, environment: &EnvName, names: &Names, apps: Vec<AppName>) -> Redis {
     let own = table.r#in.get(environment);
     let cache = own.and_then(|own| own.cache.as_ref()).or(table.cache.as_ref());
     let ca = own.and_then(|own| own.ca.as_ref()).or(table.ca.as_ref());
     let driver = driver_of_redis(table, environment).value;
+    let scope = names.at_provider();
+    let ordered = |driver: Driver, service: &str, eviction: bool| {
+        let table = upstash_table(table, environment).filter(|_| driver == Driver::Upstash)?;
+        Some(Provider::Upstash(table.resolve(&scope, service, eviction)))
+    };
+    let of_cache = cache.map(|cache| cache.value.driver.value);
     Redis {
-        external: external(driver, ca),
-        external_cache: cache.and_then(|cache| external(cache.value.driver.value, ca)),
+        external: external(driver, ca, ordered(driver, "redis", table.eviction != Eviction::Noeviction)),
+        external_cache: of_cache.and_then(|driver| external(driver, ca, ordered(driver, "redis-cache", true))),
         program: own.and_then(|own| own.program.clone()).or_else(|| table.program.clone()),
         min_version: table.min_version.0.clone(),
-        key_prefix,
+        key_prefix: names.key_prefix(),
         apps,
         max_memory: own.and_then(|own| own.memory.as_ref()).unwrap_or(&table.memory).0,
         eviction: table.eviction.as_str().to_owned(),
         replicas: match driver {
-            Driver::External => 0,
+            Driver::External | Driver::Upstash | Driver::Atlas => 0,
             Driver::Process => {
                 let own = own.and_then(|own| own.replicas.as_ref());
                 own.or(table.replicas.as_ref()).map_or(0, |replicas| replicas.value.0)

@@ -17,6 +17,8 @@ choice! {
         RedisDual = "redis-dual",
         /// Two keys for object storage, in turn.
         MediaDual = "media-dual",
+        /// Two keys by which an app reports errors, in turn.
+        ErrorsDual = "errors-dual",
         /// A signing key whose public half is in the app's key set before it signs, and for as long as its signatures hold.
         Jwks = "jwks",
         /// The process gets a list, joined by commas: it signs with the first and verifies with all.
@@ -41,8 +43,8 @@ record! {
         pii: Option<At<Age>>,
         /// Age of a value of class `payment`. Default: a year.
         payment: Option<At<Age>>,
-        /// Whether the environment rotates what is overdue by itself, where that takes nobody: kinds `mongo-ab`, `redis-dual`, `media-dual`, `jwks`
-        /// and `keyring`. What people or providers make is told as overdue all the same.
+        /// Whether the environment rotates what is overdue by itself, where that takes nobody: kinds `mongo-ab`, `redis-dual`, `media-dual`,
+        /// `errors-dual`, `jwks` and `keyring`. What people or providers make is told as overdue all the same.
         automatic: bool = false,
     }
 }
@@ -101,7 +103,10 @@ impl RotationKind {
 
     /// Whether the environment can rotate it without asking anybody outside of it.
     pub fn takes_nobody(self) -> bool {
-        matches!(self, Self::MongoAb | Self::RedisDual | Self::MediaDual | Self::Jwks | Self::Keyring)
+        matches!(
+            self,
+            Self::MongoAb | Self::RedisDual | Self::MediaDual | Self::ErrorsDual | Self::Jwks | Self::Keyring
+        )
     }
 
     pub(crate) fn default_overlap(self) -> Duration {
@@ -111,6 +116,8 @@ impl RotationKind {
             Self::Jwks => HOUR,
             // A day is how long the shop's sessions live, and how long most providers let two values in.
             Self::Keyring | Self::ProviderDual => DAY,
+            // Pages that somebody has open have a key that is made of the old one.
+            Self::ErrorsDual => DAY,
             // Providers repeat a webhook that failed for up to three days.
             Self::WebhookList => DAY * 3,
         }
@@ -131,6 +138,7 @@ impl RotationKind {
             // They are the same users.
             _ if names(Fact::RedisRestToken) || names(Fact::RedisRestReadOnlyToken) => Self::RedisDual,
             _ if names(Fact::MediaSecretAccessKey) => Self::MediaDual,
+            _ if names(Fact::ErrorsDsn) => Self::ErrorsDual,
             _ => Self::Manual,
         }
     }

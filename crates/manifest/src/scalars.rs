@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use crate::id::{
-    AppName, BucketName, ChannelName, CollectionName, CopyName, EnvName, MigrationName, MonitorName, NameRule,
-    OwnerName, PersonName, ProductName, VarName,
+    AppName, BucketName, ChannelName, CollectionName, CopyName, EnvName, ExportName, MigrationName, MonitorName,
+    NameRule, OwnerName, PersonName, ProductName, VarName,
 };
 use crate::naming::BranchSlug;
 use crate::shape::{Definitions, Reader, Shape, Text, Value, text_shape};
@@ -36,6 +36,7 @@ name_text! {
     OwnerName: "the name of an owner", "unreadable";
     MonitorName: "the name of a monitor", "unreadable";
     ChannelName: "the name of a channel", "unreadable";
+    ExportName: "the name of an export", "unreadable";
     CopyName: "the name of a second repository", "unreadable";
     PersonName: "the name of a person", "unreadable";
     BucketName: "the name of a bucket", "unreadable";

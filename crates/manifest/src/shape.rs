@@ -248,13 +248,26 @@ fn shown(text: &str) -> String {
     if text.chars().count() <= 60 { text } else { text.chars().take(59).chain(['…']).collect() }
 }
 
-fn without_password(text: &str) -> String {
+/// A text in which no password stands that somebody wrote into an address: `https://anna:***@host`. Also in the short form of restic,
+/// `sftp:anna:***@host:/path`.
+pub fn without_password(text: &str) -> String {
     let hidden = || {
-        let (scheme, rest) = text.split_once("://")?;
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (format!("{scheme}://"), rest),
+            None => text.split_once(':').map(|(scheme, rest)| (format!("{scheme}:"), rest))?,
+        };
         // With a "/" in the password the authority seems to end early: all up to the last "@" is hidden.
         let end = rest.rfind('@')?;
-        let colon = rest.split(['/', '?', '#']).next()?.find(':').filter(|colon| *colon < end)?;
-        Some(format!("{scheme}://{}:***{}", rest.get(..colon)?, rest.get(end..)?))
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let after = rest.get(end..)?;
+        match authority.find(':').filter(|colon| *colon < end) {
+            Some(colon) => Some(format!("{scheme}{}:***{after}", rest.get(..colon)?)),
+            // A token in the place of a user; who logs in by SSH is no secret.
+            None if end < authority.len() && !matches!(scheme.as_str(), "sftp://" | "ssh://" | "sftp:") => {
+                Some(format!("{scheme}***{after}"))
+            }
+            None => None,
+        }
     };
     hidden().unwrap_or_else(|| text.to_owned())
 }
@@ -432,6 +445,12 @@ mod tests {
             ("redis://:secret@host", "redis://:***@host"),
             ("https://host:8080/a", "https://host:8080/a"),
             ("anna@host", "anna@host"),
+            ("sftp://anna:secret@host/srv", "sftp://anna:***@host/srv"),
+            ("sftp://anna@-host/srv", "sftp://anna@-host/srv"),
+            ("sftp:anna:secret@host:/srv", "sftp:anna:***@host:/srv"),
+            ("s3:https://token@host/bucket", "s3:https://***@host/bucket"),
+            ("anna:secret@host", "anna:***@host"),
+            ("https://host/path/@scope", "https://host/path/@scope"),
             ("://", "://"),
         ] {
             assert_eq!(shown(text), without);

@@ -11,10 +11,12 @@ use crate::collections::CollectionTable;
 use crate::console::ConsoleTable;
 use crate::driver::Driver;
 use crate::environment::{Access, OnDrift, Protocol, Safeguard, Serves, ServiceName};
+use crate::exports::ExportTable;
 use crate::id::{
-    AppName, ChannelName, CollectionName, EnvName, MonitorName, OwnerName, PersonName, ProductName, VarName,
+    AppName, ChannelName, CollectionName, EnvName, ExportName, MonitorName, OwnerName, PersonName, ProductName, VarName,
 };
 use crate::incidents::IncidentsTable;
+use crate::managed::{AtlasTable, UpstashTable};
 use crate::media::MediaTable;
 use crate::members::Members;
 use crate::migration::MigrationTable;
@@ -74,6 +76,8 @@ record! {
         monitors: Table<MonitorName, MonitorTable>,
         /// Who is told when something does not work.
         alerts: Table<ChannelName, ChannelTable>,
+        /// What leaves for services elsewhere: errors, lines of logs, numbers.
+        exports: Table<ExportName, ExportTable>,
     }
 }
 
@@ -374,6 +378,8 @@ record! {
         /// Only with `driver = "external"`: a file of certificates, in PEM, by which the server is recognised, relative to the
         /// manifest. Default: those of public authorities.
         ca: Option<At<RelativePath>>,
+        /// Only with `driver = "atlas"`: what is ordered there.
+        atlas: Option<At<AtlasTable>>,
         /// Lowest version that serves.
         min_version: Version = "6.0",
         /// A `mongod` to use instead of searching for one.
@@ -404,6 +410,8 @@ record! {
         driver: Option<At<Driver>>,
         /// A file of certificates, in PEM, by which an external server is recognised.
         ca: Option<At<RelativePath>>,
+        /// What is ordered at Atlas: in place of the general table, not beside it.
+        atlas: Option<At<AtlasTable>>,
         /// A `mongod` to use instead of searching for one.
         program: Option<String>,
         /// WiredTiger's cache.
@@ -447,6 +455,8 @@ record! {
         /// Only with `driver = "external"`, here or in the cache: a file of certificates, in PEM, by which the server is recognised,
         /// relative to the manifest. Default: those of public authorities.
         ca: Option<At<RelativePath>>,
+        /// Only with `driver = "upstash"`, here or in the cache: what is ordered there.
+        upstash: Option<At<UpstashTable>>,
         /// Lowest version that serves.
         min_version: Version = "7.0",
         /// A `redis-server` to use instead of searching for one.
@@ -484,6 +494,8 @@ record! {
         driver: Option<At<Driver>>,
         /// A file of certificates, in PEM, by which an external server is recognised.
         ca: Option<At<RelativePath>>,
+        /// What is ordered at Upstash: in place of the general table, not beside it.
+        upstash: Option<At<UpstashTable>>,
         /// A `redis-server` to use instead of searching for one.
         program: Option<String>,
         /// How much it may hold.

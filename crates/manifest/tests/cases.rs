@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use manifest::{Diagnostic, Source, parse};
+use manifest::{Diagnostic, Provider, Source, parse};
 
 const SEPARATOR: &str = "\n----------\n";
 
@@ -80,4 +80,29 @@ fn every_fault_is_told_as_recorded() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn what_is_ordered_is_named_after_product_and_environment() {
+    let case = "[services.redis]\nin.production = { driver = \"upstash\", cache = { driver = \"upstash\" }, upstash = { region = \"us-east4\", \
+                adopt = \"0123456789\" } }\ncache = {}\n\n[services.mongodb]\nin.production = { driver = \"atlas\", atlas = { organization = \
+                \"32b6e34b3d91647abb20e7b8\", region = \"EU_CENTRAL_1\", allow = [\"203.0.113.7\"] } }\n";
+    let (manifest, diagnostics) = parse(&Source::new("sound.toml", complete(case)));
+    assert_eq!(told(&diagnostics), "");
+    let manifest = manifest.unwrap();
+    let of = |name: &str| manifest.resolve(&name.parse().unwrap()).unwrap();
+    let (production, local) = (of("production"), of("local"));
+    let redis = production.redis.unwrap();
+    let ordered = |external: Option<manifest::External>| match external.unwrap().provider {
+        Some(Provider::Upstash(upstash)) => upstash,
+        other => panic!("{other:?}"),
+    };
+    let (durable, cache) = (ordered(redis.external), ordered(redis.external_cache));
+    assert_eq!((durable.name.as_str(), durable.eviction), ("shop-production-redis", false));
+    assert_eq!((cache.name.as_str(), cache.eviction), ("shop-production-redis-cache", true));
+    assert_eq!((durable.adopt.as_deref(), cache.adopt), (Some("0123456789"), None));
+    let Some(Provider::Atlas(atlas)) = production.mongodb.unwrap().external.unwrap().provider else { panic!() };
+    assert_eq!((atlas.project.as_str(), atlas.cluster.as_str()), ("shop-production", "production"));
+    assert_eq!(atlas.allow, ["203.0.113.7/32"]);
+    assert!(local.redis.unwrap().external.is_none() && local.mongodb.unwrap().external.is_none());
 }

@@ -2,34 +2,42 @@
 //!
 //! ```text
 //!   repository + recovery key ─► ROOT.restoring: secrets, state, certificates, Redis's log, objects, the note ─► made one's own ─► ROOT
+//!                             └► the shelf of artifacts: what releases are run from
 //!   ROOT with the note ─► up ─► MongoDB put back by control ─► the note goes ─► backups go on
 //! ```
 //!
 //! Until it is whole and sealed to this machine's keys it is no root, so a crash leaves nothing that anybody could take for one: the same
 //! command begins it again. After that the note says what is still missing, and the same command goes on.
 
+mod releases;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use backup::{ClusterTime, Contents, Reader, files_of, log_of, put_log, restore_store};
+use engine::artifact::shelf::Shelf;
 use host::clock::Clock;
 use host::files::{self, Access, FileFault};
 use reconcile::{Fault, Root};
 use serde::{Deserialize, Serialize};
 
-use crate::control::adoption;
 use crate::control::identity::{self, Identity};
+use crate::control::{adoption, delivering};
 use crate::roots::Roots;
+pub use releases::ReleasesBack;
 
 /// Raised when a field changes its meaning.
 const FORMAT: u32 = 1;
 
 /// What of the state is worth keeping: proof, tokens, who may enter, incidents, and ports, so that addresses stay. What ran, was
-/// lent, was deployed or was wanted is gone with the machine.
+/// lent or was wanted is gone with the machine.
 const STATE: [&str; 6] = ["journal.db", "evidence.db", "tokens.db", "access.db", "incidents.db", "ports.json"];
 
+/// The book of deployments, which is worth it where the backup has what it speaks of.
+const BOOK: &str = "delivery.db";
+
 /// What is still to be put back: in the root until it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restoring {
     format: u32,
     /// Name of the base.
@@ -39,6 +47,9 @@ pub struct Restoring {
     /// How many objects were put back, and of how many bytes; absent where the backup has none.
     #[serde(default)]
     pub objects: Option<(u64, u64)>,
+    /// What came back of releases; absent where the backup has none.
+    #[serde(default)]
+    pub releases: Option<ReleasesBack>,
 }
 
 fn note_of(root: &Root) -> PathBuf {
@@ -109,9 +120,12 @@ pub struct What<'w> {
     pub base: &'w str,
     /// The moment that MongoDB is put back to.
     pub until: ClusterTime,
+    /// Where this machine keeps artifacts.
+    pub shelf: &'w Shelf,
 }
 
-/// Prepares a root with everything of a backup but MongoDB's documents, makes it this machine's own, and puts it in its place.
+/// Prepares a root with everything of a backup but MongoDB's documents, makes it this machine's own, and puts it in its place. Returns what
+/// is still to be put back.
 ///
 /// # Errors
 /// Where something of the backup is damaged, or none of the keys opens its secrets. Then nothing is in its place.
@@ -120,8 +134,8 @@ pub async fn plant(
     what: &What<'_>,
     (roots, identities): (&Roots, Vec<PathBuf>),
     clock: &Arc<dyn Clock>,
-) -> Result<(), Fault> {
-    let (prepared, What { reader, contents, base, until }) = (prepared_in(root), *what);
+) -> Result<Restoring, Fault> {
+    let (prepared, What { reader, contents, base, until, shelf }) = (prepared_in(root), *what);
     let files = files_of(reader, contents).await?;
     let mut logs = Vec::new();
     for of in &contents.redis {
@@ -135,9 +149,14 @@ pub async fn plant(
         let gone = if files::is_dir(&left) { files::remove_dir(&left) } else { files::remove(&left) };
         gone.map_err(|fault| cannot(&fault))?;
     }
-    let found = put_files(&prepared, &files)?;
+    let found = put_files(&prepared, &files, contents.releases.is_some())?;
+    let releases = match &contents.releases {
+        Some(of) => Some(releases::bring_back(reader, of, shelf, delivering::path(&prepared), clock).await?),
+        None => None,
+    };
     let has = |name: &str| files::exists(&prepared.state().join(name));
-    let found = Identity { has_deliveries: false, has_state: has("journal.db") && has("evidence.db"), ..found };
+    let has_state = has("journal.db") && has("evidence.db");
+    let found = Identity { has_deliveries: has(BOOK), has_state, ..found };
     for (unit, log) in &logs {
         let data = prepared.data(unit);
         files::create_dir(&data, Access::Owner).map_err(|fault| cannot(&fault))?;
@@ -148,7 +167,7 @@ pub async fn plant(
     }
     let until = contents.mongodb.as_ref().map(|_| until);
     let objects = contents.objects.as_ref().map(|of| (of.objects(), of.bytes()));
-    let note = Restoring { format: FORMAT, base: base.to_owned(), until, objects };
+    let note = Restoring { format: FORMAT, base: base.to_owned(), until, objects, releases };
     let text = serde_json::to_vec_pretty(&note).expect("plain data");
     files::write_durable(&note_of(&prepared), &text, Access::Owner).map_err(|fault| cannot(&fault))?;
     identity::write(&prepared, &found)?;
@@ -159,11 +178,11 @@ pub async fn plant(
     if let Some(folder) = root.path().parent() {
         files::sync_dir(folder).map_err(|fault| cannot(&fault))?;
     }
-    Ok(())
+    Ok(note)
 }
 
 /// Writes what is worth keeping into the root that is prepared. Returns whose it was.
-fn put_files(prepared: &Root, files: &[(String, Vec<u8>)]) -> Result<Identity, Fault> {
+fn put_files(prepared: &Root, files: &[(String, Vec<u8>)], with_book: bool) -> Result<Identity, Fault> {
     let folders = [prepared.state(), prepared.secrets(), prepared.tls()];
     for folder in &folders {
         files::create_dir(folder, Access::Owner).map_err(|fault| cannot(&fault))?;
@@ -180,7 +199,7 @@ fn put_files(prepared: &Root, files: &[(String, Vec<u8>)]) -> Result<Identity, F
         }
         let name = place.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let of_state = place.parent() == Some(prepared.state().as_path());
-        let is_kept = (of_state && STATE.contains(&name))
+        let is_kept = (of_state && (STATE.contains(&name) || (with_book && name == BOOK)))
             || place.starts_with(prepared.secrets())
             || place.starts_with(prepared.tls());
         if !is_kept || path.split('/').any(|part| part == "..") {

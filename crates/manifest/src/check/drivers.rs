@@ -3,6 +3,7 @@
 use crate::driver::Driver;
 use crate::findings::Findings;
 use crate::id::EnvName;
+use crate::managed::{atlas_table, upstash_table};
 use crate::resolve::{driver_of_cache, driver_of_mongodb, driver_of_redis};
 use crate::sample::Seed;
 use crate::source::{At, Span};
@@ -20,7 +21,9 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
                 own.and_then(|own| own.ca.as_ref()).inspect(|ca| of_a_process(ca.span, &name.value, findings));
                 continue;
             }
-            let driver = own.and_then(|own| own.driver.as_ref()).unwrap_or(&table.driver).span;
+            let driver = own.and_then(|own| own.driver.as_ref()).unwrap_or(&table.driver);
+            ordered_there(driver, atlas_table(table, &name.value).is_some(), MONGODB, name, findings);
+            let driver = driver.span;
             once(name, environment, driver, findings);
             if environment.per.is_none() && environment.seed() == Seed::Sample {
                 findings
@@ -48,9 +51,13 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         certificates_of_nobody("redis", &all, table.ca.as_ref().map(|ca| ca.span), findings);
         for (name, environment) in &environments {
             let own = table.r#in.get(&name.value);
-            let of_cache = driver_of_cache(table, &name.value).filter(|driver| driver.value == Driver::External);
+            let of_cache = driver_of_cache(table, &name.value).filter(|driver| driver.value.is_elsewhere());
             of_cache.inspect(|driver| once(name, environment, driver.span, findings));
             let driver = driver_of_redis(table, &name.value);
+            let is_told = upstash_table(table, &name.value).is_some();
+            for driver in of_cache.into_iter().chain([driver]) {
+                ordered_there(driver, is_told, REDIS, name, findings);
+            }
             if driver.value == Driver::Process {
                 let ca = own.and_then(|own| own.ca.as_ref()).filter(|_| of_cache.is_none());
                 ca.inspect(|ca| of_a_process(ca.span, &name.value, findings));
@@ -60,6 +67,34 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
             let Some(own) = own else { continue };
             let set = [("program", own.program.is_some()), ("replicas", own.replicas.is_some())];
             without_meaning("Redis", name, driver.span, &set, findings);
+        }
+    }
+}
+
+/// Who can be asked to run a service, what it is called, and the table that says what is ordered there.
+const MONGODB: (Driver, &str, &str) = (Driver::Atlas, "MongoDB", "[services.mongodb.atlas]");
+const REDIS: (Driver, &str, &str) = (Driver::Upstash, "Redis", "[services.redis.upstash]");
+
+/// Each provider has one kind of service, and is told what to make.
+fn ordered_there(
+    driver: &At<Driver>,
+    is_told: bool,
+    (provider, service, table): (Driver, &str, &str),
+    name: &At<EnvName>,
+    findings: &mut Findings,
+) {
+    match driver.value {
+        Driver::Process | Driver::External => {}
+        ordered if ordered != provider => {
+            findings
+                .error(driver.span, format!("{} of {} cannot be ordered at {}", service, name.value, ordered))
+                .hint(format!("write driver = \"{provider}\", or \"external\" with an address of yours"));
+        }
+        _ if is_told => {}
+        ordered => {
+            findings
+                .error(driver.span, format!("nothing says which {service} of {} is ordered at {ordered}", name.value))
+                .hint(format!("write the table {table}"));
         }
     }
 }

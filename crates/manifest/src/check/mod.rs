@@ -9,6 +9,7 @@ mod collections;
 mod rollout;
 mod drivers;
 mod environments;
+mod exports;
 mod github;
 mod hosts;
 mod incidents;
@@ -57,6 +58,7 @@ pub(crate) fn check(document: &Document, findings: &mut Findings) {
     abuse::check(document, findings);
     backup::check(document, findings);
     monitoring::check(document, findings);
+    exports::check(document, findings);
     preview::check(document, findings);
     variables::check(document, findings);
     references::check(document, findings);

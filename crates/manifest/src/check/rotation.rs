@@ -56,6 +56,7 @@ fn misfit(kind: RotationKind, variable: &VariableTable) -> Option<&'static str> 
         RotationKind::MediaDual if !names(&Fact::MediaSecretAccessKey) => {
             Some("a value with ${service.media.secret_access_key}")
         }
+        RotationKind::ErrorsDual if !names(&Fact::ErrorsDsn) => Some("a value with ${errors.dsn}"),
         RotationKind::Jwks if variable.r#type.value != ValueType::Jwk => Some("type = \"jwk\""),
         RotationKind::Keyring if !comes_from(variable, Origin::Generated) => Some("source = \"generated\""),
         RotationKind::WebhookList if variable.source.is_none() => Some("source = \"store\" or \"generated\""),

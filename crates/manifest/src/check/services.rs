@@ -1,7 +1,6 @@
 //! Data services.
 
 use super::{collections, known_environments};
-use crate::driver::Driver;
 use crate::environment::MongoDb;
 use crate::findings::Findings;
 use crate::id::EnvName;
@@ -65,7 +64,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
 /// All instances may fill their pools at once, and a server that accepts no more is an outage that nobody sees coming.
 fn pools_that_the_server_holds(mongodb: &MongoDbTable, document: &Document, findings: &mut Findings) {
     for (environment, _) in document.environments.iter() {
-        if driver_of_mongodb(mongodb, &environment.value) == Driver::External {
+        if driver_of_mongodb(mongodb, &environment.value).is_elsewhere() {
             continue;
         }
         let own = mongodb.r#in.get(&environment.value).and_then(|own| own.pool.as_ref());

@@ -17,7 +17,7 @@ use telemetry::{ErrorEvent, Project, TelemetryClient};
 use tokio::time::{sleep, timeout};
 
 use super::Visitor;
-use crate::world::errors::is_told;
+use crate::world::errors::{app_secret, is_told};
 
 pub(crate) const CLAIM: Claim = Claim {
     task: "T11",
@@ -124,7 +124,7 @@ impl ForcedErrorsArrive {
     }
 
     async fn report_now(&self, app: &App, host: &str) -> Result<String, String> {
-        let name = SecretName::new(format!("errors/app-{}", app.name));
+        let name = app_secret(&app.name);
         let key = self.secrets.get(&name).map_err(|fault| fault.to_string())?;
         let key = Project::page_key(key.ok_or("it has no key yet")?.secret.expose());
         let project = Project::id_of(app.name.as_str());

@@ -18,6 +18,7 @@ use crate::cli::edge_args::Edge;
 use crate::cli::errors_args::Errors;
 use crate::cli::exit::Exit;
 use crate::cli::explain::Explain;
+use crate::cli::exports_args::Exports;
 use crate::cli::github_args::Github;
 use crate::cli::incident_args::Incident;
 use crate::cli::init::Init;
@@ -107,6 +108,7 @@ pub enum Command {
     Errors(Errors),
     Monitors(MonitorsArgs),
     Alerts(AlertsArgs),
+    Exports(Exports),
     Restart(Restart),
     Upgrade(Upgrade),
     /// Have a server's systemd run the environment

@@ -8,10 +8,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::cli::backup_args::{Backup, Restore};
+use crate::cli::env_exec::borrower;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use crate::control::backing_up::wire::{Answer, Request, ToRestore};
+use crate::control::backing_up::wire::{Answer, Request, ToMask, ToRestore};
 use crate::control::client::ControlClient;
 use crate::render;
 
@@ -50,6 +51,11 @@ pub(super) async fn restore(session: &Session, args: &Restore) -> Result<Exit, F
     if let Some(named) = &args.bucket {
         let request = Request::RestoreObjects { named: named.clone(), at, in_place: args.in_place };
         return ask(session, &request).await;
+    }
+    if let Some(preview) = args.into_preview {
+        let collection = args.collection.clone();
+        let ask_for = ToMask { preview, at, collection, by: borrower(session) };
+        return ask(session, &Request::RestoreMasked(ask_for)).await;
     }
     let ask_for = ToRestore { at, collection: args.collection.clone(), in_place: args.in_place };
     ask(session, &Request::Restore(ask_for)).await

@@ -10,7 +10,9 @@ pub enum Backup {
     /// Back up everything now
     ///
     /// MongoDB as it is at one moment, objects as they are then, Redis by its append-only log, the manifest, the state of the environment
-    /// and its sealed secrets, into a repository in restic's format. What cannot be read whole leaves nothing. It happens by itself too, as the manifest says.
+    /// and its sealed secrets, the release that is live and those that one can go back to, into a repository in restic's format. What cannot be
+    /// read whole leaves nothing, but for artifacts of releases: what is left out of these is named. It happens by itself too, as the manifest
+    /// says, and when another release is live.
     #[command(after_help = "\
 Examples:
   roadbed backup now
@@ -122,9 +124,12 @@ pub struct Drill {}
 /// restored as they were when the last backup before that moment was taken. Objects beside the living ones have `restored-TIME/` before
 /// their keys, in the same bucket.
 ///
-/// With --from an environment begins where nothing is, with its secrets, its proof, its certificates and all data, and is brought up and
-/// looked at by the gate. The recovery key of the repository comes on stdin. Its secrets open by the operator's key of this user, or by
-/// those that --identity names. Killed in between, the same command goes on.
+/// With --into-preview they are masked as `roadbed sample take` does it, by the rules of the environment whose documents they are, and
+/// take the place of what the preview's collections have. A field without a rule stays, and so does a collection without one.
+///
+/// With --from an environment begins where nothing is, with its secrets, its proof, its certificates, the release that ran and all data, and is
+/// brought up and looked at by the gate. The recovery key of the repository comes on stdin. Its secrets open by the operator's key of this
+/// user, or by those that --identity names. Killed in between, the same command goes on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -132,12 +137,14 @@ Examples:
   roadbed restore --env production --at 2026-11-27T02:15:00Z --in-place --yes production
   roadbed restore --redis shop:local:cart:
   roadbed restore --bucket products/2026/
+  roadbed restore --env production --at 2026-11-27T02:15:00Z --into-preview 42
   roadbed restore --env production --from /srv/copy/production --identity break-glass.txt < recovery-key
+  roadbed restore --env production --from rest:https://backups.example/shop/ --access login.txt < recovery-key
 
 Exit codes:
   0  restored; with --from: and the gate holds
   1  there is no backup of that time, it is damaged, or a service refuses; what lives is as it was. With --from: or the gate does not
-     hold
+     hold. With --into-preview: or there is no such preview, or nothing of it may leave
   2  the command line is wrong, or the word for --in-place is missing
   3  with --from: another command holds the root")]
 pub struct Restore {
@@ -159,9 +166,21 @@ pub struct Restore {
     /// The name of the environment, for --in-place: so that none is meant by mistake
     #[arg(long, value_name = "ENVIRONMENT")]
     pub yes: Option<String>,
-    /// All of the environment, from this repository, where nothing is
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["collection", "redis", "bucket", "in_place"])]
-    pub from: Option<PathBuf>,
+    /// Masked, into the database of this pull request's preview
+    #[arg(long, value_name = "PR", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["redis", "bucket", "in_place"])]
+    pub into_preview: Option<u32>,
+    /// All of the environment, from this repository, where nothing is: a folder, or an address as in the manifest
+    #[arg(long, value_name = "REPOSITORY", conflicts_with_all = ["collection", "redis", "bucket", "in_place", "into_preview"])]
+    pub from: Option<String>,
+    /// With --from: who logs in at the repository; else the variable ROADBED_BACKUP_ACCESS says so
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub access: Option<PathBuf>,
+    /// With --from sftp://: the public key by which its host is known [default: as in the manifest]
+    #[arg(long, value_name = "KEY", requires = "from")]
+    pub host_key: Option<String>,
+    /// With --from s3: the region that is signed [default: as in the manifest]
+    #[arg(long, value_name = "REGION", requires = "from")]
+    pub region: Option<String>,
     /// With --from: a private key that opens the secrets; twice for two of the break-glass keys
     #[arg(long, value_name = "FILE", requires = "from")]
     pub identity: Vec<PathBuf>,

@@ -1,8 +1,9 @@
 //! The command line of `roadbed edge`. Without a verb it is the role itself, as the keeper starts it.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use url::Url;
 
-/// See who asks most, and keep networks out
+/// See who asks most, keep networks out, take kept answers back
 #[derive(Debug, Args)]
 pub struct Edge {
     #[command(subcommand)]
@@ -12,6 +13,15 @@ pub struct Edge {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     Top(Top),
+    Cache(ShowCaches),
+    Purge(Purge),
+    #[command(flatten)]
+    Networks(Networks),
+}
+
+/// Who is kept out, and who never is.
+#[derive(Debug, Subcommand)]
+pub enum Networks {
     Block(Block),
     Allow(Allow),
     Unblock(Unblock),
@@ -47,6 +57,51 @@ pub enum TopBy {
     Path,
     App,
     Status,
+}
+
+/// Show what became of requests in the cache of each app
+///
+/// Counted since the edge began. An app has one where the manifest says `cache`; docs/caching.md says what is kept.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed edge cache
+  roadbed edge cache --json | jq '.storefront.refused'
+
+Exit codes:
+  0  shown
+  1  the edge does not answer")]
+pub struct ShowCaches {}
+
+/// Take kept answers back, so that the app is asked again
+///
+/// At once, and for answers that are on their way too. Pictures of `[services.media]` have their own names for each content and need no
+/// purge.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed edge purge https://shop.example/products/42
+  roadbed edge purge https://shop.example/products/ --prefix
+  roadbed edge purge --all --app storefront
+
+Exit codes:
+  0  taken back, or nothing was kept
+  1  no app keeps answers, or the edge does not answer
+  2  the command line is wrong")]
+#[command(group = ArgGroup::new("which").required(true).args(["url", "all"]))]
+pub struct Purge {
+    /// An address with its scheme and host, and all that differs by headers alone
+    #[arg(value_name = "URL")]
+    pub url: Option<Url>,
+    /// All addresses that begin like this one
+    #[arg(long, requires = "url")]
+    pub prefix: bool,
+    /// Everything that is kept
+    #[arg(long)]
+    pub all: bool,
+    /// Only of this app
+    #[arg(long, value_name = "APP")]
+    pub app: Option<String>,
 }
 
 /// Keep a network out

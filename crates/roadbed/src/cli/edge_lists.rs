@@ -3,7 +3,7 @@
 use edge::abuse::lists::Verdict;
 use reconcile::Fault;
 
-use crate::cli::edge_args::Verb;
+use crate::cli::edge_args::Networks;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
@@ -12,7 +12,7 @@ use crate::control::access::lists::{Shown, ToList};
 use crate::control::client::ControlClient;
 use crate::render::table::Table;
 
-pub(super) async fn run(session: &Session, verb: &Verb) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, verb: &Networks) -> Result<Exit, Failure> {
     let control = ControlClient::new(session.root.clone());
     let ask = |network: &str, verdict, time: Option<&String>, reason: &str| {
         let seconds = time.map(|text| lasts(text).ok_or_else(|| no_time(text))).transpose()?;
@@ -25,19 +25,19 @@ pub(super) async fn run(session: &Session, verb: &Verb) -> Result<Exit, Failure>
         })
     };
     let (ask, said) = match verb {
-        Verb::Block(args) => {
+        Networks::Block(args) => {
             let (verdict, said) = match args.shadow {
                 true => (Verdict::ShadowBlock, "would be kept out; the access log says so"),
                 false => (Verdict::Block, "kept out from now on"),
             };
             (ask(&args.network, Some(verdict), args.lasts.as_ref(), &args.reason)?, said)
         }
-        Verb::Allow(args) => {
+        Networks::Allow(args) => {
             let ask = ask(&args.network, Some(Verdict::Allow), args.lasts.as_ref(), &args.reason)?;
             (ask, "never kept out from now on")
         }
-        Verb::Unblock(args) => (ask(&args.network, None, None, "")?, "nothing is said of it any more"),
-        Verb::List(_) | Verb::Top(_) => {
+        Networks::Unblock(args) => (ask(&args.network, None, None, "")?, "nothing is said of it any more"),
+        Networks::List(_) => {
             let shown = control.networks().await?;
             if session.output.is_json() {
                 session.output.json(&shown)?;

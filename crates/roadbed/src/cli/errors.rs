@@ -212,7 +212,7 @@ fn time(millis: i64) -> String {
 }
 
 /// What strangers wrote moves no cursor and turns no text around.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let is_shown = |letter: char| {
         !letter.is_control()
             && !matches!(letter, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

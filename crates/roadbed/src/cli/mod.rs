@@ -28,6 +28,7 @@ mod db_migrations;
 pub mod ready_args;
 mod ready_history;
 mod ready_watch;
+mod ready_preview;
 pub mod ready_sabotage;
 pub mod db_shell;
 pub mod deploy;
@@ -35,6 +36,7 @@ pub mod deploy_args;
 pub mod db_stats;
 pub mod down;
 pub mod edge_args;
+mod edge_cache;
 mod edge_lists;
 mod edge_top;
 pub mod env_check;
@@ -45,6 +47,8 @@ mod errors;
 mod monitors;
 pub mod monitors_args;
 mod alerts;
+mod exports;
+pub mod exports_args;
 pub mod errors_args;
 pub mod exit;
 pub mod failure;
@@ -87,6 +91,7 @@ pub mod reference;
 mod release_folder;
 pub mod remote;
 pub mod restart;
+mod restore_from;
 mod restore_whole;
 pub mod roles;
 pub mod sample;
@@ -200,8 +205,8 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
-        Access, Alerts, Backup, Check, Console, Down, Drill, Edge, Errors, Explain, Incident, Logs, Monitors, Plan,
-        Ready, Releases, Restart, Restore, Rollback, Smoke, Status, Token, Trace, Trust, Upgrade,
+        Access, Alerts, Backup, Check, Console, Down, Drill, Edge, Errors, Explain, Exports, Incident, Logs, Monitors,
+        Plan, Ready, Releases, Restart, Restore, Rollback, Smoke, Status, Token, Trace, Trust, Upgrade,
     };
     if let Check(_)
     | Upgrade(_)
@@ -211,6 +216,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     | Errors(_)
     | Monitors(_)
     | Alerts(_)
+    | Exports(_)
     | Explain(_)
     | Trace(_)
     | Restart(_)
@@ -248,12 +254,16 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Errors(args) => wait(errors::run(session, args)),
         Command::Monitors(args) => wait(monitors::run(session, args)),
         Command::Alerts(args) => wait(alerts::run(session, args)),
+        Command::Exports(_) => wait(exports::run(session)),
         Command::Explain(args) => wait(explain::run(session, args)),
         Command::Trace(args) => wait(trace::run(session, args)),
         Command::Restart(args) => wait(restart::run(session, args, &live)),
         Command::Ready(ready_args::Ready { verb: Some(verb), .. }) => ready_history::run(session, verb),
         Command::Ready(args) if args.sabotage => {
             wait(async { ready_sabotage::run(session, args, &mut Interrupts::of_process()?).await })
+        }
+        Command::Ready(args) if args.preview => {
+            wait(async { ready_preview::run(session, args, &live, &mut Interrupts::of_process()?).await })
         }
         Command::Ready(args) => wait(ready::run(session, args, &live)),
         Command::Smoke(args) => wait(smoke::run(session, args, &live)),
@@ -324,7 +334,13 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::MediaWorker(_) => media_roles::media_worker(),
         Command::Edge(edge_args::Edge { verb: None }) => roles::edge(session),
         Command::Edge(edge_args::Edge { verb: Some(edge_args::Verb::Top(args)) }) => wait(edge_top::run(session, args)),
-        Command::Edge(edge_args::Edge { verb: Some(verb) }) => wait(edge_lists::run(session, verb)),
+        Command::Edge(edge_args::Edge { verb: Some(edge_args::Verb::Cache(_)) }) => wait(edge_cache::show(session)),
+        Command::Edge(edge_args::Edge { verb: Some(edge_args::Verb::Purge(args)) }) => {
+            wait(edge_cache::purge(session, args))
+        }
+        Command::Edge(edge_args::Edge { verb: Some(edge_args::Verb::Networks(verb)) }) => {
+            wait(edge_lists::run(session, verb))
+        }
     }
 }
 

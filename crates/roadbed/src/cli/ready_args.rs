@@ -19,6 +19,8 @@ Examples:
   roadbed ready --only T3,T7      the checks of two tasks
   roadbed ready --explain T7      what they promise, without testing it
   roadbed ready --for backend     whether that team can work here, and what is in its way
+  roadbed ready --env staging --for backend --preview
+                                  and whether a preview of what is checked out here comes up and goes again
   roadbed ready --watch 5m        again and again; prints what changes
   roadbed ready --report html=gate.html --report junit=gate.xml
   roadbed ready --sabotage        break each promise where it hurts nobody: is it noticed?
@@ -43,6 +45,9 @@ pub struct Ready {
     /// Only whether this team can work here: backend, frontend, admin, an app, or an owner of the manifest
     #[arg(long = "for", value_name = "TEAM", conflicts_with_all = ["only", "explain"])]
     pub team: Option<String>,
+    /// With --for: if the team can work here, also deploy the commit that is checked out as a preview of its own, and take it away again
+    #[arg(long, requires = "team", conflicts_with = "watch")]
+    pub preview: bool,
     /// Also write a report: html, junit, sarif or badge; without a file on stdout, in place of the rows
     #[arg(long, value_name = "FORMAT[=FILE]", conflicts_with_all = ["explain", "watch"])]
     pub report: Vec<ReportAsked>,

@@ -2,7 +2,7 @@
 //! variable.
 
 use manifest::environment::Class;
-use manifest::{AcmeAuthority, Environment};
+use manifest::{AcmeAuthority, Environment, Provider};
 use reconcile::Fault;
 use secrets::{SecretName, Store, Writing};
 use stores::external::{ADDRESS_CLASS, address_secret};
@@ -16,6 +16,7 @@ use crate::cli::secrets_values::read_value;
 use crate::cli::session::Session;
 use crate::control::access::sign_in::CLIENT_SECRET;
 use crate::control::renewing::ZONE_KEY;
+use crate::world::ordered::{ATLAS_ACCESS, UPSTASH_ACCESS};
 use crate::world::telemetry::metrics_secret;
 
 /// Services that may be somebody else's.
@@ -26,10 +27,18 @@ const KEY_CLASS: Class = Class::Secret;
 
 /// Those that are, in this environment.
 fn services(environment: &Environment) -> Vec<&'static str> {
-    let mongodb = environment.mongodb.as_ref().is_some_and(|mongodb| mongodb.external.is_some());
-    let redis = environment.redis.as_ref().is_some_and(|redis| redis.external.is_some());
-    let cache = environment.redis.as_ref().is_some_and(|redis| redis.external_cache.is_some());
-    SERVICES.into_iter().zip([mongodb, redis, cache]).filter(|(_, is)| *is).map(|(service, _)| service).collect()
+    // What is ordered has its address from there.
+    let is_given = |external: &&manifest::External| external.provider.is_none();
+    let of_redis = |external: fn(&manifest::environment::Redis) -> Option<&manifest::External>| {
+        environment.redis.as_ref().and_then(external).filter(is_given).is_some()
+    };
+    let mongodb = environment.mongodb.as_ref().and_then(|mongodb| mongodb.external.as_ref());
+    let given = [
+        mongodb.filter(is_given).is_some(),
+        of_redis(|redis| redis.external.as_ref()),
+        of_redis(|redis| redis.external_cache.as_ref()),
+    ];
+    SERVICES.into_iter().zip(given).filter(|(_, is)| *is).map(|(service, _)| service).collect()
 }
 
 /// Sets an address, read from stdin or asked for without echo.
@@ -73,14 +82,43 @@ fn keys(environment: &Environment) -> Vec<String> {
     let client = environment.sign_in.iter().filter(|sign_in| sign_in.has_secret).map(|_| CLIENT_SECRET.to_owned());
     let channels = environment.monitoring.channels.iter().filter(|channel| channel.needs_secret());
     let channels = channels.map(manifest::monitoring::Channel::secret);
+    let exports = environment.exports.iter().map(manifest::Export::secret);
     let repositories = environment.backup.iter().flat_map(manifest::Backup::secrets);
-    zone.chain(bound.map(AcmeAuthority::account_secret)).chain(client).chain(channels).chain(repositories).collect()
+    let ordering = accounts(environment).into_iter().map(str::to_owned);
+    let known = zone.chain(bound.map(AcmeAuthority::account_secret)).chain(client);
+    known.chain(channels).chain(exports).chain(repositories).chain(ordering).collect()
+}
+
+/// What opens accounts at providers where something is ordered.
+fn accounts(environment: &Environment) -> Vec<&'static str> {
+    let mongodb = environment.mongodb.iter().filter_map(|mongodb| mongodb.external.as_ref());
+    let redis = environment.redis.iter().flat_map(|redis| [redis.external.as_ref(), redis.external_cache.as_ref()]);
+    let mut all: Vec<&str> = mongodb
+        .chain(redis.flatten())
+        .filter_map(|external| external.provider.as_ref())
+        .map(|provider| match provider {
+            Provider::Atlas(_) => ATLAS_ACCESS,
+            Provider::Upstash(_) => UPSTASH_ACCESS,
+        })
+        .collect();
+    all.dedup();
+    all
 }
 
 fn set_key(session: &Session, name: &str, store: &Store) -> Result<Exit, Failure> {
     let secret = read_value(name)?;
     // A provider may give out any text.
-    let is_keys = name != CLIENT_SECRET && !name.starts_with("alerts/") && !name.starts_with("backup/");
+    let is_account = [ATLAS_ACCESS, UPSTASH_ACCESS].contains(&name);
+    let of_services = ["alerts/", "backup/", "exports/"];
+    let is_keys = name != CLIENT_SECRET && !is_account && !of_services.iter().any(|of| name.starts_with(of));
+    if is_account
+        && !secret.expose().trim().split_once(':').is_some_and(|(who, key)| !who.is_empty() && !key.is_empty())
+    {
+        return Err(Failure::Usage(
+            Fault::new(format!("cannot keep this value of {name}: it is not two parts with a colon between"))
+                .hint("EMAIL:API_KEY for Upstash, CLIENT_ID:CLIENT_SECRET of a service account for Atlas"),
+        ));
+    }
     if is_keys && acme::dns::Secret::of_base64(secret.expose()).is_none() {
         return Err(Failure::Usage(
             Fault::new(format!("cannot keep this value of {name}: it is no base64"))
@@ -96,6 +134,8 @@ fn set_key(session: &Session, name: &str, store: &Store) -> Result<Exit, Failure
         match name {
             CLIENT_SECRET => "person signs in",
             _ if name.starts_with("backup/") => "backup logs in",
+            _ if is_account => "`roadbed up` orders",
+            _ if name.starts_with("exports/") => "export goes out",
             _ if is_keys => "certificate is ordered",
             _ => "alert goes out",
         }

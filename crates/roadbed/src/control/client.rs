@@ -17,7 +17,7 @@ use super::access::{LinkMade, Listing, ToLink, ToRevoke};
 use super::api::answers::TokenAnswer;
 use super::api::tokens::TokenId;
 use super::api::{Created, Shown, ToCreate};
-use super::backing_up::wire::{Answer, Request as BackupRequest};
+use super::backing_up::wire::{Answer, Begun, Request as BackupRequest, ToBegin};
 use super::delivering::{Ask, Changes, Happening, Listed, ToApprove, ToCancel, ToRollBack, WayBack};
 use super::lent::{Asked, Lent, Renewed, Token};
 use super::login::{Challenge, LoggedIn, Signed};
@@ -131,6 +131,11 @@ impl ControlClient {
     /// Asks about backups. Some answers take as long as all data takes.
     pub async fn backups(&self, request: &BackupRequest) -> Result<Answer, Fault> {
         self.answered(Method::POST, "/backups", request).await
+    }
+
+    /// Asks a preview to take a masked sample.
+    pub async fn begin(&self, request: &ToBegin) -> Result<Begun, Fault> {
+        self.answered(Method::POST, "/sample", request).await
     }
 
     pub async fn releases(&self) -> Result<Vec<Listed>, Fault> {

@@ -12,6 +12,7 @@ use secrets::{Secret, generate, jwk};
 
 use crate::rotation::{Behind, Subject};
 use crate::wanted::Wanted;
+use crate::world::errors;
 
 /// A provider's API answers within seconds; a command that asks a person is no command for this.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -51,6 +52,9 @@ pub async fn make(subject: &Subject, version: u32, want: &Wanted, now: Timestamp
     };
     if variable.rule.value_type == ValueType::Jwk {
         return jwk::generate().map_err(|fault| random(&fault));
+    }
+    if subject.rotation.kind == RotationKind::ErrorsDual {
+        return errors::fresh_key();
     }
     let Some(command) = subject.rotation.create.as_ref().filter(|_| variable.source == Source::Store) else {
         return generate::credential().map_err(|fault| random(&fault));

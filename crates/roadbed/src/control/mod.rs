@@ -18,6 +18,7 @@ pub mod rotating;
 pub mod renewing;
 mod limiting;
 mod telling;
+mod telling_facts;
 mod telling_monitors;
 mod source_maps;
 mod smoking;

@@ -87,6 +87,7 @@ fn routes(control: &Arc<Control>) -> Router<Arc<Control>> {
         .route("/access/revoke", Action::KeepAccess, post(revoke_access))
         .route("/access/networks", Action::KeepAccess, get(networks).post(list_network))
         .route("/backups", Action::KeepBackups, post(backups))
+        .route("/sample", Action::KeepBackups, post(begin))
         .route("/access/knock", Action::LetIn, post(knock))
         .route(WISH, Action::LetIn, post(wish))
         .route("/console/", Action::LetIn, any(console::answer))
@@ -203,6 +204,11 @@ async fn wish(State(control): State<Arc<Control>>, Json(wish): Json<Wish>) -> Re
 async fn backups(State(control): State<Arc<Control>>, Json(request): Json<backing_up::wire::Request>) -> Response {
     let redactions = control.redactions_as_wanted();
     finished(redactions, async move { backing_up::answer(&control, request).await }).await
+}
+
+async fn begin(State(control): State<Arc<Control>>, Json(request): Json<backing_up::wire::ToBegin>) -> Response {
+    let redactions = control.redactions_as_wanted();
+    finished(redactions, async move { backing_up::begin(&control, request).await }).await
 }
 
 async fn status(State(control): State<Arc<Control>>) -> Response {

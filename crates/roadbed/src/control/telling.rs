@@ -4,21 +4,19 @@
 //! takes no reports that could hold a secret, and is told within a second. No resource, on purpose: telemetry that is away must fail
 //! no `up`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use host::files;
 use reconcile::Fault;
-use reconcile::ports::{UnitState, Units};
-use secrets::{Secret, Store};
-use telemetry::TelemetryClient;
-use telemetry::metrics::Fact;
+use secrets::{Secret, SecretName, Store};
+use telemetry::{ExportSecret, TelemetryClient};
 use tokio::time::{Instant, sleep};
 
+use super::telling_facts;
 use super::telling_monitors::{self, Promises};
 use super::{Control, redacting};
+use crate::wanted::Wanted;
 use crate::{seats, wanted};
 
 /// Between two looks: one question over a Unix socket.
@@ -66,10 +64,12 @@ async fn look(
     let Ok(knows) = telemetry.secrets_told().await else { return Ok(()) };
     if knows.is_none() || reported.is_none_or(|at| at.elapsed() >= FACTS_EVERY) {
         *reported = Some(Instant::now());
-        telemetry.tell(&facts(control).await?).await?;
-        if let Some(want) = wanted::read(&control.root)? {
+        let want = wanted::read(&control.root)?;
+        telemetry.tell(&telling_facts::facts(control, want.as_ref()).await?).await?;
+        if let Some(want) = want {
             let store = Store::new(seats::of_control(&control.root, &control.id, &control.clock, &want));
             telling_monitors::tell(control, promises, &want, &store, &telemetry).await?;
+            tell_exports(&want, &store, &telemetry).await?;
         }
     }
     let after = control.convergences.load(Ordering::Relaxed);
@@ -87,26 +87,16 @@ async fn look(
     }
 }
 
-/// What of the environment is a number.
-async fn facts(control: &Control) -> Result<Vec<Fact>, Fault> {
-    let mut facts = Vec::new();
-    let mut add = |name: &str, help: &str, unit: Option<&str>, value: f64| {
-        let labels: BTreeMap<String, String> =
-            unit.map(|unit| ("unit".to_owned(), unit.to_owned())).into_iter().collect();
-        facts.push(Fact { name: name.to_owned(), help: help.to_owned(), labels, value });
-    };
-    for unit in control.keeper.list().await? {
-        let is_up = matches!(unit.state, UnitState::Running | UnitState::Adopted);
-        add("roadbed_unit_up", "1 while a process of the unit runs.", Some(&unit.name), f64::from(u8::from(is_up)));
-        let help = "How often the keeper started the unit again.";
-        add("roadbed_unit_restarts_total", help, Some(&unit.name), f64::from(unit.restarts));
+/// What opens the receivers of exports.
+async fn tell_exports(want: &Wanted, store: &Store, telemetry: &TelemetryClient) -> Result<(), Fault> {
+    let mut secrets = Vec::new();
+    for export in wanted::resolve(want)?.exports {
+        let found = store.get(&SecretName::new(export.secret()));
+        let found =
+            found.map_err(|fault| Fault::because("cannot read what opens the receiver of an export", &fault))?;
+        if let Some(found) = found {
+            secrets.push(ExportSecret { export: export.name.to_string(), value: found.secret.expose().to_owned() });
+        }
     }
-    #[expect(clippy::cast_precision_loss, reason = "a sample of Prometheus is a double")]
-    if let Ok(free) = files::free_bytes(control.root.path()) {
-        add("roadbed_disk_free_bytes", "What the environment's disk has left.", None, free as f64);
-    }
-    let converged = control.convergences.load(Ordering::Relaxed);
-    #[expect(clippy::cast_precision_loss, reason = "a sample of Prometheus is a double")]
-    add("roadbed_convergences_total", "How often this control has converged.", None, converged as f64);
-    Ok(facts)
+    telemetry.tell_exports(&secrets).await
 }

@@ -4,12 +4,18 @@ use std::time::Duration;
 
 use backup::{DrillRecord, Kind, Snapshot};
 
+use stores::mongo::sample::Replaced;
+
 use super::span;
-use crate::control::backing_up::wire::{Answer, Done, KeysDone, Listing, ObjectsDone, Progress, Recovered};
+use crate::control::backing_up::wire::{Answer, Done, KeysDone, Listing, MaskedDone, ObjectsDone, Progress, Recovered};
 
 pub fn lines(answer: &Answer) -> Vec<String> {
     match answer {
-        Answer::Taken { snapshot } => vec![format!("saved {}", of(snapshot))],
+        Answer::Taken { snapshot, left_out } => {
+            let mut lines = vec![format!("saved {}", of(snapshot))];
+            lines.extend(left_out.iter().map(|what| format!("LEFT OUT {what}")));
+            lines
+        }
         Answer::Progress { progress } => progress.iter().map(going).collect(),
         Answer::List(listing) => list(listing),
         Answer::Contents { contents } => {
@@ -26,6 +32,12 @@ pub fn lines(answer: &Answer) -> Vec<String> {
             for bucket in contents.objects.iter().flat_map(|objects| &objects.buckets) {
                 let objects = bucket.digest.documents;
                 lines.push(format!("bucket {}: {objects} objects, {}", bucket.name, size(bucket.bytes)));
+            }
+            for release in contents.releases.iter().flat_map(|releases| &releases.releases) {
+                let role = if release.is_live { ", live" } else { "" };
+                let apps: Vec<&str> = release.artifacts.keys().map(String::as_str).collect();
+                lines.push(format!("release {}{role}: {}", release.name, apps.join(", ")));
+                lines.extend(release.lacking.iter().map(|why| format!("  LEFT OUT {why}")));
             }
             lines.push(format!("{} files of the environment", contents.files.len()));
             lines
@@ -50,6 +62,7 @@ pub fn lines(answer: &Answer) -> Vec<String> {
         Answer::Restored(done) => restored(done),
         Answer::RestoredKeys(done) => restored_keys(done),
         Answer::RestoredObjects(done) => restored_objects(done),
+        Answer::RestoredMasked(done) => restored_masked(done),
         Answer::Recovered(recovered) => self::recovered(recovered),
     }
 }
@@ -183,10 +196,44 @@ fn restored_objects(done: &ObjectsDone) -> Vec<String> {
     lines
 }
 
+fn restored_masked(done: &MaskedDone) -> Vec<String> {
+    let MaskedDone { restored, preview, collections, left_out, without_rules } = done;
+    let mut lines = vec![format!(
+        "{preview} has {} as it was at {}, masked, from {}",
+        restored.database, restored.at, restored.base
+    )];
+    lines.extend(collections.iter().map(|one| {
+        let Replaced { collection, gone, documents } = one;
+        format!("  {collection}: {documents} documents, in place of {gone}")
+    }));
+    for (collection, fields) in left_out {
+        if !collections.iter().any(|one| one.collection == *collection) {
+            lines.push(format!("  {collection}: not put in, the preview's manifest does not declare it"));
+        } else if !fields.is_empty() {
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+            lines.push(format!("  {collection}: left out {}", fields.join(", ")));
+        }
+    }
+    if !without_rules.is_empty() {
+        lines.push(format!("  nothing of {}: no rule says what may leave", without_rules.join(", ")));
+    }
+    lines
+}
+
 fn recovered(recovered: &Recovered) -> Vec<String> {
     let mut lines = vec![format!("begun with {}: secrets, certificates, proof and Redis", recovered.base)];
     if let Some((objects, bytes)) = recovered.objects {
         lines.push(format!("object storage: {objects} objects, {}", size(bytes)));
+    }
+    if let Some(releases) = &recovered.releases {
+        match (&releases.live, &releases.lost) {
+            (Some(live), _) => lines.push(format!("release {live} serves again")),
+            (None, Some(lost)) => lines.push(format!("release {lost} was live, and CANNOT be run")),
+            (None, None) => {}
+        }
+        lines.push(format!("{} releases can be run here: `roadbed releases` shows them", releases.whole));
+        lines.extend(releases.lacking.iter().map(|what| format!("  not in the backup: {what}")));
+        lines.extend(releases.ended.iter().map(|(id, state)| format!("  {id} was under way, and is {state}")));
     }
     if let Some(mongodb) = &recovered.mongodb {
         let documents: u64 = recovered.collections.iter().map(|one| one.documents).sum();

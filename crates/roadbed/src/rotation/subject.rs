@@ -9,6 +9,9 @@ use reconcile::ResourceId;
 use secrets::{SecretName, VersionRow, VersionState};
 use stores::redis::{Purpose, Settings};
 
+use crate::world::errors;
+use crate::world::telemetry::TELEMETRY;
+
 /// Something that is rotated as one, with the secrets behind it.
 #[derive(Clone, Debug)]
 pub struct Subject {
@@ -49,6 +52,7 @@ impl Subject {
                 .flat_map(|purpose| variable.consumers.iter().map(move |app| purpose.app_secret(app)))
                 .collect(),
             (RotationKind::MediaDual, _) => each(stores::objects::app_secret),
+            (RotationKind::ErrorsDual, _) => each(errors::app_secret),
             (_, Source::Generated | Source::Store) => vec![SecretName::variable(variable.name.as_str())],
             (_, Source::Literal(_) | Source::Derived(_) | Source::Ci) => return None,
         };
@@ -63,6 +67,7 @@ impl Subject {
                 all.filter(lets_in).map(|settings| ResourceId::new(settings.unit())).collect()
             }
             RotationKind::MediaDual => vec![ResourceId::new(stores::objects::UNIT)],
+            RotationKind::ErrorsDual => vec![ResourceId::new(TELEMETRY)],
             RotationKind::Jwks => vec![ResourceId::new("routes")],
             _ => Vec::new(),
         };

@@ -9,7 +9,7 @@ use manifest::{AppName, Environment};
 use reconcile::Fault;
 use reconcile::loaded::Loaded;
 use reconcile::ports::TELEMETRY_PATH;
-use secrets::{Secret, SecretName, Store, Versioned};
+use secrets::{Secret, SecretName, Store, Versioned, generate};
 use telemetry::{ErrorLimits, ErrorSettings, KeyOf, Project, ProjectKey};
 
 use super::facts::store_fault;
@@ -17,15 +17,25 @@ use super::facts::store_fault;
 /// Hexadecimal digits of a key: some of Sentry's clients take no more.
 const KEY_LENGTH: usize = 32;
 
+/// Where the key of an app's own processes is kept.
+pub fn app_secret(app: &AppName) -> SecretName {
+    SecretName::new(format!("errors/app-{app}"))
+}
+
+/// A key that was never anybody's.
+pub fn fresh_key() -> Result<Secret, Fault> {
+    let fresh = generate::credential();
+    let fresh = fresh.map_err(|fault| Fault::because("cannot make a key for reports of errors", &fault))?;
+    Ok(Secret::new(fresh.expose()[..KEY_LENGTH].to_owned()))
+}
+
 /// The key of an app's own processes, made at first need.
 fn key(secrets: &Store, app: &AppName) -> Result<(SecretName, Versioned), Fault> {
-    let name = SecretName::new(format!("errors/app-{app}"));
+    let name = app_secret(app);
     if let Some(found) = secrets.get(&name).map_err(|fault| store_fault(&fault))? {
         return Ok((name, found));
     }
-    let fresh =
-        secrets::generate::credential().map_err(|fault| Fault::because(format!("cannot make {name}"), &fault))?;
-    let fresh = Secret::new(fresh.expose()[..KEY_LENGTH].to_owned());
+    let fresh = fresh_key()?;
     let kept = secrets.get_or_keep(&name, Class::Secret, &fresh).map_err(|fault| store_fault(&fault))?;
     Ok((name, kept))
 }
@@ -59,19 +69,21 @@ pub fn is_told(environment: &Environment, app: &App, fact: &Fact) -> bool {
     })
 }
 
-/// What telemetry is told: digests, and no key. An app that is told of no address has none.
+/// What telemetry is told: digests, and no key. An app that is told of no address has none. While a key is rotated the one before and
+/// the next are taken too, and those that pages have of them.
 pub(super) fn settings(environment: &Environment, secrets: &Store) -> Result<ErrorSettings, Fault> {
     let project = |app: &AppName| {
-        let (_, key) = key(secrets, app)?;
-        let key = key.secret.expose();
-        Ok(Project {
-            app: app.to_string(),
-            id: Project::id_of(app.as_str()),
-            keys: vec![
+        let (name, _) = key(secrets, app)?;
+        let accepted = secrets.accepted(&name).map_err(|fault| store_fault(&fault))?;
+        let both = |key: &Versioned| {
+            let key = key.secret.expose();
+            [
                 ProjectKey { of: KeyOf::Server, digest: Project::digest_of(key) },
                 ProjectKey { of: KeyOf::Page, digest: Project::digest_of(&Project::page_key(key)) },
-            ],
-        })
+            ]
+        };
+        let (app, id) = (app.to_string(), Project::id_of(app.as_str()));
+        Ok(Project { app, id, keys: accepted.iter().flat_map(both).collect() })
     };
     let reports =
         |app: &&App| [Fact::ErrorsDsn, Fact::ErrorsPublicDsn].iter().any(|fact| is_told(environment, app, fact));

@@ -74,6 +74,12 @@ impl LocalFacts {
         Some(self.credentials(&name, "Redis").and_then(value))
     }
 
+    /// Whether the Redis that apps speak REST with is ordered at Upstash.
+    fn is_at_upstash(&self) -> bool {
+        let external = self.environment.redis.as_ref().and_then(|redis| redis.external.as_ref());
+        external.is_some_and(|external| matches!(external.provider, Some(manifest::Provider::Upstash(_))))
+    }
+
     /// The key that signs now, made at first need.
     fn signing_key(&self, variable: &Variable) -> Result<Value, Fault> {
         let name = SecretName::variable(variable.name.as_str());
@@ -153,6 +159,19 @@ impl Facts for LocalFacts {
             Fact::RedisSentinels => {
                 let all = self.addresses.redis_of(Purpose::Sentinel).map(|port| format!("127.0.0.1:{port}"));
                 Ok(Value::plain(all.collect::<Vec<_>>().join(",")))
+            }
+            // Upstash speaks it itself.
+            Fact::RedisRestUrl if self.is_at_upstash() => Ok(Value::plain(external::rest_url(&self.stores)?)),
+            Fact::RedisRestToken | Fact::RedisRestReadOnlyToken if self.is_at_upstash() => {
+                let name = Purpose::Durable.app_secret(app);
+                let found = self.credentials(&name, "Redis")?;
+                let reads = *fact == Fact::RedisRestReadOnlyToken;
+                let what = if reads { "read-only token" } else { "token" };
+                Ok(Value {
+                    text: external::rest_token(app, &found, reads, &self.stores)?,
+                    shown: format!("{what} at Upstash of {name}@{}", found.version),
+                    loaded: [(name.to_string(), found.version)].into(),
+                })
             }
             // Before somebody else's Redis stands no gateway of ours.
             Fact::RedisRestUrl | Fact::RedisRestToken | Fact::RedisRestReadOnlyToken

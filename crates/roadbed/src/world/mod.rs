@@ -23,6 +23,7 @@ mod asleep;
 mod ceiling;
 mod guarded;
 mod members;
+pub mod ordered;
 mod migrating;
 pub mod ports;
 pub mod serving;
@@ -38,6 +39,7 @@ pub mod objects;
 pub mod media;
 mod sidecar;
 pub mod errors;
+mod exports;
 pub(crate) mod monitoring;
 pub mod source_maps;
 

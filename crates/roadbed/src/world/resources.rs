@@ -36,6 +36,7 @@ use super::addresses::{Addresses, https_url};
 use super::asleep::Asleep;
 use super::ceiling::Together;
 use super::errors;
+use super::exports;
 use super::facts::LocalFacts;
 use super::fleet::{Fleet, Origin, site_of_release};
 use super::guarded;
@@ -43,6 +44,7 @@ use super::identity::owner;
 use super::leftovers::Leftovers;
 use super::migrating::{Migrations, Which};
 use super::network::{NetworkRules, RulesOf};
+use super::ordered;
 use super::rest;
 use super::serving::{Certificate, EdgeProcess, PublishedRoutes};
 use super::sidecar::SidecarProcess;
@@ -133,9 +135,12 @@ impl Parts {
                     all.push(Box::new(Mongo::new(settings.clone(), members, engine.clone(), ground.clone())));
                     all.push(Box::new(engine));
                 }
-                Provider::External(external) => {
-                    all.push(Box::new(ExternalMongo::new(settings.clone(), external.clone(), ground.clone())));
-                }
+                Provider::External(external) => match ordered::mongodb(settings, &self.environment, &ground)? {
+                    Some(at_atlas) => all.push(Box::new(at_atlas)),
+                    None => {
+                        all.push(Box::new(ExternalMongo::new(settings.clone(), external.clone(), ground.clone())));
+                    }
+                },
             }
             let destroy = match self.wanted.destroy {
                 wanted::Destroy::Never => Destroy::Never,
@@ -154,7 +159,14 @@ impl Parts {
                 all.push(Box::new(redis.among(&self.addresses.redis)));
             }
             for (settings, external) in &self.addresses.external_redis {
-                all.push(Box::new(ExternalRedis::new(settings.clone(), external.clone(), ground.clone())));
+                let redis = ExternalRedis::new(settings.clone(), external.clone(), ground.clone());
+                match ordered::redis(settings, &self.environment, &ground)? {
+                    Some(at_upstash) => {
+                        all.push(Box::new(redis.after(Resource::id(&at_upstash).clone())));
+                        all.push(Box::new(at_upstash));
+                    }
+                    None => all.push(Box::new(redis)),
+                }
             }
             if let Some(gateway) = self.rest(&ground)? {
                 all.push(Box::new(gateway));
@@ -267,6 +279,7 @@ impl Parts {
             metrics_token: telemetry::metrics_token(&self.secrets),
             errors: errors::settings(&self.environment, &self.secrets)?,
             monitors: super::monitoring::settings(self)?,
+            exports: self.environment.exports.iter().map(exports::told).collect(),
         })
     }
 

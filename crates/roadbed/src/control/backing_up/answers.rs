@@ -1,13 +1,13 @@
 //! What people ask for of backups.
 
-use backup::{Freed, Naming, Repository, Scratch, doomed, put_back, rebuild};
+use backup::{Freed, Naming, Repository, doomed, put_back};
 use reconcile::Fault;
 
-use super::desk::{Desk, desk, fresh_recovery_key, rehearsal, snapshots};
+use super::desk::{Desk, Rebuilt, desk, fresh_recovery_key, snapshots};
 use super::record::Record;
 use super::recovering::recover;
 use super::wire::{Answer, Done, Listing, Request, ToRestore};
-use super::{base, buckets, copying, in_background, keys, rehearse, slice};
+use super::{base, buckets, copying, in_background, keys, masked, rehearse, slice};
 use crate::control::Control;
 use crate::recovery;
 
@@ -25,6 +25,7 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
             | Request::Restore(_)
             | Request::RestoreKeys { .. }
             | Request::RestoreObjects { .. }
+            | Request::RestoreMasked(_)
     );
     if changes && recovery::begun(&control.root)?.is_some() {
         return Err(Fault::new("this environment is being begun from a backup, and not all is back")
@@ -33,7 +34,9 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
     match request {
         Request::Now => {
             let _turn = control.backing_up.turn.lock().await;
-            Ok(Answer::Taken { snapshot: base(control, &desk).await? })
+            let taken = base(control, &desk).await?;
+            let left_out = taken.contents.releases.iter().flat_map(backup::OfReleases::left_out).collect();
+            Ok(Answer::Taken { snapshot: taken.snapshot, left_out })
         }
         Request::Progress => Ok(Answer::Progress { progress: control.backing_up.progress(control.clock.now()) }),
         Request::List => list(control, &desk).await.map(Answer::List),
@@ -103,9 +106,13 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
             let _turn = control.backing_up.turn.lock().await;
             buckets::restore(control, &desk, (&named, at), in_place).await.map(Answer::RestoredObjects)
         }
-        Request::Recover { repository, key } => {
+        Request::RestoreMasked(ask) => {
             let _turn = control.backing_up.turn.lock().await;
-            recover(control, &desk, repository, key).await.map(Answer::Recovered)
+            masked::restore(control, &desk, &ask).await.map(Answer::RestoredMasked)
+        }
+        Request::Recover { from, key } => {
+            let _turn = control.backing_up.turn.lock().await;
+            recover(control, &desk, from, key).await.map(Answer::Recovered)
         }
     }
 }
@@ -126,34 +133,14 @@ async fn list(control: &Control, desk: &Desk) -> Result<Listing, Fault> {
     })
 }
 
-/// The last moment that is saved.
-fn newest(all: &[backup::Snapshot]) -> Option<backup::ClusterTime> {
-    let moment = |snapshot: &backup::Snapshot| match snapshot.kind {
-        backup::Kind::Base { at } => at,
-        backup::Kind::Oplog { to, .. } => Some(to),
-    };
-    all.iter().filter_map(moment).max()
-}
-
 /// In a scratch server first, compared there; then put where it is wanted.
 async fn restore(control: &Control, desk: &Desk, ask: &ToRestore) -> Result<Done, Fault> {
-    slice(control, desk).await?;
-    let asked = ask.at.map(backup::ClusterTime::until);
-    let covered = Record::read(&control.root)?.covered.map(|(to, _)| to).unwrap_or_default();
     let database = desk.database().ok_or_else(|| Fault::new("this environment has no MongoDB"))?;
     // Of before what is backed up now: or the newest would be what is there anyhow.
-    let until = match asked {
-        Some(asked) => Some(asked),
-        None => newest(&snapshots(&desk.repository(control).await?).await?),
-    };
+    let until = desk.until(control, ask.at).await?;
     // Whatever the restore makes of it, what is there now can be had again.
-    let before = if ask.in_place { Some(base(control, desk).await?.name) } else { None };
-    let repository = desk.repository(control).await?;
-    let engines = desk.engines(control).await?;
-    let mongod = engines.mongod.ok_or_else(|| Fault::new("there is no mongod to restore into"))?;
-    let mut scratch = Scratch::new(&rehearsal(&control.root))?;
-    let client = scratch.mongod(&mongod).await?;
-    let (_, restored) = rebuild(&repository, until, covered, &client).await?;
+    let before = if ask.in_place { Some(base(control, desk).await?.snapshot.name) } else { None };
+    let Rebuilt { scratch, client, restored } = desk.rebuilt(control, until).await?;
     let naming = if ask.in_place {
         Naming::InPlace
     } else {

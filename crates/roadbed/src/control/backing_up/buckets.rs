@@ -42,7 +42,7 @@ pub(super) async fn restore(
     // What has rotted fails every backup, so it is mended before what is there now is backed up. And that only now, or it would be the
     // newest, and might end the one that is being read.
     let mended = restore_objects(&reader, &of, &store, wanted(Put::Mend)).await?;
-    let before = base(control, desk).await?.name;
+    let before = base(control, desk).await?.snapshot.name;
     let mut objects = restore_objects(&reader, &of, &store, wanted(Put::InPlace)).await?;
     objects.objects += mended.objects;
     objects.bytes += mended.bytes;

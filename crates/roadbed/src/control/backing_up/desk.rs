@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use backup::{Destination, Engines, Keep, MongoSource, Place, Probe, RedisSource, Repository, Sources};
+use backup::{
+    ClusterTime, Destination, Engines, Keep, MongoSource, Place, Probe, RedisSource, Repository, Restored, Scratch,
+    Sources, rebuild,
+};
+use host::clock::Timestamp;
 use host::files::{self, Access};
 use manifest::environment::Class;
 use manifest::{Backup, RepositoryPlace};
@@ -13,8 +17,8 @@ use secrets::{SecretName, Store, Versioned};
 use stores::mongo::OwnUser;
 use stores::redis::Purpose;
 
-use super::in_background;
 use super::record::Record;
+use super::{in_background, releases, slice};
 use crate::control::lending::lender;
 use crate::control::{Control, convergence, sleeping};
 use crate::wanted::{self, Wanted};
@@ -42,6 +46,13 @@ pub(super) struct Desk {
     pub(super) want: Wanted,
     pub(super) backup: Backup,
     pub(super) lender: Lender,
+}
+
+/// A database that was restored where it harms nobody.
+pub(super) struct Rebuilt {
+    pub(super) scratch: Scratch,
+    pub(super) client: Client,
+    pub(super) restored: Restored,
 }
 
 /// Where the repository of an environment is.
@@ -75,7 +86,7 @@ const BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-fn authorities() -> Result<Vec<u8>, Fault> {
+pub(super) fn authorities() -> Result<Vec<u8>, Fault> {
     for bundle in BUNDLES {
         let read = files::read_if_exists(Path::new(bundle));
         if let Some(bytes) = read.map_err(|fault| Fault::because("cannot read the certificates to believe", &fault))? {
@@ -242,12 +253,14 @@ impl Desk {
         let (root, text) = (control.root.clone(), self.want.text.clone());
         let files = tokio::task::spawn_blocking(move || own_files(&root, text)).await;
         let files = files.map_err(|error| Fault::because("cannot read the environment's own files", &error))??;
+        let releases = releases::sources(control, self).await?;
         Ok(Sources {
             product: self.want.product.clone(),
             environment: self.want.environment.clone(),
             mongodb,
             redis,
             objects,
+            releases,
             files,
         })
     }
@@ -262,6 +275,27 @@ impl Desk {
         let opening = tokio::task::spawn_blocking(move || objects::Store::open(&folder));
         let opened = opening.await.map_err(|error| Fault::because("cannot open object storage", &error))?;
         opened.map(Arc::new).map(Some).map_err(|fault| Fault::because("cannot open object storage", &fault))
+    }
+
+    /// The moment that is meant by `at`, or the last one that is saved; what changed up to now is saved first.
+    pub(super) async fn until(&self, control: &Control, at: Option<Timestamp>) -> Result<Option<ClusterTime>, Fault> {
+        slice(control, self).await?;
+        match at {
+            Some(at) => Ok(Some(ClusterTime::until(at))),
+            None => Ok(newest(&snapshots(&self.repository(control).await?).await?)),
+        }
+    }
+
+    /// MongoDB as it was at `until`, in a server that nobody else reaches.
+    pub(super) async fn rebuilt(&self, control: &Control, until: Option<ClusterTime>) -> Result<Rebuilt, Fault> {
+        let covered = Record::read(&control.root)?.covered.map(|(to, _)| to).unwrap_or_default();
+        let repository = self.repository(control).await?;
+        let engines = self.engines(control).await?;
+        let mongod = engines.mongod.ok_or_else(|| Fault::new("there is no mongod to restore into"))?;
+        let mut scratch = Scratch::new(&rehearsal(&control.root))?;
+        let client = scratch.mongod(&mongod).await?;
+        let (_, restored) = rebuild(&repository, until, covered, &client).await?;
+        Ok(Rebuilt { scratch, client, restored })
     }
 
     /// What rehearsals and restores run. Marked as control's own: what a killed control leaves is ended before the next one.
@@ -333,4 +367,13 @@ pub(super) fn fresh_recovery_key() -> Result<String, Fault> {
 /// What the repository has, as it is listed.
 pub(super) async fn snapshots(repository: &Repository) -> Result<Vec<backup::Snapshot>, Fault> {
     in_background(repository, Repository::snapshots).await
+}
+
+/// The last moment that is saved.
+fn newest(all: &[backup::Snapshot]) -> Option<ClusterTime> {
+    let moment = |snapshot: &backup::Snapshot| match snapshot.kind {
+        backup::Kind::Base { at } => at,
+        backup::Kind::Oplog { to, .. } => Some(to),
+    };
+    all.iter().filter_map(moment).max()
 }

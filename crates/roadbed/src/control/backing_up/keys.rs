@@ -46,7 +46,7 @@ pub(super) async fn restore(
     let mut scratch = Scratch::new(&rehearsal(&control.root))?;
     let mut saved = backup::start(&reader, of, &program, &mut scratch).await?;
     // Only now, or it would be the newest, and might end the one that is being read.
-    let before = if in_place { Some(base(control, desk).await?.name) } else { None };
+    let before = if in_place { Some(base(control, desk).await?.snapshot.name) } else { None };
     let to = if in_place {
         prefix.to_owned()
     } else {

@@ -8,15 +8,18 @@ mod buckets;
 mod copying;
 mod desk;
 mod keys;
+mod masked;
 pub mod record;
 mod recovering;
+mod releases;
+mod source;
 pub mod wire;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use backup::{ClusterTime, Course, Freed, Kind, Repository, SliceTaken, Snapshot, append, chain_end, doomed};
+use backup::{ClusterTime, Course, Freed, Kind, Repository, SliceTaken, Taken, append, chain_end, doomed};
 use host::clock::Timestamp;
 use reconcile::Fault;
 use tokio::sync::Notify;
@@ -24,10 +27,13 @@ use tokio::time::sleep;
 
 use super::Control;
 use crate::recovery;
+use crate::render::span::bytes;
 pub(super) use answers::answer;
 use desk::{Desk, desk};
 pub(crate) use desk::{KEY, destination};
+pub(super) use masked::begin;
 use record::Record;
+pub use source::Source;
 
 /// Between two looks whether anything is due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -53,6 +59,8 @@ pub struct BackingUp {
     reopened: AtomicBool,
     /// The oplog did not reach back.
     base_is_due: Notify,
+    /// Archives of releases that are known to be whole.
+    held: releases::Held,
     /// Something was saved that the copies have not.
     copies_are_due: Notify,
     /// Why the last attempt came to nothing.
@@ -69,7 +77,8 @@ struct Chain {
 }
 
 impl BackingUp {
-    fn note_trouble(&self, what: &str, outcome: Result<(), &Fault>) {
+    /// Notes why an attempt came to nothing, or that one came to something.
+    pub(super) fn note_trouble(&self, what: &str, outcome: Result<(), &Fault>) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
             Ok(()) => *trouble = None,
@@ -93,6 +102,14 @@ impl BackingUp {
             seconds: now.since(began).as_secs(),
             waits: course.waits(),
         })
+    }
+
+    /// What is being done with them, in words; `None`: nothing for which others would wait.
+    pub(super) fn under_way(&self, now: Timestamp) -> Option<String> {
+        match self.progress(now) {
+            Some(progress) => Some(format!("A backup is being taken: {}", bytes(progress.bytes))),
+            None => self.turn.try_lock().is_err().then(|| "A rehearsal or a restore is under way".to_owned()),
+        }
     }
 
     pub(super) fn trouble(&self) -> Option<String> {
@@ -150,7 +167,9 @@ async fn due(control: &Control) -> Result<(), Fault> {
     let now = control.clock.now();
     let mut record = Record::read(&control.root)?;
     let is_young = |last: Timestamp, most: Duration| now.since(last) < most && last <= now.after(LOOK);
-    if record.base.is_none_or(|base| !is_young(base, desk.backup.every)) || record.gap {
+    let live = control.delivering.settled()?.map(|live| live.map(|live| live.to_string()));
+    let is_other_release = live.is_some_and(|live| live != record.live);
+    if record.base.is_none_or(|base| !is_young(base, desk.backup.every)) || record.gap || is_other_release {
         base(control, &desk).await?;
         record = Record::read(&control.root)?;
     }
@@ -162,9 +181,11 @@ async fn due(control: &Control) -> Result<(), Fault> {
 }
 
 /// Takes a base; then what is over goes, and some of what was written is read again.
-async fn base(control: &Control, desk: &Desk) -> Result<Snapshot, Fault> {
+async fn base(control: &Control, desk: &Desk) -> Result<Taken, Fault> {
     let repository = desk.repository(control).await?;
     let _held = repository.lock("roadbed backup")?;
+    // Before the book is read: one that goes live meanwhile is worth another backup.
+    let live = control.delivering.live()?.map(|live| live.to_string());
     let sources = desk.sources(control).await?;
     let now = control.clock.now();
     let before = desk::snapshots(&repository).await?.iter().rev().find(|one| one.is_base()).map_or(0, |one| one.bytes);
@@ -174,6 +195,9 @@ async fn base(control: &Control, desk: &Desk) -> Result<Snapshot, Fault> {
     control.backing_up.set_course(None);
     let taken = taken?;
     tracing::info!(name = taken.snapshot.name, bytes = taken.snapshot.bytes, "backed up");
+    for what in taken.contents.releases.iter().flat_map(backup::OfReleases::left_out) {
+        tracing::warn!(name = taken.snapshot.name, "not in the backup: {what}");
+    }
     let keep = desk.keep();
     let over = in_background(&repository, move |repository| {
         let over = doomed(&repository.snapshots()?, &keep, now);
@@ -187,12 +211,13 @@ async fn base(control: &Control, desk: &Desk) -> Result<Snapshot, Fault> {
     }
     Record::change(&control.root, |record| {
         record.base = Some(now);
+        record.live = live;
         record.gap = false;
         record.damage = verified.damage;
     })?;
     control.backing_up.note_trouble("back up", Ok(()));
     control.backing_up.copies_are_due.notify_one();
-    Ok(taken.snapshot)
+    Ok(taken)
 }
 
 /// Saves what changed in MongoDB since the last time.

@@ -16,6 +16,9 @@ pub struct Record {
     pub base: Option<Timestamp>,
     /// Up to when all changes are saved, and when that was seen.
     pub covered: Option<(ClusterTime, Timestamp)>,
+    /// Which release was live then, by its name. Another one that is live now is worth a backup: the book of deployments knows it.
+    #[serde(default)]
+    pub live: Option<String>,
     /// Whether changes were overwritten before they were saved, and no base came since.
     #[serde(default)]
     pub gap: bool,

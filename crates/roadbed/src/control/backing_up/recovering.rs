@@ -1,23 +1,17 @@
 //! The rest of a restore on an empty machine: what only a running environment can be given.
 
-use std::path::PathBuf;
-
 use backup::{ClusterTime, Naming, Repository, Scratch, put_back, rebuild};
 use reconcile::Fault;
 
 use super::desk::{Desk, rehearsal};
 use super::record::Record;
+use super::source::Source;
 use super::wire::Recovered;
 use crate::control::Control;
-use crate::recovery;
+use crate::recovery::{self, Restoring};
 
 /// Puts MongoDB back as it was at the moment that was noted when the root was begun. Begun again it comes to the same.
-pub(super) async fn recover(
-    control: &Control,
-    desk: &Desk,
-    repository: PathBuf,
-    key: String,
-) -> Result<Recovered, Fault> {
+pub(super) async fn recover(control: &Control, desk: &Desk, from: Source, key: String) -> Result<Recovered, Fault> {
     let Some(restoring) = recovery::begun(&control.root)? else {
         return Err(Fault::new(
             "nothing is left to be put back: this environment was not begun from a backup, or all is back",
@@ -25,12 +19,12 @@ pub(super) async fn recover(
         .hint("`roadbed restore --in-place` puts an environment back that lives"));
     };
     let opening = tokio::task::spawn_blocking(move || {
-        Repository::open(&repository, key.trim())?
-            .ok_or_else(|| Fault::new(format!("there is no repository in {}", repository.display())))
+        Repository::open_at(&from.destination()?, key.trim())?
+            .ok_or_else(|| Fault::new(format!("there is no repository in {}", from.place)))
     });
     let repository = opening.await.unwrap_or_else(|error| Err(Fault::because("cannot open the repository", &error)))?;
-    let (base, objects) = (restoring.base, restoring.objects);
-    let mut recovered = Recovered { base, objects, mongodb: None, collections: Vec::new() };
+    let Restoring { base, objects, releases, .. } = restoring.clone();
+    let mut recovered = Recovered { base, objects, releases, mongodb: None, collections: Vec::new() };
     if let Some(until) = restoring.until {
         let database = desk.database().ok_or_else(|| {
             Fault::new("the backup has a MongoDB, and this environment has none")
@@ -39,8 +33,9 @@ pub(super) async fn recover(
         let engines = desk.engines(control).await?;
         let mongod = engines.mongod.ok_or_else(|| Fault::new("there is no mongod to restore into"))?;
         let mut scratch = Scratch::new(&rehearsal(&control.root))?;
-        let client = scratch.mongod(&mongod).await?;
-        let (_, restored) = rebuild(&repository, Some(until), ClusterTime::default(), &client).await?;
+        let client = scratch.mongod(&mongod).await.map_err(|fault| scratch.why(fault))?;
+        let rebuilt = rebuild(&repository, Some(until), ClusterTime::default(), &client).await;
+        let (_, restored) = rebuilt.map_err(|fault| scratch.why(fault))?;
         let living = desk.restorer().await?;
         let from = (&client, restored.database.as_str());
         recovered.collections = put_back(from, (&living, &database), None, &Naming::InPlace).await?;

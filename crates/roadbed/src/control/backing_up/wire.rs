@@ -1,10 +1,15 @@
 //! What control is asked about backups, and what it answers.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use backup::{Contents, Copied, DrillRecord, KeysRestored, ObjectsRestored, Restored, Snapshot, Verification};
 use host::clock::Timestamp;
 use serde::{Deserialize, Serialize};
+use stores::mongo::sample::Replaced;
+
+use super::source::Source;
+use crate::recovery::ReleasesBack;
 
 /// A question or an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,9 +50,11 @@ pub enum Request {
         at: Option<Timestamp>,
         in_place: bool,
     },
+    /// Puts MongoDB's documents, masked, into a preview.
+    RestoreMasked(ToMask),
     /// Puts MongoDB back into an environment that was begun anew from a backup.
     Recover {
-        repository: PathBuf,
+        from: Source,
         key: String,
     },
 }
@@ -63,23 +70,59 @@ pub struct ToRestore {
     pub in_place: bool,
 }
 
+/// What is masked, and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToMask {
+    /// Number of the preview's pull request.
+    pub preview: u32,
+    /// As it was then; as new as there is, where that is absent.
+    pub at: Option<Timestamp>,
+    /// One collection alone.
+    pub collection: Option<String>,
+    /// Who asks, for the audit log.
+    pub by: String,
+}
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "answer")]
 pub enum Answer {
-    Taken { snapshot: Snapshot },
-    Progress { progress: Option<Progress> },
+    Taken {
+        snapshot: Snapshot,
+        /// What is not in it though it should be, each in one line.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<String>,
+    },
+    Progress {
+        progress: Option<Progress>,
+    },
     List(Listing),
-    Contents { contents: Box<Contents> },
-    Verified { verification: Verification },
-    Held { snapshot: Snapshot },
-    Pruned { gone: usize },
-    RecoveryKey { key: String },
-    Adopted { repository: String, snapshots: usize },
-    Drilled { record: DrillRecord },
+    Contents {
+        contents: Box<Contents>,
+    },
+    Verified {
+        verification: Verification,
+    },
+    Held {
+        snapshot: Snapshot,
+    },
+    Pruned {
+        gone: usize,
+    },
+    RecoveryKey {
+        key: String,
+    },
+    Adopted {
+        repository: String,
+        snapshots: usize,
+    },
+    Drilled {
+        record: DrillRecord,
+    },
     Restored(Done),
     RestoredKeys(KeysDone),
     RestoredObjects(ObjectsDone),
+    RestoredMasked(MaskedDone),
     Recovered(Recovered),
 }
 
@@ -159,6 +202,32 @@ pub struct ObjectsDone {
     pub before: Option<String>,
 }
 
+/// What a preview got of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskedDone {
+    pub restored: Restored,
+    /// `preview/pr-42`.
+    pub preview: String,
+    pub collections: Vec<Replaced>,
+    /// Fields that were met and stayed, by collection.
+    pub left_out: BTreeMap<String, BTreeSet<String>>,
+    /// Collections of which nothing left: the manifest says nothing of their fields.
+    pub without_rules: Vec<String>,
+}
+
+/// Asked of a preview by the control of the environment whose documents they are: a masked sample in place of what it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToBegin {
+    /// Where it lies.
+    pub sample: PathBuf,
+}
+
+/// What a preview put in place of what it had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    pub collections: Vec<Replaced>,
+}
+
 /// What an environment that was begun anew has again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovered {
@@ -167,6 +236,9 @@ pub struct Recovered {
     /// How many objects, and of how many bytes; absent where the backup has none.
     #[serde(default)]
     pub objects: Option<(u64, u64)>,
+    /// Absent where the backup has none.
+    #[serde(default)]
+    pub releases: Option<ReleasesBack>,
     /// Absent where there is no MongoDB.
     pub mongodb: Option<Restored>,
     pub collections: Vec<Copied>,

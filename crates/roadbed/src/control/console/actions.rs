@@ -14,7 +14,7 @@ use url::form_urlencoded;
 use web_console::Role;
 
 use super::visitor::Visitor;
-use super::{Shown, Told};
+use super::{Shown, Told, backups};
 use crate::control::Control;
 use crate::control::access::record;
 use crate::control::api::gate_run;
@@ -49,6 +49,15 @@ pub(super) async fn act(
             note(control, visitor, "gate", "run the gate").await?;
             gate_run::begin_all(control)?;
             Ok(Shown::Elsewhere("/gate".to_owned()))
+        }
+        ["backups"] => {
+            if visitor.environment.backup.is_none() {
+                return Err(Told::nothing("such form"));
+            }
+            let what = backups::Order::of(&form)?;
+            note(control, visitor, "backup", what.words()).await?;
+            backups::begin(control, what)?;
+            Ok(Shown::Elsewhere("/backups".to_owned()))
         }
         ["deployments", id, what @ ("approve" | "cancel")] => {
             let id: DeploymentId = id.parse().map_err(|_| Told::nothing("such deployment"))?;

@@ -10,6 +10,7 @@
 //! one may do is looked up here each time, so a session that was ended does nothing more, whatever the edge knows by then.
 
 mod actions;
+mod backups;
 mod live;
 mod pages;
 mod service_figures;

@@ -23,7 +23,7 @@ use web_console::{
 
 use super::service_figures::figures;
 use super::visitor::Visitor;
-use super::{Shown, Told};
+use super::{Shown, Told, backups};
 use crate::control::api::gate_run;
 use crate::control::client::ControlClient;
 use crate::control::delivering::{self, ToRollBack};
@@ -89,6 +89,11 @@ pub(super) async fn page(
             let status = convergence::status(control).await?;
             web_console::services(context, &services(&status), &full(control).await)
         }
+        ["backups"] => web_console::backups(context, &backups::all(control, visitor).await),
+        ["backups", name] => {
+            let (found, known) = backups::one(control, visitor, name).await?;
+            web_console::backup(context, &found, known.as_ref())
+        }
         ["secrets"] => web_console::secrets(context, &secrets(control, visitor).await?),
         ["audit"] => {
             let (rows, all) = audit(control, visitor).await?;
@@ -113,7 +118,7 @@ fn found_by(text: &str) -> String {
 }
 
 /// A fault in one line.
-fn line(fault: &Fault) -> String {
+pub(super) fn line(fault: &Fault) -> String {
     let causes = fault.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
     format!("{}{causes}", fault.message)
 }
@@ -188,6 +193,7 @@ async fn overview(control: &Arc<Control>, visitor: &Visitor) -> Result<Overview,
         issues: issues.map_err(|fault| line(&fault)),
         deployments: delivering::list(control)?,
         gate: gate(control)?,
+        backups: backups::standing(control, visitor).map_err(|fault| line(&fault)),
         elsewhere,
         troubles: troubles(&status),
     })

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use delivery::book::Step;
 use delivery::machine::{self, Course, Outcome};
-use delivery::{Book, BookFault, Deployment, DeploymentId, Kind, Role, State};
+use delivery::{Book, BookFault, Deployment, DeploymentId, Kind, ReleaseId, Role, State};
 use host::clock::Clock;
 use host::database::Presence;
 use manifest::environment::Runs;
@@ -44,6 +44,7 @@ pub use request::{
     Ask, Happening, Listed, Rules, ToApprove, ToCancel, ToRollBack, WayBack, approve, approve_as, ask, ask_by, cancel,
     happening, list, releases, roll_back, way_back,
 };
+pub(super) use retention::kept;
 
 /// Without anything to do, control looks this often whether a warm release is to be given up.
 const IDLE: Duration = Duration::from_secs(1);
@@ -94,6 +95,20 @@ impl Delivering {
             Err(BookFault::NoDeployment(_)) => Ok(None),
             Err(fault) => Err(told(&fault)),
         }
+    }
+
+    /// What visitors reach, once nothing is under way; `None` while something is.
+    pub(super) fn settled(&self) -> Result<Option<Option<ReleaseId>>, Fault> {
+        if self.book.current().map_err(|fault| told(&fault))?.is_some() {
+            return Ok(None);
+        }
+        self.live().map(Some)
+    }
+
+    /// What visitors reach, where it is a release.
+    pub(super) fn live(&self) -> Result<Option<ReleaseId>, Fault> {
+        let slots = self.book.slots().map_err(|fault| told(&fault))?;
+        Ok(slots.into_iter().find(|slot| slot.role == Role::Live).and_then(|slot| slot.release))
     }
 
     /// Releases and slots, as the world is made from.

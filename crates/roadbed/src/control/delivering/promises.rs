@@ -3,7 +3,7 @@
 
 use delivery::Policy;
 use gate::{Evidence, Verdict};
-use manifest::{Environment, ServedEnvironment};
+use manifest::ServedEnvironment;
 use reconcile::Fault;
 
 use crate::checks::catalogue;
@@ -17,7 +17,7 @@ const PEOPLE: u32 = 2;
 pub(super) fn despite(
     control: &Control,
     want: &Wanted,
-    environment: &Environment,
+    trusted: &[String],
     reason: Option<&str>,
 ) -> Result<Option<String>, Fault> {
     if !is_guarded(&wanted::manifest_as_wanted(want)?.served_environments(), want) {
@@ -40,22 +40,29 @@ pub(super) fn despite(
         fault.causes = broken.iter().flat_map(|evidence| said(evidence)).collect();
         return Err(fault);
     };
-    let people = environment.rollout.approvers.len();
+    let people = trusted.len();
     if people < PEOPLE as usize {
         return Err(Fault::new(format!(
             "nothing is deployed to {}: {} does not hold",
             want.environment,
             names.join(", ")
         ))
-        .cause(format!("{PEOPLE} people would have to say that it is right, and the manifest names {people}"))
+        .cause(format!(
+            "{PEOPLE} people would have to say that it is right, and the release's manifest and the one that is in force both name {people}"
+        ))
         .hint("`[people]` of the manifest names those who may approve"));
     }
     Ok(Some(format!("asked for although {} does not hold: {reason}", names.join(", "))))
 }
 
-/// With the word of two people.
-pub(super) fn stricter(policy: Policy) -> Policy {
-    Policy { approvals: policy.approvals.max(PEOPLE), ..policy }
+/// Whose word counts: who asks brings a manifest of his own, and would name himself in it.
+pub(super) fn trusted(policy: &Policy, now: &Policy) -> Vec<String> {
+    policy.approvers.iter().filter(|person| now.approvers.contains(person)).cloned().collect()
+}
+
+/// With the word of two people of these.
+pub(super) fn stricter(policy: Policy, now: &Policy, trusted: Vec<String>) -> Policy {
+    Policy { approvals: policy.approvals.max(now.approvals).max(PEOPLE), approvers: trusted, ..policy }
 }
 
 /// What is promoted to, or approved, is what visitors have.
@@ -101,7 +108,20 @@ mod tests {
         let found = broken(&newest);
         assert_eq!(found.iter().map(|evidence| evidence.id.as_str()).collect::<Vec<_>>(), ["mongodb-guards-its-door"]);
         assert_eq!(said(found[0]).count(), 1);
-        assert_eq!(stricter(Policy::default()).approvals, 2);
-        assert_eq!(stricter(Policy { approvals: 3, ..Policy::default() }).approvals, 3);
+    }
+
+    #[test]
+    fn two_people_say_so_whom_the_manifest_in_force_knows_as_well() {
+        let of = |approvals: u32, people: &[&str]| Policy {
+            approvals,
+            approvers: people.iter().map(|name| (*name).to_owned()).collect(),
+            ..Policy::default()
+        };
+        let (asked, now) = (of(0, &["ann", "eve", "mallory"]), of(1, &["ann", "bob"]));
+        let people = trusted(&asked, &now);
+        assert_eq!(people, ["ann"]);
+        let strict = stricter(asked, &now, people);
+        assert_eq!((strict.approvals, strict.approvers), (2, vec!["ann".to_owned()]));
+        assert_eq!(stricter(of(0, &[]), &of(3, &[]), Vec::new()).approvals, 3);
     }
 }

@@ -129,7 +129,9 @@ pub fn ask_by(control: &Arc<Control>, ask: &Ask, peer: Peer, rules: Rules) -> Re
     let as_asked = Wanted { text: ask.manifest.clone(), ..want.clone() };
     let environment = wanted::resolve(&as_asked)?;
     crossing::refuse(control, None, &environment, ask.across_contract)?;
-    let despite = promises::despite(control, &want, &environment, ask.despite.as_deref())?;
+    let (own, now) = (policy(&environment), policy(&wanted::resolve(&want)?));
+    let trusted = promises::trusted(&own, &now);
+    let despite = promises::despite(control, &want, &trusted, ask.despite.as_deref())?;
     let shelf = Shelf::new(shelf::folder(&want.cache));
     let mut artifacts = Vec::new();
     for app in &environment.apps {
@@ -147,11 +149,11 @@ pub fn ask_by(control: &Arc<Control>, ask: &Ask, peer: Peer, rules: Rules) -> Re
     let digest = digest_of(&environment, &contents);
     let release = book.keep(&contents).map_err(|fault| told(&fault))?;
     let policy = match rules {
-        Rules::OfItsManifest => policy(&environment),
-        Rules::NoLooserThanNow => no_looser(policy(&environment), policy(&wanted::resolve(&want)?)),
+        Rules::OfItsManifest => own,
+        Rules::NoLooserThanNow => no_looser(own, now.clone()),
     };
     let policy = Policy { across_contract: ask.across_contract, ..policy };
-    let policy = if despite.is_some() { promises::stricter(policy) } else { policy };
+    let policy = if despite.is_some() { promises::stricter(policy, &now, trusted) } else { policy };
     let request = Request { kind: Kind::Deploy, release, by, policy, digest };
     let deployment = book.ask(&request).map_err(|fault| told(&fault))?;
     if let Some(despite) = despite {

@@ -1,24 +1,29 @@
-//! Which artifacts stay unpacked: of slots, and of releases that one can roll back to.
+//! Which releases are kept: those in slots, and those that one can roll back to.
 
 use std::collections::BTreeSet;
 
+use delivery::{Book, Release};
 use host::files;
 use reconcile::Fault;
 
 use super::told;
 use crate::control::Control;
 
-/// Removes what nobody runs and nobody can roll back to. What cannot be removed is tried again after the next deployment.
-pub(super) fn prune(control: &Control, keep: u32) -> Result<(), Fault> {
-    let book = &control.delivering.book;
+/// Those that somebody runs, and so many that served well; the newest first.
+pub(in crate::control) fn kept(book: &Book, keep: u32) -> Result<Vec<Release>, Fault> {
     let in_slots: BTreeSet<_> =
         book.slots().map_err(|fault| told(&fault))?.into_iter().filter_map(|slot| slot.release).collect();
     let releases = book.releases(u32::MAX).map_err(|fault| told(&fault))?;
     let stable = releases.iter().filter(|release| release.stable).take(keep as usize).map(|release| release.id);
     let kept: BTreeSet<_> = stable.chain(in_slots).collect();
-    let digests: BTreeSet<&str> = releases
+    Ok(releases.into_iter().filter(|release| kept.contains(&release.id)).collect())
+}
+
+/// Removes what nobody runs and nobody can roll back to. What cannot be removed is tried again after the next deployment.
+pub(super) fn prune(control: &Control, keep: u32) -> Result<(), Fault> {
+    let kept = kept(&control.delivering.book, keep)?;
+    let digests: BTreeSet<&str> = kept
         .iter()
-        .filter(|release| kept.contains(&release.id))
         .flat_map(|release| release.contents.artifacts.iter().map(|artifact| artifact.digest.as_str()))
         .collect();
     let cannot = |fault: &files::FileFault| Fault::because("cannot remove what old releases ran from", fault);
