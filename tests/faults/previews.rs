@@ -19,6 +19,9 @@ struct Shop {
     env: Vec<(String, String)>,
 }
 
+/// What `ready --for TEAM --preview` makes.
+const TRIAL: u32 = 4_000_000_000;
+
 /// Whatever is run of a commit leaves a mark: its install and its build.
 fn marks(shop: &Shop, name: &str) -> PathBuf {
     shop.stage.home.join(format!("{name}.ran"))
@@ -168,7 +171,7 @@ fn said(ran: &Output, words: &[&str]) -> String {
 
 impl Drop for Shop {
     fn drop(&mut self) {
-        for number in [7, 8] {
+        for number in [7, 8, TRIAL] {
             if self.root(number).exists() {
                 self.roadbed(&["preview", "down", &number.to_string()]);
                 let left: Vec<u32> = processes_of(&self.root(number)).into_iter().map(|(pid, _)| pid).collect();
@@ -291,4 +294,18 @@ fn a_push_to_a_pull_request_moves_its_preview_and_its_end_takes_it_away() {
     });
     let (code, said) = shop.roadbed(&["preview", "down", "7"]);
     assert!(code == 0 && said.contains("nothing to purge"), "{said}");
+}
+
+#[test]
+fn a_team_may_try_a_preview_which_is_deployed_and_gone_again() {
+    let shop = Shop::new();
+    let (exit, said) = shop.roadbed(&["up", "--detach", "--no-gate", "--free-ports"]);
+    assert_eq!(exit, 0, "{said}");
+    let (exit, said) = shop.roadbed(&["ready", "--for", "frontend", "--preview"]);
+    let down = shop.roadbed(&["down"]);
+    assert_eq!(exit, 0, "{said}");
+    assert!(said.contains("frontend-can-work") && said.contains("was deployed, served, and is gone"), "{said}");
+    assert!(!shop.root(TRIAL).exists());
+    assert_eq!(shop.checkouts(), [""; 0]);
+    assert_eq!(down.0, 0, "{}", down.1);
 }

@@ -295,7 +295,7 @@ fn visitors_get_nothing_new_while_a_door_is_open_that_no_deployment_closes() {
     );
     stage
         .roadbed("deploy --env production --free-ports --despite hotfix")
-        .refuses(1, &["2 people would have to say that it is right, and the manifest names 0"]);
+        .refuses(1, &["2 people would have to say that it is right, and the release's manifest and the one that is in force both name 0"]);
     assert_eq!(stage.visit().0, "tiny two");
     // Going back is never in the way of anything.
     stage.roadbed("rollback --env production").exits(0);

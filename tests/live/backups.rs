@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::{Environment, repository};
 
+use crate::console::Person;
 use crate::stage;
 
 const MANIFEST: &str = r#"
@@ -21,6 +22,7 @@ contact = "team@vault.example"
 [environments.local]
 domain = "vault.localhost"
 backup = { changes = "1s", rpo = "2m", rto = "10m" }
+console = {}
 
 [services.mongodb]
 
@@ -204,6 +206,29 @@ fn what_is_saved_by_itself_is_restored_to_any_second_and_sabotage_is_seen() {
     assert!(restored["before"].is_string(), "{restored}");
     assert!(!shop.numbers("things").is_empty());
     assert_eq!(shop.numbers("later"), Vec::<u64>::new());
+
+    // The same on pages, where who may change something asks for one more.
+    let mut anna = Person::of(environment, &[]);
+    let page =
+        anna.sees("/backups", &["restored in a rehearsal", "unproven", "of 2 min", "of 10 min", "Copies elsewhere"]);
+    assert!(page.contains("Back up now") && page.contains("Rehearse now"), "{page}");
+    let mut ben = Person::of(environment, &["--look", "--for", "ben"]);
+    assert!(!ben.see("/backups").contains("method=\"post\""), "who may look gets no button");
+    let taken = || {
+        let listed = environment.roadbed(&["backup", "list", "--json"]).expect(0).json();
+        let all = listed["backups"].as_array().unwrap();
+        all.last().unwrap()["name"].as_str().unwrap().to_owned()
+    };
+    let before = taken();
+    let form = format!("token={}&what=now", anna.form_token("/backups"));
+    assert_eq!(anna.ask("POST", "/backups", &[], &form).status, 303);
+    testkit::wait_until("one more backup", Duration::from_secs(60), || {
+        let now = taken();
+        if now == before { Err(now) } else { Ok(()) }
+    });
+    anna.sees(&format!("/backups/{}", taken()), &["things", "documents", "unproven"]);
+    assert_eq!(anna.ask("GET", "/backups/none", &[], "").status, 404);
+    anna.sees("/", &["href=\"/backups\"", "Backups"]);
 
     // restic itself, with the recovery key alone.
     let key = environment.roadbed(&["backup", "recovery-key"]).expect(0).stdout;

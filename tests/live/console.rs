@@ -14,7 +14,7 @@ use crate::stage;
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Somebody with a browser, as far as cookies go.
-struct Person {
+pub(crate) struct Person {
     client: Client,
     home: String,
     cookies: BTreeMap<String, String>,
@@ -22,7 +22,7 @@ struct Person {
 
 impl Person {
     /// Uses a link of `roadbed console` up.
-    fn of(shop: &Environment, words: &[&str]) -> Self {
+    pub(crate) fn of(shop: &Environment, words: &[&str]) -> Self {
         let mut args = vec!["console", "--json"];
         args.extend_from_slice(words);
         let made = shop.roadbed(&args).expect(0).json();
@@ -38,7 +38,7 @@ impl Person {
         person
     }
 
-    fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], form: &str) -> Answer {
+    pub(crate) fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], form: &str) -> Answer {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
         let mut all = vec![("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded")];
@@ -55,7 +55,7 @@ impl Person {
     }
 
     #[track_caller]
-    fn see(&mut self, path: &str) -> String {
+    pub(crate) fn see(&mut self, path: &str) -> String {
         let page = self.ask("GET", path, &[], "");
         assert_eq!(page.status, 200, "{path}: {page:?}");
         page.body
@@ -63,7 +63,7 @@ impl Person {
 
     /// Waits for a page that shows all of it.
     #[track_caller]
-    fn sees(&mut self, path: &str, parts: &[&str]) -> String {
+    pub(crate) fn sees(&mut self, path: &str, parts: &[&str]) -> String {
         wait_until(&format!("{path} shows {parts:?}"), SHOWN_WITHIN, || {
             let page = self.see(path);
             match parts.iter().find(|part| !page.contains(**part)) {
@@ -73,7 +73,7 @@ impl Person {
         })
     }
 
-    fn form_token(&mut self, path: &str) -> String {
+    pub(crate) fn form_token(&mut self, path: &str) -> String {
         let page = self.see(path);
         page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
     }
@@ -130,7 +130,7 @@ fn forced_errors_are_shown_with_all_that_is_known_of_their_request() {
     assert!(!shown.contains("<script>alert"), "what a stranger wrote is text");
 
     // Every page is there, allows nothing but our own files, and stays small.
-    for path in ["/", "/errors", "/logs", "/gate", "/deployments", "/services", "/secrets", "/audit"] {
+    for path in ["/", "/errors", "/logs", "/gate", "/deployments", "/services", "/backups", "/secrets", "/audit"] {
         let began = Instant::now();
         let page = anna.ask("GET", path, &[], "");
         eprintln!("{path}: {} bytes in {} ms", page.body.len(), began.elapsed().as_millis());

@@ -4,7 +4,8 @@
 //!   first_hour   what a new user does and what scripts rely on
 //!   backup_copies  a second repository that takes nothing away outlives the environment
 //!   backups      saved by itself, rehearsed, restored to any second; damage is seen
-//!   recovery     a lost machine, by one command on an empty one; keys of Redis; rehearsals that are overdue
+//!   recovery     a lost machine, by one command on an empty one that is killed in between; rehearsals that are overdue
+//!   disaster     each command of the page about losses, typed as it stands
 //!   browser      what somebody sees
 //!   console      errors on a page, and who may change what
 //!   storm        kill -9 of everybody in any order while visitors order
@@ -51,6 +52,7 @@ mod canary;
 mod confinement;
 mod console;
 mod dev;
+mod disaster;
 mod drift;
 mod drill;
 mod environments;

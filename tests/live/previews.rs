@@ -189,11 +189,22 @@ fn id_of(environment: &Environment) -> String {
     serde_json::from_str::<Value>(&text).unwrap()["id"].as_str().unwrap().to_owned()
 }
 
+#[track_caller]
+fn tells_of_nobody(found: &Value) {
+    let text = found.to_string();
+    for planted in ["anna", "customers.test", "Planted", "plantedplace", "4111", "hunter", "customer-"] {
+        assert!(!text.contains(planted), "{planted} is in {text}");
+    }
+}
+
 #[test]
 fn a_preview_begins_with_a_masked_sample_and_goes_without_trace() {
     let _stage = stage::enter();
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path(), "7d");
+    let saved = "domain = \"sampled.localhost\"\nbackup = { rpo = \"2m\", rto = \"10m\" }";
+    let manifest = fs::read_to_string(project.join("roadbed.toml")).unwrap();
+    fs::write(project.join("roadbed.toml"), manifest.replace("domain = \"sampled.localhost\"", saved)).unwrap();
     let local = local(&project);
     local.up_with(&["--no-gate"]);
     node(&local, FILL);
@@ -212,10 +223,7 @@ fn a_preview_begins_with_a_masked_sample_and_goes_without_trace() {
     let up = shop.up_with(&["--no-gate"]);
     assert!(up.stderr.contains("begin users with 20 documents of the sample of local"), "{}", up.stderr);
     let found = look(&shop);
-    let text = found.to_string();
-    for planted in ["anna", "customers.test", "Planted", "plantedplace", "4111", "hunter", "customer-"] {
-        assert!(!text.contains(planted), "{planted} is in {text}");
-    }
+    tells_of_nobody(&found);
     let (users, orders) = (found["users"].as_array().unwrap(), found["orders"].as_array().unwrap());
     assert_eq!((users.len(), orders.len()), (20, 20));
     assert!(
@@ -232,6 +240,24 @@ fn a_preview_begins_with_a_masked_sample_and_goes_without_trace() {
     assert!(again.stderr.contains("nothing to change"), "{}", again.stderr);
     assert!(shop.status()["ends"].as_i64().is_some(), "{:#}", shop.status());
     assert_eq!(local.status().get("ends"), None);
+
+    // Of a backup, in place of what it has: by other masks, and as known of nobody.
+    let within = Duration::from_secs(120);
+    local.roadbed_within(within, &["backup", "now"]).expect(0);
+    let refused = local.roadbed_within(within, &["restore", "--into-preview", "8"]).expect(1);
+    assert!(refused.stderr.contains("there is no preview/pr-8 on this machine"), "{}", refused.stderr);
+    let restored = local.roadbed_within(within, &["restore", "--into-preview", "7", "--json"]).expect(0).json();
+    let replaced = json!([
+        { "collection": "orders", "gone": 20, "documents": 20 },
+        { "collection": "users", "gone": 20, "documents": 20 },
+    ]);
+    assert_eq!((&restored["collections"], &restored["preview"]), (&replaced, &json!("preview/pr-7")), "{restored:#}");
+    let other = look(&shop);
+    tells_of_nobody(&other);
+    assert_ne!(other["users"][0]["email"], found["users"][0]["email"], "masks are drawn each time");
+    assert!(!local.root().join("masked").exists());
+    let again = shop.up_with(&["--no-gate"]);
+    assert!(again.stderr.contains("nothing to change"), "{}", again.stderr);
 
     // Nobody confirmed it: it goes on.
     let refused = shop.roadbed(&["down", "--purge"]).expect(2);

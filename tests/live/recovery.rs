@@ -1,5 +1,5 @@
-//! What is lost comes back: a machine, by one command on an empty one that is killed in between; keys of Redis; and a rehearsal that
-//! is overdue, or that a probe fails, is seen by the gate.
+//! What is lost comes back: a machine, by one command on an empty one that is killed in between; and a rehearsal that is overdue,
+//! or that a probe fails, is seen by the gate.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ contact = "team@vault.example"
 
 [environments.local]
 domain = "vault.localhost"
+rollout = { verify = "1s" }
 
 [environments.local.backup]
 changes = "1s"
@@ -45,7 +46,7 @@ kind = "node"
 hosts = ["api"]
 needs = ["mongodb", "redis", "media"]
 start = ["node", "dist/server.mjs"]
-build = { command = ["cp", "-r", "src", "dist"], output = "dist" }
+build = { command = ["cp", "-rT", "src", "dist"], output = "dist" }
 
 [variables.MONGODB_URL]
 description = "MongoDB"
@@ -84,7 +85,7 @@ example = "example-only-not-a-session-secret"
 
 const SERVER: &str = r#"
 import { createServer } from "node:http";
-createServer((request, response) => response.end("well")).listen(Number(process.env.PORT), process.env.HOST);
+createServer((request, response) => response.end("as checked out")).listen(Number(process.env.PORT), process.env.HOST);
 process.on("SIGTERM", () => process.exit(0));
 "#;
 
@@ -108,12 +109,6 @@ const work = {
     await database.collection("orders").insertMany(Array.from({ length: 20 }, (_, n) => ({ n: 1000 + n, paid: true })));
     await database.collection("orders").updateMany({ n: { $lt: 10 } }, { $set: { shipped: true } });
     await database.collection("notes").insertOne({ text: "shortly before the loss" });
-  },
-  async spoil({ redis }) {
-    await redis.del("vault:local:cart:7");
-    await redis.set("vault:local:cart:8", "spoiled");
-    await redis.set("vault:local:cart:later", "came later");
-    await redis.set("vault:local:other", "stays");
   },
   async unpay({ database }) {
     await database.collection("orders").updateMany({}, { $set: { paid: false } });
@@ -224,6 +219,53 @@ impl Vault {
         });
     }
 
+    /// Changes what is checked out.
+    fn checks_out(&self, says: &str) {
+        let server = self.environment.project().join("apps/api/src/server.mjs");
+        fs::write(server, SERVER.replace("as checked out", says)).unwrap();
+    }
+
+    fn deploys(&self, says: &str) {
+        self.checks_out(says);
+        let deployed = self.environment.roadbed_within(LONG, &["deploy"]).expect(0);
+        assert!(deployed.stdout.contains("is live"), "{}", deployed.stdout);
+    }
+
+    /// What visitors get.
+    fn says(&self) -> String {
+        self.environment.client().get(&self.environment.url("api")).unwrap().body
+    }
+
+    /// Which releases there are, and what became of deployments.
+    fn history(&self) -> (Value, Value) {
+        let of = |args: &[&str]| self.environment.roadbed(args).expect(0).json();
+        let told = of(&["releases", "--json"]);
+        let releases = told["releases"].as_array().unwrap().iter().map(|release| {
+            serde_json::json!({ "id": release["id"], "stable": release["stable"], "artifacts": release["artifacts"] })
+        });
+        let releases = releases.collect();
+        (releases, of(&["deploy", "list", "--json"]))
+    }
+
+    /// Files of this machine's shelf of artifacts that its releases are made of.
+    fn on_the_shelf(&self) -> Vec<PathBuf> {
+        let variables = self.environment.variables();
+        let cache = match variables.get("XDG_CACHE_HOME") {
+            Some(cache) => PathBuf::from(cache),
+            None => Path::new(&variables["HOME"]).join(".cache"),
+        };
+        let releases = self.history().0;
+        let artifacts =
+            releases.as_array().unwrap().iter().flat_map(|release| release["artifacts"].as_array().unwrap());
+        let digests: Vec<&str> = artifacts.map(|artifact| artifact["digest"].as_str().unwrap()).collect();
+        let all = fs::read_dir(cache.join("roadbed/artifacts")).unwrap().flatten().map(|entry| entry.path());
+        let is_ours = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            digests.iter().any(|digest| name.starts_with(digest))
+        };
+        all.filter(is_ours).collect()
+    }
+
     /// Nothing of the environment is left on this machine but its checkout and the repository.
     fn lose(&self, variables: [&str; 2]) {
         for (pid, _) in testkit::processes_of(self.environment.root()) {
@@ -261,50 +303,43 @@ fn an_environment_begins_anew_on_an_empty_machine_with_all_that_it_had() {
     let vault = Vault::new();
     let environment = &vault.environment;
     environment.up_with(&["--no-gate"]).expect(0);
-    let saved = vault.work(&["fill"]);
+    let _ = vault.work(&["fill"]);
     let letters = ["2026/1.txt", "2026", "2026/été/%2e.txt"];
     letters.iter().for_each(|key| vault.write_letter(key, key));
     let taken = environment.roadbed_within(LONG, &["backup", "now", "--json"]).expect(0).json();
     let shown = environment.roadbed(&["backup", "show", taken["snapshot"]["name"].as_str().unwrap()]).expect(0).stdout;
     assert!(shown.contains("bucket vault-local-letters: 3 objects"), "{shown}");
 
-    // Keys of Redis: beside, then in place.
-    let spoiled = vault.work(&["spoil"]);
-    assert_ne!(saved["keys"], spoiled["keys"]);
-    let _ = environment.roadbed_within(LONG, &["restore", "--redis", "others:"]).expect(1);
-    let args = ["restore", "--redis", "vault:local:cart:", "--json"];
-    let beside = environment.roadbed_within(LONG, &args).expect(0).json();
-    assert_eq!(beside["keys"]["keys"], 50, "{beside}");
-    let to = beside["keys"]["to"].as_str().unwrap();
-    let there = vault.work(&[]);
-    assert_eq!(there["keys"][format!("{to}8")], saved["keys"]["vault:local:cart:8"], "{to}");
-    assert_eq!(there["keys"]["vault:local:cart:8"], spoiled["keys"]["vault:local:cart:8"], "what lives is not touched");
-    let args = ["restore", "--redis", "vault:local:cart:", "--in-place", "--yes", "local", "--json"];
-    let in_place = environment.roadbed_within(LONG, &args).expect(0).json();
-    assert_eq!((&in_place["keys"]["keys"], &in_place["keys"]["taken_away"]), (&50.into(), &1.into()), "{in_place}");
-    let there = vault.work(&[]);
-    for n in 0..50 {
-        let key = format!("vault:local:cart:{n}");
-        assert_eq!(there["keys"][&key], saved["keys"][&key], "{key}");
-    }
-    assert_eq!(there["keys"]["vault:local:other"], spoiled["keys"]["vault:local:other"], "not asked for");
-
-    // Objects: the same.
-    vault.write_letter("2026/1.txt", "spoiled");
-    vault.write_letter("2026/later.txt", "came later");
-    let beside = environment.roadbed_within(LONG, &["restore", "--bucket", "letters/2026/", "--json"]).expect(0).json();
-    assert_eq!(beside["objects"]["objects"], 2, "{beside}");
-    let to = beside["objects"]["to"].as_str().unwrap();
-    assert_eq!(vault.letter(&format!("{to}1.txt")), "2026/1.txt");
-    assert_eq!(vault.letter("2026/1.txt"), "spoiled", "what lives is not touched");
-    let args = ["restore", "--bucket", "letters", "--in-place", "--yes", "local", "--json"];
-    let in_place = environment.roadbed_within(LONG, &args).expect(0).json();
-    assert!(in_place["before"].is_string(), "{in_place}");
-    letters.iter().for_each(|key| assert_eq!(vault.letter(key), *key));
-    assert!(vault.objects().head(LETTERS, "2026/later.txt").is_err(), "{in_place}");
+    // Releases. That another one is live is worth a backup, which nobody asks for.
+    vault.deploys("the release before");
+    vault.deploys("the release that ran");
+    vault.checks_out("what nobody deployed");
+    assert_eq!(vault.says(), "the release that ran");
+    testkit::wait_until("a backup that has the release", LONG, || {
+        let list = environment.roadbed(&["backup", "list", "--json"]).expect(0).json();
+        let newest = list["backups"].as_array().unwrap().last().unwrap()["name"].as_str().unwrap().to_owned();
+        // A newer one of the same hour may take its place in between.
+        let shown = environment.roadbed(&["backup", "show", &newest]).stdout;
+        if shown.contains("release r2, live: api") && shown.contains("release r1: api") { Ok(()) } else { Err(shown) }
+    });
+    // What is no longer on the shelf is left out, and that is said; it does not keep data from being saved.
+    let shelf = vault.on_the_shelf();
+    let away: Vec<(PathBuf, PathBuf)> = shelf
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "zst"))
+        .map(|path| (path.clone(), path.with_extension("away")))
+        .collect();
+    away.iter().for_each(|(path, away)| fs::rename(path, away).unwrap());
+    let said = environment.roadbed_within(LONG, &["backup", "now"]).expect(0).stdout;
+    assert!(said.contains("LEFT OUT r2: the artifact of api is left out"), "{said}");
+    let drilled = environment.roadbed_within(LONG, &["drill", "--json"]).expect(1).json();
+    assert!(drilled["record"]["bad"].to_string().contains("r2 cannot be run"), "{drilled}");
+    away.iter().for_each(|(path, away)| fs::rename(away, path).unwrap());
 
     // The machine is lost, some changes after the last backup.
-    let _ = environment.roadbed_within(LONG, &["backup", "now"]).expect(0);
+    let said = environment.roadbed_within(LONG, &["backup", "now"]).expect(0).stdout;
+    assert!(!said.contains("LEFT OUT"), "{said}");
+    let history = vault.history();
     let before = vault.work(&["later"]);
     vault.until_changes_are_saved();
     // The first rehearsal was of a backup without an order, so the probe was not answered.
@@ -321,6 +356,8 @@ fn an_environment_begins_anew_on_an_empty_machine_with_all_that_it_had() {
     let refused = environment.roadbed_with(LONG, &args, &text).expect(1);
     assert!(refused.stderr.contains("there is an environment"), "{}", refused.stderr);
     vault.lose(["XDG_STATE_HOME", "XDG_CONFIG_HOME"]);
+    assert!(!shelf.is_empty());
+    shelf.iter().for_each(|path| fs::remove_file(path).unwrap());
 
     // Without a key that opens the secrets, and with a wrong recovery key: nothing is there after that.
     let _ = environment.roadbed_with(LONG, &args[..3], &text).expect(1);
@@ -343,10 +380,15 @@ fn an_environment_begins_anew_on_an_empty_machine_with_all_that_it_had() {
     assert_eq!(before["collections"], after["collections"]);
     assert_eq!(before["keys"], after["keys"]);
     letters.iter().for_each(|key| assert_eq!(vault.letter(key), *key));
+    // The release that ran, without a deployment by hand, and one can go back to the one before.
+    assert_eq!(vault.says(), "the release that ran");
+    assert_eq!(vault.history(), history);
     let drilled = environment.roadbed_within(LONG, &["drill", "--json"]).expect(0).json();
     assert!(drilled["record"]["good"].to_string().contains("1 buckets with"), "{drilled}");
     vault.until_backups_hold();
     assert_eq!(vault.failing(&[]), failing, "the gate sees what it saw before");
+    let _ = environment.roadbed_within(LONG, &["rollback"]).expect(0);
+    assert_eq!(vault.says(), "the release before");
     let _ = environment.roadbed_with(LONG, &args, &text).expect(1);
     environment.down().expect(0);
 }
@@ -398,6 +440,7 @@ fn a_probe_that_fails_and_a_rehearsal_that_is_overdue_are_seen() {
         let failing = vault.failing(&["T13"]);
         if failing == ["a-backup-is-young", ROW] { Ok(()) } else { Err(format!("{failing:?}")) }
     });
+    testkit::wait_until("somebody is told that none comes", Duration::from_secs(30), || alerted(true));
     let list = environment.roadbed(&["backup", "list"]).expect(0).stdout;
     assert!(list.contains("the last attempt failed: another backup is being written"), "{list}");
     drop(lock);
@@ -406,21 +449,4 @@ fn a_probe_that_fails_and_a_rehearsal_that_is_overdue_are_seen() {
     environment.roadbed_within(LONG, &["drill"]).expect(0);
     vault.until_backups_hold();
     environment.down().expect(0);
-}
-
-#[test]
-fn what_the_page_about_losses_says_is_what_roadbed_takes() {
-    let page = fs::read_to_string(repository().join("docs/infra/disaster-recovery.md")).unwrap();
-    // Those within lists too.
-    let page: String = page.lines().map(|line| format!("{}\n", line.trim_start())).collect();
-    let all = incidents::commands(&page);
-    assert!(all.len() > 15, "{all:?}");
-    for command in all {
-        let typed = command.text.split(" < ").next().unwrap().to_owned();
-        let words = incidents::Command { text: typed, ..command }.words().unwrap();
-        if words[0] == "roadbed" {
-            let taken = <roadbed::cli::args::Arguments as clap::Parser>::try_parse_from(&words);
-            assert!(taken.is_ok(), "line {}: {words:?}", command.line);
-        }
-    }
 }

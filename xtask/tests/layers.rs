@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("acme", &["reconcile", "certificates"]),
     ("oidc", &[]),
     ("github", &["reconcile", "secrets"]),
+    ("managed", &["reconcile", "secrets"]),
     ("response-cache", &[]),
     ("edge", &["reconcile", "gate", "secrets", "certificates", "response-cache"]),
     ("stores", &["reconcile", "gate", "secrets", "certificates"]),
@@ -69,6 +70,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "backup",
             "ci",
             "github",
+            "managed",
         ],
     ),
 ];
