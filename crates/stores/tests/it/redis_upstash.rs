@@ -126,6 +126,8 @@ impl There {
         let port = host::socket::free_port().unwrap();
         let provider = provider_of(&format!("port {port}")).await;
         let stand = Stand::new();
+        // Control has made it before anything is converged.
+        std::fs::create_dir_all(stand.ground.root.path().join("state")).unwrap();
         told(&stand, "redis", &format!("redis://:{PASSWORD}@127.0.0.1:{}", stand_in(port)));
         let external = External { ca: None, dialect: Dialect::Upstash };
         let redis = ExternalRedis::new(redis_settings(), external, stand.ground.clone());
