@@ -19,7 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::forge::forged;
-use crate::stand::{KEY, Stand};
+use crate::stand::{KEY, Stand, noise};
 
 const BUCKET: &str = "shop-products";
 
@@ -48,17 +48,6 @@ struct Shelf {
     folder: TempDir,
     store: Arc<Store>,
     repository: Repository,
-}
-
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let word = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..length.div_ceil(8)).flat_map(word).take(length).collect()
 }
 
 impl Shelf {

@@ -12,23 +12,11 @@ use backup::{
 };
 use host::clock::{Clock, SystemClock};
 
-use crate::stand::KEY;
+use crate::stand::{KEY, noise};
 
 struct Shelf {
     folder: tempfile::TempDir,
     repository: Repository,
-}
-
-/// As compressed archives are: nothing in them comes twice.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let word = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..length.div_ceil(8)).flat_map(word).take(length).collect()
 }
 
 fn digest_of(number: u64) -> String {

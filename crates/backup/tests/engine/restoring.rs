@@ -18,20 +18,9 @@ use objects::store::Put;
 use objects::{Bucket, Store};
 
 use crate::faults::Small;
-use crate::stand::{KEY, Stand, engine, sorted};
+use crate::stand::{KEY, Stand, engine, noise, sorted};
 
 const FOLDER: &str = "ROADBED_TEST_RESTORE";
-
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let word = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..length.div_ceil(8)).flat_map(word).take(length).collect()
-}
 
 fn newest(repository: &Repository) -> (Arc<Reader>, backup::Contents, backup::ClusterTime) {
     let (base, until) = base_for(&repository.snapshots().unwrap(), None).unwrap();

@@ -268,3 +268,15 @@ impl Drop for Stand {
         }
     }
 }
+
+/// As compressed archives are: nothing in it comes twice.
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let word = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..length.div_ceil(8)).flat_map(word).take(length).collect()
+}
