@@ -52,6 +52,21 @@ pub fn of_npm(packages: &[&str]) -> PathBuf {
     })
 }
 
+/// The drivers of both stores as UrbanCart's apps lock them, for `NODE_PATH`: whether the checkout's own packages are installed
+/// is another test's business.
+///
+/// # Panics
+/// Where they cannot be had.
+pub fn drivers() -> PathBuf {
+    let lock: serde_json::Value =
+        serde_json::from_slice(&fs::read(crate::repository().join("package-lock.json")).unwrap()).unwrap();
+    let locked = ["mongodb", "redis"].map(|name| {
+        let version = lock["packages"][format!("node_modules/{name}")]["version"].as_str();
+        format!("{name}@{}", version.unwrap_or_else(|| panic!("{name} is not in package-lock.json")))
+    });
+    of_npm(&locked.each_ref().map(String::as_str)).join("node_modules")
+}
+
 /// Where packages of Debian lie, unpacked side by side: programs in `usr`, libraries in `usr/lib`. The versions are those of the
 /// release of this machine.
 ///

@@ -13,7 +13,6 @@ const CELLS: &str = "credentials-open-their-own-data-only";
 /// An environment with data services on a host of its own.
 fn on(host: &Host, environment: &str) -> Stage {
     let mut stage = Stage::new();
-    stage.before = ["ip", "netns", "exec", host.name()].map(str::to_owned).into();
     stage
         .edit("owner = \"team\"\npath = \"web\"", "owner = \"team\"\nneeds = [\"mongodb\", \"redis\"]\npath = \"web\"");
     stage.edit(
@@ -21,10 +20,21 @@ fn on(host: &Host, environment: &str) -> Stage {
         "[environments.staging]\ndomain = \"staging.tiny.example\"\n\n[environments.production]",
     );
     stage.edit("[apps.web]", "[services.mongodb]\n\n[services.redis]\ncache = { memory = \"32 MiB\" }\n\n[apps.web]");
-    // The engines that other tests have fetched: a host without a cable fetches nothing.
+    // A host without a cable fetches nothing, so the engines are this user's, and fetched before.
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
     stage.env.insert("XDG_CACHE_HOME".to_owned(), cache.display().to_string());
+    let fetched: Vec<_> = fs::read_dir(cache.join("roadbed/engines"))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    let is_there = |engine: &str| fetched.iter().any(|name| name.to_string_lossy().starts_with(engine));
+    if !is_there("mongod") || !is_there("redis-server") {
+        stage.roadbed("up --detach --no-gate --free-ports").exits(0);
+        stage.roadbed("down --purge --i-mean local").exits(0);
+    }
+    stage.before = ["ip", "netns", "exec", host.name()].map(str::to_owned).into();
     stage.flags = vec!["--env".to_owned(), environment.to_owned()];
     stage
 }

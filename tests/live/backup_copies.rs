@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{Environment, repository, wait_until};
+use testkit::{Environment, wait_until};
 
 use crate::stage;
 
@@ -111,7 +111,7 @@ fn node(environment: &Environment, script: &str, words: &[&str]) -> String {
     line.arg("--root").arg(environment.root()).args(["env", "exec", "--", "node", "-e", script]).args(words);
     line.current_dir(environment.project().join("apps/api"));
     line.env_clear().envs(environment.variables()).env("USER", "anna");
-    line.env("NODE_PATH", repository().join("node_modules")).stdin(Stdio::null());
+    line.env("NODE_PATH", testkit::tools::drivers()).stdin(Stdio::null());
     let output = line.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -132,7 +132,7 @@ fn set_password(environment: &Environment, name: &str, password: &str) {
 
 #[test]
 fn a_copy_that_takes_nothing_away_outlives_the_environment_and_everything_is_restored_from_it() {
-    let _seat = stage::enter_alone();
+    let _seat = stage::enter_with_several();
     let (project, offsite) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let write = |name: &str, text: &str| {

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{Environment, repository};
+use testkit::Environment;
 
 use crate::console::Person;
 use crate::stage;
@@ -108,7 +108,7 @@ impl Shop {
         ]);
         line.args(words).current_dir(self.environment.project().join("apps/api"));
         line.env_clear().envs(self.environment.variables()).env("USER", "anna");
-        line.env("NODE_PATH", repository().join("node_modules")).stdin(Stdio::null());
+        line.env("NODE_PATH", testkit::tools::drivers()).stdin(Stdio::null());
         let output = line.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output
@@ -151,7 +151,7 @@ fn moment(seconds: u64) -> String {
 
 #[test]
 fn what_is_saved_by_itself_is_restored_to_any_second_and_sabotage_is_seen() {
-    let _seat = stage::enter_alone();
+    let _seat = stage::enter_with_several();
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();

@@ -207,7 +207,7 @@ impl Shop {
         line.args(["--env", "production", "env", "exec", "--", "node", "-e", PROGRAM]).args(words);
         line.current_dir(self.environment.project().join("apps/api"));
         line.env_clear().envs(self.environment.variables()).env("USER", "anna");
-        line.env("NODE_PATH", repository().join("node_modules")).stdin(Stdio::null());
+        line.env("NODE_PATH", testkit::tools::drivers()).stdin(Stdio::null());
         let output = line.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
@@ -303,7 +303,7 @@ fn cart(there: &Value, number: &str) -> String {
 
 #[test]
 fn every_command_of_the_page_about_losses_is_typed_as_it_stands_and_does_what_it_says() {
-    let _seat = stage::enter_alone();
+    let _seat = stage::enter_with_several();
     let mut shop = Shop::new();
     for release in ["one", "two"] {
         shop.serve(release);

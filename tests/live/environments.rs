@@ -12,7 +12,7 @@ const OTHERS: [&str; 3] = ["staging", "production", "preview/pr-42"];
 
 #[test]
 fn all_four_environments_are_up_at_once_and_none_gets_into_another() {
-    let _stage = stage::enter_alone();
+    let _stage = stage::enter_with_several();
     let local = stage::urbancart();
     let [staging, production, preview] =
         OTHERS.map(|name| stage::urbancart().neighbour_of(&local).with_flags(&["--env", name]));
@@ -77,7 +77,7 @@ fn all_four_environments_are_up_at_once_and_none_gets_into_another() {
 
 #[test]
 fn a_payment_key_that_is_missing_is_named_with_its_owner_and_the_way_to_set_it() {
-    let _stage = stage::enter_alone();
+    let _stage = stage::enter_with_several();
     let staging = stage::urbancart().unmarked().with_flags(&["--env", "staging"]);
     let refused = staging.roadbed_within(std::time::Duration::from_secs(600), &["up", "--detach", "--free-ports"]);
     let refused = refused.expect(1);

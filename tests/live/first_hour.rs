@@ -15,7 +15,7 @@ const APPS: [&str; 3] = ["admin", "api", "storefront"];
 
 #[test]
 fn one_command_gives_three_addresses_and_a_gate_that_holds() {
-    let _stage = stage::enter_alone();
+    let _stage = stage::enter_with_several();
     let shop = stage::urbancart();
 
     assert_eq!(shop.status()["units"], json!([]), "nothing runs before the first `up`");
@@ -46,7 +46,7 @@ fn one_command_gives_three_addresses_and_a_gate_that_holds() {
 
 #[test]
 fn two_roots_of_one_checkout_run_side_by_side() {
-    let _stage = stage::enter_alone();
+    let _stage = stage::enter_with_several();
     // A checkout in which nothing is built yet, on the file system of the packages, which are linked and not copied.
     let project = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     copy_repository(project.path());

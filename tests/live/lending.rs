@@ -11,7 +11,7 @@ use host::process::terminal::Screen;
 use host::process::{Process, Signal, find_in_path, table};
 use secrets::{SecretName, VersionState};
 use serde_json::Value;
-use testkit::{Environment, repository, wait_until};
+use testkit::{Environment, wait_until};
 
 use crate::stage;
 
@@ -174,7 +174,7 @@ impl Shop {
         line.args(["--root", &self.environment.root().display().to_string()]).args(words).arg("--").args(command);
         line.current_dir(self.environment.project().join("apps/api"));
         line.env_clear().envs(self.environment.variables()).env("USER", "anna");
-        line.env("NODE_PATH", repository().join("node_modules"));
+        line.env("NODE_PATH", testkit::tools::drivers());
         line.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         line
     }

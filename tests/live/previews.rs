@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testkit::{Environment, processes_of, repository, wait_until};
+use testkit::{Environment, processes_of, wait_until};
 
 use crate::stage;
 
@@ -118,7 +118,7 @@ fn node(environment: &Environment, script: &str) -> String {
     let mut line = Command::new(environment.program());
     line.args(["--root", &environment.root().display().to_string()]).args(environment.flags());
     line.args(["env", "exec", "--app", "api", "--", "node", "-e", script]).current_dir(environment.project());
-    line.env_clear().envs(environment.variables()).env("NODE_PATH", repository().join("node_modules"));
+    line.env_clear().envs(environment.variables()).env("NODE_PATH", testkit::tools::drivers());
     let ran = line.stdin(Stdio::null()).output().unwrap();
     assert!(ran.status.success(), "{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     String::from_utf8(ran.stdout).unwrap()

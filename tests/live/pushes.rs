@@ -86,7 +86,7 @@ fn give_payment_key(environment: &Environment, begins: &str) -> String {
 
 #[test]
 fn a_change_goes_from_a_push_to_everybody_and_back() {
-    let _stage = stage::enter_alone();
+    let _stage = stage::enter_with_several();
     let staging = stage::urbancart();
     let checkout = staging.scratch().join("served");
     let staging = staging.of_checkout(&checkout, "staging");

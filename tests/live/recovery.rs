@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{Environment, repository};
+use testkit::Environment;
 
 use crate::stage;
 
@@ -172,7 +172,7 @@ impl Vault {
         line.args(["--root", &root, "env", "exec", "--", "node", "-e", PROGRAM]).args(words);
         line.current_dir(self.environment.project().join("apps/api"));
         line.env_clear().envs(self.environment.variables()).env("USER", "anna");
-        line.env("NODE_PATH", repository().join("node_modules")).stdin(Stdio::null());
+        line.env("NODE_PATH", testkit::tools::drivers()).stdin(Stdio::null());
         let output = line.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
@@ -299,7 +299,7 @@ fn now() -> i64 {
 
 #[test]
 fn an_environment_begins_anew_on_an_empty_machine_with_all_that_it_had() {
-    let _seat = stage::enter_alone();
+    let _seat = stage::enter_with_several();
     let vault = Vault::new();
     let environment = &vault.environment;
     environment.up_with(&["--no-gate"]).expect(0);
@@ -396,7 +396,7 @@ fn an_environment_begins_anew_on_an_empty_machine_with_all_that_it_had() {
 #[test]
 fn a_probe_that_fails_and_a_rehearsal_that_is_overdue_are_seen() {
     const ROW: &str = "the-newest-backup-was-restored";
-    let _seat = stage::enter_alone();
+    let _seat = stage::enter_with_several();
     let vault = Vault::new();
     let environment = &vault.environment;
     environment.up_with(&["--no-gate"]).expect(0);

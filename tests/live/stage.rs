@@ -1,5 +1,5 @@
-//! Where the environments of these tests run: two at a time. A full one keeps two cores busy while it starts, and waits most of the
-//! time after that.
+//! Where the environments of these tests run: three at a time. A full one keeps two cores busy while it starts, and waits most of
+//! the time after that.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use roadbed::keeper::client::KeeperClient;
 use secrets::Store;
 use testkit::{Environment, repository};
 
-const SEATS: usize = 2;
+const SEATS: usize = 3;
 
 static TAKEN: Mutex<usize> = Mutex::new(0);
 static GIVEN_BACK: Condvar = Condvar::new();
@@ -18,12 +18,17 @@ static GIVEN_BACK: Condvar = Condvar::new();
 #[derive(Debug)]
 pub(crate) struct Seats(usize);
 
-/// Beside one other test.
+/// Beside others.
 pub(crate) fn enter() -> Seats {
     take(1)
 }
 
-/// With nobody else: for tests that are about time, or that run several environments themselves.
+/// Beside one other: for tests that run several environments themselves.
+pub(crate) fn enter_with_several() -> Seats {
+    take(2)
+}
+
+/// With nobody else: for tests that are about time.
 pub(crate) fn enter_alone() -> Seats {
     take(SEATS)
 }

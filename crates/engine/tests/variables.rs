@@ -79,7 +79,7 @@ fn an_app_gets_its_own_variables_and_no_others() {
     assert_eq!(api.values["PAYMENT_SECRET_KEY"], "sk_test_123");
     let storefront = of("storefront", &known).unwrap();
     let names: Vec<&str> = storefront.values.keys().map(String::as_str).collect();
-    assert_eq!(names, ["API_INTERNAL_URL", "LOG_LEVEL", "PUBLIC_API_URL", "PUBLIC_SITE_URL"]);
+    assert_eq!(names, ["API_INTERNAL_URL", "LOG_LEVEL", "PUBLIC_API_URL", "PUBLIC_SITE_URL", "SENTRY_DSN"]);
 }
 
 #[test]
@@ -98,7 +98,8 @@ fn what_an_app_is_given_is_noted_by_name_and_version() {
     let api = of("api", &Known { payment_key: Some("sk_test_123") }).unwrap();
     assert_eq!(api.loaded["mongodb/app-api"], 3, "also where it is a part of a value");
     assert_eq!(api.loaded["var/PAYMENT_SECRET_KEY"], 7);
-    assert_eq!(of("storefront", &Known { payment_key: None }).unwrap().loaded, [].into());
+    let storefront = of("storefront", &Known { payment_key: None }).unwrap();
+    assert_eq!(storefront.loaded, [("errors/app-api".to_owned(), 1)].into(), "where it reports errors, and no store's");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::stage;
 
 #[test]
 fn the_command_breaks_what_it_brought_up_and_leaves_nothing() {
-    let _stage = stage::enter_alone();
+    let _stage = stage::enter_with_several();
     let shop = stage::urbancart();
     let place = tempfile::tempdir().unwrap();
     let shop = shop.with_variable("TMPDIR", &place.path().display().to_string());

@@ -44,7 +44,7 @@ struct Scene {
 
 #[test]
 fn every_check_of_the_gate_sees_what_it_is_about() {
-    let _stage = stage::enter_alone();
+    let _stage = stage::enter_with_several();
     let project = tempfile::tempdir().unwrap();
     link_repository(project.path());
     let shop = Environment::new(env!("CARGO_BIN_EXE_roadbed"), project.path());

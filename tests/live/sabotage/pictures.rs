@@ -19,6 +19,11 @@ impl Scene {
         let narrow = list.replace("\"write\",", "");
         assert_ne!(narrow, list, "the list has another form");
         fs::write(&path, narrow).unwrap();
+        // Storage looks for a new list every now and then.
+        wait_until("the list is taken up", Duration::from_secs(20), || {
+            let check = self.check(KEYS);
+            if check["verdict"] == "fails" { Ok(()) } else { Err(format!("{check:#}")) }
+        });
         let seen = self.fails(KEYS, "with the key of api: 403 and not 200")["observed"].to_string();
         assert!(seen.contains("PUT in products"), "{seen}");
         // Pictures cannot be put there any more either.
