@@ -193,6 +193,23 @@ fn a_half_deleted_root_is_refused_or_healed_and_never_begun_anew_unsaid() {
     }
 }
 
+#[test]
+fn object_storage_that_lost_its_objects_is_refused_until_somebody_says_that_it_shall_begin_empty() {
+    let stage = Stage::new();
+    stage.edit("[apps.web]", "[services.media.buckets.pictures]\ndescription = \"Pictures\"\n\n[apps.web]");
+    stage.up();
+    stage.roadbed("down").exits(0);
+    fs::remove_dir_all(stage.root.join("data/objects")).unwrap();
+    let settings = stage.root.join("conf/objects/settings.json");
+    let told = settings.display().to_string();
+    stage.roadbed("up --detach --no-gate").refuses(1, &["data/objects is missing", "hint: ", &told]);
+    assert!(!stage.root.join("data/objects").exists(), "it was begun anew unsaid");
+    stage.roadbed("down").exits(0);
+    fs::remove_file(settings).unwrap();
+    stage.up();
+    assert!(stage.root.join("data/objects").is_dir());
+}
+
 /// Everything below a folder that is a file.
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
