@@ -55,21 +55,6 @@ pub(super) fn process(
 }
 
 impl ObjectStore {
-    /// The folder of objects is made before the settings are written, so where these are, objects have been. Begun anew it would
-    /// answer that there are none, and apps would believe it.
-    fn has_not_lost_its_objects(&self) -> Result<(), Fault> {
-        let (objects, settings) = (folder(&self.ground), conf(&self.ground, UNIT).join(SETTINGS));
-        if files::is_dir(&objects) || !files::exists(&settings) {
-            return Ok(());
-        }
-        Err(Fault::new("cannot start object storage: what it kept is not there any more")
-            .cause(format!("{} is missing", objects.display()))
-            .hint(format!(
-                "bring that folder back; or remove {} to begin empty, and get objects from a backup with `roadbed restore --bucket`",
-                settings.display()
-            )))
-    }
-
     fn root(&self) -> Result<Versioned, Fault> {
         root_key(&self.ground)
     }
@@ -160,8 +145,22 @@ impl Sidecar for ObjectStore {
         ))
     }
 
+    /// The folder of objects is made before the settings are written, so where these are, objects have been. Begun anew it would
+    /// answer that there are none, and apps would believe it.
+    fn begins_nothing_anew(&self) -> Result<(), Fault> {
+        let (objects, settings) = (folder(&self.ground), conf(&self.ground, UNIT).join(SETTINGS));
+        if files::is_dir(&objects) || !files::exists(&settings) {
+            return Ok(());
+        }
+        Err(Fault::new("cannot start object storage: what it kept is not there any more")
+            .cause(format!("{} is missing", objects.display()))
+            .hint(format!(
+                "bring that folder back; or remove {} to begin empty, and get objects from a backup with `roadbed restore --bucket`",
+                settings.display()
+            )))
+    }
+
     fn prepare(&self) -> Result<(), Fault> {
-        self.has_not_lost_its_objects()?;
         prepare(&self.ground, &self.media)
     }
 

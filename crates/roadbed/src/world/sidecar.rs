@@ -46,6 +46,11 @@ pub(super) trait Sidecar: fmt::Debug + Send + Sync {
     /// What lies in its folder, by name; `None` while what it is made of is missing. It holds no secret.
     fn files(&self) -> Result<Option<BTreeMap<&'static str, Vec<u8>>>, Fault>;
 
+    /// Refuses where it would begin anew and pass for what was there before.
+    fn begins_nothing_anew(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Makes what its files are made of.
     fn prepare(&self) -> Result<(), Fault> {
         Ok(())
@@ -154,6 +159,7 @@ impl SidecarProcess {
     }
 
     async fn settle(&self) -> Result<(), Fault> {
+        self.sidecar.begins_nothing_anew()?;
         self.sidecar.prepare()?;
         let files = self.sidecar.files()?;
         let files = files.ok_or_else(|| Fault::new(format!("{} cannot be told anything yet", self.sidecar.what())))?;
@@ -272,7 +278,10 @@ impl Resource for SidecarProcess {
     async fn apply(&self, step: &SidecarStep, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
         match step {
             SidecarStep::Settle { .. } => self.settle().await,
-            SidecarStep::Start { .. } => self.ground.units.ensure(self.spec()?).await.map(drop),
+            SidecarStep::Start { .. } => {
+                self.sidecar.begins_nothing_anew()?;
+                self.ground.units.ensure(self.spec()?).await.map(drop)
+            }
             SidecarStep::AwaitAnswer { .. } => {
                 let name = self.sidecar.name();
                 let deadline = Instant::now() + START;
