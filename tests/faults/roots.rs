@@ -196,18 +196,29 @@ fn a_half_deleted_root_is_refused_or_healed_and_never_begun_anew_unsaid() {
 #[test]
 fn object_storage_that_lost_its_objects_is_refused_until_somebody_says_that_it_shall_begin_empty() {
     let stage = Stage::new();
-    stage.edit("[apps.web]", "[services.media.buckets.pictures]\ndescription = \"Pictures\"\n\n[apps.web]");
+    let bucket = "[services.media.buckets.pictures]\ndescription = \"Pictures\"\n";
+    stage.edit("[apps.web]", &format!("{bucket}\n[apps.web]"));
     stage.up();
-    stage.roadbed("down").exits(0);
-    fs::remove_dir_all(stage.root.join("data/objects")).unwrap();
-    let settings = stage.root.join("conf/objects/settings.json");
+    let (objects, settings) = (stage.root.join("data/objects"), stage.root.join("conf/objects/settings.json"));
     let told = settings.display().to_string();
-    stage.roadbed("up --detach --no-gate").refuses(1, &["data/objects is missing", "hint: ", &told]);
-    assert!(!stage.root.join("data/objects").exists(), "it was begun anew unsaid");
+    let is_refused = || {
+        stage.roadbed("up --detach --no-gate").refuses(1, &["data/objects is missing", "hint: ", &told]);
+        assert!(!objects.exists(), "it was begun anew unsaid");
+    };
+    // While it runs: whoever starts it again does not make it anew either.
+    fs::remove_dir_all(&objects).unwrap();
+    stage.kill("objects");
+    stage.until("nobody gets it to start", || stage.unit("objects").is_some_and(|unit| unit["state"] == "crash-loop"));
+    is_refused();
     stage.roadbed("down").exits(0);
-    fs::remove_file(settings).unwrap();
+    is_refused();
+    // And where it is to be told something else.
+    stage.edit(bucket, &format!("{bucket}max_object = \"1 MiB\"\n"));
+    is_refused();
+    stage.roadbed("down").exits(0);
+    fs::remove_file(&settings).unwrap();
     stage.up();
-    assert!(stage.root.join("data/objects").is_dir());
+    assert!(objects.is_dir());
 }
 
 /// Everything below a folder that is a file.

@@ -159,7 +159,6 @@ impl SidecarProcess {
     }
 
     async fn settle(&self) -> Result<(), Fault> {
-        self.sidecar.begins_nothing_anew()?;
         self.sidecar.prepare()?;
         let files = self.sidecar.files()?;
         let files = files.ok_or_else(|| Fault::new(format!("{} cannot be told anything yet", self.sidecar.what())))?;
@@ -276,12 +275,10 @@ impl Resource for SidecarProcess {
     }
 
     async fn apply(&self, step: &SidecarStep, _: &Begun, _: &dyn Progress) -> Result<(), Fault> {
+        self.sidecar.begins_nothing_anew()?;
         match step {
             SidecarStep::Settle { .. } => self.settle().await,
-            SidecarStep::Start { .. } => {
-                self.sidecar.begins_nothing_anew()?;
-                self.ground.units.ensure(self.spec()?).await.map(drop)
-            }
+            SidecarStep::Start { .. } => self.ground.units.ensure(self.spec()?).await.map(drop),
             SidecarStep::AwaitAnswer { .. } => {
                 let name = self.sidecar.name();
                 let deadline = Instant::now() + START;
