@@ -11,16 +11,8 @@ use testkit::{Environment, repository};
 
 const SEATS: usize = 3;
 
-/// Who comes first goes in first, also who needs more room than there is yet: otherwise it waits to the end, and a thread with it.
-#[derive(Debug)]
-struct Door {
-    taken: usize,
-    numbers_given: usize,
-    next_in: usize,
-}
-
-static DOOR: Mutex<Door> = Mutex::new(Door { taken: 0, numbers_given: 0, next_in: 0 });
-static MOVED: Condvar = Condvar::new();
+static TAKEN: Mutex<usize> = Mutex::new(0);
+static GIVEN_BACK: Condvar = Condvar::new();
 
 /// Held by a test for as long as its environments run.
 #[derive(Debug)]
@@ -43,22 +35,17 @@ pub(crate) fn enter_alone() -> Seats {
 
 fn take(seats: usize) -> Seats {
     // A test that failed leaves nothing on the stage: its environments are gone.
-    let mut door = DOOR.lock().unwrap_or_else(PoisonError::into_inner);
-    let number = door.numbers_given;
-    door.numbers_given += 1;
-    let mut door = MOVED
-        .wait_while(door, |door| door.next_in != number || door.taken + seats > SEATS)
-        .unwrap_or_else(PoisonError::into_inner);
-    door.next_in += 1;
-    door.taken += seats;
-    MOVED.notify_all();
+    let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut taken =
+        GIVEN_BACK.wait_while(taken, |taken| *taken + seats > SEATS).unwrap_or_else(PoisonError::into_inner);
+    *taken += seats;
     Seats(seats)
 }
 
 impl Drop for Seats {
     fn drop(&mut self) {
-        DOOR.lock().unwrap_or_else(PoisonError::into_inner).taken -= self.0;
-        MOVED.notify_all();
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+        GIVEN_BACK.notify_all();
     }
 }
 
