@@ -24,6 +24,16 @@ fn unmet(fault: &FileFault) -> Unmet {
     Unmet::new(format!("{fault}: {}", fault.source), because)
 }
 
+/// Makes a folder and its parents, and has them on the disk: what is in a folder that a cut of the power takes away was written in vain.
+fn make(folder: &Path) -> files::Result<()> {
+    let absent: Vec<&Path> = folder.ancestors().take_while(|one| !files::exists(one)).collect();
+    files::create_dir(folder, Access::Owner)?;
+    for parent in absent.into_iter().filter_map(Path::parent) {
+        files::sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+    }
+    Ok(())
+}
+
 impl Folder {
     pub(crate) fn new(path: &Path) -> Self {
         Self { path: path.to_owned() }
@@ -72,7 +82,7 @@ impl Shelf for Folder {
 
     fn create(&self) -> Result<(), Unmet> {
         for name in ["data", "index", "keys", "locks", "snapshots"] {
-            files::create_dir(&self.path.join(name), Access::Owner).map_err(|fault| unmet(&fault))?;
+            make(&self.path.join(name)).map_err(|fault| unmet(&fault))?;
         }
         Ok(())
     }
@@ -96,7 +106,7 @@ impl Shelf for Folder {
     fn write(&self, kind: FileType, id: &Id, content: &[u8], pace: &Pace) -> Result<(), Unmet> {
         let path = self.file(kind, id);
         if let Some(folder) = path.parent() {
-            files::create_dir(folder, Access::Owner).map_err(|fault| unmet(&fault))?;
+            make(folder).map_err(|fault| unmet(&fault))?;
         }
         pace.wait(content.len());
         files::write_durable(&path, content, Access::Owner).map_err(|fault| unmet(&fault))

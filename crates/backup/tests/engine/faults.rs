@@ -12,7 +12,7 @@ use crate::stand::KEY;
 const PLACE: &str = "ROADBED_TEST_REPOSITORY";
 
 /// Some of it is the same each time and some is not, so that pruning has something to pack anew.
-fn sources(number: u32) -> backup::Sources {
+pub(crate) fn sources(number: u32) -> backup::Sources {
     let bytes = |seed: u32, words: u32| -> Vec<u8> {
         (0..words).flat_map(|n| (n ^ seed).wrapping_mul(2_654_435_761).rotate_left(seed % 31).to_le_bytes()).collect()
     };
@@ -29,7 +29,7 @@ fn sources(number: u32) -> backup::Sources {
 }
 
 /// Reads all of a snapshot.
-fn is_whole(repository: &Repository, snapshot: &Snapshot) {
+pub(crate) fn is_whole(repository: &Repository, snapshot: &Snapshot) {
     let reader = repository.reader(&snapshot.name).unwrap();
     for file in reader.contents().unwrap().files {
         let content = reader.read(&format!("files/{}", file.path)).unwrap();

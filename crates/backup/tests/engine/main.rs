@@ -12,6 +12,8 @@ mod elsewhere;
 mod faults;
 mod forge;
 mod objects;
+mod power;
+mod power_loss;
 mod releases;
 mod restoring;
 mod stand;
