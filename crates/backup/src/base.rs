@@ -11,7 +11,7 @@ use reconcile::Fault;
 use crate::append_only_log;
 use crate::buckets::{Fixed, fix};
 use crate::contents::{self, Contents, FORMAT, OfFile, WITHOUT_OBJECTS, WITHOUT_RELEASES};
-use crate::course::Course;
+use crate::course::{Course, Throttle};
 use crate::digest::of_bytes;
 use crate::dump::Moment;
 use crate::parts::{Sink, TOOK_NO_MORE, Wholeness};
@@ -113,6 +113,14 @@ pub async fn take_along(
     }
 }
 
+/// Reads what is not of MongoDB at a pace at which that goes on to answer.
+async fn beside<T>(throttle: Option<&mut Throttle<'_>>, read: impl Future<Output = T>) -> T {
+    match throttle {
+        Some(throttle) => throttle.while_others(read).await,
+        None => read.await,
+    }
+}
+
 async fn produce(
     sources: &Sources,
     (moment, objects): (Option<Moment>, Option<Fixed>),
@@ -129,12 +137,16 @@ async fn produce(
         sink.put(&format!("files/{path}"), content.clone()).await?;
         course.went(content.len() as u64);
     }
-    let mongodb = match moment {
-        Some(moment) => Some(moment.dump(sink, course).await?),
+    let mut throttle = match &sources.mongodb {
+        Some(mongodb) => Some(Throttle::new(&mongodb.client, course).await),
         None => None,
     };
+    let mongodb = match (moment, &mut throttle) {
+        (Some(moment), Some(throttle)) => Some(moment.dump(sink, throttle).await?),
+        _ => None,
+    };
     let objects = match objects {
-        Some(fixed) => Some(fixed.take(sink).await?),
+        Some(fixed) => Some(beside(throttle.as_mut(), fixed.take(sink)).await?),
         None => None,
     };
     let mut redis = Vec::new();
@@ -143,7 +155,7 @@ async fn produce(
         redis.push(append_only_log::take(&source.unit, &source.data, keys, sink).await?);
     }
     let releases = match &sources.releases {
-        Some(sources) => Some(releases::take(sources, sink, course, wholeness).await?),
+        Some(sources) => Some(beside(throttle.as_mut(), releases::take(sources, sink, course, wholeness)).await?),
         None => None,
     };
     let contents = Contents {

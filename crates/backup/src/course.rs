@@ -34,6 +34,23 @@ impl Course {
     pub(crate) fn went(&self, bytes: u64) {
         self.done.fetch_add(bytes, Ordering::Relaxed);
     }
+
+    /// As [`Self::went`], from a thread that reads what is not of MongoDB, but of the same disk: it stands still while all wait.
+    pub(crate) fn went_and_waits(&self, bytes: u64) {
+        self.went(bytes);
+        while self.waits() {
+            std::thread::sleep(PAUSE / 10);
+        }
+    }
+}
+
+/// Nobody stands still for ever when who looks is gone.
+struct GoesOn<'c>(&'c Course);
+
+impl Drop for GoesOn<'_> {
+    fn drop(&mut self) {
+        self.0.waits.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Below this an answer is quick, however quick it was before.
@@ -42,7 +59,8 @@ const QUICK: Duration = Duration::from_millis(2);
 /// Between two looks whether it is less busy.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// So long a backup waits in all: MongoDB remembers the moment that is read for five minutes, and reading takes time too.
+/// So long a backup waits in all for documents: MongoDB remembers the moment that is read for five minutes, and reading takes time
+/// too. And so long again for each of the rest, so that a backup ends on a machine that is always busy.
 const MOST: Duration = Duration::from_secs(60);
 
 /// Measures how busy MongoDB is, by how long it takes to say nothing.
@@ -79,6 +97,27 @@ impl<'c> Throttle<'c> {
             self.waited += PAUSE + now.unwrap_or_default();
         }
         self.course.waits.store(false, Ordering::Relaxed);
+    }
+
+    /// Looks how busy it is while threads read other things, and has them stand still.
+    pub(crate) async fn while_others<T>(&mut self, read: impl Future<Output = T>) -> T {
+        if self.course.patience == 0 {
+            return read.await;
+        }
+        let goes_on = GoesOn(self.course);
+        self.waited = Duration::ZERO;
+        let looks = async {
+            loop {
+                self.wait().await;
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let read = tokio::select! {
+            read = read => read,
+            never = looks => never,
+        };
+        drop(goes_on);
+        read
     }
 }
 

@@ -8,7 +8,7 @@ use mongodb::{Client, ClientSession, Database};
 use reconcile::Fault;
 
 use crate::contents::{ClusterTime, OfCollection, OfMongo, collection_folder, escaped, metadata_path, part_path};
-use crate::course::{Course, Throttle};
+use crate::course::Throttle;
 use crate::digest::Digest;
 use crate::mongo_fault;
 use crate::parts::{PART_BYTES, Sink};
@@ -128,11 +128,10 @@ impl Moment {
     }
 
     /// Puts all documents into the sink.
-    pub(crate) async fn dump(mut self, sink: &mut Sink, course: &Course) -> Result<OfMongo, Fault> {
+    pub(crate) async fn dump(mut self, sink: &mut Sink, throttle: &mut Throttle<'_>) -> Result<OfMongo, Fault> {
         let mut collections = Vec::new();
-        let mut throttle = Throttle::new(self.database.client(), course).await;
         for listed in &self.listed {
-            collections.push(collection(&self.database, listed, &mut self.session, sink, &mut throttle).await?);
+            collections.push(collection(&self.database, listed, &mut self.session, sink, throttle).await?);
         }
         Ok(OfMongo { database: self.database.name().to_owned(), version: self.version, at: self.at, collections })
     }

@@ -94,7 +94,7 @@ pub(crate) async fn take(
         for FileSource { about, held } in files {
             match held {
                 Held::Bytes(content) => {
-                    course.went(about.bytes);
+                    course.went_and_waits(about.bytes);
                     own.put_now(&place(&about.path), content)?;
                 }
                 Held::File(file) => {
@@ -131,7 +131,7 @@ impl Reading {
         }
         self.at += read as u64;
         self.digest.add(&into[..read]);
-        self.course.went(read as u64);
+        self.course.went_and_waits(read as u64);
         if read > 0 && self.at == self.about.bytes {
             let found = std::mem::replace(&mut self.digest, Running::new()).end();
             if found != self.about.sha256 {

@@ -162,7 +162,7 @@ impl Read for Reading {
         while !self.chunk.has_remaining() {
             match self.content.chunk() {
                 Ok(Some(chunk)) => {
-                    self.course.went(chunk.len() as u64);
+                    self.course.went_and_waits(chunk.len() as u64);
                     self.chunk = chunk;
                 }
                 Ok(None) => return Ok(0),

@@ -17,6 +17,7 @@ mod power_loss;
 mod releases;
 mod restoring;
 mod stand;
+mod yielding;
 
 use std::time::Duration;
 

@@ -81,6 +81,15 @@ pub(crate) fn sorted(mut documents: Vec<Document>) -> Vec<Document> {
 
 impl Stand {
     pub(crate) async fn new() -> Self {
+        Self::started(&[]).await
+    }
+
+    /// One whose MongoDB can be told to answer late.
+    pub(crate) async fn that_can_be_slowed() -> Self {
+        Self::started(&["--setParameter", "enableTestCommands=1"]).await
+    }
+
+    async fn started(more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (mongod, redis) = (engine("mongod", "mongod"), engine("redis-server", "redis-server"));
         let data = folder.path().join("mongod");
@@ -98,6 +107,7 @@ impl Stand {
                 ".",
             ])
             .args(["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"])
+            .args(more)
             .envs(&mongod.env)
             .current_dir(&data)
             .stdout(Stdio::null())
