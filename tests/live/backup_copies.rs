@@ -220,5 +220,28 @@ fn a_copy_that_takes_nothing_away_outlives_the_environment_and_everything_is_res
     let restored: Value = environment.roadbed_within(Duration::from_secs(120), &args).expect(0).json();
     let name = restored["collections"][0]["to"].as_str().unwrap();
     assert_eq!(node(&environment, COUNT, &[name]), "500");
+
+    // The machine is lost too. What is left is that place, who logs in there, and the keys that people keep.
+    let _ = environment.roadbed_within(Duration::from_secs(120), &["backup", "now"]).expect(0);
+    let key = environment.roadbed(&["backup", "recovery-key"]).expect(0).stdout;
+    let kept = tempfile::tempdir().unwrap();
+    let [login, operator] = ["login", "operator-key"].map(|name| kept.path().join(name));
+    fs::copy(Path::new(&environment.variables()["XDG_CONFIG_HOME"]).join("roadbed/identity"), &operator).unwrap();
+    environment.down().expect(0);
+    fs::remove_dir_all(environment.root()).unwrap();
+    let restore = |login: &Path| {
+        let (login, operator) = (login.display().to_string(), operator.display().to_string());
+        let args =
+            ["restore", "--from", &url, "--access", &login, "--identity", &operator, "--free-ports", "--no-gate"];
+        environment.roadbed_with(Duration::from_secs(300), &args, &key)
+    };
+    fs::write(&login, "vault:another").unwrap();
+    let refused = restore(&login).expect(1);
+    assert!(refused.stderr.contains(&url) && !refused.stderr.contains("another"), "{}", refused.stderr);
+    assert!(!environment.root().join("environment.json").exists());
+    fs::write(&login, format!("vault:{password}\n")).unwrap();
+    restore(&login).expect(0);
+    assert_eq!(node(&environment, COUNT, &["things"]), "500");
+    let _ = environment.roadbed_within(Duration::from_secs(120), &["backup", "now"]).expect(0);
     environment.down().expect(0);
 }

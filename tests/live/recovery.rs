@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use host::clock::{Clock, SystemClock};
 use serde_json::Value;
 use testkit::Environment;
 
@@ -247,6 +248,12 @@ impl Vault {
         (releases, of(&["deploy", "list", "--json"]))
     }
 
+    /// What MongoDB wrote before that moment, as telemetry has kept it.
+    fn lines_until(&self, moment: &str) -> String {
+        let args = ["logs", "mongodb", "--since", "1d", "--until", moment, "-n", "20", "--json"];
+        self.environment.roadbed(&args).expect(0).stdout
+    }
+
     /// Files of this machine's shelf of artifacts that its releases are made of.
     fn on_the_shelf(&self) -> Vec<PathBuf> {
         let variables = self.environment.variables();
@@ -293,8 +300,7 @@ impl Vault {
 }
 
 fn now() -> i64 {
-    use host::clock::Clock;
-    host::clock::SystemClock.now().unix_millis()
+    SystemClock.now().unix_millis()
 }
 
 #[test]
@@ -309,6 +315,8 @@ fn an_environment_begins_anew_on_an_empty_machine_with_all_that_it_had() {
     let taken = environment.roadbed_within(LONG, &["backup", "now", "--json"]).expect(0).json();
     let shown = environment.roadbed(&["backup", "show", taken["snapshot"]["name"].as_str().unwrap()]).expect(0).stdout;
     assert!(shown.contains("bucket vault-local-letters: 3 objects"), "{shown}");
+
+    let until = SystemClock.now().to_string();
 
     // Releases. That another one is live is worth a backup, which nobody asks for.
     vault.deploys("the release before");
@@ -337,6 +345,8 @@ fn an_environment_begins_anew_on_an_empty_machine_with_all_that_it_had() {
     away.iter().for_each(|(path, away)| fs::rename(away, path).unwrap());
 
     // The machine is lost, some changes after the last backup.
+    let lines = vault.lines_until(&until);
+    assert!(!lines.is_empty());
     let said = environment.roadbed_within(LONG, &["backup", "now"]).expect(0).stdout;
     assert!(!said.contains("LEFT OUT"), "{said}");
     let history = vault.history();
@@ -380,6 +390,7 @@ fn an_environment_begins_anew_on_an_empty_machine_with_all_that_it_had() {
     assert_eq!(before["collections"], after["collections"]);
     assert_eq!(before["keys"], after["keys"]);
     letters.iter().for_each(|key| assert_eq!(vault.letter(key), *key));
+    assert_eq!(vault.lines_until(&until), lines, "what was written before the loss is found after it");
     // The release that ran, without a deployment by hand, and one can go back to the one before.
     assert_eq!(vault.says(), "the release that ran");
     assert_eq!(vault.history(), history);
@@ -405,6 +416,8 @@ fn a_probe_that_fails_and_a_rehearsal_that_is_overdue_are_seen() {
     let drilled = environment.roadbed_within(LONG, &["drill", "--json"]).expect(0).json();
     assert!(drilled["record"]["good"].to_string().contains("3 newest orders readable"), "{drilled}");
     vault.until_backups_hold();
+    let told = environment.roadbed(&["rpo"]).expect(0).stdout;
+    assert!(told.contains("promised: 2 min") && told.contains("promised: 10 min"), "{told}");
 
     // A migration takes away what the probe looks for.
     let _ = vault.work(&["unpay"]);
@@ -413,6 +426,8 @@ fn a_probe_that_fails_and_a_rehearsal_that_is_overdue_are_seen() {
     assert!(list.lines().any(|line| line.ends_with("unproven")), "{list}");
     let drilled = environment.roadbed_within(LONG, &["drill", "--json"]).expect(1).json();
     assert!(drilled["record"]["bad"].to_string().contains("at least 3 are wanted"), "{drilled}");
+    let told = environment.roadbed(&["rpo"]).expect(1).stdout;
+    assert!(told.contains("BROKEN in the last rehearsal: 3 newest orders readable"), "{told}");
     assert_eq!(vault.failing(&["T13"]), [ROW]);
     let alerted = |is_open: bool| {
         let all = environment.roadbed(&["alerts", "--json"]).expect(0).json();

@@ -10,13 +10,14 @@ use reconcile::Fault;
 
 use crate::append_only_log;
 use crate::buckets::{Fixed, fix};
-use crate::contents::{self, Contents, FORMAT, OfFile, WITHOUT_OBJECTS, WITHOUT_RELEASES};
+use crate::contents::{self, Contents, FORMAT, OfFile, WITHOUT_OBJECTS, WITHOUT_RELEASES, WITHOUT_TELEMETRY};
 use crate::course::{Course, Throttle};
 use crate::digest::of_bytes;
 use crate::dump::Moment;
 use crate::parts::{Sink, TOOK_NO_MORE, Wholeness};
 use crate::releases::{self, ReleaseSources};
 use crate::repository::{Kind, Repository, Snapshot, channel};
+use crate::telemetry::{self, TelemetrySources};
 
 /// A MongoDB, by who may read it.
 #[derive(Clone, Debug)]
@@ -44,6 +45,7 @@ pub struct Sources {
     pub objects: Option<Arc<Store>>,
     /// Absent where nothing was deployed.
     pub releases: Option<ReleaseSources>,
+    pub telemetry: Option<TelemetrySources>,
     /// Path and content, in any order.
     pub files: Vec<(String, Vec<u8>)>,
 }
@@ -128,7 +130,7 @@ async fn produce(
     sink: &mut Sink,
     (course, wholeness): (&Arc<Course>, &Arc<Wholeness>),
 ) -> Result<Contents, Fault> {
-    // In the order of the paths: files, mongodb, objects, redis, releases, and the contents last.
+    // In the order of the paths: files, mongodb, objects, redis, releases, telemetry, and the contents last.
     let mut files = Vec::new();
     let mut sorted: Vec<&(String, Vec<u8>)> = sources.files.iter().collect();
     sorted.sort_by(|one, other| one.0.split('/').cmp(other.0.split('/')));
@@ -158,11 +160,16 @@ async fn produce(
         Some(sources) => Some(beside(throttle.as_mut(), releases::take(sources, sink, course, wholeness)).await?),
         None => None,
     };
+    let telemetry = match &sources.telemetry {
+        Some(sources) => Some(beside(throttle.as_mut(), telemetry::take(sources, sink, course, wholeness)).await?),
+        None => None,
+    };
     let contents = Contents {
-        format: match (&objects, &releases) {
-            (_, Some(_)) => FORMAT,
-            (Some(_), None) => WITHOUT_RELEASES,
-            (None, None) => WITHOUT_OBJECTS,
+        format: match (&objects, &releases, &telemetry) {
+            (_, _, Some(_)) => FORMAT,
+            (_, Some(_), None) => WITHOUT_TELEMETRY,
+            (Some(_), None, None) => WITHOUT_RELEASES,
+            (None, None, None) => WITHOUT_OBJECTS,
         },
         product: sources.product.clone(),
         environment: sources.environment.clone(),
@@ -171,6 +178,7 @@ async fn produce(
         redis,
         objects,
         releases,
+        telemetry,
         files,
     };
     let json = serde_json::to_vec_pretty(&contents).expect("plain data");

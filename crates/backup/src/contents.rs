@@ -10,10 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
-/// Version of what snapshots look like inside. Later ones read all before: since 2 there are objects, since 3 releases.
-pub const FORMAT: u32 = 3;
+/// Version of what snapshots look like inside. Later ones read all before: since 2 there are objects, since 3 releases,
+/// since 4 telemetry.
+pub const FORMAT: u32 = 4;
 
-/// What a snapshot without releases says that it is: who knows no later one reads all of it.
+/// What a snapshot without telemetry says that it is: who knows no later one reads all of it.
+pub(crate) const WITHOUT_TELEMETRY: u32 = 3;
+
+/// The same of one without releases.
 pub(crate) const WITHOUT_RELEASES: u32 = 2;
 
 /// The same of one without objects.
@@ -85,6 +89,8 @@ pub struct Contents {
     /// Absent where nothing was deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub releases: Option<OfReleases>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<OfTelemetry>,
     pub files: Vec<OfFile>,
 }
 
@@ -163,6 +169,14 @@ pub struct OfReleases {
     pub files: Vec<OfFile>,
 }
 
+impl Contents {
+    /// What is not in the backup though it should be, each in one line.
+    pub fn left_out(&self) -> Vec<String> {
+        let telemetry = self.telemetry.iter().flat_map(|telemetry| telemetry.left_out.iter().cloned());
+        self.releases.iter().flat_map(OfReleases::left_out).chain(telemetry).collect()
+    }
+}
+
 impl OfReleases {
     /// What is not in the backup though it should be, each in one line.
     pub fn left_out(&self) -> Vec<String> {
@@ -186,6 +200,15 @@ pub struct OfRelease {
     /// Artifacts that are not in the backup, and why; empty where it can be run from it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacking: Vec<String>,
+}
+
+/// What apps reported.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfTelemetry {
+    pub files: Vec<OfFile>,
+    /// What could not be read, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// A file.

@@ -1,5 +1,6 @@
-//! How a backup goes on: how far it is, and when it waits for those whom it is not to disturb.
+//! How a backup or a restore goes on: how far it is, and when it waits for those whom it is not to disturb.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,12 +14,23 @@ pub struct Course {
     /// So many times longer than at the beginning MongoDB may take to answer; 0: no matter how long.
     patience: u32,
     done: AtomicU64,
+    expected: AtomicU64,
     waits: AtomicBool,
 }
 
 impl Course {
     pub fn new(patience: u32) -> Self {
         Self { patience, ..Self::default() }
+    }
+
+    /// So many bytes more are going to be handed on.
+    pub fn expects(&self, bytes: u64) {
+        self.expected.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that are going to be handed on, by what is known up to now; 0: nobody knows.
+    pub fn expected(&self) -> u64 {
+        self.expected.load(Ordering::Relaxed)
     }
 
     /// Bytes that were read and handed on.
@@ -42,6 +54,21 @@ impl Course {
             std::thread::sleep(PAUSE / 10);
         }
     }
+}
+
+tokio::task_local! {
+    /// Of the restore that this task does: whoever loads documents is too deep down to be handed it.
+    static OWN: Arc<Course>;
+}
+
+/// Does some work, and notes in `course` how far it is.
+pub async fn watched<T>(course: Arc<Course>, work: impl Future<Output = T>) -> T {
+    OWN.scope(course, work).await
+}
+
+/// Tells whoever looks on, where somebody does.
+pub(crate) fn tell(told: impl FnOnce(&Course)) {
+    let _ = OWN.try_with(|course| told(course));
 }
 
 /// Nobody stands still for ever when who looks is gone.

@@ -1,8 +1,9 @@
 //! What a damaged repository still has: each backup is read, file by file, as a restore would.
 
 use crate::contents::{collection_folder, metadata_path, part_path};
-use crate::repository::{Reader, Repository, Verification};
-use crate::{buckets, oplog, releases};
+use crate::repository::{Reader, Repository};
+use crate::verification::Verification;
+use crate::{buckets, oplog, releases, telemetry};
 use reconcile::Fault;
 
 /// Tells backups that can be read from those that cannot.
@@ -48,6 +49,9 @@ fn whole_base(reader: &Reader) -> Result<(), Fault> {
         buckets::read_all(reader, bucket)?;
     }
     if let Some(bad) = contents.releases.iter().flat_map(|of| releases::differences(reader, of)).next() {
+        return Err(Fault::new(bad));
+    }
+    if let Some(bad) = contents.telemetry.iter().flat_map(|of| telemetry::differences(reader, of)).next() {
         return Err(Fault::new(bad));
     }
     for redis in &contents.redis {

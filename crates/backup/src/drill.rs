@@ -12,15 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::append_only_log;
 use crate::buckets::{self, restore_store};
-use crate::contents::{ClusterTime, Contents, OfObjects, OfRedis, OfReleases};
+use crate::contents::{ClusterTime, Contents, OfObjects, OfRedis, OfReleases, OfTelemetry};
 use crate::digest::of_bytes;
 use crate::dump::{digest_of, list};
 use crate::load::{difference, read};
 use crate::probe::Probe;
-use crate::releases;
 use crate::repository::Repository;
 use crate::restore::{Restored, rebuild};
 use crate::scratch::{Program, Scratch};
+use crate::{releases, telemetry};
 
 /// What the data services of a rehearsal are made of.
 #[derive(Clone, Debug, Default)]
@@ -141,7 +141,9 @@ async fn in_scratch(
         let (_, latest) = rebuild(drill.repository, None, drill.covered, &client).await?;
         record.good.push(told(&latest));
         for probe in drill.probes {
-            match probe.ask(&client.database(&of.database)).await {
+            let saved = of.collections.iter().find(|one| one.name == probe.collection);
+            let saved = saved.map_or(0, |one| one.digest.documents);
+            match probe.ask(&client.database(&of.database), saved).await {
                 Ok(answer) => record.good.push(answer),
                 Err(fault) => {
                     record.bad.push(fault.causes.iter().fold(fault.message, |text, cause| text + ": " + cause));
@@ -157,6 +159,9 @@ async fn in_scratch(
     }
     if let Some(of) = &contents.releases {
         releases_of(&reader, of, record).await?;
+    }
+    if let Some(of) = &contents.telemetry {
+        telemetry_of(&reader, of, record).await?;
     }
     for of in &contents.redis {
         let program =
@@ -256,6 +261,22 @@ async fn releases_of(
     for release in of.releases.iter().filter(|release| release.is_live) {
         record.bad.extend(release.lacking.iter().map(|why| format!("{} cannot be run: {why}", release.name)));
     }
+    Ok(())
+}
+
+/// What apps reported, file by file.
+async fn telemetry_of(
+    reader: &Arc<crate::repository::Reader>,
+    of: &OfTelemetry,
+    record: &mut DrillRecord,
+) -> Result<(), Fault> {
+    let (reader, what) = (reader.clone(), of.clone());
+    let compared = tokio::task::spawn_blocking(move || telemetry::differences(&reader, &what)).await;
+    let bad = compared.map_err(|error| Fault::because("cannot read the telemetry of the backup", &error))?;
+    if bad.is_empty() {
+        record.good.push(format!("{} files of telemetry are as they were saved", of.files.len()));
+    }
+    record.bad.extend(bad);
     Ok(())
 }
 

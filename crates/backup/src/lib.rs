@@ -24,6 +24,7 @@ mod digest;
 mod drill;
 mod dump;
 mod keys;
+mod large_files;
 mod load;
 mod oplog;
 mod parts;
@@ -35,6 +36,8 @@ mod restore;
 mod retention;
 mod scratch;
 mod shelf;
+mod telemetry;
+mod verification;
 mod whole;
 
 pub use append_only_log::{log_of, put_log, start};
@@ -42,20 +45,24 @@ pub use base::{MongoSource, RedisSource, Sources, Taken, take, take_along};
 pub use buckets::{ObjectsRestored, ObjectsWanted, Put, restore_objects, restore_store};
 pub use contents::{
     ClusterTime, Contents, FORMAT, OfBucket, OfCollection, OfFile, OfMongo, OfObjects, OfRedis, OfRelease, OfReleases,
+    OfTelemetry,
 };
 pub use copies::{Brought, absent, bring};
-pub use course::Course;
+pub use course::{Course, watched};
 pub use digest::Digest;
 pub use drill::{Drill, DrillRecord, Engines, rehearse};
 pub use keys::{KeysRestored, put_back_keys};
+pub use large_files::FileSource;
 pub use oplog::{Slice, SliceTaken, append, chain_end, oldest};
 pub use probe::Probe;
-pub use releases::{FileSource, ReleaseSources, put_of_release, read_of_release};
-pub use repository::{Freed, Kind, Reader, Repository, Snapshot, Verification};
+pub use releases::{ReleaseSources, put_of_release, read_of_release};
+pub use repository::{Freed, Kind, Reader, Repository, Snapshot};
 pub use restore::{Copied, Naming, Restored, put_back, rebuild};
 pub use retention::{Keep, doomed};
 pub use scratch::{Program, Scratch};
 pub use shelf::{Destination, Place};
+pub use telemetry::{TelemetrySources, put_telemetry};
+pub use verification::Verification;
 pub use whole::{base_for, files_of};
 
 use reconcile::Fault;

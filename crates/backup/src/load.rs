@@ -5,6 +5,7 @@ use mongodb::{Client, Database};
 use reconcile::Fault;
 
 use crate::contents::{OfMongo, collection_folder, metadata_path, part_path};
+use crate::course;
 use crate::digest::Digest;
 use crate::mongo_fault;
 use crate::oplog::documents;
@@ -47,7 +48,7 @@ impl Loading {
     }
 
     async fn flush(&mut self) -> Result<(), Fault> {
-        self.bytes = 0;
+        let bytes = std::mem::take(&mut self.bytes) as u64;
         if self.batch.is_empty() {
             return Ok(());
         }
@@ -55,7 +56,9 @@ impl Loading {
         let collection = self.database.collection::<RawDocumentBuf>(&self.name);
         // What was there before a rule came is there all the same.
         let put = collection.insert_many(batch).ordered(false).bypass_document_validation(true).await;
-        put.map(drop).map_err(|error| failed(&self.name, &error))
+        put.map_err(|error| failed(&self.name, &error))?;
+        course::tell(|course| course.went(bytes));
+        Ok(())
     }
 
     /// Builds the indexes.
@@ -87,6 +90,7 @@ pub(crate) fn metadata(bytes: &[u8]) -> Result<(Document, Vec<Document>), Fault>
 /// Puts everything of a base into a server that has nothing of it, and compares what was read with what was said.
 pub(crate) async fn load(reader: &std::sync::Arc<Reader>, contents: &OfMongo, client: &Client) -> Result<(), Fault> {
     let database = client.database(&contents.database);
+    course::tell(|course| course.expects(contents.collections.iter().map(|of| of.digest.bytes).sum()));
     // Views last: they are made of others.
     let (views, collections): (Vec<_>, Vec<_>) = contents.collections.iter().partition(|one| one.kind == "view");
     for of in collections.into_iter().chain(views) {

@@ -18,6 +18,7 @@ pub struct Probe {
     sort: Document,
     /// So many documents are read, and must be there.
     at_least: u32,
+    or_all: bool,
 }
 
 impl Probe {
@@ -47,17 +48,28 @@ impl Probe {
             filter: document(filter, "filter")?,
             sort: document(sort, "sort")?,
             at_least,
+            or_all: false,
         })
     }
 
-    /// Asks; what was seen, in one line without a byte of a document.
-    pub(crate) async fn ask(&self, database: &Database) -> Result<String, Fault> {
-        let Self { name, collection, at_least, .. } = self;
+    /// Fewer are enough where the collection had no more when it was saved.
+    #[must_use]
+    pub fn or_all(self, or_all: bool) -> Self {
+        Self { or_all, ..self }
+    }
+
+    /// Asks; what was seen, in one line without a byte of a document. The collection had so many when it was `saved`.
+    pub(crate) async fn ask(&self, database: &Database, saved: u64) -> Result<String, Fault> {
+        let Self { name, collection, .. } = self;
+        let at_least = match u32::try_from(saved) {
+            Ok(saved) if self.or_all => self.at_least.min(saved),
+            _ => self.at_least,
+        };
         let cannot = |error: &mongodb::error::Error| {
             mongo_fault(format!("{name}: {collection} does not answer in the restored database"), error)
         };
         let documents = database.collection::<RawDocumentBuf>(collection);
-        let found = documents.find(self.filter.clone()).sort(self.sort.clone()).limit(i64::from(*at_least));
+        let found = documents.find(self.filter.clone()).sort(self.sort.clone()).limit(i64::from(self.at_least));
         let mut found = found.await.map_err(|error| cannot(&error))?;
         let mut read = 0;
         while found.advance().await.map_err(|error| cannot(&error))? {
@@ -69,7 +81,7 @@ impl Probe {
             }
             read += 1;
         }
-        if read >= *at_least {
+        if read >= at_least {
             Ok(format!("{name}: {read} read of {collection}"))
         } else {
             Err(Fault::new(format!("{name}: {read} of {collection} are there where at least {at_least} are wanted")))

@@ -10,16 +10,16 @@ use host::lock::{Held, Lock, try_lock};
 use reconcile::Fault;
 use rustic_core::repofile::{MasterKey, Node, SnapshotFile, SnapshotId, StringList};
 use rustic_core::{
-    BackupOptions, CheckOptions, ConfigOptions, Credentials, FileType, Id, IndexedFullStatus, KeyOptions, LsOptions,
-    OpenStatus, ParentOptions, PruneOptions, ReadSubsetOption, Repository as Rustic, RepositoryBackends,
-    RepositoryOptions, RusticError, RusticResult, SnapshotOptions, WriteBackend,
+    BackupOptions, ConfigOptions, Credentials, FileType, Id, IndexedFullStatus, KeyOptions, LsOptions, OpenStatus,
+    ParentOptions, PruneOptions, Repository as Rustic, RepositoryBackends, RepositoryOptions, RusticError,
+    RusticResult, SnapshotOptions, WriteBackend,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::contents::{self, ClusterTime, Contents, FORMAT};
 use crate::parts::{Sink, Source, Wholeness, pair};
+use crate::repository_fault;
 use crate::shelf::{Backend, Destination, Place, is_refusal, shelf};
-use crate::{damage, repository_fault, told};
 
 /// Tag of snapshots that no retention takes away.
 const HOLD: &str = "hold";
@@ -61,21 +61,6 @@ impl Snapshot {
     }
 }
 
-/// What a look at a repository found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verification {
-    /// What is wrong, each in one line; empty where nothing is.
-    pub damage: Vec<String>,
-    /// Whether everything was read, or a part drawn by lot.
-    pub read_all: bool,
-    /// Names of backups that can be read whole all the same. Looked for where everything was read and something is damaged.
-    #[serde(default)]
-    pub readable: Vec<String>,
-    /// Those that cannot, and why.
-    #[serde(default)]
-    pub lost: Vec<(String, String)>,
-}
-
 /// Whether somebody let us take things away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freed {
@@ -115,13 +100,6 @@ fn options() -> RepositoryOptions {
 fn rustic(backend: &Backend) -> Result<Rustic<()>, Fault> {
     let backends = RepositoryBackends::new(Arc::new(backend.clone()), None);
     Rustic::new(&options(), &backends).map_err(|error| repository_fault("cannot use the repository", &error))
-}
-
-/// The library has no public name for what it finds, so its words are what there is to go by. Warnings are of space that a crash left
-/// unused. Of a pack that such a crash left in no index, the one that marks it for deletion knows no contents and so no size: nobody
-/// reads it, and it goes with the next prune but one.
-fn is_damage(level: &str, text: &str) -> bool {
-    level == "Error" && !text.contains("marked to delete: true: size computed by index")
 }
 
 impl Repository {
@@ -333,30 +311,6 @@ impl Repository {
         let options = BackupOptions::default().no_scan(true).parent_opts(ParentOptions::default().force(true));
         let saved = repository.archive(&options, &source, snapshot, &[PathBuf::from("/")]);
         saved.map(|saved| saved.id.to_string()).map_err(|error| cannot(&error))
-    }
-
-    /// Looks for damage. `most_bytes`: how much data is read, drawn by lot; all of it where that is `None`.
-    ///
-    /// # Errors
-    /// Where it cannot be looked at all.
-    pub fn verify(&self, most_bytes: Option<u64>) -> Result<Verification, Fault> {
-        let subset = most_bytes.map_or(ReadSubsetOption::All, ReadSubsetOption::Size);
-        let options = CheckOptions::default().read_data(true).read_data_subset(subset);
-        let mut found = Verification { read_all: most_bytes.is_none(), ..Verification::default() };
-        match self.opened().map(|repository| repository.check(options)) {
-            Ok(Ok(results)) => {
-                if results.is_ok().is_err() {
-                    let told = results.0.iter().map(|(level, error)| (format!("{level:?}"), error.to_string()));
-                    found.damage = told.filter(|(level, text)| is_damage(level, text)).map(|(_, text)| text).collect();
-                }
-            }
-            Ok(Err(error)) => found.damage.push(told(&error)),
-            Err(fault) => found.damage.extend(fault.causes.into_iter().chain([fault.message]).take(1)),
-        }
-        if found.read_all && !found.damage.is_empty() {
-            damage::survey(self, &mut found);
-        }
-        Ok(found)
     }
 
     /// Keeps retention from a snapshot, or lets it go.

@@ -8,6 +8,7 @@ use reconcile::Fault;
 use serde::{Deserialize, Serialize};
 
 use crate::contents::{ClusterTime, Contents};
+use crate::course;
 use crate::digest::Digest;
 use crate::dump::{Listed, digest_of, error_code, list};
 use crate::load::{Loading, difference, load};
@@ -173,6 +174,10 @@ pub async fn put_back(
         }
     }
     let (views, collections): (Vec<Listed>, Vec<Listed>) = listed.into_iter().partition(|listed| listed.kind == "view");
+    for listed in &collections {
+        let about = from.run_command(doc! { "collStats": &listed.name }).await.map_err(|error| failed(&error))?;
+        course::tell(|course| course.expects(size_in(&about)));
+    }
     let mut copied = Vec::new();
     for listed in &collections {
         let unfinished = format!("{}{UNFINISHED}", listed.name);
@@ -207,6 +212,14 @@ pub async fn put_back(
         }
     }
     Ok(done)
+}
+
+/// Of all documents of a collection, as the server says it: by a number of one kind or another.
+fn size_in(about: &Document) -> u64 {
+    let size = about.get("size");
+    let whole =
+        size.and_then(|size| size.as_i64().or(size.as_i32().map(i64::from)).or(size.as_f64().map(|size| size as i64)));
+    whole.and_then(|size| u64::try_from(size).ok()).unwrap_or(0)
 }
 
 async fn drop_collection(database: &Database, name: &str) -> Result<(), mongodb::error::Error> {

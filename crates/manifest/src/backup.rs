@@ -80,6 +80,8 @@ record! {
         sort: Option<At<Filter>>,
         /// So many are read, and so many must be there.
         at_least: Count = 1,
+        /// Whether fewer are enough where the backup itself says that the collection has no more: a young shop has sold little.
+        or_all: bool = false,
     }
 }
 
@@ -128,6 +130,8 @@ pub struct Probe {
     /// In JSON.
     pub sort: Option<String>,
     pub at_least: u32,
+    /// Or all that the collection has, where it has fewer.
+    pub or_all: bool,
 }
 
 impl ProbeTable {
@@ -139,6 +143,7 @@ impl ProbeTable {
             filter: text(&self.filter),
             sort: text(&self.sort),
             at_least: self.at_least.0,
+            or_all: self.or_all,
         }
     }
 }

@@ -14,7 +14,7 @@ mod releases;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use backup::{ClusterTime, Contents, Reader, files_of, log_of, put_log, restore_store};
+use backup::{ClusterTime, Contents, Reader, files_of, log_of, put_log, put_telemetry, restore_store};
 use engine::artifact::shelf::Shelf;
 use host::clock::Clock;
 use host::files::{self, Access, FileFault};
@@ -164,6 +164,11 @@ pub async fn plant(
     }
     if let Some(of) = &contents.objects {
         restore_store(reader, of, &prepared.data(stores::objects::UNIT)).await?;
+    }
+    if let Some(of) = &contents.telemetry {
+        let (reader, of, folder) = (reader.clone(), of.clone(), prepared.telemetry());
+        let putting = tokio::task::spawn_blocking(move || put_telemetry(&reader, &of, &folder)).await;
+        putting.map_err(|error| Fault::because("cannot put telemetry of the backup in place", &error))??;
     }
     let until = contents.mongodb.as_ref().map(|_| until);
     let objects = contents.objects.as_ref().map(|of| (of.objects(), of.bytes()));

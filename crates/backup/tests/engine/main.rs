@@ -17,8 +17,10 @@ mod power_loss;
 mod releases;
 mod restoring;
 mod stand;
+mod telemetry;
 mod yielding;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backup::{
@@ -58,7 +60,9 @@ async fn what_was_saved_is_restored_to_the_byte_with_indexes_and_options_and_the
     let mut scratch = Scratch::new(&stand.scratch()).unwrap();
     let client = scratch.mongod(&stand.engines.mongod.clone().unwrap()).await.unwrap();
     let at = taken.contents.mongodb.as_ref().unwrap().at;
-    rebuild(&stand.repository, Some(at), at, &client).await.unwrap();
+    let course = Arc::new(backup::Course::default());
+    backup::watched(course.clone(), rebuild(&stand.repository, Some(at), at, &client)).await.unwrap();
+    assert!(course.done() > 0 && course.done() == course.expected(), "{course:?}");
     let copied = put_back(
         (&client, "shop"),
         (&stand.client, "shop"),
@@ -203,6 +207,15 @@ async fn a_rehearsal_passes_on_what_is_whole_and_says_what_a_flipped_byte_took()
     let probes = [backup::Probe::new("paid orders", "orders", none, None, 3).unwrap()];
     let asked = rehearse(Drill { probes: &probes, ..drill }, &SystemClock).await;
     assert_eq!(asked.bad, ["paid orders: 0 of orders are there where at least 3 are wanted"]);
+    let young = |or_all| {
+        let of = |collection| backup::Probe::new("young", collection, None, None, 5000).unwrap().or_all(or_all);
+        [of("orders"), of("returns")]
+    };
+    let asked = rehearse(Drill { probes: &young(true), ..drill }, &SystemClock).await;
+    assert_eq!(asked.bad, Vec::<String>::new());
+    assert!(asked.good.contains(&"young: 0 read of returns".to_owned()), "{:?}", asked.good);
+    let asked = rehearse(Drill { probes: &young(false), ..drill }, &SystemClock).await;
+    assert_eq!(asked.bad.len(), 2, "{:?}", asked.bad);
     assert_eq!(record.base.as_deref(), Some(taken.snapshot.name.as_str()));
     assert!(record.good.iter().any(|line| line.contains("4000 documents")), "{:?}", record.good);
     assert!(record.good.iter().any(|line| line.contains("10 changes")), "{:?}", record.good);

@@ -228,6 +228,7 @@ impl Stand {
             redis: Vec::new(),
             objects: None,
             releases: None,
+            telemetry: None,
             files: vec![("roadbed.toml".into(), b"[product]".to_vec()), ("state/a.db".into(), vec![7; 3000])],
         }
     }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::cli::access_args::Access;
-use crate::cli::backup_args::{Backup, Drill, Restore};
+use crate::cli::backup_args::{Backup, Drill, Restore, Rpo};
 use crate::cli::check_args::Check;
 use crate::cli::ci_args::Ci;
 use crate::cli::console::Console;
@@ -162,6 +162,7 @@ pub enum Command {
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Backup(Backup),
     Drill(Drill),
+    Rpo(Rpo),
     Restore(Restore),
     /// Look at the public hosts as an authority does
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]

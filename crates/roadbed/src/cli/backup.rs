@@ -1,4 +1,4 @@
-//! `roadbed backup`, `drill` and `restore`: control does it, here it is asked for and shown.
+//! `roadbed backup`, `drill`, `rpo` and `restore`: control does it, here it is asked for and shown.
 
 use std::time::Duration;
 
@@ -33,6 +33,10 @@ pub(super) async fn run(session: &Session, verb: &Backup) -> Result<Exit, Failur
 
 pub(super) async fn drill(session: &Session) -> Result<Exit, Failure> {
     ask(session, &Request::Drill).await
+}
+
+pub(super) async fn rpo(session: &Session) -> Result<Exit, Failure> {
+    ask(session, &Request::Objectives).await
 }
 
 pub(super) async fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure> {
@@ -87,7 +91,7 @@ pub(super) fn moment(text: &str) -> Result<Timestamp, Failure> {
 const TELL: Duration = Duration::from_secs(2);
 
 /// Says meanwhile how far it is.
-async fn with_progress(session: &Session, request: &Request) -> Result<Answer, Fault> {
+pub(super) async fn with_progress(session: &Session, request: &Request) -> Result<Answer, Fault> {
     let client = ControlClient::new(session.root.clone());
     let mut done = std::pin::pin!(client.backups(request));
     loop {
@@ -104,12 +108,15 @@ async fn with_progress(session: &Session, request: &Request) -> Result<Answer, F
 
 async fn ask(session: &Session, request: &Request) -> Result<Exit, Failure> {
     let answer = match request {
-        Request::Now => with_progress(session, request).await?,
+        Request::Now | Request::Drill | Request::Restore(_) | Request::RestoreMasked(_) => {
+            with_progress(session, request).await?
+        }
         _ => ControlClient::new(session.root.clone()).backups(request).await?,
     };
     let output = &session.output;
     let exit = match &answer {
         Answer::Drilled { record } if !record.passed() => Exit::Failed,
+        Answer::Objectives(objectives) if !objectives.broken().is_empty() => Exit::Failed,
         Answer::Verified { verification } if !verification.damage.is_empty() => Exit::Failed,
         _ => Exit::Done,
     };

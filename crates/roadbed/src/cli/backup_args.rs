@@ -1,4 +1,4 @@
-//! The words of `roadbed backup`, `drill` and `restore`.
+//! The words of `roadbed backup`, `drill`, `rpo` and `restore`.
 
 use std::path::PathBuf;
 
@@ -116,6 +116,21 @@ Exit codes:
   0  the backup can be restored, within the promised times
   1  it cannot; what differs is shown")]
 pub struct Drill {}
+
+/// Show how much would be lost now and how long everything would be away, beside what is promised
+///
+/// RPO: since when not all changes are saved. RTO: how long the last rehearsal took to restore everything. The manifest's
+/// [environments.E.backup] promises both.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  roadbed rpo --env production
+  roadbed rpo --json | jq '{unsaved, drill: .drill.took}'
+
+Exit codes:
+  0  both are as promised
+  1  one is not, or nobody knows; what is broken is shown")]
+pub struct Rpo {}
 
 /// Put MongoDB's collections, Redis's keys or objects back as they were, or all of an environment on an empty machine
 ///

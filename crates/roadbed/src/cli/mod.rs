@@ -206,7 +206,7 @@ fn by_remote(session: &Session, arguments: &Arguments) -> Option<Result<Exit, Fa
 fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     use Command::{
         Access, Alerts, Backup, Check, Console, Down, Drill, Edge, Errors, Explain, Exports, Incident, Logs, Monitors,
-        Plan, Ready, Releases, Restart, Restore, Rollback, Smoke, Status, Token, Trace, Trust, Upgrade,
+        Plan, Ready, Releases, Restart, Restore, Rollback, Rpo, Smoke, Status, Token, Trace, Trust, Upgrade,
     };
     if let Check(_)
     | Upgrade(_)
@@ -231,6 +231,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
     | Access(_)
     | Backup(_)
     | Drill(_)
+    | Rpo(_)
     | Restore(backup_args::Restore { from: None, .. })
     | Console(_)
     | Edge(edge_args::Edge { verb: Some(_) }) = command
@@ -310,6 +311,7 @@ fn run(session: &Session, command: &Command) -> Result<Exit, Failure> {
         Command::Db(Db::Migrations) => wait(db_migrations::run(session)),
         Command::Backup(verb) => wait(backup::run(session, verb)),
         Command::Drill(_) => wait(backup::drill(session)),
+        Command::Rpo(_) => wait(backup::rpo(session)),
         Command::Restore(args) => match &args.from {
             Some(from) => wait(restore_whole::run(session, args, from, &live)),
             None => wait(backup::restore(session, args)),

@@ -11,7 +11,7 @@ use engine::artifact::shelf::{self, Shelf};
 use host::clock::{Clock, SystemClock, Timestamp};
 use reconcile::{Fault, Root};
 
-use crate::cli::backup::{key_on_stdin, moment};
+use crate::cli::backup::{key_on_stdin, moment, with_progress};
 use crate::cli::backup_args::Restore;
 use crate::cli::conductor::Conductor;
 use crate::cli::exit::Exit;
@@ -24,7 +24,6 @@ use crate::cli::session::Session;
 use crate::cli::{args, command_lock, up, wanted};
 use crate::control::backing_up::Source;
 use crate::control::backing_up::wire::{Answer, Request};
-use crate::control::client::ControlClient;
 use crate::control::wire::ReadyRequest;
 use crate::purge;
 use crate::recovery::{self, Restoring};
@@ -76,7 +75,7 @@ pub(super) async fn run(
     }
     let lock = command_lock::take(&session.root, &session.surroundings.command_line, session.clock)?;
     up::converged(session, &wanted, conductor).await?;
-    let answer = ControlClient::new(session.root.clone()).backups(&Request::Recover { from: source, key }).await?;
+    let answer = with_progress(session, &Request::Recover { from: source, key }).await?;
     show(session, &answer)?;
     // What the manifest declares beside what was saved: indexes, users, rules.
     up::converged(session, &wanted, conductor).await?;

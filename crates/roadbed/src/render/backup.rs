@@ -7,7 +7,9 @@ use backup::{DrillRecord, Kind, Snapshot};
 use stores::mongo::sample::Replaced;
 
 use super::span;
-use crate::control::backing_up::wire::{Answer, Done, KeysDone, Listing, MaskedDone, ObjectsDone, Progress, Recovered};
+use crate::control::backing_up::wire::{
+    Answer, Done, KeysDone, Listing, MaskedDone, Objectives, ObjectsDone, Progress, Recovered,
+};
 
 pub fn lines(answer: &Answer) -> Vec<String> {
     match answer {
@@ -39,6 +41,11 @@ pub fn lines(answer: &Answer) -> Vec<String> {
                 lines.push(format!("release {}{role}: {}", release.name, apps.join(", ")));
                 lines.extend(release.lacking.iter().map(|why| format!("  LEFT OUT {why}")));
             }
+            if let Some(telemetry) = &contents.telemetry {
+                let bytes = telemetry.files.iter().map(|file| file.bytes).sum();
+                lines.push(format!("telemetry: {} files, {}", telemetry.files.len(), size(bytes)));
+                lines.extend(telemetry.left_out.iter().map(|why| format!("  LEFT OUT {why}")));
+            }
             lines.push(format!("{} files of the environment", contents.files.len()));
             lines
         }
@@ -59,6 +66,7 @@ pub fn lines(answer: &Answer) -> Vec<String> {
             vec![format!("{repository} is ours now, with {snapshots} snapshots")]
         }
         Answer::Drilled { record } => drill(record),
+        Answer::Objectives(objectives) => self::objectives(objectives),
         Answer::Restored(done) => restored(done),
         Answer::RestoredKeys(done) => restored_keys(done),
         Answer::RestoredObjects(done) => restored_objects(done),
@@ -133,6 +141,20 @@ fn list(listing: &Listing) -> Vec<String> {
         }
     }
     lines.extend(listing.trouble.iter().map(|why| format!("the last attempt failed: {why}")));
+    lines
+}
+
+fn objectives(objectives: &Objectives) -> Vec<String> {
+    let Objectives { rpo, rto, unsaved, age, drill, .. } = objectives;
+    let mut lines = Vec::new();
+    let promised = |most: Duration| format!("promised: {}", time(most));
+    lines.extend(age.map(|age| format!("everything was backed up {} ago", time(age))));
+    lines.extend(unsaved.map(|unsaved| format!("RPO now: {}, {}", time(unsaved), promised(*rpo))));
+    if let Some(drill) = drill {
+        lines.extend(drill.lost.map(|lost| format!("RPO of the rehearsal of {}: {}", drill.began, time(lost))));
+        lines.push(format!("RTO of the rehearsal of {}: {}, {}", drill.began, time(drill.took), promised(*rto)));
+    }
+    lines.extend(objectives.broken().iter().map(|what| format!("BROKEN {what}")));
     lines
 }
 

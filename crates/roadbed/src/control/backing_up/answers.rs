@@ -1,13 +1,13 @@
 //! What people ask for of backups.
 
-use backup::{Freed, Naming, Repository, doomed, put_back};
+use backup::{ClusterTime, Copied, Freed, Naming, Repository, Restored, doomed, put_back};
 use reconcile::Fault;
 
 use super::desk::{Desk, Rebuilt, desk, fresh_recovery_key, snapshots};
 use super::record::Record;
 use super::recovering::recover;
-use super::wire::{Answer, Done, Listing, Request, ToRestore};
-use super::{base, buckets, copying, in_background, keys, masked, rehearse, slice};
+use super::wire::{Answer, Done, Listing, Objectives, Request, ToRestore};
+use super::{base, buckets, copying, in_background, keys, masked, rehearse, slice, watched};
 use crate::control::Control;
 use crate::recovery;
 
@@ -35,7 +35,7 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
         Request::Now => {
             let _turn = control.backing_up.turn.lock().await;
             let taken = base(control, &desk).await?;
-            let left_out = taken.contents.releases.iter().flat_map(backup::OfReleases::left_out).collect();
+            let left_out = taken.contents.left_out();
             Ok(Answer::Taken { snapshot: taken.snapshot, left_out })
         }
         Request::Progress => Ok(Answer::Progress { progress: control.backing_up.progress(control.clock.now()) }),
@@ -94,6 +94,7 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
             slice(control, &desk).await?;
             Ok(Answer::Drilled { record: rehearse(control, &desk).await? })
         }
+        Request::Objectives => objectives(control, &desk).map(Answer::Objectives),
         Request::Restore(ask) => {
             let _turn = control.backing_up.turn.lock().await;
             restore(control, &desk, &ask).await.map(Answer::Restored)
@@ -133,13 +134,39 @@ async fn list(control: &Control, desk: &Desk) -> Result<Listing, Fault> {
     })
 }
 
+fn objectives(control: &Control, desk: &Desk) -> Result<Objectives, Fault> {
+    let (record, now) = (Record::read(&control.root)?, control.clock.now());
+    Ok(Objectives {
+        rpo: desk.backup.rpo,
+        rto: desk.backup.rto,
+        unsaved: record.covered.map(|(_, seen)| now.since(seen)),
+        has_changes: desk.database().is_some(),
+        age: record.base.map(|taken| now.since(taken)),
+        drill: record.drill,
+    })
+}
+
 /// In a scratch server first, compared there; then put where it is wanted.
 async fn restore(control: &Control, desk: &Desk, ask: &ToRestore) -> Result<Done, Fault> {
-    let database = desk.database().ok_or_else(|| Fault::new("this environment has no MongoDB"))?;
+    desk.database().ok_or_else(Desk::no_mongodb)?;
     // Of before what is backed up now: or the newest would be what is there anyhow.
     let until = desk.until(control, ask.at).await?;
     // Whatever the restore makes of it, what is there now can be had again.
     let before = if ask.in_place { Some(base(control, desk).await?.snapshot.name) } else { None };
+    watched(control, into_place(control, desk, ask, until)).await.map(|(restored, collections)| Done {
+        restored,
+        collections,
+        before,
+    })
+}
+
+async fn into_place(
+    control: &Control,
+    desk: &Desk,
+    ask: &ToRestore,
+    until: Option<ClusterTime>,
+) -> Result<(Restored, Vec<Copied>), Fault> {
+    let database = desk.database().ok_or_else(Desk::no_mongodb)?;
     let Rebuilt { scratch, client, restored } = desk.rebuilt(control, until).await?;
     let naming = if ask.in_place {
         Naming::InPlace
@@ -151,5 +178,5 @@ async fn restore(control: &Control, desk: &Desk, ask: &ToRestore) -> Result<Done
     let collections =
         put_back((&client, &restored.database), (&living, &database), ask.collection.as_deref(), &naming).await?;
     scratch.end().await?;
-    Ok(Done { restored, collections, before })
+    Ok((restored, collections))
 }

@@ -18,7 +18,7 @@ use stores::mongo::OwnUser;
 use stores::redis::Purpose;
 
 use super::record::Record;
-use super::{in_background, releases, slice};
+use super::{in_background, releases, slice, telemetry};
 use crate::control::lending::lender;
 use crate::control::{Control, convergence, sleeping};
 use crate::wanted::{self, Wanted};
@@ -28,7 +28,7 @@ use crate::world::project;
 /// Name of the repository's key in the secret store.
 pub(crate) const KEY: &str = "backup/repository";
 
-/// Larger than this no file of ours is; what apps reported is found by other means.
+/// Larger than this no file of ours is.
 const LARGEST_FILE: u64 = 256 << 20;
 
 /// Where rehearsals are.
@@ -150,6 +150,7 @@ impl Desk {
         let probe = |probe: &manifest::Probe| {
             let (filter, sort) = (probe.filter.as_deref(), probe.sort.as_deref());
             Probe::new(&probe.name, probe.collection.as_str(), filter, sort, probe.at_least)
+                .map(|made| made.or_all(probe.or_all))
         };
         self.backup.probes.iter().map(probe).collect()
     }
@@ -216,7 +217,7 @@ impl Desk {
         self.lender.mongodb.as_ref().map(|(settings, _)| settings.database.clone())
     }
 
-    fn no_mongodb() -> Fault {
+    pub(super) fn no_mongodb() -> Fault {
         Fault::new("this environment has no MongoDB")
     }
 
@@ -251,8 +252,12 @@ impl Desk {
                 .retry_safe());
         }
         let (root, text) = (control.root.clone(), self.want.text.clone());
-        let files = tokio::task::spawn_blocking(move || own_files(&root, text)).await;
-        let files = files.map_err(|error| Fault::because("cannot read the environment's own files", &error))??;
+        let read = tokio::task::spawn_blocking(move || {
+            let files = own_files(&root, text)?;
+            Ok::<_, Fault>((files, telemetry::sources(&root.telemetry(), &copies(&root))?))
+        });
+        let read = read.await.map_err(|error| Fault::because("cannot read the environment's own files", &error))?;
+        let (files, telemetry) = read?;
         let releases = releases::sources(control, self).await?;
         Ok(Sources {
             product: self.want.product.clone(),
@@ -261,6 +266,7 @@ impl Desk {
             redis,
             objects,
             releases,
+            telemetry: Some(telemetry),
             files,
         })
     }

@@ -19,6 +19,7 @@ use stores::mongo::OwnUser;
 use stores::mongo::sample::{Contents, Origin, Replaced, SampleFault, file, replace, take_restored};
 
 use super::desk::{Desk, Rebuilt};
+use super::watched;
 use super::wire::{Begun, MaskedDone, ToBegin, ToMask};
 use crate::control::client::ControlClient;
 use crate::control::lending::lender;
@@ -43,7 +44,7 @@ pub(super) async fn restore(control: &Control, desk: &Desk, ask: &ToMask) -> Res
             .hint(format!("`roadbed preview up {}` brings it up", ask.preview)));
     }
     let until = desk.until(control, ask.at).await?;
-    let Rebuilt { scratch, client, restored } = desk.rebuilt(control, until).await?;
+    let Rebuilt { scratch, client, restored } = watched(control, desk.rebuilt(control, until)).await?;
     let origin = Origin {
         product: desk.want.product.clone(),
         environment: desk.want.environment.clone(),

@@ -12,6 +12,7 @@ mod masked;
 pub mod record;
 mod recovering;
 mod releases;
+mod telemetry;
 mod source;
 pub mod wire;
 
@@ -53,8 +54,8 @@ pub struct BackingUp {
     chain: tokio::sync::Mutex<Option<Chain>>,
     /// Opened once: its key is stretched for a second.
     repository: Mutex<Option<Repository>>,
-    /// Of the base that is being taken, when it began, and how large the one before was.
-    course: Mutex<Option<(Arc<Course>, Timestamp, u64)>>,
+    /// How far what is being done is.
+    going: Mutex<Option<Going>>,
     /// Another repository was opened than before: the chain is what it has.
     reopened: AtomicBool,
     /// The oplog did not reach back.
@@ -65,6 +66,38 @@ pub struct BackingUp {
     copies_are_due: Notify,
     /// Why the last attempt came to nothing.
     trouble: Mutex<Option<String>>,
+}
+
+/// What is being done.
+#[derive(Clone, Debug)]
+struct Going {
+    course: Arc<Course>,
+    began: Timestamp,
+    is_backup: bool,
+}
+
+/// Notes that something is going on for as long as this lives.
+struct Seen<'c>(&'c Control);
+
+impl<'c> Seen<'c> {
+    fn begin(control: &'c Control, course: &Arc<Course>, is_backup: bool) -> Self {
+        let going = Going { course: course.clone(), began: control.clock.now(), is_backup };
+        control.backing_up.set_going(Some(going));
+        Self(control)
+    }
+}
+
+impl Drop for Seen<'_> {
+    fn drop(&mut self) {
+        self.0.backing_up.set_going(None);
+    }
+}
+
+/// Restores, so that others may see how far it is.
+async fn watched<T>(control: &Control, work: impl Future<Output = T>) -> T {
+    let course = Arc::new(Course::default());
+    let _seen = Seen::begin(control, &course, false);
+    backup::watched(course, work).await
 }
 
 /// Where the chain of changes stands.
@@ -89,25 +122,33 @@ impl BackingUp {
         }
     }
 
-    fn set_course(&self, course: Option<(Arc<Course>, Timestamp, u64)>) {
-        *self.course.lock().unwrap_or_else(PoisonError::into_inner) = course;
+    fn set_going(&self, going: Option<Going>) {
+        *self.going.lock().unwrap_or_else(PoisonError::into_inner) = going;
     }
 
-    /// How far the base is that is being taken.
+    fn going(&self) -> Option<Going> {
+        self.going.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How far the base is that is being taken, or the restore.
     fn progress(&self, now: Timestamp) -> Option<wire::Progress> {
-        let course = self.course.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        course.map(|(course, began, before)| wire::Progress {
+        self.going().map(|Going { course, began, .. }| wire::Progress {
             bytes: course.done(),
-            expected: (before > 0).then_some(before),
+            expected: Some(course.expected()).filter(|expected| *expected > 0),
             seconds: now.since(began).as_secs(),
             waits: course.waits(),
         })
     }
 
     /// What is being done with them, in words; `None`: nothing for which others would wait.
-    pub(super) fn under_way(&self, now: Timestamp) -> Option<String> {
-        match self.progress(now) {
-            Some(progress) => Some(format!("A backup is being taken: {}", bytes(progress.bytes))),
+    pub(super) fn under_way(&self) -> Option<String> {
+        match self.going() {
+            Some(Going { course, is_backup: true, .. }) => {
+                Some(format!("A backup is being taken: {}", bytes(course.done())))
+            }
+            Some(Going { course, .. }) => {
+                Some(format!("A rehearsal or a restore is under way: {}", bytes(course.done())))
+            }
             None => self.turn.try_lock().is_err().then(|| "A rehearsal or a restore is under way".to_owned()),
         }
     }
@@ -190,12 +231,13 @@ async fn base(control: &Control, desk: &Desk) -> Result<Taken, Fault> {
     let now = control.clock.now();
     let before = desk::snapshots(&repository).await?.iter().rev().find(|one| one.is_base()).map_or(0, |one| one.bytes);
     let course = Arc::new(Course::new(desk.backup.patience));
-    control.backing_up.set_course(Some((course.clone(), now, before)));
+    course.expects(before);
+    let seen = Seen::begin(control, &course, true);
     let taken = backup::take_along(&repository, sources, now, &course).await;
-    control.backing_up.set_course(None);
+    drop(seen);
     let taken = taken?;
     tracing::info!(name = taken.snapshot.name, bytes = taken.snapshot.bytes, "backed up");
-    for what in taken.contents.releases.iter().flat_map(backup::OfReleases::left_out) {
+    for what in taken.contents.left_out() {
         tracing::warn!(name = taken.snapshot.name, "not in the backup: {what}");
     }
     let keep = desk.keep();
@@ -271,7 +313,7 @@ async fn rehearse(control: &Control, desk: &Desk) -> Result<backup::DrillRecord,
     let folder = desk::rehearsal(&control.root);
     let probes = desk.probes()?;
     let drill = backup::Drill { repository: &repository, engines: &engines, folder: &folder, covered, probes: &probes };
-    let mut drilled = backup::rehearse(drill, control.clock.as_ref()).await;
+    let mut drilled = watched(control, backup::rehearse(drill, control.clock.as_ref())).await;
     if let Some(lost) = drilled.lost.filter(|lost| *lost > desk.backup.rpo) {
         let most = desk.backup.rpo.as_secs();
         drilled.bad.push(format!("changes of {} s would have been lost, promised are {most} s", lost.as_secs()));

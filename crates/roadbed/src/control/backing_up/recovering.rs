@@ -6,6 +6,7 @@ use reconcile::Fault;
 use super::desk::{Desk, rehearsal};
 use super::record::Record;
 use super::source::Source;
+use super::watched;
 use super::wire::Recovered;
 use crate::control::Control;
 use crate::recovery::{self, Restoring};
@@ -33,13 +34,16 @@ pub(super) async fn recover(control: &Control, desk: &Desk, from: Source, key: S
         let engines = desk.engines(control).await?;
         let mongod = engines.mongod.ok_or_else(|| Fault::new("there is no mongod to restore into"))?;
         let mut scratch = Scratch::new(&rehearsal(&control.root))?;
-        let client = scratch.mongod(&mongod).await.map_err(|fault| scratch.why(fault))?;
-        let rebuilt = rebuild(&repository, Some(until), ClusterTime::default(), &client).await;
-        let (_, restored) = rebuilt.map_err(|fault| scratch.why(fault))?;
-        let living = desk.restorer().await?;
-        let from = (&client, restored.database.as_str());
-        recovered.collections = put_back(from, (&living, &database), None, &Naming::InPlace).await?;
-        recovered.mongodb = Some(restored);
+        let putting_back = async {
+            let client = scratch.mongod(&mongod).await.map_err(|fault| scratch.why(fault))?;
+            let rebuilt = rebuild(&repository, Some(until), ClusterTime::default(), &client).await;
+            let (_, restored) = rebuilt.map_err(|fault| scratch.why(fault))?;
+            let living = desk.restorer().await?;
+            let from = (&client, restored.database.as_str());
+            recovered.collections = put_back(from, (&living, &database), None, &Naming::InPlace).await?;
+            Ok::<_, Fault>(restored)
+        };
+        recovered.mongodb = Some(watched(control, putting_back).await?);
         scratch.end().await?;
     }
     // Its oplog is another one, so the chain of changes begins with another base, which is taken now.

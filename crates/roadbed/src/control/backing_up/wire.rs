@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use backup::{Contents, Copied, DrillRecord, KeysRestored, ObjectsRestored, Restored, Snapshot, Verification};
 use host::clock::Timestamp;
@@ -35,6 +36,8 @@ pub enum Request {
         key: String,
     },
     Drill,
+    /// What would be lost, and for how long it would be away, beside what is promised.
+    Objectives,
     Restore(ToRestore),
     /// Puts keys of Redis back.
     RestoreKeys {
@@ -119,6 +122,7 @@ pub enum Answer {
     Drilled {
         record: DrillRecord,
     },
+    Objectives(Objectives),
     Restored(Done),
     RestoredKeys(KeysDone),
     RestoredObjects(ObjectsDone),
@@ -169,6 +173,48 @@ pub struct CopyListed {
     pub trouble: Option<String>,
     /// It takes nothing away, though the manifest does not say so.
     pub refuses: bool,
+}
+
+/// What would be lost, and for how long it would be away, beside what is promised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Objectives {
+    /// The longest time whose changes may be lost.
+    pub rpo: Duration,
+    /// The longest time that restoring everything may take.
+    pub rto: Duration,
+    /// So long ago it was seen that all changes of MongoDB are saved; absent where it never was.
+    pub unsaved: Option<Duration>,
+    /// Whether there is a MongoDB whose changes are saved between two backups.
+    pub has_changes: bool,
+    /// Since the last backup of everything.
+    pub age: Option<Duration>,
+    /// What the last rehearsal found.
+    pub drill: Option<DrillRecord>,
+}
+
+impl Objectives {
+    /// What is not as it is promised, each in one line.
+    pub fn broken(&self) -> Vec<String> {
+        let seconds = |duration: Duration| format!("{} s", duration.as_secs());
+        let mut broken = Vec::new();
+        match (self.age, self.unsaved) {
+            (None, _) => broken.push("nothing is backed up yet".to_owned()),
+            (Some(_), None) if self.has_changes => broken.push("no change was saved yet".to_owned()),
+            (Some(_), Some(unsaved)) if unsaved > self.rpo => {
+                broken.push(format!(
+                    "changes of {} are not saved, promised are {}",
+                    seconds(unsaved),
+                    seconds(self.rpo)
+                ));
+            }
+            _ => {}
+        }
+        match &self.drill {
+            None => broken.push("no restore was rehearsed yet, so how long it takes is not known".to_owned()),
+            Some(drill) => broken.extend(drill.bad.iter().map(|bad| format!("in the last rehearsal: {bad}"))),
+        }
+        broken
+    }
 }
 
 /// What was restored.

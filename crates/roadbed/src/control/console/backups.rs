@@ -52,7 +52,7 @@ pub(super) async fn all(control: &Control, visitor: &Visitor) -> Backups {
         rto: backup.rto,
         any_second: backup.any_second,
     };
-    Backups::Told(Box::new(told(listing, promised, control.backing_up.under_way(control.clock.now()))))
+    Backups::Told(Box::new(told(listing, promised, control.backing_up.under_way())))
 }
 
 fn told(listing: Listing, promised: Promised, under_way: Option<String>) -> BackupsTold {
@@ -195,7 +195,7 @@ impl Order {
 
 /// Begins it, in a task of its own: it takes longer than a page may.
 pub(super) fn begin(control: &Arc<Control>, order: Order) -> Result<(), Fault> {
-    if control.backing_up.under_way(control.clock.now()).is_some() {
+    if control.backing_up.under_way().is_some() {
         return Err(Fault::new("That was not begun").cause("something is being done with the backups already"));
     }
     let control = control.clone();
