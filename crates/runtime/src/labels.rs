@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::instance::{Epoch, InstanceId, Name};
+use crate::instance::{Epoch, InstanceId, Name, Spec};
 use crate::port::Holder;
 
 pub const ENVIRONMENT: &str = "roadbed.environment";
@@ -11,6 +11,7 @@ const APP: &str = "roadbed.app";
 const RELEASE: &str = "roadbed.release";
 const INSTANCE: &str = "roadbed.instance";
 const REVISION: &str = "roadbed.revision";
+const PORT: &str = "roadbed.port";
 
 /// How all names of ours begin, and whose environment follows. Parts have no dots, so no two are the same.
 fn prefix(environment: &Name) -> String {
@@ -46,15 +47,17 @@ pub fn of_environment(holder: &Holder) -> HashMap<String, String> {
         .into()
 }
 
-pub fn of_instance(holder: &Holder, id: &InstanceId, revision: &str) -> HashMap<String, String> {
+pub fn of_instance(holder: &Holder, spec: &Spec) -> HashMap<String, String> {
+    let Spec { id, port, .. } = spec;
     let mut labels = of_environment(holder);
     let of_it = [
-        (APP, id.app.as_str()),
-        (RELEASE, id.release.as_str()),
-        (INSTANCE, id.instance.as_str()),
-        (REVISION, revision),
+        (APP, id.app.to_string()),
+        (RELEASE, id.release.to_string()),
+        (INSTANCE, id.instance.to_string()),
+        (REVISION, spec.revision()),
+        (PORT, port.to_string()),
     ];
-    labels.extend(of_it.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    labels.extend(of_it.map(|(name, value)| (name.to_owned(), value)));
     labels
 }
 
@@ -64,6 +67,7 @@ pub struct Labelled {
     pub id: InstanceId,
     pub epoch: Epoch,
     pub revision: String,
+    pub port: u16,
 }
 
 /// What bears all labels of an instance of this environment, each in its form. Anything else is somebody else's.
@@ -73,7 +77,8 @@ pub fn read(environment: &Name, labels: &HashMap<String, String>) -> Option<Labe
     }
     let name = |label: &str| Name::new(labels.get(label)?.as_str()).ok();
     let id = InstanceId { app: name(APP)?, release: name(RELEASE)?, instance: name(INSTANCE)? };
-    Some(Labelled { id, epoch: epoch(labels)?, revision: labels.get(REVISION)?.clone() })
+    let port = labels.get(PORT)?.parse().ok()?;
+    Some(Labelled { id, epoch: epoch(labels)?, revision: labels.get(REVISION)?.clone(), port })
 }
 
 pub fn epoch(labels: &HashMap<String, String>) -> Option<Epoch> {
@@ -83,6 +88,7 @@ pub fn epoch(labels: &HashMap<String, String>) -> Option<Epoch> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instance::{Image, ImageId, Limits};
 
     fn name(text: &str) -> Name {
         Name::new(text).unwrap()
@@ -92,8 +98,18 @@ mod tests {
     fn labels_are_read_as_they_were_written_and_by_their_own_environment_alone() {
         let holder = Holder { environment: name("staging"), epoch: Epoch(7) };
         let id = InstanceId { app: name("api"), release: name("r1"), instance: name("blue-1") };
-        let labels = of_instance(&holder, &id, "abc");
-        let expected = Labelled { id, epoch: Epoch(7), revision: "abc".into() };
+        let image = ImageId { configuration: "a".into(), manifest: "b".into() };
+        let spec = Spec {
+            id: id.clone(),
+            image: Image { id: image, layout: "/".into() },
+            command: Vec::new(),
+            cwd: "/".into(),
+            shown: [].into(),
+            port: 8080,
+            limits: Limits::default(),
+        };
+        let labels = of_instance(&holder, &spec);
+        let expected = Labelled { id, epoch: Epoch(7), revision: spec.revision(), port: 8080 };
         assert_eq!(read(&holder.environment, &labels), Some(expected));
         assert_eq!(read(&name("production"), &labels), None);
         for missing in labels.keys() {

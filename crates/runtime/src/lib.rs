@@ -20,6 +20,7 @@ pub mod port;
 pub mod fault;
 pub mod labels;
 pub mod readiness;
+pub mod image;
 
 pub use fault::RuntimeFault;
 pub use instance::{Epoch, InstanceId, Name, Spec};
