@@ -21,6 +21,7 @@ pub mod fault;
 pub mod labels;
 pub mod readiness;
 pub mod image;
+pub mod docker;
 
 pub use fault::RuntimeFault;
 pub use instance::{Epoch, InstanceId, Name, Spec};

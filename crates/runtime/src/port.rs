@@ -108,10 +108,18 @@ impl fmt::Display for Ended {
     }
 }
 
-/// A place between two lines, for whoever comes back for the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A place between lines, for whoever comes back for the rest. One for each stream, since only lines of the same stream are sure to
+/// be in the order of their times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// When the last line was written, by the engine's clock: nanoseconds since the epoch of Unix.
+    pub out: Place,
+    pub err: Place,
+}
+
+/// Behind which line of a stream; at first before all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// When the line was written, by the engine's clock: nanoseconds since the epoch of Unix.
     pub at: i128,
     /// How many lines of that very moment have been had.
     pub nth: u32,

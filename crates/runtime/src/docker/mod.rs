@@ -1,0 +1,276 @@
+//! Docker Engine, over its own socket.
+//!
+//! ```text
+//!   daemon      one connection per request, the version negotiated; what a restart cut off is asked again
+//!   fence       which epoch holds the environment: a volume per claim, whose name and labels say it
+//!   network     one bridge per environment, no published ports
+//!   images      loaded when the digest is absent, and held against it
+//!   container   how an instance is made: nothing to write but /tmp, no rights, limits. Pure
+//!   given       variables on standard input at the start, so that `docker inspect` shows none
+//!   logs        with the engine's own times, so that whoever comes back misses nothing
+//! ```
+//!
+//! **What the fence cannot do:** the engine knows no transactions, so a control that was paused between the look at the fence and the
+//! call may still make one container. It bears its epoch, is never started by another, and goes with the next collection.
+
+mod daemon;
+mod fence;
+mod network;
+mod images;
+mod container;
+mod found;
+mod given;
+mod logs;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard::query_parameters::{KillContainerOptions, RemoveContainerOptions, StartContainerOptions, StatsOptions};
+use futures_util::StreamExt;
+use tokio::time::{Instant, sleep};
+
+use self::daemon::{Daemon, Refusal};
+use self::found::Found;
+use crate::fault::RuntimeFault;
+use crate::instance::{Given, InstanceId, Spec};
+use crate::labels;
+use crate::port::{Answer, Cursor, Holder, Lines, Made, Phase, Runtime, Seen, Stats, Until};
+
+pub use network::Egress;
+
+/// How long an engine that is starting again is waited for. Debian's takes two seconds with few containers; one with hundreds half a
+/// minute.
+pub const PATIENCE: Duration = Duration::from_secs(45);
+
+/// How long SIGKILL may take: more hangs in the kernel.
+const KILL_LIMIT: Duration = Duration::from_secs(15);
+
+/// Between two looks at what is to end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How often a creation is begun again because something that it needs went away meanwhile.
+const CREATIONS: u32 = 5;
+
+/// An engine as one control of one environment has it.
+#[derive(Debug)]
+pub struct Docker {
+    holder: Holder,
+    egress: Egress,
+    daemon: Daemon,
+}
+
+impl Docker {
+    /// Nothing is asked yet.
+    pub fn new(socket: PathBuf, holder: Holder, egress: Egress, patience: Duration) -> Self {
+        Self { holder, egress, daemon: Daemon::new(socket, patience) }
+    }
+
+    /// Takes away all of the environment: instances, images, the network, and the fence last.
+    ///
+    /// # Errors
+    /// The engine would not, or another epoch holds it.
+    pub async fn dissolve(&self) -> Result<(), RuntimeFault> {
+        self.collected(&BTreeSet::new()).await?;
+        network::remove(&self.daemon, &self.holder).await?;
+        fence::lift(&self.daemon, &self.holder).await
+    }
+
+    async fn found(&self, id: &InstanceId) -> Result<Option<Found>, RuntimeFault> {
+        found::look(&self.daemon, &self.holder, id).await
+    }
+
+    /// One that this epoch may touch.
+    async fn ours(&self, id: &InstanceId) -> Result<Found, RuntimeFault> {
+        fence::check(&self.daemon, &self.holder).await?;
+        let found = self.found(id).await?.ok_or_else(|| RuntimeFault::Absent(id.clone()))?;
+        fence::may_touch(&self.holder, found.labelled.epoch)?;
+        Ok(found)
+    }
+
+    async fn created(&self, spec: &Spec) -> Result<Made, RuntimeFault> {
+        fence::check(&self.daemon, &self.holder).await?;
+        let name = labels::container(&self.holder.environment, &spec.id);
+        let mut last = None;
+        for _ in 0..CREATIONS {
+            if let Some(found) = self.found(&spec.id).await? {
+                fence::may_touch(&self.holder, found.labelled.epoch)?;
+                let is_same = found.labelled.revision == spec.revision();
+                match found.phase {
+                    Phase::Created | Phase::Running | Phase::Ended(_) if is_same => return Ok(Made::WasThere),
+                    Phase::Running => return Err(RuntimeFault::Differs(spec.id.clone())),
+                    _ => self.remove(&found.container).await?,
+                }
+            }
+            let image = images::ensure(&self.daemon, &self.holder, spec).await?;
+            let network = network::ensure(&self.daemon, &self.holder, self.egress).await?;
+            match container::create(&self.daemon, &self.holder, spec, &name, &image, &network).await? {
+                Ok(()) => return Ok(Made::New),
+                // 404: image or network went away meanwhile. 409: somebody was faster; what they made is looked at.
+                Err(refusal) if matches!(refusal.status, 404 | 409) => last = Some(refusal),
+                Err(refusal) => return Err(refusal.fault(format!("create {}", spec.id))),
+            }
+        }
+        let last =
+            last.unwrap_or_else(|| Refusal { status: 409, message: "it was removed again and again".to_owned() });
+        Err(last.fault(format!("create {}", spec.id)))
+    }
+
+    async fn started(&self, id: &InstanceId, given: &Given) -> Result<(), RuntimeFault> {
+        let found = self.ours(id).await?;
+        if found.phase == Phase::Running {
+            return Ok(());
+        }
+        let input = given::attach(&self.daemon, &found.container, id).await?;
+        let start = self.daemon.again(|docker| {
+            let container = found.container.clone();
+            async move { docker.start_container(&container, None::<StartContainerOptions>).await }
+        });
+        match start.await? {
+            // 304: it runs already, by the call before that was cut off.
+            Ok(()) => {}
+            Err(refusal) if refusal.status == 304 => {}
+            Err(refusal) => return Err(refusal.fault(format!("start {id}"))),
+        }
+        given::say(input, given, id).await
+    }
+
+    async fn stopped(&self, id: &InstanceId, grace: Duration) -> Result<(), RuntimeFault> {
+        let found = self.ours(id).await?;
+        for (signal, within) in [("SIGTERM", grace), ("SIGKILL", KILL_LIMIT)] {
+            if !self.signal(&found.container, id, signal).await? {
+                return Ok(());
+            }
+            let deadline = Instant::now() + within;
+            loop {
+                match self.found(id).await? {
+                    Some(found) if matches!(found.phase, Phase::Running | Phase::Between) => {}
+                    _ => return Ok(()),
+                }
+                if Instant::now() >= deadline {
+                    break;
+                }
+                sleep(LOOK).await;
+            }
+        }
+        Err(RuntimeFault::WouldNotEnd(id.clone()))
+    }
+
+    /// Whether there was anybody to take it.
+    async fn signal(&self, container: &str, id: &InstanceId, signal: &str) -> Result<bool, RuntimeFault> {
+        let kill = self.daemon.again(|docker| {
+            let options = KillContainerOptions { signal: signal.to_owned() };
+            let container = container.to_owned();
+            async move { docker.kill_container(&container, Some(options)).await }
+        });
+        match kill.await? {
+            Ok(()) => Ok(true),
+            Err(refusal) if matches!(refusal.status, 404 | 409) => Ok(false),
+            Err(refusal) => Err(refusal.fault(format!("send {signal} to {id}"))),
+        }
+    }
+
+    async fn remove(&self, container: &str) -> Result<(), RuntimeFault> {
+        let options = RemoveContainerOptions { v: true, force: true, link: false };
+        let remove = self.daemon.again(|docker| {
+            let (container, options) = (container.to_owned(), options.clone());
+            async move { docker.remove_container(&container, Some(options)).await }
+        });
+        match remove.await? {
+            Ok(()) => Ok(()),
+            // 404: it is gone. 409: it is on its way.
+            Err(refusal) if matches!(refusal.status, 404 | 409) => Ok(()),
+            Err(refusal) => Err(refusal.fault(format!("remove {container}"))),
+        }
+    }
+
+    async fn measured(&self, id: &InstanceId) -> Result<Stats, RuntimeFault> {
+        let found = self.found(id).await?.ok_or_else(|| RuntimeFault::Absent(id.clone()))?;
+        if found.phase != Phase::Running {
+            return Err(RuntimeFault::NotRunning(id.clone()));
+        }
+        let stats = self.daemon.again(|docker| {
+            let container = found.container.clone();
+            async move {
+                let mut stats = docker.stats(&container, Some(StatsOptions { stream: false, one_shot: true }));
+                stats.next().await.transpose()
+            }
+        });
+        let stats = stats.await?.map_err(|refusal| refusal.fault(format!("measure {id}")))?;
+        let stats = stats.ok_or_else(|| RuntimeFault::NotRunning(id.clone()))?;
+        let cpu = stats.cpu_stats.and_then(|cpu| cpu.cpu_usage).and_then(|usage| usage.total_usage);
+        let memory = stats.memory_stats.unwrap_or_default();
+        let kept = memory.stats.unwrap_or_default();
+        // Pages of files that nobody uses at present, as control groups of the first and the second version call them.
+        let idle = kept.get("total_inactive_file").or_else(|| kept.get("inactive_file")).copied().unwrap_or(0);
+        Ok(Stats {
+            cpu: Duration::from_nanos(cpu.unwrap_or(0)),
+            memory: memory.usage.unwrap_or(0).saturating_sub(idle),
+            processes: stats.pids_stats.and_then(|pids| pids.current).unwrap_or(0),
+        })
+    }
+
+    async fn collected(&self, keep: &BTreeSet<InstanceId>) -> Result<Vec<InstanceId>, RuntimeFault> {
+        fence::check(&self.daemon, &self.holder).await?;
+        let mut gone = Vec::new();
+        for found in found::all(&self.daemon, &self.holder).await? {
+            if found.labelled.epoch > self.holder.epoch || keep.contains(&found.labelled.id) {
+                continue;
+            }
+            self.remove(&found.container).await?;
+            gone.push(found.labelled.id);
+        }
+        images::collect(&self.daemon, &self.holder, keep).await?;
+        Ok(gone)
+    }
+}
+
+impl Runtime for Docker {
+    fn claim(&self) -> Answer<'_, ()> {
+        Box::pin(fence::claim(&self.daemon, &self.holder))
+    }
+
+    fn create<'a>(&'a self, spec: &'a Spec) -> Answer<'a, Made> {
+        Box::pin(self.created(spec))
+    }
+
+    fn start<'a>(&'a self, id: &'a InstanceId, given: &'a Given) -> Answer<'a, ()> {
+        Box::pin(self.started(id, given))
+    }
+
+    fn address<'a>(&'a self, id: &'a InstanceId) -> Answer<'a, SocketAddr> {
+        Box::pin(async move {
+            let found = self.found(id).await?.ok_or_else(|| RuntimeFault::Absent(id.clone()))?;
+            let address = found.address.filter(|_| found.phase == Phase::Running);
+            let address = address.ok_or_else(|| RuntimeFault::NotRunning(id.clone()))?;
+            Ok(SocketAddr::new(address, found.labelled.port))
+        })
+    }
+
+    fn stop<'a>(&'a self, id: &'a InstanceId, grace: Duration) -> Answer<'a, ()> {
+        Box::pin(self.stopped(id, grace))
+    }
+
+    fn list(&self) -> Answer<'_, Vec<Seen>> {
+        Box::pin(async {
+            let found = found::all(&self.daemon, &self.holder).await?;
+            Ok(found.into_iter().map(Found::seen).collect())
+        })
+    }
+
+    fn logs<'a>(&'a self, id: &'a InstanceId, from: Option<Cursor>, until: Until) -> Answer<'a, Lines> {
+        Box::pin(async move {
+            let found = self.found(id).await?.ok_or_else(|| RuntimeFault::Absent(id.clone()))?;
+            Ok(logs::of(self.daemon.clone(), found.container, id.clone(), from, until))
+        })
+    }
+
+    fn stats<'a>(&'a self, id: &'a InstanceId) -> Answer<'a, Stats> {
+        Box::pin(self.measured(id))
+    }
+
+    fn collect<'a>(&'a self, keep: &'a BTreeSet<InstanceId>) -> Answer<'a, Vec<InstanceId>> {
+        Box::pin(self.collected(keep))
+    }
+}
