@@ -91,13 +91,14 @@ pub struct Limits {
     pub cpu: Option<u32>,
     /// Bytes that `/tmp` may hold, which is memory; nothing else can be written to.
     pub temporary: u64,
-    pub open_files: u32,
+    /// As many as the engine itself may have, if nothing else is said: more is refused where nobody may raise that.
+    pub open_files: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        // 64 MiB is what engines give shared memory; 65,536 files is what instances get as processes.
-        Self { memory: None, processes: None, cpu: None, temporary: 64 << 20, open_files: 65_536 }
+        // What engines give shared memory.
+        Self { memory: None, processes: None, cpu: None, temporary: 64 << 20, open_files: None }
     }
 }
 

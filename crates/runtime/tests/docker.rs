@@ -1,9 +1,193 @@
-//! The driver of Docker against a real daemon: every case of the conformance suite.
+//! The driver of Docker against real daemons: every case of the conformance suite.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test breaks things from outside, and says what it did"
+)]
+
+#[allow(unreachable_pub, reason = "the suite is written as the library that it becomes with a second driver")]
+mod conformance;
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use conformance::{Engine, cases, confinement, crashes};
+use runtime::Runtime;
+use runtime::docker::{Docker, Egress, PATIENCE};
+use runtime::instance::{Epoch, Image, ImageId, InstanceId, Name};
+use runtime::port::Holder;
+use testkit::DockerEngine;
+
+fn docker(socket: PathBuf, environment: &str, epoch: u64) -> Docker {
+    let holder = Holder { environment: Name::new(environment).unwrap(), epoch: Epoch(epoch) };
+    Docker::new(socket, holder, Egress::Closed, PATIENCE)
+}
+
+struct Rig(DockerEngine);
+
+impl Rig {
+    /// Asks the daemon as anybody with its socket can.
+    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let mut stream = std::os::unix::net::UnixStream::connect(self.0.socket()).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+}
+
+impl Engine for Rig {
+    fn runtime(&self, environment: &str, epoch: u64) -> Box<dyn Runtime> {
+        Box::new(docker(self.0.socket(), environment, epoch))
+    }
+
+    fn kill(&self) {
+        self.0.kill_daemon();
+    }
+
+    fn start(&self) {
+        self.0.start_daemon();
+    }
+
+    fn told_of(&self, environment: &str, id: &InstanceId) -> String {
+        let name = runtime::labels::container(&Name::new(environment).unwrap(), id);
+        let (status, inspected) = self.ask("GET", &format!("/containers/{name}/json"), "");
+        assert_eq!(status, 200, "{inspected}");
+        let (_, top) = self.ask("GET", &format!("/containers/{name}/top?ps_args=aux"), "");
+        inspected + &top
+    }
+
+    fn keeps(&self, text: &str) -> bool {
+        let kept = self.0.socket().with_file_name("kept");
+        // Not its pipes, which nobody reads twice.
+        let mut found = self.0.within();
+        found.args(["grep", "--recursive", "--devices=skip", "--files-with-matches", "--text"]);
+        let found = found.args(["--fixed-strings", text]).arg(kept).output().unwrap();
+        // Its exit code is that of an error when a file went away meanwhile.
+        !found.stdout.is_empty()
+    }
+
+    fn run_stranger(&self, name: &str, labels: &[(&str, &str)], image: &Image) {
+        let labels: std::collections::BTreeMap<_, _> = labels.iter().copied().collect();
+        let body = serde_json::json!({
+            "Image": image.id.configuration, "Cmd": ["/usr/bin/node", "-e", "setInterval(() => {}, 1000)"],
+            "Labels": labels, "HostConfig": {"NetworkMode": "none"},
+        });
+        let (status, answer) = self.ask("POST", &format!("/containers/create?name={name}"), &body.to_string());
+        assert_eq!(status, 201, "{answer}");
+        let (status, answer) = self.ask("POST", &format!("/containers/{name}/start"), "");
+        assert_eq!(status, 204, "{answer}");
+    }
+
+    fn is_there(&self, stranger: &str) -> bool {
+        let (status, answer) = self.ask("GET", &format!("/containers/{stranger}/json"), "");
+        status == 200 && answer.contains(r#""Running":true"#)
+    }
+
+    fn place(&self) -> u32 {
+        self.0.pid()
+    }
+
+    fn to_run_again(&self) -> String {
+        self.0.socket().display().to_string()
+    }
+}
+
+type Running<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// What a case is given: an engine, an image that it has or can have, and a folder to make others in.
+type Case = for<'a> fn(&'a dyn Engine, &'a Image, &'a Path) -> Running<'a>;
+
+macro_rules! cases {
+    ($($room:ident :: $name:ident ($($given:ident)?)),+ $(,)?) => {
+        &[$((stringify!($name), |engine, image, folder| {
+            let _ = (image, folder);
+            Box::pin($room::$name(engine, cases!(@ image folder $($given)?)))
+        })),+]
+    };
+    (@ $image:ident $folder:ident image) => { $image };
+    (@ $image:ident $folder:ident folder) => { $folder };
+}
+
+/// Runs cases where instances can be reached, `at_once` of them, and tells of all that failed.
+fn run(rig: Rig, folder: &Path, list: &[(&'static str, Case)], at_once: usize) {
+    let image = conformance::image(folder, "usual");
+    let rig = Arc::new(rig);
+    let mut failed = Vec::new();
+    for some in list.chunks(at_once) {
+        let running: Vec<_> = some
+            .iter()
+            .map(|&(name, case)| {
+                let (rig, image, folder) = (rig.clone(), image.clone(), folder.to_owned());
+                let running = host::network_namespace::work_in(rig.place(), move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    runtime.block_on(case(&*rig, &image, &folder));
+                });
+                (name, std::time::Instant::now(), running)
+            })
+            .collect();
+        for (name, began, running) in running {
+            match running.join() {
+                Ok(entered) => entered.unwrap(),
+                Err(_) => failed.push(name),
+            }
+            println!("{name}: {:.1} s", began.elapsed().as_secs_f32());
+        }
+    }
+    assert!(failed.is_empty(), "of {} cases these failed: {failed:#?}", list.len());
+}
 
 #[test]
-fn probe() {
-    let engine = testkit::DockerEngine::start("probe");
-    println!("{:?}", engine);
-    engine.kill_daemon();
-    engine.start_daemon();
+fn docker_runs_instances_as_every_engine_must() {
+    let folder = tempfile::tempdir().unwrap();
+    let list: &[(&str, Case)] = cases![
+        cases::it_lives_from_creation_to_collection(image),
+        cases::two_that_create_at_once_make_one(image),
+        cases::one_that_runs_otherwise_is_not_replaced_behind_its_back(image),
+        cases::an_older_epoch_is_refused(image),
+        cases::what_is_not_ours_is_left_alone(image),
+        cases::one_that_ends_is_told_with_its_code_and_not_waited_for(image),
+        cases::one_that_never_gets_ready_is_told_with_the_last_answer(image),
+        cases::one_that_ignores_the_signal_is_killed_when_the_grace_is_over(image),
+        cases::lines_are_whole_and_whoever_comes_back_misses_none(image),
+        confinement::it_has_no_rights_and_writes_nowhere_but_to_a_small_tmp(image),
+        confinement::one_that_takes_too_much_memory_is_ended_and_that_is_told(image),
+        confinement::its_secrets_are_told_to_nobody_else(image),
+        confinement::an_image_that_is_missing_or_is_another_one_is_refused(folder),
+        crashes::our_process_may_die_at_any_moment(folder),
+    ];
+    run(Rig(DockerEngine::start("life")), folder.path(), list, 3);
+}
+
+#[test]
+fn docker_may_die_and_everything_converges() {
+    let folder = tempfile::tempdir().unwrap();
+    let list: &[(&str, Case)] = cases![
+        crashes::the_engine_may_die_between_any_two_steps(image),
+        crashes::no_line_is_lost_when_the_engine_dies(image),
+        crashes::a_call_under_way_outlives_the_engine(folder),
+    ];
+    run(Rig(DockerEngine::start("death")), folder.path(), list, 1);
+}
+
+#[test]
+#[ignore = "run by the cases of crashes, in a process of its own that they kill"]
+fn a_life_that_is_cut_off() {
+    let Ok(told) = std::env::var(crashes::TOLD) else { return };
+    let [socket, epoch, configuration, manifest, layout] = told.split('\n').collect::<Vec<_>>()[..] else {
+        panic!("{told}")
+    };
+    let id = ImageId { configuration: configuration.to_owned(), manifest: manifest.to_owned() };
+    let image = Image { id, layout: PathBuf::from(layout) };
+    let docker = docker(PathBuf::from(socket), "crash", epoch.parse().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(crashes::live(&docker, &image));
 }

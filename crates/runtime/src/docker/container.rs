@@ -63,9 +63,9 @@ fn body(holder: &Holder, spec: &Spec, image: &str, network: &str) -> ContainerCr
 
 fn confined(limits: &Limits, network: &str) -> HostConfig {
     let memory = limits.memory.map(signed);
-    let files = i64::from(limits.open_files);
     let limit =
         |name: &str, most: i64| ResourcesUlimits { name: Some(name.to_owned()), soft: Some(most), hard: Some(most) };
+    let files = limits.open_files.map(|most| limit("nofile", i64::from(most)));
     let log = [("max-size", LOG_FILE), ("max-file", LOG_FILES)];
     HostConfig {
         network_mode: Some(network.to_owned()),
@@ -86,7 +86,7 @@ fn confined(limits: &Limits, network: &str) -> HostConfig {
         memory_swap: memory,
         pids_limit: limits.processes.map(i64::from),
         nano_cpus: limits.cpu.map(|thousandths| i64::from(thousandths) * 1_000_000),
-        ulimits: Some(vec![limit("nofile", files), limit("core", 0)]),
+        ulimits: Some(files.into_iter().chain([limit("core", 0)]).collect()),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
             config: Some(log.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use http::header::HOST;
+use http::{HeaderValue, Uri};
 use hyper::Response;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -116,7 +118,11 @@ impl Daemon {
 }
 
 /// One connection per request: a pool would hand out those of a daemon that is gone.
-async fn send(socket: PathBuf, request: BollardRequest) -> Result<Response<Incoming>, Error> {
+async fn send(socket: PathBuf, mut request: BollardRequest) -> Result<Response<Incoming>, Error> {
+    // As a server is asked, and not a proxy: a path, with the name apart.
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = Uri::try_from(path)?;
+    request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
     let connection = UnixStream::connect(&socket).await?;
     let (mut sender, driver) = http1::handshake(TokioIo::new(connection)).await?;
     // Ends with the connection, which ends when whoever asked drops the answer.

@@ -1,0 +1,64 @@
+// What instances of the conformance suite run: tells by HTTP what it sees of itself, or misbehaves as its argument says.
+"use strict";
+const fs = require("node:fs");
+const http = require("node:http");
+const behaviour = process.argv[2];
+
+const attempt = (what) => {
+    try {
+        what();
+        return "done";
+    } catch (error) {
+        return error.code ?? String(error);
+    }
+};
+
+const told = () => ({
+    uid: process.getuid(),
+    first: fs.readFileSync("/proc/1/comm", "utf8").trim(),
+    status: fs.readFileSync("/proc/self/status", "utf8"),
+    given: process.env.GIVEN ?? null,
+    shown: process.env.SHOWN ?? null,
+    environ: fs.readFileSync("/proc/self/environ", "utf8"),
+    root: attempt(() => fs.writeFileSync("/app/written", "x")),
+    temporary: attempt(() => fs.writeFileSync("/tmp/written", "x")),
+    tooMuch: attempt(() => fs.writeFileSync("/tmp/much", Buffer.alloc(12 << 20))),
+    files: fs.readdirSync("/proc/self/fd").length,
+});
+
+console.log(`begins as ${behaviour}`);
+process.on("SIGTERM", () => {
+    console.log("is asked to end");
+    if (behaviour !== "stubborn") process.exit(0);
+});
+if (behaviour === "ends") {
+    console.error("has nothing to do");
+    process.exit(3);
+}
+if (behaviour === "greedy") {
+    const taken = [];
+    setInterval(() => taken.push(Buffer.alloc(16 << 20, 1)), 5);
+}
+if (behaviour === "chatty") {
+    let number = 0;
+    setInterval(() => {
+        for (let i = 0; i < 5; i++) {
+            number += 1;
+            (number % 3 === 0 ? process.stderr : process.stdout).write(`line ${number}\n`);
+        }
+    }, 20);
+}
+if (behaviour === "long") {
+    process.stdout.write(`${"a".repeat(40_000)}b\nshort\n`);
+}
+if (behaviour !== "mute") {
+    http.createServer((request, response) => {
+        if (behaviour === "unready" && request.url === "/ready") {
+            response.writeHead(503).end();
+            return;
+        }
+        response.end(JSON.stringify(told()));
+    }).listen(8080);
+} else {
+    setInterval(() => {}, 1000);
+}

@@ -1,0 +1,123 @@
+//! What every driver must do: one list of cases, run against the real engine. Each case has an environment of its own.
+
+pub mod cases;
+pub mod confinement;
+pub mod crashes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use runtime::image::{Ground, Layout, Tree, ground};
+use runtime::instance::{Given, Image, InstanceId, Limits, Name, Spec};
+use runtime::port::{Cursor, Line, Until};
+use runtime::readiness::{Readiness, await_ready};
+use runtime::{Runtime, RuntimeFault};
+use secrets::Secret;
+
+/// An engine that can be asked and broken.
+pub trait Engine: Send + Sync {
+    fn runtime(&self, environment: &str, epoch: u64) -> Box<dyn Runtime>;
+    /// Ends the engine as a crash would.
+    fn kill(&self);
+    fn start(&self);
+    /// Everything that the engine tells of an instance to whoever may ask it.
+    fn told_of(&self, environment: &str, id: &InstanceId) -> String;
+    /// Whether these bytes are in anything that the engine keeps.
+    fn keeps(&self, text: &str) -> bool;
+    /// Runs a process that is not ours under this name; with labels, if it is to look like ours.
+    fn run_stranger(&self, name: &str, labels: &[(&str, &str)], image: &Image);
+    fn is_there(&self, stranger: &str) -> bool;
+    /// A process of this machine that is where instances can be reached from.
+    fn place(&self) -> u32;
+    /// What to run once more in a process of its own, to be killed there.
+    fn to_run_again(&self) -> String;
+}
+
+/// Enough for a start while other tests have the processors.
+pub const START: Duration = Duration::from_secs(60);
+
+/// The image of `app.js`, with something that makes it another one.
+pub fn image(folder: &Path, distinct: &str) -> Image {
+    let app = folder.join(format!("app-{distinct}"));
+    std::fs::create_dir_all(&app).unwrap();
+    std::fs::write(app.join("app.js"), include_str!("app.js")).unwrap();
+    std::fs::write(app.join("distinct"), distinct).unwrap();
+    let node = host::process::find_in_path("node", &std::env::var("PATH").unwrap()).unwrap();
+    let layout = Layout::at(&folder.join(format!("layout-{distinct}"))).unwrap();
+    let mut standing = Ground::default();
+    let mut tree = Tree::default();
+    tree.add_folder("app", &app).unwrap();
+    for layer in [ground::of_node(&node).unwrap(), ground::receiver().unwrap(), tree] {
+        layout.lay(&mut standing, &layer).unwrap();
+    }
+    standing.configuration.env = vec!["PATH=/usr/bin".to_owned()];
+    Image { id: layout.image(&standing).unwrap(), layout: PathBuf::from(layout.folder()) }
+}
+
+pub fn id(instance: &str) -> InstanceId {
+    let name = |text: &str| Name::new(text).unwrap();
+    InstanceId { app: name("api"), release: name("r1"), instance: name(instance) }
+}
+
+pub fn spec(image: &Image, instance: &str, behaviour: &str) -> Spec {
+    Spec {
+        id: id(instance),
+        image: image.clone(),
+        command: ["/usr/bin/node", "app.js", behaviour].map(str::to_owned).into(),
+        cwd: "/app".to_owned(),
+        shown: [("SHOWN".to_owned(), "for all".to_owned())].into(),
+        port: 8080,
+        limits: Limits { temporary: 8 << 20, memory: Some(256 << 20), processes: Some(64), ..Limits::default() },
+    }
+}
+
+pub fn given(value: &str) -> Given {
+    Given(BTreeMap::from([("GIVEN".to_owned(), Secret::new(value.to_owned()))]))
+}
+
+/// A value that is nowhere else.
+pub fn marker() -> String {
+    format!("marker-{}", secrets::generate::credential().unwrap().expose())
+}
+
+pub async fn ready(runtime: &dyn Runtime, id: &InstanceId) -> Result<SocketAddr, RuntimeFault> {
+    await_ready(runtime, id, Readiness { path: "/ready", within: START }).await
+}
+
+/// Creates, starts and waits, as whoever converges does: what ended in the middle of its start is started again.
+pub async fn converge(runtime: &dyn Runtime, spec: &Spec, value: &str) -> SocketAddr {
+    let mut last = None;
+    for _ in 0..5 {
+        runtime.create(spec).await.unwrap();
+        runtime.start(&spec.id, &given(value)).await.unwrap();
+        match ready(runtime, &spec.id).await {
+            Ok(address) => return address,
+            Err(fault @ RuntimeFault::Ended { .. }) => last = Some(fault),
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+    panic!("it ends again and again: {last:?}");
+}
+
+/// What the instance says of itself.
+pub async fn told_by(address: SocketAddr) -> serde_json::Value {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+pub async fn lines(runtime: &dyn Runtime, id: &InstanceId, from: Option<Cursor>, until: Until) -> Vec<Line> {
+    let lines = runtime.logs(id, from, until).await.unwrap();
+    lines.map(|line| line.unwrap_or_else(|fault| panic!("{fault}: {fault:?}"))).collect().await
+}
+
+pub async fn all_gone(runtime: &dyn Runtime) {
+    runtime.collect(&BTreeSet::new()).await.unwrap();
+    assert_eq!(runtime.list().await.unwrap(), []);
+}
