@@ -80,7 +80,7 @@ impl DockerEngine {
             .arg(format!("--data-root={}", kept.join("data").display()))
             .arg(format!("--exec-root={}", kept.join("run").display()))
             .arg(format!("--pidfile={}", kept.join("pid").display()))
-            .arg(format!("--cgroup-parent=/{PREFIX}{}", std::process::id()))
+            .arg(format!("--cgroup-parent=/{}", self.name()))
             .arg(format!("--init-path={}", self.programs.join("usr/bin/tini-static").display()))
             .env_clear()
             .env("PATH", format!("{path}:/usr/sbin:/usr/bin:/sbin:/bin"))
@@ -109,6 +109,11 @@ impl DockerEngine {
         command
     }
 
+    /// Of its folder and its control group.
+    fn name(&self) -> String {
+        self.folder.file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
     fn said(&self, error: &dyn std::fmt::Display) -> String {
         let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
         let last: Vec<&str> = log.lines().rev().take(6).collect();
@@ -123,7 +128,10 @@ impl Drop for DockerEngine {
             let _ = child.wait();
         }
         let _ = fs::remove_dir_all(&self.folder);
-        remove_groups(std::process::id());
+        for group in groups().filter(|group| group.ends_with(self.name())) {
+            // Killed together with all else, its last processes are still going.
+            wait_until("the control groups of the engine are empty", START_LIMIT, || remove_group(&group));
+        }
     }
 }
 
@@ -183,29 +191,32 @@ fn daemon_of(nsenter: &Child) -> u32 {
 
 /// Folders and control groups whose process is gone.
 fn sweep() {
-    for folder in fs::read_dir(std::env::temp_dir()).unwrap().flatten().map(|entry| entry.path()) {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let is_abandoned = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse().ok());
-        let Some(pid) = pid else { continue };
-        if host::process::table::entry(pid).is_none() {
-            let _ = fs::remove_dir_all(&folder);
-            remove_groups(pid);
-        }
+        pid.is_some_and(|pid| host::process::table::entry(pid).is_none())
+    };
+    let folders = fs::read_dir(std::env::temp_dir()).unwrap().flatten().map(|entry| entry.path());
+    for folder in folders.filter(|folder| is_abandoned(folder)) {
+        let _ = fs::remove_dir_all(&folder);
+    }
+    for group in groups().filter(|group| is_abandoned(group)) {
+        let _ = remove_group(&group);
     }
 }
 
-/// What the kernel keeps of the groups of containers that were killed with everything else.
-fn remove_groups(pid: u32) {
-    for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-        for group in [hierarchy.path().join(format!("{PREFIX}{pid}")), hierarchy.path()] {
-            let is_ours = group.file_name().is_some_and(|name| name.to_string_lossy() == format!("{PREFIX}{pid}"));
-            if !is_ours {
-                continue;
-            }
-            for inner in fs::read_dir(&group).into_iter().flatten().flatten() {
-                let _ = fs::remove_dir(inner.path());
-            }
-            let _ = fs::remove_dir(&group);
-        }
+/// Our control groups: of each hierarchy of the first version, and of the second.
+fn groups() -> impl Iterator<Item = PathBuf> {
+    let within = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let top: Vec<PathBuf> = within("/sys/fs/cgroup".into()).filter(|path| path.is_dir()).collect();
+    let all = top.clone().into_iter().flat_map(within).chain(top);
+    all.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX)))
+}
+
+/// What the kernel keeps of the groups of containers.
+fn remove_group(group: &Path) -> std::io::Result<()> {
+    for inner in fs::read_dir(group)?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        remove_group(&inner)?;
     }
+    fs::remove_dir(group)
 }

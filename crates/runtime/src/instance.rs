@@ -112,6 +112,8 @@ pub struct Spec {
     pub cwd: String,
     /// Variables that may be shown.
     pub shown: BTreeMap<String, String>,
+    /// Of the variables that may not be shown, whatever tells two sets of them apart and is no secret: names and versions.
+    pub versions: String,
     /// Where it listens, on its own address.
     pub port: u16,
     pub limits: Limits,
@@ -133,6 +135,7 @@ impl Spec {
             add(name);
             add(value);
         });
+        add(&self.versions);
         add(&self.port.to_string());
         add(&format!("{:?}", self.limits));
         hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
@@ -176,6 +179,7 @@ mod tests {
             command: vec!["node".into(), "a b".into()],
             cwd: "/app".into(),
             shown: [("A".to_owned(), "1".to_owned())].into(),
+            versions: "A 1".into(),
             port: 80,
             limits: Limits::default(),
         };
@@ -185,6 +189,7 @@ mod tests {
             Spec { cwd: "/".into(), ..base.clone() },
             Spec { shown: [("A".to_owned(), "2".to_owned())].into(), ..base.clone() },
             Spec { shown: BTreeMap::new(), ..base.clone() },
+            Spec { versions: "A 2".into(), ..base.clone() },
             Spec { port: 81, ..base.clone() },
             Spec { limits: Limits { cpu: Some(500), ..Limits::default() }, ..base.clone() },
         ];

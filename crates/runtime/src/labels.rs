@@ -105,6 +105,7 @@ mod tests {
             command: Vec::new(),
             cwd: "/".into(),
             shown: [].into(),
+            versions: String::new(),
             port: 8080,
             limits: Limits::default(),
         };

@@ -22,6 +22,7 @@ pub mod labels;
 pub mod readiness;
 pub mod image;
 pub mod docker;
+pub mod foreground;
 
 pub use fault::RuntimeFault;
 pub use instance::{Epoch, InstanceId, Name, Spec};

@@ -35,6 +35,9 @@ pub trait Runtime: Send + Sync + fmt::Debug {
     /// Asks it to end, and ends it when the grace is over. It stays on the list, with how it ended.
     fn stop<'a>(&'a self, id: &'a InstanceId, grace: Duration) -> Answer<'a, ()>;
 
+    /// Takes one away, running or not; what is not there is fine.
+    fn remove<'a>(&'a self, id: &'a InstanceId) -> Answer<'a, ()>;
+
     /// All instances of the environment, of any epoch.
     fn list(&self) -> Answer<'_, Vec<Seen>>;
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use conformance::{Engine, cases, confinement, crashes};
+use conformance::{Engine, cases, confinement, crashes, shim};
 use runtime::Runtime;
 use runtime::docker::{Docker, Egress, PATIENCE};
 use runtime::instance::{Epoch, Image, ImageId, InstanceId, Name};
@@ -162,6 +162,9 @@ fn docker_runs_instances_as_every_engine_must() {
         confinement::one_that_takes_too_much_memory_is_ended_and_that_is_told(image),
         confinement::its_secrets_are_told_to_nobody_else(image),
         confinement::an_image_that_is_missing_or_is_another_one_is_refused(folder),
+        shim::it_is_as_the_instance_in_the_foreground(image),
+        shim::it_replaces_what_is_left_of_another_way_to_run_or_another_epoch(image),
+        shim::it_takes_over_from_one_that_was_killed(image),
         crashes::our_process_may_die_at_any_moment(folder),
     ];
     run(Rig(DockerEngine::start("life")), folder.path(), list, 3);
@@ -179,15 +182,19 @@ fn docker_may_die_and_everything_converges() {
 }
 
 #[test]
-#[ignore = "run by the cases of crashes, in a process of its own that they kill"]
+#[ignore = "run by the cases, in a process of its own that they kill"]
 fn a_life_that_is_cut_off() {
-    let Ok(told) = std::env::var(crashes::TOLD) else { return };
-    let [socket, epoch, configuration, manifest, layout] = told.split('\n').collect::<Vec<_>>()[..] else {
+    let Ok(told) = std::env::var(conformance::TOLD) else { return };
+    let [what, socket, epoch, configuration, manifest, layout] = told.split('\n').collect::<Vec<_>>()[..] else {
         panic!("{told}")
     };
     let id = ImageId { configuration: configuration.to_owned(), manifest: manifest.to_owned() };
     let image = Image { id, layout: PathBuf::from(layout) };
-    let docker = docker(PathBuf::from(socket), "crash", epoch.parse().unwrap());
+    let docker = docker(PathBuf::from(socket), what, epoch.parse().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(crashes::live(&docker, &image));
+    match what {
+        "crash" => runtime.block_on(crashes::live(&docker, &image)),
+        "shim-taken" => runtime.block_on(shim::live(&docker, &image)),
+        _ => panic!("{what}"),
+    }
 }

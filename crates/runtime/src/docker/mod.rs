@@ -100,7 +100,7 @@ impl Docker {
                 match found.phase {
                     Phase::Created | Phase::Running | Phase::Ended(_) if is_same => return Ok(Made::WasThere),
                     Phase::Running => return Err(RuntimeFault::Differs(spec.id.clone())),
-                    _ => self.remove(&found.container).await?,
+                    _ => self.remove_container(&found.container).await?,
                 }
             }
             let image = images::ensure(&self.daemon, &self.holder, spec).await?;
@@ -171,7 +171,7 @@ impl Docker {
         }
     }
 
-    async fn remove(&self, container: &str) -> Result<(), RuntimeFault> {
+    async fn remove_container(&self, container: &str) -> Result<(), RuntimeFault> {
         let options = RemoveContainerOptions { v: true, force: true, link: false };
         let remove = self.daemon.again(|docker| {
             let (container, options) = (container.to_owned(), options.clone());
@@ -218,7 +218,7 @@ impl Docker {
             if found.labelled.epoch > self.holder.epoch || keep.contains(&found.labelled.id) {
                 continue;
             }
-            self.remove(&found.container).await?;
+            self.remove_container(&found.container).await?;
             gone.push(found.labelled.id);
         }
         images::collect(&self.daemon, &self.holder, keep).await?;
@@ -250,6 +250,16 @@ impl Runtime for Docker {
 
     fn stop<'a>(&'a self, id: &'a InstanceId, grace: Duration) -> Answer<'a, ()> {
         Box::pin(self.stopped(id, grace))
+    }
+
+    fn remove<'a>(&'a self, id: &'a InstanceId) -> Answer<'a, ()> {
+        Box::pin(async move {
+            match self.ours(id).await {
+                Ok(found) => self.remove_container(&found.container).await,
+                Err(RuntimeFault::Absent(_)) => Ok(()),
+                Err(fault) => Err(fault),
+            }
+        })
     }
 
     fn list(&self) -> Answer<'_, Vec<Seen>> {

@@ -83,7 +83,7 @@ pub async fn an_image_that_is_missing_or_is_another_one_is_refused(engine: &dyn 
     }
     std::fs::write(&largest, &whole).unwrap();
 
-    // Another image under the digest of this one: whole in itself, so that only the engine's answer tells.
+    // Another image under the digest of this one, whole in itself.
     let other = super::image(folder, "other");
     let claimed = Image { id: wanted.id.clone(), layout: other.layout.clone() };
     assert!(matches!(runtime.create(&of(&claimed)).await, Err(RuntimeFault::Image { .. })));

@@ -1,19 +1,15 @@
 //! Whoever dies in the middle, whoever comes next converges.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use runtime::Runtime;
-use runtime::instance::{Image, ImageId};
+use runtime::instance::Image;
 use runtime::port::{Phase, Until};
 
 use super::cases::assert_numbered;
 use super::{Engine, all_gone, converge, given, lines, ready, spec, told_by};
 
 const GRACE: Duration = Duration::from_secs(20);
-
-/// How the process that is to be killed is told what to do.
-pub const TOLD: &str = "ROADBED_RUNTIME_CRASHES";
 
 /// When it is killed, in milliseconds after its start: a life of an instance takes about a second here.
 const MOMENTS: [u64; 14] = [0, 10, 20, 40, 80, 120, 180, 260, 350, 450, 600, 800, 1000, 1400];
@@ -23,13 +19,7 @@ pub async fn our_process_may_die_at_any_moment(engine: &dyn Engine, folder: &std
         // An image that the engine does not have yet, every other time.
         let image = super::image(folder, &format!("crash-{}", number / 2));
         let epoch = 2 * u64::try_from(number).unwrap() + 1;
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "a_life_that_is_cut_off", "--ignored", "--nocapture"]);
-        let ImageId { configuration, manifest } = &image.id;
-        let told =
-            [&engine.to_run_again(), &epoch.to_string(), configuration, manifest, &image.layout.display().to_string()];
-        child.env(TOLD, told.map(String::as_str).join("\n")).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = child.spawn().unwrap();
+        let mut child = super::in_a_process_of_its_own(engine, "crash", epoch, &image);
         tokio::time::sleep(Duration::from_millis(moment)).await;
         child.kill().unwrap();
         child.wait().unwrap();

@@ -3,10 +3,12 @@
 pub mod cases;
 pub mod confinement;
 pub mod crashes;
+pub mod shim;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -69,6 +71,7 @@ pub fn spec(image: &Image, instance: &str, behaviour: &str) -> Spec {
         command: ["/usr/bin/node", "app.js", behaviour].map(str::to_owned).into(),
         cwd: "/app".to_owned(),
         shown: [("SHOWN".to_owned(), "for all".to_owned())].into(),
+        versions: "GIVEN 1".to_owned(),
         port: 8080,
         limits: Limits { temporary: 8 << 20, memory: Some(256 << 20), processes: Some(64), ..Limits::default() },
     }
@@ -85,6 +88,18 @@ pub fn marker() -> String {
 
 pub async fn ready(runtime: &dyn Runtime, id: &InstanceId) -> Result<SocketAddr, RuntimeFault> {
     await_ready(runtime, id, Readiness { path: "/ready", within: START }).await
+}
+
+/// How a process that is to be killed is told what to do.
+pub const TOLD: &str = "ROADBED_RUNTIME_CUT_OFF";
+
+/// This program once more, doing what the name says until it is killed.
+pub fn in_a_process_of_its_own(engine: &dyn Engine, what: &str, epoch: u64, image: &Image) -> Child {
+    let (again, epoch, layout) = (engine.to_run_again(), epoch.to_string(), image.layout.display().to_string());
+    let told = [what, &again, &epoch, &image.id.configuration, &image.id.manifest, &layout].join("\n");
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "a_life_that_is_cut_off", "--ignored", "--nocapture"]).env(TOLD, told);
+    child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Creates, starts and waits, as whoever converges does: what ended in the middle of its start is started again.
