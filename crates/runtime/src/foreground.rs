@@ -30,6 +30,9 @@ pub struct Foreground<'a> {
     pub from: Option<Cursor>,
 }
 
+/// As if the signal had ended it: 128 and SIGTERM's number.
+const NEVER_BEGAN: Ended = Ended { code: 143, out_of_memory: false };
+
 /// Whose start it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {
@@ -48,14 +51,19 @@ impl Foreground<'_> {
         stop: impl Future<Output = ()>,
         out: &mut (dyn FnMut(&Line) + Send),
     ) -> Result<Ended, RuntimeFault> {
-        let begun = self.begin().await?;
+        let mut stop = std::pin::pin!(stop);
+        let begun = tokio::select! {
+            begun = self.begin() => begun?,
+            // An image that is being loaded is not waited for.
+            () = &mut stop => return self.given_up().await,
+        };
         let id = &self.spec.id;
         tracing::debug!(instance = %id, ?begun, "in the foreground");
         let from = self.from.filter(|_| begun == Begun::TakenOver);
         let mut lines = self.runtime.logs(id, from, Until::End).await?;
         let ended = tokio::select! {
             passed = pass_on(&mut lines, out) => passed,
-            () = stop => {
+            () = &mut stop => {
                 let (stopped, passed) = tokio::join!(self.runtime.stop(id, self.grace), pass_on(&mut lines, out));
                 stopped.and(passed)
             }
@@ -83,6 +91,23 @@ impl Foreground<'_> {
         }
         runtime.start(&spec.id, self.given).await?;
         Ok(Begun::Started)
+    }
+
+    /// Ends what may have begun.
+    async fn given_up(&self) -> Result<Ended, RuntimeFault> {
+        let Self { runtime, spec, .. } = self;
+        match runtime.stop(&spec.id, self.grace).await {
+            Ok(()) => {}
+            Err(RuntimeFault::Absent(_)) => return Ok(NEVER_BEGAN),
+            Err(fault) => return Err(fault),
+        }
+        let seen = runtime.list().await?.into_iter().find(|seen| seen.id == spec.id);
+        if let Some(Phase::Ended(ended)) = seen.map(|seen| seen.phase) {
+            return Ok(ended);
+        }
+        // Made and never started.
+        runtime.remove(&spec.id).await?;
+        Ok(NEVER_BEGAN)
     }
 
     fn is_this(&self, seen: &Seen) -> bool {

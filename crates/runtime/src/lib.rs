@@ -23,6 +23,7 @@ pub mod readiness;
 pub mod image;
 pub mod docker;
 pub mod foreground;
+pub mod order;
 
 pub use fault::RuntimeFault;
 pub use instance::{Epoch, InstanceId, Name, Spec};

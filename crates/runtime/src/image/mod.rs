@@ -5,6 +5,7 @@
 //!     ├─ of a folder: an artifact; links that leave it are refused
 //!     └─ ground: Node and the libraries that it links (elf, libraries), certificates, one user without rights
 //!   layout    blobs by their digest: layers (tar), configuration, manifest
+//!   app       an artifact on its ground, as one image
 //!   archive   one image of a layout as the stream that engines load
 //! ```
 //!
@@ -17,6 +18,7 @@ pub mod libraries;
 pub mod ground;
 pub mod layout;
 pub mod archive;
+pub mod app;
 mod digest;
 
 use std::path::PathBuf;

@@ -12,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use runtime::image::{Ground, Layout, Tree, ground};
+use runtime::image::Layout;
+use runtime::image::app::{self, Base};
 use runtime::instance::{Given, Image, InstanceId, Limits, Name, Spec};
 use runtime::port::{Cursor, Line, Until};
 use runtime::readiness::{Readiness, await_ready};
@@ -43,20 +44,14 @@ pub const START: Duration = Duration::from_secs(60);
 
 /// The image of `app.js`, with something that makes it another one.
 pub fn image(folder: &Path, distinct: &str) -> Image {
-    let app = folder.join(format!("app-{distinct}"));
-    std::fs::create_dir_all(&app).unwrap();
-    std::fs::write(app.join("app.js"), include_str!("app.js")).unwrap();
-    std::fs::write(app.join("distinct"), distinct).unwrap();
+    let artifact = folder.join(format!("app-{distinct}"));
+    std::fs::create_dir_all(&artifact).unwrap();
+    std::fs::write(artifact.join("app.js"), include_str!("app.js")).unwrap();
+    std::fs::write(artifact.join("distinct"), distinct).unwrap();
     let node = host::process::find_in_path("node", &std::env::var("PATH").unwrap()).unwrap();
     let layout = Layout::at(&folder.join(format!("layout-{distinct}"))).unwrap();
-    let mut standing = Ground::default();
-    let mut tree = Tree::default();
-    tree.add_folder("app", &app).unwrap();
-    for layer in [ground::of_node(&node).unwrap(), ground::receiver().unwrap(), tree] {
-        layout.lay(&mut standing, &layer).unwrap();
-    }
-    standing.configuration.env = vec!["PATH=/usr/bin".to_owned()];
-    Image { id: layout.image(&standing).unwrap(), layout: PathBuf::from(layout.folder()) }
+    let image = app::assemble(&layout, &Base::Node(node), &artifact, BTreeMap::new()).unwrap();
+    Image { id: image, layout: PathBuf::from(layout.folder()) }
 }
 
 pub fn id(instance: &str) -> InstanceId {

@@ -50,6 +50,21 @@ pub async fn it_is_as_the_instance_in_the_foreground(engine: &dyn Engine, image:
     let (ended, ()) = tokio::join!(running, asks);
     assert_eq!(ended.unwrap().code, 0);
     assert_eq!(said, ["begins as serves", "is asked to end"]);
+
+    // Asked to end before it began, it is nowhere.
+    for polls in [0, 1, 3, 10] {
+        let early = spec(image, "3", "serves");
+        let shim = foreground(&*runtime, 1, &early, &value);
+        let stop = async {
+            for _ in 0..polls {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let ended = shim.run(stop, &mut |_| {}).await.unwrap();
+        assert!([143, 0, 75].contains(&ended.code), "{ended:?}");
+        let there = runtime.list().await.unwrap().into_iter().find(|seen| seen.id == early.id);
+        assert!(there.is_none_or(|seen| matches!(seen.phase, Phase::Ended(_))));
+    }
     all_gone(&*runtime).await;
 }
 
