@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a test breaks things from outside, and says what it did"
 )]
