@@ -50,6 +50,17 @@ impl Engine for Rig {
         Box::new(docker(self.0.socket(), environment, epoch))
     }
 
+    fn open_runtime(&self, environment: &str, epoch: u64) -> Box<dyn Runtime> {
+        let holder = Holder { environment: Name::new(environment).unwrap(), epoch: Epoch(epoch) };
+        Box::new(Docker::new(self.0.socket(), holder, Egress::Open, PATIENCE))
+    }
+
+    fn is_closed(&self, environment: &str) -> bool {
+        let (status, answer) = self.ask("GET", &format!("/networks/roadbed.{environment}"), "");
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_str::<serde_json::Value>(&answer).unwrap()["Internal"] == true
+    }
+
     fn kill(&self) {
         self.0.kill_daemon();
     }
@@ -161,6 +172,7 @@ fn docker_runs_instances_as_every_engine_must() {
         cases::lines_are_whole_and_whoever_comes_back_misses_none(image),
         confinement::it_has_no_rights_and_writes_nowhere_but_to_a_small_tmp(image),
         confinement::one_that_takes_too_much_memory_is_ended_and_that_is_told(image),
+        confinement::its_network_is_its_environments_and_leads_out_only_where_it_may(image),
         confinement::its_secrets_are_told_to_nobody_else(image),
         confinement::an_image_that_is_missing_or_is_another_one_is_refused(folder),
         shim::it_is_as_the_instance_in_the_foreground(image),

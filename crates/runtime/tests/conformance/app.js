@@ -2,6 +2,7 @@
 "use strict";
 const fs = require("node:fs");
 const http = require("node:http");
+const net = require("node:net");
 const behaviour = process.argv[2];
 
 const attempt = (what) => {
@@ -23,7 +24,6 @@ const told = () => ({
     root: attempt(() => fs.writeFileSync("/app/written", "x")),
     temporary: attempt(() => fs.writeFileSync("/tmp/written", "x")),
     tooMuch: attempt(() => fs.writeFileSync("/tmp/much", Buffer.alloc(12 << 20))),
-    files: fs.readdirSync("/proc/self/fd").length,
 });
 
 console.log(`begins as ${behaviour}`);
@@ -55,6 +55,16 @@ if (behaviour !== "mute") {
     http.createServer((request, response) => {
         if (behaviour === "unready" && request.url === "/ready") {
             response.writeHead(503).end();
+            return;
+        }
+        if (request.url.startsWith("/reach/")) {
+            const [host, port] = request.url.slice("/reach/".length).split(":");
+            const socket = net.connect({ host, port: Number(port), timeout: 2000 });
+            const say = (what) => {
+                socket.destroy();
+                response.end(JSON.stringify(what));
+            };
+            socket.on("connect", () => say("reached")).on("error", (error) => say(error.code)).on("timeout", () => say("silence"));
             return;
         }
         response.end(JSON.stringify(told()));

@@ -4,7 +4,7 @@ use runtime::RuntimeFault;
 use runtime::instance::{Image, Limits, Spec};
 use runtime::port::Phase;
 
-use super::{Engine, START, all_gone, converge, given, marker, spec, told_by};
+use super::{Engine, START, all_gone, converge, given, marker, reaches, ready, spec, told_by};
 
 pub async fn it_has_no_rights_and_writes_nowhere_but_to_a_small_tmp(engine: &dyn Engine, image: &Image) {
     let runtime = engine.runtime("confined", 1);
@@ -44,6 +44,33 @@ pub async fn one_that_takes_too_much_memory_is_ended_and_that_is_told(engine: &d
     };
     assert!(ended.out_of_memory || ended.code == 137, "{ended:?}");
     all_gone(&*runtime).await;
+}
+
+pub async fn its_network_is_its_environments_and_leads_out_only_where_it_may(engine: &dyn Engine, image: &Image) {
+    let (closed, open, other) =
+        (engine.runtime("net-a", 1), engine.open_runtime("net-b", 1), engine.open_runtime("net-c", 1));
+    let first = spec(image, "1", "serves");
+    let second = spec(image, "2", "serves");
+    let a = converge(&*closed, &first, "x").await;
+    let b = converge(&*open, &first, "x").await;
+    let beside_b = converge(&*open, &second, "x").await;
+    let c = converge(&*other, &first, "x").await;
+    // Whether it leads out is the engine's word: the tests' one has nothing outside.
+    assert!(engine.is_closed("net-a") && !engine.is_closed("net-b"));
+    assert_eq!(reaches(b, beside_b).await, "reached");
+    for (from, to) in [(a, b), (b, a), (b, c), (c, b)] {
+        assert_ne!(reaches(from, to).await, "reached", "{from} reaches {to}");
+    }
+    // The manifest says otherwise now: not while it is in use, and then it is so.
+    let closed_now = engine.runtime("net-c", 1);
+    assert!(matches!(closed_now.create(&second).await, Err(RuntimeFault::Refused { .. })));
+    ready(&*other, &first.id).await.unwrap();
+    all_gone(&*other).await;
+    converge(&*closed_now, &first, "x").await;
+    assert!(engine.is_closed("net-c"));
+    for runtime in [closed, open, closed_now] {
+        all_gone(&*runtime).await;
+    }
 }
 
 pub async fn its_secrets_are_told_to_nobody_else(engine: &dyn Engine, image: &Image) {

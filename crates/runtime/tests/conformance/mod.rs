@@ -23,6 +23,10 @@ use secrets::Secret;
 /// An engine that can be asked and broken.
 pub trait Engine: Send + Sync {
     fn runtime(&self, environment: &str, epoch: u64) -> Box<dyn Runtime>;
+    /// As [`Self::runtime`], whose instances may connect to wherever they like.
+    fn open_runtime(&self, environment: &str, epoch: u64) -> Box<dyn Runtime>;
+    /// Whether the environment's network leads nowhere but to itself, by the engine's word.
+    fn is_closed(&self, environment: &str) -> bool;
     /// Ends the engine as a crash would.
     fn kill(&self);
     fn start(&self);
@@ -114,9 +118,18 @@ pub async fn converge(runtime: &dyn Runtime, spec: &Spec, value: &str) -> Socket
 
 /// What the instance says of itself.
 pub async fn told_by(address: SocketAddr) -> serde_json::Value {
+    ask(address, "/").await
+}
+
+/// Whether an instance reaches an address, in its words.
+pub async fn reaches(from: SocketAddr, to: SocketAddr) -> String {
+    ask(from, &format!("/reach/{to}")).await.as_str().unwrap().to_owned()
+}
+
+async fn ask(address: SocketAddr, path: &str) -> serde_json::Value {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
