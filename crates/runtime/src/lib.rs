@@ -21,9 +21,11 @@ pub mod fault;
 pub mod labels;
 pub mod readiness;
 pub mod image;
+mod pieces;
 pub mod docker;
 pub mod foreground;
 pub mod order;
+pub mod registry;
 
 pub use fault::RuntimeFault;
 pub use instance::{Epoch, InstanceId, Name, Spec};

@@ -195,6 +195,47 @@ fn docker_may_die_and_everything_converges() {
 }
 
 #[test]
+fn docker_pulls_an_image_by_its_digest_and_refuses_one_that_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = conformance::image(folder.path(), "pulled");
+    let rig = Rig(DockerEngine::start("pulls"));
+    let (tell, told) = std::sync::mpsc::channel();
+    let place = image.layout.clone();
+    // Serves until the process ends, in the network of the daemon, which takes what is on its own loopback without TLS.
+    let _serving = host::network_namespace::work_in(rig.place(), move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            tell.send(listener.local_addr().unwrap()).unwrap();
+            runtime::registry::serve(listener, runtime::image::Layout::at(&place).unwrap()).await;
+        });
+    });
+    let name = format!("{}/roadbed/api", told.recv().unwrap());
+    let pull = |tag: &str| rig.ask("POST", &format!("/images/create?fromImage={name}&tag={tag}"), "").1;
+
+    let blobs = image.layout.join("blobs/sha256");
+    let largest = std::fs::read_dir(&blobs).unwrap().map(|entry| entry.unwrap().path());
+    let largest = largest.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
+    let whole = std::fs::read(&largest).unwrap();
+    let mut turned = whole.clone();
+    turned[whole.len() / 2] ^= 1;
+    std::fs::write(&largest, &turned).unwrap();
+    let said = pull(&image.id.manifest);
+    assert!(said.contains("error"), "{said}");
+    let there = |id: &str| rig.ask("GET", &format!("/images/{id}/json"), "").0 == 200;
+    assert!(!there(&image.id.configuration), "it took a damaged layer");
+
+    std::fs::write(&largest, &whole).unwrap();
+    let said = pull(&image.id.manifest);
+    assert!(!said.contains("error"), "{said}");
+    assert!(there(&image.id.configuration), "{said}");
+    for unknown in ["latest", &image.id.configuration] {
+        let said = pull(unknown);
+        assert!(said.contains("manifest unknown") || said.contains("not found"), "{unknown}: {said}");
+    }
+}
+
+#[test]
 #[ignore = "run by the cases, in a process of its own that they kill"]
 fn a_life_that_is_cut_off() {
     let Ok(told) = std::env::var(conformance::TOLD) else { return };

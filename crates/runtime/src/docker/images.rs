@@ -1,13 +1,10 @@
 //! Images on the engine: loaded when their digest is absent, held against it, tagged for people, and removed with their release.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 
 use bollard::errors::Error;
 use bollard::query_parameters::{ImportImageOptions, ListImagesOptions, RemoveImageOptions, TagImageOptions};
-use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use tokio::sync::mpsc;
+use futures_util::StreamExt;
 use tokio::task::spawn_blocking;
 
 use super::daemon::{Daemon, Refusal};
@@ -15,6 +12,7 @@ use crate::fault::RuntimeFault;
 use crate::image::{ImageFault, Layout, archive};
 use crate::instance::{Image, InstanceId, Spec};
 use crate::labels;
+use crate::pieces::Pieces;
 use crate::port::Holder;
 
 /// By which id the engine has the image of a spec, which is there when this returns.
@@ -92,18 +90,15 @@ async fn load(daemon: &Daemon, image: &Image) -> Result<Option<String>, RuntimeF
     let fault = |source: crate::fault::Cause| RuntimeFault::Image { image: image.id.configuration.clone(), source };
     let deadline = tokio::time::Instant::now() + daemon.patience();
     loop {
-        let (pieces, taken) = mpsc::channel(4);
+        let (mut out, stream) = Pieces::new();
         let ours = image.clone();
         let writing = spawn_blocking(move || {
-            let mut out = Pieces { to: pieces, half: Vec::with_capacity(PIECE) };
             let written = Layout::at(&ours.layout).and_then(|layout| archive::write(&layout, &ours.id, &mut out));
-            // A stream that just ended would be a whole one to the engine.
             if written.is_err() {
-                let _ = out.to.blocking_send(Err(io::Error::other("the image is damaged")));
+                out.break_off("the image is damaged");
             }
             written
         });
-        let stream = stream::unfold(taken, async |mut taken| taken.recv().await.map(|piece| (piece, taken)));
         let answer = match daemon.client().await {
             Ok(docker) => answer_of(docker.import_image_stream(ImportImageOptions::default(), stream, None)).await,
             Err(error) => Err(error),
@@ -164,31 +159,4 @@ async fn remove(daemon: &Daemon, name: &str) -> Result<Result<(), Refusal>, Runt
         async move { docker.remove_image(&name, None::<RemoveImageOptions>, None).await }
     });
     Ok(removed.await?.map(|_| ()))
-}
-
-/// What goes into one message between the thread that reads and the connection.
-const PIECE: usize = 256 * 1024;
-
-/// Hands out what is written in pieces; waits while the other side has enough.
-struct Pieces {
-    to: mpsc::Sender<io::Result<Bytes>>,
-    half: Vec<u8>,
-}
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.half.extend_from_slice(bytes);
-        if self.half.len() >= PIECE {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.half.is_empty() {
-            return Ok(());
-        }
-        let piece = std::mem::replace(&mut self.half, Vec::with_capacity(PIECE));
-        self.to.blocking_send(Ok(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
 }

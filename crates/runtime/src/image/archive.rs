@@ -8,7 +8,7 @@ use tar::{Builder, Header};
 
 use super::ImageFault;
 use super::digest::{Hashing, digits};
-use super::layout::{Descriptor, Layout};
+use super::layout::{Descriptor, Layout, MANIFEST};
 use crate::instance::ImageId;
 
 /// Writes an image of a layout. Each blob is held against its digest as it passes; a damaged one breaks the stream off, so that no engine
@@ -25,11 +25,7 @@ pub fn write(layout: &Layout, image: &ImageId, out: impl Write) -> Result<(), Im
     let mut tar = Builder::new(out);
     let described = layout.blob(&image.manifest)?;
     let size = files::metadata(&described)?.len();
-    let of_manifest = Descriptor {
-        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
-        digest: image.manifest.clone(),
-        size,
-    };
+    let of_manifest = Descriptor { media_type: MANIFEST.to_owned(), digest: image.manifest.clone(), size };
     let index = json!({"schemaVersion": 2, "manifests": [of_manifest]});
     let layers = manifest.layers.iter().map(|layer| path(&layer.digest)).collect::<Result<Vec<_>, _>>()?;
     let list = json!([{"Config": path(&image.configuration)?, "RepoTags": null, "Layers": layers}]);

@@ -13,7 +13,8 @@ use super::digest::{self, Hashing, digits};
 use super::{ImageFault, Tree};
 use crate::instance::ImageId;
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// What a manifest is called.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIGURATION: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
@@ -115,7 +116,11 @@ impl Layout {
         self.folder.join("half")
     }
 
-    pub(super) fn blob(&self, digest: &str) -> Result<PathBuf, ImageFault> {
+    /// Where a blob lies, or would.
+    ///
+    /// # Errors
+    /// It is no digest: so nothing else becomes part of a path.
+    pub fn blob(&self, digest: &str) -> Result<PathBuf, ImageFault> {
         Ok(self.blobs().join(digits(digest)?))
     }
 
@@ -202,6 +207,11 @@ impl Layout {
             }
         }
         Ok(Ground { layers: manifest.layers, diffs: whole.rootfs.diff_ids, configuration: whole.config })
+    }
+
+    /// Whether a blob is the manifest of an image, whole.
+    pub fn is_manifest(&self, digest: &str) -> bool {
+        self.manifest(digest).is_ok()
     }
 
     pub(super) fn manifest(&self, digest: &str) -> Result<Manifest, ImageFault> {
