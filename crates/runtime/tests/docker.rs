@@ -189,6 +189,7 @@ fn docker_may_die_and_everything_converges() {
     let list: &[(&str, Case)] = cases![
         crashes::the_engine_may_die_between_any_two_steps(image),
         crashes::no_line_is_lost_when_the_engine_dies(image),
+        crashes::a_start_under_way_outlives_the_engine_and_has_its_variables(image),
         crashes::a_call_under_way_outlives_the_engine(folder),
     ];
     run(Rig(DockerEngine::start("death")), folder.path(), list, 1);

@@ -81,30 +81,38 @@ impl Daemon {
         let deadline = Instant::now() + self.patience;
         let mut own_faults = 0;
         loop {
-            let answer = match self.client().await {
-                Ok(client) => call(client).await,
-                Err(error) => Err(error),
-            };
-            match answer {
-                Ok(done) => return Ok(Ok(done)),
-                Err(Error::DockerResponseServerError { status_code, message }) => {
-                    own_faults += 1;
-                    if status_code < 500 || own_faults > OWN_FAULTS {
-                        // 400 may be that the daemon was replaced by one that does not speak this version.
-                        if status_code == 400 {
-                            self.forget().await;
-                        }
-                        return Ok(Err(Refusal { status: status_code, message }));
-                    }
-                }
-                Err(error) => {
-                    self.forget().await;
-                    if Instant::now() >= deadline {
-                        return Err(self.unreachable(error));
-                    }
-                }
+            match self.once(&call).await {
+                Ok(Err(refusal)) if refusal.status >= 500 && own_faults < OWN_FAULTS => own_faults += 1,
+                Ok(answer) => return Ok(answer),
+                Err(error) if Instant::now() >= deadline => return Err(self.unreachable(error)),
+                Err(_) => {}
             }
             sleep(PAUSE).await;
+        }
+    }
+
+    /// Makes a call once. The outer error is that nobody knows whether it was done.
+    pub(super) async fn once<T, F>(&self, call: impl Fn(Docker) -> F) -> Result<Result<T, Refusal>, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let answer = match self.client().await {
+            Ok(client) => call(client).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(done) => Ok(Ok(done)),
+            Err(Error::DockerResponseServerError { status_code, message }) => {
+                // 400 may be that the daemon was replaced by one that does not speak this version.
+                if status_code == 400 {
+                    self.forget().await;
+                }
+                Ok(Err(Refusal { status: status_code, message }))
+            }
+            Err(error) => {
+                self.forget().await;
+                Err(error)
+            }
         }
     }
 

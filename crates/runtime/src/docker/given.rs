@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::container::AttachContainerResults;
+use bollard::errors::Error;
 use bollard::query_parameters::AttachContainerOptions;
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::daemon::Daemon;
-use crate::fault::RuntimeFault;
+use super::daemon::{Daemon, Refusal};
 use crate::image::ground::RECEIVER;
-use crate::instance::{Given, InstanceId};
+use crate::instance::Given;
 
 /// How long the other end may take to close its side after the last byte was said.
 const CLOSING_LIMIT: Duration = Duration::from_secs(2);
@@ -35,21 +35,17 @@ pub(super) fn with_receiver(shown: &BTreeMap<String, String>) -> BTreeMap<String
 }
 
 /// The way to the instance's standard input, before it starts.
-pub(super) async fn attach(
-    daemon: &Daemon,
-    container: &str,
-    id: &InstanceId,
-) -> Result<AttachContainerResults, RuntimeFault> {
+pub(super) async fn attach(daemon: &Daemon, container: &str) -> Result<Result<AttachContainerResults, Refusal>, Error> {
     let options = AttachContainerOptions { stdin: true, stream: true, ..AttachContainerOptions::default() };
-    let attached = daemon.again(|docker| {
+    let attached = daemon.once(|docker| {
         let (container, options) = (container.to_owned(), options.clone());
         async move { docker.attach_container(&container, Some(options)).await }
     });
-    attached.await?.map_err(|refusal| refusal.fault(format!("speak to {id}")))
+    attached.await
 }
 
-/// Says them, and that that was all. Where the way breaks the instance ends by itself, and is started again.
-pub(super) async fn say(mut input: AttachContainerResults, given: &Given, id: &InstanceId) -> Result<(), RuntimeFault> {
+/// Says them, and that that was all.
+pub(super) async fn say(mut input: AttachContainerResults, given: &Given) -> Result<(), Error> {
     let exposed: BTreeMap<&str, &str> = given.0.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
     let text = secrets::Secret::new(serde_json::to_string(&exposed).expect("texts are JSON"));
     let said = async {
@@ -58,10 +54,7 @@ pub(super) async fn say(mut input: AttachContainerResults, given: &Given, id: &I
     };
     let said = said.await;
     drop(text);
-    said.map_err(|source| RuntimeFault::Refused {
-        what: format!("hand {id} its variables"),
-        source: Box::new(source),
-    })?;
+    said?;
     // Dropped before it has read, the engine would throw the rest away.
     let _ = timeout(CLOSING_LIMIT, async { while input.output.next().await.is_some() {} }).await;
     Ok(())

@@ -27,6 +27,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bollard::errors::Error;
 use bollard::query_parameters::{KillContainerOptions, RemoveContainerOptions, StartContainerOptions, StatsOptions};
 use futures_util::StreamExt;
 use tokio::time::{Instant, sleep};
@@ -118,43 +119,79 @@ impl Docker {
     }
 
     async fn started(&self, id: &InstanceId, given: &Given) -> Result<(), RuntimeFault> {
-        let found = self.ours(id).await?;
-        if found.phase == Phase::Running {
-            return Ok(());
+        let deadline = Instant::now() + self.daemon.patience();
+        let mut is_tried = false;
+        loop {
+            let found = self.ours(id).await?;
+            match found.phase {
+                Phase::Running if !is_tried => return Ok(()),
+                // Ours, of an attempt that was cut off: whether it heard its variables nobody knows, and it may wait for them for ever.
+                Phase::Running => {
+                    self.signalled(&found.container, id, "SIGKILL", KILL_LIMIT).await?;
+                    continue;
+                }
+                _ => {}
+            }
+            is_tried = true;
+            match self.attempt(&found.container, given).await {
+                Ok(started) => return started.map_err(|refusal| refusal.fault(format!("start {id}"))),
+                Err(error) if Instant::now() >= deadline => return Err(self.daemon.unreachable(error)),
+                Err(_) => sleep(LOOK).await,
+            }
         }
-        let input = given::attach(&self.daemon, &found.container, id).await?;
-        let start = self.daemon.again(|docker| {
-            let container = found.container.clone();
-            async move { docker.start_container(&container, None::<StartContainerOptions>).await }
-        });
+    }
+
+    /// Attaches, starts and speaks, in one go over one daemon: nobody else could say the variables to what this started.
+    async fn attempt(&self, container: &str, given: &Given) -> Result<Result<(), Refusal>, Error> {
+        let input = match given::attach(&self.daemon, container).await? {
+            Ok(input) => input,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let start = self
+            .daemon
+            .once(|docker| async move { docker.start_container(container, None::<StartContainerOptions>).await });
         match start.await? {
-            // 304: it runs already, by the call before that was cut off.
             Ok(()) => {}
-            Err(refusal) if refusal.status == 304 => {}
-            Err(refusal) => return Err(refusal.fault(format!("start {id}"))),
+            // 304: another of this epoch was faster, and speaks to it.
+            Err(refusal) if refusal.status == 304 => return Ok(Ok(())),
+            Err(refusal) => return Ok(Err(refusal)),
         }
-        given::say(input, given, id).await
+        given::say(input, given).await.map(Ok)
     }
 
     async fn stopped(&self, id: &InstanceId, grace: Duration) -> Result<(), RuntimeFault> {
         let found = self.ours(id).await?;
-        for (signal, within) in [("SIGTERM", grace), ("SIGKILL", KILL_LIMIT)] {
-            if !self.signal(&found.container, id, signal).await? {
-                return Ok(());
-            }
-            let deadline = Instant::now() + within;
-            loop {
-                match self.found(id).await? {
-                    Some(found) if matches!(found.phase, Phase::Running | Phase::Between) => {}
-                    _ => return Ok(()),
-                }
-                if Instant::now() >= deadline {
-                    break;
-                }
-                sleep(LOOK).await;
-            }
+        if self.signalled(&found.container, id, "SIGTERM", grace).await? == Signalled::Gone {
+            return Ok(());
         }
-        Err(RuntimeFault::WouldNotEnd(id.clone()))
+        match self.signalled(&found.container, id, "SIGKILL", KILL_LIMIT).await? {
+            Signalled::Gone => Ok(()),
+            Signalled::Stays => Err(RuntimeFault::WouldNotEnd(id.clone())),
+        }
+    }
+
+    /// Sends a signal, and waits whether it does.
+    async fn signalled(
+        &self,
+        container: &str,
+        id: &InstanceId,
+        signal: &str,
+        within: Duration,
+    ) -> Result<Signalled, RuntimeFault> {
+        if !self.signal(container, id, signal).await? {
+            return Ok(Signalled::Gone);
+        }
+        let deadline = Instant::now() + within;
+        loop {
+            match self.found(id).await? {
+                Some(found) if matches!(found.phase, Phase::Running | Phase::Between) => {}
+                _ => return Ok(Signalled::Gone),
+            }
+            if Instant::now() >= deadline {
+                return Ok(Signalled::Stays);
+            }
+            sleep(LOOK).await;
+        }
     }
 
     /// Whether there was anybody to take it.
@@ -224,6 +261,13 @@ impl Docker {
         images::collect(&self.daemon, &self.holder, keep).await?;
         Ok(gone)
     }
+}
+
+/// What became of what was sent a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signalled {
+    Gone,
+    Stays,
 }
 
 impl Runtime for Docker {

@@ -109,6 +109,25 @@ pub async fn a_call_under_way_outlives_the_engine(engine: &dyn Engine, folder: &
     }
 }
 
+pub async fn a_start_under_way_outlives_the_engine_and_has_its_variables(engine: &dyn Engine, image: &Image) {
+    let runtime = engine.runtime("starts", 1);
+    let spec = spec(image, "1", "serves");
+    for moment in [0_u64, 20, 50, 90, 140, 200, 300, 450] {
+        runtime.create(&spec).await.unwrap();
+        let value = given("x");
+        let starts = async { runtime.start(&spec.id, &value).await.unwrap() };
+        let breaks = async {
+            tokio::time::sleep(Duration::from_millis(moment)).await;
+            engine.kill();
+            engine.start();
+        };
+        tokio::join!(starts, breaks);
+        let address = converge(&*runtime, &spec, "x").await;
+        assert_eq!(told_by(address).await["given"], "x", "killed after {moment} ms");
+        all_gone(&*runtime).await;
+    }
+}
+
 pub async fn no_line_is_lost_when_the_engine_dies(engine: &dyn Engine, image: &Image) {
     use futures_util::StreamExt;
     let runtime = engine.runtime("lines-on", 1);
