@@ -104,6 +104,11 @@ impl Engine for Rig {
         status == 200 && answer.contains(r#""Running":true"#)
     }
 
+    fn processes(&self) -> usize {
+        let all = self.0.within().args(["ps", "-A", "-o", "comm="]).output().unwrap();
+        String::from_utf8(all.stdout).unwrap().lines().filter(|name| name.trim() == "node").count()
+    }
+
     fn place(&self) -> u32 {
         self.0.pid()
     }

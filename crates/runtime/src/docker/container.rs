@@ -6,7 +6,7 @@ use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits, RestartPolicy,
     RestartPolicyNameEnum,
 };
-use bollard::query_parameters::CreateContainerOptions;
+use bollard::query_parameters::{CreateContainerOptions, InspectContainerOptions, RemoveContainerOptions};
 
 use super::daemon::{Daemon, Refusal};
 use super::given;
@@ -35,6 +35,38 @@ pub(super) async fn create(
         async move { docker.create_container(Some(options), body).await }
     });
     Ok(made.await?.map(|_| ()))
+}
+
+/// Replaces a container by one of the same name that is made in the same way.
+pub(super) async fn make_anew(daemon: &Daemon, container: &str) -> Result<(), RuntimeFault> {
+    let found = daemon
+        .again(|docker| async move { docker.inspect_container(container, None::<InspectContainerOptions>).await });
+    let found = found.await?.map_err(|refusal| refusal.fault(format!("look at {container}")))?;
+    let nonsense = |error: serde_json::Error| RuntimeFault::Nonsense(error.to_string());
+    // What is shown of a container has the form of what it is made by.
+    let mut shown = serde_json::to_value(&found.config).map_err(nonsense)?;
+    shown["HostConfig"] = serde_json::to_value(&found.host_config).map_err(nonsense)?;
+    let body: ContainerCreateBody = serde_json::from_value(shown).map_err(nonsense)?;
+    let name = found.name.unwrap_or_default().trim_start_matches('/').to_owned();
+    let options = RemoveContainerOptions { v: true, force: true, link: false };
+    let removed = daemon.again(|docker| {
+        let options = options.clone();
+        async move { docker.remove_container(container, Some(options)).await }
+    });
+    match removed.await? {
+        Err(refusal) if !matches!(refusal.status, 404 | 409) => return Err(refusal.fault(format!("remove {name}"))),
+        _ => {}
+    }
+    let options = CreateContainerOptions { name: Some(name.clone()), platform: String::new() };
+    let made = daemon.again(|docker| {
+        let (options, body) = (options.clone(), body.clone());
+        async move { docker.create_container(Some(options), body).await }
+    });
+    match made.await? {
+        // 409: by a call before, whose answer was lost.
+        Err(refusal) if refusal.status != 409 => Err(refusal.fault(format!("make {name} anew"))),
+        _ => Ok(()),
+    }
 }
 
 fn body(holder: &Holder, spec: &Spec, image: &str, network: &str) -> ContainerCreateBody {

@@ -120,7 +120,7 @@ impl Docker {
 
     async fn started(&self, id: &InstanceId, given: &Given) -> Result<(), RuntimeFault> {
         let deadline = Instant::now() + self.daemon.patience();
-        let mut is_tried = false;
+        let (mut is_tried, mut is_anew) = (false, false);
         loop {
             let found = self.ours(id).await?;
             match found.phase {
@@ -134,6 +134,12 @@ impl Docker {
             }
             is_tried = true;
             match self.attempt(&found.container, given).await {
+                // An engine that died while it started this one has a process of it that it does not know of, and takes no other.
+                Ok(Err(refusal)) if refusal.status >= 500 && !is_anew => {
+                    is_anew = true;
+                    tracing::warn!(instance = %id, %refusal, "made anew, since the engine would not start it");
+                    container::make_anew(&self.daemon, &found.container).await?;
+                }
                 Ok(started) => return started.map_err(|refusal| refusal.fault(format!("start {id}"))),
                 Err(error) if Instant::now() >= deadline => return Err(self.daemon.unreachable(error)),
                 Err(_) => sleep(LOOK).await,

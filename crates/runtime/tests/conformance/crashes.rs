@@ -124,7 +124,19 @@ pub async fn a_start_under_way_outlives_the_engine_and_has_its_variables(engine:
         tokio::join!(starts, breaks);
         let address = converge(&*runtime, &spec, "x").await;
         assert_eq!(told_by(address).await["given"], "x", "killed after {moment} ms");
+        // What was started before has heard nobody, and ended: also where the engine does not know of it any more.
+        until_run(engine, 1, moment).await;
         all_gone(&*runtime).await;
+        until_run(engine, 0, moment).await;
+    }
+}
+
+async fn until_run(engine: &dyn Engine, expected: usize, moment: u64) {
+    let deadline = tokio::time::Instant::now() + super::START;
+    while engine.processes() != expected {
+        let run = engine.processes();
+        assert!(tokio::time::Instant::now() < deadline, "{run} run and not {expected}, killed after {moment} ms");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -37,6 +37,8 @@ pub trait Engine: Send + Sync {
     /// Runs a process that is not ours under this name; with labels, if it is to look like ours.
     fn run_stranger(&self, name: &str, labels: &[(&str, &str)], image: &Image);
     fn is_there(&self, stranger: &str) -> bool;
+    /// How many processes of instances run, whether the engine knows of them or not.
+    fn processes(&self) -> usize;
     /// A process of this machine that is where instances can be reached from.
     fn place(&self) -> u32;
     /// What to run once more in a process of its own, to be killed there.
