@@ -75,6 +75,9 @@ impl DockerEngine {
         let kept = self.folder.join("kept");
         let mut command = self.within();
         let path = ["usr/sbin", "usr/bin"].map(|bin| self.programs.join(bin).to_str().unwrap().to_owned()).join(":");
+        let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
+        let libraries =
+            ["usr/lib", "lib"].map(|lib| self.programs.join(lib).join(&triple).to_str().unwrap().to_owned()).join(":");
         command
             .args(["dockerd", "--bridge=none", "--host", &format!("unix://{}", self.socket().display())])
             .arg(format!("--data-root={}", kept.join("data").display()))
@@ -84,7 +87,7 @@ impl DockerEngine {
             .arg(format!("--init-path={}", self.programs.join("usr/bin/tini-static").display()))
             .env_clear()
             .env("PATH", format!("{path}:/usr/sbin:/usr/bin:/sbin:/bin"))
-            .env("LD_LIBRARY_PATH", self.programs.join("usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH)))
+            .env("LD_LIBRARY_PATH", libraries)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);

@@ -242,6 +242,35 @@ fn docker_pulls_an_image_by_its_digest_and_refuses_one_that_is_damaged() {
 }
 
 #[test]
+fn nothing_is_left_of_an_environment_that_is_dissolved() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = conformance::image(folder.path(), "dissolved");
+    let rig = Rig(DockerEngine::start("dissolves"));
+    let all = || {
+        let of = |path: &str| rig.ask("GET", path, "").1;
+        let lists = ["/containers/json?all=1", "/images/json?all=1", "/volumes", "/networks"];
+        let text = lists.map(of).concat();
+        (text.matches("roadbed").count(), text)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (one, two) = (docker(rig.0.socket(), "gone", 1), docker(rig.0.socket(), "stays", 1));
+        for engine in [&one, &two] {
+            engine.create(&conformance::spec(&image, "1", "serves")).await.unwrap();
+            engine.start(&conformance::id("1"), &conformance::given("x")).await.unwrap();
+        }
+        one.dissolve().await.unwrap();
+        let (_, text) = all();
+        assert!(!text.contains("gone") && text.contains("roadbed/stays.api:r1"), "{text}");
+        assert_eq!(two.list().await.unwrap().len(), 1);
+        two.dissolve().await.unwrap();
+        two.dissolve().await.unwrap();
+    });
+    let (left, text) = all();
+    assert_eq!(left, 0, "{text}");
+}
+
+#[test]
 #[ignore = "run by the cases, in a process of its own that they kill"]
 fn a_life_that_is_cut_off() {
     let Ok(told) = std::env::var(conformance::TOLD) else { return };

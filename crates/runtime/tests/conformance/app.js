@@ -14,6 +14,11 @@ const attempt = (what) => {
     }
 };
 
+const first = (...files) => {
+    const there = files.map((file) => `/sys/fs/cgroup/${file}`).find((file) => fs.existsSync(file));
+    return there ? fs.readFileSync(there, "utf8").trim().split(" ")[0] : null;
+};
+
 const told = () => ({
     uid: process.getuid(),
     first: fs.readFileSync("/proc/1/comm", "utf8").trim(),
@@ -23,6 +28,10 @@ const told = () => ({
     environ: fs.readFileSync("/proc/self/environ", "utf8"),
     root: attempt(() => fs.writeFileSync("/app/written", "x")),
     temporary: attempt(() => fs.writeFileSync("/tmp/written", "x")),
+    // Of control groups of the first version, or of the second.
+    processes: first("pids/pids.max", "pids.max"),
+    memory: first("memory/memory.limit_in_bytes", "memory.max"),
+    cpu: first("cpu/cpu.cfs_quota_us", "cpu.max"),
     tooMuch: attempt(() => fs.writeFileSync("/tmp/much", Buffer.alloc(12 << 20))),
 });
 

@@ -9,7 +9,11 @@ use super::{Engine, START, all_gone, converge, given, marker, reaches, ready, sp
 pub async fn it_has_no_rights_and_writes_nowhere_but_to_a_small_tmp(engine: &dyn Engine, image: &Image) {
     let runtime = engine.runtime("confined", 1);
     let spec = spec(image, "1", "serves");
+    let spec = Spec { limits: Limits { cpu: Some(500), ..spec.limits }, ..spec };
     let told = told_by(converge(&*runtime, &spec, "x").await).await;
+    let limits = ["processes", "memory", "cpu"].map(|limit| told[limit].as_str().unwrap_or_default().to_owned());
+    // Half a processor is half of the kernel's period of 100 ms.
+    assert_eq!(limits, ["64", "268435456", "50000"]);
     let status = told["status"].as_str().unwrap();
     let of = |field: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(&format!("{field}:")));
