@@ -93,9 +93,13 @@ impl DockerEngine {
             .stderr(log);
         // The pid file of one that was killed names a number that another process may have by now.
         let _ = self.within().args(["rm", "-f"]).arg(kept.join("pid")).status();
-        *self.daemon.lock().unwrap() = Some(command.spawn().unwrap());
+        let mut child = command.spawn().unwrap();
         wait_until("the Docker Engine answers", START_LIMIT, || {
             use std::io::{Read, Write};
+            // On a busy machine it gives up waiting for its own containerd; what starts it elsewhere starts it again.
+            if child.try_wait().unwrap().is_some() {
+                child = command.spawn().unwrap();
+            }
             let mut stream =
                 std::os::unix::net::UnixStream::connect(self.socket()).map_err(|error| self.said(&error))?;
             stream.write_all(b"GET /_ping HTTP/1.0\r\n\r\n").map_err(|error| self.said(&error))?;
@@ -103,6 +107,7 @@ impl DockerEngine {
             stream.read_to_string(&mut answer).map_err(|error| self.said(&error))?;
             if answer.contains(" 200 ") { Ok(()) } else { Err(answer) }
         });
+        *self.daemon.lock().unwrap() = Some(child);
     }
 
     /// A command in its name spaces, up to what is run there.

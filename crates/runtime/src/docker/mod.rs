@@ -51,9 +51,6 @@ const KILL_LIMIT: Duration = Duration::from_secs(15);
 /// Between two looks at what is to end.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How often a creation is begun again because something that it needs went away meanwhile.
-const CREATIONS: u32 = 5;
-
 /// An engine as one control of one environment has it.
 #[derive(Debug)]
 pub struct Docker {
@@ -93,8 +90,8 @@ impl Docker {
     async fn created(&self, spec: &Spec) -> Result<Made, RuntimeFault> {
         fence::check(&self.daemon, &self.holder).await?;
         let name = labels::container(&self.holder.environment, &spec.id);
-        let mut last = None;
-        for _ in 0..CREATIONS {
+        let deadline = Instant::now() + self.daemon.patience();
+        loop {
             if let Some(found) = self.found(&spec.id).await? {
                 fence::may_touch(&self.holder, found.labelled.epoch)?;
                 let is_same = found.labelled.revision == spec.revision();
@@ -108,14 +105,12 @@ impl Docker {
             let network = network::ensure(&self.daemon, &self.holder, self.egress).await?;
             match container::create(&self.daemon, &self.holder, spec, &name, &image, &network).await? {
                 Ok(()) => return Ok(Made::New),
-                // 404: image or network went away meanwhile. 409: somebody was faster; what they made is looked at.
-                Err(refusal) if matches!(refusal.status, 404 | 409) => last = Some(refusal),
+                // 404: image or network went away meanwhile. 409: somebody was faster; what they made is looked at, once it can be: the
+                // engine keeps a name for one that it is still making for a caller who is gone, or still removing.
+                Err(refusal) if matches!(refusal.status, 404 | 409) && Instant::now() < deadline => sleep(LOOK).await,
                 Err(refusal) => return Err(refusal.fault(format!("create {}", spec.id))),
             }
         }
-        let last =
-            last.unwrap_or_else(|| Refusal { status: 409, message: "it was removed again and again".to_owned() });
-        Err(last.fault(format!("create {}", spec.id)))
     }
 
     async fn started(&self, id: &InstanceId, given: &Given) -> Result<(), RuntimeFault> {
