@@ -115,7 +115,7 @@ impl Docker {
 
     async fn started(&self, id: &InstanceId, given: &Given) -> Result<(), RuntimeFault> {
         let deadline = Instant::now() + self.daemon.patience();
-        let (mut is_tried, mut is_anew) = (false, false);
+        let (mut is_tried, mut is_cut_off, mut is_anew) = (false, false, false);
         loop {
             let found = self.ours(id).await?;
             match found.phase {
@@ -135,9 +135,15 @@ impl Docker {
                     tracing::warn!(instance = %id, %refusal, "made anew, since the engine would not start it");
                     container::make_anew(&self.daemon, &found.container).await?;
                 }
+                // Of a start before that was cut off, and that the engine knows of by now: the next look ends it.
+                Ok(Err(refusal)) if refusal.status == 304 && is_cut_off => {}
+                Ok(Err(refusal)) if refusal.status == 304 => return Ok(()),
                 Ok(started) => return started.map_err(|refusal| refusal.fault(format!("start {id}"))),
                 Err(error) if Instant::now() >= deadline => return Err(self.daemon.unreachable(error)),
-                Err(_) => sleep(LOOK).await,
+                Err(_) => {
+                    is_cut_off = true;
+                    sleep(LOOK).await;
+                }
             }
         }
     }
@@ -153,8 +159,6 @@ impl Docker {
             .once(|docker| async move { docker.start_container(container, None::<StartContainerOptions>).await });
         match start.await? {
             Ok(()) => {}
-            // 304: another of this epoch was faster, and speaks to it.
-            Err(refusal) if refusal.status == 304 => return Ok(Ok(())),
             Err(refusal) => return Ok(Err(refusal)),
         }
         given::say(input, given).await.map(Ok)
