@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("reconcile", &["journal", "gate"]),
     ("delivery", &["reconcile"]),
     ("engine", &["reconcile", "gate", "secrets"]),
+    ("runtime", &["secrets"]),
     ("acme", &["reconcile", "certificates"]),
     ("oidc", &[]),
     ("github", &["reconcile", "secrets"]),

@@ -2,7 +2,7 @@
 
 /// Entries of Cargo.lock. Each is compiled, audited and updated by somebody: raise this only on purpose, and say why in
 /// ARCHITECTURE.md.
-const LOCK_BUDGET: usize = 758;
+const LOCK_BUDGET: usize = 766;
 
 /// A file of this many lines, tests aside, answers more than one question.
 const MOST_LINES: usize = 700;
