@@ -54,5 +54,6 @@ mod running;
 mod redaction;
 mod smoke;
 mod found_again;
+mod exports;
 mod runbook;
 mod beginnings;
