@@ -30,6 +30,7 @@ mod networks;
 mod interrupts;
 mod crashes;
 mod deployments;
+mod console;
 mod h2c;
 mod authority;
 mod certificates;
