@@ -100,7 +100,7 @@ fn pages(found: &Errors) -> Markup {
     };
     let next = found.issues.last().filter(|_| found.has_more).map(|last| Behind::of(last).to_string());
     html! {
-        nav .pages aria-label="Pages" {
+        nav .pages aria-label="Older and newer" {
             @if asked.behind.is_some() { a href=(to(None)) { "The latest" } " " }
             @if let Some(next) = &next { a href=(to(Some(next))) rel="next" { "Older ones" } }
         }

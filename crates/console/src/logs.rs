@@ -111,7 +111,7 @@ fn pages(found: &Logs) -> Markup {
     };
     let older = older(&found.lines).filter(|_| found.lines.len() >= found.limit).map(|until| until.to_string());
     html! {
-        nav .pages aria-label="Pages" {
+        nav .pages aria-label="Older and newer" {
             @if asked.until.is_some() { a href=(to(None)) { "The newest" } " " }
             @if let Some(older) = &older { a href=(to(Some(older))) rel="next" { "Older ones" } }
         }

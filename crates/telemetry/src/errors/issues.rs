@@ -170,7 +170,7 @@ const COLUMNS: &str =
 const MOST: u32 = 1_000;
 
 pub(crate) fn list(connection: &Connection, filter: &IssueFilter) -> rusqlite::Result<Vec<Issue>> {
-    let has_index = words::is_there(connection)?;
+    let mut rare: Vec<String> = Vec::new();
     let mut wheres: Vec<String> = Vec::new();
     let mut values: Vec<Box<dyn ToSql>> = Vec::new();
     let mut add = |clause: &str, value: Box<dyn ToSql>| {
@@ -206,11 +206,12 @@ pub(crate) fn list(connection: &Connection, filter: &IssueFilter) -> rusqlite::R
             _ => {
                 let escaped = word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
                 add("i.title || ' ' || i.culprit LIKE ? ESCAPE '\\'", Box::new(format!("%{escaped}%")));
-                if let Some(asked) = words::asked(word).filter(|_| has_index) {
-                    add("i.id IN (SELECT rowid FROM issue_words WHERE issue_words MATCH ?)", Box::new(asked));
-                }
+                rare.extend(words::asked(word));
             }
         }
+    }
+    if let Some(asked) = words::narrowed(connection, &rare)? {
+        add("i.id IN (SELECT rowid FROM issue_words WHERE issue_words MATCH ?)", Box::new(asked));
     }
     let clause = if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) };
     let limit = filter.limit.unwrap_or(100).min(MOST);

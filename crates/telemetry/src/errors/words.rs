@@ -5,6 +5,9 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+/// So many are sooner found by looking through the list.
+const MANY: i64 = 2_000;
+
 /// A shorter part of a word is in no index of three letters each.
 const SHORTEST: usize = 3;
 
@@ -34,9 +37,21 @@ pub(super) fn index(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 /// Whether there is one: nobody may have written since another program did.
-pub(super) fn is_there(connection: &Connection) -> rusqlite::Result<bool> {
+fn is_there(connection: &Connection) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM sqlite_schema WHERE name = 'issue_words_of_renamed'";
     Ok(connection.query_row(sql, [], |_| Ok(())).optional()?.is_some())
+}
+
+/// What is asked of the index for all these parts of words; `None`: without it is faster. What many issues have is among the latest, and
+/// found by looking through these.
+pub(super) fn narrowed(connection: &Connection, parts: &[String]) -> rusqlite::Result<Option<String>> {
+    if parts.is_empty() || !is_there(connection)? {
+        return Ok(None);
+    }
+    let asked = parts.join(" AND ");
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM issue_words WHERE issue_words MATCH ?1 LIMIT ?2)";
+    let found: i64 = connection.query_row(sql, (&asked, MANY), |row| row.get(0))?;
+    Ok((found < MANY).then_some(asked))
 }
 
 /// What is asked of the index for a part of a word, which finds a little more than has it; `None`: the index does not help.

@@ -196,7 +196,7 @@ async fn words_are_found_in_a_hundred_thousand_issues_whoever_wrote_them() {
                 DROP TABLE issue_words;
                 WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 100000)
                 INSERT INTO issues (app, key, way, title, culprit, level, platform, unhandled, status, first_seen, last_seen, events, kept)
-                SELECT 'web', randomblob(16), 1, 'TypeError: no amount for order of customer ' || n, 'checkOut in /srv/dist/cart.js', 'error',
+                SELECT 'api', randomblob(16), 1, 'TypeError: no amount for order of customer ' || n, 'checkOut in /srv/dist/cart.js', 'error',
                   'node', 0, 'open', n, n, 1, 0 FROM n";
             connection.execute_batch(before).unwrap();
         })
