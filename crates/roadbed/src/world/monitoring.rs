@@ -173,12 +173,13 @@ fn elsewhere(parts: &Parts) -> Vec<(String, Probe)> {
         tls: place.is_encrypted,
         authorities: place.ca,
     };
+    let ground = parts.ground.of_stores(&parts.environment, &parts.secrets);
     let mongodb = parts.addresses.mongodb.iter().filter_map(|provider| match provider {
         Provider::Ours(_) => None,
-        Provider::External(external) => stores::mongo::external::place(external, &parts.ground).ok(),
+        Provider::External(external) => stores::mongo::external::place(external, &ground).ok(),
     });
     let redis = parts.addresses.external_redis.iter().filter_map(|(settings, external)| {
-        let place = stores::redis::external::place(settings, external, &parts.ground).ok()?;
+        let place = stores::redis::external::place(settings, external, &ground).ok()?;
         Some((settings.unit(), probe(Service::Redis, place)))
     });
     mongodb.map(|place| (unit_of(1), probe(Service::MongoDb, place))).chain(redis).collect()
