@@ -214,7 +214,8 @@ async fn words_are_found_in_a_hundred_thousand_issues_whoever_wrote_them() {
         let filter = IssueFilter { search: Some(search.into()), limit: Some(101), ..IssueFilter::default() };
         let began = std::time::Instant::now();
         let found = role.client().issues(&filter).await.unwrap();
-        eprintln!("{search}: {} ms", began.elapsed().as_millis());
+        // A tenth of it where nobody else computes.
+        assert!(began.elapsed() < Duration::from_secs(1), "{search}: {:?}", began.elapsed());
         assert_eq!(found.len(), expected, "{search}");
     }
     role.stop().await;
