@@ -12,7 +12,8 @@ const MANY: i64 = 2_000;
 const SHORTEST: usize = 3;
 
 const INDEX: &str = "
-CREATE VIRTUAL TABLE issue_words USING fts5(title, culprit, content = 'issues', content_rowid = 'id', tokenize = 'trigram', detail = 'none');
+CREATE VIRTUAL TABLE issue_words USING fts5(title, culprit, content = 'issues', content_rowid = 'id',
+  tokenize = 'trigram', detail = 'none');
 CREATE TRIGGER issue_words_of_new AFTER INSERT ON issues BEGIN
   INSERT INTO issue_words (rowid, title, culprit) VALUES (new.id, new.title, new.culprit);
 END;

@@ -192,7 +192,8 @@ async fn words_are_found_in_a_hundred_thousand_issues_whoever_wrote_them() {
     let role = role
         .restart(|_| {
             let connection = rusqlite::Connection::open(&database).unwrap();
-            let before = "DROP TRIGGER issue_words_of_new; DROP TRIGGER issue_words_of_gone; DROP TRIGGER issue_words_of_renamed;
+            let before = "DROP TRIGGER issue_words_of_new; DROP TRIGGER issue_words_of_gone;
+                DROP TRIGGER issue_words_of_renamed;
                 DROP TABLE issue_words;
                 WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 100000)
                 INSERT INTO issues (app, key, way, title, culprit, level, platform, unhandled, status, first_seen, last_seen, events, kept)
