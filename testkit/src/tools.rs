@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sha2::{Digest, Sha256};
+
 /// Where a package of Python lies, at exactly this version (`name==1.2.3`), with all that it needs: for `PYTHONPATH`.
 ///
 /// # Panics
@@ -32,6 +34,27 @@ pub fn of_cargo(requirement: &str) -> PathBuf {
         does(cargo, &format!("run `cargo install --locked {requirement}` by hand to see what is in the way"));
         fs::remove_dir_all(folder.join("build")).unwrap();
     })
+}
+
+/// A program of a folder of sources outside the workspace, with `Cargo.toml`, `Cargo.lock` and `src/main.rs`, built as locked. It is
+/// built again where one of these is another.
+///
+/// # Panics
+/// Where it cannot be built.
+pub fn of_sources(sources: &Path, program: &str) -> PathBuf {
+    let parts = ["Cargo.toml", "Cargo.lock", "src/main.rs"].map(|part| fs::read(sources.join(part)).unwrap());
+    let digest: String = Sha256::digest(parts.concat()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let folder = cached(&format!("{program}-{digest}"), |folder| {
+        let build = folder.join("build");
+        fs::create_dir_all(&build).unwrap();
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--quiet", "--locked"]).current_dir(sources);
+        cargo.env("CARGO_TARGET_DIR", &build).env_remove("RUSTFLAGS");
+        does(cargo, "run `cargo build --locked` by hand there to see what is in the way");
+        fs::rename(build.join("debug").join(program), folder.join(program)).unwrap();
+        fs::remove_dir_all(build).unwrap();
+    });
+    folder.join(program)
 }
 
 /// Where packages of npm lie, each at exactly its version (`name@1.2.3`), with all that they need: a folder with `node_modules`.

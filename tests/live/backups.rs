@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::Environment;
 
-use crate::console::Person;
+use crate::console::sign_in;
 use crate::stage;
 
 const MANIFEST: &str = r#"
@@ -208,11 +208,11 @@ fn what_is_saved_by_itself_is_restored_to_any_second_and_sabotage_is_seen() {
     assert_eq!(shop.numbers("later"), Vec::<u64>::new());
 
     // The same on pages, where who may change something asks for one more.
-    let mut anna = Person::of(environment, &[]);
+    let mut anna = sign_in(environment, &[]);
     let page =
         anna.sees("/backups", &["restored in a rehearsal", "unproven", "of 2 min", "of 10 min", "Copies elsewhere"]);
     assert!(page.contains("Back up now") && page.contains("Rehearse now"), "{page}");
-    let mut ben = Person::of(environment, &["--look", "--for", "ben"]);
+    let mut ben = sign_in(environment, &["--look", "--for", "ben"]);
     assert!(!ben.see("/backups").contains("method=\"post\""), "who may look gets no button");
     let taken = || {
         let listed = environment.roadbed(&["backup", "list", "--json"]).expect(0).json();

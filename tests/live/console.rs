@@ -1,82 +1,23 @@
 //! The console: what goes wrong is on a page within five seconds, whoever looks was let in, and nobody else changes anything.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use secrets::SecretName;
 use serde_json::Value;
 use telemetry::Project;
-use testkit::{Answer, Client, Environment, wait_until};
+use testkit::{Environment, Person};
 
 use crate::stage;
 
 /// What a person waits for who has just seen an error.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 
-/// Somebody with a browser, as far as cookies go.
-pub(crate) struct Person {
-    client: Client,
-    home: String,
-    cookies: BTreeMap<String, String>,
-}
-
-impl Person {
-    /// Uses a link of `roadbed console` up.
-    pub(crate) fn of(shop: &Environment, words: &[&str]) -> Self {
-        let mut args = vec!["console", "--json"];
-        args.extend_from_slice(words);
-        let made = shop.roadbed(&args).expect(0).json();
-        let link = made["url"].as_str().unwrap().to_owned();
-        let home = link.split("/.roadbed/").next().unwrap().to_owned();
-        let mut person = Self { client: shop.client(), home, cookies: BTreeMap::new() };
-        let page = person.ask("GET", link.strip_prefix(&person.home.clone()).unwrap(), &[], "");
-        assert_eq!(page.status, 200, "{page:?}");
-        let token = link.split("token=").nth(1).unwrap();
-        let form = format!("token={token}&form={}", person.cookies["__Host-roadbed-form"]);
-        let inside = person.ask("POST", "/.roadbed/enter", &[], &form);
-        assert_eq!(inside.status, 303, "{inside:?}");
-        person
-    }
-
-    pub(crate) fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], form: &str) -> Answer {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let cookies = cookies.join("; ");
-        let mut all = vec![("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded")];
-        if !cookies.is_empty() {
-            all.push(("cookie", &cookies));
-        }
-        all.extend_from_slice(headers);
-        let answer = self.client.request(method, &format!("{}{path}", self.home), &all, form).unwrap();
-        if let Some(cookie) = answer.headers.get("set-cookie") {
-            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-            self.cookies.insert(name.to_owned(), value.to_owned());
-        }
-        answer
-    }
-
-    #[track_caller]
-    pub(crate) fn see(&mut self, path: &str) -> String {
-        let page = self.ask("GET", path, &[], "");
-        assert_eq!(page.status, 200, "{path}: {page:?}");
-        page.body
-    }
-
-    /// Waits for a page that shows all of it.
-    #[track_caller]
-    pub(crate) fn sees(&mut self, path: &str, parts: &[&str]) -> String {
-        wait_until(&format!("{path} shows {parts:?}"), SHOWN_WITHIN, || {
-            let page = self.see(path);
-            match parts.iter().find(|part| !page.contains(**part)) {
-                None => Ok(page),
-                Some(part) => Err(format!("no {part:?}")),
-            }
-        })
-    }
-
-    pub(crate) fn form_token(&mut self, path: &str) -> String {
-        let page = self.see(path);
-        page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
-    }
+/// Somebody with a link of `roadbed console`.
+pub(crate) fn sign_in(shop: &Environment, words: &[&str]) -> Person {
+    let mut args = vec!["console", "--json"];
+    args.extend_from_slice(words);
+    let made = shop.roadbed(&args).expect(0).json();
+    Person::by_link(shop.client(), made["url"].as_str().unwrap())
 }
 
 fn secret(shop: &Environment, name: &SecretName) -> String {
@@ -92,7 +33,7 @@ fn forced_errors_are_shown_with_all_that_is_known_of_their_request() {
     let _stage = stage::enter();
     let shop = stage::urbancart();
     shop.up_with(&["--no-gate"]);
-    let mut anna = Person::of(&shop, &[]);
+    let mut anna = sign_in(&shop, &[]);
 
     // In the API.
     let token = secret(&shop, &SecretName::variable("FAULT_TOKEN"));
@@ -149,8 +90,8 @@ fn nobody_changes_anything_whom_the_form_was_not_given_to() {
     let _stage = stage::enter();
     let shop = stage::urbancart();
     shop.up_with(&["--no-gate"]);
-    let mut anna = Person::of(&shop, &[]);
-    let mut ben = Person::of(&shop, &["--look", "--for", "ben"]);
+    let mut anna = sign_in(&shop, &[]);
+    let mut ben = sign_in(&shop, &["--look", "--for", "ben"]);
 
     let token = anna.form_token("/gate");
     for (form, headers, why) in [
@@ -175,7 +116,7 @@ fn nobody_changes_anything_whom_the_form_was_not_given_to() {
     let bens = listed["sessions"].as_array().unwrap().iter().find(|one| one["user"] == "ben").unwrap()["id"].clone();
     shop.roadbed(&["access", "revoke", bens.as_str().unwrap()]).expect(0);
     assert_eq!(ben.ask("GET", "/errors", &[], "").status, 401);
-    let nobody = shop.client().get(&format!("{}/", anna.home)).unwrap();
+    let nobody = shop.client().get(&format!("{}/", anna.home())).unwrap();
     assert_eq!(nobody.status, 401);
 
     // Pages that are open are told that something is new.

@@ -13,6 +13,7 @@ use stores::engines::machine::Platform;
 use stores::engines::{CacheDir, Engine, Located, Machine};
 use testkit::{Environment, link_repository, repository};
 
+use crate::monitors::until_shown;
 use crate::provider::{PASSWORD, Provider, RedisProvider, Stands};
 use crate::stage;
 
@@ -83,6 +84,9 @@ fn urbancart_sells_from_a_mongodb_and_a_redis_that_somebody_else_runs() {
         "a second `up` says that nothing changed: {said}"
     );
 
+    for name in ["mongodb", "redis"] {
+        until_shown(&shop, name, "up");
+    }
     let api = shop.url("api");
     let order = r#"{"items":[{"slug":"bicycle-bell","quantity":1}]}"#;
     let headers = [("content-type", "application/json"), ("idempotency-key", "first")];

@@ -39,8 +39,18 @@ fn an_app_that_is_taken_away_is_down_within_two_looks_and_a_receiver_is_told() {
     shop.set_secret("alerts/oncall", key);
     shop.up_with(&["--no-gate"]);
 
-    for name in ["edge", "app/storefront", "app/api", "app/admin", "certificate/api", "mongodb", "redis", "redis-cache"]
-    {
+    for name in [
+        "edge",
+        "app/storefront",
+        "app/api",
+        "app/admin",
+        "certificate/api",
+        "mongodb",
+        "redis",
+        "redis-cache",
+        "objects",
+        "media",
+    ] {
         until_shown(&shop, name, "up");
     }
     let gate = shop.ready(&["outages-are-noticed"]);
@@ -105,7 +115,7 @@ fn next(words: &mpsc::Receiver<Value>, longest: Duration, about: impl Fn(&Value)
 }
 
 #[track_caller]
-fn until_shown(shop: &Environment, name: &str, shown: &str) {
+pub(crate) fn until_shown(shop: &Environment, name: &str, shown: &str) {
     wait_until(&format!("{name} is {shown}"), Duration::from_secs(60), || {
         let all = shop.roadbed(&["monitors", "--json"]).expect(0).json();
         let found = all["monitors"].as_array().unwrap().iter().find(|monitor| monitor["name"] == name).cloned();

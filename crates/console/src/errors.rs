@@ -1,7 +1,7 @@
 //! What goes wrong, the latest first.
 
 use maud::{Markup, html};
-use telemetry::{Issue, IssueStatus, NotKept};
+use telemetry::{Behind, Issue, IssueStatus, NotKept};
 
 use crate::context::{Context, Place};
 use crate::frame::{self, Shows};
@@ -19,6 +19,8 @@ pub struct Asked {
     /// `None`: all of them.
     pub status: Option<IssueStatus>,
     pub search: String,
+    /// Where the page before ended; `None`: this is the first.
+    pub behind: Option<Behind>,
 }
 
 /// What was found.
@@ -81,10 +83,28 @@ pub fn errors(context: &Context, found: &Errors) -> String {
             (frame::nothing("No such error.", "Apps report errors by the DSN that they are given; see SENTRY_DSN."))
         } @else {
             (table(context, &found.issues))
-            @if found.has_more { p .soft { "There are more: words narrow it down." } }
+            (pages(found))
         }
     };
     frame::page(context, Some(Place::Errors), Shows::Live, "Errors", &body)
+}
+
+/// The way to issues that are not on this page.
+fn pages(found: &Errors) -> Markup {
+    let asked = &found.asked;
+    let status = STATES.iter().find(|(_, status, _)| *status == asked.status).map(|(word, ..)| *word);
+    let to = |behind: Option<&str>| {
+        let pairs =
+            [("status", status), ("app", asked.app.as_deref()), ("q", Some(asked.search.as_str())), ("behind", behind)];
+        query("/errors", &pairs)
+    };
+    let next = found.issues.last().filter(|_| found.has_more).map(|last| Behind::of(last).to_string());
+    html! {
+        nav .pages aria-label="Older and newer" {
+            @if asked.behind.is_some() { a href=(to(None)) { "The latest" } " " }
+            @if let Some(next) = &next { a href=(to(Some(next))) rel="next" { "Older ones" } }
+        }
+    }
 }
 
 fn table(context: &Context, issues: &[Issue]) -> Markup {

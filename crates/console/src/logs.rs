@@ -1,6 +1,6 @@
 //! Lines that were written, searched.
 
-use maud::html;
+use maud::{Markup, html};
 use telemetry::logs::{Level, Record};
 
 use crate::context::{Context, Place};
@@ -19,6 +19,8 @@ pub struct Asked {
     pub request: String,
     /// One of [`Asked::SPANS`].
     pub since: String,
+    /// Nothing later, in milliseconds; `None`: up to now.
+    pub until: Option<i64>,
 }
 
 impl Asked {
@@ -57,7 +59,7 @@ pub fn logs(context: &Context, found: &Logs) -> String {
     let asked = &found.asked;
     let newest_first: Vec<Record> = found.lines.iter().rev().cloned().collect();
     let body = html! {
-        header .top { h1 { "Logs" } span .soft { "the newest first" } }
+        header .top { h1 { "Logs" } span .soft { @if asked.until.is_some() { "older ones, " } "the newest first" } }
         form .filter action="/logs" {
             label .long { span { "Words" }
                 input type="search" name="text" value=(asked.text) autocomplete="off" spellcheck="false";
@@ -92,10 +94,56 @@ pub fn logs(context: &Context, found: &Logs) -> String {
             (frame::nothing("No such line.", "Fewer words, or a longer time?"))
         } @else {
             (lines::table(&newest_first, "Lines", Ids::Told))
-            @if found.lines.len() >= found.limit {
-                p .soft { "These are the newest " (found.limit) ". " a href=(query("/logs", &[("of", Some(&asked.of)), ("text", Some(&asked.text)), ("since", Some("15m"))])) { "Look at the last 15 minutes" } }
-            }
+            (pages(found))
         }
     };
     frame::page(context, Some(Place::Logs), Shows::AsItWas, "Logs", &body)
+}
+
+/// The way to lines that are not on this page.
+fn pages(found: &Logs) -> Markup {
+    let asked = &found.asked;
+    let to = |until: Option<&str>| {
+        let level = asked.level.map(Level::as_str);
+        let words = [("text", Some(asked.text.as_str())), ("of", Some(&asked.of)), ("request", Some(&asked.request))];
+        let rest = [("level", level), ("since", Some(asked.since.as_str())), ("until", until)];
+        query("/logs", &[&words[..], &rest[..]].concat())
+    };
+    let older = older(&found.lines).filter(|_| found.lines.len() >= found.limit).map(|until| until.to_string());
+    html! {
+        nav .pages aria-label="Older and newer" {
+            @if asked.until.is_some() { a href=(to(None)) { "The newest" } " " }
+            @if let Some(older) = &older { a href=(to(Some(older))) rel="next" { "Older ones" } }
+        }
+    }
+}
+
+/// Up to when the next page goes. The moment at which this one ends is on both, as it may have more lines than are shown here;
+/// where it is all of this page, it is passed by.
+fn older(lines: &[Record]) -> Option<i64> {
+    let (first, last) = (lines.first()?.time.unix_millis(), lines.last()?.time.unix_millis());
+    Some(if first == last { first - 1 } else { first })
+}
+
+#[cfg(test)]
+mod tests {
+    use host::clock::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn the_next_page_begins_where_this_one_ends_and_always_comes_further() {
+        let line = |millis: i64| Record {
+            time: Timestamp::from_unix_millis(millis),
+            source: telemetry::logs::Source::default(),
+            level: None,
+            request_id: None,
+            trace_id: None,
+            span_id: None,
+            line: String::new(),
+        };
+        assert_eq!(older(&[]), None);
+        assert_eq!(older(&[line(5), line(6), line(9)]), Some(5));
+        assert_eq!(older(&[line(5), line(5)]), Some(4));
+    }
 }

@@ -36,7 +36,7 @@ pub use outbound::{Outbound, Reply};
 pub use page::{heartbeats, public_routes};
 pub use promises::{BrokenPromise, Certainty};
 pub use settings::{
-    Channel, ChannelKind, Mail, MailSecurity, Monitor, MonitorSettings, Probe, Quiet, Runbook, Trusted,
+    Channel, ChannelKind, Mail, MailSecurity, Monitor, MonitorSettings, Probe, Quiet, Runbook, Service, Trusted,
 };
 pub use shown::{MonitorState, Shown};
 pub use standing::{Health, Seen, Standing};

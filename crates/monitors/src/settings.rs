@@ -122,12 +122,33 @@ pub enum Probe {
     MongoDb { address: SocketAddr, authorities: PathBuf },
     /// A Redis answers.
     Redis { address: SocketAddr, authorities: PathBuf },
+    /// A data service that somebody else runs: one of its servers answers.
+    Elsewhere {
+        service: Service,
+        /// `HOST:PORT` of each.
+        servers: Vec<String>,
+        /// A name at which the name service has them.
+        #[serde(default)]
+        srv: Option<String>,
+        tls: bool,
+        /// By what they are recognised; `None`: by public authorities.
+        #[serde(default)]
+        authorities: Option<PathBuf>,
+    },
     /// Somebody says within this time that he lives.
     Heartbeat {
         within_ms: u64,
         /// SHA-256 of the token in its address, in hexadecimal.
         digest: String,
     },
+}
+
+/// What a data service speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    MongoDb,
+    Redis,
 }
 
 impl Probe {
@@ -138,8 +159,8 @@ impl Probe {
             Self::Tcp { .. } => "tcp",
             Self::Tls { .. } => "tls",
             Self::Dns { .. } => "dns",
-            Self::MongoDb { .. } => "mongodb",
-            Self::Redis { .. } => "redis",
+            Self::MongoDb { .. } | Self::Elsewhere { service: Service::MongoDb, .. } => "mongodb",
+            Self::Redis { .. } | Self::Elsewhere { service: Service::Redis, .. } => "redis",
             Self::Heartbeat { .. } => "heartbeat",
         }
     }
@@ -152,6 +173,7 @@ impl Probe {
             Self::Tls { host, port, .. } => format!("{host}:{port}"),
             Self::Dns { host } => host.clone(),
             Self::MongoDb { address, .. } | Self::Redis { address, .. } => address.to_string(),
+            Self::Elsewhere { servers, srv, .. } => srv.clone().unwrap_or_else(|| servers.join(", ")),
             Self::Heartbeat { within_ms, .. } => format!("each {} s", within_ms / 1000),
         }
     }

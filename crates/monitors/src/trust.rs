@@ -24,6 +24,11 @@ pub(crate) fn only(file: &Path) -> Result<Arc<ClientConfig>, Fault> {
     client(&Trust::read(Some(file))?)
 }
 
+/// Public authorities.
+pub(crate) fn public() -> Result<Arc<ClientConfig>, Fault> {
+    client(&Trust::read(None)?)
+}
+
 fn together(trusted: &Trusted, public: bool) -> Result<Trust, Fault> {
     let mut all = if public { Some(Trust::read(None)?) } else { None };
     for file in &trusted.files {

@@ -111,6 +111,18 @@ impl External {
     }
 }
 
+/// Where somebody without a login knocks, to see whether a service lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// `HOST:PORT`, of several servers of one service.
+    pub servers: Vec<String>,
+    /// A name at which the name service has the servers.
+    pub srv: Option<String>,
+    pub is_encrypted: bool,
+    /// By what it is recognised; `None`: by public authorities.
+    pub ca: Option<PathBuf>,
+}
+
 /// The address of an external service, as somebody set it.
 pub(crate) fn address(ground: &Ground, service: &str) -> Result<Secret, Fault> {
     let name = address_secret(service);

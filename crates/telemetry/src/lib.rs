@@ -31,8 +31,8 @@ pub use client::TelemetryClient;
 pub use config::TelemetryConfig;
 pub use envelope::{Broken, Envelope, Header, Item};
 pub use errors::{
-    Change, ErrorEvent, ErrorLimits, ErrorSettings, ErrorsHealth, Issue, IssueDetails, IssueFilter, IssueRelease,
-    IssueStatus, KeyOf, MapsOfRelease, NotKept, Project, ProjectKey, ReleaseHealth,
+    Behind, Change, ErrorEvent, ErrorLimits, ErrorSettings, ErrorsHealth, Issue, IssueDetails, IssueFilter,
+    IssueRelease, IssueStatus, KeyOf, MapsOfRelease, NotKept, Project, ProjectKey, ReleaseHealth,
 };
 pub use exports::{Export, ExportKind, ExportSecret, ExportState};
 pub use fault::TelemetryFault;

@@ -12,7 +12,7 @@ use serde_json::{Map, json};
 use telemetry::logs::{Level, Record, Source};
 use telemetry::metrics::Minute;
 use telemetry::traces::Span;
-use telemetry::{ErrorEvent, Issue, IssueDetails, IssueRelease, IssueStatus, NotKept};
+use telemetry::{Behind, ErrorEvent, Issue, IssueDetails, IssueRelease, IssueStatus, NotKept};
 use web_console::*;
 
 /// Noon of some day.
@@ -93,6 +93,7 @@ impl World {
                 app: Some(self.ours("api")),
                 status: Some(IssueStatus::Open),
                 search: self.ours("declined"),
+                behind: (many > 100).then_some(Behind { last_seen: 1_700_000_000_000, id: 7 }),
             },
             issues: (0..many).map(|id| self.issue(id)).collect(),
             has_more: many >= 100,
@@ -198,6 +199,7 @@ impl World {
                 level: Some(Level::Debug),
                 request: String::new(),
                 since: "1h".into(),
+                until: (many > 100).then_some(1_700_000_000_000),
             },
             lines: self.lines().into_iter().cycle().take(many).collect(),
             names: ["api", "storefront", "mongodb", "redis", "edge", "access"].map(|name| self.ours(name)).to_vec(),

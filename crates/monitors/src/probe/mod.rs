@@ -83,6 +83,14 @@ pub(crate) async fn look(monitor: &Monitor, trusted: &Trusted, clock: &dyn Clock
             Probe::Dns { host } => names::look(host).await?,
             Probe::MongoDb { address, authorities } => stores::mongodb(*address, authorities).await?,
             Probe::Redis { address, authorities } => stores::redis(*address, authorities).await?,
+            Probe::Elsewhere { service, servers, srv, tls, authorities } => {
+                let named = match srv {
+                    Some(name) => names::servers(name).await?,
+                    None => Vec::new(),
+                };
+                let all: Vec<&str> = servers.iter().chain(&named).map(String::as_str).collect();
+                stores::one_of(*service, &all, *tls, authorities.as_deref()).await?;
+            }
             Probe::Heartbeat { .. } => return Err(Miss::Unknown("nobody looks at a heartbeat".to_owned())),
         }
         Ok(Seen::Good { ms: elapsed(clock, began), release: None })

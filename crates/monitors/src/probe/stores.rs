@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::tls::shake_hands;
-use super::{Miss, connect};
+use super::{Miss, connect, connect_to};
+use crate::settings::Service;
 use crate::trust;
 
 /// A hello's answer has a few hundred bytes.
@@ -29,19 +30,68 @@ fn hello() -> Vec<u8> {
     message
 }
 
-async fn converse(address: SocketAddr, authorities: &Path, say: &[u8]) -> Result<Talk, Miss> {
+trait Talk: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Talk for S {}
+
+/// One of ours, which is in its own certificate by its address.
+async fn ours(address: SocketAddr, authorities: &Path) -> Result<impl Talk + use<>, Miss> {
     let config = trust::only(authorities).map_err(|fault| Miss::Unknown(fault.to_string()))?;
     let stream = connect(address).await?;
-    let mut stream = shake_hands(config, &address.ip().to_string(), stream).await?;
-    stream.write_all(say).await.map_err(|error| Miss::of("it hears nothing", &error))?;
-    Ok(stream)
+    shake_hands(config, &address.ip().to_string(), stream).await
 }
 
-type Talk = tokio_rustls::client::TlsStream<tokio::net::TcpStream>;
+/// A server that somebody else runs.
+async fn theirs(server: &str, tls: bool, authorities: Option<&Path>) -> Result<Box<dyn Talk>, Miss> {
+    let stream = connect_to(server).await?;
+    if !tls {
+        return Ok(Box::new(stream));
+    }
+    let config = authorities.map_or_else(trust::public, trust::only);
+    let config = config.map_err(|fault| Miss::Unknown(fault.to_string()))?;
+    let host = server.rsplit_once(':').map_or(server, |(host, _)| host).trim_matches(['[', ']']);
+    Ok(Box::new(shake_hands(config, host, stream).await?))
+}
+
+/// Lives while one of its servers answers.
+pub(super) async fn one_of(
+    service: Service,
+    servers: &[&str],
+    tls: bool,
+    authorities: Option<&Path>,
+) -> Result<(), Miss> {
+    let mut last = Miss::Bad("it has no servers".to_owned());
+    for server in servers {
+        let said = match theirs(server, tls, authorities).await {
+            Ok(stream) if service == Service::MongoDb => hears_hello(stream).await,
+            Ok(stream) => hears_ping(stream).await,
+            Err(miss) => Err(miss),
+        };
+        match said {
+            Ok(()) => return Ok(()),
+            Err(Miss::Bad(why)) => last = Miss::Bad(format!("{server}: {why}")),
+            // Where we cannot look, nothing is said of the others either.
+            Err(unknown) => return Err(unknown),
+        }
+    }
+    Err(last)
+}
+
+pub(super) async fn mongodb(address: SocketAddr, authorities: &Path) -> Result<(), Miss> {
+    hears_hello(ours(address, authorities).await?).await
+}
+
+pub(super) async fn redis(address: SocketAddr, authorities: &Path) -> Result<(), Miss> {
+    hears_ping(ours(address, authorities).await?).await
+}
+
+async fn say(stream: &mut impl Talk, what: &[u8]) -> Result<(), Miss> {
+    stream.write_all(what).await.map_err(|error| Miss::of("it hears nothing", &error))
+}
 
 /// A server of MongoDB says hello to anybody, and says what it is.
-pub(super) async fn mongodb(address: SocketAddr, authorities: &Path) -> Result<(), Miss> {
-    let mut stream = converse(address, authorities, &hello()).await?;
+async fn hears_hello(mut stream: impl Talk) -> Result<(), Miss> {
+    say(&mut stream, &hello()).await?;
     let broken = |error: std::io::Error| Miss::of("it does not answer", &error);
     let mut head = [0; 4];
     stream.read_exact(&mut head).await.map_err(broken)?;
@@ -67,8 +117,8 @@ fn is_set(answer: &[u8], name: &str) -> bool {
 }
 
 /// A Redis that lets nobody in without a password says so, and lives.
-pub(super) async fn redis(address: SocketAddr, authorities: &Path) -> Result<(), Miss> {
-    let mut stream = converse(address, authorities, b"PING\r\n").await?;
+async fn hears_ping(mut stream: impl Talk) -> Result<(), Miss> {
+    say(&mut stream, b"PING\r\n").await?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n") && answer.len() < 1024 {
         let read = stream.read_buf(&mut answer).await.map_err(|error| Miss::of("it does not answer", &error))?;

@@ -82,6 +82,7 @@ async fn list(session: &Session, client: &TelemetryClient, asked: &ListErrors) -
         status: asked.status.status(),
         release: asked.release.clone(),
         search: asked.search.clone(),
+        behind: None,
         limit: Some(asked.limit),
     };
     let issues = client.issues(&filter).await?;

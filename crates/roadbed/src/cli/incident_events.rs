@@ -77,7 +77,8 @@ fn promises(session: &Session) -> Result<Vec<Event>, String> {
 
 async fn errors(session: &Session) -> Result<Vec<Event>, String> {
     let client = TelemetryClient::new(session.root.clone());
-    let filter = IssueFilter { app: None, status: None, release: None, search: None, limit: Some(ERRORS) };
+    let filter =
+        IssueFilter { app: None, status: None, release: None, search: None, behind: None, limit: Some(ERRORS) };
     let issues = client.issues(&filter).await.map_err(|fault| fault.to_string())?;
     let event = |issue: telemetry::Issue| {
         let at = issue.regressed_at.unwrap_or(issue.first_seen);

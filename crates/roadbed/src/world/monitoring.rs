@@ -8,17 +8,21 @@ use manifest::environment::{Access, App, Runs};
 use manifest::monitoring::{self as declared, ChannelType, Watched};
 use manifest::{Environment, OwnerName};
 use monitors::{
-    Channel, ChannelKind, Mail, MailSecurity, Monitor, MonitorSettings, Objective, Probe, Quiet, Runbook, Trusted,
+    Channel, ChannelKind, Mail, MailSecurity, Monitor, MonitorSettings, Objective, Probe, Quiet, Runbook, Service,
+    Trusted,
 };
 use reconcile::Fault;
 use reconcile::ports::Certificates;
 use secrets::{SecretName, Store};
 use sha2::{Digest, Sha256};
+use stores::external::Place;
+use stores::mongo::Provider;
 use stores::mongo::members::unit_of;
 use stores::redis::Purpose;
 
 use super::addresses::https_url;
 use super::facts::store_fault;
+use super::media::MEDIA;
 use super::resources::Parts;
 
 /// Whoever lets a visitor wait longer serves nobody. Never more than a third of the interval, so that what hangs is known within two:
@@ -147,7 +151,38 @@ fn by_itself(parts: &Parts, edge: SocketAddr) -> Vec<Monitor> {
             all.push(of_all(&unit, probe, None));
         }
     }
+    for (unit, probe) in elsewhere(parts) {
+        all.push(of_all(&unit, probe, None));
+    }
+    if let Some(ports) = &parts.addresses.media {
+        for (unit, port) in [(stores::objects::UNIT, ports.objects), (MEDIA, ports.delivery)] {
+            let url = format!("http://127.0.0.1:{port}{}", ::media::HEALTH);
+            let status = vec![(200, 200)];
+            all.push(of_all(unit, Probe::Http { url, via: None, status, contains: None, within_ms: None }, None));
+        }
+    }
     all
+}
+
+/// Data services that somebody else runs. Where one is has not been said, or not well: who uses it says so.
+fn elsewhere(parts: &Parts) -> Vec<(String, Probe)> {
+    let probe = |service, place: Place| Probe::Elsewhere {
+        service,
+        servers: place.servers,
+        srv: place.srv,
+        tls: place.is_encrypted,
+        authorities: place.ca,
+    };
+    let ground = parts.ground.of_stores(&parts.environment, &parts.secrets);
+    let mongodb = parts.addresses.mongodb.iter().filter_map(|provider| match provider {
+        Provider::Ours(_) => None,
+        Provider::External(external) => stores::mongo::external::place(external, &ground).ok(),
+    });
+    let redis = parts.addresses.external_redis.iter().filter_map(|(settings, external)| {
+        let place = stores::redis::external::place(settings, external, &ground).ok()?;
+        Some((settings.unit(), probe(Service::Redis, place)))
+    });
+    mongodb.map(|place| (unit_of(1), probe(Service::MongoDb, place))).chain(redis).collect()
 }
 
 /// The page by which an app is judged: the first that is looked at after a deployment, as far as that needs no browser.

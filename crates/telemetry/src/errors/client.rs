@@ -13,12 +13,14 @@ impl TelemetryClient {
     /// # Errors
     /// Where nobody answers, or the errors cannot be read.
     pub async fn issues(&self, filter: &IssueFilter) -> Result<Vec<Issue>, Fault> {
+        let behind = filter.behind.map(|behind| behind.to_string());
         let limit = filter.limit.map(|limit| limit.to_string());
         let asked = [
             ("app", filter.app.as_deref()),
             ("status", filter.status.map(super::IssueStatus::as_str)),
             ("release", filter.release.as_deref()),
             ("search", filter.search.as_deref()),
+            ("behind", behind.as_deref()),
             ("limit", limit.as_deref()),
         ];
         // Made before anything is waited for: what makes it belongs to one thread.

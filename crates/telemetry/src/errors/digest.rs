@@ -23,6 +23,7 @@ use super::retention;
 use super::schema::SCHEMA;
 use super::spool::{self, Next, Position, Spool, SpoolReader};
 use super::symbols::Symbols;
+use super::words;
 
 /// zstd's fastest that still finds what events repeat.
 const LEVEL: i32 = 1;
@@ -177,7 +178,8 @@ impl Digester {
     }
 
     fn open(&self) -> Result<Open, DigestFault> {
-        let connection = database::open(&self.path, SCHEMA, Presence::MayBeNew)?;
+        let mut connection = database::open(&self.path, SCHEMA, Presence::MayBeNew)?;
+        words::index(&mut connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         let at = "SELECT segment, offset FROM position";
         let at = connection.query_row(at, [], |row| Ok(Position { segment: row.get(0)?, offset: row.get(1)? }));

@@ -25,6 +25,9 @@ const MAX_EVENT: usize = 1 << 20;
 /// More on the spool than this, and the writer does not keep up: clients wait.
 const MAX_WAITING: u64 = 64 << 20;
 
+/// As what the disk or the spool did not take is counted.
+const NO_ROOM: &str = "no-room";
+
 /// How often the disk is asked for room.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -72,7 +75,7 @@ async fn store(
 ) -> Response {
     let take = async {
         let (project, of) = errors.admit(&project, key_of(&uri, &headers).as_deref())?;
-        errors.has_room()?;
+        errors.has_room(&project.app)?;
         let body = errors.bodies.read(&headers, body).await?;
         let id = serde_json::from_slice::<Header>(&body).ok().and_then(|said| said.event_id);
         errors.take(project, of, id, vec![(Kind::Event, &body)], false).await
@@ -89,7 +92,7 @@ async fn security_reports(
 ) -> Response {
     let take = async {
         let (project, of) = errors.admit(&project, key_of(&uri, &headers).as_deref())?;
-        errors.has_room()?;
+        errors.has_room(&project.app)?;
         let body = errors.bodies.read(&headers, body).await?;
         let events: Vec<Vec<u8>> =
             security::events(&body).iter().map(|event: &Value| event.to_string().into_bytes()).collect();
@@ -138,7 +141,8 @@ impl Errors {
             (Some(project), Some(key)) => Some(self.admit(project, Some(key))?),
             _ => None,
         };
-        self.has_room()?;
+        // Whose a tunnel's envelope is, is in it.
+        self.has_room(known.map_or("", |(project, _)| &project.app))?;
         let body = self.bodies.read(headers, body).await?;
         let Envelope { header, items, broken } = Envelope::read(&body)?;
         let (project, of) = match known {
@@ -180,13 +184,17 @@ impl Errors {
         Ok((project, of))
     }
 
-    /// Whether anything can be taken just now, before anything is read.
-    fn has_room(&self) -> Result<(), Answer> {
+    /// Whether anything can be taken just now, before anything is read. What is sent away is counted.
+    fn has_room(&self, app: &str) -> Result<(), Answer> {
+        let full = |reason| {
+            self.counts.add(app, NO_ROOM, 1);
+            Err(Answer::Full { reason })
+        };
         if self.spool().is_none_or(|spool| spool.waiting() > MAX_WAITING) {
-            return Err(Answer::Full { reason: "the database does not keep up" });
+            return full("the database does not keep up");
         }
         if !self.room.is_there(self) {
-            return Err(Answer::Full { reason: "the disk is full" });
+            return full("the disk is full");
         }
         Ok(())
     }
@@ -214,7 +222,8 @@ impl Errors {
             let received = self.clock.now().unix_millis();
             let head = RecordHead { app: project.app.clone(), received, of, event_id: id.clone() };
             let spool = self.spool().ok_or(Answer::Full { reason: "telemetry is ending" })?;
-            spool.append(record::write(&head, &lines)).await?;
+            let kept = spool.append(record::write(&head, &lines)).await;
+            kept.inspect_err(|_| self.counts.add(&project.app, NO_ROOM, 1))?;
         }
         match refused {
             Some(refused) => Err(refused),

@@ -1,12 +1,13 @@
 //! Issues and their events, found again; and what people decide about them.
 
+use std::fmt;
 use std::io::Read;
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::event_id;
+use super::{event_id, words};
 
 /// One thing that goes wrong, however often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,7 +94,35 @@ pub struct IssueFilter {
     pub release: Option<String>,
     /// Words that title or culprit must have, and `request:ID`, `trace:ID`, `level:LEVEL`, `event:ID`.
     pub search: Option<String>,
+    /// Only those behind this one in the list.
+    pub behind: Option<Behind>,
     pub limit: Option<u32>,
+}
+
+/// Where a page of the list ended: when its last issue was last seen, and the issue. In the list others may come before it meanwhile,
+/// and nothing is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behind {
+    pub last_seen: i64,
+    pub id: i64,
+}
+
+impl Behind {
+    pub fn of(issue: &Issue) -> Self {
+        Self { last_seen: issue.last_seen, id: issue.id }
+    }
+
+    /// As [`Self::to_string`] has it.
+    pub fn read(text: &str) -> Option<Self> {
+        let (last_seen, id) = text.split_once('.')?;
+        Some(Self { last_seen: last_seen.parse().ok()?, id: id.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.last_seen, self.id)
+    }
 }
 
 /// An issue with its newest events and the releases that have it.
@@ -141,6 +170,7 @@ const COLUMNS: &str =
 const MOST: u32 = 1_000;
 
 pub(crate) fn list(connection: &Connection, filter: &IssueFilter) -> rusqlite::Result<Vec<Issue>> {
+    let mut rare: Vec<String> = Vec::new();
     let mut wheres: Vec<String> = Vec::new();
     let mut values: Vec<Box<dyn ToSql>> = Vec::new();
     let mut add = |clause: &str, value: Box<dyn ToSql>| {
@@ -155,6 +185,11 @@ pub(crate) fn list(connection: &Connection, filter: &IssueFilter) -> rusqlite::R
     }
     if let Some(release) = &filter.release {
         add("i.id IN (SELECT issue FROM issue_releases WHERE release = ?)", Box::new(release.clone()));
+    }
+    if let Some(Behind { last_seen, id }) = filter.behind {
+        // The latest first, and of the same moment the one that was made last. The former finds the place by the index.
+        add("i.last_seen <= ?", Box::new(last_seen));
+        add(&format!("(i.last_seen < {last_seen} OR i.id < ?)"), Box::new(id));
     }
     for word in filter.search.iter().flat_map(|search| search.split_whitespace()).take(20) {
         match word.split_once(':') {
@@ -171,8 +206,12 @@ pub(crate) fn list(connection: &Connection, filter: &IssueFilter) -> rusqlite::R
             _ => {
                 let escaped = word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
                 add("i.title || ' ' || i.culprit LIKE ? ESCAPE '\\'", Box::new(format!("%{escaped}%")));
+                rare.extend(words::asked(word));
             }
         }
+    }
+    if let Some(asked) = words::narrowed(connection, &rare)? {
+        add("i.id IN (SELECT rowid FROM issue_words WHERE issue_words MATCH ?)", Box::new(asked));
     }
     let clause = if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) };
     let limit = filter.limit.unwrap_or(100).min(MOST);

@@ -19,6 +19,7 @@ pub(crate) mod record;
 pub(crate) mod spool;
 mod digest;
 mod schema;
+mod words;
 mod batch;
 pub(crate) mod lenient;
 mod event;
@@ -46,7 +47,7 @@ use host::files::{self, Access, FileFault};
 use reconcile::Root;
 
 pub(crate) use door::routes;
-pub use issues::{Change, ErrorEvent, Issue, IssueDetails, IssueFilter, IssueRelease, IssueStatus};
+pub use issues::{Behind, Change, ErrorEvent, Issue, IssueDetails, IssueFilter, IssueRelease, IssueStatus};
 pub use maps::MapsOfRelease;
 pub use projects::{ErrorLimits, ErrorSettings, KeyOf, Project, ProjectKey};
 pub(crate) use questions::routes as questions;

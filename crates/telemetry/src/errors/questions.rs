@@ -1,7 +1,7 @@
 //! What our own ask about errors, and decide.
 //!
 //! ```text
-//!   GET  /errors/issues?app=…&status=…&release=…&search=…&limit=…     issues, the latest first
+//!   GET  /errors/issues?app=…&status=…&release=…&search=…&behind=…&limit=…     issues, the latest first
 //!   GET  /errors/issues/ID                                            one, with releases and events
 //!   POST /errors/issues/ID   {"to":"resolve","release":null}          what a person decides
 //!   GET  /errors/events?search=request:ID                             events of a request, a trace, or with an id
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::digest::Order;
-use super::issues::{self, Change, IssueFilter};
+use super::issues::{self, Behind, Change, IssueFilter};
 use super::schema::SCHEMA;
 use super::{Errors, IssueStatus, sessions};
 
@@ -95,6 +95,7 @@ async fn list(State(errors): State<Arc<Errors>>, uri: Uri) -> Answer<Vec<super::
         status: status.and_then(|status| all.into_iter().find(|known| known.as_str() == status)),
         release: parameter(&uri, "release"),
         search: parameter(&uri, "search"),
+        behind: parameter(&uri, "behind").as_deref().and_then(Behind::read),
         limit: parameter(&uri, "limit").and_then(|limit| limit.parse().ok()),
     };
     errors.read(move |connection, _| issues::list(connection, &filter)).await.map(Json)

@@ -73,7 +73,13 @@ static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
 static BEARER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"([Bb]earer|[Bb]asic) [A-Za-z0-9._~+/=-]{8,}").expect("the pattern is tested"));
 static CARD: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"[0-9](?:[ -]?[0-9]){12,18}").expect("the pattern is tested"));
+    LazyLock::new(|| Regex::new(&format!("{CARD_IN_GROUPS}|[0-9]{{13,19}}")).expect("the pattern is tested"));
+
+/// As it is embossed, and as one with fifteen digits is.
+const CARD_IN_GROUPS: &str = "[0-9]{4}(?:[ -][0-9]{4}){2}[ -][0-9]{1,7}|[0-9]{4}[ -][0-9]{6}[ -][0-9]{5}";
+
+/// Names of ids that clients draw, by which everything else is found again: one of six hundred looks like a number of a card.
+const ID_NAMES: [&str; 6] = ["event_id", "trace_id", "span_id", "parent_span_id", "debug_id", "sid"];
 
 /// Takes out what is to stay with whom it came from.
 pub(crate) struct Scrubber {
@@ -98,7 +104,7 @@ impl Scrubber {
     pub(crate) fn scrub(&self, json: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
         let mut out = Vec::with_capacity(json.len());
         let mut reader = serde_json::Deserializer::from_slice(json);
-        let walk = Walk { scrubber: self, out: &mut out, depth: 0, masked: false };
+        let walk = Walk { scrubber: self, out: &mut out, depth: 0, masked: false, named_id: false };
         walk.deserialize(&mut reader)?;
         reader.end()?;
         Ok(out)
@@ -131,15 +137,8 @@ impl Scrubber {
         if space {
             change(&BEARER, "$1 [Filtered]");
         }
-        if digits >= 13 && CARD.find_iter(&clean).any(|found| is_card(found.as_str())) {
-            let without =
-                CARD.replace_all(
-                    &clean,
-                    |found: &regex::Captures<'_>| {
-                        if is_card(&found[0]) { "[card]".to_owned() } else { found[0].to_owned() }
-                    },
-                );
-            clean = without.into_owned().into();
+        if digits >= 13 {
+            clean = without_cards(clean);
         }
         quote(&clean, out);
         if text.len() > MAX_TEXT {
@@ -155,6 +154,32 @@ fn cut(text: &str) -> &str {
 
 fn quote(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("a text can be written to memory");
+}
+
+/// A number of a card stands alone: digits in the midst of a longer word are of an id.
+fn without_cards(text: Cow<'_, str>) -> Cow<'_, str> {
+    let stands_alone = |found: &regex::Match<'_>| {
+        let before = text[..found.start()].chars().next_back();
+        let after = text[found.end()..].chars().next();
+        !before.into_iter().chain(after).any(|letter| letter.is_ascii_alphanumeric())
+    };
+    let cards: Vec<_> = CARD.find_iter(&text).filter(|found| stands_alone(found) && is_card(found.as_str())).collect();
+    if cards.is_empty() {
+        return text;
+    }
+    let (mut clean, mut from) = (String::with_capacity(text.len()), 0);
+    for card in cards {
+        clean.push_str(&text[from..card.start()]);
+        clean.push_str("[card]");
+        from = card.end();
+    }
+    clean.push_str(&text[from..]);
+    clean.into()
+}
+
+/// Hexadecimal, with or without the hyphens of a UUID, of the lengths that ids have.
+fn is_id(text: &str) -> bool {
+    matches!(text.len(), 16 | 32 | 36) && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// Luhn's sum, so that order numbers and times stay.
@@ -183,11 +208,14 @@ struct Walk<'w> {
     depth: u8,
     /// Its name says that it is not for us.
     masked: bool,
+    /// Its name says that it is an id.
+    named_id: bool,
 }
 
 impl<'w> Walk<'w> {
     fn below<'b>(&'b mut self, masked: bool) -> Walk<'b> {
-        Walk { scrubber: self.scrubber, out: self.out, depth: self.depth + 1, masked: self.masked || masked }
+        let (depth, masked) = (self.depth + 1, self.masked || masked);
+        Walk { scrubber: self.scrubber, out: self.out, depth, masked, named_id: false }
     }
 
     fn plain(&mut self, value: impl serde::Serialize) {
@@ -257,6 +285,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
             quote(if text.is_empty() { "" } else { FILTERED }, self.out);
             return Ok(Kind::Other);
         }
+        if self.named_id && is_id(text) {
+            quote(text, self.out);
+            return Ok(Kind::Other);
+        }
         self.scrubber.write(text, self.out);
         Ok(if text.len() <= 64 && is_masked(text) { Kind::SecretName } else { Kind::Other })
     }
@@ -301,10 +333,68 @@ impl<'de> Visitor<'de> for Walk<'_> {
             }
             quote(cut(&name), self.out);
             self.out.push(b':');
-            entries.next_value_seed(self.below(is_masked(&name)))?;
+            let named_id = ID_NAMES.contains(&&*name);
+            entries.next_value_seed(Walk { named_id, ..self.below(is_masked(&name)) })?;
             known.push(name);
         }
         self.out.push(b'}');
         Ok(Kind::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrubbed(json: &str) -> String {
+        String::from_utf8(Scrubber::new().scrub(json.as_bytes()).unwrap()).unwrap()
+    }
+
+    /// A number as issuers of cards give it out: the last digit makes the sum right.
+    fn card(digits: &str) -> String {
+        (0..10).map(|last| format!("{digits}{last}")).find(|number| is_card(number)).unwrap()
+    }
+
+    #[test]
+    fn numbers_of_cards_go_wherever_they_stand_alone() {
+        let (long, amex) = (card("411111111111111"), card("37828224631000"));
+        let groups = format!("{}-{}-{}-{}", &long[..4], &long[4..8], &long[8..12], &long[12..]);
+        let spaced = format!("{} {} {}", &amex[..4], &amex[4..10], &amex[10..]);
+        for text in [long.clone(), amex, groups, spaced] {
+            for around in ["{}", "paid with {}.", "card={},", "ä{}ä", "({})"] {
+                let json = format!("{{\"message\":\"{}\"}}", around.replace("{}", &text));
+                let said = scrubbed(&json);
+                assert!(said.contains("[card]") && !said.contains(&text), "{json} is {said}");
+            }
+        }
+        let two = scrubbed(&format!("[\"{long} and {long}\"]"));
+        assert_eq!(two, "[\"[card] and [card]\"]");
+    }
+
+    #[test]
+    fn ids_are_never_taken_for_cards() {
+        let number = card("411111111111111");
+        // In the midst of other digits and letters, as they are in one id of some hundreds.
+        for id in [format!("00{number}00000000000018"), format!("ab{number}ffffffffffffff"), format!("{number}a")] {
+            let json = format!("{{\"message\":\"at {id}\"}}");
+            assert_eq!(scrubbed(&json), json);
+        }
+        for name in ID_NAMES {
+            let json = format!("{{\"{name}\":\"{number}\"}}");
+            assert_eq!(scrubbed(&json), json);
+            // The name alone opens nothing.
+            let said = scrubbed(&format!("{{\"{name}\":\"of {number}\"}}"));
+            assert!(said.contains("[card]"), "{said}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_id_that_a_client_draws_comes_through(id: u128) {
+            for text in [format!("{id:032x}"), uuid::Uuid::from_u128(id).to_string()] {
+                let json = format!("{{\"event_id\":\"{text}\",\"contexts\":{{\"trace\":{{\"trace_id\":\"{text}\"}}}}}}");
+                proptest::prop_assert_eq!(scrubbed(&json), json);
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Lines, from the days in which they are kept: by the number that each has in its day, so that what came late is sent, too.
 //!
-//! A receiver that is away for so long that a day is packed misses what is left of it: counted, and found here by `roadbed logs`.
+//! A receiver that is away for so long that a day is packed misses what is left of it: counted, and found here by `roadbed logs`. It is
+//! counted by who starts next, where nobody ran while the day was packed or the role ended before it was told.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,9 @@ use secrets::Secret;
 
 use super::cursor::CursorFile;
 use super::{Export, Parcel, Source};
-use crate::logs::day;
 use crate::logs::days::Days;
 use crate::logs::{Logs, Record};
+use crate::logs::{cold, day};
 
 /// Lines of one request, and bytes of their texts: receivers take some megabytes.
 const MOST_LINES: usize = 1_000;
@@ -34,6 +35,8 @@ pub(super) struct Lines {
     sent: Numbers,
     /// The last line that there is.
     last: Numbers,
+    /// Lines that were packed unsent before this role began, and are in no count yet.
+    missed: u64,
     /// What the parcel that is on its way is up to.
     pending: Option<(String, i64)>,
     most: usize,
@@ -55,23 +58,77 @@ impl Lines {
             days: logs.days(),
             sent: Numbers::new(),
             last: Numbers::new(),
+            missed: 0,
             pending: None,
             most: MOST_LINES,
             encode,
             cursor,
         };
         match lines.cursor.read() {
-            Some(sent) => lines.sent = sent,
+            Some(sent) => {
+                lines.sent = sent;
+                lines.look_back()?;
+            }
             None => {
                 // It begins with what comes from now on.
                 for (day, path) in lines.hot()? {
                     let last = last(&path)?.unwrap_or(0);
                     lines.sent.insert(day, last);
                 }
+                lines.sent.extend(lines.packed()?);
                 lines.cursor.write(&lines.sent)?;
             }
         }
         Ok(lines)
+    }
+
+    /// Counts what was packed since the cursor was written, and is not to be sent any more.
+    fn look_back(&mut self) -> Result<(), String> {
+        let latest = self.sent.keys().next_back().cloned();
+        for (day, lines) in self.packed()? {
+            // Of a day that the cursor does not know and that is before those it knows, all was seen to.
+            let sent = match self.sent.remove(&day) {
+                Some(sent) => sent,
+                None if latest.as_ref().is_none_or(|latest| *latest < day) => 0,
+                None => continue,
+            };
+            self.missed += u64::try_from(lines - sent).unwrap_or(0);
+        }
+        if self.missed > 0 {
+            self.note_packed()?;
+        }
+        // A day may be packed before it is looked at for the first time.
+        for (day, path) in self.hot()? {
+            if let Some(last) = last(&path)? {
+                self.last.insert(day, last);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was packed is counted, once.
+    fn note_packed(&self) -> Result<(), String> {
+        let mut noted = self.sent.clone();
+        noted.extend(self.packed()?);
+        self.cursor.write(&noted)
+    }
+
+    /// How many lines are in days that are packed, and written to no more.
+    fn packed(&self) -> Result<Numbers, String> {
+        let mut packed = Numbers::new();
+        for (day, files) in self.days.all().map_err(|fault| fault.to_string())? {
+            if let (None, Some(path)) = (files.hot, files.cold) {
+                let counted = host::files::open(&path).map_err(|fault| fault.source);
+                match counted.and_then(|mut file| cold::count(&mut file)) {
+                    Ok(lines) => _ = packed.insert(day, i64::try_from(lines).unwrap_or(i64::MAX)),
+                    // It is sent to nobody either way; the rest is.
+                    Err(error) => {
+                        tracing::warn!(day, %error, "how many lines of a packed day were not sent is not known")
+                    }
+                }
+            }
+        }
+        Ok(packed)
     }
 
     /// Days that are written, the oldest first.
@@ -163,7 +220,7 @@ impl Source for Lines {
 
     fn look_after(&mut self) -> Result<u64, String> {
         let hot = self.hot()?;
-        let mut dropped = 0;
+        let mut dropped = std::mem::take(&mut self.missed);
         let gone: Vec<String> = self
             .last
             .keys()
@@ -171,6 +228,7 @@ impl Source for Lines {
             .filter(|day| hot.iter().all(|(hot, _)| hot != *day))
             .cloned()
             .collect();
+        let is_any_gone = !gone.is_empty();
         for day in gone {
             let sent = self.sent.remove(&day).unwrap_or(0);
             let last = self.last.remove(&day).unwrap_or(sent);
@@ -183,6 +241,9 @@ impl Source for Lines {
                 self.sent.insert(day.clone(), 0);
             }
             self.last.insert(day, last);
+        }
+        if is_any_gone {
+            self.note_packed()?;
         }
         Ok(dropped)
     }

@@ -92,6 +92,7 @@ pub(crate) struct Block {
     at: u64,
     length: u32,
     last: i64,
+    lines: u32,
 }
 
 /// The blocks that may have such lines, the latest first.
@@ -116,7 +117,7 @@ pub(crate) fn blocks(file: &mut File, filter: &Filter) -> io::Result<Vec<Block>>
             && filter.until.is_none_or(|until| first <= until.unix_millis());
         at += head.len() as u64;
         if is_in_time && has(&filter.request) && has(&filter.trace) {
-            found.push(Block { at, length, last });
+            found.push(Block { at, length, last, lines: number(28) });
         }
         at += u64::from(length);
     }
@@ -139,6 +140,11 @@ impl Block {
     pub(crate) fn last(self) -> Timestamp {
         Timestamp::from_unix_millis(self.last)
     }
+}
+
+/// How many lines are in a packed day.
+pub(crate) fn count(file: &mut File) -> io::Result<u64> {
+    Ok(blocks(file, &Filter::default())?.into_iter().map(|block| u64::from(block.lines)).sum())
 }
 
 /// The places of an id in a bloom filter.
@@ -180,6 +186,7 @@ mod tests {
         host::files::write(&path, &bytes, host::files::Access::Owner).unwrap();
         let mut file = host::files::open(&path).unwrap();
         assert_eq!(blocks(&mut file, &Filter::default()).unwrap().len(), 5);
+        assert_eq!(count(&mut file).unwrap(), 4500);
         let filter = Filter { request: Some("request-3210".into()), ..Filter::default() };
         let found = blocks(&mut file, &filter).unwrap();
         assert_eq!(found.len(), 1);

@@ -12,7 +12,7 @@
 //!
 //! **Invariant:** a line and how far its file was read are one transaction.
 
-mod cold;
+pub(crate) mod cold;
 pub(crate) mod day;
 pub(crate) mod days;
 pub(crate) mod fields;

@@ -1,4 +1,4 @@
-//! Unchanged clients, as anybody installs them: Node, Python, and React in a real browser.
+//! Unchanged clients, as anybody installs them: Node, Python, Rust, and React in a real browser.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -90,5 +90,33 @@ async fn unchanged_clients_need_no_more_than_an_address() {
         assert_eq!((event.environment.as_str(), event.release.as_deref()), ("test", Some("shop@1.2.3")));
         assert!(event.trace_id.is_some());
     }
+    role.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unchanged_client_of_rust_needs_no_more_than_an_address() {
+    let role = Role::start().await;
+    let mut rust = Command::new(testkit::tools::of_sources(&script("rust"), "shop"));
+    rust.env("SENTRY_DSN", role.dsn(SERVER_KEY));
+    runs(rust).await;
+
+    let error = role.event_of("req-rust").await;
+    assert!(error.title.starts_with("ParseIntError: "), "{error:?}");
+    let panic = role.event_of("req-rust-panic").await;
+    assert!(panic.title.contains("index out of bounds: the len is 0 but the index is 4711"), "{panic:?}");
+    for event in [&error, &panic] {
+        assert_eq!((event.environment.as_str(), event.release.as_deref()), ("test", Some("shop@1.2.3")));
+        assert!(event.trace_id.is_some(), "{event:?}");
+    }
+    let issues = role.client().issues(&IssueFilter::default()).await.unwrap();
+    assert_eq!(issues.len(), 2, "{issues:?}");
+    let fatal = issues.iter().find(|issue| issue.title == panic.title).unwrap();
+    assert!(fatal.unhandled && fatal.level == "fatal", "{fatal:?}");
+    // A panic shows where it was, with our own function on top and not the machinery that panics.
+    let place = role.client().issue(fatal.id).await.unwrap();
+    assert!(format!("{place:?}").contains("shop::"), "{place:?}");
+    let health = role.client().release_health(None, 0).await.unwrap();
+    assert_eq!(health.len(), 1, "{health:?}");
+    assert_eq!((health[0].release.as_str(), health[0].sessions), ("shop@1.2.3", 1), "{health:?}");
     role.stop().await;
 }

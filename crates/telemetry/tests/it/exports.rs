@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use host::clock::{Clock, SystemClock};
@@ -11,7 +13,7 @@ use serde_json::Value;
 use telemetry::logs::Filter;
 use telemetry::{Envelope, ErrorLimits, Export, ExportKind, ExportSecret, TelemetryClient};
 
-use crate::place::{Place, Role as InProcess};
+use crate::place::{Place, Role as InProcess, Turned};
 use crate::receiver::{Got, Receiver, free_port};
 use crate::role;
 use crate::sender::{envelope, path_of_web, send, thrown};
@@ -49,6 +51,13 @@ async fn start(root: &Root, client: &TelemetryClient) -> Child {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     child
+}
+
+/// What Loki is sent.
+fn pushed(got: &Got) -> Value {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&*got.body).read_to_string(&mut text).unwrap();
+    serde_json::from_str(&text).unwrap()
 }
 
 fn event_of(got: &Got) -> Value {
@@ -165,16 +174,13 @@ async fn lines_reach_loki_and_a_collector_and_go_on_where_they_were() {
     tell(&role).await;
     (1_500..1_510).for_each(|at| place.kept("web-1", &now(), &line(at)));
     let texts = || -> Vec<String> {
-        let pushed = receiver.taken().into_iter().flat_map(|got| {
+        let streams = receiver.taken().into_iter().flat_map(|got| {
             assert_eq!(got.path, "/loki/api/v1/push");
             assert_eq!((got.header("content-encoding"), got.header("x-scope-orgid")), ("gzip", "urbancart"));
             assert!(got.header("authorization").starts_with("Basic "), "{got:?}");
-            let mut text = String::new();
-            flate2::read::GzDecoder::new(&*got.body).read_to_string(&mut text).unwrap();
-            let pushed: Value = serde_json::from_str(&text).unwrap();
-            pushed["streams"].as_array().unwrap().clone()
+            pushed(&got)["streams"].as_array().unwrap().clone()
         });
-        let of_web = pushed.filter(|stream| stream["stream"]["unit"] == "web-1");
+        let of_web = streams.filter(|stream| stream["stream"]["unit"] == "web-1");
         let lines = of_web.flat_map(|stream| {
             assert_eq!(stream["stream"]["environment"], "test", "{stream}");
             assert_eq!((&stream["stream"]["app"], &stream["stream"]["level"]), (&"web".into(), &"warn".into()));
@@ -193,4 +199,73 @@ async fn lines_reach_loki_and_a_collector_and_go_on_where_they_were() {
     assert_eq!(collector.0.client.logs_state().await.unwrap().lines, 1_510);
     role.stop().await;
     collector.0.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_that_a_receiver_missed_for_days_are_counted_once_and_what_comes_then_arrives() {
+    const DAY: i64 = 86_400_000;
+    let then = 1_767_225_600_000; // 2026-01-01
+    let clock = Arc::new(Turned(AtomicI64::new(then)));
+    let now = || Arc::clone(&clock) as Arc<dyn Clock>;
+    let at = free_port();
+    let mut place = Place::new();
+    let loki = export("loki", ExportKind::Loki, format!("http://127.0.0.1:{at}/loki/api/v1/push"));
+    place.settings.exports = vec![loki];
+    let write = |from: usize, to: usize| {
+        (from..to).for_each(|at| place.kept("web-1", &clock.now().to_string(), &format!("line {at}")));
+    };
+    let state = async |role: &InProcess| role.client.exports().await.unwrap().remove(0);
+    let missed = |count: u64| BTreeMap::from([("bound".to_owned(), count)]);
+
+    // Nobody listens. What is written is kept and found as ever, and waits.
+    let role = place.start_at(now()).await;
+    role.client.tell_exports(&[]).await.unwrap();
+    write(0, 300);
+    role.until("they wait", async |_| state(&role).await.waiting == 300).await;
+    role.until("it is said why", async |_| {
+        state(&role).await.trouble.is_some_and(|why| why.contains("cannot connect"))
+    })
+    .await;
+    assert_eq!((state(&role).await.dropped, role.lines(Filter::default(), 300).await.len()), (BTreeMap::new(), 300));
+    role.stop().await;
+
+    // Days later, as the one who begins packs the day: these are counted, and not kept in a queue that grows.
+    clock.0.store(then + 4 * DAY, Ordering::SeqCst);
+    let role = place.start_at(now()).await;
+    role.client.tell_exports(&[]).await.unwrap();
+    role.until("they are counted", async |_| state(&role).await.dropped == missed(300)).await;
+    write(300, 320);
+    role.until("the next ones wait", async |_| state(&role).await.waiting == 20).await;
+    role.stop().await;
+
+    // Whoever begins next does not count them again, and the receiver that is back gets all that still waits.
+    let receiver = Receiver::start(at, &[]);
+    let role = place.start_at(now()).await;
+    role.client.tell_exports(&[]).await.unwrap();
+    write(320, 325);
+    role.until("all that waited is there", async |_| state(&role).await.sent == 25).await;
+    let after = state(&role).await;
+    assert_eq!((after.waiting, after.trouble, after.dropped), (0, None, BTreeMap::new()));
+    let texts = receiver.taken().iter().map(pushed).map(|body| body["streams"].to_string()).collect::<String>();
+    assert!(texts.contains("line 300") && texts.contains("line 324") && !texts.contains("line 299"), "{texts}");
+    assert!(!receiver.taken()[0].headers.contains_key("authorization"));
+    role.stop().await;
+
+    // A day that was packed while nobody exported is missed as well.
+    place.settings.exports[0].url = format!("http://127.0.0.1:{}/loki/api/v1/push", free_port());
+    let exports = std::mem::take(&mut place.settings.exports);
+    clock.0.store(then + 5 * DAY, Ordering::SeqCst);
+    let role = place.start_at(now()).await;
+    (0..40).for_each(|at| place.kept("web-1", &clock.now().to_string(), &format!("unseen {at}")));
+    role.until("they are kept", async |client| client.logs_state().await.unwrap().lines == 40).await;
+    role.stop().await;
+    clock.0.store(then + 9 * DAY, Ordering::SeqCst);
+    let role = place.start_at(now()).await;
+    let packed = place.root.telemetry().join("logs/2026-01-06.zst");
+    role.until("it is packed", async |_| host::files::exists(&packed)).await;
+    role.stop().await;
+    place.settings.exports = exports;
+    let role = place.start_at(now()).await;
+    role.until("they are counted", async |_| state(&role).await.dropped == missed(40)).await;
+    role.stop().await;
 }

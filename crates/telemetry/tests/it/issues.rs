@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
-use telemetry::{Change, ErrorLimits, IssueFilter, IssueStatus};
+use telemetry::{Behind, Change, ErrorLimits, IssueFilter, IssueStatus};
 
 use crate::role::Role;
 use crate::sender::{thrown, uuid};
@@ -148,6 +148,76 @@ async fn issues_are_found_by_what_one_knows_of_them() {
         (IssueFilter { limit: Some(1), ..IssueFilter::default() }, 1),
     ] {
         assert_eq!(role.client().issues(&filter).await.unwrap().len(), expected, "{filter:?}");
+    }
+    role.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_of_issues_has_pages_on_which_each_is_once() {
+    let role = Role::start().await;
+    for at in 0..57 {
+        role.report(&thrown("Error", "x", &format!("place{at}"))).await;
+    }
+    role.digested(57).await;
+    let database = role.database();
+    // Many were last seen at the same moment.
+    let role = role
+        .restart(|_| {
+            let connection = rusqlite::Connection::open(&database).unwrap();
+            connection.execute("UPDATE issues SET last_seen = last_seen / 10000 * 10000 + id / 20", []).unwrap();
+        })
+        .await;
+    let (mut seen, mut behind) = (Vec::new(), None);
+    loop {
+        let filter = IssueFilter { limit: Some(10), behind, ..IssueFilter::default() };
+        let page = role.client().issues(&filter).await.unwrap();
+        let Some(last) = page.last() else { break };
+        behind = Behind::read(&Behind::of(last).to_string());
+        seen.extend(page.iter().map(|issue| (issue.last_seen, issue.id)));
+    }
+    let mut sorted = seen.clone();
+    sorted.sort_unstable_by(|one, other| other.cmp(one));
+    sorted.dedup();
+    assert_eq!((seen.len(), &seen), (57, &sorted));
+    role.stop().await;
+}
+
+#[tokio::test]
+async fn words_are_found_in_a_hundred_thousand_issues_whoever_wrote_them() {
+    let role = Role::start().await;
+    role.report(&thrown("Error", "x", "f")).await;
+    role.digested(1).await;
+    let database = role.database();
+    // As a program has left it that knows of no index.
+    let role = role
+        .restart(|_| {
+            let connection = rusqlite::Connection::open(&database).unwrap();
+            let before = "DROP TRIGGER issue_words_of_new; DROP TRIGGER issue_words_of_gone;
+                DROP TRIGGER issue_words_of_renamed;
+                DROP TABLE issue_words;
+                WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 100000)
+                INSERT INTO issues (app, key, way, title, culprit, level, platform, unhandled, status, first_seen, last_seen, events, kept)
+                SELECT 'api', randomblob(16), 1, 'TypeError: no amount for order of customer ' || n, 'checkOut in /srv/dist/cart.js', 'error',
+                  'node', 0, 'open', n, n, 1, 0 FROM n";
+            connection.execute_batch(before).unwrap();
+        })
+        .await;
+    role.report(&thrown("LateError", "y", "g")).await;
+    role.digested(2).await;
+    for (search, expected) in [
+        ("customer 99999", 1),
+        ("LATEERROR", 1),
+        ("nobody-has-this", 0),
+        ("zz", 0),
+        ("customer cart.js", 101),
+        ("r\"x", 0),
+    ] {
+        let filter = IssueFilter { search: Some(search.into()), limit: Some(101), ..IssueFilter::default() };
+        let began = std::time::Instant::now();
+        let found = role.client().issues(&filter).await.unwrap();
+        // A tenth of it where nobody else computes.
+        assert!(began.elapsed() < Duration::from_secs(1), "{search}: {:?}", began.elapsed());
+        assert_eq!(found.len(), expected, "{search}");
     }
     role.stop().await;
 }

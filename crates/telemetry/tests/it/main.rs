@@ -7,6 +7,7 @@
 )]
 
 mod clients;
+mod disk;
 mod doors;
 mod durability;
 mod errors;

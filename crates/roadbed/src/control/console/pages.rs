@@ -13,7 +13,7 @@ use reconcile::Fault;
 use reconcile::ports::{UnitKind, UnitState};
 use telemetry::logs::{ACCESS, Filter, Level, Question, Record};
 use telemetry::traces::{Span, at_edge};
-use telemetry::{IssueFilter, IssueStatus, TelemetryClient};
+use telemetry::{Behind, IssueFilter, IssueStatus, TelemetryClient};
 use tokio::time::timeout;
 use url::form_urlencoded;
 use web_console::{
@@ -237,12 +237,18 @@ async fn errors(control: &Control, visitor: &Visitor, query: &Query) -> Result<E
         Some(word) => all.into_iter().find(|status| status.as_str() == word),
         None => Some(IssueStatus::Open),
     };
-    let asked = AskedErrors { app: said("app"), status, search: said("q").unwrap_or_default() };
+    let asked = AskedErrors {
+        app: said("app"),
+        status,
+        search: said("q").unwrap_or_default(),
+        behind: said("behind").as_deref().and_then(Behind::read),
+    };
     let filter = IssueFilter {
         app: asked.app.clone(),
         status,
         release: said("release"),
         search: Some(asked.search.clone()).filter(|text| !text.is_empty()),
+        behind: asked.behind,
         limit: Some(ISSUES + 1),
     };
     let telemetry = TelemetryClient::new(control.root.clone());
@@ -331,6 +337,7 @@ async fn logs(control: &Control, visitor: &Visitor, query: &Query) -> Result<Log
         level: Level::ALL.into_iter().find(|level| level.as_str() == said("level")),
         request: said("request"),
         since: Some(said("since")).filter(|span| known(span)).unwrap_or_else(|| AskedLogs::SPANS[0].0.to_owned()),
+        until: said("until").parse().ok(),
     };
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let now = visitor.context.now;
@@ -339,6 +346,7 @@ async fn logs(control: &Control, visitor: &Visitor, query: &Query) -> Result<Log
             let millis = i64::try_from(minutes * 60_000).unwrap_or(i64::MAX);
             host::clock::Timestamp::from_unix_millis(now.unix_millis() - millis)
         }),
+        until: asked.until.map(host::clock::Timestamp::from_unix_millis),
         level: asked.level,
         request: some(&asked.request),
         text: some(&asked.text),

@@ -118,6 +118,11 @@ impl Address {
         ClientOptions::parse(text.expose()).await
     }
 
+    /// Whether its host is a name at which the name service has the servers.
+    pub(super) fn is_looked_up(&self) -> bool {
+        self.scheme == "mongodb+srv://"
+    }
+
     /// Where it is, for people.
     pub(crate) fn hosts(&self) -> &str {
         &self.hosts

@@ -33,7 +33,7 @@ use super::observe::asking;
 use super::roles::UserKey;
 use super::{UNIT, client};
 use crate::Ground;
-use crate::external::{self, External};
+use crate::external::{self, External, Place};
 use crate::ground::Slot;
 
 /// Somebody else's MongoDB as a resource.
@@ -122,6 +122,24 @@ pub fn wrong(address: &str) -> Option<WrongAddress> {
     Address::read(address).err()
 }
 
+/// Where somebody without a login knocks.
+///
+/// # Errors
+/// Where the address is missing or wrong.
+pub fn place(external: &External, ground: &Ground) -> Result<Place, Fault> {
+    let address = read(ground)?;
+    let (servers, srv) = match address.is_looked_up() {
+        true => (Vec::new(), Some(address.hosts().to_owned())),
+        false => (address.hosts().split(',').map(with_port).collect(), None),
+    };
+    Ok(Place { servers, srv, is_encrypted: address.is_encrypted, ca: external.ca.clone() })
+}
+
+fn with_port(host: &str) -> String {
+    let names_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if names_port { host.to_owned() } else { format!("{host}:27017") }
+}
+
 /// The address that was set, without its login.
 pub(crate) fn read(ground: &Ground) -> Result<Address, Fault> {
     Address::read(external::address(ground, UNIT)?.expose()).map_err(|wrong| unusable(ground, wrong.to_string()))
@@ -169,4 +187,21 @@ pub(crate) fn explain(mut fault: Fault) -> Fault {
         fault.hint = Some("it is somebody else's server: see what its provider shows of it".to_owned());
     }
     fault
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_the_usual_port_where_it_names_none() {
+        for (host, expected) in [
+            ("db.example", "db.example:27017"),
+            ("db.example:27018", "db.example:27018"),
+            ("[::1]", "[::1]:27017"),
+            ("[::1]:27018", "[::1]:27018"),
+        ] {
+            assert_eq!(with_port(host), expected);
+        }
+    }
 }

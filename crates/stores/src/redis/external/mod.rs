@@ -32,7 +32,7 @@ pub use plan::Step;
 use super::door::{Door, Identity};
 use super::{RedisFault, Settings, acl};
 use crate::Ground;
-use crate::external::{self, Dialect, External};
+use crate::external::{self, Dialect, External, Place};
 use crate::ground::{Slot, user_of};
 
 /// Somebody else's Redis as a resource.
@@ -170,6 +170,16 @@ pub(crate) fn url(settings: &Settings, name: &str, password: &Secret, ground: &G
 /// Where the address is missing or wrong.
 pub fn shown(settings: &Settings, ground: &Ground) -> Result<String, Fault> {
     Ok(read(ground, &settings.unit())?.shown())
+}
+
+/// Where somebody without a login knocks.
+///
+/// # Errors
+/// Where the address is missing or wrong.
+pub fn place(settings: &Settings, external: &External, ground: &Ground) -> Result<Place, Fault> {
+    let address = read(ground, &settings.unit())?;
+    let (servers, ca) = (vec![address.shown()], external.ca.clone());
+    Ok(Place { servers, srv: None, is_encrypted: address.is_encrypted, ca })
 }
 
 /// Where a Redis at Upstash speaks its REST.
