@@ -66,6 +66,15 @@ pub async fn watched<T>(course: Arc<Course>, work: impl Future<Output = T>) -> T
     OWN.scope(course, work).await
 }
 
+/// Work of this task that a thread does: who looks on sees it too.
+pub(crate) fn in_thread<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let own = OWN.try_with(Arc::clone).ok();
+    move || match own {
+        Some(own) => OWN.sync_scope(own, work),
+        None => work(),
+    }
+}
+
 /// Tells whoever looks on, where somebody does.
 pub(crate) fn tell(told: impl FnOnce(&Course)) {
     let _ = OWN.try_with(|course| told(course));

@@ -9,6 +9,7 @@ use rustic_core::repofile::Node;
 
 use super::describe::{Line, Row};
 use super::store_fault;
+use crate::course;
 use crate::repository::Reader;
 
 /// Objects, and about as many bytes, that come under their names at once: the disk is waited for once.
@@ -41,6 +42,7 @@ impl<'s> Arriving<'s> {
         let room = usize::try_from(piece.size - writer.size()).unwrap_or(usize::MAX);
         let length = room.min(bytes.len());
         writer.write(&bytes[..length])?;
+        course::tell(|course| course.went(length as u64));
         if writer.size() == piece.size {
             self.done.push(writer.finish()?);
         } else {

@@ -14,6 +14,7 @@ use super::describe::Row;
 use super::read::{each_object, lines};
 use super::store_fault;
 use crate::contents::{OfBucket, OfObjects};
+use crate::course;
 use crate::repository::Reader;
 
 /// Keys that are looked up at once.
@@ -78,7 +79,8 @@ pub async fn restore_objects(
         })
     })?;
     let (reader, store) = (reader.clone(), store.clone());
-    let restoring = tokio::task::spawn_blocking(move || restore_some(&reader, &bucket, &store, &wanted));
+    let restoring =
+        tokio::task::spawn_blocking(course::in_thread(move || restore_some(&reader, &bucket, &store, &wanted)));
     restoring.await.unwrap_or_else(|error| Err(Fault::because("cannot restore objects", &error)))
 }
 

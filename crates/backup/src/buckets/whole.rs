@@ -13,6 +13,7 @@ use super::describe::Row;
 use super::read::{difference, each_object};
 use super::store_fault;
 use crate::contents::{OfBucket, OfObjects};
+use crate::course;
 use crate::digest::Digest;
 use crate::repository::Reader;
 
@@ -26,7 +27,7 @@ const SPARE: u64 = 64 << 20;
 /// Where something of the backup is damaged or not what was saved, there is no room, or objects are there. Then none come there.
 pub async fn restore_store(reader: &Arc<Reader>, of: &OfObjects, folder: &Path) -> Result<(), Fault> {
     let (reader, of, folder) = (reader.clone(), of.clone(), folder.to_owned());
-    let restoring = tokio::task::spawn_blocking(move || restore_all(&reader, &of, &folder));
+    let restoring = tokio::task::spawn_blocking(course::in_thread(move || restore_all(&reader, &of, &folder)));
     restoring.await.unwrap_or_else(|error| Err(Fault::because("cannot restore objects", &error)))
 }
 
@@ -50,6 +51,7 @@ fn restore_all(reader: &Reader, of: &OfObjects, folder: &Path) -> Result<(), Fau
             .hint("make room; then the same command again")
             .retry_safe());
     }
+    course::tell(|course| course.expects(of.bytes()));
     fill(reader, of, &beside)?;
     // An empty folder may lie there.
     files::remove_dir(folder).map_err(|fault| cannot(&fault))?;

@@ -233,16 +233,32 @@ async fn a_restore_that_is_cut_off_leaves_each_collection_whole_and_goes_on() {
     scratch.end().await.unwrap();
 }
 
-/// What Roadbed saved when its backups were of format 1. Written once, with `WRITE_FIXTURE=1`, and restored for ever.
-const FIXTURE: &str = "tests/fixtures/format-1.tar";
+/// What Roadbed saved when its backups were of format 1. Written once, with `WRITE_FIXTURE=format-1.tar`, and restored for ever.
+const FORMAT_1: &str = "tests/fixtures/format-1.tar";
+
+/// The same of a MongoDB 5.0.4, with that one in the cache of engines.
+const OLDER: &str = "tests/fixtures/mongodb-5.tar";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_saved_in_format_1_is_restored_for_ever() {
-    if std::env::var_os("WRITE_FIXTURE").is_some() {
-        write_fixture().await;
+    is_restored(FORMAT_1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_saved_of_an_older_mongodb_is_restored_in_a_newer_one() {
+    let (saved, restored) = is_restored(OLDER).await;
+    assert_eq!(saved, "5.0.4");
+    let major: u32 = restored.split('.').next().unwrap().parse().unwrap();
+    assert!(major > 5, "{restored} is no newer one");
+}
+
+/// Which MongoDB it was saved of, and which it is restored in.
+async fn is_restored(fixture: &str) -> (String, String) {
+    if std::env::var("WRITE_FIXTURE").is_ok_and(|wanted| fixture.ends_with(&wanted)) {
+        write_fixture(fixture).await;
     }
     let folder = tempfile::tempdir().unwrap();
-    let unpacked = Command::new("tar").arg("xf").arg(FIXTURE).arg("-C").arg(folder.path()).status().unwrap();
+    let unpacked = Command::new("tar").arg("xf").arg(fixture).arg("-C").arg(folder.path()).status().unwrap();
     assert!(unpacked.success());
     let repository = Repository::open(&folder.path().join("repository"), KEY).unwrap().unwrap();
     let (base, until) = base_for(&repository.snapshots().unwrap(), None).unwrap();
@@ -255,6 +271,7 @@ async fn what_was_saved_in_format_1_is_restored_for_ever() {
         Engines { mongod: Some(engine("mongod", "mongod")), redis: Some(engine("redis-server", "redis-server")) };
     let mut scratch = Scratch::new(&folder.path().join("scratch")).unwrap();
     let client = scratch.mongod(engines.mongod.as_ref().unwrap()).await.unwrap();
+    let about = client.database("admin").run_command(doc! { "buildInfo": 1 }).await.unwrap();
     let (_, rebuilt) = rebuild(&repository, Some(until), until, &client).await.unwrap();
     assert_eq!(rebuilt.changes, 7, "5 orders, one change, one that went");
     let orders = all(&client.database("shop"), "orders").await;
@@ -272,9 +289,10 @@ async fn what_was_saved_in_format_1_is_restored_for_ever() {
     let (repository, engines, folder) = (&repository, &engines, folder.path().join("scratch"));
     let drill = Drill { repository, engines, folder: &folder, covered: ClusterTime::default(), probes: &[] };
     assert_eq!(rehearse(drill, &SystemClock).await.bad, Vec::<String>::new());
+    (contents.mongodb.unwrap().version, about.get_str("version").unwrap().to_owned())
 }
 
-async fn write_fixture() {
+async fn write_fixture(fixture: &str) {
     let stand = Stand::with_redis().await;
     stand.keys(5).await;
     stand.orders(0..20).await;
@@ -291,9 +309,9 @@ async fn write_fixture() {
     let mut through = taken.contents.mongodb.map(|of| of.at);
     slice(&stand, &mut through).await;
     let place = stand.place();
-    std::fs::create_dir_all(Path::new(FIXTURE).parent().unwrap()).unwrap();
+    std::fs::create_dir_all(Path::new(fixture).parent().unwrap()).unwrap();
     let packed = Command::new("tar")
-        .args(["--exclude=roadbed.lock", "-cf", FIXTURE, "-C"])
+        .args(["--exclude=roadbed.lock", "-cf", fixture, "-C"])
         .arg(place.parent().unwrap())
         .arg("repository")
         .status();

@@ -122,7 +122,9 @@ impl Shelf {
 
     async fn restored(&self, name: &str) -> Store {
         let (reader, of) = self.newest();
-        restore_store(&reader, &of, &self.place(name)).await.unwrap();
+        let course = Arc::new(backup::Course::default());
+        backup::watched(course.clone(), restore_store(&reader, &of, &self.place(name))).await.unwrap();
+        assert_eq!((course.done(), course.expected()), (of.bytes(), of.bytes()));
         Store::open(&self.place(name)).unwrap()
     }
 

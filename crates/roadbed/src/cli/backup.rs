@@ -88,7 +88,7 @@ pub(super) fn moment(text: &str) -> Result<Timestamp, Failure> {
 }
 
 /// Between two lines of how far it is.
-const TELL: Duration = Duration::from_secs(2);
+pub(super) const TELL: Duration = Duration::from_secs(2);
 
 /// Says meanwhile how far it is.
 pub(super) async fn with_progress(session: &Session, request: &Request) -> Result<Answer, Fault> {
@@ -108,9 +108,11 @@ pub(super) async fn with_progress(session: &Session, request: &Request) -> Resul
 
 async fn ask(session: &Session, request: &Request) -> Result<Exit, Failure> {
     let answer = match request {
-        Request::Now | Request::Drill | Request::Restore(_) | Request::RestoreMasked(_) => {
-            with_progress(session, request).await?
-        }
+        Request::Now
+        | Request::Drill
+        | Request::Restore(_)
+        | Request::RestoreObjects { .. }
+        | Request::RestoreMasked(_) => with_progress(session, request).await?,
         _ => ControlClient::new(session.root.clone()).backups(request).await?,
     };
     let output = &session.output;

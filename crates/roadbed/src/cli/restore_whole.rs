@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use backup::{ClusterTime, Contents, Snapshot, base_for};
+use backup::{ClusterTime, Contents, Course, Snapshot, base_for};
 use engine::artifact::shelf::{self, Shelf};
 use host::clock::{Clock, SystemClock, Timestamp};
 use reconcile::{Fault, Root};
 
-use crate::cli::backup::{key_on_stdin, moment, with_progress};
+use crate::cli::backup::{TELL, key_on_stdin, moment, with_progress};
 use crate::cli::backup_args::Restore;
 use crate::cli::conductor::Conductor;
 use crate::cli::exit::Exit;
@@ -23,7 +23,7 @@ use crate::cli::restore_from::{self, Meant};
 use crate::cli::session::Session;
 use crate::cli::{args, command_lock, up, wanted};
 use crate::control::backing_up::Source;
-use crate::control::backing_up::wire::{Answer, Request};
+use crate::control::backing_up::wire::{Answer, Progress, Request};
 use crate::control::wire::ReadyRequest;
 use crate::purge;
 use crate::recovery::{self, Restoring};
@@ -119,7 +119,23 @@ async fn plant(
     let what = recovery::What { reader: &reader, contents: &contents, base: &base.name, until, shelf: &shelf };
     let identities = args.identity.iter().map(|path| session.surroundings.folder.join(path)).collect();
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
-    Ok(recovery::plant(&session.root, &what, (&session.roots(), identities), &clock).await?)
+    let course = Arc::new(Course::default());
+    let roots = session.roots();
+    let planting = recovery::plant(&session.root, &what, (&roots, identities), &clock);
+    let mut planting = std::pin::pin!(backup::watched(course.clone(), planting));
+    let began = clock.now();
+    loop {
+        tokio::select! {
+            planted = &mut planting => return Ok(planted?),
+            () = tokio::time::sleep(TELL) => {
+                let seconds = clock.now().since(began).as_secs();
+                let expected = Some(course.expected()).filter(|expected| *expected > 0);
+                let progress = Progress { bytes: course.done(), expected, seconds, waits: false };
+                let lines = render::backup::lines(&Answer::Progress { progress: Some(progress) });
+                lines.iter().for_each(|line| session.output.note(line));
+            }
+        }
+    }
 }
 
 /// The backup that is restored, opened.

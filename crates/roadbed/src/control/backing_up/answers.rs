@@ -105,7 +105,8 @@ pub(in crate::control) async fn answer(control: &Control, request: Request) -> R
         }
         Request::RestoreObjects { named, at, in_place } => {
             let _turn = control.backing_up.turn.lock().await;
-            buckets::restore(control, &desk, (&named, at), in_place).await.map(Answer::RestoredObjects)
+            let restoring = buckets::restore(control, &desk, (&named, at), in_place);
+            watched(control, restoring).await.map(Answer::RestoredObjects)
         }
         Request::RestoreMasked(ask) => {
             let _turn = control.backing_up.turn.lock().await;

@@ -77,19 +77,24 @@ struct Going {
 }
 
 /// Notes that something is going on for as long as this lives.
-struct Seen<'c>(&'c Control);
+struct Seen<'c> {
+    control: &'c Control,
+    /// What it is a part of.
+    before: Option<Going>,
+}
 
 impl<'c> Seen<'c> {
     fn begin(control: &'c Control, course: &Arc<Course>, is_backup: bool) -> Self {
         let going = Going { course: course.clone(), began: control.clock.now(), is_backup };
+        let before = control.backing_up.going();
         control.backing_up.set_going(Some(going));
-        Self(control)
+        Self { control, before }
     }
 }
 
 impl Drop for Seen<'_> {
     fn drop(&mut self) {
-        self.0.backing_up.set_going(None);
+        self.control.backing_up.set_going(self.before.take());
     }
 }
 
