@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::{Client, Database};
 use reconcile::Fault;
 use serde::{Deserialize, Serialize};
@@ -216,10 +216,12 @@ pub async fn put_back(
 
 /// Of all documents of a collection, as the server says it: by a number of one kind or another.
 fn size_in(about: &Document) -> u64 {
-    let size = about.get("size");
-    let whole =
-        size.and_then(|size| size.as_i64().or(size.as_i32().map(i64::from)).or(size.as_f64().map(|size| size as i64)));
-    whole.and_then(|size| u64::try_from(size).ok()).unwrap_or(0)
+    match about.get("size") {
+        Some(Bson::Int32(size)) => u64::try_from(*size).unwrap_or(0),
+        Some(Bson::Int64(size)) => u64::try_from(*size).unwrap_or(0),
+        Some(Bson::Double(size)) => format!("{size:.0}").parse().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 async fn drop_collection(database: &Database, name: &str) -> Result<(), mongodb::error::Error> {

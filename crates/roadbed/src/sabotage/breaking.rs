@@ -199,15 +199,20 @@ impl Stage {
             return not_here("nothing is backed up");
         }
         let packs = all_below(&self.root().path().join("backups/data"), 2)?;
-        let Some((_, path)) = packs.into_iter().max() else {
+        if packs.is_empty() {
             return not_here("the repository has no data in a folder");
-        };
-        let content = Self::read(&path)?;
-        let mut flipped = content.clone();
-        let middle = flipped.len() / 2;
-        flipped[middle] ^= 1;
-        Self::write(&path, &flipped)?;
-        Ok(Attempt::Broken(vec![Mend::Write { path, content }]))
+        }
+        let mut mends = Vec::new();
+        // In each: one alone may be marked to go, and nobody misses it.
+        for (_, path) in packs {
+            let content = Self::read(&path)?;
+            let mut flipped = content.clone();
+            let middle = flipped.len() / 2;
+            flipped[middle] ^= 1;
+            Self::write(&path, &flipped)?;
+            mends.push(Mend::Write { path, content });
+        }
+        Ok(Attempt::Broken(mends))
     }
 
     async fn app_that_is_shut(&self) -> Result<Attempt, Fault> {

@@ -214,7 +214,8 @@ async fn days_that_are_over_are_packed_and_still_found() {
     assert_eq!(role.find(Filter { text: Some("old words".into()), ..Filter::default() }).await.lines.len(), 1000);
     // The file that was read for the packed day is not read again.
     let question = Question { limit: 10_000, ..Question::default() };
-    assert_eq!(role.client.logs(&question).await.unwrap().lines.len(), 2501);
+    role.until("the new line is there too", async |client| client.logs(&question).await.unwrap().lines.len() == 2501)
+        .await;
     role.stop().await;
 
     // Two months later nobody wants it any more.
