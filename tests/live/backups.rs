@@ -1,7 +1,7 @@
 //! Backups that are taken, rehearsed and restored by themselves and by hand, while somebody writes.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
