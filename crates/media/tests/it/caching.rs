@@ -120,7 +120,7 @@ async fn what_was_being_made_when_it_was_taken_back_is_not_kept() {
             answer
         };
         let purged = async {
-            until("the old one is on its way", || async { role.origin.asked.load(Ordering::SeqCst) == 1 }).await;
+            until("the old one is on its way", || async { role.origin.opened.load(Ordering::SeqCst) == 1 }).await;
             role.put("shoe.png", &read("quarters.png"));
             role.purge(selector).await;
             drop(held);

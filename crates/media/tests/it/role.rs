@@ -34,6 +34,8 @@ pub(crate) struct Role {
 pub(crate) struct Counted {
     folder: Folder,
     pub(crate) asked: AtomicUsize,
+    /// Those that have what they asked for in hand, whatever replaces it.
+    pub(crate) opened: AtomicUsize,
     pub(crate) is_away: std::sync::atomic::AtomicBool,
     /// While somebody writes here, what was opened does not arrive.
     pub(crate) held: tokio::sync::RwLock<()>,
@@ -47,6 +49,7 @@ impl Origin for Counted {
         }
         Box::pin(async move {
             let found = self.folder.get(bucket, key, known).await;
+            self.opened.fetch_add(1, Ordering::SeqCst);
             drop(self.held.read().await);
             found
         })
@@ -81,6 +84,7 @@ impl Role {
         let origin = Arc::new(Counted {
             folder: Folder::new(objects.path()),
             asked: AtomicUsize::new(0),
+            opened: AtomicUsize::new(0),
             is_away: false.into(),
             held: tokio::sync::RwLock::new(()),
         });

@@ -62,16 +62,22 @@ async fn look(
     let telemetry = TelemetryClient::new(control.root.clone());
     // One that is away is on its way back.
     let Ok(knows) = telemetry.secrets_told().await else { return Ok(()) };
-    if knows.is_none() || reported.is_none_or(|at| at.elapsed() >= FACTS_EVERY) {
-        *reported = Some(Instant::now());
-        let want = wanted::read(&control.root)?;
-        telemetry.tell(&telling_facts::facts(control, want.as_ref()).await?).await?;
-        if let Some(want) = want {
-            let store = Store::new(seats::of_control(&control.root, &control.id, &control.clock, &want));
-            telling_monitors::tell(control, promises, &want, &store, &telemetry).await?;
-            tell_exports(&want, &store, &telemetry).await?;
-        }
+    let is_new = knows.is_none();
+    // First, since until then it takes no reports at all.
+    let secrets = tell_secrets(control, &telemetry, knows.as_deref(), known).await;
+    if !is_new && reported.is_some_and(|at| at.elapsed() < FACTS_EVERY) {
+        return secrets;
     }
+    *reported = Some(Instant::now());
+    secrets.and(tell_the_rest(control, &telemetry, promises).await)
+}
+
+async fn tell_secrets(
+    control: &Control,
+    telemetry: &TelemetryClient,
+    knows: Option<&str>,
+    known: &mut Option<Known>,
+) -> Result<(), Fault> {
     let after = control.convergences.load(Ordering::Relaxed);
     let is_fresh = |known: &Known| known.after == after && known.at.elapsed() < FRESH;
     if !known.as_ref().is_some_and(is_fresh) {
@@ -80,11 +86,21 @@ async fn look(
         *known = Some(Known { secrets: redacting::known(&store)?, after, at: Instant::now() });
     }
     match known {
-        Some(known) if knows != Some(TelemetryClient::fingerprint(&known.secrets)) => {
+        Some(known) if knows != Some(TelemetryClient::fingerprint(&known.secrets).as_str()) => {
             telemetry.look_for(&known.secrets).await
         }
         _ => Ok(()),
     }
+}
+
+/// How the units are, what is watched, and what opens receivers.
+async fn tell_the_rest(control: &Control, telemetry: &TelemetryClient, promises: &mut Promises) -> Result<(), Fault> {
+    let want = wanted::read(&control.root)?;
+    telemetry.tell(&telling_facts::facts(control, want.as_ref()).await?).await?;
+    let Some(want) = want else { return Ok(()) };
+    let store = Store::new(seats::of_control(&control.root, &control.id, &control.clock, &want));
+    telling_monitors::tell(control, promises, &want, &store, telemetry).await?;
+    tell_exports(&want, &store, telemetry).await
 }
 
 /// What opens the receivers of exports.

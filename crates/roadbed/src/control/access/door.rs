@@ -48,6 +48,7 @@ pub async fn knock(control: &Arc<Control>, knock: &Knock) -> Result<Opened, Faul
                 client,
                 lasts: rules.lasts,
             };
+            telling::tell_if_it_knows_else(control).await?;
             let kept = control.access.book.begin(&wanted, control.clock.now()).map_err(|fault| broken(&fault))?;
             match kept {
                 Some(kept) => inside(control, &want, kept, to, &format!("subject {}", person.subject)).await,
@@ -84,6 +85,7 @@ async fn redeem(control: &Arc<Control>, host: &str, token: &str, client: &str) -
     }
     // Before the link is used up.
     control.access.signer(control, &want).await?;
+    telling::tell_if_it_knows_else(control).await?;
     let redeemed = control.access.book.redeem(&digest(token), host, client, control.clock.now());
     match redeemed.map_err(|fault| broken(&fault))? {
         Redeemed::Inside(kept) => inside(control, &want, kept, "/".to_owned(), "").await,

@@ -3,6 +3,7 @@
 //! At once when something changes, and whenever an edge knows something else than the book: it was started anew, or was away.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use edge::Admission;
@@ -19,9 +20,16 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// What is over is struck from the book so often.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// What was worked out, when, and after how many convergences: another manifest may have other doors.
+struct Known {
+    admission: Admission,
+    at: Instant,
+    after: u64,
+}
+
 /// Looks until the task is aborted.
 pub(crate) async fn carry_on(control: Arc<Control>) {
-    let mut known: Option<(Admission, Instant)> = None;
+    let mut known = None;
     let mut told = None;
     loop {
         sleep(PERIOD).await;
@@ -38,20 +46,28 @@ pub(crate) async fn carry_on(control: Arc<Control>) {
     }
 }
 
-async fn look(control: &Control, known: &mut Option<(Admission, Instant)>) -> Result<(), Fault> {
+async fn look(control: &Control, known: &mut Option<Known>) -> Result<(), Fault> {
     // One that is away is on its way back.
     let Ok(health) = EdgeClient::new(control.root.clone()).health().await else { return Ok(()) };
-    if known.as_ref().is_none_or(|(_, at)| at.elapsed() > FRESH) {
+    let after = control.convergences.load(Ordering::Relaxed);
+    let is_fresh = |known: &Known| known.after == after && known.at.elapsed() <= FRESH;
+    if !known.as_ref().is_some_and(is_fresh) {
         let Some(admission) = admission(control).await? else { return Ok(()) };
-        *known = Some((admission, Instant::now()));
+        *known = Some(Known { admission, at: Instant::now(), after });
     }
-    let Some((admission, _)) = known.as_ref().filter(|(known, _)| known.fingerprint() != health.admission) else {
+    if known.as_ref().is_some_and(|known| known.admission.fingerprint() == health.admission) {
         return Ok(());
-    };
-    let _ = admission;
+    }
     // What changed since it was worked out counts.
     *known = None;
     tell_now(control).await
+}
+
+/// Before somebody is let in: a session that the edge cannot verify yet would be a sign-in for nothing.
+pub(super) async fn tell_if_it_knows_else(control: &Control) -> Result<(), Fault> {
+    let Some(admission) = admission(control).await? else { return Ok(()) };
+    let health = EdgeClient::new(control.root.clone()).health().await?;
+    if health.admission == admission.fingerprint() { Ok(()) } else { tell_now(control).await }
 }
 
 /// What the book says now; `None` where nothing is wanted.
