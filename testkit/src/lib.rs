@@ -29,6 +29,7 @@ mod der;
 mod environment;
 mod events;
 pub mod person;
+pub mod power;
 mod leftovers;
 pub mod marker;
 pub mod vault;

@@ -11,8 +11,15 @@ use tempfile::TempDir;
 const PLACE: &str = "ROADBED_TEST_DISK";
 const SAID: &str = "ROADBED_TEST_SAID";
 
-pub(crate) struct Disk {
+/// For whoever is to stand still, or to die.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// It goes, with all that is on it, when it is dropped.
+#[derive(Debug)]
+pub struct Disk {
     folder: TempDir,
+    /// Where it is mounted.
+    place: PathBuf,
 }
 
 fn run(program: &str, args: &[&str], path: &Path, more: Option<&Path>) {
@@ -23,51 +30,90 @@ fn run(program: &str, args: &[&str], path: &Path, more: Option<&Path>) {
 }
 
 impl Disk {
-    pub(crate) fn new(mebibytes: u64) -> Self {
-        let disk = Self { folder: tempfile::tempdir().unwrap() };
-        let image = std::fs::File::create(disk.image()).unwrap();
+    pub fn new(mebibytes: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("mounted");
+        std::fs::create_dir(&place).unwrap();
+        Self { folder, place }.formatted(mebibytes)
+    }
+
+    /// One that is mounted over this folder, and hides what is in it.
+    pub fn over(place: &Path, mebibytes: u64) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), place: place.to_owned() }.formatted(mebibytes)
+    }
+
+    fn formatted(self, mebibytes: u64) -> Self {
+        let image = std::fs::File::create(self.image()).unwrap();
         image.set_len(mebibytes << 20).unwrap();
-        run("mkfs.ext4", &["-q", "-F"], &disk.image(), None);
-        disk.mount();
-        disk
+        run("mkfs.ext4", &["-q", "-F"], &self.image(), None);
+        self.mount();
+        self
     }
 
     fn image(&self) -> PathBuf {
         self.folder.path().join("disk.ext4")
     }
 
-    pub(crate) fn place(&self) -> PathBuf {
-        self.folder.path().join("mounted")
+    pub fn place(&self) -> PathBuf {
+        self.place.clone()
     }
 
     /// Nothing is written but what somebody syncs: the file system's own rounds are further apart than a test is long.
     fn mount(&self) {
-        std::fs::create_dir(self.place()).unwrap();
-        run("mount", &["-o", "loop,commit=300"], &self.image(), Some(&self.place()));
+        run("mount", &["-o", "loop,commit=300"], &self.image(), Some(&self.place));
     }
 
     /// The disk as it is found when the power goes now. What works on it must stand still.
     fn without_power(&self) -> Self {
-        // Nobody synced this one yet: where it is found again the test takes away nothing.
-        let cut = tempfile::tempdir().unwrap();
-        let unsynced = cut.path().file_name().unwrap().to_owned();
-        std::fs::write(self.place().join(&unsynced), "held by the kernel").unwrap();
-        let cut = Self { folder: cut };
+        let (cut, unsynced) = (tempfile::tempdir().unwrap(), self.write_unsynced());
+        let place = cut.path().join("mounted");
+        std::fs::create_dir(&place).unwrap();
+        let cut = Self { folder: cut, place };
         run("cp", &["--sparse=always"], &self.image(), Some(&cut.image()));
         cut.mount();
-        assert!(!cut.place().join(unsynced).exists(), "what was not synced is on the disk");
+        assert!(!cut.place.join(unsynced).exists(), "what was not synced is on the disk");
         cut
+    }
+
+    /// Nobody synced this file yet: where it is found again a test takes away nothing. Returns its name.
+    fn write_unsynced(&self) -> PathBuf {
+        let unsynced = tempfile::NamedTempFile::new_in(&self.place).unwrap();
+        std::fs::write(unsynced.path(), "held by the kernel").unwrap();
+        unsynced.keep().unwrap().1.file_name().unwrap().into()
+    }
+
+    /// Takes the power away from the machine whose disk it is, and gives it back: nothing runs, and the disk has what was synced, in the
+    /// same place. `running` tells what runs on it.
+    pub fn lose_power(&self, running: impl Fn() -> Vec<u32>) {
+        // What stands still starts nothing more.
+        while running().into_iter().filter(|pid| !stands_still(*pid)).map(stop).count() > 0 {}
+        let unsynced = self.write_unsynced();
+        let found = self.folder.path().join("found.ext4");
+        run("cp", &["--sparse=always"], &self.image(), Some(&found));
+        let deadline = Instant::now() + PATIENCE;
+        while !running().is_empty() {
+            assert!(Instant::now() < deadline, "it does not die");
+            for pid in running() {
+                let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        run("umount", &["-l"], &self.place, None);
+        std::fs::rename(found, self.image()).unwrap();
+        self.mount();
+        assert!(!self.place.join(unsynced).exists(), "what was not synced is on the disk");
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.place()).status();
+        let _ = Command::new("umount").arg("-l").arg(&self.place).status();
     }
 }
 
 /// The test itself in a process of its own, which works on a disk and says what it has acknowledged.
-pub(crate) struct Worker {
+#[derive(Debug)]
+pub struct Worker {
     child: Child,
     said: PathBuf,
     _folder: TempDir,
@@ -75,7 +121,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Runs the test of this name, in which [`work`] answers.
-    pub(crate) fn begin(test: &str, disk: &Disk, variables: &[(&str, &Path)]) -> Self {
+    pub fn begin(test: &str, disk: &Disk, variables: &[(&str, &Path)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let said = folder.path().join("said");
         std::fs::write(&said, "").unwrap();
@@ -98,7 +144,7 @@ impl Worker {
         whole.lines().map(str::to_owned).collect()
     }
 
-    pub(crate) fn wait_for(&mut self, lines: usize) {
+    pub fn wait_for(&mut self, lines: usize) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.said().len() < lines {
             let ended = self.child.try_wait().unwrap();
@@ -109,15 +155,8 @@ impl Worker {
     }
 
     /// Takes the power away: what it had said by then, and the disk as it is found.
-    pub(crate) fn cut(&mut self, disk: &Disk) -> (Vec<String>, Disk) {
-        let pid = self.child.id();
-        run("kill", &["-STOP"], Path::new(&pid.to_string()), None);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        // One that waits for the disk stands still when it has its answer.
-        while !stands_still(pid) {
-            assert!(Instant::now() < deadline, "it does not stop");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+    pub fn cut(&mut self, disk: &Disk) -> (Vec<String>, Disk) {
+        stop(self.child.id());
         (self.said(), disk.without_power())
     }
 }
@@ -126,6 +165,17 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Stops a process, if there is one, and waits until it stands still.
+fn stop(pid: u32) {
+    let _ = Command::new("kill").args(["-STOP", &pid.to_string()]).status();
+    let deadline = Instant::now() + PATIENCE;
+    // One that waits for the disk stands still when it has its answer.
+    while !stands_still(pid) {
+        assert!(Instant::now() < deadline, "{pid} does not stop");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -139,7 +189,7 @@ fn stands_still(pid: u32) -> bool {
 }
 
 /// In a worker: where it works, and how it says what it did. `None` in the test run itself.
-pub(crate) fn work() -> Option<(PathBuf, impl FnMut(String))> {
+pub fn work() -> Option<(PathBuf, impl FnMut(String))> {
     let (place, said) = (std::env::var_os(PLACE)?, std::env::var_os(SAID)?);
     let mut said = std::fs::OpenOptions::new().append(true).open(said).unwrap();
     let say = move |line: String| std::io::Write::write_all(&mut said, format!("{line}\n").as_bytes()).unwrap();
@@ -147,6 +197,6 @@ pub(crate) fn work() -> Option<(PathBuf, impl FnMut(String))> {
 }
 
 /// Milliseconds below `below`, others each time.
-pub(crate) fn any_moment(below: u64) -> Duration {
+pub fn any_moment(below: u64) -> Duration {
     Duration::from_millis(RandomState::new().build_hasher().finish() % below)
 }

@@ -4,6 +4,7 @@
 //!   first_hour   what a new user does and what scripts rely on
 //!   backup_copies  a second repository that takes nothing away outlives the environment
 //!   backups      saved by itself, rehearsed, restored to any second; damage is seen
+//!   power        the power goes while a lost machine comes back
 //!   recovery     a lost machine, by one command on an empty one that is killed in between; rehearsals that are overdue
 //!   disaster     each command of the page about losses, typed as it stands
 //!   browser      what somebody sees
@@ -63,6 +64,7 @@ mod members;
 mod migrations;
 mod monitors;
 mod pictures;
+mod power;
 mod previews;
 mod pushes;
 mod process_model;
@@ -78,3 +80,4 @@ mod smoke;
 mod stage;
 mod storm;
 mod upstash;
+mod vault;

@@ -193,7 +193,9 @@ impl Resource for AppBuild {
                 .cause(format!("the command succeeded but left no folder {}", output.display()))
                 .hint(format!("correct `output` of [apps.{}.build] in roadbed.toml", self.app.name)));
         }
-        files::write_durable(&output.join(STAMP), step.inputs.as_bytes(), Access::Everyone)
+        // A stamp that outlives a power cut speaks of an output that did.
+        files::sync_tree(&output)
+            .and_then(|()| files::write_durable(&output.join(STAMP), step.inputs.as_bytes(), Access::Everyone))
             .map_err(|fault| Fault::because(headline, &fault))
     }
 }

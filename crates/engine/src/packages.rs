@@ -89,7 +89,10 @@ impl Packages {
         };
         run_to_end(&self.id, "cannot install the packages", &run, progress).await?;
         // npm makes no folder where there is nothing to install.
-        files::create_dir(&self.project.join("node_modules"), Access::Everyone)
+        let modules = self.project.join("node_modules");
+        // A stamp that outlives a power cut speaks of packages that did.
+        files::create_dir(&modules, Access::Everyone)
+            .and_then(|()| files::sync_tree(&modules))
             .and_then(|()| files::write_durable(&self.stamp(), seen.wanted.as_bytes(), Access::Everyone))
             .map_err(|fault| {
                 Fault::because("cannot note that the packages are installed", &fault)

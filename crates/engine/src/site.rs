@@ -145,8 +145,7 @@ fn prepare(source: &Path, target: &Path) -> Result<(), FileFault> {
             _ => {}
         }
     }
-    files::rename(&fresh, target)?;
-    files::sync_dir(target.parent().unwrap_or(target))
+    files::place_folder(&fresh, target)
 }
 
 fn compress(path: &Path) -> Result<(), FileFault> {

@@ -1,10 +1,14 @@
 //! Files, with errors that name what was attempted and on which path, and writes that survive a power cut.
 
+mod stamp;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use stamp::{Stamp, lasting_stamp, stamp};
 
 /// A file operation that failed. `Display` names action and path; the source says why.
 #[derive(Debug, thiserror::Error)]
@@ -164,13 +168,16 @@ pub fn write(path: &Path, content: &[u8], access: Access) -> Result<()> {
         .named("write", path)
 }
 
-/// Writes a file that is not there yet, whole or not at all: of several who try, one makes it.
+/// Writes a file that is not there yet, whole or not at all, whatever becomes of the power: of several who try, one makes it.
 pub fn write_new(path: &Path, content: &[u8], access: Access) -> Result<Created> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(format!(".{name}.{}.new", std::process::id()));
+    let temporary = temporary(folder, &name);
     write(&temporary, content, access)?;
-    rename_new(&temporary, path)
+    sync_file(&temporary)?;
+    let created = rename_new(&temporary, path)?;
+    sync_dir(folder)?;
+    Ok(created)
 }
 
 /// Gives a file another name unless that name is taken. The old name is gone either way.
@@ -225,44 +232,6 @@ pub fn occupy(path: &Path, size: u64) -> Result<()> {
     Ok(())
 }
 
-/// Tells whether a file is still the one that was looked at before, unchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Stamp {
-    inode: u64,
-    length: u64,
-    changed: (i64, i64),
-}
-
-/// The stamp of a file as it is now; `None` if there is none.
-pub fn stamp(path: &Path) -> Result<Option<Stamp>> {
-    use std::os::unix::fs::MetadataExt;
-    match fs::metadata(path) {
-        Ok(meta) => {
-            Ok(Some(Stamp { inode: meta.ino(), length: meta.len(), changed: (meta.mtime(), meta.mtime_nsec()) }))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(FileFault::new("look at", path, error)),
-    }
-}
-
-/// As [`stamp`], in words that hold for other processes and after a boot too: with the device, and with the time that nobody can set,
-/// which tells a file from another that was put into its place with the length and the times of the first.
-pub fn lasting_stamp(path: &Path) -> Result<String> {
-    use std::os::unix::fs::MetadataExt;
-    let meta = fs::metadata(path).named("look at", path)?;
-    let (modified, changed) = ((meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()));
-    Ok(format!(
-        "{} {} {} {}.{:09} {}.{:09}",
-        meta.dev(),
-        meta.ino(),
-        meta.len(),
-        modified.0,
-        modified.1,
-        changed.0,
-        changed.1
-    ))
-}
-
 /// What [`write_new`] and [`rename_new`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
@@ -293,6 +262,19 @@ pub fn sync_file(path: &Path) -> Result<()> {
 
 pub fn sync_dir(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|dir| dir.sync_all()).named("sync", folder)
+}
+
+/// Brings a folder down to the disk with all that was written below it, and whatever else lies on its file system: one call, however many
+/// files there are.
+pub fn sync_tree(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|dir| Ok(rustix::fs::syncfs(dir)?)).named("sync", folder)
+}
+
+/// Gives a folder that was filled its name. Whoever finds the name after a power cut finds all that is in it.
+pub fn place_folder(filled: &Path, place: &Path) -> Result<()> {
+    sync_tree(filled)?;
+    rename(filled, place)?;
+    sync_dir(place.parent().unwrap_or(Path::new(".")))
 }
 
 /// Creates a folder and its parents; what exists stays as it is.

@@ -11,7 +11,7 @@
 
 mod releases;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use backup::{ClusterTime, Contents, Reader, files_of, log_of, put_log, put_telemetry, restore_store};
@@ -177,27 +177,10 @@ pub async fn plant(
     files::write_durable(&note_of(&prepared), &text, Access::Owner).map_err(|fault| cannot(&fault))?;
     identity::write(&prepared, &found)?;
     adoption::adopt_with(&prepared, roots, clock, identities)?;
-    // Who has the name has all of it, whatever becomes of the power.
-    sync_below(prepared.path()).map_err(|fault| cannot(&fault))?;
     // An empty folder may lie there, with the lock of a command that came to nothing.
     files::remove_dir(root.path()).map_err(|fault| cannot(&fault))?;
-    files::rename(prepared.path(), root.path()).map_err(|fault| cannot(&fault))?;
-    if let Some(folder) = root.path().parent() {
-        files::sync_dir(folder).map_err(|fault| cannot(&fault))?;
-    }
+    files::place_folder(prepared.path(), root.path()).map_err(|fault| cannot(&fault))?;
     Ok(note)
-}
-
-/// Has a folder with all that is in it on the disk.
-fn sync_below(folder: &Path) -> files::Result<()> {
-    for path in files::list(folder)? {
-        if files::is_dir(&path) && !files::is_link(&path) {
-            sync_below(&path)?;
-        } else if files::metadata(&path).is_ok_and(|about| about.is_file()) {
-            files::sync_file(&path)?;
-        }
-    }
-    files::sync_dir(folder)
 }
 
 /// Writes what is worth keeping into the root that is prepared. Returns whose it was.

@@ -80,7 +80,6 @@ impl Fingerprints {
         getrandom::fill(&mut bytes).map_err(|error| FileFault::new("make", path, std::io::Error::other(error)))?;
         files::create_dir(path.parent().unwrap_or(Path::new(".")), Access::Owner)?;
         files::write_new(path, &bytes, Access::Owner)?;
-        files::sync_file(path)?;
         Self::read(path)?.ok_or_else(|| {
             FileFault::new("read", path, std::io::Error::new(std::io::ErrorKind::InvalidData, "it is damaged"))
         })

@@ -198,8 +198,6 @@ impl PrivateKey {
         let made = files::write_new(path, text.as_bytes(), Access::Owner);
         text.zeroize();
         made?;
-        files::sync_file(path)?;
-        files::sync_dir(folder)?;
         Self::read(path)?.ok_or_else(|| IdentityFault::Unknown { path: path.to_owned() })
     }
 

@@ -55,11 +55,7 @@ fn restore_all(reader: &Reader, of: &OfObjects, folder: &Path) -> Result<(), Fau
     fill(reader, of, &beside)?;
     // An empty folder may lie there.
     files::remove_dir(folder).map_err(|fault| cannot(&fault))?;
-    files::rename(&beside, folder).map_err(|fault| cannot(&fault))?;
-    match folder.parent() {
-        Some(parent) => files::sync_dir(parent).map_err(|fault| cannot(&fault)),
-        None => Ok(()),
-    }
+    files::place_folder(&beside, folder).map_err(|fault| cannot(&fault))
 }
 
 fn fill(reader: &Reader, of: &OfObjects, folder: &Path) -> Result<(), Fault> {

@@ -12,7 +12,6 @@ mod elsewhere;
 mod faults;
 mod forge;
 mod objects;
-mod power;
 mod power_loss;
 mod releases;
 mod restoring;

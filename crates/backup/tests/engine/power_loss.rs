@@ -10,9 +10,9 @@ use backup::{Repository, base_for, restore_store, take};
 use host::clock::{Clock, SystemClock};
 use objects::store::Put;
 use objects::{Bucket, Store};
+use testkit::power::{Disk, Worker, any_moment, work};
 
 use crate::faults::{is_whole, sources};
-use crate::power::{Disk, Worker, any_moment, work};
 use crate::stand::{KEY, noise};
 
 const BUCKET: &str = "shop-media";

@@ -150,6 +150,7 @@ impl Shelf {
     pub fn receive(&self, app: &str, inputs: &str, digest: &Digest, fresh: &Path) -> Result<Record, ArchiveFault> {
         let inspected = archive::inspect(fresh, digest)?;
         let packed_bytes = files::metadata(fresh)?.len();
+        files::sync_file(fresh)?;
         files::rename(fresh, &self.archive(digest))?;
         let (app, inputs, digest) = (app.to_owned(), inputs.to_owned(), digest.clone());
         let (bytes, files) = (inspected.bytes, inspected.files);

@@ -97,8 +97,7 @@ impl Resource for Unpacked {
                 files::create_dir(parent, files::Access::Everyone)?;
             }
             shelf.take(&digest, &trusted, &fresh)?;
-            files::rename(&fresh, &target)?;
-            files::sync_dir(target.parent().unwrap_or(&target))?;
+            files::place_folder(&fresh, &target)?;
             Ok::<_, TakeFault>(())
         });
         match unpacked.await {

@@ -181,8 +181,7 @@ async fn try_out(job: &Job<'_>, stage: &Path, staged: &mut Staged) -> Result<Ver
 fn install(stage: &Path, folder: &Path, version: Version, staged: Staged) -> Result<(), FileFault> {
     Label::new(stage, version, staged.program, staged.libraries, staged.origin)?.write(stage)?;
     files::remove_dir(folder)?; // Something damaged, or it would have been used.
-    files::rename(stage, folder)?;
-    files::sync_dir(folder.parent().unwrap_or(folder))
+    files::place_folder(stage, folder)
 }
 
 /// Refuses early if the disk is too full: pip and apt-get say it late and in other words.
