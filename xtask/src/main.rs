@@ -1,9 +1,11 @@
-//! Tasks of the repository: `cargo xtask fuzz TARGET --minutes N`, `cargo xtask acceptance`, `cargo xtask release`.
+//! Tasks of the repository: `cargo xtask fuzz TARGET --minutes N`, `cargo xtask acceptance`, `cargo xtask release`,
+//! `cargo xtask newcomer`.
 
 #![expect(clippy::disallowed_methods, reason = "it starts cargo and a fuzzer; this crate is not the product")]
 #![expect(clippy::print_stderr, reason = "it speaks to whoever started it")]
 
 mod acceptance;
+mod newcomer;
 mod release;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +21,11 @@ cargo xtask release [--binary FILE] [--check]
 Makes what is given to others, in target/release-artifacts: the optimised program (or FILE, built before), a Debian package, a recipe for a
 container image, man pages, completions, a bill of materials, SHA256SUMS. With --check the package is installed, used and removed, below
 a folder. It takes binutils and dpkg, and compiling takes ten minutes or more.
+
+cargo xtask newcomer --deb FILE [--mirror URL]
+
+Makes a Debian that has nothing but the package (debootstrap, as root), and does in a clone what the pages tell a newcomer: up, break, deploy,
+back, lose the machine, restore. It takes the network and a quarter of an hour.
 
 cargo xtask fuzz TARGET [--minutes N]
 
@@ -41,6 +48,8 @@ fn main() -> ExitCode {
         ["release", "--check"] => release::run(None, true),
         ["release", "--binary", file] => release::run(Some(Path::new(file)), false),
         ["release", "--binary", file, "--check"] => release::run(Some(Path::new(file)), true),
+        ["newcomer", "--deb", deb] => newcomer::run(Path::new(deb), "bookworm", None),
+        ["newcomer", "--deb", deb, "--mirror", mirror] => newcomer::run(Path::new(deb), "bookworm", Some(mirror)),
         ["fuzz", target] => fuzz(target, 30),
         ["fuzz", target, "--minutes", minutes] => match minutes.parse() {
             Ok(minutes) => fuzz(target, minutes),

@@ -134,7 +134,7 @@ Maintainer: Roadbed <roadbed@localhost>
 Installed-Size: {size}
 Section: admin
 Priority: optional
-Recommends: nodejs (>= 20.19), npm, git, nftables, ca-certificates
+Recommends: nodejs (>= 20.19), npm, git, nftables, ca-certificates, python3-pip
 Suggests: chromium
 "
     );
