@@ -1,9 +1,10 @@
-//! `cargo xtask acceptance`: the requirements one by one, each proved by tests of a clean clone, and a report of it.
+//! `cargo xtask acceptance`: the gate of a clean clone, and a report that holds the requirements against what its tests said.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode, Stdio};
 
 /// A test, by its target and its whole name.
 type Proof = (&'static str, &'static str);
@@ -54,102 +55,130 @@ const TASKS: &[(&str, &str, &[Proof])] = &[
     ),
 ];
 
-/// What became of a task.
-struct Proved {
-    outcome: Result<usize, String>,
-    took: Duration,
-}
+/// Of each test that ran, by target and name, whether it passed the last time.
+type Ran = BTreeMap<(String, String), bool>;
 
-/// Proves all of it, and writes the report as it goes.
+/// How many tests prove a task, or why it is not proved.
+type Outcome = Result<usize, String>;
+
+/// Runs the gate in a clean clone, and writes the report of what it said.
 pub(crate) fn run(report: &Path) -> ExitCode {
-    let clone = match clone() {
-        Ok(clone) => clone,
+    let folder = xtask::repository().join("target/acceptance");
+    let output = folder.join("output.txt");
+    let ran = clone(&folder.join("clone")).and_then(|clone| gate(&clone, &output));
+    let (holds, ran) = match ran {
+        Ok(ran) => ran,
         Err(why) => {
-            eprintln!("there is no clean clone: {why}");
+            eprintln!("nothing was proved: {why}");
             return ExitCode::FAILURE;
         }
     };
-    let mut proved = Vec::new();
-    for (task, what, proofs) in TASKS {
-        eprintln!("{task}: {what}");
-        let begun = Instant::now();
-        let outcome = prove(&clone, proofs);
-        proved.push(Proved { outcome, took: begun.elapsed() });
-        let text = markdown(&proved);
-        if let Err(error) = std::fs::write(report, text) {
-            eprintln!("cannot write {}: {error}", report.display());
-            return ExitCode::FAILURE;
+    let outcomes: Vec<Outcome> = TASKS.iter().map(|(_, _, proofs)| proved(&ran, proofs)).collect();
+    if let Err(error) = std::fs::write(report, markdown(&outcomes, &commit(), holds)) {
+        eprintln!("cannot write {}: {error}", report.display());
+        return ExitCode::FAILURE;
+    }
+    eprintln!("the report is in {}, what the tests said in {}", report.display(), output.display());
+    if holds && outcomes.iter().all(Result::is_ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What was committed, and nothing else.
+fn clone(clone: &Path) -> Result<PathBuf, String> {
+    let _ = std::fs::remove_dir_all(clone);
+    let mut git = Command::new("git");
+    git.args(["clone", "--quiet", "--no-hardlinks"]).arg(xtask::repository()).arg(clone);
+    let status = git.status().map_err(|error| format!("cannot start git: {error}"))?;
+    if status.success() { Ok(clone.to_owned()) } else { Err(format!("git clone ended with {status}")) }
+}
+
+fn commit() -> String {
+    let said = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(xtask::repository()).output();
+    said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+/// Sets up, builds and tests as the README says: whether all of it passed, and each test.
+fn gate(clone: &Path, output: &Path) -> Result<(bool, Ran), String> {
+    let cannot = |what: &str, error: std::io::Error| format!("cannot {what}: {error}");
+    let mut kept = std::fs::File::create(output).map_err(|error| cannot("keep what is said", error))?;
+    let mut running = Command::new("bash")
+        .args(["-c", "exec .ci/run 2>&1"])
+        .current_dir(clone)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| cannot("start .ci/run", error))?;
+    let said = running.stdout.take().expect("it was asked for");
+    let mut heard = Heard::default();
+    for line in BufReader::new(said).split(b'\n') {
+        let line = line.map_err(|error| cannot("hear what is said", error))?;
+        kept.write_all(&[line.as_slice(), b"\n"].concat()).map_err(|error| cannot("keep what is said", error))?;
+        let line = String::from_utf8_lossy(&line).into_owned();
+        // How far it is, and what fails, for whoever waits an hour for it.
+        if line.trim_start().starts_with("Running ") || line.contains("... FAILED") {
+            eprintln!("{}", line.trim());
+        }
+        heard.hear(&line);
+    }
+    let status = running.wait().map_err(|error| cannot("wait for .ci/run", error))?;
+    Ok((status.success(), heard.ran))
+}
+
+/// What `cargo test` says, as far as it was heard.
+#[derive(Default)]
+struct Heard {
+    target: String,
+    ran: Ran,
+}
+
+impl Heard {
+    fn hear(&mut self, line: &str) {
+        if line.trim_start().starts_with("Running ") {
+            // …/deps/live-0123456789abcdef)
+            let file = line.rsplit('/').next().and_then(|file| file.rsplit_once('-'));
+            self.target = file.map(|(name, _)| name.to_owned()).unwrap_or_default();
+            return;
+        }
+        let Some((name, outcome)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) else {
+            return;
+        };
+        if let "ok" | "FAILED" = outcome {
+            self.ran.insert((self.target.clone(), name.to_owned()), outcome == "ok");
         }
     }
-    eprintln!("the report is in {}", report.display());
-    if proved.iter().all(|task| task.outcome.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What was committed, and nothing else: set up as a newcomer does.
-fn clone() -> Result<PathBuf, String> {
-    let folder = xtask::repository().join("target/acceptance");
-    let clone = folder.join("clone");
-    let _ = std::fs::remove_dir_all(&clone);
-    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    let mut git = Command::new("git");
-    git.args(["clone", "--quiet", "--no-hardlinks"]).arg(xtask::repository()).arg(&clone);
-    succeeds(git)?;
-    let mut setup = Command::new("./setup");
-    setup.current_dir(&clone);
-    succeeds(setup)?;
-    Ok(clone)
-}
-
-fn succeeds(mut command: Command) -> Result<(), String> {
-    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
-}
-
-/// How many tests ran. A name that matches no test proves nothing.
-fn prove(clone: &Path, proofs: &[Proof]) -> Result<usize, String> {
+/// How many tests passed that prove it. A name that matches no test proves nothing.
+fn proved(ran: &Ran, proofs: &[Proof]) -> Outcome {
     if proofs.is_empty() {
         return Err("no test proves it".to_owned());
     }
     let mut all = 0;
     for (target, name) in proofs {
-        let output = Command::new("cargo")
-            .args(["test", "--quiet", "--package", "roadbed", "--test", target, name])
-            .current_dir(clone)
-            .output()
-            .map_err(|error| format!("cannot start cargo: {error}"))?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let ran = passed(&said);
-        match (output.status.success(), ran) {
-            (true, 1..) => all += ran,
-            (true, 0) => return Err(format!("no test of {target} is called {name}")),
-            (false, _) => {
-                let failed: Vec<&str> = said.lines().filter(|line| line.starts_with("---- ")).collect();
-                return Err(format!("{target} {name}: {}", failed.join(", ")));
-            }
+        let found = ran.iter().filter(|((of, test), _)| of == target && test.starts_with(name));
+        let (passed, failed): (Vec<_>, Vec<_>) = found.partition(|(_, passed)| **passed);
+        if let Some(((_, test), _)) = failed.first() {
+            return Err(format!("{target} {test} failed"));
         }
+        if passed.is_empty() {
+            return Err(format!("no test of {target} is called {name}"));
+        }
+        all += passed.len();
     }
     Ok(all)
 }
 
-/// Of `test result: ok. 3 passed; 0 failed; …`.
-fn passed(said: &str) -> usize {
-    let counts = said
-        .lines()
-        .filter_map(|line| line.strip_prefix("test result: ok. ")?.split(' ').next()?.parse::<usize>().ok());
-    counts.sum()
-}
-
-fn markdown(proved: &[Proved]) -> String {
-    let holding = proved.iter().filter(|task| task.outcome.is_ok()).count();
-    let mut text = format!("# Acceptance\n\n{holding} of {} tasks are proved.\n\n", TASKS.len());
-    text += "| task | shall be seen | proved | took |\n| --- | --- | --- | ---: |\n";
-    for ((task, what, _), Proved { outcome, took }) in TASKS.iter().zip(proved) {
+fn markdown(outcomes: &[Outcome], commit: &str, holds: bool) -> String {
+    let holding = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let all = if holds { "All of its tests passed." } else { "Not all of its tests passed." };
+    let mut text = format!("# Acceptance of {commit}\n\n{holding} of {} tasks are proved. {all}\n\n", TASKS.len());
+    text += "| task | shall be seen | proved |\n| --- | --- | --- |\n";
+    for ((task, what, _), outcome) in TASKS.iter().zip(outcomes) {
         let outcome = match outcome {
             Ok(1) => "✓ by a test".to_owned(),
             Ok(tests) => format!("✓ by {tests} tests"),
             Err(why) => format!("✗ {}", why.replace('|', "\\|").replace('\n', " ")),
         };
-        let _ = writeln!(text, "| {task} | {what} | {outcome} | {} s |", took.as_secs());
+        let _ = writeln!(text, "| {task} | {what} | {outcome} |");
     }
     text
 }
@@ -158,19 +187,39 @@ fn markdown(proved: &[Proved]) -> String {
 mod tests {
     use super::*;
 
+    fn heard(lines: &[&str]) -> Ran {
+        let mut heard = Heard::default();
+        lines.iter().for_each(|line| heard.hear(line));
+        heard.ran
+    }
+
     #[test]
     fn a_name_that_no_test_has_proves_nothing_and_neither_does_a_task_without_one() {
-        assert_eq!(passed("running 3 tests\n...\ntest result: ok. 3 passed; 0 failed; 0 ignored\n"), 3);
-        assert_eq!(passed("test result: ok. 0 passed; 0 failed; 12 filtered out\n"), 0);
-        assert_eq!(passed("test result: FAILED. 1 passed; 1 failed\n"), 0);
-        assert!(prove(Path::new("/"), &[]).is_err());
+        let ran = heard(&[
+            "     Running ../../tests/live/main.rs (/root/target/debug/deps/live-0123456789abcdef)",
+            "test drill::one ... ok",
+            "test drill::two has been running for over 60 seconds",
+            "test drill::two ... ok",
+            "test storm::all ... FAILED",
+        ]);
+        assert_eq!(proved(&ran, &[("live", "drill::")]), Ok(2));
+        assert!(proved(&ran, &[("live", "drill::"), ("live", "nothing::")]).is_err());
+        assert!(proved(&ran, &[("faults", "drill::")]).is_err());
+        assert!(proved(&ran, &[("live", "storm::")]).is_err());
+        assert!(proved(&ran, &[]).is_err());
+    }
+
+    #[test]
+    fn what_passed_alone_the_second_time_passed() {
+        let running = "Running ../../tests/live/main.rs (/root/target/debug/deps/live-0123456789abcdef)";
+        let ran = heard(&[running, "test storm::all ... FAILED", running, "test storm::all ... ok"]);
+        assert_eq!(proved(&ran, &[("live", "storm::all")]), Ok(1));
     }
 
     #[test]
     fn there_are_fifteen_tasks_and_each_is_in_the_report() {
-        let proved: Vec<Proved> =
-            TASKS.iter().map(|_| Proved { outcome: Err("a | b".into()), took: Duration::ZERO }).collect();
-        let text = markdown(&proved);
+        let outcomes: Vec<Outcome> = TASKS.iter().map(|_| Err("a | b".into())).collect();
+        let text = markdown(&outcomes, "0123456", false);
         assert_eq!(TASKS.len(), 15);
         for (number, (task, ..)) in TASKS.iter().enumerate() {
             assert_eq!(*task, format!("T{}", number + 1));

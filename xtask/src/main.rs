@@ -13,8 +13,8 @@ use std::process::{Command, ExitCode};
 
 const USAGE: &str = "cargo xtask acceptance [--report FILE]
 
-Proves the requirements one by one, by tests of a clean clone of what is committed, and writes a report (target/acceptance/report.md).
-It takes as long as these tests, an hour or more.
+Runs .ci/run in a clean clone of what is committed, and writes which of the requirements its tests prove (target/acceptance/report.md).
+It takes as long as all tests, an hour or more.
 
 cargo xtask release [--binary FILE] [--check]
 

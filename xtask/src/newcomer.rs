@@ -40,14 +40,11 @@ const STEPS: &[Step] = &[
     // Deploy twice, and back.
     step(
         OWN,
-        "git checkout --quiet -B develop && printf 'only-a-test' | roadbed secrets set --env staging PAYMENT_SECRET_KEY",
+        "git checkout --quiet -B develop && printf 'sk_test_newcomer' | roadbed secrets set --env staging PAYMENT_SECRET_KEY",
     ),
     step("README.md", "roadbed up --env staging --free-ports --detach"),
     step("README.md", "roadbed deploy --env staging --free-ports"),
-    step(
-        OWN,
-        "git commit --quiet --allow-empty -m 'The next one' && echo '// next' >> apps/api/src/main.ts && git commit --quiet -am 'A change'",
-    ),
+    step(OWN, "echo '// next' >> apps/api/src/server.ts && git commit --quiet -am 'A change'"),
     step("README.md", "roadbed deploy --env staging --free-ports"),
     step("docs/infra/runbook.md", "roadbed rollback --env staging --dry-run"),
     step("docs/infra/runbook.md", "roadbed rollback --env staging"),
@@ -55,6 +52,8 @@ const STEPS: &[Step] = &[
     // Lose the machine, and have it back.
     step("docs/infra/runbook.md", "roadbed incident open --env staging 'What visitors see, in one sentence'"),
     step("docs/infra/runbook.md", "roadbed incident close --env staging"),
+    // As `roadbed backup now` says where there are none.
+    step(OWN, "printf '\\n[environments.local.backup]\\n' >> roadbed.toml && roadbed up --detach"),
     step("docs/cli.md", "roadbed backup now"),
     step("docs/cli.md", "roadbed drill"),
     step(
@@ -103,20 +102,28 @@ fn travel(deb: &Path, suite: &str, mirror: Option<&str>) -> Result<(), String> {
     create(&system.join("root"))?;
     ended(Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).arg(xtask::repository()).arg(&shop))?;
     copy(deb, &system.join("root/roadbed.deb"))?;
-    if Path::new("/etc/resolv.conf").is_file() {
-        copy(Path::new("/etc/resolv.conf"), &system.join("etc/resolv.conf"))?;
-    }
+    way_to_the_registries(&system)?;
     node_of_this_machine(&system)?;
     write(&system.join("root/journey"), &script())?;
     // Whatever it starts ends with it.
-    let mounted = format!(
-        "mount --make-rprivate / && mount --rbind /dev {0}/dev && mount -t sysfs none {0}/sys && mount -t proc none {0}/proc && exec chroot {0} /bin/bash /root/journey",
+    let entered = format!(
+        "mount --make-rprivate / && mount --bind {0} {0} && cd {0} && mount --rbind /dev dev && mount --rbind /sys sys && mount -t proc proc proc &&
+         pivot_root . mnt && umount -l /mnt && exec /bin/bash /root/journey",
         system.display()
     );
     let mut namespaces = Command::new("unshare");
-    namespaces.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", &mounted]).env_clear();
+    namespaces.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", &entered]).env_clear();
     namespaces.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
-    ended(&mut namespaces)
+    let is_of_the_way = |name: &str| {
+        let ends = ["_proxy", "_cert", "_certs", "_bundle", "cert_file", "cert_dir"];
+        ends.iter().any(|end| name.to_ascii_lowercase().ends_with(end))
+    };
+    namespaces.envs(env::vars().filter(|(name, _)| is_of_the_way(name)));
+    match namespaces.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(format!("the journey ended early; {} is as it was then", shop.display())),
+        Err(error) => Err(format!("cannot start unshare: {error}")),
+    }
 }
 
 /// The pages that speak to newcomers run the program by cargo where a checkout is what they have.
@@ -127,6 +134,26 @@ fn every_step_stands_on_its_page() -> Result<(), String> {
         if !text.contains(typed) && !text.contains(&by_cargo) {
             return Err(format!("{page} has no longer `{typed}`"));
         }
+    }
+    Ok(())
+}
+
+/// Name servers, certificates and addresses of registries that this machine was given.
+fn way_to_the_registries(system: &Path) -> Result<(), String> {
+    let home = env::var("HOME").unwrap_or_default();
+    let given = [
+        ("/etc/resolv.conf".to_owned(), "etc/resolv.conf"),
+        ("/etc/pip.conf".to_owned(), "etc/pip.conf"),
+        (format!("{home}/.npmrc"), "root/.npmrc"),
+        ("/usr/etc/npmrc".to_owned(), "usr/local/etc/npmrc"),
+    ];
+    for (from, to) in given.iter().filter(|(from, _)| Path::new(from).is_file()) {
+        copy(Path::new(from), &system.join(to))?;
+    }
+    let own = Path::new("/usr/local/share/ca-certificates");
+    if own.is_dir() {
+        create(&system.join("usr/local/share"))?;
+        ended(Command::new("cp").arg("-a").arg(own).arg(system.join("usr/local/share")))?;
     }
     Ok(())
 }
@@ -149,7 +176,7 @@ fn node_of_this_machine(system: &Path) -> Result<(), String> {
 fn script() -> String {
     let mut script = format!(
         "export DEBIAN_FRONTEND=noninteractive HOME=/root TERM=dumb\ncd /root\n\
-         apt-get -qq update && apt-get -qqy install --no-install-recommends ./roadbed.deb git curl jq procps ca-certificates nftables python3-pip chromium || exit 1\n\
+         apt-get -qq update && apt-get -qqy install --no-install-recommends ./roadbed.deb git curl jq procps ca-certificates nftables python3-pip chromium && update-ca-certificates >/dev/null || exit 1\n\
          git config --global user.name Newcomer && git config --global user.email newcomer@shop.example\n\
          cd shop || exit 1\n{WORDS}"
     );

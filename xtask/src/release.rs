@@ -82,19 +82,19 @@ fn make(binary: Option<&Path>) -> Done<Made> {
     Ok(Made { folder, deb, version })
 }
 
-/// Static where this machine can build that, and said plainly where it cannot.
+/// Static, so that it runs on every Linux of its architecture, where this machine has a libc to link; and said plainly where it has not.
+/// glibc's looks names up in files and at name servers without loading anything since 2.34.
 fn compile(build: &Path) -> Done<PathBuf> {
-    let target = format!("{}-unknown-linux-musl", env::consts::ARCH);
-    let libraries = said(Command::new("rustc").args(["--print", "target-libdir", "--target", &target]))?;
-    let is_static = Path::new(libraries.trim()).is_dir() && said(Command::new("musl-gcc").arg("--version")).is_ok();
+    let libc = said(Command::new("gcc").arg("-print-file-name=libc.a"))?;
+    let is_static = Path::new(libc.trim()).is_absolute();
+    let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--profile", "dist", "--package", "roadbed", "--locked"]).current_dir(xtask::repository());
     if is_static {
-        cargo.args(["--target", &target]);
+        // With a target of its own the flag is for the program, and not for what builds it.
+        cargo.args(["--target", &target]).env("RUSTFLAGS", "-C target-feature=+crt-static");
     } else {
-        eprintln!(
-            "release: not static: it needs `rustup target add {target}` and musl-gcc; the program will need this machine's libc or a newer one"
-        );
+        eprintln!("release: not static: there is no libc.a; the program will need this machine's libc or a newer one");
     }
     ended(&mut cargo)?;
     Ok(if is_static { build.join(target).join("dist/roadbed") } else { build.join("dist/roadbed") })
@@ -194,7 +194,8 @@ fn containerfile(deb: &Path) -> String {
         "# Roadbed in a container, beside what it runs: `podman build -t roadbed -f Containerfile .` in this folder.
 # Mount the product at /product and keep /product/.roadbed and /root/.local: data, and the keys that open it. A plain container may not
 # mount or filter packets: `roadbed doctor` in it says what is less than on a host.
-FROM debian:trixie-slim
+ARG BASE=debian:trixie-slim
+FROM ${{BASE}}
 COPY {deb} /tmp/
 RUN apt-get update && apt-get install -y --no-install-recommends /tmp/{deb} nodejs npm git nftables ca-certificates python3-pip && rm -rf /var/lib/apt/lists/* /tmp/{deb}
 WORKDIR /product

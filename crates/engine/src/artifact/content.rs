@@ -112,7 +112,7 @@ impl Content {
     /// is among what git ignores; but no hidden files, which are for whoever builds.
     fn add_workspace(&mut self, project: &Path, link: &Path, workspace: &str) -> Result<(), ContentFault> {
         if files::is_link(link) {
-            self.add_link(project, link, name_in(project, link)?)?;
+            self.add_link(project, project, link)?;
         }
         let within = |name: &str| name.strip_prefix(workspace).unwrap_or(name).to_owned();
         self.add_folder(project, &project.join(workspace), |name| {
@@ -129,7 +129,7 @@ impl Content {
             let name = name_in(project, path)?;
             match entry.file_type() {
                 Some(kind) if kind.is_file() && !is_stamp && wanted(&name) => self.add_file(project, path)?,
-                Some(kind) if kind.is_symlink() && wanted(&name) => self.add_link(project, path, name)?,
+                Some(kind) if kind.is_symlink() && wanted(&name) => self.add_link(project, folder, path)?,
                 // Folders come with what is in them; sockets and pipes are no content.
                 _ => {}
             }
@@ -145,16 +145,19 @@ impl Content {
         Ok(())
     }
 
-    fn add_link(&mut self, project: &Path, path: &Path, name: String) -> Result<(), ContentFault> {
+    /// One that was found below `folder`. A checkout may be put together of links, so that what is in a folder of it lies elsewhere, and is in
+    /// the artifact all the same.
+    fn add_link(&mut self, project: &Path, folder: &Path, path: &Path) -> Result<(), ContentFault> {
         let Some(target) = files::link_target(path)? else { return Ok(()) };
         let leads_out = || ContentFault::LeadsOut { path: path.to_owned(), target: target.clone() };
         let lands = path.parent().unwrap_or(path).join(&target);
         let real = files::canonical(&lands).map_err(|_| leads_out())?;
-        if target.is_absolute() || !real.starts_with(files::canonical(project)?) {
+        let stays = |within: &Path| files::canonical(within).map(|within| real.starts_with(within));
+        if target.is_absolute() || !(stays(project)? || stays(folder)?) {
             return Err(leads_out());
         }
         let target = target.to_str().ok_or_else(|| ContentFault::Name { path: path.to_owned() })?.to_owned();
-        self.items.push(Item { name, kind: ItemKind::Link { target } });
+        self.items.push(Item { name: name_in(project, path)?, kind: ItemKind::Link { target } });
         Ok(())
     }
 }
