@@ -40,7 +40,7 @@ const STEPS: &[Step] = &[
     // Deploy twice, and back.
     step(
         OWN,
-        "git checkout --quiet -B develop && printf 'sk_test_newcomer' | roadbed secrets set --env staging PAYMENT_SECRET_KEY",
+        "git checkout --quiet -B develop && printf 'sk_test_%s' $(od -An -N12 -tx1 /dev/urandom | tr -d ' ') | roadbed secrets set --env staging PAYMENT_SECRET_KEY",
     ),
     step("README.md", "roadbed up --env staging --free-ports --detach"),
     step("README.md", "roadbed deploy --env staging --free-ports"),

@@ -28,7 +28,7 @@ pub trait Units: Send + Sync + fmt::Debug {
     fn restart<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()>;
     /// Stops a unit gracefully and keeps it stopped (its specification stays) until [`Units::resume`]: for drills.
     fn hold<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()>;
-    /// Starts a held or crash-looping unit again.
+    /// Starts a held or crash-looping unit again. Of one that runs, what it died of before counts no more.
     fn resume<'a>(&'a self, name: &'a str) -> PortFuture<'a, ()>;
     fn list(&self) -> PortFuture<'_, Vec<UnitStatus>>;
     /// The last `n` lines a unit wrote, oldest first, to show why it failed.

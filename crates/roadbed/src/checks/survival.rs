@@ -78,6 +78,9 @@ impl KilledInstancesReturn {
                 let answer = self.visitor.get(host, &server.ready, Duration::from_secs(5)).await;
                 if answer.is_ok_and(|answer| answer.status == 200) {
                     let new = unit.pid.unwrap_or_default();
+                    // Gates that follow one another are no crash loop, for which its next start would wait longer each time.
+                    let resumed = self.units.resume(&name).await;
+                    resumed.map_err(|fault| format!("cannot say that {name} was killed on purpose: {fault}"))?;
                     return Ok(format!("{name}: pid {pid} killed, pid {new} ready after {} ms", waited.as_millis()));
                 }
             }

@@ -171,7 +171,9 @@ pub fn next(life: Life, rules: &Rules, event: Event, now: Moment) -> (Life, Vec<
             Phase::Absent | Phase::Backoff { .. } | Phase::Lost => (life.at(Phase::Held), vec![]),
         },
         Event::Resume => match life.phase {
-            Phase::Running { .. } | Phase::Stopping { .. } => (life, vec![]),
+            // Whoever had it die on purpose says so: these deaths are not the beginning of a crash loop.
+            Phase::Running { .. } => (fresh(life), vec![]),
+            Phase::Stopping { .. } => (life, vec![]),
             Phase::Absent | Phase::Backoff { .. } | Phase::Held | Phase::Lost => start(fresh(life), rules),
         },
         Event::Remove => match life.phase {

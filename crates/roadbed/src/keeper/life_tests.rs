@@ -64,7 +64,7 @@ fn requests_in_every_phase() {
 
     check(&RULES, Held, Event::Resume, Absent, &[Start], 0);
     check(&RULES, backoff, Event::Resume, Absent, &[Start], 0);
-    check(&RULES, running(), Event::Resume, running(), &[], 2);
+    check(&RULES, running(), Event::Resume, running(), &[], 0);
     check(&ADOPTED, Held, Event::Resume, Lost, &[Refuse], 0);
 
     check(&RULES, running(), Event::Remove, stopping(Then::Forget), &[Terminate], 2);
