@@ -33,10 +33,14 @@ pub fn markdown() -> String {
 
 fn describe(page: &mut String, command: &Command) {
     let name = command.get_bin_name().unwrap_or(command.get_name());
-    if visible(command).next().is_some() {
-        visible(command).for_each(|verb| describe(page, verb));
-        return;
+    // Some verbs do something of their own and have others below them.
+    if visible(command).next().is_none() || !command.is_subcommand_required_set() {
+        describe_itself(page, command, name);
     }
+    visible(command).for_each(|verb| describe(page, verb));
+}
+
+fn describe_itself(page: &mut String, command: &Command, name: &str) {
     let mut usage = command.clone();
     let usage = usage.render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");

@@ -101,7 +101,7 @@ impl Errors {
         let announced = Arc::new(AtomicBool::new(false));
         let is_announced = Arc::clone(&announced);
         let spool_folder = folder.join("spool");
-        let (spool, appending) = Spool::open(&spool_folder, move || {
+        let (spool, appending) = Spool::open(&spool_folder, clock.now().unix_millis(), move || {
             // Once is enough until the writer looks.
             if !is_announced.swap(true, Ordering::AcqRel) {
                 let _ = grown.send(Order::Grown);

@@ -117,19 +117,19 @@ impl Shared {
 
 impl Spool {
     /// Opens the folder and appends from a thread of its own, which ends when all ends are gone. `grown` is called when there is
-    /// more to digest.
+    /// more to digest. Where nothing is there its segments begin after `now`, in milliseconds: no database that was kept while its spool was
+    /// lost, as a backup keeps it, has a place in them already.
     ///
     /// # Errors
     /// Where the folder cannot be used.
     pub(crate) fn open(
         folder: &Path,
+        now: i64,
         grown: impl Fn() + Send + 'static,
     ) -> Result<(Self, std::thread::JoinHandle<()>), FileFault> {
         files::create_dir(folder, Access::Owner)?;
-        let mut last = segments(folder)?.last().copied().unwrap_or(0);
-        if last == 0 {
-            last = 1;
-        }
+        let begun = u64::try_from(now).unwrap_or_default().max(1);
+        let last = segments(folder)?.last().copied().unwrap_or(begun);
         let mut appender = Appender::open(folder, last)?;
         let shared = Arc::new(Shared::default());
         for number in segments(folder)? {
@@ -428,7 +428,7 @@ mod tests {
     async fn what_somebody_holds_stays_up_to_a_bound_that_he_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let (spool, thread) = Spool::open(folder, || {}).unwrap();
+        let (spool, thread) = Spool::open(folder, 1, || {}).unwrap();
         spool.is_held("hosted", None);
         // Each is more than a segment.
         for _ in 0..3 {

@@ -126,6 +126,18 @@ async fn a_torn_end_of_the_spool_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_database_that_was_restored_without_its_spool_goes_on() {
+    let role = Role::start().await;
+    // Its place in the spool is further on than the next one is long.
+    role.report(&thrown("Error", &"before ".repeat(400), "before")).await;
+    role.digested(1).await;
+    let role = role.restart(|root| std::fs::remove_dir_all(root.telemetry().join("errors/spool")).unwrap()).await;
+    role.report(&thrown("Error", "after", "after")).await;
+    assert_eq!(role.digested(2).await.events, 2);
+    role.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_taken_is_written_before_the_role_ends() {
     let role = Role::start().await;
     for _ in 0..20 {
