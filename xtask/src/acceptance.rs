@@ -100,14 +100,14 @@ fn commit() -> String {
 fn gate(clone: &Path, output: &Path) -> Result<(bool, Ran), String> {
     let cannot = |what: &str, error: std::io::Error| format!("cannot {what}: {error}");
     let mut kept = std::fs::File::create(output).map_err(|error| cannot("keep what is said", error))?;
-    let mut running = Command::new("bash")
-        .args(["-c", "exec .ci/run 2>&1"])
-        .current_dir(clone)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| cannot("start .ci/run", error))?;
-    let said = running.stdout.take().expect("it was asked for");
+    // Both in the order in which they are said.
+    let (said, end) = std::io::pipe().map_err(|error| cannot("hear what is said", error))?;
+    let mut gate = Command::new(clone.join(".ci/run"));
+    gate.current_dir(clone).stdin(Stdio::null());
+    gate.stdout(end.try_clone().map_err(|error| cannot("hear what is said", error))?).stderr(end);
+    let mut running = gate.spawn().map_err(|error| cannot("start .ci/run", error))?;
+    // Its own ends of the pipe: it would never be over.
+    drop(gate);
     let mut heard = Heard::default();
     for line in BufReader::new(said).split(b'\n') {
         let line = line.map_err(|error| cannot("hear what is said", error))?;

@@ -66,6 +66,20 @@ const STEPS: &[Step] = &[
     step("docs/cli.md", "roadbed down"),
 ];
 
+/// Makes the system the root of these namespaces, and sets out.
+const ENTRY: &str = r#"
+set -e
+mount --make-rprivate /
+mount --bind "$1" "$1"
+cd "$1"
+mount --rbind /dev dev
+mount --rbind /sys sys
+mount -t proc proc proc
+pivot_root . mnt
+umount -l /mnt
+exec /bin/bash /root/journey
+"#;
+
 /// What the steps of our own use.
 const WORDS: &str = r#"
 visit() {
@@ -106,13 +120,10 @@ fn travel(deb: &Path, suite: &str, mirror: Option<&str>) -> Result<(), String> {
     node_of_this_machine(&system)?;
     write(&system.join("root/journey"), &script())?;
     // Whatever it starts ends with it.
-    let entered = format!(
-        "mount --make-rprivate / && mount --bind {0} {0} && cd {0} && mount --rbind /dev dev && mount --rbind /sys sys && mount -t proc proc proc &&
-         pivot_root . mnt && umount -l /mnt && exec /bin/bash /root/journey",
-        system.display()
-    );
+    let entry = build.join("newcomer/enter");
+    write(&entry, ENTRY)?;
     let mut namespaces = Command::new("unshare");
-    namespaces.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", &entered]).env_clear();
+    namespaces.args(["--mount", "--pid", "--fork", "--kill-child", "bash"]).arg(&entry).arg(&system).env_clear();
     namespaces.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
     let is_of_the_way = |name: &str| {
         let ends = ["_proxy", "_cert", "_certs", "_bundle", "cert_file", "cert_dir"];
