@@ -69,10 +69,24 @@ impl Disk {
         let place = cut.path().join("mounted");
         std::fs::create_dir(&place).unwrap();
         let cut = Self { folder: cut, place };
-        run("cp", &["--sparse=always"], &self.image(), Some(&cut.image()));
+        self.copy_as_it_is(&cut.image());
         cut.mount();
         assert!(!cut.place.join(unsynced).exists(), "what was not synced is on the disk");
         cut
+    }
+
+    /// Copies the disk as it is at one moment. The kernel may go on to write what was synced before: a copy that took longer than that
+    /// would have parts of before beside parts of after, as no disk has. One that equals the disk when it is whole has it as it was then.
+    fn copy_as_it_is(&self, to: &Path) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            run("cp", &["--sparse=always"], &self.image(), Some(to));
+            let same = Command::new("cmp").arg("--silent").arg(self.image()).arg(to).status().unwrap();
+            if same.success() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the disk does not come to rest");
+        }
     }
 
     /// Nobody synced this file yet: where it is found again a test takes away nothing. Returns its name.
@@ -89,7 +103,7 @@ impl Disk {
         while running().into_iter().filter(|pid| !stands_still(*pid)).map(stop).count() > 0 {}
         let unsynced = self.write_unsynced();
         let found = self.folder.path().join("found.ext4");
-        run("cp", &["--sparse=always"], &self.image(), Some(&found));
+        self.copy_as_it_is(&found);
         let deadline = Instant::now() + PATIENCE;
         while !running().is_empty() {
             assert!(Instant::now() < deadline, "it does not die");

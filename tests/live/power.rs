@@ -34,8 +34,9 @@ fn without_power_at_any_moment_of_a_restore_the_same_command_brings_everything_b
     environment.up_with(&["--no-gate"]).expect(0);
     let before = vault.work(&["fill", "later"]);
     LETTERS.iter().for_each(|key| vault.write_letter(key, key));
-    vault.deploys("the release that ran");
+    // What was written until now is long in telemetry when it is read, and in the backup.
     let until = SystemClock.now().to_string();
+    vault.deploys("the release that ran");
     let mut lines = String::new();
     testkit::wait_until("telemetry has lines", LONG, || {
         lines = vault.lines_until(&until);
@@ -55,7 +56,7 @@ fn without_power_at_any_moment_of_a_restore_the_same_command_brings_everything_b
     for moment in [Moment::Prepared, Moment::Named, Moment::Filled, Moment::Said] {
         eprintln!("the power goes: {moment:?}");
         // An empty machine: its root, its registry of roots and its keys lie below this folder.
-        let disk = Disk::over(environment.scratch(), 2048);
+        let disk = Disk::over(environment.scratch(), 1024);
         let mut restoring = vault.begin(&args, &key);
         let running = restoring.id();
         let is_there = |file: &str| environment.scratch().join(file).exists();
