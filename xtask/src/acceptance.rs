@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// A test, by its target and its whole name.
@@ -65,8 +65,8 @@ type Outcome = Result<usize, String>;
 pub(crate) fn run(report: &Path) -> ExitCode {
     let folder = xtask::repository().join("target/acceptance");
     let output = folder.join("output.txt");
-    let ran = clone(&folder.join("clone")).and_then(|clone| gate(&clone, &output));
-    let (holds, ran) = match ran {
+    let clean = folder.join("clone");
+    let (holds, ran) = match clone(&clean).and_then(|()| gate(&clean, &output)) {
         Ok(ran) => ran,
         Err(why) => {
             eprintln!("nothing was proved: {why}");
@@ -74,7 +74,7 @@ pub(crate) fn run(report: &Path) -> ExitCode {
         }
     };
     let outcomes: Vec<Outcome> = TASKS.iter().map(|(_, _, proofs)| proved(&ran, proofs)).collect();
-    if let Err(error) = std::fs::write(report, markdown(&outcomes, &commit(), holds)) {
+    if let Err(error) = std::fs::write(report, markdown(&outcomes, &commit(&clean), holds)) {
         eprintln!("cannot write {}: {error}", report.display());
         return ExitCode::FAILURE;
     }
@@ -83,16 +83,17 @@ pub(crate) fn run(report: &Path) -> ExitCode {
 }
 
 /// What was committed, and nothing else.
-fn clone(clone: &Path) -> Result<PathBuf, String> {
+fn clone(clone: &Path) -> Result<(), String> {
     let _ = std::fs::remove_dir_all(clone);
     let mut git = Command::new("git");
     git.args(["clone", "--quiet", "--no-hardlinks"]).arg(xtask::repository()).arg(clone);
     let status = git.status().map_err(|error| format!("cannot start git: {error}"))?;
-    if status.success() { Ok(clone.to_owned()) } else { Err(format!("git clone ended with {status}")) }
+    if status.success() { Ok(()) } else { Err(format!("git clone ended with {status}")) }
 }
 
-fn commit() -> String {
-    let said = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(xtask::repository()).output();
+/// What was looked at, whatever was committed since.
+fn commit(clone: &Path) -> String {
+    let said = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(clone).output();
     said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned()).unwrap_or_default()
 }
 
