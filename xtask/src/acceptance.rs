@@ -39,7 +39,11 @@ const TASKS: &[(&str, &str, &[Proof])] = &[
     ("T10", "a deployment to production is approved and says what it is of", &[("live", "pushes::")]),
     ("T11", "a forced error is shown, with its environment", &[("faults", "found_again::"), ("live", "console::")]),
     ("T12", "a burst is throttled", &[("faults", "limits::")]),
-    ("T13", "a restore brings a sample of the data back", &[("live", "backups::")]),
+    (
+        "T13",
+        "a restore brings a sample of the data back",
+        &[("live", "backups::"), ("live", "recovery::"), ("live", "power::")],
+    ),
     (
         "T14",
         "a rollback is rehearsed and done without a question, by the runbook alone",

@@ -48,8 +48,8 @@ fn main() -> ExitCode {
         ["release", "--check"] => release::run(None, true),
         ["release", "--binary", file] => release::run(Some(Path::new(file)), false),
         ["release", "--binary", file, "--check"] => release::run(Some(Path::new(file)), true),
-        ["newcomer", "--deb", deb] => newcomer::run(Path::new(deb), "bookworm", None),
-        ["newcomer", "--deb", deb, "--mirror", mirror] => newcomer::run(Path::new(deb), "bookworm", Some(mirror)),
+        ["newcomer", "--deb", deb] => newcomer::run(Path::new(deb), None),
+        ["newcomer", "--deb", deb, "--mirror", mirror] => newcomer::run(Path::new(deb), Some(mirror)),
         ["fuzz", target] => fuzz(target, 30),
         ["fuzz", target, "--minutes", minutes] => match minutes.parse() {
             Ok(minutes) => fuzz(target, minutes),

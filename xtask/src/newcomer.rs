@@ -93,9 +93,12 @@ lose_everything() {
 }
 "#;
 
-/// Sets out, in a system below `target/newcomer` that is made anew unless it is there.
-pub(crate) fn run(deb: &Path, suite: &str, mirror: Option<&str>) -> ExitCode {
-    match travel(deb, suite, mirror) {
+/// Roadbed has sources of both engines for it.
+const SUITE: &str = "bookworm";
+
+/// Sets out, in a system below `target/newcomer` that is made unless it is there. What an earlier journey left in its home goes.
+pub(crate) fn run(deb: &Path, mirror: Option<&str>) -> ExitCode {
+    match travel(deb, mirror) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("newcomer: {why}");
@@ -104,12 +107,12 @@ pub(crate) fn run(deb: &Path, suite: &str, mirror: Option<&str>) -> ExitCode {
     }
 }
 
-fn travel(deb: &Path, suite: &str, mirror: Option<&str>) -> Result<(), String> {
+fn travel(deb: &Path, mirror: Option<&str>) -> Result<(), String> {
     every_step_stands_on_its_page()?;
     let build = env::var_os("CARGO_TARGET_DIR").map_or_else(|| xtask::repository().join("target"), PathBuf::from);
-    let system = build.join("newcomer").join(suite);
+    let system = build.join("newcomer").join(SUITE);
     if !system.join("var/lib/dpkg/status").is_file() {
-        ended(Command::new("debootstrap").args(["--variant=minbase", suite]).arg(&system).args(mirror))?;
+        ended(Command::new("debootstrap").args(["--variant=minbase", SUITE]).arg(&system).args(mirror))?;
     }
     let _ = fs::remove_dir_all(system.join("root"));
     let shop = system.join("root/shop");

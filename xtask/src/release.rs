@@ -83,7 +83,7 @@ fn make(binary: Option<&Path>) -> Done<Made> {
 }
 
 /// Static, so that it runs on every Linux of its architecture, where this machine has a libc to link; and said plainly where it has not.
-/// glibc's looks names up in files and at name servers without loading anything since 2.34.
+/// That of glibc looks names up in files and at name servers without loading anything, from 2.34 on.
 fn compile(build: &Path) -> Done<PathBuf> {
     let libc = said(Command::new("gcc").arg("-print-file-name=libc.a"))?;
     let is_static = Path::new(libc.trim()).is_absolute();

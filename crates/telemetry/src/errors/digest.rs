@@ -185,7 +185,7 @@ impl Digester {
         let at = connection.query_row(at, [], |row| Ok(Position { segment: row.get(0)?, offset: row.get(1)? }));
         let at = match at {
             Err(rusqlite::Error::QueryReturnedNoRows) => Position::default(),
-            read => read?,
+            read => self.spool.place_of(read?),
         };
         let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(DigestFault::Compress)?;
         compressor.include_checksum(false).map_err(DigestFault::Compress)?;

@@ -188,10 +188,14 @@ impl Spool {
     /// From a position on somebody else reads, too; without one, or with one that is not there yet, from the end. To be said before
     /// the database is opened.
     pub(crate) fn is_held(&self, by: &str, from: Option<Position>) {
-        let end = self.shared.durable();
-        // A folder that was begun anew has no such place, and what it has is new.
-        let from = from.map_or(end, |from| if from > end { Position::default() } else { from });
+        let from = from.map_or_else(|| self.shared.durable(), |from| self.place_of(from));
         self.shared.state().held.insert(by.to_owned(), from);
+    }
+
+    /// Where to read on who noted that place. A folder that was begun anew has none that is further on than its end, whatever the clock said
+    /// then, and what it has is new.
+    pub(crate) fn place_of(&self, noted: Position) -> Position {
+        if noted > self.shared.durable() { Position::default() } else { noted }
     }
 
     /// What [`Self::is_held`] keeps, for whoever reads it.
@@ -437,6 +441,12 @@ mod tests {
         let end = spool.shared.durable();
         spool.digested(end, folder).unwrap();
         assert_eq!((spool.waiting(), segments(folder).unwrap()), (0, vec![1, 2, 3]));
+
+        // Of a folder that is gone: as its clock was behind, or ahead.
+        assert_eq!(spool.place_of(Position { segment: 2, offset: 7 }), Position { segment: 2, offset: 7 });
+        assert_eq!(spool.place_of(end), end);
+        let further = [Position { segment: end.segment, offset: end.offset + 1 }, Position { segment: 4, offset: 0 }];
+        assert_eq!(further.map(|noted| spool.place_of(noted)), [Position::default(); 2]);
 
         let (mut reader, hold) = spool.held("hosted", folder).unwrap();
         assert!(matches!(reader.next().unwrap(), Next::Record(record) if record.len() == 9 << 20));
